@@ -1,0 +1,1 @@
+"""One trial: data, model, training and evidence. Knows nothing of sweeps."""

@@ -1,0 +1,66 @@
+"""The state of a training run and its best weights <-> files that appear whole or not at all.
+
+A folder of a run holds two files, so that weights can be kept when the rest is thrown away:
+`last.pt` has what going on needs, `best.pt` the best weights with the configuration and what using them needs.
+"""
+
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bddseg.errors import DataError
+
+FORMAT = 1
+LAST, BEST = "last.pt", "best.pt"
+
+
+def save_training(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write a training state, as `EpochResult.state` gives it, to a folder."""
+    last = {key: value for key, value in state.items() if key != "best"}
+    save_checkpoint(folder / BEST, {"digest": state["digest"], **state["best"]})
+    save_checkpoint(folder / LAST, last)
+
+
+def load_training(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read the training state that `save_training` wrote.
+
+    Raises:
+        DataError: when one of its files is missing or torn.
+    """
+    best = load_checkpoint(folder / BEST, device)
+    best.pop("digest")
+    return {**load_checkpoint(folder / LAST, device), "best": best}
+
+
+def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
+    """Write tensors and plain values to one file: to a temporary name first, then by rename."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save({"format": FORMAT, **content}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote, tensors placed on the device. Never unpickles code.
+
+    Raises:
+        DataError: when the file is missing, torn or of another format.
+    """
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise DataError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        raise DataError(f"{path} is a checkpoint of another format, but must have format {FORMAT}")
+    return content

@@ -1,0 +1,242 @@
+"""TrainConfig: every setting of one trial, frozen, checked, hashed by what has an effect. Needs no torch."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Self
+
+from bddseg.errors import ConfigError
+
+RECIPE = 1
+"""Raised by one whenever a change to the core alters the figures of an unchanged configuration."""
+
+DIGEST_CHARS = 12
+
+Value = str | int | float | bool
+Rule = tuple[str, Callable[[Any], bool]]
+
+POSITIVE: Rule = ("must be > 0", lambda x: x > 0)
+NOT_NEGATIVE: Rule = ("must be >= 0", lambda x: x >= 0)
+SHARE: Rule = ("must be > 0 and < 1", lambda x: 0 < x < 1)
+PROBABILITY: Rule = ("must be >= 0 and < 1", lambda x: 0 <= x < 1)
+
+
+def one_of(*names: str) -> Rule:
+    """Return the rule that a value is one of the names."""
+    return (f"must be one of {', '.join(names)}", lambda x: x in names)
+
+
+def setting(default: Value, *rules: Rule) -> Any:
+    """Return a dataclass field with its default and the rules its value must obey."""
+    return field(default=default, metadata={"rules": rules})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """Which pixels a trial sees."""
+
+    size: int = setting(128, POSITIVE)
+    """Side of the square, in pixels, to which every image and mask is resized."""
+    max_images: int = setting(0, NOT_NEGATIVE)
+    """Use only so many images, scene groups balanced; 0 uses all."""
+    split_seed: int = setting(1337, NOT_NEGATIVE)
+    """Decides which image is in which part, together with the file names alone."""
+    val_fraction: float = setting(0.2, SHARE)
+    test_fraction: float = setting(0.1, SHARE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """Which network is trained."""
+
+    name: str = setting("vanilla_unet", one_of("unet", "vanilla_unet", "attention_unet"))
+    base_filters: int = setting(64, POSITIVE)
+    """Channels of the first level; each deeper level has twice as many."""
+    dropout: float = setting(0.0, PROBABILITY)
+    """Channel dropout after each ReLU; only attention_unet has one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSettings:
+    """What is minimised."""
+
+    name: str = setting("cross_entropy", one_of("cross_entropy", "focal"))
+    gamma: float = setting(2.0, NOT_NEGATIVE)
+    """Focusing exponent; only focal has one."""
+    weighting: str = setting("balanced", one_of("balanced", "none"))
+    """Class weights from the training part's pixel counts, or none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimSettings:
+    """How it is minimised."""
+
+    name: str = setting("adam", one_of("adam", "adamw"))
+    lr: float = setting(1e-4, POSITIVE)
+    weight_decay: float = setting(1e-4, NOT_NEGATIVE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """For how long, from which random start, in which arithmetic."""
+
+    epochs: int = setting(50, POSITIVE)
+    batch_size: int = setting(16, POSITIVE)
+    patience: int = setting(7, NOT_NEGATIVE)
+    """Epochs without a better val/miou after which a trial ends itself; 0 never does."""
+    seed: int = setting(1337, NOT_NEGATIVE)
+    """Decides initial weights, batch order and dropout."""
+    precision: str = setting("auto", one_of("auto", "fp32", "bf16"))
+    """auto is bf16 where the device has it in hardware, fp32 elsewhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Every setting of one trial.
+
+    Raises:
+        ConfigError: from every way of making one, when a key is unknown or a value has the wrong type or size.
+    """
+
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    optim: OptimSettings = OptimSettings()
+    train: TrainSettings = TrainSettings()
+
+    def __post_init__(self) -> None:
+        for key, value, spec in _settings(self):
+            _check(key, value, spec)
+        if self.data.val_fraction + self.data.test_fraction >= 1:
+            raise ConfigError(
+                f"data.val_fraction + data.test_fraction is {self.data.val_fraction + self.data.test_fraction:g}, "
+                "but must be < 1 to leave images for training"
+            )
+
+    @classmethod
+    def from_dict(cls, nested: Mapping[str, Mapping[str, Any]]) -> Self:
+        """Return the configuration of a nested mapping, as `to_dict` gives; what is missing keeps its default."""
+        return cls().with_overrides(flatten(nested))
+
+    def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
+        """Return a copy with dotted keys set, for example `{"optim.lr": 1e-3}`."""
+        sections = {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
+        for key, value in overrides.items():
+            spec = known_setting(key)
+            section = key.split(".")[0]
+            value = _widened(value, spec)
+            _check(key, value, spec)
+            sections[section] = dataclasses.replace(sections[section], **{spec.name: value})
+        return dataclasses.replace(self, **sections)
+
+    def flat(self) -> dict[str, Value]:
+        """Return every setting under its dotted key."""
+        return {key: value for key, value, _ in _settings(self)}
+
+    def to_dict(self) -> dict[str, dict[str, Value]]:
+        """Return the settings as plain nested dicts, for JSON."""
+        return dataclasses.asdict(self)
+
+    def folded(self) -> Self:
+        """Return the configuration with settings that have no effect here set to their defaults."""
+        inert: dict[str, Value] = {}
+        if self.model.name != "attention_unet":
+            inert["model.dropout"] = 0.0
+        if self.loss.name != "focal":
+            inert["loss.gamma"] = LossSettings().gamma
+        return self.with_overrides(inert)
+
+    def digest(self) -> str:
+        """Return 12 hex digits that name the configuration: equal for equal effect, whatever the epoch budget.
+
+        `train.precision` should be resolved before (see `bddseg.device.resolve_precision`): "auto" hashes as itself.
+        """
+        effective = {key: value for key, value in self.folded().flat().items() if key != "train.epochs"}
+        text = json.dumps({"recipe": RECIPE, **effective}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARS]
+
+
+def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `{"optim": {"lr": 1}}` as `{"optim.lr": 1}`; keys that are dotted already stay."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{key}.{inner}": deep for inner, deep in flatten(value).items()})
+        else:
+            flat[str(key)] = value
+    return flat
+
+
+def setting_names() -> tuple[str, ...]:
+    """Return every dotted key that a configuration has."""
+    return tuple(key for key, _, _ in _settings(TrainConfig()))
+
+
+def known_setting(key: str) -> dataclasses.Field[Any]:
+    """Return the field behind a dotted key.
+
+    Raises:
+        ConfigError: naming the nearest and all known keys, when there is none.
+    """
+    specs = {name: spec for name, _, spec in _settings(TrainConfig())}
+    if key not in specs:
+        near = get_close_matches(key, specs, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ConfigError(f"{key} is not a setting; {hint}known: {', '.join(specs)}")
+    return specs[key]
+
+
+def check_setting(key: str, value: Any) -> Value:
+    """Return the value as the setting holds it (an int widened to float where that is meant).
+
+    Raises:
+        ConfigError: with value, rule and key.
+    """
+    spec = known_setting(key)
+    widened = _widened(value, spec)
+    _check(key, widened, spec)
+    return widened
+
+
+def _settings(config: TrainConfig) -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:
+    for section in dataclasses.fields(config):
+        values = getattr(config, section.name)
+        for spec in dataclasses.fields(values):
+            yield f"{section.name}.{spec.name}", getattr(values, spec.name), spec
+
+
+def _widened(value: Any, spec: dataclasses.Field[Any]) -> Any:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if spec.type is float and is_whole else value
+
+
+def _check(key: str, value: Any, spec: dataclasses.Field[Any]) -> None:
+    if type(value) is not spec.type:
+        raise ConfigError(f"{key} is {value!r}, but must be {_kind(spec)}{_hint(value, spec)}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{key} is {value!r}, but must be finite")
+    for text, holds in spec.metadata["rules"]:
+        if not holds(value):
+            raise ConfigError(f"{key} is {value!r}, but {text}")
+
+
+def _kind(spec: dataclasses.Field[Any]) -> str:
+    return {int: "a whole number", float: "a number", str: "text"}[spec.type]  # type: ignore[index]
+
+
+def _hint(value: Any, spec: dataclasses.Field[Any]) -> str:
+    """Return how to write a number that YAML took for text: it reads 1e-4 as text, 1.0e-4 as a number."""
+    if spec.type is str or not isinstance(value, str):
+        return ""
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    mantissa, _, exponent = f"{number:e}".partition("e")
+    shortest = mantissa.rstrip("0")
+    shortest += "0" if shortest.endswith(".") else ""
+    return f"; write {shortest}e{int(exponent)}" if "e" in value.lower() else f"; write {number:g} without quotes"

@@ -1,0 +1,20 @@
+"""What a user can mend, each with its cure in the message.
+
+    UserError
+    ├── DataError      files are missing, damaged or do not fit together
+    └── ConfigError    a setting has the wrong name, type or value
+"""
+
+
+class UserError(Exception):
+    """Something the user can mend; the message is one line: value, rule, place, known names."""
+
+    exit_code = 2
+
+
+class DataError(UserError):
+    """A folder, image, mask or label file is missing, damaged or does not fit the others."""
+
+
+class ConfigError(UserError):
+    """A setting is unknown, of the wrong type or out of range."""

@@ -1,0 +1,79 @@
+"""Per-image confusion counts of a trial with names and scenes <-> one file. Needs no torch."""
+
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from bddseg.errors import DataError
+from bddseg.labels import CLASSES
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a trial's best weights did on every image of one part.
+
+    Shape:
+        counts: (N, C, C), int64, rows truth.  ignored: (N, C), int64.
+    """
+
+    part: str
+    """val or test."""
+    epoch: int
+    """The epoch whose weights were used, from 1."""
+    names: tuple[str, ...]
+    scenes: tuple[str, ...]
+    weathers: tuple[str, ...]
+    times_of_day: tuple[str, ...]
+    counts: np.ndarray
+    ignored: np.ndarray
+    """Pixels per class that were predicted where the truth is IGNORE."""
+    fingerprint: str
+    """Of the frames it was counted on."""
+    classes: tuple[str, ...] = CLASSES
+
+    def __post_init__(self) -> None:
+        images, classes = len(self.names), len(self.classes)
+        if self.counts.shape != (images, classes, classes) or self.ignored.shape != (images, classes):
+            raise DataError(
+                f"evidence of {images} images and {classes} classes has counts {self.counts.shape} and "
+                f"ignored {self.ignored.shape}, but must have {(images, classes, classes)} and {(images, classes)}"
+            )
+
+
+ARRAYS = ("counts", "ignored")
+
+
+def save_evidence(path: Path, evidence: Evidence) -> None:
+    """Write the evidence; the file appears whole or not at all."""
+    words = {spec.name: getattr(evidence, spec.name) for spec in fields(evidence) if spec.name not in ARRAYS}
+    text = json.dumps({"format": FORMAT, **words}).encode()
+    arrays = {name: getattr(evidence, name) for name in ARRAYS}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    with os.fdopen(handle, "wb") as file:
+        np.savez_compressed(file, words=np.frombuffer(text, dtype=np.uint8), **arrays)
+    os.replace(temporary, path)
+
+
+def load_evidence(path: Path) -> Evidence:
+    """Read the evidence that `save_evidence` wrote.
+
+    Raises:
+        DataError: when the file is missing, torn or of another format.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            words = json.loads(file["words"].tobytes())
+            arrays = {name: file[name] for name in ARRAYS}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is not readable evidence: {error}") from error
+    if words.pop("format", None) != FORMAT:
+        raise DataError(f"{path} has another evidence format, but must have format {FORMAT}")
+    lists = {key: tuple(value) if isinstance(value, list) else value for key, value in words.items()}
+    return Evidence(**lists, **arrays)

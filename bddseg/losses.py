@@ -1,0 +1,72 @@
+"""Losses on raw logits as two terms, so that a mean over many batches is divided once."""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from bddseg.errors import ConfigError
+from bddseg.labels import IGNORE
+
+LossTerms = tuple[Tensor, Tensor]
+
+
+def cross_entropy(logits: Tensor, target: Tensor, *, weight: Tensor | None) -> LossTerms:
+    """Return (weighted sum of the negative log-likelihoods, sum of weights) over the pixels that are not IGNORE.
+
+    Shape:
+        logits: (N, C, H, W), raw scores.  target: (N, H, W), int64.  weight: (C,).  returns: two scalars, fp32.
+    """
+    return focal(logits, target, weight=weight, gamma=0.0)
+
+
+def focal(logits: Tensor, target: Tensor, *, weight: Tensor | None, gamma: float) -> LossTerms:
+    """Return (sum of w (1 - p)^gamma nll, sum of w) over the pixels that are not IGNORE; gamma 0 is cross-entropy.
+
+    Shape:
+        logits: (N, C, H, W), raw scores.  target: (N, H, W), int64.  weight: (C,).  returns: two scalars, fp32.
+
+    Source: Lin et al. 2017, arXiv:1708.02002, equation 5, with the softmax in place of the sigmoid.
+    """
+    is_valid = target != IGNORE
+    index = target.where(is_valid, 0).unsqueeze(1)  # (N, 1, H, W); any class will do where nothing counts
+    log_p = log_softmax(logits.float(), dim=1).gather(1, index).squeeze(1)  # (N, H, W)
+    weights = is_valid.float() if weight is None else weight[index.squeeze(1)] * is_valid
+    nll = -log_p if gamma == 0 else -log_p * (1 - log_p.exp()).clamp(min=0) ** gamma
+    return (weights * nll).sum(), weights.sum()
+
+
+def mean(terms: LossTerms) -> Tensor:
+    """Return the loss of one batch; 0 with a zero gradient when nothing in it is valid."""
+    total, weights = terms
+    return total / weights.clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+LOSSES: dict[str, Callable[..., LossTerms]] = {"cross_entropy": cross_entropy, "focal": focal}
+
+
+def build_loss(name: str, *, weight: Tensor | None, gamma: float) -> Callable[[Tensor, Tensor], LossTerms]:
+    """Return the named loss as a function of (logits, target).
+
+    Raises:
+        ConfigError: listing the known names.
+    """
+    if name not in LOSSES:
+        raise ConfigError(f"loss.name is {name!r}, but must be one of {', '.join(LOSSES)}")
+    return partial(LOSSES[name], weight=weight, **({"gamma": gamma} if name == "focal" else {}))
+
+
+def balanced_weights(counts: np.ndarray) -> np.ndarray:
+    """Return class weights n / (classes present * count); an absent class weighs 0.
+
+    Shape:
+        counts: (C,), pixels of each class.  returns: (C,), float32.
+
+    Source: King and Zeng 2001, Logistic Regression in Rare Events Data; scikit-learn's "balanced".
+    """
+    is_present = counts > 0
+    share = counts.sum() / max(1, is_present.sum())
+    return np.divide(share, counts, out=np.zeros(len(counts)), where=is_present).astype(np.float32)

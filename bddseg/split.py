@@ -1,0 +1,212 @@
+"""Samples -> train / val / test: drives whole, scene groups balanced, decided by names, scenes and a seed alone."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from bddseg.errors import ConfigError, DataError
+from bddseg.labels import GROUPS, group_of
+
+PARTS = ("train", "val", "test")
+LEAK_WARNING = "names carry no drive: neighbouring frames may be in different parts, so scores can be too high"
+ATTEMPTS = 16
+"""Seeded orders in which drives are dealt out; the best balanced result is taken."""
+
+_DRIVE = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}(?![0-9a-f])")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which samples are for training, for choosing, and sealed until the end; positions, ascending."""
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    test: tuple[int, ...]
+    by_drive: bool
+    """Whether every drive is in one part only."""
+    warning: str
+    """One sentence when frames of one drive may be in different parts, otherwise empty."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One sample as the split sees it."""
+
+    position: int
+    group: str
+    drive: str | None
+    rank: str
+    """Seeded hash of the name: the order in which samples are drawn."""
+
+
+def drive_of(name: str) -> str | None:
+    """Return the drive of a BDD100K name (the first of its two blocks of 8 hex digits), None for other names."""
+    found = _DRIVE.match(name)
+    return found.group(1) if found else None
+
+
+def split_samples(
+    names: Sequence[str],
+    scenes: Sequence[str],
+    *,
+    seed: int = 1337,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.1,
+    max_images: int = 0,
+) -> Split:
+    """Return the parts of the samples; the order in which they are given does not matter.
+
+    When every name carries its drive, drives stay whole and the fractions are met as well as they allow. Otherwise
+    frames are split one by one, the fractions met exactly. Scene groups have nearly the same share in every part.
+    `max_images` > 0 thins the parts of the full split, so no image ever changes its part with it.
+
+    Raises:
+        ConfigError: when a fraction or max_images is out of range.
+        DataError: when a part would be empty.
+    """
+    fractions = _fractions(val_fraction, test_fraction)
+    if max_images < 0:
+        raise ConfigError(f"max_images is {max_images}, but must be >= 0 (0 takes all)")
+    items = [
+        _Item(position, group_of(scene), drive_of(name), _hash(seed, name))
+        for position, (name, scene) in enumerate(zip(names, scenes, strict=True))
+    ]
+    items.sort(key=lambda item: item.rank)
+    by_drive = all(item.drive for item in items)
+
+    parts = _deal_drives(items, fractions, seed) if by_drive else _deal_frames(items, fractions)
+    if 0 < max_images < len(items):
+        parts = _thin(parts, fractions, max_images)
+    for name, part in zip(PARTS, parts, strict=True):
+        if not part:
+            raise DataError(_emptiness(name, items, by_drive, fractions, max_images))
+    train, val, test = (tuple(sorted(item.position for item in part)) for part in parts)
+    return Split(train, val, test, by_drive, "" if by_drive else LEAK_WARNING)
+
+
+def apportion(total: int, weights: Sequence[Fraction | int]) -> list[int]:
+    """Return whole shares that sum to the total, by largest remainder; of equal remainders the later one wins.
+
+    With the weights' sum at least the total and all of them whole, no share exceeds its weight.
+    """
+    whole = sum(weights)
+    quotas = [Fraction(total) * weight / whole if whole else Fraction(0) for weight in weights]
+    shares = [int(quota) for quota in quotas]
+    neediest = sorted(range(len(shares)), key=lambda index: (shares[index] - quotas[index], -index))
+    for index in neediest[: total - sum(shares)]:
+        shares[index] += 1
+    return shares
+
+
+def _fractions(val: float, test: float) -> tuple[Fraction, ...]:
+    """Return the parts' shares exactly as written: 0.7 / 0.2 / 0.1 of 440 is 308 / 88 / 44, not 307.99."""
+    for name, value in (("val_fraction", val), ("test_fraction", test)):
+        if not 0 < value < 1:
+            raise ConfigError(f"{name} is {value}, but must be > 0 and < 1")
+    if val + test >= 1:
+        raise ConfigError(
+            f"val_fraction + test_fraction is {val + test:g}, but must be < 1 to leave images for training"
+        )
+    exact_val, exact_test = Fraction(str(val)), Fraction(str(test))
+    return 1 - exact_val - exact_test, exact_val, exact_test
+
+
+def _hash(seed: int, text: str) -> str:
+    return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
+
+
+def _deal_frames(items: Sequence[_Item], fractions: Sequence[Fraction]) -> list[list[_Item]]:
+    """Return the parts with exact totals, each group shared out in proportion to what the parts still need."""
+    needed = apportion(len(items), fractions)
+    parts: list[list[_Item]] = [[] for _ in PARTS]
+    for group in GROUPS:
+        members = [item for item in items if item.group == group]
+        shares = apportion(len(members), needed)
+        for part, share in zip(parts, shares, strict=True):
+            part += members[:share]
+            members = members[share:]
+        needed = [need - share for need, share in zip(needed, shares, strict=True)]
+    return parts
+
+
+def _deal_drives(items: Sequence[_Item], fractions: Sequence[Fraction], seed: int) -> list[list[_Item]]:
+    """Return the parts with whole drives: the best balanced of several seeded greedy deals."""
+    sizes = _drive_sizes(items)
+    whole = [sum(counts) for counts in zip(*sizes.values(), strict=True)]
+    targets = [[float(fraction * count) for count in whole] for fraction in fractions]
+    orders = (sorted(sizes, key=lambda drive: _hash(seed, f"{attempt}:{drive}")) for attempt in range(ATTEMPTS))
+    deals = [_deal(order, sizes, targets) for order in orders]
+    best = min(deals, key=lambda deal: _imbalance(deal, sizes, targets))
+    return [[item for item in items if best[str(item.drive)] == part] for part in range(len(PARTS))]
+
+
+def _drive_sizes(items: Sequence[_Item]) -> dict[str, list[int]]:
+    """Return what each drive weighs: its images of every scene group, and in all."""
+    groups: dict[str, Counter[str]] = {}
+    for item in items:
+        groups.setdefault(str(item.drive), Counter())[item.group] += 1
+    return {drive: [*(count[group] for group in GROUPS), count.total()] for drive, count in groups.items()}
+
+
+def _deal(
+    order: Sequence[str], sizes: Mapping[str, Sequence[int]], targets: Sequence[Sequence[float]]
+) -> dict[str, int]:
+    """Return the part of every drive, each put where it lowers the imbalance most; no part is left without one."""
+    filled = [[0] * len(target) for target in targets]
+    deal: dict[str, int] = {}
+    for left, drive in zip(range(len(order), 0, -1), order, strict=True):
+        empty = [part for part, counts in enumerate(filled) if not counts[-1]]
+        allowed = empty if left <= len(empty) else range(len(filled))
+        part = min(allowed, key=lambda part: _growth(filled[part], sizes[drive], targets[part]))
+        filled[part] = [count + extra for count, extra in zip(filled[part], sizes[drive], strict=True)]
+        deal[drive] = part
+    return deal
+
+
+def _growth(counts: Sequence[int], extra: Sequence[int], target: Sequence[float]) -> float:
+    """Return by how much the part's sum of (count - target)^2 / target grows with the extra images."""
+    terms = zip(counts, extra, target, strict=True)
+    return sum(more * (more + 2 * (count - goal)) / goal for count, more, goal in terms if goal)
+
+
+def _imbalance(
+    deal: Mapping[str, int], sizes: Mapping[str, Sequence[int]], targets: Sequence[Sequence[float]]
+) -> float:
+    """Return the sum of (count - target)^2 / target over all parts, scene groups and totals."""
+    imbalance = 0.0
+    for part, target in enumerate(targets):
+        inside = [sizes[drive] for drive, place in deal.items() if place == part]
+        counts = [sum(size[index] for size in inside) for index in range(len(target))]
+        imbalance += sum((count - goal) ** 2 / goal for count, goal in zip(counts, target, strict=True) if goal)
+    return imbalance
+
+
+def _thin(parts: Sequence[Sequence[_Item]], fractions: Sequence[Fraction], max_images: int) -> list[list[_Item]]:
+    """Return the parts cut down to their shares of max_images; within a part scene groups keep their shares."""
+    shares = apportion(max_images, fractions)
+    room = [len(part) for part in parts]
+    sizes = [min(share, most) for share, most in zip(shares, room, strict=True)]
+    for index, most in enumerate(room):  # a part that is too small leaves its share to the others, training first
+        sizes[index] += min(max_images - sum(sizes), most - sizes[index])
+    return [_draw(part, size) for part, size in zip(parts, sizes, strict=True)]
+
+
+def _draw(part: Sequence[_Item], size: int) -> list[_Item]:
+    members = [[item for item in part if item.group == group] for group in GROUPS]
+    shares = apportion(size, [len(group) for group in members])
+    return [item for group, share in zip(members, shares, strict=True) for item in group[:share]]
+
+
+def _emptiness(
+    part: str, items: Sequence[_Item], by_drive: bool, fractions: Sequence[Fraction], max_images: int
+) -> str:
+    drives = f" in {len({item.drive for item in items})} whole drives" if by_drive else ""
+    limit = f", max_images {max_images}" if max_images else ""
+    shares = " / ".join(f"{name} {float(share):g}" for name, share in zip(PARTS, fractions, strict=True))
+    return (
+        f"the {part} part would be empty: {len(items)} images{drives}{limit} at fractions {shares}; "
+        "use more images or larger fractions"
+    )

@@ -1,0 +1,171 @@
+"""fit(): the one epoch loop, a generator. Whoever listens decides what to save and when to end it."""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bddseg.config import TrainConfig
+from bddseg.confusion import iou, miou, miou_by_group, miou_by_scene, pool
+from bddseg.device import peak_memory_mb
+from bddseg.engine import Engine, Pass
+from bddseg.errors import DataError
+from bddseg.evidence import Evidence
+from bddseg.frames import Frames
+from bddseg.labels import CLASSES, SCENES, slug
+from bddseg.result import EpochResult
+from bddseg.split import Split
+
+
+def fit(
+    config: TrainConfig,
+    frames: Frames,
+    split: Split,
+    device: torch.device,
+    resume: Mapping[str, Any] | None = None,
+) -> Iterator[EpochResult]:
+    """Train one configuration and yield an `EpochResult` after every epoch.
+
+    Ends with the epoch budget, after `train.patience` epochs without a better val/miou, or when the loss is no longer
+    finite. Batch order and dropout derive from (seed, epoch): going on from a `state()` equals never having stopped,
+    bitwise on the CPU in fp32.
+
+    Raises:
+        DataError: when `resume` belongs to another configuration.
+    """
+    engine = Engine(config, frames, split.train, device)
+    best, done = _resumed(engine, config, resume) if resume else (_Best(), 0)
+    for epoch in range(done + 1, config.train.epochs + 1):
+        began = time.perf_counter()
+        train = engine.train_epoch(epoch)
+        validation = engine.evaluate(split.val)
+        seconds = time.perf_counter() - began
+
+        metrics = _metrics(train, validation, [frames.scenes[index] for index in split.val])
+        metrics |= _costs(seconds, len(split.train), device)
+        is_best = best.offer(epoch, metrics["val/miou"], validation, engine)
+        stop_reason = _stop_reason(config, epoch, best, metrics)
+        yield EpochResult(
+            epoch=epoch,
+            metrics=metrics,
+            is_best=is_best,
+            best_epoch=best.epoch,
+            best_miou=best.miou,
+            stop_reason=stop_reason,
+            state=partial(_state, engine, config, epoch, best),
+            best_evidence=partial(_best_evidence, engine, frames, split, best),
+        )
+        if stop_reason:
+            return
+
+
+@dataclass
+class _Best:
+    """The best epoch so far: its weights, and what they did on the validation part."""
+
+    epoch: int = 0
+    miou: float = math.nan
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    validation: Pass | None = None
+
+    def offer(self, epoch: int, value: float, validation: Pass, engine: Engine) -> bool:
+        """Keep the epoch when its val/miou beats all earlier ones; the first of equals stays."""
+        if math.isnan(value) or value <= self.miou:
+            return False
+        self.epoch, self.miou, self.validation, self.weights = epoch, value, validation, engine.weights()
+        return True
+
+
+def _stop_reason(config: TrainConfig, epoch: int, best: _Best, metrics: Mapping[str, float]) -> str | None:
+    if not (math.isfinite(metrics["train/loss"]) and math.isfinite(metrics["val/loss"])):
+        return "diverged"
+    if epoch >= config.train.epochs:
+        return "max_epochs"
+    if config.train.patience and epoch - best.epoch >= config.train.patience:
+        return "plateau"
+    return None
+
+
+def _metrics(train: Pass, validation: Pass, scenes: list[str]) -> dict[str, float]:
+    """Return the epoch's figures; a validation whose loss is not finite has no IoU."""
+    metrics = {"train/loss": train.loss, "val/loss": validation.loss}
+    counts = validation.counts if math.isfinite(train.loss + validation.loss) else np.zeros_like(validation.counts)
+    per_class = iou(pool(counts))
+    groups = miou_by_group(counts, scenes)
+    by_scene = {slug(scene): value for scene, value in miou_by_scene(counts, scenes).items() if scene in SCENES}
+    return metrics | {
+        "train/miou": float(miou(pool(train.counts))),
+        "val/miou": float(miou(pool(counts))),
+        "val/classes": float(np.isfinite(per_class).sum()),
+        **{f"val/iou/{name}": float(value) for name, value in zip(CLASSES, per_class, strict=True)},
+        **{f"val/group_miou/{group}": value for group, value in groups.items()},
+        "val/group_gap": groups["city"] - groups["non_city"],
+        **{f"val/scene_miou/{name}": value for name, value in by_scene.items()},
+    }
+
+
+def _costs(seconds: float, images: int, device: torch.device) -> dict[str, float]:
+    return {
+        "time/epoch_s": seconds,
+        "throughput/img_s": images / seconds,
+        "system/memory_mb": peak_memory_mb(device),
+    }
+
+
+def _state(engine: Engine, config: TrainConfig, epoch: int, best: _Best) -> dict[str, Any]:
+    """Return everything that going on needs, in tensors and plain values; see `_resumed`, its reader."""
+    kept: dict[str, Any] = {
+        "epoch": best.epoch,
+        "miou": best.miou,
+        "weights": dict(best.weights),
+        "config": config.to_dict(),
+        "normalisation": engine.normalisation,
+    }
+    if best.validation is not None:
+        kept["loss"] = best.validation.loss
+        kept["counts"] = torch.from_numpy(best.validation.counts)
+        kept["ignored"] = torch.from_numpy(best.validation.ignored)
+    return {"digest": config.digest(), "epoch": epoch, "best": kept, **engine.state()}
+
+
+def _resumed(engine: Engine, config: TrainConfig, state: Mapping[str, Any]) -> tuple[_Best, int]:
+    if state["digest"] != config.digest():
+        raise DataError(f"the checkpoint is of trial {state['digest']}, but must be of {config.digest()}")
+    engine.load_state(state)
+    kept = state["best"]
+    validation = None
+    if "counts" in kept:
+        validation = Pass(kept["loss"], kept["counts"].cpu().numpy(), kept["ignored"].cpu().numpy())
+    return _Best(kept["epoch"], kept["miou"], kept["weights"], validation), state["epoch"]
+
+
+def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, part: str) -> Evidence:
+    """Return the evidence of the best weights on the validation or test part.
+
+    Raises:
+        DataError: when no epoch had a usable val/miou.
+    """
+    if best.validation is None:
+        raise DataError("there is no evidence: no epoch had a finite loss")
+    indices = {"val": split.val, "test": split.test}[part]
+    found = best.validation
+    if part == "test":
+        with engine.with_weights(best.weights):
+            found = engine.evaluate(indices)
+    return Evidence(
+        part=part,
+        epoch=best.epoch,
+        names=tuple(frames.names[index] for index in indices),
+        scenes=tuple(frames.scenes[index] for index in indices),
+        weathers=tuple(frames.weathers[index] for index in indices),
+        times_of_day=tuple(frames.times_of_day[index] for index in indices),
+        counts=found.counts,
+        ignored=found.ignored,
+        fingerprint=frames.fingerprint,
+    )

@@ -1,0 +1,125 @@
+"""Report on sweeps: a page for each, and the leaderboard on stdout.
+
+python report.py                        the latest sweep
+python report.py SWEEP --format csv     one by its id, its leaderboard as CSV
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from bddseg.errors import UserError
+from sweeps.errors import NothingFinishedError
+
+if TYPE_CHECKING:
+    from sweeps.gather import Report
+
+ROOT = Path(__file__).resolve().parent
+FORMATS = ("html", "markdown", "json", "csv", "table")
+FINE, NOTHING, MISUSE, INTERRUPTED = 0, 1, 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(MISUSE, f"error: {message}; --help shows all options\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Report on the sweeps that are named, or on the latest; return the exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return run(options)
+    except UserError as error:
+        return _say(error, options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read stdout has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = Parser(prog="report.py", description="Report on sweeps: a page for each, the leaderboard on stdout.")
+    parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help="id of a sweep; without one, the latest")
+    parser.add_argument("--out", type=Path, default=ROOT / "reports", metavar="DIR",
+                        help="where to write DIR/SWEEP/index.html, .md, .json, .csv (default: reports)")  # fmt: skip
+    parser.add_argument("--format", choices=FORMATS, default="table",
+                        help="what to print on stdout; html prints where the page is (default: table)")  # fmt: skip
+    parser.add_argument("--top", type=_count, metavar="N", help="print only the N best trials; the files hold all")
+    parser.add_argument("--tracking-uri", metavar="URI",
+                        help="where MLflow keeps the runs (default: MLFLOW_TRACKING_URI, or the store in runs/)")  # fmt: skip
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write and print the reports; a sweep without a usable figure is named and the others are still reported."""
+    from sweeps.delivery import resolve_tracking_uri
+    from sweeps.gather import gather_report
+    from sweeps.page import write_report
+    from sweeps.store import Store
+
+    store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    reports, pages, code = [], [], FINE
+    for sweep_id in dict.fromkeys(options.sweeps or [store.latest_sweep_id()]):
+        try:
+            reports.append(gather_report(store.read_sweep(sweep_id), store, made=made))
+        except NothingFinishedError as error:
+            code = _say(error, options)
+            continue
+        pages.append(write_report(reports[-1], options.out))
+    _warn_other_data(reports)
+    if reports:
+        _print(reports, pages, options)
+    return code
+
+
+def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespace) -> None:
+    from sweeps.page import render_csv, render_json, render_markdown, render_table
+
+    shown = [replace(report, trials=report.trials[: options.top]) for report in reports]
+    renderers = {
+        "html": lambda: "".join(f"{page}\n" for page in pages),
+        "markdown": lambda: "\n".join(render_markdown(report) for report in shown),
+        "json": lambda: render_json(shown),
+        "csv": lambda: render_csv(shown),
+        "table": lambda: render_table(shown),
+    }
+    sys.stdout.write(renderers[options.format]())
+    sys.stdout.flush()
+    if options.format != "html":
+        for page in pages:
+            print(f"page: {page}", file=sys.stderr)
+
+
+def _warn_other_data(reports: "list[Report]") -> None:
+    prints = {report.facts["data"]["fingerprint"] for report in reports}
+    if len(prints) > 1:
+        print("these sweeps used different data: their figures do not compare", file=sys.stderr)
+
+
+def _say(error: UserError, options: argparse.Namespace) -> int:
+    if options.debug:
+        traceback.print_exc()
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number >= 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Many trials: plan, schedule, track, judge and report them."""

@@ -1,0 +1,138 @@
+"""The Ray that trials run on: one of our own with its files in the user's cache, or one that is there already."""
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from sweeps.errors import ExperimentError
+
+ROOT = Path(__file__).resolve().parent.parent
+SOCKET_PATH_LIMIT = 107
+"""Longest path of a Unix socket; Ray adds about 60 characters to its folder."""
+
+MIN_OBJECT_STORE = 150 * 1024**2
+
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints nothing under verbose=0 only with its former output
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own tracking replaces its CSV, JSON and TensorBoard files
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_WARN_THRESHOLD_S": "5",
+    "TUNE_MAX_PENDING_TRIALS_PG": "16",
+}
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """Where Ray's dashboard is and what it asks for."""
+
+    url: str
+    token_file: Path | None
+
+    def sentence(self) -> str:
+        """Return the address and how to log in."""
+        how = f"; it asks for the token in {self.token_file}" if self.token_file else ""
+        return f"Ray dashboard: {self.url} (actors are named after their trials){how}"
+
+
+@contextlib.contextmanager
+def ray_cluster(
+    cache: Path, *, address: str | None = None, object_bytes: int = 0, dashboard: bool = False
+) -> Iterator[Dashboard | None]:
+    """Start a Ray on this machine, or join the one at `address`, for as long as the context lasts.
+
+    A Ray that was not started here is joined and left, never stopped. An own Ray keeps session and token in `cache`
+    and listens on 127.0.0.1 alone.
+
+    Raises:
+        ExperimentError: when no Ray answers at `address`.
+    """
+    os.environ.update({key: os.environ.get(key, value) for key, value in QUIET.items()})
+    if ray.is_initialized():
+        yield None
+        return
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address:
+        _join(address)
+        folder = None
+    else:
+        folder = _start(cache, object_bytes, dashboard)
+    try:
+        url = ray.get_runtime_context().worker.node.address_info.get("webui_url") if dashboard and folder else None
+        yield Dashboard(f"http://{url}", _token_file(cache)) if url else None
+    finally:
+        ray.shutdown()
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def slots(resources: dict[str, float], max_concurrent: int) -> int:
+    """Return how many trials run side by side on the Ray that is up."""
+    have = ray.cluster_resources()
+    fits = [int(have.get(name, 0) // need) for name, need in resources.items() if need > 0]
+    return max(1, min([*fits, *([max_concurrent] if max_concurrent else [])]))
+
+
+def _join(address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env())
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ExperimentError(f"no Ray answers at {address}: {str(error).splitlines()[0]}") from error
+
+
+def _start(cache: Path, object_bytes: int, dashboard: bool) -> Path:
+    folder = _session_folder(cache)
+    if "RAY_AUTH_TOKEN" not in os.environ:  # otherwise Ray writes a token into the home folder
+        os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(_make_token(cache)))
+    ray.init(
+        address="local",
+        include_dashboard=dashboard,
+        dashboard_host="127.0.0.1",
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=max(MIN_OBJECT_STORE, int(1.5 * object_bytes) + MIN_OBJECT_STORE),
+        runtime_env=_runtime_env(),
+        _temp_dir=str(folder),
+        _node_ip_address="127.0.0.1",
+    )
+    return folder
+
+
+def _runtime_env() -> dict[str, Any]:
+    """Return what trial processes need: they are started by Ray, not by us, so they inherit nothing for sure."""
+    return {"env_vars": {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE", "RAY_AIR_NEW_OUTPUT": "0"}}
+
+
+def _session_folder(cache: Path) -> Path:
+    """Return a new folder for one Ray, short enough for the sockets in it."""
+    parent = cache / "ray"
+    if len(str(parent)) + 8 + 62 > SOCKET_PATH_LIMIT:
+        parent = Path(tempfile.gettempdir())
+    parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="r-", dir=parent))
+
+
+def _token_file(cache: Path) -> Path | None:
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(path) if path else None
+
+
+def _make_token(cache: Path) -> Path:
+    path = cache / "ray" / "token"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        handle, temporary = tempfile.mkstemp(dir=path.parent)  # readable by its owner alone
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+        os.replace(temporary, path)
+    return path

@@ -1,0 +1,38 @@
+"""What can go wrong in a sweep; each leaf says its exit code.
+
+    UserError                     (bddseg.errors)
+    └── SweepError
+        ├── ExperimentError       2  experiments.yaml or a command-line setting is wrong
+        ├── StorageError          2  the output folder cannot be used
+        ├── TrackingError         2  the MLflow store cannot be reached or used
+        ├── NoSweepError          2  no such sweep is recorded
+        └── NothingFinishedError  1  the sweep ran, but no trial gave a usable figure
+"""
+
+from bddseg.errors import UserError
+
+
+class SweepError(UserError):
+    """Something about a sweep that the user can mend or must know."""
+
+
+class ExperimentError(SweepError):
+    """experiments.yaml or a command-line setting is wrong."""
+
+
+class StorageError(SweepError):
+    """The output folder cannot be created, written or locked."""
+
+
+class TrackingError(SweepError):
+    """The MLflow store cannot be reached or used."""
+
+
+class NoSweepError(SweepError):
+    """No such sweep is recorded; the message names the known ones."""
+
+
+class NothingFinishedError(SweepError):
+    """The sweep ran, but no trial gave a usable figure."""
+
+    exit_code = 1

@@ -1,0 +1,275 @@
+"""experiments.yaml -> Experiment, checked against the settings that a trial really has."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bddseg.config import TrainConfig, check_setting, flatten, known_setting
+from bddseg.errors import ConfigError
+from bddseg.result import METRICS, OBJECTIVE
+from sweeps.errors import ExperimentError
+
+EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments.yaml"
+
+SCHEDULERS = ("asha", "none")
+DATA_SOURCES = ("bdd100k", "streets")
+
+SECTION_KEYS = {
+    "": ("defaults", "profiles", "spaces"),
+    "defaults": ("settings", "scheduler", "metric"),
+    "profile": ("data", "settings", "grid"),
+    "space": ("question", "settings", "grid", "reference", "pin", "scheduler"),
+    "scheduler": ("name", "grace", "reduction"),
+}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How trials are stopped early."""
+
+    name: str
+    grace: float
+    """Share of the epoch budget that every trial gets before it may be stopped."""
+    reduction: int
+    """At each rung about one in so many trials goes on; rungs lie that factor apart."""
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """Return the epochs at which trials are compared, ascending; the last epoch is none.
+
+        Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, section 3.1.
+        """
+        if self.name == "none":
+            return ()
+        rung = max(1, math.ceil(self.grace * epochs))
+        found = []
+        while rung < epochs:
+            found.append(rung)
+            rung *= self.reduction
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A space under a profile, with every value settled but the axes of its grid."""
+
+    name: str
+    question: str
+    profile: str
+    base: TrainConfig
+    axes: tuple[tuple[str, tuple[Any, ...]], ...]
+    """Dotted setting -> the values it takes; without axes there is one trial."""
+    reference: Mapping[str, Any]
+    schedule: Schedule
+    metric: str = OBJECTIVE
+
+
+def load_experiment(
+    name: str,
+    *,
+    profile: str,
+    overrides: Sequence[str] = (),
+    scheduler: str | None = None,
+    seed: int | None = None,
+    path: Path = EXPERIMENTS,
+) -> Experiment:
+    """Return the named space under a profile.
+
+    `overrides` are `key=value` texts of the command line: a list as value makes or replaces a grid axis, a single
+    value fixes the setting.
+
+    Raises:
+        ExperimentError: naming place, value, rule and known names.
+    """
+    book = read_book(path)
+    space = _named(book["spaces"], name, "space", path)
+    chosen = _named(book["profiles"], profile, "profile", path)
+    at = f"{path.name}: spaces.{name}"
+    axes = _axes(space.get("grid", {}), f"{at}.grid")
+    axes |= {key: values for key, values in _axes(chosen.get("grid", {}), _place(path, profile)).items() if key in axes}
+    settings = {
+        **_settings(book["defaults"].get("settings", {}), f"{path.name}: defaults.settings"),
+        **_settings(space.get("settings", {}), f"{at}.settings"),
+        **_settings(chosen.get("settings", {}), f"{path.name}: profiles.{profile}.settings"),
+        **_settings(space.get("pin", {}), f"{at}.pin"),
+    }
+    reference = _reference(space.get("reference", {}), axes, f"{at}.reference")
+    typed = dict(_parse_override(text) for text in overrides)
+    if seed is not None:
+        typed.setdefault("train.seed", seed)
+    axes, settings = _override(axes, settings, typed)
+    return Experiment(
+        name=name,
+        question=str(space.get("question", "")),
+        profile=profile,
+        base=_config(settings, at),
+        axes=tuple((key, values) for key, values in axes.items()),
+        reference={key: reference.get(key) if reference.get(key) in axes[key] else axes[key][0] for key in axes},
+        schedule=_schedule({**book["defaults"].get("scheduler", {}), **space.get("scheduler", {})}, scheduler, at),
+        metric=_metric(book["defaults"].get("metric", OBJECTIVE), path),
+    )
+
+
+def read_book(path: Path = EXPERIMENTS) -> dict[str, Any]:
+    """Return the whole file as checked sections: defaults, profiles, spaces.
+
+    Raises:
+        ExperimentError: when it is missing, no YAML, or has an unknown key.
+    """
+    try:
+        book = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ExperimentError(f"{path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ExperimentError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    _check_keys(book, "", path.name)
+    for section in SECTION_KEYS[""]:
+        book[section] = _mapping(book.get(section, {}), f"{path.name}: {section}")
+    _check_keys(book["defaults"], "defaults", f"{path.name}: defaults")
+    for name, profile in book["profiles"].items():
+        _check_keys(profile, "profile", f"{path.name}: profiles.{name}")
+        if profile.get("data") not in DATA_SOURCES:
+            raise ExperimentError(
+                f"{path.name}: profiles.{name}.data is {profile.get('data')!r}, but must be one of {', '.join(DATA_SOURCES)}"
+            )
+    for name, space in book["spaces"].items():
+        _check_keys(space, "space", f"{path.name}: spaces.{name}")
+    return book
+
+
+def space_names(path: Path = EXPERIMENTS) -> tuple[str, ...]:
+    """Return the names of all spaces, in the order of the file."""
+    return tuple(read_book(path)["spaces"])
+
+
+def _place(path: Path, profile: str) -> str:
+    return f"{path.name}: profiles.{profile}.grid"
+
+
+def _mapping(value: Any, place: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ExperimentError(f"{place} is {value!r}, but must be a mapping")
+    return dict(value)
+
+
+def _check_keys(section: Any, kind: str, place: str) -> None:
+    for key in _mapping(section, place):
+        if key not in SECTION_KEYS[kind]:
+            raise ExperimentError(f"{place} has the unknown key {key!r}; known: {', '.join(SECTION_KEYS[kind])}")
+
+
+def _named(sections: Mapping[str, Any], name: str, kind: str, path: Path) -> dict[str, Any]:
+    if name not in sections:
+        raise ExperimentError(f"{kind} {name!r} is not in {path.name}; known: {', '.join(sections)}")
+    return sections[name]
+
+
+def _settings(section: Any, place: str) -> dict[str, Any]:
+    checked = {}
+    for key, value in flatten(_mapping(section, place)).items():
+        checked[key] = _checked(key, value, f"{place}.{key}")
+    return checked
+
+
+def _axes(section: Any, place: str) -> dict[str, tuple[Any, ...]]:
+    axes = {}
+    for key, values in flatten(_mapping(section, place)).items():
+        axes[key] = _axis(key, values, f"{place}.{key}")
+    return axes
+
+
+def _axis(key: str, values: Any, place: str) -> tuple[Any, ...]:
+    if not isinstance(values, list) or not values:
+        raise ExperimentError(f"{place} is {values!r}, but must be a list of at least one value")
+    checked = tuple(_checked(key, value, f"{place}[{index}]") for index, value in enumerate(values))
+    if len(set(checked)) < len(checked):
+        raise ExperimentError(f"{place} is {values!r}, but must not hold a value twice")
+    return checked
+
+
+def _checked(key: str, value: Any, place: str) -> Any:
+    try:
+        return check_setting(key, value)
+    except ConfigError as error:
+        raise ExperimentError(f"{place}: {error}") from error
+
+
+def _reference(section: Any, axes: Mapping[str, tuple[Any, ...]], place: str) -> dict[str, Any]:
+    reference = _settings(section, place)
+    for key in reference:
+        if key not in axes:
+            raise ExperimentError(f"{place}.{key} is no axis of the grid; known: {', '.join(axes) or 'none'}")
+    return reference
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    """Return key and value of `key=value`; here, unlike in YAML, 1e-4 is a number where a number is meant."""
+    key, equals, raw = text.partition("=")
+    if not equals:
+        raise ExperimentError(f"--set {text!r} has no '=', but must be key=value")
+    try:
+        value = yaml.safe_load(raw)
+        spec = known_setting(key)
+    except yaml.YAMLError as error:
+        raise ExperimentError(f"--set {text!r} has a value that is not YAML") from error
+    except ConfigError as error:
+        raise ExperimentError(f"--set {text!r}: {error}") from error
+    place = f"--set {key}"
+    if isinstance(value, list):
+        return key, list(_axis(key, [_number(item, spec.type) for item in value], place))
+    return key, _checked(key, _number(value, spec.type), place)
+
+
+def _number(value: Any, kind: Any) -> Any:
+    if kind is not float or not isinstance(value, str):
+        return value
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _override(
+    axes: dict[str, tuple[Any, ...]], settings: dict[str, Any], typed: Mapping[str, Any]
+) -> tuple[dict[str, tuple[Any, ...]], dict[str, Any]]:
+    for key, value in typed.items():
+        if isinstance(value, list):
+            axes = {**axes, key: tuple(value)}
+        else:
+            axes = {name: values for name, values in axes.items() if name != key}
+            settings = {**settings, key: value}
+    return axes, settings
+
+
+def _config(settings: Mapping[str, Any], place: str) -> TrainConfig:
+    try:
+        return TrainConfig().with_overrides(settings)
+    except ConfigError as error:
+        raise ExperimentError(f"{place}: {error}") from error
+
+
+def _schedule(section: Mapping[str, Any], name: str | None, place: str) -> Schedule:
+    _check_keys(section, "scheduler", f"{place}.scheduler")
+    schedule = Schedule(name or section.get("name", "asha"), section.get("grace", 0.1), section.get("reduction", 3))
+    if schedule.name not in SCHEDULERS:
+        raise ExperimentError(
+            f"{place}.scheduler.name is {schedule.name!r}, but must be one of {', '.join(SCHEDULERS)}"
+        )
+    if not isinstance(schedule.grace, float) or not 0.1 <= schedule.grace <= 1:
+        raise ExperimentError(f"{place}.scheduler.grace is {schedule.grace!r}, but must be a number from 0.1 to 1.0")
+    if type(schedule.reduction) is not int or schedule.reduction < 2:
+        raise ExperimentError(
+            f"{place}.scheduler.reduction is {schedule.reduction!r}, but must be a whole number >= 2"
+        )
+    return schedule
+
+
+def _metric(name: Any, path: Path) -> str:
+    if name not in METRICS:
+        raise ExperimentError(f"{path.name}: defaults.metric is {name!r}, but must be one of {', '.join(METRICS)}")
+    if name != OBJECTIVE:
+        raise ExperimentError(f"{path.name}: defaults.metric is {name!r}, but {OBJECTIVE} decides throughout")
+    return OBJECTIVE

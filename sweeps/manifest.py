@@ -1,0 +1,95 @@
+"""sweep.json: what a sweep set out to do, written before Ray starts and read by whoever reports it."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeps.experiment import Experiment
+from sweeps.plan import Plan, PlannedTrial
+
+FORMAT = 1
+FILE = "sweep.json"
+PACKAGES = ("ray", "torch", "torchvision", "torchmetrics", "mlflow", "optuna", "numpy", "pillow")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def build_manifest(
+    sweep_id: str, experiment: Experiment, plan: Plan, data: Mapping[str, Any], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return everything a report needs to know about the sweep; `facts` are device, commands and the start."""
+    reference = next((trial.trial_id for trial in plan.trials if trial.is_reference), "")
+    return {
+        "version": FORMAT,
+        "sweep_id": sweep_id,
+        "space": experiment.name,
+        "question": experiment.question,
+        "profile": experiment.profile,
+        "seed": experiment.base.train.seed,
+        "metric": experiment.metric,
+        "scheduler": {
+            "name": experiment.schedule.name,
+            "grace": plan.rungs[0] if plan.rungs else plan.epochs,
+            "reduction": experiment.schedule.reduction,
+            "max_epochs": plan.epochs,
+            "rungs": list(plan.rungs),
+        },
+        "axes": {key: list(values) for key, values in experiment.axes},
+        "grid_points": plan.grid_points,
+        "reference": reference,
+        "trials": [_trial(trial) for trial in plan.trials],
+        "data": dict(data),
+        "versions": versions(),
+        "code_version": code_version(),
+        **facts,
+    }
+
+
+def save_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
+    """Write sweep.json whole or not at all; return its path."""
+    path = folder / FILE
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{FILE}-")
+    with os.fdopen(handle, "w") as file:
+        json.dump(manifest, file, indent=1)
+    os.replace(temporary, path)
+    return path
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that figures depend on."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def code_version() -> str:
+    """Return the commit of the project, with `-dirty` when files differ from it; "unknown" outside git."""
+    try:
+        commit = _git("rev-parse", "--short=12", "HEAD")
+        return f"{commit}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def _trial(trial: PlannedTrial) -> dict[str, Any]:
+    return {
+        "trial_id": trial.trial_id,
+        "name": trial.name,
+        "digest": trial.digest,
+        "settings": trial.settings,
+        "reference": trial.is_reference,
+    }

@@ -1,0 +1,197 @@
+"""Live figures of a sweep: the board that its events are chalked on, and two ways of showing it."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from bddseg.result import OBJECTIVE
+from sweeps.plan import Plan
+
+PLAIN_SECONDS = 30
+"""Without a terminal a line is written when a trial ends, and otherwise so often."""
+
+STATES = ("waiting", "running", "finished", "stopped", "failed")
+STATE_OF_STATUS = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed"}
+
+
+@dataclass
+class Row:
+    """One trial as far as it has come."""
+
+    trial_id: str
+    name: str
+    is_reference: bool
+    state: str = "waiting"
+    epochs: int = 0
+    best_miou: float = math.nan
+    best_epoch: int = 0
+    seconds: float = 0.0
+    """Spent in its epochs so far."""
+    stop_reason: str = ""
+    stop_detail: str = ""
+    log_file: str = ""
+
+
+@dataclass
+class Board:
+    """The trials of a sweep by what has happened to them; fed by the events that also go to the tracking store."""
+
+    plan: Plan
+    slots: int = 1
+    rows: dict[str, Row] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        for trial in self.plan.trials:
+            self.rows[trial.trial_id] = Row(trial.trial_id, trial.name, trial.is_reference)
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Take in one event; those of the sweep itself change no row."""
+        row = self.rows.get(event["trial"])
+        if row is None:
+            return
+        if event["kind"] == "start":
+            row.state = "running"
+        elif event["kind"] == "epoch":
+            self._epoch(row, event["step"], event["metrics"])
+        elif event["kind"] == "end":
+            row.state = STATE_OF_STATUS[event["status"]]
+            tags = event["tags"]
+            row.stop_reason, row.stop_detail = tags.get("sweep.stop_reason", ""), tags.get("sweep.stop_detail", "")
+            row.log_file = tags.get("sweep.log_file", "")
+
+    @staticmethod
+    def _epoch(row: Row, epoch: int, metrics: Mapping[str, float | None]) -> None:
+        if epoch <= row.epochs:
+            return  # a retried trial reports an epoch again
+        row.epochs = epoch
+        row.seconds += metrics.get("time/epoch_s") or 0.0
+        value = metrics.get(OBJECTIVE)
+        if value is not None and not value <= row.best_miou:
+            row.best_miou, row.best_epoch = value, epoch
+
+    def ranked(self) -> list[Row]:
+        """Return the rows, best first; those without a figure last."""
+        return sorted(self.rows.values(), key=lambda row: (math.isnan(row.best_miou), -_or_zero(row.best_miou)))
+
+    def best(self) -> Row | None:
+        """Return the row with the highest val/miou so far."""
+        first = self.ranked()[0]
+        return None if math.isnan(first.best_miou) else first
+
+    def counts(self) -> Counter[str]:
+        """Return how many trials are in each state."""
+        return Counter(row.state for row in self.rows.values())
+
+    def epochs_done(self) -> int:
+        """Return epochs trained so far, over all trials."""
+        return sum(row.epochs for row in self.rows.values())
+
+    def epochs_budget(self) -> int:
+        """Return the epochs that still make up the whole: a stopped trial gives back what it did not use."""
+        is_open = {"waiting", "running"}
+        return sum(self.plan.epochs if row.state in is_open else row.epochs for row in self.rows.values())
+
+    def seconds_left(self) -> float | None:
+        """Return an upper bound: what is left if nothing more is stopped; None before the first epoch."""
+        done = self.epochs_done()
+        if not done:
+            return None
+        per_epoch = sum(row.seconds for row in self.rows.values()) / done
+        is_open = sum(row.state in {"waiting", "running"} for row in self.rows.values())
+        return (self.epochs_budget() - done) * per_epoch / max(1, min(self.slots, is_open))
+
+    def sentence(self) -> str:
+        """Return the state of the sweep in one line."""
+        counts = self.counts()
+        words = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+        best, left = self.best(), self.seconds_left()
+        parts = [", ".join(words), f"epochs {self.epochs_done()} of at most {self.epochs_budget()}"]
+        if best:
+            parts.append(f"best {best.best_miou:.3f} {best.name}")
+        if left is not None and counts["running"] + counts["waiting"]:
+            parts.append(f"at most {duration(left)} left")
+        return "; ".join(parts)
+
+
+    def markdown(self) -> str:
+        """Return the leaderboard as a Markdown table, for the note of the sweep's run."""
+        lines = ["| | trial | best val/miou | at epoch | epochs | ended by |", "|-:|-|-:|-:|-:|-|"]
+        for rank, row in enumerate(self.ranked(), 1):
+            best = "" if math.isnan(row.best_miou) else f"{row.best_miou:.4f}"
+            name = f"{row.name} (reference)" if row.is_reference else row.name
+            lines.append(f"| {rank} | {name} | {best} | {row.best_epoch} | {row.epochs} | {row.stop_reason or row.state} |")
+        return "\n".join(lines)
+
+
+class View:
+    """Shows a board while a sweep runs: redrawn in place on a terminal, in plain lines elsewhere."""
+
+    def __init__(self, board: Board, *, is_quiet: bool = False) -> None:
+        self._board, self._quiet = board, is_quiet
+        self._console = Console(stderr=True, highlight=False, markup=False)
+        self._live: Live | None = None
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if not self._quiet and self._console.is_terminal:
+            self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=2, transient=True)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._live:
+            self._live.__exit__(kind, error, at)
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Write a plain line where that is the way and the event is worth one."""
+        if self._quiet or self._live:
+            return
+        is_worth_it = event["kind"] == "end" and event["trial"]
+        if is_worth_it or time.monotonic() - self._last_line > PLAIN_SECONDS:
+            self._last_line = time.monotonic()
+            ended = self._board.rows.get(event["trial"]) if is_worth_it else None
+            self._console.print(_ended(ended) if ended else "", self._board.sentence(), sep="", soft_wrap=True)
+
+    def _render(self) -> Group:
+        board = self._board
+        bar = ProgressBar(total=max(1, board.epochs_budget()), completed=board.epochs_done(), width=60)
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for title, justify in (("trial", "left"), ("state", "left"), ("epoch", "right"), ("best val/miou", "right")):
+            table.add_column(title, justify=justify)  # type: ignore[arg-type]
+        for row in _most_telling(board.rows.values(), 12):
+            best = "" if math.isnan(row.best_miou) else f"{row.best_miou:.3f} @ {row.best_epoch}"
+            table.add_row(row.name, row.stop_reason or row.state, f"{row.epochs}/{board.plan.epochs}", best)
+        elapsed = Text(f"{duration(time.monotonic() - board.started)} so far", style="dim")
+        return Group(Text(board.sentence()), bar, table, elapsed)
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as people say it: 45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _most_telling(rows: Iterable[Row], number: int) -> list[Row]:
+    """Return running trials first, then the best of the rest."""
+    return sorted(rows, key=lambda row: (row.state != "running", -_or_zero(row.best_miou)))[:number]
+
+
+def _ended(row: Row) -> str:
+    best = "no figure" if math.isnan(row.best_miou) else f"{row.best_miou:.3f} at epoch {row.best_epoch}"
+    return f"{row.name}: {row.stop_reason or row.state} after {row.epochs} epochs, best {best}. "
+
+
+def _or_zero(value: float) -> float:
+    return 0.0 if math.isnan(value) else value

@@ -1,0 +1,148 @@
+"""Append-only event file with a cursor: what a sweep measured, kept until MLflow has it. Survives kill -9 of the writer.
+
+An event is one JSON object on one line. Fields of every event: `kind`, `trial` ("" is the sweep's own parent run) and
+`time_ms`. By kind:
+
+    start      name: str, params: {setting: value}, tags: {str: str}      again on a retry: the run goes on
+    epoch      step: int (from 1), metrics: {name: number or None}        None is NaN
+    end        status: FINISHED | KILLED | FAILED, tags, metrics, step, note: str or None (Markdown)
+    artifact   path: absolute file to upload, folder: artifact folder ("" is the top)
+"""
+
+import fcntl
+import json
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sweeps.errors import StorageError
+
+Event = dict[str, Any]
+
+EXPERIMENT = "bdd100k-unet"
+"""The one MLflow experiment to which events are delivered and from which sweeps are read."""
+
+PARENT = ""
+"""The trial of an event that concerns the sweep as a whole."""
+
+BLOCK_BYTES = 1 << 16
+
+
+class Outbox:
+    """The event file of one sweep. Several may append, one delivers.
+
+    Raises:
+        StorageError: when the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder).absolute()
+        self._path = self.folder / "outbox.jsonl"
+        self._cursor = self.folder / "outbox.cursor"
+        self._rejected = self.folder / "outbox.rejected.jsonl"
+        self._in_process = threading.Lock()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StorageError(f"{self.folder} cannot be written ({error.strerror}): choose another --storage") from error
+        weakref.finalize(self, os.close, self._handle)
+        self._cut_torn_line()
+
+    def append(self, event: Event) -> None:
+        """Add an event with a single write(2): a killed process leaves all of it or a torn last line, cut later.
+
+        Raises:
+            ValueError, TypeError: when the event is not plain JSON (NaN is None).
+            OSError: when the disk is full; nothing of the event is left then.
+        """
+        line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        with self._alone():
+            before = os.fstat(self._handle).st_size
+            if os.write(self._handle, line) != len(line):
+                os.ftruncate(self._handle, before)
+                raise OSError(f"{self._path}: no room for an event of {len(line)} bytes")
+
+    def read(self, limit: int) -> tuple[list[Event], int]:
+        """Return up to `limit` events that follow the cursor, and the offset to commit once they are delivered.
+
+        A line that is no JSON object comes back as an event of kind "unreadable".
+        """
+        events: list[Event] = []
+        offset = self._committed()
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            while len(events) < limit and (line := file.readline()).endswith(b"\n"):
+                offset += len(line)
+                events.append(_event(line))
+        return events, offset
+
+    def commit(self, offset: int) -> None:
+        """Move the cursor: everything before the offset is delivered."""
+        temporary = self._cursor.with_suffix(".cursor.tmp")
+        temporary.write_text(str(offset))
+        os.replace(temporary, self._cursor)
+
+    def reject(self, event: Event, why: str) -> None:
+        """Put aside an event that can never be delivered, with the reason."""
+        line = json.dumps({"why": why, "event": event}).encode() + b"\n"
+        handle = os.open(self._rejected, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(handle, line)
+        finally:
+            os.close(handle)
+
+    def pending(self) -> int:
+        """Return how many events wait for delivery."""
+        with self._path.open("rb") as file:
+            file.seek(self._committed())
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
+
+    def _committed(self) -> int:
+        """Return the cursor; 0 when there is none or it cannot be right: delivering again changes nothing in MLflow."""
+        try:
+            offset = int(self._cursor.read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+        return offset if 0 <= offset <= self._path.stat().st_size else 0
+
+    def _cut_torn_line(self) -> None:
+        """Cut what follows the last newline: the writer was killed in the middle of it."""
+        with self._alone():
+            end = _end_of_lines(self._handle)
+            if end < os.fstat(self._handle).st_size:
+                os.ftruncate(self._handle, end)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the file for as long as the context lasts, against threads and against other processes."""
+        with self._in_process:
+            fcntl.flock(self._handle, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._handle, fcntl.LOCK_UN)
+
+
+def _event(line: bytes) -> Event:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    return event if isinstance(event, dict) else {"kind": "unreadable", "text": line.decode(errors="replace")}
+
+
+def _end_of_lines(handle: int) -> int:
+    """Return the offset behind the last newline of a file, 0 when it has none."""
+    end = os.fstat(handle).st_size
+    while end > 0:
+        begin = max(0, end - BLOCK_BYTES)
+        newline = os.pread(handle, end - begin, begin).rfind(b"\n")
+        if newline >= 0:
+            return begin + newline + 1
+        end = begin
+    return 0

@@ -1,0 +1,85 @@
+"""What a plan will cost on this machine, from a short calibration."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bddseg.config import TrainConfig
+from bddseg.device import resolve_precision, use_threads
+from bddseg.labels import CLASSES
+from bddseg.models import build_model
+from sweeps.plan import Plan
+
+CALIBRATION_FILTERS = 16
+CALIBRATION_BATCH = 4
+BACKWARD_SHARE = 2
+"""A backward pass costs about twice its forward pass."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """The time that a plan needs at most, when nothing is stopped early."""
+
+    seconds: float
+    trials: int
+    slots: int
+
+    @property
+    def hours(self) -> float:
+        return self.seconds / 3600
+
+
+def estimate(plan: Plan, *, train_images: int, val_images: int, slots: int, device: torch.device) -> Price:
+    """Return the price: arithmetic per image by counting, speed by timing a small network's steps on this device.
+
+    Good to about a factor of two: wide networks reach another share of the device's speed than the timed one.
+    """
+    first = plan.trials[0].config
+    speed = _flops_per_second(first, device)
+    total = 0.0
+    for trial in plan.trials:
+        forward = _forward_flops(trial.config)
+        total += forward * ((1 + BACKWARD_SHARE) * train_images + val_images) * plan.epochs
+    return Price(total / speed / min(slots, len(plan.trials)), len(plan.trials), slots)
+
+
+def _forward_flops(config: TrainConfig, batch: int = 1) -> float:
+    """Return the floating-point operations of one forward pass of a batch; nothing is computed."""
+    with torch.device("meta"):
+        model = _model(config)
+        images = torch.empty(batch, 3, config.data.size, config.data.size)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(images)
+    return float(counter.get_total_flops())
+
+
+def _flops_per_second(config: TrainConfig, device: torch.device) -> float:
+    """Return how fast this device does the arithmetic of training steps like these."""
+    small = config.with_overrides({"model.base_filters": CALIBRATION_FILTERS})
+    is_bf16 = resolve_precision(config.train.precision, device) == "bf16"
+    if device.type == "cpu":
+        use_threads(1)  # as a trial does
+    model = _model(small).to(device, memory_format=torch.channels_last).train()
+    images = torch.randn(CALIBRATION_BATCH, 3, config.data.size, config.data.size, device=device)
+    images = images.to(memory_format=torch.channels_last)
+
+    def step() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=is_bf16):
+            model(images).float().mean().backward()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    step()
+    began = time.perf_counter()
+    step()
+    seconds = time.perf_counter() - began
+    return (1 + BACKWARD_SHARE) * _forward_flops(small, CALIBRATION_BATCH) / seconds
+
+
+def _model(config: TrainConfig) -> torch.nn.Module:
+    settings = config.model
+    return build_model(
+        settings.name, classes=len(CLASSES), base_filters=settings.base_filters, dropout=settings.dropout
+    )

@@ -1,0 +1,42 @@
+"""Experiment, plan -> Ray's param space, searcher and scheduler; the only place that spells Ray's domains."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ray import tune
+from ray.tune.search.basic_variant import BasicVariantGenerator
+
+from sweeps.experiment import Experiment
+from sweeps.plan import Plan
+from sweeps.schedulers import Asha, RunAll
+
+TRIAL_KEY = "trial"
+"""The one key of a Ray config that is no setting: the trial's id."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a Tuner needs to run a plan, and nothing else."""
+
+    param_space: dict[str, Any]
+    searcher: BasicVariantGenerator
+    scheduler: Asha | RunAll
+    num_samples: int
+
+
+def build_search(experiment: Experiment, plan: Plan) -> Search:
+    """Return the plan in Ray's words: each planned trial is one preset point, in order, with flat columns."""
+    points = [{TRIAL_KEY: trial.trial_id, **trial.point} for trial in plan.trials]
+    space: dict[str, Any] = {TRIAL_KEY: tune.choice([trial.trial_id for trial in plan.trials])}
+    for key, values in experiment.axes:
+        space[key] = tune.choice(list(values))
+    return Search(space, BasicVariantGenerator(points_to_evaluate=points), build_scheduler(experiment, plan), len(points))
+
+
+def build_scheduler(experiment: Experiment, plan: Plan) -> Asha | RunAll:
+    """Return the scheduler that the experiment names."""
+    if experiment.schedule.name == "none":
+        return RunAll()
+    models = {trial.trial_id: trial.config.model.name for trial in plan.trials}
+    reference = next((trial.trial_id for trial in plan.trials if trial.is_reference), "")
+    return Asha(plan.rungs, experiment.schedule.reduction, models, reference)

@@ -1,0 +1,140 @@
+"""Where a sweep's frames come from: a BDD100K folder that is found, or the embedded streets."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bddseg.catalog import Catalog, is_dataset, read_catalog
+from bddseg.config import TrainConfig
+from bddseg.errors import DataError
+from bddseg.frames import Frames, build_frames
+from bddseg.labels import group_of
+from bddseg.split import Split, split_samples
+from bddseg.streets import streets_folder, write_streets
+
+ROOT_VARIABLE = "BDD100K_ROOT"
+DEFAULT_ROOT = Path("data/bdd100k")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A profile and the folder it trains on; no folder means the embedded streets."""
+
+    profile: str
+    root: Path | None
+
+    def sentence(self) -> str:
+        """Return in words what is trained on, and why."""
+        if self.root is None:
+            return f"profile {self.profile} on the embedded streets (generated scenes: figures say nothing of real roads)"
+        return f"profile {self.profile} on {self.root}"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What all trials of a sweep are trained and judged on."""
+
+    root: Path
+    is_embedded: bool
+    frames: Frames
+    split: Split
+    summary: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts about the data as plain values, for the manifest."""
+        parts = {"train": self.split.train, "val": self.split.val, "test": self.split.test}
+        return {
+            "root": str(self.root),
+            "embedded": self.is_embedded,
+            "fingerprint": self.frames.fingerprint,
+            "images": len(self.frames),
+            "size_px": self.frames.size_px,
+            "summary": list(self.summary),
+            "scenes": dict(Counter(self.frames.scenes).most_common()),
+            "groups": {name: dict(Counter(group_of(self.frames.scenes[i]) for i in part)) for name, part in parts.items()},
+            "split": {
+                **{name: len(part) for name, part in parts.items()},
+                "by_drive": self.split.by_drive,
+                "warning": self.split.warning,
+            },
+        }
+
+
+def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None, data: Path | None) -> Source:
+    """Return what to train on: `data` if given, otherwise what the profile asks for and the machine has.
+
+    Without a profile: full where BDD100K is found, otherwise quick on the embedded streets.
+
+    Raises:
+        DataError: when the profile needs BDD100K and it is not found, or BDD100K_ROOT names no data set.
+    """
+    if data is not None:
+        return Source(profile or "full", data.resolve())
+    if profile is None:
+        found = _find_root()
+        return Source("full", found) if found else Source("quick", None)
+    if profiles.get(profile, {}).get("data") == "streets":
+        return Source(profile, None)
+    found = _find_root()
+    if found is None:
+        variable = os.environ.get(ROOT_VARIABLE, "not set")
+        raise DataError(
+            f"profile {profile} needs BDD100K, looked for at --data (not given), {ROOT_VARIABLE} ({variable}) and "
+            f"{DEFAULT_ROOT} (not there): get the 10k images, semantic segmentation and det_20 labels from the BDD100K "
+            "project's download page, or use --profile quick"
+        )
+    return Source(profile, found)
+
+
+def load_material(source: Source, config: TrainConfig, cache: Path, *, on_bad_sample: str, progress: bool) -> Material:
+    """Return frames and split, building the frames cache (and the streets) where it is not there yet.
+
+    Raises:
+        DataError: when the folder, a file in it or a part of the split cannot be used.
+    """
+    root = source.root or _embedded(cache)
+    catalog = read_catalog(root)
+    frames = build_frames(
+        catalog.samples, config.data.size, cache, on_bad_sample=on_bad_sample, progress=progress
+    )
+    split = split_samples(
+        frames.names,
+        frames.scenes,
+        seed=config.data.split_seed,
+        val_fraction=config.data.val_fraction,
+        test_fraction=config.data.test_fraction,
+        max_images=config.data.max_images,
+    )
+    return Material(root, source.root is None, frames, split, _summary(catalog, frames, split))
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder for frames, streets and Ray's session files."""
+    base = os.environ.get("BDDSEG_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    if os.environ.get("BDDSEG_CACHE"):
+        return Path(str(base))
+    return Path(base or Path.home() / ".cache") / "bddseg"
+
+
+def _find_root() -> Path | None:
+    named = os.environ.get(ROOT_VARIABLE)
+    if named:
+        return Path(named).resolve()  # named by hand: when it is wrong, the catalog says so
+    return DEFAULT_ROOT.resolve() if is_dataset(DEFAULT_ROOT) else None
+
+
+def _embedded(cache: Path) -> Path:
+    root = streets_folder(cache)
+    write_streets(root)
+    return root
+
+
+def _summary(catalog: Catalog, frames: Frames, split: Split) -> tuple[str, ...]:
+    parts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
+    how = "drives whole" if split.by_drive else "frame by frame"
+    skipped = (f"{len(frames.skipped)} bad samples skipped: {', '.join(frames.skipped)}",) if frames.skipped else ()
+    warning = (f"warning: {split.warning}",) if split.warning else ()
+    return (*catalog.summary(), *skipped, f"split: {parts} ({how})", *warning)

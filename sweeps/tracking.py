@@ -1,0 +1,321 @@
+"""Ray callback -> outbox: what every trial measured, how it ended and why. Never raises into Ray's loop.
+
+Why a trial stopped was decided by its scheduler or by itself; nothing is inferred here from epoch counts.
+"""
+
+import functools
+import getpass
+import logging
+import math
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray.tune import Callback, Checkpoint
+from ray.tune.experiment import Trial
+
+from bddseg.result import METRICS, OBJECTIVE
+from sweeps.outbox import Event, Outbox
+from sweeps.plan import PlannedTrial
+from sweeps.schedulers import Stop
+from sweeps.search import TRIAL_KEY
+
+log = logging.getLogger(__name__)
+
+STATUS = {
+    "max_epochs": "FINISHED",
+    "plateau": "FINISHED",
+    "asha": "KILLED",
+    "user": "KILLED",
+    "time_budget": "KILLED",
+    "driver_lost": "KILLED",
+    "diverged": "FAILED",
+    "oom": "FAILED",
+    "error": "FAILED",
+}
+"""Stop reason -> status of the MLflow run."""
+
+SENTENCES = {
+    "max_epochs": "all {epoch} epochs done",
+    "plateau": f"no better {OBJECTIVE} since epoch {{best}}, given up after epoch {{epoch}}",
+    "diverged": "the loss was not finite in epoch {epoch}",
+    "oom": "out of memory after epoch {epoch}",
+}
+"""Reason that a trial gives for its own end -> what is said about it."""
+
+OUT_OF_MEMORY = re.compile(r"out ?of ?memory|MemoryError|running low on memory|cannot allocate memory", re.IGNORECASE)
+EVIDENCE_FILES = ("evidence-val.npz", "evidence-test.npz")
+EVIDENCE_FOLDER = "evidence"
+DETAIL_CHARS = 500
+
+
+class Scheduler(Protocol):
+    """What is asked of a scheduler: which trials it stopped, and why."""
+
+    stops: dict[str, Stop]
+
+
+@dataclass
+class Progress:
+    """What is remembered of one trial: plain values, since Ray saves them with its snapshots."""
+
+    is_open: bool = False
+    """Started and not ended."""
+    retries: int = 0
+    epoch: int = 0
+    """The last one reported."""
+    bests: list[dict[str, Any]] = field(default_factory=list)
+    """Metrics of every epoch that was the best so far, with its "epoch"; the last is the best."""
+    reason: str = ""
+    """Why the trial ends, in its own words."""
+
+
+def guarded(hook: Callable[..., None]) -> Callable[..., None]:
+    """Return a hook that logs what goes wrong in it: an exception in a callback would end the whole sweep."""
+
+    @functools.wraps(hook)
+    def safe(*args: Any, **info: Any) -> None:
+        try:
+            hook(*args, **info)
+        except Exception:  # nothing of ours raises into Ray's loop
+            log.warning("tracking: %s failed; the sweep goes on", hook.__name__, exc_info=True)
+
+    return safe
+
+
+class Tracker(Callback):  # type: ignore[misc]
+    """Writes one outbox event per start, epoch, artifact and end of a trial.
+
+    `logs` is the folder of the trials' log files, `tags` are put on every trial's run (data.fingerprint, code.version),
+    `listeners` are told every event in this process; a copy that Ray restores has none.
+    """
+
+    def __init__(
+        self,
+        outbox_folder: Path,
+        sweep_id: str,
+        trials: Mapping[str, PlannedTrial],
+        scheduler: Scheduler,
+        *,
+        logs: Path | None = None,
+        tags: Mapping[str, str] | None = None,
+        listeners: Sequence[Callable[[Event], None]] = (),
+    ) -> None:
+        self.scheduler = scheduler
+        self.unfinished_reason = "user"
+        """Why trials end that neither their scheduler nor they themselves ended: user or time_budget."""
+        self._folder = Path(outbox_folder).absolute()
+        self._logs = Path(logs).absolute() if logs else self._folder / "logs"
+        self._listeners = tuple(listeners)
+        self._sweep_id = sweep_id
+        self._trials = dict(trials)
+        self._tags = {**_source_tags(), **(tags or {})}
+        self._progress: dict[str, Progress] = {}
+        self._outbox: Outbox | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_outbox": None, "_listeners": ()}
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what Ray keeps in its snapshot."""
+        return {trial_id: asdict(progress) for trial_id, progress in self._progress.items()}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a snapshot."""
+        self._progress = {trial_id: Progress(**values) for trial_id, values in state.items()}
+
+    @guarded
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Ray has started or restarted a trial."""
+        self._start(trial)
+
+    @guarded
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: Mapping[str, Any], **info: Any
+    ) -> None:
+        """A trial has reported an epoch."""
+        if "epoch" not in result:
+            return
+        epoch, progress = int(result["epoch"]), self._of(trial)
+        metrics = {name: _number(result[name]) for name in METRICS if name in result}
+        _remember(progress, epoch, metrics)
+        progress.reason = str(result.get("stop_reason") or "")
+        self._append(trial, {"kind": "epoch", "step": epoch, "metrics": metrics})
+
+    @guarded
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial has ended, by itself or stopped; also after early stopping."""
+        self._end(trial, *self._why(trial))
+
+    @guarded
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial has failed and will be tried again."""
+        self._of(trial).retries += 1
+
+    @guarded
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial has failed for good."""
+        text = _last_failure(trial)
+        self._open(trial)
+        self._log_error(trial, text)
+        lines = text.splitlines()
+        self._end(trial, "oom" if OUT_OF_MEMORY.search(text) else "error", lines[-1] if lines else "no traceback was left")
+
+    @guarded
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        """Ray has left its loop: what is still open was cut off."""
+        for trial in trials:
+            if self._of(trial).is_open:
+                self._end_cut_off(trial)
+
+    @guarded
+    def _end_cut_off(self, trial: Trial) -> None:
+        self._end(trial, *self._why(trial))
+
+    def _why(self, trial: Trial) -> tuple[str, str]:
+        """Return why a trial ended, and one sentence about it."""
+        progress, stop = self._of(trial), self.scheduler.stops.get(trial.config[TRIAL_KEY])
+        if progress.reason:
+            sentence = SENTENCES.get(progress.reason, "ended by itself after epoch {epoch}")
+            best = progress.bests[-1]["epoch"] if progress.bests else 0
+            return progress.reason, sentence.format(epoch=progress.epoch, best=best)
+        if stop is not None:
+            return "asha", stop.sentence()
+        return self.unfinished_reason, f"cut off after epoch {progress.epoch}"
+
+    def _start(self, trial: Trial) -> None:
+        planned, progress = self._trials[trial.config[TRIAL_KEY]], self._of(trial)
+        progress.is_open, progress.reason = True, ""
+        tags = {
+            **self._tags,
+            "sweep.id": self._sweep_id,
+            "sweep.trial_id": planned.trial_id,
+            "sweep.config_digest": planned.digest,
+            "sweep.reference": str(planned.is_reference).lower(),
+            "sweep.retries": str(progress.retries),
+        }
+        self._append(trial, {"kind": "start", "name": planned.name, "params": dict(planned.settings), "tags": tags})
+
+    def _open(self, trial: Trial) -> None:
+        """Start a trial that Ray ends without ever having started it."""
+        if not self._of(trial).is_open:
+            self._start(trial)
+
+    def _end(self, trial: Trial, reason: str, detail: str) -> None:
+        progress = self._of(trial)
+        self._open(trial)
+        self._spool_evidence(trial)
+        tags = {
+            "sweep.stop_reason": reason,
+            "sweep.stop_detail": detail.strip()[:DETAIL_CHARS],
+            "sweep.log_file": str(self._log_file(trial)),
+            "sweep.retries": str(progress.retries),
+        }
+        status = STATUS.get(reason, "FAILED")
+        progress.is_open = False
+        self._append(
+            trial,
+            {"kind": "end", "status": status, "tags": tags, "metrics": _best_metrics(progress), "step": progress.epoch}
+            | {"note": None},
+        )
+
+    @guarded
+    def _spool_evidence(self, trial: Trial) -> None:
+        """Copy the evidence in the trial's last checkpoint to where it stays until it is uploaded."""
+        if trial.checkpoint is None:
+            return
+        for name in EVIDENCE_FILES:
+            content = _read(trial.checkpoint, name)
+            if content is not None:
+                self._upload(trial, name, content, EVIDENCE_FOLDER)
+
+    @guarded
+    def _log_error(self, trial: Trial, text: str) -> None:
+        """Make sure that the trial's log has the traceback (a killed process leaves none), and record the log."""
+        path = self._log_file(trial)
+        known = path.read_text(errors="replace") if path.is_file() else ""
+        if text and text.splitlines()[-1] not in known:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as file:
+                file.write(f"{text}\n")
+        if path.is_file():
+            self._append(trial, {"kind": "artifact", "path": str(path), "folder": ""})
+
+    def _upload(self, trial: Trial, name: str, content: bytes, folder: str) -> None:
+        path = self._folder / "spool" / trial.config[TRIAL_KEY] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{name}.tmp")
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+        self._append(trial, {"kind": "artifact", "path": str(path), "folder": folder})
+
+    def _log_file(self, trial: Trial) -> Path:
+        return self._logs / f"{trial.config[TRIAL_KEY]}.log"
+
+    def _of(self, trial: Trial) -> Progress:
+        return self._progress.setdefault(trial.config[TRIAL_KEY], Progress())
+
+    def _append(self, trial: Trial, event: Event) -> None:
+        if self._outbox is None:
+            self._outbox = Outbox(self._folder)
+        whole = {"trial": trial.config[TRIAL_KEY], "time_ms": time.time_ns() // 1_000_000, **event}
+        self._outbox.append(whole)
+        for listen in self._listeners:
+            listen(whole)
+
+
+def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None]) -> None:
+    """Note an epoch; one that is trained again takes back what came after it."""
+    progress.epoch = epoch
+    while progress.bests and progress.bests[-1]["epoch"] >= epoch:
+        progress.bests.pop()
+    value = metrics.get(OBJECTIVE)
+    if value is not None and (not progress.bests or value > progress.bests[-1][OBJECTIVE]):
+        progress.bests.append({"epoch": epoch, **metrics})
+
+
+def _best_metrics(progress: Progress) -> dict[str, float | None]:
+    """Return the validation metrics of the best epoch as `best/...`; none when no epoch had a usable one."""
+    if not progress.bests:
+        return {}
+    best = progress.bests[-1]
+    found = {f"best/{name.removeprefix('val/')}": value for name, value in best.items() if name.startswith("val/")}
+    return {"best/epoch": best["epoch"], **found}
+
+
+def _number(value: Any) -> float | None:
+    """Return a value as JSON holds it: what is not finite is None."""
+    number = float(value) if value is not None else math.nan
+    return number if math.isfinite(number) else None
+
+
+def _last_failure(trial: Trial) -> str:
+    """Return the traceback of a trial's last failure; Ray appends every retry's to one file."""
+    source = trial.error_file
+    if not source or not Path(source).is_file():
+        return ""
+    return re.split(r"^Failure # \d+.*$", Path(source).read_text(errors="replace"), flags=re.MULTILINE)[-1].strip()
+
+
+def _read(checkpoint: Checkpoint, name: str) -> bytes | None:
+    if checkpoint.filesystem is None:
+        return None
+    try:
+        with checkpoint.filesystem.open_input_stream(f"{checkpoint.path}/{name}") as file:
+            return bytes(file.read())
+    except FileNotFoundError:
+        return None
+
+
+def _source_tags() -> dict[str, str]:
+    """Return who runs what, in the tags that MLflow's pages show."""
+    tags = {"mlflow.source.name": Path(sys.argv[0]).name or "python", "mlflow.source.type": "LOCAL"}
+    try:
+        return {**tags, "mlflow.user": getpass.getuser()}
+    except (KeyError, OSError):  # a container's user may have no name
+        return tags

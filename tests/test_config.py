@@ -1,0 +1,195 @@
+"""TrainConfig: refusals, overrides, folding and the digest."""
+
+import math
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from bddseg.config import DataSettings, TrainConfig, check_setting, flatten, setting_names
+from bddseg.errors import ConfigError
+
+
+def refusal(**overrides: Any) -> str:
+    """Return the message with which the overrides are refused; keys as `optim_lr`."""
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig().with_overrides({key.replace("_", ".", 1): value for key, value in overrides.items()})
+    return str(caught.value)
+
+
+def changed(**overrides: Any) -> TrainConfig:
+    return TrainConfig().with_overrides({key.replace("_", ".", 1): value for key, value in overrides.items()})
+
+
+def test_an_unknown_key_suggests_the_nearest() -> None:
+    assert "optim.learning_rate is not a setting" in refusal(optim_learning_rate=1.0)
+    assert "did you mean optim.weight_decay?" in refusal(optim_weightdecay=1.0)
+
+
+def test_an_unknown_key_lists_all_known_ones() -> None:
+    text = refusal(optim_rate=1.0)
+    assert all(name in text for name in setting_names())
+
+
+def test_an_unknown_section_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"optimizer\.lr is not a setting; did you mean optim\.lr"):
+        TrainConfig.from_dict({"optimizer": {"lr": 1e-3}})
+
+
+def test_a_number_that_yaml_took_for_text_is_refused_with_the_right_spelling() -> None:
+    assert refusal(optim_lr="1e-4") == "optim.lr is '1e-4', but must be a number; write 1.0e-4"
+
+
+@pytest.mark.parametrize(("text", "spelling"), [("5e-4", "5.0e-4"), ("2.5e-3", "2.5e-3"), ("1E3", "1.0e3")])
+def test_the_suggested_spelling_is_the_same_number(text: str, spelling: str) -> None:
+    assert refusal(optim_lr=text).endswith(f"write {spelling}")
+    assert float(spelling) == float(text)
+
+
+def test_a_quoted_number_is_to_lose_its_quotes() -> None:
+    assert refusal(optim_lr="0.5").endswith("write 0.5 without quotes")
+
+
+def test_words_where_a_number_is_meant_get_no_hint() -> None:
+    assert refusal(optim_lr="fast") == "optim.lr is 'fast', but must be a number"
+
+
+def test_the_suggestion_for_a_whole_number_is_a_whole_number() -> None:
+    assert refusal(train_epochs="5e1") == "train.epochs is '5e1', but must be a whole number; write 50"
+
+
+@pytest.mark.parametrize("text", ["nan", "inf"])
+def test_what_is_not_finite_is_never_suggested(text: str) -> None:
+    assert "write" not in refusal(optim_lr=text)
+
+
+@pytest.mark.parametrize("key", ["train_epochs", "optim_lr"])
+def test_a_boolean_is_no_number(key: str) -> None:
+    assert "True, but must be a" in refusal(**{key: True})
+
+
+def test_a_fraction_is_no_whole_number() -> None:
+    assert refusal(data_size=64.0) == "data.size is 64.0, but must be a whole number"
+
+
+def test_a_whole_number_is_widened_where_any_number_is_meant() -> None:
+    value = changed(optim_weight_decay=0).optim.weight_decay
+    assert value == 0.0 and type(value) is float
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_refused(value: float) -> None:
+    assert refusal(optim_lr=value) == f"optim.lr is {value!r}, but must be finite"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "rule"),
+    [
+        ("train_epochs", 0, "must be > 0"),
+        ("data_size", 0, "must be > 0"),
+        ("data_size", -64, "must be > 0"),
+        ("train_batch_size", 0, "must be > 0"),
+        ("optim_lr", 0.0, "must be > 0"),
+        ("model_dropout", 1.0, "must be >= 0 and < 1"),
+        ("data_val_fraction", 0.0, "must be > 0 and < 1"),
+        ("train_patience", -1, "must be >= 0"),
+        ("train_seed", -1, "must be >= 0"),
+        ("model_name", "resnet", "must be one of unet, vanilla_unet, attention_unet"),
+        ("loss_name", "dice", "must be one of cross_entropy, focal"),
+        ("train_precision", "fp16", "must be one of auto, fp32, bf16"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_its_rule(key: str, value: Any, rule: str) -> None:
+    assert refusal(**{key: value}) == f"{key.replace('_', '.', 1)} is {value!r}, but {rule}"
+
+
+def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:
+    assert "is 1, but must be < 1 to leave images for training" in refusal(data_val_fraction=0.5, data_test_fraction=0.5)
+
+
+def test_a_bad_value_is_refused_however_the_configuration_is_made() -> None:
+    with pytest.raises(ConfigError, match="data.size is 0, but must be > 0"):
+        TrainConfig(data=DataSettings(size=0))
+
+
+def test_overrides_leave_the_original_alone() -> None:
+    config = TrainConfig()
+    config.with_overrides({"train.epochs": 7})
+    assert config == TrainConfig()
+
+
+def test_a_configuration_survives_the_way_through_a_dict() -> None:
+    config = changed(optim_lr=3e-4, model_name="attention_unet", model_dropout=0.3, train_seed=5)
+    assert TrainConfig.from_dict(config.to_dict()) == config
+
+
+def test_a_dict_that_says_little_keeps_the_defaults() -> None:
+    assert TrainConfig.from_dict({"train": {"epochs": 3}}) == changed(train_epochs=3)
+
+
+def test_flatten_joins_nested_keys_and_keeps_dotted_ones() -> None:
+    assert flatten({"optim": {"lr": 1}, "train.seed": 2}) == {"optim.lr": 1, "train.seed": 2}
+
+
+def test_the_flat_form_has_every_setting() -> None:
+    assert tuple(TrainConfig().flat()) == setting_names()
+
+
+def test_check_setting_returns_the_value_as_it_is_held() -> None:
+    assert repr(check_setting("optim.lr", 1)) == "1.0"
+
+
+def test_a_digest_is_twelve_hex_digits() -> None:
+    assert len(TrainConfig().digest()) == 12 and int(TrainConfig().digest(), 16) >= 0
+
+
+@pytest.mark.parametrize(
+    "inert", [{"model_dropout": 0.2}, {"loss_gamma": 5.0}, {"train_epochs": 3}, {"model_dropout": 0.2, "loss_gamma": 1.0}]
+)
+def test_settings_without_effect_leave_the_digest_alone(inert: dict[str, Any]) -> None:
+    assert changed(**inert).digest() == TrainConfig().digest()
+
+
+@pytest.mark.parametrize(
+    "effective",
+    [
+        {"train_seed": 1},
+        {"optim_lr": 2e-4},
+        {"train_precision": "fp32"},
+        {"train_patience": 3},
+        {"data_size": 64},
+        {"data_split_seed": 1},
+        {"loss_name": "focal"},
+        {"model_name": "attention_unet"},
+    ],
+)
+def test_settings_with_an_effect_change_the_digest(effective: dict[str, Any]) -> None:
+    assert changed(**effective).digest() != TrainConfig().digest()
+
+
+def test_dropout_counts_on_the_net_that_has_it() -> None:
+    dropped = changed(model_name="attention_unet", model_dropout=0.2)
+    assert dropped.digest() != changed(model_name="attention_unet").digest()
+
+
+def test_gamma_counts_under_the_loss_that_has_it() -> None:
+    assert changed(loss_name="focal", loss_gamma=1.0).digest() != changed(loss_name="focal").digest()
+
+
+def test_a_new_recipe_changes_every_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = TrainConfig().digest()
+    monkeypatch.setattr("bddseg.config.RECIPE", 10**6)
+    assert TrainConfig().digest() != before
+
+
+def test_folding_twice_is_folding_once() -> None:
+    config = changed(model_dropout=0.2, loss_gamma=5.0)
+    assert config.folded() == config.folded().folded() == TrainConfig()
+
+
+def test_rooms_that_only_count_need_no_torch() -> None:
+    rooms = "bddseg.config, bddseg.result, bddseg.confusion, bddseg.evidence"
+    check = f"import sys, {rooms}; print(sorted({{'torch', 'ray', 'mlflow'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

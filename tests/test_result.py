@@ -1,0 +1,43 @@
+"""What an epoch reports: the names of its metrics, and whether it diverged."""
+
+import math
+
+import pytest
+
+from bddseg.evidence import Evidence
+from bddseg.labels import CLASSES, SCENES
+from bddseg.result import METRICS, OBJECTIVE, EpochResult
+
+
+def make_result(train: float, val: float) -> EpochResult:
+    def no_evidence(part: str) -> Evidence:
+        raise AssertionError(part)
+
+    losses = {"train/loss": train, "val/loss": val}
+    return EpochResult(1, losses, False, 0, math.nan, None, state=dict, best_evidence=no_evidence)
+
+
+def test_the_metric_that_decides_is_to_be_raised() -> None:
+    assert METRICS[OBJECTIVE] == "max"
+
+
+def test_every_direction_is_min_max_or_none() -> None:
+    assert set(METRICS.values()) == {"min", "max", "none"}
+
+
+def test_every_class_and_every_scene_has_its_metric() -> None:
+    classes = [name for name in METRICS if name.startswith("val/iou/")]
+    scenes = [name for name in METRICS if name.startswith("val/scene_miou/")]
+    assert (len(classes), len(scenes)) == (len(CLASSES), len(SCENES))
+
+
+def test_metric_names_hold_no_spaces() -> None:
+    assert not any(" " in name for name in METRICS)
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "expected"),
+    [(0.5, 0.5, False), (math.nan, 0.5, True), (0.5, math.nan, True), (math.inf, 0.5, True)],
+)
+def test_an_epoch_has_diverged_when_a_loss_is_not_finite(train: float, val: float, expected: bool) -> None:
+    assert make_result(train, val).has_diverged is expected

@@ -1,0 +1,86 @@
+"""The command line: what it shows, and how it refuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tune_main
+
+ROOT = Path(__file__).resolve().parent.parent
+QUICK = ["--space", "smoke", "--profile", "quick"]
+
+
+def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line with which a command line is refused."""
+    try:
+        code = tune_main.main(words)
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line or "Traceback" in line]
+    assert code == 2 and len(lines) == 1
+    return lines[0]
+
+
+def test_help_needs_neither_torch_nor_ray_nor_mlflow() -> None:
+    check = "import sys, tune_main; tune_main.build_parser().format_help(); print({'torch','ray','mlflow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_list_shows_every_space_with_its_question(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune_main.main(["--list", "--profile", "quick"]) == 0
+    text = capsys.readouterr().out
+    assert "grid_lr_loss" in text and "Which learning rate and which loss?" in text
+
+
+def test_a_dry_run_prints_the_trials_and_the_rungs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune_main.main(["--space", "grid_lr_loss", "--profile", "quick", "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("vanilla-f8") == 8 and "rungs: 2, 6" in text
+
+
+def test_the_first_line_says_the_profile_and_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    tune_main.main([*QUICK, "--dry-run"])
+    assert capsys.readouterr().err.splitlines()[0].startswith("smoke: profile quick on the embedded streets")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--space", "smok", "--profile", "quick"], "known: smoke, baseline"),
+        (["--space", "smoke", "--profile", "quik"], "known: full, quick"),
+        ([*QUICK, "--set", "optim.rate=1"], "optim.rate is not a setting"),
+        ([*QUICK, "--set", "optim.lr=fast"], "'fast', but must be a number"),
+        ([*QUICK, "--set", "train.epochs=0"], "0, but must be > 0"),
+        ([*QUICK, "--set", "data.size=0"], "0, but must be > 0"),
+        ([*QUICK, "--set", "data.size=big"], "'big', but must be a whole number"),
+        ([*QUICK, "--set", "optim.lr=[]"], "list of at least one value"),
+        ([*QUICK, "--limit", "0"], "must be >= 1"),
+        (["--profile", "quick"], "which space?"),
+        ([*QUICK, "--scheduler", "fifo"], "invalid choice"),
+        ([*QUICK, "--data", "/nowhere/bdd"], "/nowhere/bdd"),
+        ([*QUICK, "--gpus-per-trial", "1.5"], "whole number"),
+    ],
+)
+def test_misuse_is_refused_in_one_line(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert expected in refusal(words, capsys)
+
+
+def test_a_storage_folder_that_is_a_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runs").touch()
+    assert "cannot be written" in refusal([*QUICK, "--storage", str(tmp_path / "runs")], capsys)
+
+
+def test_the_full_profile_without_data_says_where_it_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BDD100K_ROOT", raising=False)
+    line = refusal(["--space", "smoke", "--profile", "full"], capsys)
+    assert all(place in line for place in ("--data", "BDD100K_ROOT", "data/bdd100k"))
+
+
+def test_an_unknown_sweep_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no sweep" in refusal(["--status", "nothing", "--storage", str(tmp_path)], capsys)
