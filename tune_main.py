@@ -5,6 +5,7 @@ import logging
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from sweeps.source import Source
 
 ROOT = Path(__file__).resolve().parent
+WIDEST_LINE = 400
+"""A table that goes to a file or a pipe has one line per row, up to so many characters."""
+
 EPILOG = """\
 examples:
   python tune_main.py --list                                what can be run
@@ -273,7 +277,7 @@ def print_leaderboard(board: "Board") -> None:
     print_table(("", "trial", "best val/miou", "at epoch", "epochs", "ended by"), rows)
 
 
-def print_table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Print rows in aligned columns; on a terminal long cells wrap, elsewhere a row is one line."""
     from rich.console import Console
     from rich.table import Table
@@ -282,7 +286,9 @@ def print_table(titles: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False, markup=False)
-    console.print(table, **({} if console.is_terminal else {"width": 400, "no_wrap": True, "crop": False}))  # type: ignore[arg-type]
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=WIDEST_LINE)
+    console.print(table)
 
 
 def say(arguments: argparse.Namespace, sentence: str) -> None:

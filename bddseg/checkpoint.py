@@ -18,6 +18,9 @@ from bddseg.errors import DataError
 FORMAT = 1
 LAST, BEST = "last.pt", "best.pt"
 
+UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError)
+"""What torch raises for a file that is missing, damaged or something else."""
+
 
 def save_training(folder: Path, state: Mapping[str, Any]) -> None:
     """Write a training state, as `EpochResult.state` gives it, to a folder."""
@@ -32,9 +35,11 @@ def load_training(folder: Path, device: torch.device | str = "cpu") -> dict[str,
     Raises:
         DataError: when one of its files is missing or torn.
     """
-    best = load_checkpoint(folder / BEST, device)
-    best.pop("digest")
-    return {**load_checkpoint(folder / LAST, device), "best": best}
+    last, best = load_checkpoint(folder / LAST, device), load_checkpoint(folder / BEST, device)
+    digest = best.pop("digest")
+    if digest != last["digest"]:
+        raise DataError(f"{folder} holds the best weights of trial {digest}, but must hold those of {last['digest']}")
+    return {**last, "best": best}
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
@@ -59,8 +64,9 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     """
     try:
         content = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise DataError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
+    except UNREADABLE as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path} is not a readable checkpoint: {reason}") from error
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise DataError(f"{path} is a checkpoint of another format, but must have format {FORMAT}")
     return content

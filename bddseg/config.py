@@ -117,6 +117,11 @@ class TrainConfig:
                 "but must be < 1 to leave images for training"
             )
 
+        if self.model.name == "attention_unet" and self.model.base_filters % 2:
+            raise ConfigError(
+                f"model.base_filters is {self.model.base_filters}, but must be even for attention_unet: gates halve it"
+            )
+
     @classmethod
     def from_dict(cls, nested: Mapping[str, Mapping[str, Any]]) -> Self:
         """Return the configuration of a nested mapping, as `to_dict` gives; what is missing keeps its default."""
@@ -236,7 +241,10 @@ def _hint(value: Any, spec: dataclasses.Field[Any]) -> str:
         number = float(value)
     except ValueError:
         return ""
+    if not math.isfinite(number):
+        return ""
+    if spec.type is int or "e" not in value.lower():
+        return f"; write {number:g} without quotes" if spec.type is float else f"; write {number:.0f}"
     mantissa, _, exponent = f"{number:e}".partition("e")
     shortest = mantissa.rstrip("0")
-    shortest += "0" if shortest.endswith(".") else ""
-    return f"; write {shortest}e{int(exponent)}" if "e" in value.lower() else f"; write {number:g} without quotes"
+    return f"; write {shortest}{'0' if shortest.endswith('.') else ''}e{int(exponent)}"

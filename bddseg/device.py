@@ -31,7 +31,7 @@ def has_native_bf16(device: torch.device) -> bool:
     """Return whether the device computes in bf16 in hardware: emulation is slower than fp32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # absent before torch 2.12: then fp32
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older torch: then fp32
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 

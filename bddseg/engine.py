@@ -50,7 +50,8 @@ class Engine:
             classes=len(CLASSES),
             base_filters=config.model.base_filters,
             dropout=config.model.dropout,
-        ).to(device, memory_format=torch.channels_last)
+        )
+        self.model.to(device).to(memory_format=torch.channels_last)
         self.optimizer = build_optimizer(
             config.optim.name,
             self.model.parameters(),

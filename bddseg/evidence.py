@@ -4,8 +4,10 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +17,7 @@ from bddseg.labels import CLASSES
 FORMAT = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """What a trial's best weights did on every image of one part.
 
@@ -49,6 +51,9 @@ class Evidence:
 
 ARRAYS = ("counts", "ignored")
 
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What numpy raises for a file that is missing, damaged or something else."""
+
 
 def save_evidence(path: Path, evidence: Evidence) -> None:
     """Write the evidence; the file appears whole or not at all."""
@@ -56,9 +61,13 @@ def save_evidence(path: Path, evidence: Evidence) -> None:
     text = json.dumps({"format": FORMAT, **words}).encode()
     arrays = {name: getattr(evidence, name) for name in ARRAYS}
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(handle, "wb") as file:
-        np.savez_compressed(file, words=np.frombuffer(text, dtype=np.uint8), **arrays)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, words=np.frombuffer(text, dtype=np.uint8), **arrays)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def load_evidence(path: Path) -> Evidence:
@@ -71,9 +80,9 @@ def load_evidence(path: Path) -> Evidence:
         with np.load(path, allow_pickle=False) as file:
             words = json.loads(file["words"].tobytes())
             arrays = {name: file[name] for name in ARRAYS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} is not readable evidence: {error}") from error
     if words.pop("format", None) != FORMAT:
         raise DataError(f"{path} has another evidence format, but must have format {FORMAT}")
-    lists = {key: tuple(value) if isinstance(value, list) else value for key, value in words.items()}
+    lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in words.items()}
     return Evidence(**lists, **arrays)

@@ -61,7 +61,7 @@ def _flops_per_second(config: TrainConfig, device: torch.device) -> float:
     is_bf16 = resolve_precision(config.train.precision, device) == "bf16"
     if device.type == "cpu":
         use_threads(1)  # as a trial does
-    model = _model(small).to(device, memory_format=torch.channels_last).train()
+    model = _model(small).to(device).to(memory_format=torch.channels_last).train()
     images = torch.randn(CALIBRATION_BATCH, 3, config.data.size, config.data.size, device=device)
     images = images.to(memory_format=torch.channels_last)
 

@@ -26,7 +26,13 @@ def write_image(root: Path, name: str, *, part: str = "train", size: tuple[int, 
 
 
 def write_mask(
-    root: Path, name: str, *, part: str = "train", size: tuple[int, int] = SIZE, mode: str = "L", label: int | None = None
+    root: Path,
+    name: str,
+    *,
+    part: str = "train",
+    size: tuple[int, int] = SIZE,
+    mode: str = "L",
+    label: int | None = None,
 ) -> Path:
     """Write a PNG mask: known labels in places that depend on the name alone, or one label everywhere."""
     path = root / f"labels/sem_seg/masks/{part}/{name}.png"

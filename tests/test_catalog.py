@@ -42,6 +42,12 @@ def test_a_scene_is_found_in_the_other_parts_det_file(tmp_path: Path) -> None:
     assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
 
 
+def test_the_first_of_two_entries_of_a_name_counts(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a": CITY}, part="train")
+    write_det(tmp_path, {"a": HIGHWAY}, part="val")
+    assert read_catalog(tmp_path).samples[0].scene == CITY
+
+
 def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     write_folder(tmp_path, {"a": CITY, "b": CITY})
     write_image(tmp_path, "no_mask")
@@ -106,7 +112,9 @@ def test_a_dataset_is_recognised_by_its_images(tmp_path: Path) -> None:
 
 def test_a_path_that_does_not_exist_is_refused_with_the_cure(tmp_path: Path) -> None:
     message = refusal(tmp_path / "none")
-    assert f"{tmp_path / 'none'} does not exist: looked for images/10k, labels/sem_seg/masks and labels/det_20" in message
+    assert (
+        f"{tmp_path / 'none'} does not exist: looked for images/10k, labels/sem_seg/masks and labels/det_20" in message
+    )
     assert "from the BDD100K project's download page" in message
 
 
@@ -181,4 +189,9 @@ def test_the_real_frames_are_counted_as_documented() -> None:
     catalog = read_catalog(REAL_DATA)
     scenes = Counter(sample.scene for sample in catalog.samples)
     assert scenes == {"city street": 345, "parking lot": 59, "highway": 27, "gas stations": 9}
-    assert (len(catalog.samples), catalog.without_scene, catalog.without_mask, catalog.without_image) == (440, 28, 0, 40)
+    assert (len(catalog.samples), catalog.without_scene, catalog.without_mask, catalog.without_image) == (
+        440,
+        28,
+        0,
+        40,
+    )

@@ -108,6 +108,10 @@ def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:
     assert "is 1, but must be < 1 to leave images for training" in refusal(data_val_fraction=0.5, data_test_fraction=0.5)
 
 
+def test_a_width_that_gates_cannot_halve_is_refused() -> None:
+    assert "model.base_filters is 5, but must be even" in refusal(model_name="attention_unet", model_base_filters=5)
+
+
 def test_a_bad_value_is_refused_however_the_configuration_is_made() -> None:
     with pytest.raises(ConfigError, match="data.size is 0, but must be > 0"):
         TrainConfig(data=DataSettings(size=0))

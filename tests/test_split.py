@@ -90,7 +90,9 @@ def test_names_without_drives_are_split_with_a_warning() -> None:
     split = split_samples(frame_names(20), [CITY] * 20)
     assert not split.by_drive
     assert split.warning == LEAK_WARNING
-    assert LEAK_WARNING == "names carry no drive: neighbouring frames may be in different parts, so scores can be too high"
+    assert (
+        LEAK_WARNING == "names carry no drive: neighbouring frames may be in different parts, so scores can be too high"
+    )
 
 
 def test_a_name_without_drive_among_others_means_frame_by_frame_with_the_warning() -> None:
@@ -123,6 +125,14 @@ def test_whole_drives_balance_scene_groups_though_each_has_one_scene() -> None:
     shares = [groups(part, scenes)["city"] / len(part) for part in (split.train, split.val, split.test)]
     assert sizes(split) == (140, 40, 20)
     assert all(abs(share - 0.6) <= 0.16 for share in shares)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_few_drives_of_uneven_size_still_meet_the_fractions(seed: int) -> None:
+    lengths = [40, 20, 10, 10, 5, 5, 4, 3, 2, 1]
+    names = [f"{drive:08x}-{image:08x}" for drive, length in enumerate(lengths) for image in range(length)]
+    train, val, test = sizes(split_samples(names, [CITY] * 100, seed=seed))
+    assert abs(train - 70) <= 2 and abs(val - 20) <= 2 and abs(test - 10) <= 2
 
 
 def test_three_drives_fill_three_parts() -> None:
@@ -222,9 +232,9 @@ def test_settings_out_of_range_are_refused(settings: dict[str, float], message: 
 
 def test_frame_parts_are_the_ones_they_always_were() -> None:
     split = split_samples(frame_names(10), [CITY] * 6 + [HIGHWAY] * 4)
-    assert (split.val, split.test) == ((0, 0), (0,))
+    assert (split.val, split.test) == ((1, 9), (3,))
 
 
 def test_drive_parts_are_the_ones_they_always_were() -> None:
     split = split_samples(drive_names(10, 2), [CITY] * 12 + [HIGHWAY] * 8)
-    assert (split.val, split.test) == ((0, 0, 0, 0), (0, 0))
+    assert (split.val, split.test) == ((0, 1, 14, 15), (8, 9))

@@ -1,0 +1,34 @@
+# Set-up, demo, tests and checks. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS := 1
+
+.PHONY: help setup demo test check drill clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+setup:  ## make .venv from constraints.txt; instant when it is there, repaired when it is broken
+	@$(PYTHON) setup_venv.py $(VENV)
+
+demo: setup  ## run learning rate x loss on the embedded streets and report it
+	@$(BIN)/python tune_main.py --space grid_lr_loss --profile quick
+	@$(BIN)/python report.py
+
+test: setup  ## run the tests
+	@$(BIN)/python -m pytest -m "not drill"
+
+drill: setup  ## run the slow fault drills
+	@$(BIN)/python -m pytest -m drill
+
+check: setup  ## lint, types and import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy bddseg sweeps tune_main.py report.py setup_venv.py
+	@$(BIN)/lint-imports --config setup.cfg
+
+clean:  ## remove caches; sweeps, reports and .venv stay
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

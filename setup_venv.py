@@ -1,0 +1,108 @@
+"""Make the virtual environment that the Makefile uses, or leave it alone when it is whole. Standard library only."""
+
+import configparser
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+CONSTRAINTS = ROOT / "constraints.txt"
+OLDEST = (3, 11)
+
+CHECK = """
+import importlib.metadata as metadata, sys
+for line in sys.stdin.read().split():
+    name, _, version = line.partition("==")
+    if metadata.version(name) != version:
+        raise SystemExit(f"{name} is not {version}")
+"""
+"""Run by the environment's own Python: every pinned package that is required directly is there, at its version."""
+
+
+def main(folder: str) -> int:
+    """Make or repair the environment; return the exit code."""
+    if sys.version_info < OLDEST:
+        print(f"error: Python is {sys.version.split()[0]}, but must be at least 3.11: make PYTHON=python3.11 ...")
+        return 2
+    target = ROOT / folder
+    stamp = target / "made-from"
+    if is_whole(target, stamp):
+        return 0
+    print(f"making {folder} from {CONSTRAINTS.name} (several GB, some minutes)", flush=True)
+    stamp.unlink(missing_ok=True)
+    if not runs(target):
+        shutil.rmtree(target, ignore_errors=True)
+        venv.create(target, with_pip=True, symlinks=os.name != "nt")
+    code = subprocess.call(
+        [python_of(target), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        + ["--constraint", str(CONSTRAINTS), *requirements()]
+    )
+    if code or missing(target):
+        print(f"error: {folder} could not be made: {missing(target) or 'pip failed, see above'}", file=sys.stderr)
+        return 1
+    stamp.write_text(fingerprint())
+    return 0
+
+
+def is_whole(target: Path, stamp: Path) -> bool:
+    """Return whether the environment was made from the present pins and still has what they ask for."""
+    return stamp.is_file() and stamp.read_text() == fingerprint() and not missing(target)
+
+
+def fingerprint() -> str:
+    """Return a hash of everything that decides what is installed."""
+    content = CONSTRAINTS.read_bytes() + "\n".join(requirements()).encode() + sys.version.encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def requirements() -> list[str]:
+    """Return what setup.cfg asks for, for use and for development."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    asked = config["options"]["install_requires"] + config["options.extras_require"]["dev"]
+    return [line for line in asked.split("\n") if line]
+
+
+def pins() -> list[str]:
+    """Return `name==version` of every package that is required directly."""
+    names = {normal(re.split(r"[\[<>=!~ ]", line)[0]) for line in requirements()}
+    lines = [line.strip() for line in CONSTRAINTS.read_text().splitlines() if "==" in line]
+    return [line for line in lines if normal(line.split("==")[0]) in names]
+
+
+def normal(name: str) -> str:
+    """Return a package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def python_of(target: Path) -> str:
+    """Return the path of the environment's Python."""
+    return str(target / "bin" / "python")
+
+
+def runs(target: Path) -> bool:
+    """Return whether the environment's Python starts and has pip."""
+    try:
+        words = [python_of(target), "-c", "import pip"]
+        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def missing(target: Path) -> str:
+    """Return what the environment lacks, "" when nothing."""
+    try:
+        words = [python_of(target), "-I", "-c", CHECK]
+        done = subprocess.run(words, input="\n".join(pins()), capture_output=True, text=True, check=False)
+    except OSError as error:
+        return f"its Python does not run: {error}"
+    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ".venv"))

@@ -1,0 +1,227 @@
+"""One pass over tiny frames: counting, statistics, batches, and weights that can be swapped."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny import make_config, make_frames, make_split
+
+import bddseg.confusion
+from bddseg.engine import Engine, Pass, channel_statistics, class_pixels, count_pixels
+from bddseg.frames import Frames
+from bddseg.labels import IGNORE
+from bddseg.losses import build_loss
+
+CPU = torch.device("cpu")
+FRAMES, SPLIT = make_frames(), make_split()
+
+
+def make_engine(frames: Frames = FRAMES, **changes: object) -> Engine:
+    return Engine(make_config(**changes), frames, SPLIT.train, CPU)
+
+
+def random_masks(images: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    """Return truth with ignored pixels, and a prediction."""
+    rng = np.random.default_rng(0)
+    truth = rng.choice([0, 1, 2, 3, 4, IGNORE], (images, 8, 8))
+    return truth, rng.integers(0, 5, truth.shape)
+
+
+def batches_of_an_epoch(engine: Engine, epoch: int, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Return the frames that each step of an epoch loads."""
+    loaded: list[list[int]] = []
+    load = engine._store.load
+    monkeypatch.setattr(engine._store, "load", lambda batch: loaded.append(batch.tolist()) or load(batch))
+    engine.train_epoch(epoch)
+    return loaded
+
+
+def one_image() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return random logits and the mask of the first frame."""
+    logits = torch.randn(1, 5, 16, 16, generator=torch.Generator().manual_seed(0))
+    return logits, torch.from_numpy(FRAMES.masks[:1].copy()).long()
+
+
+def trained(**changes: object) -> Engine:
+    engine = make_engine(**changes)
+    engine.train_epoch(1)
+    return engine
+
+
+def test_counts_on_the_device_are_those_of_numpy() -> None:
+    truth, prediction = random_masks()
+    found = count_pixels(torch.from_numpy(truth), torch.from_numpy(prediction)).numpy()
+    assert (found[:, :-1] == bddseg.confusion.count_pixels(truth, prediction, 5)).all()
+
+
+def test_the_last_row_is_what_was_predicted_on_ignored_pixels() -> None:
+    truth, prediction = random_masks()
+    found = count_pixels(torch.from_numpy(truth), torch.from_numpy(prediction))[:, -1]
+    expected = [np.bincount(p[t == IGNORE], minlength=5) for t, p in zip(truth, prediction, strict=True)]
+    assert found.numpy().tolist() == np.array(expected).tolist()
+
+
+def test_every_pixel_is_counted_once() -> None:
+    truth, prediction = random_masks()
+    assert count_pixels(torch.from_numpy(truth), torch.from_numpy(prediction)).sum() == truth.size
+
+
+def test_channel_statistics_are_mean_and_deviation_of_the_training_part() -> None:
+    mean, deviation = channel_statistics(FRAMES.images, np.array([0, 3, 5]))
+    pixels = FRAMES.images[[0, 3, 5]] / 255
+    assert np.abs(mean - pixels.mean(axis=(0, 1, 2))).max() < 1e-6
+    assert np.abs(deviation - pixels.std(axis=(0, 1, 2))).max() < 1e-6
+
+
+def test_a_channel_of_one_value_can_be_normalised() -> None:
+    images = np.full((2, 4, 4, 3), 7, dtype=np.uint8)
+    assert (channel_statistics(images, np.array([0, 1]))[1] > 0).all()
+
+
+def test_class_pixels_leave_out_ignored_ones_and_other_parts() -> None:
+    masks = np.array([[[0, 1]], [[4, IGNORE]], [[2, 2]]], dtype=np.uint8)
+    assert class_pixels(masks, np.array([0, 1])).tolist() == [1, 1, 0, 0, 1]
+
+
+def test_normalised_training_pixels_have_mean_zero_and_deviation_one() -> None:
+    pixels, _ = make_engine()._store.load(np.array(SPLIT.train))
+    assert pixels.mean((0, 2, 3)).abs().max() < 1e-4
+    assert (pixels.std((0, 2, 3), correction=0) - 1).abs().max() < 1e-4
+
+
+def test_loading_leaves_the_frames_alone() -> None:
+    frames = make_frames()
+    make_engine(frames).train_epoch(1)
+    assert (frames.images == make_frames().images).all()
+
+
+def test_an_epoch_trains_on_every_training_image_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = batches_of_an_epoch(make_engine(), 1, monkeypatch)
+    assert sorted(index for batch in loaded for index in batch) == list(SPLIT.train)
+
+
+def test_every_epoch_has_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = make_engine()
+    assert batches_of_an_epoch(engine, 1, monkeypatch) != batches_of_an_epoch(engine, 2, monkeypatch)
+
+
+def test_the_order_depends_on_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = batches_of_an_epoch(make_engine(train_seed=1), 1, monkeypatch)
+    assert first != batches_of_an_epoch(make_engine(train_seed=2), 1, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(4, [4] * 4), (5, [5, 5, 6]), (6, [6, 6, 4]), (15, [16]), (16, [16]), (99, [16])]
+)
+def test_a_tail_of_one_joins_the_batch_before(size: int, expected: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = batches_of_an_epoch(make_engine(train_batch_size=size), 1, monkeypatch)
+    assert [len(batch) for batch in loaded] == expected
+
+
+def test_a_training_pass_pools_its_counts() -> None:
+    found = make_engine().train_epoch(1)
+    assert found.counts.shape == (1, 5, 5) and found.ignored.shape == (1, 5)
+    assert found.counts.sum() + found.ignored.sum() == len(SPLIT.train) * 16 * 16
+
+
+def test_an_evaluation_counts_every_image_in_the_order_given() -> None:
+    engine = trained()
+    forward, backward = engine.evaluate(SPLIT.val), engine.evaluate(SPLIT.val[::-1])
+    assert forward.counts.shape == (len(SPLIT.val), 5, 5)
+    assert (forward.counts[::-1] == backward.counts).all() and (forward.ignored[::-1] == backward.ignored).all()
+
+
+def test_evaluation_counts_do_not_depend_on_the_batch_size() -> None:
+    engine, small = trained(train_batch_size=8), make_engine(train_batch_size=1)
+    small.load_state(engine.state())
+    assert (small.evaluate(SPLIT.train).counts == engine.evaluate(SPLIT.train).counts).all()
+
+
+def test_an_evaluation_changes_no_weights() -> None:
+    engine = trained()
+    before = engine.weights()
+    engine.evaluate(SPLIT.val)
+    assert all(torch.equal(before[name], tensor) for name, tensor in engine.weights().items())
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal"])
+def test_the_loss_of_a_pass_is_divided_once(name: str) -> None:
+    engine = trained(loss_name=name, train_batch_size=2)  # two batches of eight
+    images, masks = engine._store.load(np.array(SPLIT.train))
+    with torch.no_grad():
+        total, weight = engine.loss(engine.model.eval()(images), masks)
+    assert engine.evaluate(SPLIT.train).loss == pytest.approx(float(total / weight), rel=1e-5)
+
+
+def test_a_pass_without_a_valid_pixel_has_no_loss() -> None:
+    ignored = replace(FRAMES, masks=np.full_like(FRAMES.masks, IGNORE))
+    engine = make_engine(ignored, loss_weighting="none")
+    assert np.isnan(engine.evaluate(SPLIT.val).loss)
+
+
+def test_class_weights_come_from_the_training_part_alone() -> None:
+    masks = FRAMES.masks.copy()
+    masks[list(SPLIT.val)] = 0
+    first, second = (make_engine(frames).loss(*one_image())[1] for frames in (FRAMES, replace(FRAMES, masks=masks)))
+    assert torch.equal(first, second)
+
+
+def test_weighting_none_weighs_every_valid_pixel_with_one() -> None:
+    _, weight = make_engine(loss_weighting="none").loss(*one_image())
+    assert weight == (FRAMES.masks[0] != IGNORE).sum()
+
+
+def test_gamma_reaches_the_focal_loss() -> None:
+    logits, target = one_image()
+    found, _ = make_engine(loss_name="focal", loss_gamma=3.0, loss_weighting="none").loss(logits, target)
+    assert torch.equal(found, build_loss("focal", weight=None, gamma=3.0)(logits, target)[0])
+
+
+def test_weights_are_copies_that_training_leaves_alone() -> None:
+    engine = make_engine()
+    kept = engine.weights()
+    before = {name: tensor.clone() for name, tensor in kept.items()}
+    engine.train_epoch(1)
+    assert all(torch.equal(before[name], kept[name]) for name in kept)
+    assert not all(torch.equal(tensor, kept[name]) for name, tensor in engine.weights().items())
+
+
+def test_weights_include_the_running_statistics() -> None:
+    assert any(name.endswith("running_mean") for name in make_engine().weights())
+
+
+def test_other_weights_are_used_for_a_while_only() -> None:
+    engine = make_engine()
+    first = engine.weights()
+    engine.train_epoch(1)
+    second, before = engine.weights(), engine.evaluate(SPLIT.val)
+    with engine.with_weights(first):
+        assert all(torch.equal(first[name], tensor) for name, tensor in engine.weights().items())
+        assert (engine.evaluate(SPLIT.val).counts != before.counts).any()
+    assert all(torch.equal(second[name], tensor) for name, tensor in engine.weights().items())
+
+
+def test_the_old_weights_come_back_after_an_error() -> None:
+    engine = trained()
+    before, zeros = engine.weights(), {name: torch.zeros_like(tensor) for name, tensor in engine.weights().items()}
+    with pytest.raises(RuntimeError, match="halt"), engine.with_weights(zeros):
+        raise RuntimeError("halt")
+    assert all(torch.equal(before[name], tensor) for name, tensor in engine.weights().items())
+
+
+def test_the_same_seed_gives_the_same_weights_before_the_first_step() -> None:
+    first, second = make_engine().weights(), make_engine().weights()
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def test_another_seed_gives_other_weights() -> None:
+    first, second = make_engine(train_seed=1).weights(), make_engine(train_seed=2).weights()
+    assert not torch.equal(first["head.weight"], second["head.weight"])
+
+
+def test_bf16_computes_close_to_fp32() -> None:
+    fp32, bf16 = trained(), make_engine(train_precision="bf16")
+    bf16.load_state(fp32.state())
+    found: list[Pass] = [engine.evaluate(SPLIT.val) for engine in (fp32, bf16)]
+    assert found[0].loss == pytest.approx(found[1].loss, rel=0.05)
