@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
                         help="what to print on stdout; html prints where the page is (default: table)")  # fmt: skip
     parser.add_argument("--top", type=_count, metavar="N", help="print only the N best trials; the files hold all")
     parser.add_argument("--tracking-uri", metavar="URI",
-                        help="where MLflow keeps the runs (default: MLFLOW_TRACKING_URI, or the store in runs/)")  # fmt: skip
+                        help="MLflow's store (default: MLFLOW_TRACKING_URI, else the database in runs)")  # fmt: skip
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 

@@ -5,6 +5,7 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 
 from sweeps.errors import ExperimentError
 
 ROOT = Path(__file__).resolve().parent.parent
-SOCKET_PATH_LIMIT = 107
-"""Longest path of a Unix socket; Ray adds about 60 characters to its folder."""
+SOCKET_PATH_LIMIT, SESSION_CHARS = 107, 78
+"""Longest path of a Unix socket, and how much of it our folder's name and Ray's session below `cache/ray` take."""
+
+PROBE_SECONDS = 5
 
 MIN_OBJECT_STORE = 150 * 1024**2
 
@@ -62,14 +66,14 @@ def ray_cluster(
         yield None
         return
     address = address or os.environ.get("RAY_ADDRESS")
-    if address:
-        _join(address)
-        folder = None
-    else:
-        folder = _start(cache, object_bytes, dashboard)
+    folder = None if address else _session_folder(cache)
     try:
+        if folder:
+            _start(folder, cache, object_bytes, dashboard)
+        else:
+            _join(str(address))
         url = ray.get_runtime_context().worker.node.address_info.get("webui_url") if dashboard and folder else None
-        yield Dashboard(f"http://{url}", _token_file(cache)) if url else None
+        yield Dashboard(f"http://{url}", _token_file()) if url else None
     finally:
         ray.shutdown()
         if folder:
@@ -85,15 +89,25 @@ def slots(resources: dict[str, float], max_concurrent: int) -> int:
 
 def _join(address: str) -> None:
     try:
+        _probe(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env())
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ExperimentError(f"no Ray answers at {address}: {str(error).splitlines()[0]}") from error
 
 
-def _start(cache: Path, object_bytes: int, dashboard: bool) -> Path:
-    folder = _session_folder(cache)
+def _probe(address: str) -> None:
+    """Knock at host:port: Ray itself would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+
+
+def _start(folder: Path, cache: Path, object_bytes: int, dashboard: bool) -> None:
     if "RAY_AUTH_TOKEN" not in os.environ:  # otherwise Ray writes a token into the home folder
         os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(_make_token(cache)))
+    # Ray turns 127.0.0.1 into the machine's public address, and listens there, unless it may have no second node.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False
     ray.init(
         address="local",
         include_dashboard=dashboard,
@@ -105,7 +119,6 @@ def _start(cache: Path, object_bytes: int, dashboard: bool) -> Path:
         _temp_dir=str(folder),
         _node_ip_address="127.0.0.1",
     )
-    return folder
 
 
 def _runtime_env() -> dict[str, Any]:
@@ -116,13 +129,13 @@ def _runtime_env() -> dict[str, Any]:
 def _session_folder(cache: Path) -> Path:
     """Return a new folder for one Ray, short enough for the sockets in it."""
     parent = cache / "ray"
-    if len(str(parent)) + 8 + 62 > SOCKET_PATH_LIMIT:
+    if len(str(parent)) + SESSION_CHARS > SOCKET_PATH_LIMIT:
         parent = Path(tempfile.gettempdir())
     parent.mkdir(parents=True, exist_ok=True)
     return Path(tempfile.mkdtemp(prefix="r-", dir=parent))
 
 
-def _token_file(cache: Path) -> Path | None:
+def _token_file() -> Path | None:
     path = os.environ.get("RAY_AUTH_TOKEN_PATH")
     return Path(path) if path else None
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from bddseg.result import OBJECTIVE
 from sweeps.errors import TrackingError
-from sweeps.outbox import EXPERIMENT, PARENT, Event, Outbox
+from sweeps.outbox import PARENT, Event, Outbox
+from sweeps.store import EXPERIMENT, IDENTITY, SQLITE, database_file, hide_password, open_client, reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,24 +30,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what fails is logged here, in one line
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # a create_run sent twice makes two runs: look first, then send again
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
-"""What MLflow reads from the environment; whatever the user has set stays."""
-
 EXPERIMENT_TAGS = {
     "mlflow.experiment.primaryMetric.name": "best/miou",
     "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
     "mlflow.note.content": "Street-scene segmentation. A parent run is a sweep, its child runs are the sweep's trials.",
 }
 
-SQLITE = re.compile(r"sqlite(\+\w+)?:///(?P<path>[^?]+)(\?.*)?")
 SERVERS = ("http", "https")
 KNOWN = ("sqlite", "postgresql", "mysql", "mssql", "databricks", *SERVERS)
 PROBE_SECONDS = 4
@@ -64,7 +53,6 @@ PATIENCE = 5
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
 LARGEST_INTEGER = 2**63 - 1
 NAME_CHARS, PARAM_CHARS, TAG_CHARS = 250, 6000, 8000
-IDENTITY = re.compile(r"[\w.-]*", re.ASCII)
 STATUSES = ("FINISHED", "KILLED", "FAILED")
 
 
@@ -84,15 +72,6 @@ def resolve_tracking_uri(uri: str | None, root: Path) -> str:
     return _checked_uri((uri or os.environ.get("MLFLOW_TRACKING_URI") or default_tracking_uri(root)).strip())
 
 
-def open_client(tracking_uri: str) -> "MlflowClient":
-    """Return MLflow's client; MLflow is imported here, under our environment, and says nothing on its own."""
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=tracking_uri)
-
-
 def prepare_store(tracking_uri: str, artifact_root: Path) -> None:
     """Make the database, where there is none, and the experiment in it; check that both can be used.
 
@@ -102,7 +81,7 @@ def prepare_store(tracking_uri: str, artifact_root: Path) -> None:
         TrackingError: with address, reason and cure, within seconds.
     """
     uri = _checked_uri(tracking_uri)
-    database = _database_file(uri)
+    database = database_file(uri)
     if database is None:
         _probe(uri)
         _prepare_experiment(uri, None)
@@ -114,7 +93,7 @@ def prepare_store(tracking_uri: str, artifact_root: Path) -> None:
             _prepare_file(database)
             _prepare_experiment(uri, artifact_root.as_uri())
     except (OSError, sqlite3.Error) as error:
-        raise TrackingError(f"{uri} cannot be written ({_reason(error)}): choose another --tracking-uri") from error
+        raise TrackingError(f"{uri} cannot be written ({reason(error)}): choose another --tracking-uri") from error
 
 
 @dataclass
@@ -218,14 +197,14 @@ class Delivery:
         try:
             done = self.deliver_some()
         except Exception as error:  # noqa: BLE001 - stores and their plug-ins raise what they like; recording goes on
-            failure = _reason(error)
-            where = _shown(self._uri)
+            failure = reason(error)
+            where = hide_password(self._uri)
             level = logging.DEBUG if self._is_away else logging.WARNING
             log.log(level, "MLflow at %s fails (%s): events wait in %s", where, failure, self._outbox.folder)
             self._is_away = True
             return 0, failure
         if done and self._is_away:
-            log.warning("MLflow at %s takes events again", _shown(self._uri))
+            log.warning("MLflow at %s takes events again", hide_password(self._uri))
             self._is_away = False
         return done, ""
 
@@ -256,7 +235,7 @@ class Delivery:
             if not self._is_poison(error):
                 raise
             if len(events) == 1:
-                return [(events[0], _reason(error))]
+                return [(events[0], reason(error))]
         middle = len(events) // 2
         return self._deliver_run(trial, events[:middle]) + self._deliver_run(trial, events[middle:])
 
@@ -279,7 +258,7 @@ class Delivery:
     def _connect(self) -> "MlflowClient":
         if self._client is None:
             client = open_client(self._uri)
-            self._experiment = _experiment_id(client, None, may_create=_database_file(self._uri) is None)
+            self._experiment = _experiment_id(client, None, may_create=database_file(self._uri) is None)
             self._client = client
         return self._client
 
@@ -354,12 +333,12 @@ class Delivery:
         for event, why in rejected:
             self._outbox.reject(event, why)
         if rejected:
-            why = rejected[0][1]
-            log.warning("MLflow refused %d events, kept with the reason in %s: %s", len(rejected), self._outbox.folder, why)
+            where, why = self._outbox.folder, rejected[0][1]
+            log.warning("MLflow refused %d events, kept with the reason in %s: %s", len(rejected), where, why)
 
     def _tidy(self) -> None:
-        """Let the database count its rows: sorting 10,000 runs by a metric took 5.6 s without, 0.2 s with (measured)."""
-        database = _database_file(self._uri)
+        """Let the database count its rows: sorting 10,000 runs by a metric took 5.6 s before and 0.2 s after."""
+        database = database_file(self._uri)
         if database is None or not database.exists():
             return
         try:
@@ -415,10 +394,12 @@ def _add_tags(batch: _Batch, tags: Mapping[str, Any]) -> None:
 
 
 def _points(metrics: Mapping[str, Any], time_ms: int, step: int) -> list[tuple[str, float, int, int]]:
-    return [(name, math.nan if value is None else _number(name, value), time_ms, step) for name, value in metrics.items()]
+    return [(name, _number(name, value), time_ms, step) for name, value in metrics.items()]
 
 
 def _number(name: str, value: Any) -> float:
+    if value is None:
+        return math.nan
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}, but must be a number or None")
     return float(value)
@@ -435,7 +416,7 @@ def _fault(event: Event) -> str:
     """Return why an event is not well formed; "" when it is."""
     try:
         _whole(event, "time_ms")
-        if not IDENTITY.fullmatch(event["trial"]):
+        if event["trial"] != PARENT and not IDENTITY.fullmatch(event["trial"]):
             raise ValueError(f"trial is {event['trial']!r}, but must be made of letters, digits, '_', '.' and '-'")
         ADD[event["kind"]](_Batch(), event)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -477,12 +458,7 @@ def _checked_uri(uri: str) -> str:
             f"use sqlite:///{uri.removeprefix('file://').removeprefix('file:').rstrip('/')}/mlflow.db "
             "(`mlflow migrate-filestore` takes old runs along) or http://HOST:PORT"
         )
-    raise TrackingError(f"tracking URI {_shown(uri)!r} is of an unknown kind; known: {', '.join(KNOWN)}")
-
-
-def _database_file(uri: str) -> Path | None:
-    match = SQLITE.fullmatch(uri)
-    return Path(match["path"]) if match else None
+    raise TrackingError(f"tracking URI {hide_password(uri)!r} is of an unknown kind; known: {', '.join(KNOWN)}")
 
 
 @contextmanager
@@ -507,8 +483,9 @@ def _prepare_experiment(uri: str, location: str | None) -> None:
     except TrackingError:
         raise
     except Exception as error:  # each database and server fails in its own way
-        cure = f"run `mlflow db upgrade {_shown(uri)}`" if "out-of-date" in str(error) else "choose another --tracking-uri"
-        raise TrackingError(f"{_shown(uri)} cannot be used ({_reason(error)}): {cure}") from error
+        shown = hide_password(uri)
+        cure = f"run `mlflow db upgrade {shown}`" if "out-of-date" in str(error) else "choose another --tracking-uri"
+        raise TrackingError(f"{shown} cannot be used ({reason(error)}): {cure}") from error
 
 
 def _experiment_id(client: "MlflowClient", location: str | None, *, may_create: bool) -> str:
@@ -526,7 +503,7 @@ def _experiment_id(client: "MlflowClient", location: str | None, *, may_create: 
         raise TrackingError(f"the store has no experiment {EXPERIMENT}: it was not prepared, or replaced since")
     if found.lifecycle_stage != "active":
         raise TrackingError(
-            f"experiment {EXPERIMENT} is deleted: run `mlflow experiments restore -x {found.experiment_id}` on that store"
+            f"experiment {EXPERIMENT} is deleted: run `mlflow experiments restore -x {found.experiment_id}` there"
         )
     return str(found.experiment_id)
 
@@ -547,7 +524,7 @@ def _probe(uri: str) -> None:
         return  # somebody is there; MLflow's client knows the user's TLS settings
     except requests.exceptions.RequestException as error:
         raise TrackingError(
-            f"no MLflow server answers at {_shown(uri)} ({_why_silent(error)}): start it with `mlflow server`, "
+            f"no MLflow server answers at {hide_password(uri)} ({_why_silent(error)}): start it with `mlflow server`, "
             "or leave --tracking-uri and MLFLOW_TRACKING_URI out to record into a local file"
         ) from error
 
@@ -574,13 +551,3 @@ def _save_ids(path: Path, uri: str, ids: Mapping[str, str]) -> None:
 
 def _code(error: Exception) -> str:
     return str(getattr(error, "error_code", ""))
-
-
-def _shown(uri: str) -> str:
-    """Return a URI without the password that may be in it."""
-    return re.sub(r"//[^/@]*@", "//***@", uri)
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

@@ -6,12 +6,13 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from bddseg.labels import CLASSES, GROUPS
 from sweeps.gather import Entry, Report
@@ -36,7 +37,7 @@ GROUP_NAMES = {"city": "city", "non_city": "non-city"}
 PALEST, DARKEST = 0.06, 0.6
 """Opacity of the lowest and highest heat: ink on it stays readable on light and on dark paper."""
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,
     "font.size": 12,
@@ -57,6 +58,9 @@ STYLE = {
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
 }
+
+MANY = 60
+"""More curves than this are drawn finer."""
 
 WIDE_PX, HALF_PX, NARROW_PX = 1080, 524, 352
 
@@ -114,7 +118,7 @@ def draw_curves(report: Report, *, wide: bool) -> Figure:
     shown = {entry.trial_id for entry in report.shown()}
     for entry in report.trials:
         if entry.trial_id not in shown:
-            _draw_line(axes, entry, COLOUR["quiet"], 1.2)
+            _draw_line(axes, entry, COLOUR["quiet"], 1.2 if len(report.trials) <= MANY else 0.4)
     for entry in reversed(report.shown()):
         _draw_line(axes, entry, COLOUR[report.role(entry)], 2.2)
     _frame_curves(axes, report)
@@ -139,7 +143,7 @@ def render_svg(draw: Callable[[], Figure], name: str, words: str) -> str:
     The same figure is the same text, whenever and wherever it is made; `name` keeps its ids apart from others'.
     """
     buffer = io.StringIO()
-    with mpl.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+    with mpl.rc_context(cast(Any, {**STYLE, "svg.hashsalt": name})), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may hold any letter
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         draw().savefig(buffer, format="svg", dpi=72, metadata=nothing)
@@ -155,8 +159,8 @@ def _adopt(svg: str, name: str, words: str) -> str:
     opening = f'<svg role="img" aria-label="{escape(words)}" style="max-width: {width}px" viewBox='
     body = re.sub(r"<svg\b.*?viewBox=", lambda _: opening, body, count=1, flags=re.DOTALL)
     body = re.sub(r' id="', f' id="{name}-', body)
-    body = re.sub(r'(href="|url\()#', rf"\1#{name}-", body)
-    body = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font: \1 var(--sans)", body)
+    body = re.sub(r'(href="|url\()#', rf"\1#{name}-", body.replace("xlink:href", "href"))
+    body = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", body)
     for colour, role in THEME.items():
         body = body.replace(colour, f"var(--{role})")
     return body.strip()
@@ -181,7 +185,7 @@ def _canvas(
 def _words(entry: Entry | None) -> tuple[str, str]:
     """Return what stands in a cell: the figure, and how the trial ended where it did not run to the end."""
     if entry is None:
-        return "–", "no trial"
+        return "–", "not run"
     ended = {"failed": entry.stop_words, "stopped": f"stopped at {entry.epochs}"}.get(entry.state, "")
     if entry.rank is None or entry.scores.miou is None:
         return "–", entry.stop_words
@@ -196,7 +200,7 @@ def _draw_heat(report: Report, grid: Grid, *, wide: bool) -> Figure:
     left = 16 + 7.2 * max(len(compact(value)) for value in rows)
     cell = min(150.0, ((WIDE_PX if wide else NARROW_PX) - left - 4) / len(columns))
     figure, axes = _canvas(left + cell * len(columns) + 4, 60 * len(rows) + 52, left=left, right=4, top=4, bottom=48)
-    low, high = _range(report)
+    low, high = _range(grid)
     for x, column in enumerate(columns):
         for y, row in enumerate(rows):
             _draw_cell(axes, (x, y), grid.cells.get((column, row)), (low, high), report, small=cell < 64)
@@ -214,7 +218,7 @@ def _draw_cell(
     """Draw one cell; the leader's has a frame, the reference's says so."""
     value, ended = _words(entry)
     score = entry.scores.miou if entry is not None and entry.rank else None
-    share = 0.0 if score is None else (score - span[0]) / (span[1] - span[0])
+    share = 0.0 if score is None else max(0.0, (score - span[0]) / (span[1] - span[0]))
     opacity = 0.0 if score is None else PALEST + share * (DARKEST - PALEST)
     corner = (at[0] - 0.47, at[1] - 0.46)
     axes.add_patch(Rectangle(corner, 0.94, 0.92, facecolor=COLOUR["heat"], alpha=opacity, lw=0))
@@ -227,9 +231,12 @@ def _draw_cell(
     axes.text(at[0], at[1] + 0.22, note, ha="center", va="center", size=8 if small else 10.5)
 
 
-def _range(report: Report) -> tuple[float, float]:
-    scores = [entry.scores.miou for entry in report.trials if entry.rank and entry.scores.miou is not None]
-    return min(scores), max(max(scores), min(scores) + 1e-9)
+def _range(grid: Grid) -> tuple[float, float]:
+    """Return the lowest and highest figure of the cells' trials that were not stopped: shades tell between these."""
+    known = [(entry.state, entry.scores.miou) for entry in grid.cells.values() if entry.rank]
+    scores = [score or 0.0 for state, score in known if state != "stopped"] or [score or 0.0 for _, score in known]
+    high = max(score or 0.0 for _, score in known)
+    return min(*scores, high - 1e-9), high
 
 
 def _draw_values(report: Report, grid: Grid, *, wide: bool) -> Figure:
@@ -281,15 +288,15 @@ def _draw_line(axes: Axes, entry: Entry, colour: str, width: float) -> None:
     epochs, values = zip(*entry.curve, strict=True)
     dashes: Mapping[str, Any] = {"ls": (0, (4, 2))} if entry.is_reference and colour != COLOUR["leader"] else {}
     axes.plot(epochs, values, color=colour, lw=width, solid_capstyle="round", **dashes)
-    marker = {"stopped": "o", "failed": "X"}.get(entry.state)
-    if marker:
-        axes.plot(epochs[-1], values[-1], marker=marker, ms=7, color=colour, mec=PAPER, mew=1)
+    marker, size = {"stopped": ("o", 5), "failed": ("x", 8)}.get(entry.state, ("", 0))
+    ink = MUTED if colour == COLOUR["quiet"] else colour
+    axes.plot(epochs[-1], values[-1], marker=marker, ms=size, color=ink, mew=2 if marker == "x" else 0, zorder=5)
 
 
 def _frame_curves(axes: Axes, report: Report) -> None:
     """Set scales and grid, and draw the rungs at which trials were compared."""
     axes.set_xlim(0.5, max(report.budget, 1) + 0.5)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
     axes.grid(axis="y", color=RULE, lw=0.8)
     axes.set_axisbelow(True)
     axes.set_xlabel("epoch")
@@ -303,7 +310,7 @@ def _frame_curves(axes: Axes, report: Report) -> None:
 def _label_ends(axes: Axes, ends: Sequence[tuple[str, tuple[int, float]]]) -> None:
     """Write a name at the end of each line, moved apart where two would overlap."""
     low, high = axes.get_ylim()
-    height = axes.figure.get_size_inches()[1] * 72 * axes.get_position().height
+    height = axes.get_window_extent().height  # in pixels: the figure has 72 dots per inch
     lowest = -1e9
     for name, (epoch, value) in sorted(ends, key=lambda end: end[1][1]):
         at = max((value - low) / (high - low) * height, lowest + 15)

@@ -1,4 +1,4 @@
-"""Append-only event file with a cursor: what a sweep measured, kept until MLflow has it. Survives kill -9 of the writer.
+"""Append-only event file with a cursor: what a sweep measured, kept until MLflow has it, also after kill -9.
 
 An event is one JSON object on one line. Fields of every event: `kind`, `trial` ("" is the sweep's own parent run) and
 `time_ms`. By kind:
@@ -23,9 +23,6 @@ from sweeps.errors import StorageError
 
 Event = dict[str, Any]
 
-EXPERIMENT = "bdd100k-unet"
-"""The one MLflow experiment to which events are delivered and from which sweeps are read."""
-
 PARENT = ""
 """The trial of an event that concerns the sweep as a whole."""
 
@@ -49,7 +46,8 @@ class Outbox:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
-            raise StorageError(f"{self.folder} cannot be written ({error.strerror}): choose another --storage") from error
+            why = f"{self.folder} cannot be written ({error.strerror}): choose another --storage"
+            raise StorageError(why) from error
         weakref.finalize(self, os.close, self._handle)
         self._cut_torn_line()
 

@@ -84,8 +84,8 @@ def render_table(reports: Sequence[Report]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    words = _environment(autoescape=False).get_template("words.j2").module
-    said = [f"{report.sweep_id}: {words.verdict(report)}" for report in reports]  # type: ignore[attr-defined]
+    verdict = getattr(_environment().get_template("words.j2").module, "verdict")  # noqa: B009 - a template's macro
+    said = [f"{report.sweep_id}: {verdict(report).unescape()}" for report in reports]
     return "\n".join([*lines, "", *said, CAVEAT]) + "\n"
 
 
@@ -116,14 +116,20 @@ def write_report(report: Report, out: Path) -> Path:
 def folder_name(sweep_id: str) -> str:
     """Return the sweep's id as the name of one folder; an id that had to be changed gets a part of its hash."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", sweep_id).strip("._-")[:100]
-    if name == sweep_id:
+    if name and name == sweep_id:
         return name
     return f"{name or 'sweep'}-{hashlib.sha256(sweep_id.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def _environment(**options: Any) -> Environment:
-    settings = {"autoescape": True, "undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True, **options}
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), **settings)
+    environment = Environment(
+        autoescape=True,
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **options,
+    )
     environment.filters |= {"iou": _iou, "points": _points, "time": _time, "value": _value, "when": _when}
     environment.filters |= {"code": _code}
     environment.globals |= {
@@ -143,11 +149,14 @@ def _context(report: Report) -> dict[str, Any]:
 
 def _figures(report: Report, grid: Grid | None) -> dict[str, dict[str, Markup]]:
     """Return each figure twice: one for wide pages, one for narrow ones."""
+    shown = [entry.scores for entry in report.shown()]
     draws: dict[str, tuple[Callable[..., Figure], str]] = {
-        "classes": (partial(draw_classes, report), "Bars: validation IoU of each class"),
-        "groups": (partial(draw_groups, report), "Bars: validation mIoU of city and non-city images"),
         "curves": (partial(draw_curves, report), "Lines: validation mIoU of every trial over epochs"),
     }
+    if any(value is not None for scores in shown for value in scores.iou.values()):
+        draws["classes"] = (partial(draw_classes, report), "Bars: validation IoU of each class")
+    if any(value is not None for scores in shown for value in scores.groups.values()):
+        draws["groups"] = (partial(draw_groups, report), "Bars: validation mIoU of city and non-city images")
     if grid is not None:
         draws["grid"] = (partial(draw_grid, report, grid), _grid_words(grid))
     if report.leader.train_curve and report.leader.curve:
@@ -156,11 +165,11 @@ def _figures(report: Report, grid: Grid | None) -> dict[str, dict[str, Markup]]:
 
 
 def _two_widths(name: str, draw: Callable[..., Figure], words: str) -> dict[str, Markup]:
-    """Return SVG that `render_svg` made: the one text that a template takes as it is."""
+    """Return SVG as `render_svg` made and escaped it: the one text that a page takes as it is."""
     said = f"{words}; the tables of this page hold the same figures."
     return {
-        "wide": Markup(render_svg(partial(draw, wide=True), f"{name}-wide", said)),
-        "narrow": Markup(render_svg(partial(draw, wide=False), f"{name}-narrow", said)),
+        "wide": Markup(render_svg(partial(draw, wide=True), f"{name}-wide", said)),  # noqa: S704
+        "narrow": Markup(render_svg(partial(draw, wide=False), f"{name}-narrow", said)),  # noqa: S704
     }
 
 
@@ -232,7 +241,7 @@ def _plain_markdown(value: Any) -> Any:
 
 def _code(value: str) -> Markup:
     """Return a text as an indented block, inside which Markdown changes nothing."""
-    return Markup("    ") + Markup(" ".join(value.split()))
+    return Markup("    " + " ".join(value.split()))  # noqa: S704 - Markdown shows tags in a block as text
 
 
 def _iou(value: float | None) -> str:
@@ -241,7 +250,10 @@ def _iou(value: float | None) -> str:
 
 def _points(value: float | None) -> str:
     """Return a difference of IoUs in points: 0.0129 as `+1.29`."""
-    return NONE if value is None else f"{value * 100:+.2f}".replace("-", "−")
+    if value is None:
+        return NONE
+    points = round(value * 100, 2) + 0.0  # no minus before a zero
+    return f"{points:+.2f}".replace("-", "−")
 
 
 def _time(seconds: float | None) -> str:
@@ -260,19 +272,19 @@ def _value(value: Any) -> str:
 def _when(text: str) -> str:
     """Return an ISO time as people write it, in UTC; any other text as it is."""
     try:
-        return datetime.fromisoformat(text).astimezone(UTC).strftime("%-d %B %Y, %H:%M UTC")
+        time = datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
         return text
+    return f"{time.day} {time:%B %Y, %H:%M} UTC"
 
 
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
-        os.chmod(temporary, 0o644)
+        Path(temporary).chmod(0o644)
         os.replace(temporary, path)
-    except OSError:
-        os.unlink(temporary)
-        raise
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,13 +1,12 @@
-"""MLflow -> typed rows: the only reader. What it reads was written by anybody: ids, texts and files are checked here."""
+"""MLflow -> typed rows: the only reader. What it reads was written by anybody: ids and files are checked here."""
 
 import json
 import logging
-import math
 import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.result import OBJECTIVE
 from sweeps.errors import NoSweepError, TrackingError
-from sweeps.outbox import EXPERIMENT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,18 +28,24 @@ History = list[tuple[int, float]]
 Point = tuple[str, int, int, float]
 """Run id, step, timestamp, value."""
 
+EXPERIMENT = "bdd100k-unet"
+"""The one MLflow experiment in which sweeps are recorded."""
+
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what fails is said by us, in one line
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # reading twice does no harm; the default of 7 keeps a user waiting 4 min
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # create_run sent twice makes two runs; 7, the default, takes 4 minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
 """What MLflow reads from the environment; whatever the user has set stays."""
 
-SQLITE = re.compile(r"sqlite(\+\w+)?:///(?P<path>[^?]+)(\?.*)?")
 IDENTITY = re.compile(r"[\w.-]+", re.ASCII)
+"""Ids of sweeps and trials; nothing that has a meaning in a query or a path."""
+
+SQLITE = re.compile(r"sqlite(\+\w+)?:///(?P<path>[^?]+)(\?.*)?")
 MANIFEST = "sweep.json"
 EVIDENCE = "evidence/evidence-{part}.npz"
 PAGE_ROWS = 1000
@@ -50,6 +54,9 @@ BULK_RUNS = 100
 
 BULK_POINTS = 2500
 """Most points of a history that a server gives in one answer."""
+
+BULK_ENDPOINT = "/api/2.0/mlflow/metrics/get-history-bulk-interval"
+DATABASE_POINTS = 1_000_000
 
 HOW_TO_START = "run python tune_main.py --space smoke"
 SHOWN_SWEEPS = 10
@@ -88,6 +95,32 @@ class SweepRecord:
     tags: dict[str, str]
     trials: tuple[TrialRow, ...]
     """Those that were started, in plan order."""
+
+
+def open_client(tracking_uri: str) -> "MlflowClient":
+    """Return MLflow's client; MLflow is imported here, under our environment, and says nothing on its own."""
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking_uri)
+
+
+def database_file(tracking_uri: str) -> Path | None:
+    """Return the file of a sqlite store; None for every other kind."""
+    match = SQLITE.fullmatch(tracking_uri)
+    return Path(match["path"]) if match else None
+
+
+def hide_password(uri: str) -> str:
+    """Return an address without the user and password that may be in it."""
+    return re.sub(r"//[^/@]*@", "//***@", uri)
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of what an exception says."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
 
 
 class Store:
@@ -143,7 +176,8 @@ class Store:
         found: dict[str, dict[str, History]] = {trial_id: {} for trial_id in trial_of.values()}
         for key in keys:
             for run_id, history in _by_run(self._points(sorted(trial_of), key)).items():
-                found[trial_of[run_id]][key] = history
+                if run_id in trial_of:
+                    found[trial_of[run_id]][key] = history
         return found
 
     def evidence(self, row: TrialRow, part: str) -> Evidence | None:
@@ -169,43 +203,190 @@ class Store:
 
     @property
     def _shown(self) -> str:
-        """The address without the password that may be in it."""
-        return re.sub(r"//[^/@]*@", "//***@", self.tracking_uri)
+        return hide_password(self.tracking_uri)
 
     @cached_property
     def _client(self) -> "MlflowClient":
         """MLflow's client, imported under our environment; it would make a database where there is none."""
-        match = SQLITE.fullmatch(self.tracking_uri)
-        if match:
-            self._check_database(Path(match["path"]))
-        elif "://" not in self.tracking_uri or self.tracking_uri.startswith("file:"):
-            raise TrackingError(f"{self._shown} is a folder, but must be a database (sqlite:////path/mlflow.db) or a server")
-        for key, value in ENVIRONMENT.items():
-            os.environ.setdefault(key, value)
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
-        from mlflow import MlflowClient
-
-        return MlflowClient(tracking_uri=self.tracking_uri)
+        database = database_file(self.tracking_uri)
+        if database:
+            self._check_database(database)
+        elif self.tracking_uri.startswith("file:") or "://" not in self.tracking_uri:
+            raise TrackingError(
+                f"{self._shown} is a folder, but must be a database (sqlite:////path/mlflow.db) or a server"
+            )
+        return open_client(self.tracking_uri)
 
     def _check_database(self, path: Path) -> None:
-        if not path.exists():
-            raise NoSweepError(f"no sweep recorded yet in {self._shown}; {HOW_TO_START}")
         try:
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-                found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
+                has_runs = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
         except sqlite3.Error as error:
-            raise TrackingError(f"{self._shown} cannot be read ({error}): choose another --tracking-uri") from error
-        if not found:
+            if path.exists():
+                raise TrackingError(f"{self._shown} cannot be read ({error}): choose another --tracking-uri") from error
+            has_runs = None
+        if not has_runs:
             raise NoSweepError(f"no sweep recorded yet in {self._shown}; {HOW_TO_START}")
 
     @contextmanager
-    def _readable(self) -> Iterator[None]:
-        """Turn what MLflow raises within the context into a TrackingError of one line."""
-        client = self._connected()
+    def _reading(self) -> Iterator["MlflowClient"]:
+        """Give MLflow's client, and turn what it raises within the context into one line."""
         try:
-            yield
-        except Exception as error:
-            raise self._unreadable(error, client) from error
+            yield self._client
+        except (NoSweepError, TrackingError):
+            raise
+        except Exception as error:  # each database, server and artifact store fails in its own way
+            raise TrackingError(
+                f"{self._shown} cannot be read ({reason(error)}): check --tracking-uri and that its server runs"
+            ) from error
 
-    def _connected(self) -> "MlflowClient":
-        return self._client
+    def _search(self, query: str, order: str = "start_time ASC") -> list["Run"]:
+        runs: list[Run] = []
+        with self._reading() as client:
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+            token = "" if experiment else None
+            while experiment and token is not None:
+                page = client.search_runs([experiment.experiment_id], query, 1, PAGE_ROWS, [order], token or None)
+                runs += page
+                token = page.token or None
+        return runs
+
+    def _unknown(self, sweep_id: str) -> str:
+        known = self.sweep_ids()
+        if not known:
+            return f"no sweep recorded yet in {self._shown}; {HOW_TO_START}"
+        more = f" and {len(known) - SHOWN_SWEEPS} older ones" if len(known) > SHOWN_SWEEPS else ""
+        return f"no sweep {sweep_id[:80]!r} in {self._shown}; known: {', '.join(known[:SHOWN_SWEEPS])}{more}"
+
+    def _one_each(self, runs: Iterable["Run"]) -> list["Run"]:
+        """Return one run of each trial: of two (an answer of the server was lost) the one with more epochs."""
+        by_trial: dict[str, list[Run]] = {}
+        for run in runs:
+            by_trial.setdefault(run.data.tags["sweep.trial_id"], []).append(run)
+        return [found[0] if len(found) == 1 else max(found, key=self._epochs) for found in by_trial.values()]
+
+    def _epochs(self, run: "Run") -> int:
+        return len({step for _, step, _, _ in self._points([run.info.run_id], OBJECTIVE)})
+
+    def _points(self, run_ids: Sequence[str], key: str) -> list[Point]:
+        """Return every recorded value of a metric, in as few questions as the store allows."""
+        scheme = re.split(r"[+:]", self.tracking_uri, maxsplit=1)[0]
+        ask = BULK.get(scheme, _ask_each)
+        with self._reading() as client:
+            chunks = [run_ids[start : start + BULK_RUNS] for start in range(0, len(run_ids), BULK_RUNS)]
+            return [point for chunk in chunks for point in ask(client, chunk, key)]
+
+    @contextmanager
+    def _downloaded(self, run_id: str, name: str) -> Iterator[Path | None]:
+        """Give a copy of an artifact for as long as the context lasts; None when the run has none of that name."""
+        with tempfile.TemporaryDirectory() as folder:
+            yield self._download(run_id, PurePosixPath(name), Path(folder))
+
+    def _download(self, run_id: str, name: PurePosixPath, folder: Path) -> Path | None:
+        if name.is_absolute() or ".." in name.parts:
+            return None
+        with self._reading() as client:
+            beside = client.list_artifacts(run_id, None if len(name.parts) == 1 else str(name.parent))
+            if not any(item.path == str(name) and not item.is_dir for item in beside):
+                return None
+            path = Path(client.download_artifacts(run_id, str(name), str(folder)))
+        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            return path
+        log.warning("artifact %s of run %s lies outside the download folder; it is not read", name, run_id)
+        return None
+
+
+def _row(run: "Run", settings: Mapping[str, Value] | None) -> TrialRow:
+    tags = run.data.tags
+    return TrialRow(
+        trial_id=tags["sweep.trial_id"],
+        run_id=run.info.run_id,
+        name=run.info.run_name or "",
+        status=run.info.status,
+        stop_reason=tags.get("sweep.stop_reason", ""),
+        stop_detail=tags.get("sweep.stop_detail", ""),
+        log_file=tags.get("sweep.log_file", ""),
+        settings=dict(settings) if settings else {key: _typed(text) for key, text in run.data.params.items()},
+        metrics=dict(run.data.metrics),
+        digest=tags.get("sweep.config_digest", ""),
+        is_reference=tags.get("sweep.reference") == "true",
+        started_ms=run.info.start_time,
+        ended_ms=run.info.end_time if run.info.status != "RUNNING" else None,  # a resumed run keeps its first end
+    )
+
+
+def _planned(manifest: Mapping[str, Any]) -> dict[str, dict[str, Value]]:
+    """Return trial id -> settings, in plan order, as far as the manifest has them in the known form."""
+    trials = manifest.get("trials")
+    found: dict[str, dict[str, Value]] = {}
+    for trial in trials if isinstance(trials, list) else []:
+        settings = trial.get("settings") if isinstance(trial, dict) else None
+        if isinstance(settings, dict) and isinstance(trial.get("trial_id"), str):
+            found[trial["trial_id"]] = {key: value for key, value in settings.items() if isinstance(value, Value)}
+    return found
+
+
+def _typed(text: str) -> Value:
+    """Return a parameter, which MLflow keeps as text, as the value it was."""
+    if text in ("True", "False"):
+        return text == "True"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _by_run(points: Iterable[Point]) -> dict[str, History]:
+    latest: dict[str, dict[int, tuple[int, float]]] = {}
+    for run_id, step, time_ms, value in points:
+        steps = latest.setdefault(run_id, {})
+        if step not in steps or time_ms >= steps[step][0]:
+            steps[step] = (time_ms, value)
+    return {run_id: [(step, steps[step][1]) for step in sorted(steps)] for run_id, steps in latest.items()}
+
+
+def _ask_database(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
+    from mlflow.tracking._tracking_service.utils import _get_store
+
+    found = _get_store(client.tracking_uri).get_metric_history_bulk(list(run_ids), key, DATABASE_POINTS)
+    return [(point.run_id, point.step, point.timestamp, point.value) for point in found]
+
+
+def _ask_server(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
+    """Ask for many runs at once; a server that does not know the question is asked run by run."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request_safe
+
+    words = [*(("run_ids", run_id) for run_id in run_ids), ("metric_key", key), ("max_results", str(BULK_POINTS))]
+    try:
+        answer = http_request_safe(get_default_host_creds(client.tracking_uri), BULK_ENDPOINT, "GET", params=words)
+        return [_point(point) for point in answer.json().get("metrics", [])]
+    except (MlflowException, KeyError, TypeError, ValueError) as error:
+        log.debug("no histories in bulk: %s", error)
+        return _ask_each(client, run_ids, key)
+
+
+def _point(answer: Mapping[str, Any]) -> Point:
+    return answer["run_id"], int(answer.get("step", 0)), int(answer.get("timestamp", 0)), float(answer["value"])
+
+
+def _ask_each(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
+    return [
+        (run_id, point.step, point.timestamp, point.value)
+        for run_id in run_ids
+        for point in client.get_metric_history(run_id, key)
+    ]
+
+
+BULK: dict[str, Callable[["MlflowClient", Sequence[str], str], list[Point]]] = {
+    "sqlite": _ask_database,
+    "postgresql": _ask_database,
+    "mysql": _ask_database,
+    "mssql": _ask_database,
+    "http": _ask_server,
+    "https": _ask_server,
+}
+"""Kind of store -> how it gives the histories of many runs at once."""

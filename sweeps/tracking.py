@@ -88,7 +88,7 @@ def guarded(hook: Callable[..., None]) -> Callable[..., None]:
     return safe
 
 
-class Tracker(Callback):  # type: ignore[misc]
+class Tracker(Callback):
     """Writes one outbox event per start, epoch, artifact and end of a trial.
 
     `logs` is the folder of the trials' log files, `tags` are put on every trial's run (data.fingerprint, code.version),
@@ -163,8 +163,8 @@ class Tracker(Callback):  # type: ignore[misc]
         text = _last_failure(trial)
         self._open(trial)
         self._log_error(trial, text)
-        lines = text.splitlines()
-        self._end(trial, "oom" if OUT_OF_MEMORY.search(text) else "error", lines[-1] if lines else "no traceback was left")
+        reason = "oom" if OUT_OF_MEMORY.search(text) else "error"
+        self._end(trial, reason, text.splitlines()[-1] if text else "no traceback was left")
 
     @guarded
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:

@@ -104,9 +104,8 @@ def leader(trials: Sequence[TrialT]) -> Leader[TrialT] | None:
 
 def figure(value: Any) -> float | None:
     """Return a number, rounded as everywhere; None for what is no finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return round(float(value), DECIMALS)
+    number = _number(value)
+    return None if number is None else round(number, DECIMALS)
 
 
 def score_evidence(evidence: Evidence) -> Scores:
@@ -126,8 +125,7 @@ def compare_figures(record: Mapping[str, Any]) -> Check:
     ours, theirs = (_flat(record.get(side)) for side in ("evidence", "torchmetrics"))
     rows = tuple((name, ours.get(name), theirs.get(name)) for name in dict.fromkeys([*ours, *theirs]))
     both = [abs(a - b) for _, a, b in rows if a is not None and b is not None]
-    recorded = record.get("max_difference")
-    known = [*both, *([float(recorded)] if figure(recorded) is not None else [])]
+    known = [*both, _number(record.get("max_difference")) or 0.0]
     one_sided = any((a is None) != (b is None) for _, a, b in rows)
     images = record.get("images")
     return Check(
@@ -142,6 +140,12 @@ def _flat(side: Any) -> dict[str, float | None]:
     """Return mean and class IoUs of one side, unrounded: a difference in the seventh decimal is to be seen."""
     if not isinstance(side, Mapping):
         return {}
-    classes = side.get("iou") if isinstance(side.get("iou"), Mapping) else {}
-    values = {"mIoU": side.get("miou"), **{str(name): value for name, value in classes.items()}}
-    return {name: None if figure(value) is None else float(value) for name, value in values.items()}
+    classes = side.get("iou")
+    values = {"mIoU": side.get("miou"), **(classes if isinstance(classes, Mapping) else {})}
+    return {str(name): _number(value) for name, value in values.items()}
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)

@@ -2,14 +2,12 @@
 
 import os
 import pickle
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tiny import kill_while_writing
 
 from bddseg.checkpoint import BEST, LAST, load_checkpoint, load_training, save_checkpoint, save_training
 from bddseg.errors import DataError
@@ -27,7 +25,8 @@ class Malice:
 
 def make_state(digest: str = "a" * 12, epoch: int = 2) -> dict[str, Any]:
     best = {"epoch": 1, "miou": 0.5, "weights": {"w": torch.ones(3)}, "config": {"train": {"epochs": 2}}}
-    return {"digest": digest, "epoch": epoch, "best": best, "model": {"w": torch.arange(3.0)}, "optimizer": {"state": {}}}
+    model = {"w": torch.arange(3.0)}
+    return {"digest": digest, "epoch": epoch, "best": best, "model": model, "optimizer": {"state": {}}}
 
 
 @pytest.fixture
@@ -49,7 +48,8 @@ def test_a_training_state_comes_back(tmp_path: Path) -> None:
     found = load_training(tmp_path)
     assert found.keys() == make_state().keys()
     assert found["best"].keys() == make_state()["best"].keys()
-    assert torch.equal(found["model"]["w"], torch.arange(3.0)) and torch.equal(found["best"]["weights"]["w"], torch.ones(3))
+    assert torch.equal(found["model"]["w"], torch.arange(3.0))
+    assert torch.equal(found["best"]["weights"]["w"], torch.ones(3))
 
 
 def test_a_training_folder_holds_two_files(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_torn_file_is_named(saved: Path, share: float) -> None:
         load_checkpoint(saved)
 
 
-@pytest.mark.parametrize("content", [b"x", b"\x80", b"\x80\x02", b"not a checkpoint at all", b"PK\x03\x04", b"\0" * 100])
+@pytest.mark.parametrize("content", [b"x", b"\x80", b"\x80\x02", b"no checkpoint", b"PK\x03\x04", b"\0" * 100])
 def test_garbage_is_named(saved: Path, content: bytes) -> None:
     saved.write_bytes(content)
     with pytest.raises(DataError, match=r"last\.pt is not a readable checkpoint"):
@@ -140,13 +140,3 @@ save_checkpoint(Path({str(saved)!r}), {{"weights": weights, "epoch": 4}})
 """
     kill_while_writing(writer, saved)
     assert load_checkpoint(saved)["epoch"] == 3
-
-
-def kill_while_writing(writer: str, path: Path) -> None:
-    """Run the writer and end it with SIGKILL as soon as its temporary file has grown."""
-    with subprocess.Popen([sys.executable, "-c", writer], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout and process.stdout.readline() == "ready\n"
-        while process.poll() is None and not any(other.stat().st_size for other in path.parent.glob(f".{path.name}-*")):
-            pass
-        process.kill()
-    assert process.returncode == -signal.SIGKILL

@@ -105,7 +105,8 @@ def test_a_value_out_of_range_is_refused_with_its_rule(key: str, value: Any, rul
 
 
 def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:
-    assert "is 1, but must be < 1 to leave images for training" in refusal(data_val_fraction=0.5, data_test_fraction=0.5)
+    text = refusal(data_val_fraction=0.5, data_test_fraction=0.5)
+    assert "is 1, but must be < 1 to leave images for training" in text
 
 
 def test_a_width_that_gates_cannot_halve_is_refused() -> None:
@@ -113,7 +114,7 @@ def test_a_width_that_gates_cannot_halve_is_refused() -> None:
 
 
 def test_a_bad_value_is_refused_however_the_configuration_is_made() -> None:
-    with pytest.raises(ConfigError, match="data.size is 0, but must be > 0"):
+    with pytest.raises(ConfigError, match=r"data\.size is 0, but must be > 0"):
         TrainConfig(data=DataSettings(size=0))
 
 
@@ -149,7 +150,8 @@ def test_a_digest_is_twelve_hex_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    "inert", [{"model_dropout": 0.2}, {"loss_gamma": 5.0}, {"train_epochs": 3}, {"model_dropout": 0.2, "loss_gamma": 1.0}]
+    "inert",
+    [{"model_dropout": 0.2}, {"loss_gamma": 5.0}, {"train_epochs": 3}, {"model_dropout": 0.2, "loss_gamma": 1.0}],
 )
 def test_settings_without_effect_leave_the_digest_alone(inert: dict[str, Any]) -> None:
     assert changed(**inert).digest() == TrainConfig().digest()

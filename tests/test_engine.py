@@ -1,6 +1,7 @@
 """One pass over tiny frames: counting, statistics, batches, and weights that can be swapped."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ CPU = torch.device("cpu")
 FRAMES, SPLIT = make_frames(), make_split()
 
 
-def make_engine(frames: Frames = FRAMES, **changes: object) -> Engine:
+def make_engine(frames: Frames = FRAMES, **changes: Any) -> Engine:
     return Engine(make_config(**changes), frames, SPLIT.train, CPU)
 
 
@@ -32,7 +33,12 @@ def batches_of_an_epoch(engine: Engine, epoch: int, monkeypatch: pytest.MonkeyPa
     """Return the frames that each step of an epoch loads."""
     loaded: list[list[int]] = []
     load = engine._store.load
-    monkeypatch.setattr(engine._store, "load", lambda batch: loaded.append(batch.tolist()) or load(batch))
+
+    def listen(batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        loaded.append(batch.tolist())
+        return load(batch)
+
+    monkeypatch.setattr(engine._store, "load", listen)
     engine.train_epoch(epoch)
     return loaded
 
@@ -43,7 +49,7 @@ def one_image() -> tuple[torch.Tensor, torch.Tensor]:
     return logits, torch.from_numpy(FRAMES.masks[:1].copy()).long()
 
 
-def trained(**changes: object) -> Engine:
+def trained(**changes: Any) -> Engine:
     engine = make_engine(**changes)
     engine.train_epoch(1)
     return engine

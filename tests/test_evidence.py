@@ -1,13 +1,11 @@
 """Evidence <-> file: what was saved comes back, what is damaged is named."""
 
 import dataclasses
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import kill_while_writing
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, load_evidence, save_evidence
@@ -79,7 +77,7 @@ def test_a_torn_file_is_named(saved: Path, share: float) -> None:
         load_evidence(saved)
 
 
-@pytest.mark.parametrize("place", range(0, 20))
+@pytest.mark.parametrize("place", range(20))
 def test_a_flipped_byte_is_never_a_traceback(saved: Path, place: int) -> None:
     content = bytearray(saved.read_bytes())
     content[place * len(content) // 20] ^= 0xFF
@@ -141,13 +139,3 @@ save_evidence(path, dataclasses.replace(old, counts=counts, ignored=counts[:, 0]
 """
     kill_while_writing(writer, saved)
     assert (load_evidence(saved).counts == make_evidence().counts).all()
-
-
-def kill_while_writing(writer: str, path: Path) -> None:
-    """Run the writer and end it with SIGKILL as soon as its temporary file has grown."""
-    with subprocess.Popen([sys.executable, "-c", writer], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout and process.stdout.readline() == "ready\n"
-        while process.poll() is None and not any(other.stat().st_size for other in path.parent.glob(f".{path.name}-*")):
-            pass
-        process.kill()
-    assert process.returncode == -signal.SIGKILL

@@ -1,5 +1,10 @@
-"""Shared tiny inputs: frames of coloured shapes that a small net learns in seconds, a split of them, settings for both."""
+"""What several tests share: frames of coloured shapes that a small net learns in seconds, and what goes with them."""
 
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,3 +73,14 @@ def _mask(rng: np.random.Generator, size: int) -> np.ndarray:
         mask[horizon : horizon + 4, left : left + 6] = CLASS["car"]
     mask[-1] = IGNORE
     return mask
+
+
+def kill_while_writing(writer: str, path: Path) -> None:
+    """Run a writer that says "ready" and then saves to the path; kill -9 it as soon as its temporary file has grown."""
+    with subprocess.Popen([sys.executable, "-c", writer], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        while process.poll() is None and not any(part.stat().st_size for part in path.parent.glob(f".{path.name}-*")):
+            time.sleep(0.001)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL

@@ -1,0 +1,50 @@
+"""The Ray of a sweep: our own listens on loopback alone and leaves nothing behind; another's is left running."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sweeps.cluster import ray_cluster
+from sweeps.errors import ExperimentError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+LIFE = """
+import sys
+from pathlib import Path
+import ray
+from sweeps.cluster import ray_cluster
+
+cache = Path(sys.argv[1])
+with ray_cluster(cache, dashboard=True) as dashboard:
+    print([node["NodeManagerAddress"] for node in ray.nodes()])
+    print(dashboard.sentence())
+print(sorted(path.name for path in (cache / "ray").iterdir()))
+print(ray.is_initialized())
+"""
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What the whole life of a Ray printed, started in a process of its own."""
+    words = [sys.executable, "-W", "ignore", "-c", LIFE, str(tmp_path_factory.mktemp("c"))]
+    return subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+
+
+def test_an_own_ray_is_reached_on_loopback_alone(life: list[str]) -> None:
+    assert life[0] == "['127.0.0.1']"
+
+
+def test_the_dashboard_says_where_it_is_and_how_to_log_in(life: list[str]) -> None:
+    assert "http://127.0.0.1:" in life[1] and "token" in life[1]
+
+
+def test_an_own_ray_leaves_only_its_token(life: list[str]) -> None:
+    assert life[2:] == ["['token']", "False"]
+
+
+def test_no_ray_at_an_address_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="no Ray answers at 127.0.0.1:1"), ray_cluster(tmp_path, address="127.0.0.1:1"):
+        pass

@@ -1,0 +1,133 @@
+"""sweep.json: what was planned comes back from the file."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeps.experiment import load_experiment
+from sweeps.manifest import FILE, build_manifest, code_version, save_manifest, versions
+from sweeps.plan import build_plan
+
+EXPERIMENT = load_experiment("grid_lr_loss", profile="quick")
+PLAN = build_plan(EXPERIMENT, precision="fp32")
+DATA = {"root": "/data", "split": {"train": 7, "val": 2, "test": 1, "by_drive": True, "warning": ""}}
+FACTS = {"device": "CPU", "command": "python tune_main.py --space grid_lr_loss", "started": "2026-11-23T03:45:01+00:00"}
+MANIFEST: dict[str, Any] = build_manifest("grid-1", EXPERIMENT, PLAN, DATA, FACTS)
+
+
+def test_a_manifest_comes_back_from_its_file(tmp_path: Path) -> None:
+    path = save_manifest(tmp_path, MANIFEST)
+    assert path == tmp_path / FILE
+    assert json.loads(path.read_text()) == MANIFEST
+
+
+def test_a_manifest_is_json_that_every_reader_takes() -> None:
+    json.dumps(MANIFEST, allow_nan=False)
+
+
+def test_a_manifest_says_what_was_asked() -> None:
+    found = {key: MANIFEST[key] for key in ("version", "sweep_id", "space", "question", "profile", "seed", "metric")}
+    assert found == {
+        "version": 1,
+        "sweep_id": "grid-1",
+        "space": "grid_lr_loss",
+        "question": "Which learning rate and which loss?",
+        "profile": "quick",
+        "seed": 1337,
+        "metric": "val/miou",
+    }
+
+
+def test_settings_keep_their_types(tmp_path: Path) -> None:
+    trial = json.loads(save_manifest(tmp_path, MANIFEST).read_text())["trials"][0]
+    assert trial["settings"] == PLAN.trials[0].settings
+    kinds = {key: type(trial["settings"][key]) for key in ("optim.lr", "train.epochs", "loss.name", "model.dropout")}
+    assert kinds == {"optim.lr": float, "train.epochs": int, "loss.name": str, "model.dropout": float}
+
+
+def test_trials_stand_in_the_order_of_the_plan() -> None:
+    assert [trial["trial_id"] for trial in MANIFEST["trials"]] == [trial.trial_id for trial in PLAN.trials]
+
+
+def test_the_reference_is_named_once() -> None:
+    assert [trial["trial_id"] for trial in MANIFEST["trials"] if trial["reference"]] == [MANIFEST["reference"]]
+
+
+def test_axes_are_lists_of_values() -> None:
+    assert MANIFEST["axes"] == {"optim.lr": [1e-5, 1e-4, 5e-4, 1e-3], "loss.name": ["cross_entropy", "focal"]}
+
+
+def test_the_schedule_is_said_in_epochs() -> None:
+    assert MANIFEST["scheduler"] == {"name": "asha", "grace": 2, "reduction": 3, "max_epochs": 16, "rungs": [2, 6]}
+
+
+def test_without_early_stopping_the_grace_is_the_budget() -> None:
+    experiment = load_experiment("grid_lr_loss", profile="quick", scheduler="none")
+    scheduler = build_manifest("x", experiment, build_plan(experiment), {}, {})["scheduler"]
+    assert (scheduler["name"], scheduler["grace"], scheduler["rungs"]) == ("none", 16, [])
+
+
+def test_facts_and_data_are_there() -> None:
+    assert MANIFEST["data"] == DATA and {key: MANIFEST[key] for key in FACTS} == FACTS
+
+
+def test_a_manifest_is_replaced_whole(tmp_path: Path) -> None:
+    save_manifest(tmp_path, MANIFEST)
+    save_manifest(tmp_path, {**MANIFEST, "device": "GPU"})
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert json.loads((tmp_path / FILE).read_text())["device"] == "GPU"
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    save_manifest(tmp_path, MANIFEST)
+    with pytest.raises(TypeError):
+        save_manifest(tmp_path, {"path": tmp_path})
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    assert json.loads((tmp_path / FILE).read_text()) == MANIFEST
+
+
+def test_versions_name_what_figures_depend_on() -> None:
+    assert {"python", "torch", "ray", "mlflow", "numpy"} <= versions().keys()
+
+
+def in_repository(folder: Path, *commands: str) -> None:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    for command in commands:
+        subprocess.run(["git", "-C", str(folder), *identity, *command.split()], check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository with one committed file, taken for the project's."""
+    (tmp_path / "a.py").write_text("x = 1\n")
+    in_repository(tmp_path, "init -q", "add a.py", "commit -q -m one")
+    monkeypatch.setattr("sweeps.manifest.ROOT", tmp_path)
+    return tmp_path
+
+
+def test_the_code_version_is_the_commit(repository: Path) -> None:
+    assert len(code_version()) == 12 and int(code_version(), 16) >= 0
+
+
+def test_changed_files_make_the_code_version_dirty(repository: Path) -> None:
+    (repository / "a.py").write_text("x = 2\n")
+    assert code_version().endswith("-dirty")
+
+
+def test_files_that_are_not_tracked_do_not(repository: Path) -> None:
+    (repository / "b.txt").touch()
+    assert not code_version().endswith("-dirty")
+
+
+def test_outside_git_the_code_version_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setattr("sweeps.manifest.ROOT", tmp_path)
+    assert code_version() == "unknown"
+
+
+def test_without_git_the_code_version_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert code_version() == "unknown"

@@ -1,0 +1,226 @@
+"""The board of a running sweep, from the events that also go to the store."""
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from sweeps.experiment import load_experiment
+from sweeps.monitor import Board, View, duration
+from sweeps.plan import Plan, build_plan
+
+PLAN: Plan = build_plan(load_experiment("grid_lr_loss", profile="quick", overrides=["train.epochs=10"]), limit=4)
+A, B, C, D = (trial.trial_id for trial in PLAN.trials)
+
+
+def start(trial: str) -> dict[str, Any]:
+    return {"kind": "start", "trial": trial, "time_ms": 0, "name": "a name", "params": {}, "tags": {}}
+
+
+def epoch(trial: str, step: int, miou: float | None = 0.5, seconds: float = 2.0) -> dict[str, Any]:
+    metrics = {"val/miou": miou, "time/epoch_s": seconds}
+    return {"kind": "epoch", "trial": trial, "time_ms": 0, "step": step, "metrics": metrics}
+
+
+def end(trial: str, reason: str = "max_epochs", status: str = "FINISHED") -> dict[str, Any]:
+    words = {"reason": reason, "detail": f"because of {reason}"}
+    tags = {**{f"sweep.stop_{key}": word for key, word in words.items()}, "sweep.log_file": f"/logs/{trial}.log"}
+    return {"kind": "end", "trial": trial, "time_ms": 0, "status": status, "tags": tags, "metrics": {}, "step": 1}
+
+
+def make_board(*events: dict[str, Any], slots: int = 1) -> Board:
+    board = Board(PLAN, slots=slots)
+    for event in events:
+        board.apply(event)
+    return board
+
+
+# States
+
+
+def test_all_trials_wait_at_first() -> None:
+    assert make_board().counts() == {"waiting": 4}
+
+
+def test_a_trial_runs_from_its_start() -> None:
+    assert make_board(start(A)).counts() == {"running": 1, "waiting": 3}
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "state"),
+    [
+        ("max_epochs", "FINISHED", "finished"),
+        ("plateau", "FINISHED", "finished"),
+        ("asha", "KILLED", "stopped"),
+        ("user", "KILLED", "stopped"),
+        ("diverged", "FAILED", "failed"),
+        ("error", "FAILED", "failed"),
+    ],
+)
+def test_a_trial_ends_in_the_state_of_its_status(reason: str, status: str, state: str) -> None:
+    row = make_board(start(A), epoch(A, 1), end(A, reason, status)).rows[A]
+    assert (row.state, row.stop_reason) == (state, reason)
+
+
+def test_a_row_says_why_and_where_the_log_is() -> None:
+    row = make_board(start(A), end(A, "error", "FAILED")).rows[A]
+    assert (row.stop_detail, row.log_file) == ("because of error", f"/logs/{A}.log")
+
+
+def test_a_retried_trial_runs_again() -> None:
+    assert make_board(start(A), end(A, "error", "FAILED"), start(A)).rows[A].state == "running"
+
+
+def test_a_retried_trial_has_not_stopped() -> None:
+    assert make_board(start(A), end(A, "error", "FAILED"), start(A)).rows[A].stop_reason == ""
+
+
+def test_events_of_the_sweep_itself_change_no_row() -> None:
+    assert make_board(start(""), epoch("", 1), end("")).rows == make_board().rows
+
+
+def test_an_artifact_changes_no_row() -> None:
+    artifact = {"kind": "artifact", "trial": A, "time_ms": 0, "path": "/x", "folder": ""}
+    assert make_board(artifact).rows == make_board().rows
+
+
+# The best
+
+
+def test_nothing_is_best_before_the_first_figure() -> None:
+    assert make_board(start(A)).best() is None
+
+
+def test_the_best_is_the_highest_of_all_epochs() -> None:
+    best = make_board(epoch(A, 1, 0.3), epoch(B, 1, 0.6), epoch(B, 2, 0.2), epoch(C, 1, 0.5)).best()
+    assert best is not None and (best.trial_id, best.best_miou, best.best_epoch) == (B, 0.6, 1)
+
+
+def test_the_first_of_equal_epochs_is_the_best() -> None:
+    assert make_board(epoch(A, 1, 0.3), epoch(A, 2, 0.3)).rows[A].best_epoch == 1
+
+
+def test_an_epoch_without_a_figure_keeps_the_best() -> None:
+    row = make_board(epoch(A, 1, 0.3), epoch(A, 2, None)).rows[A]
+    assert (row.best_miou, row.best_epoch, row.epochs) == (0.3, 1, 2)
+
+
+def test_a_failed_trial_is_never_the_best() -> None:
+    board = make_board(start(A), epoch(A, 1, 0.9), end(A, "diverged", "FAILED"), start(B), epoch(B, 1, 0.2))
+    best = board.best()
+    assert best is not None and best.trial_id == B
+
+
+def test_when_all_trials_failed_nothing_is_best() -> None:
+    assert make_board(start(A), epoch(A, 1, 0.9), end(A, "diverged", "FAILED")).best() is None
+
+
+def test_rows_without_a_figure_rank_last() -> None:
+    board = make_board(epoch(C, 1, 0.0), epoch(B, 1, 0.4), epoch(A, 1, None))
+    assert [row.trial_id for row in board.ranked()] == [B, C, A, D]
+
+
+# Epochs and time
+
+
+def test_the_budget_is_all_epochs_of_all_trials_at_first() -> None:
+    assert (make_board().epochs_done(), make_board().epochs_budget()) == (0, 4 * 10)
+
+
+def test_a_stopped_trial_gives_back_what_it_did_not_use() -> None:
+    board = make_board(start(A), epoch(A, 1), epoch(A, 2), end(A, "asha", "KILLED"))
+    assert (board.epochs_done(), board.epochs_budget()) == (2, 2 + 3 * 10)
+
+
+def test_an_epoch_that_a_retry_trains_again_counts_once() -> None:
+    board = make_board(start(A), epoch(A, 1), epoch(A, 2), start(A), epoch(A, 1), epoch(A, 2), epoch(A, 3))
+    assert (board.epochs_done(), board.rows[A].seconds) == (3, 6.0)
+
+
+def test_the_time_left_is_unknown_before_the_first_epoch() -> None:
+    assert make_board(start(A)).seconds_left() is None
+
+
+def test_the_time_left_is_what_is_left_at_the_pace_so_far() -> None:
+    board = make_board(start(A), epoch(A, 1, seconds=2.0), epoch(A, 2, seconds=4.0))
+    assert board.seconds_left() == (4 * 10 - 2) * 3.0
+
+
+def test_slots_share_the_time_left() -> None:
+    board = make_board(start(A), epoch(A, 1, seconds=2.0), slots=3)
+    assert board.seconds_left() == (4 * 10 - 1) * 2.0 / 3
+
+
+def test_the_last_open_trial_has_no_one_to_share_with() -> None:
+    ended = [event for trial in (A, B, C) for event in (start(trial), epoch(trial, 1), end(trial, "asha", "KILLED"))]
+    assert make_board(*ended, start(D), slots=8).seconds_left() == 10 * 2.0
+
+
+def test_a_finished_sweep_has_no_time_left() -> None:
+    board = make_board(*(event for trial in (A, B, C, D) for event in (start(trial), epoch(trial, 1), end(trial))))
+    assert board.seconds_left() == 0
+
+
+# In words
+
+
+def test_the_sentence_says_states_epochs_best_and_time() -> None:
+    sentence = make_board(start(A), epoch(A, 1, 0.25), start(B), epoch(B, 1), end(B, "asha", "KILLED")).sentence()
+    assert sentence.startswith("2 waiting, 1 running, 1 stopped; epochs 2 of at most 31; best 0.500 ")
+    assert sentence.endswith("at most 58 s left")
+
+
+def test_the_leaderboard_marks_the_reference() -> None:
+    lines = make_board(epoch(A, 1, 0.25), end(A)).markdown().splitlines()
+    assert lines[2] == f"| 1 | {PLAN.trials[0].name} (reference) | 0.2500 | 1 | 1 | max_epochs |"
+
+
+def test_a_row_without_a_figure_shows_no_epoch_of_its_best() -> None:
+    assert make_board(start(A)).markdown().splitlines()[2].split("|")[3:5] == ["  ", "  "]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (45, "45 s"), (89.4, "89 s"), (90, "2 min"), (720, "12 min"), (12600, "3.5 h")]
+)
+def test_durations_are_said_as_people_say_them(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+# Showing it
+
+
+def shown(board: Board, *events: dict[str, Any], is_quiet: bool = False) -> str:
+    """Return what a view writes to something that is no terminal."""
+    view, text = View(board, is_quiet=is_quiet), io.StringIO()
+    view._console = Console(file=text, width=80)
+    with view:
+        for event in events:
+            board.apply(event)
+            view.apply(event)
+    return text.getvalue()
+
+
+def test_without_a_terminal_an_end_is_one_line() -> None:
+    text = shown(make_board(), start(A), epoch(A, 1, 0.25), end(A, "asha", "KILLED"))
+    assert text.count("\n") == 1
+    assert text.startswith(f"{PLAN.trials[0].name}: asha after 1 epochs, best 0.250 at epoch 1. 3 waiting, 1 stopped")
+
+
+def test_a_quiet_view_writes_nothing() -> None:
+    assert shown(make_board(), start(A), epoch(A, 1), end(A), is_quiet=True) == ""
+
+
+def test_a_quiet_view_draws_nothing_on_a_terminal() -> None:
+    view, text = View(make_board(), is_quiet=True), io.StringIO()
+    view._console = Console(file=text, force_terminal=True)
+    with view:
+        view.apply(end(A))
+    assert text.getvalue() == ""
+
+
+def test_a_terminal_shows_every_trial_and_its_epoch() -> None:
+    board, text = make_board(start(A), epoch(A, 1, 0.25)), io.StringIO()
+    Console(file=text, width=100, force_terminal=True, color_system=None).print(View(board)._render())
+    assert all(trial.name in text.getvalue() for trial in PLAN.trials)
+    assert "1/10" in text.getvalue() and "0.250 @ 1" in text.getvalue()

@@ -1,0 +1,172 @@
+"""The event file: written with single writes, cut where it is torn, read from a cursor."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from sweeps.errors import StorageError
+from sweeps.outbox import BLOCK_BYTES, Event, Outbox
+
+ROOT = Path(__file__).resolve().parent.parent
+
+WRITER = """
+import sys
+from pathlib import Path
+from sweeps.outbox import Outbox
+outbox, number = Outbox(Path(sys.argv[1])), 0
+while True:
+    number += 1
+    outbox.append({"kind": "epoch", "trial": "a", "time_ms": 1, "step": number, "padding": "x" * 5000})
+"""
+
+
+def event(step: int) -> Event:
+    return {"kind": "epoch", "trial": "a", "time_ms": 1000 + step, "step": step, "metrics": {"val/miou": step / 10}}
+
+
+def filled(folder: Path, events: int) -> Outbox:
+    outbox = Outbox(folder)
+    for step in range(1, events + 1):
+        outbox.append(event(step))
+    return outbox
+
+
+def test_events_come_back_in_order(tmp_path: Path) -> None:
+    events, _ = filled(tmp_path, 3).read(10)
+    assert events == [event(1), event(2), event(3)]
+
+
+def test_reading_stops_at_the_limit_and_goes_on_behind_the_cursor(tmp_path: Path) -> None:
+    outbox = filled(tmp_path, 3)
+    first, offset = outbox.read(2)
+    outbox.commit(offset)
+    assert ([found["step"] for found in first], outbox.read(2)[0]) == ([1, 2], [event(3)])
+
+
+def test_what_was_read_but_not_committed_is_read_again(tmp_path: Path) -> None:
+    outbox = filled(tmp_path, 2)
+    assert outbox.read(1) == outbox.read(1)
+
+
+def test_pending_counts_what_is_not_committed(tmp_path: Path) -> None:
+    outbox = filled(tmp_path, 3)
+    outbox.commit(outbox.read(2)[1])
+    assert outbox.pending() == 1
+
+
+def test_the_cursor_outlives_the_process(tmp_path: Path) -> None:
+    outbox = filled(tmp_path, 3)
+    outbox.commit(outbox.read(2)[1])
+    assert Outbox(tmp_path).read(10)[0] == [event(3)]
+
+
+def test_a_torn_last_line_is_cut_at_opening(tmp_path: Path) -> None:
+    filled(tmp_path, 2)
+    with (tmp_path / "outbox.jsonl").open("ab") as file:
+        file.write(b'{"kind":"epoch","tri')
+    outbox = Outbox(tmp_path)
+    outbox.append(event(3))
+    assert outbox.read(10)[0] == [event(1), event(2), event(3)]
+
+
+def test_a_torn_line_longer_than_a_block_is_cut(tmp_path: Path) -> None:
+    filled(tmp_path, 1)
+    with (tmp_path / "outbox.jsonl").open("ab") as file:
+        file.write(b"x" * (2 * BLOCK_BYTES + 7))
+    outbox = Outbox(tmp_path)
+    assert (outbox.read(10)[0], outbox.pending()) == ([event(1)], 1)
+
+
+def test_a_file_that_is_one_torn_line_becomes_empty(tmp_path: Path) -> None:
+    (tmp_path / "outbox.jsonl").write_bytes(b'{"kind"')
+    assert Outbox(tmp_path).read(10) == ([], 0)
+
+
+def test_a_line_that_is_still_being_written_is_not_read(tmp_path: Path) -> None:
+    outbox = filled(tmp_path, 1)
+    with (tmp_path / "outbox.jsonl").open("ab") as file:
+        file.write(b'{"kind":')
+    assert outbox.read(10)[0] == [event(1)]
+
+
+@pytest.mark.parametrize("cursor", ["", "abc", "-5", "99999"])
+def test_a_cursor_that_cannot_be_right_starts_again(tmp_path: Path, cursor: str) -> None:
+    outbox = filled(tmp_path, 1)
+    (tmp_path / "outbox.cursor").write_text(cursor)
+    assert outbox.read(10)[0] == [event(1)]
+
+
+@pytest.mark.parametrize("line", [b"\x00\x00\x00\n", b"[1]\n", b"\n", b"\xff\xfe{\n"])
+def test_a_damaged_line_is_handed_on_as_unreadable(tmp_path: Path, line: bytes) -> None:
+    outbox = filled(tmp_path, 1)
+    with (tmp_path / "outbox.jsonl").open("ab") as file:
+        file.write(line)
+    outbox.append(event(2))
+    assert [found["kind"] for found in outbox.read(10)[0]] == ["epoch", "unreadable", "epoch"]
+
+
+def test_nan_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        outbox.append({"kind": "epoch", "metrics": {"val/loss": float("nan")}})
+    assert outbox.pending() == 0
+
+
+def test_a_write_that_finds_no_room_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox, write = filled(tmp_path, 1), os.write
+    monkeypatch.setattr(os, "write", lambda handle, line: write(handle, line[:5]))
+    with pytest.raises(OSError, match="no room"):
+        outbox.append(event(2))
+    monkeypatch.undo()
+    outbox.append(event(3))
+    assert outbox.read(10)[0] == [event(1), event(3)]
+
+
+def test_rejected_events_are_kept_with_the_reason(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    outbox.reject(event(1), "too long")
+    assert json.loads((tmp_path / "outbox.rejected.jsonl").read_text()) == {"why": "too long", "event": event(1)}
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"file/outbox cannot be written \(Not a directory\)"):
+        Outbox(tmp_path / "file" / "outbox")
+
+
+def test_threads_do_not_tear_each_others_lines(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    writers = [threading.Thread(target=lambda: [outbox.append(event(step)) for step in range(200)]) for _ in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [found["kind"] for found in outbox.read(1000)[0]] == ["epoch"] * 800
+
+
+def kill_while_writing(folder: Path, enough_bytes: int) -> None:
+    """Start a writer in a process of its own and kill -9 it in the middle of its work."""
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], cwd=ROOT)
+    path = folder / "outbox.jsonl"
+    try:
+        while process.poll() is None and not (path.exists() and path.stat().st_size > enough_bytes):
+            pass
+    finally:
+        process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+def test_no_event_is_lost_or_torn_when_the_writer_is_killed(tmp_path: Path) -> None:
+    for round_number in (1, 2):
+        kill_while_writing(tmp_path, enough_bytes=round_number * 500_000)
+    events, _ = Outbox(tmp_path).read(10**6)
+    restarts = [place for place, found in enumerate(events) if found["step"] == 1]
+    first, second = events[: restarts[1]], events[restarts[1] :]
+    for part in (first, second):
+        assert [found["step"] for found in part] == list(range(1, len(part) + 1))

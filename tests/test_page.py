@@ -1,0 +1,303 @@
+"""Report -> page, Markdown, JSON, CSV, table: the same numbers in each, and nothing hostile gets through."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_gather import LEADER, FakeStore, make_record, make_report
+from test_verdict import sides
+
+from sweeps.errors import StorageError
+from sweeps.gather import Report
+from sweeps.page import (
+    folder_name,
+    render_csv,
+    render_html,
+    render_json,
+    render_markdown,
+    render_table,
+    write_report,
+)
+from sweeps.verdict import CAVEAT
+
+HOSTILE = "<script>alert(1)</script> | `x` [a](javascript:1) &amp; \n# title"
+VOID = {"meta", "link", "br", "use"}
+
+
+class Page(HTMLParser):
+    """Visible text, tags and attributes of a page; refuses tags that are not closed in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return render_html(make_report())
+
+
+def hostile_report() -> Report:
+    rows = tuple(
+        replace(row, name=f"{HOSTILE}{n}", stop_detail=HOSTILE, log_file=f"../../{HOSTILE}", digest=HOSTILE)
+        for n, row in enumerate(make_record().trials)
+    )
+    words = {"question": HOSTILE, "device": HOSTILE, "command": f"{HOSTILE}\n```"}
+    return make_report(sweep_id=f"../../{HOSTILE}", trials=rows, manifest=words)
+
+
+def csv_rows(report: Report) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(render_csv([report]))))
+
+
+def markdown_row(text: str, first: str) -> list[str]:
+    line = next(line for line in text.splitlines() if line.startswith(f"| {first} |"))
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def test_every_score_is_the_same_number_in_all_formats() -> None:
+    report = make_report()
+    from_json = [
+        trial["scores"]["miou"] if trial["rank"] else None for trial in json.loads(render_json([report]))["trials"]
+    ]
+    from_csv = [float(row["val/miou"]) if row["rank"] else None for row in csv_rows(report)]
+    shown = ["–" if score is None else f"{score:.3f}" for score in from_json]
+    assert from_csv == from_json
+    assert [markdown_row(render_markdown(report), str(n or "–"))[4] for n in [*range(1, 8), 0]] == shown
+    assert re.findall(r'<td class="n score"[^>]*>([^<]*)<', render_html(report)) == shown
+    assert re.findall(r"  (0\.\d{3}|–)  ", render_table([report])) == shown
+
+
+def test_class_and_group_figures_are_the_same_in_all_formats(html: str) -> None:
+    report = make_report()
+    leader = csv_rows(report)[0]
+    for column, label in [("val/iou/car", "car"), ("val/group_miou/non_city", "mIoU, non-city")]:
+        shown = f"{float(leader[column]):.3f}"
+        assert markdown_row(render_markdown(report), label)[1] == shown
+        assert f"{label} {shown}" in Page(html).text
+
+
+def test_test_figures_are_the_same_in_all_formats(html: str) -> None:
+    report = make_report()
+    opened = json.loads(render_json([report]))["test"]["opened"][0]
+    assert (opened["trial_id"], opened["miou"]) == (LEADER, 0.816667)
+    assert markdown_row(render_markdown(report).split("## Test figures")[1], "mIoU")[1:] == ["0.817", "0.817"]
+    assert "Test leader reference mIoU 0.817 0.817" in Page(html).text
+
+
+def test_every_format_says_what_an_arg_max_cannot_see(html: str) -> None:
+    report = make_report()
+    for text in (Page(html).text, render_markdown(report), render_json([report]), render_table([report])):
+        assert CAVEAT in text
+
+
+def test_the_page_says_what_a_leader_must_say(html: str) -> None:
+    text = Page(html).text
+    assert "0.843 validation mIoU vanilla-f8 cross_entropy lr=0.001" in text
+    assert "reached at epoch 20 of 20, 1.29 points before the runner-up" in text
+    assert "Reference 0.741 −10.22 points" in text
+
+
+def test_a_failed_trial_is_shown_with_reason_and_log(html: str) -> None:
+    text = Page(html).text
+    assert "diverged after 9 epochs. train/loss is nan at epoch 9. /runs/logs/lr1e-3-focal.log" in text
+
+
+def test_a_stopped_trial_says_by_what(html: str) -> None:
+    assert "stopped early val/miou 0.3100 at epoch 2 was below the cut-off 0.4000" in Page(html).text
+
+
+def test_embedded_data_is_called_generated(html: str) -> None:
+    assert "The embedded street scenes (generated pictures, no real data)" in Page(html).text
+
+
+def test_a_data_folder_is_named() -> None:
+    data = {**make_record().manifest["data"], "embedded": False, "root": "/data/bdd100k"}
+    text = Page(render_html(make_report(manifest={"data": data}))).text
+    assert "Trained and measured on /data/bdd100k: 308 images to train" in text
+
+
+def test_the_leader_s_command_sets_every_axis(html: str) -> None:
+    command = "python tune_main.py --space grid_lr_loss --set optim.lr=1e-3 --set loss.name=cross_entropy"
+    assert command in Page(html).text
+    assert f"    {command}\n" in render_markdown(make_report())
+
+
+def test_a_setting_in_a_command_loses_no_digit() -> None:
+    rows = make_record().trials
+    rows = tuple(
+        replace(row, settings={**row.settings, "optim.lr": 0.00012345678901 + n}) for n, row in enumerate(rows)
+    )
+    assert "--set optim.lr=4.00012345678901 " in render_markdown(make_report(trials=rows))
+
+
+def test_agreement_with_torchmetrics_is_shown_with_its_largest_difference() -> None:
+    page = Page(render_html(make_report(FakeStore(verification=sides(0.25, 0.25 + 4e-8)))))
+    assert "its figures agree: the largest difference is 4.0e-08" in page.text
+    assert "car 0.2500000 0.2500000" in page.text
+
+
+def test_disagreement_with_torchmetrics_is_shouted() -> None:
+    html = render_html(make_report(FakeStore(verification=sides(0.25, 0.3))))
+    assert "its figures do NOT agree: the largest difference is 5.0e-02" in Page(html).text
+    assert 'class="says alarm"' in html
+
+
+def test_figures_that_were_not_recomputed_are_not_claimed(html: str) -> None:
+    assert "figures were not recomputed" in Page(html).text
+
+
+@pytest.mark.parametrize(("status", "words"), [("RUNNING", "still running"), ("KILLED", "was interrupted")])
+def test_an_unfinished_sweep_is_marked(status: str, words: str) -> None:
+    report = make_report(status=status)
+    for text in (Page(render_html(report)).text, render_markdown(report)):
+        assert words in text
+        assert "Leader so far" in text
+        assert "stays sealed" in text
+
+
+def test_the_page_is_well_formed_and_has_no_id_twice(html: str) -> None:
+    ids = [attributes["id"] for _, attributes in Page(html).tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_fetches_nothing(html: str) -> None:
+    links = [
+        value or ""
+        for _, found in Page(html).tags
+        for key, value in found.items()
+        if key in ("src", "href", "xlink:href")
+    ]
+    assert all(link.startswith(("#", "data:")) for link in links)
+    assert not re.search(r"url\((?!#)|@import|https?://(?!www\.w3\.org/)", html)
+
+
+def test_every_figure_has_a_text_alternative(html: str) -> None:
+    figures = [found for tag, found in Page(html).tags if tag == "svg"]
+    assert len(figures) == 10
+    assert all(found["role"] == "img" and found["aria-label"] for found in figures)
+
+
+def test_scrolling_boxes_can_be_reached_with_the_keyboard(html: str) -> None:
+    boxes = [found for _, found in Page(html).tags if "scroll" in (found.get("class") or "").split()]
+    assert boxes
+    assert all(found["tabindex"] == "0" and found["role"] == "region" for found in boxes)
+
+
+def test_hostile_names_are_text_on_the_page() -> None:
+    page = Page(render_html(hostile_report()))
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert "<script>alert(1)</script> | `x` [a](javascript:1) &amp; # title" in page.text
+    assert not any(key.startswith("on") for _, found in page.tags for key in found)
+
+
+def test_hostile_names_are_text_in_markdown() -> None:
+    text = render_markdown(hostile_report())
+    assert "<script" not in re.sub(r"(?m)^    .*$", "", text)
+    assert r"&lt;script&gt;alert(1)&lt;/script&gt; \| \`x\` \[a\](javascript:1) &amp;amp; # title0" in text
+    assert len(markdown_row(text, "1")) == 10
+    assert "```" not in [line.strip() for line in text.splitlines()]
+
+
+def test_hostile_names_are_text_in_csv_and_json() -> None:
+    report = hostile_report()
+    name = "<script>alert(1)</script> | `x` [a](javascript:1) &amp; # title4"
+    assert csv_rows(report)[0]["trial"] == json.loads(render_json([report]))["trials"][0]["name"] == name
+
+
+def test_a_cell_is_never_a_formula() -> None:
+    rows = tuple(replace(row, name="=HYPERLINK(1)") for row in make_record().trials)
+    assert csv_rows(make_report(trials=rows))[0]["trial"] == "'=HYPERLINK(1)"
+
+
+@pytest.mark.parametrize("name", ["../x", "..", ".", "", "/etc/passwd", "a/b", "x" * 300, ".hidden", "<script>"])
+def test_a_sweep_s_folder_stays_below_the_output(name: str, tmp_path: Path) -> None:
+    folder = (tmp_path / folder_name(name)).resolve()
+    assert folder.parent == tmp_path.resolve()
+    assert len(folder.name) < 120
+
+
+def test_an_ordinary_id_is_its_folder() -> None:
+    assert folder_name("grid_lr_loss-20261123-034501-3f2a") == "grid_lr_loss-20261123-034501-3f2a"
+
+
+def test_two_hostile_ids_never_share_a_folder() -> None:
+    assert len({folder_name("a/b"), folder_name("a_b"), folder_name("a|b"), folder_name("a//b")}) == 4
+
+
+def test_a_report_is_four_files(tmp_path: Path) -> None:
+    page = write_report(make_report(), tmp_path)
+    assert page == tmp_path / "grid-1" / "index.html"
+    assert sorted(path.name for path in page.parent.iterdir()) == [
+        "index.html",
+        "leaderboard.csv",
+        "report.json",
+        "report.md",
+    ]
+
+
+def test_the_same_report_is_the_same_files(tmp_path: Path) -> None:
+    first, second = (write_report(make_report(), tmp_path / name) for name in ("a", "b"))
+    assert [path.read_bytes() for path in sorted(first.parent.iterdir())] == [
+        path.read_bytes() for path in sorted(second.parent.iterdir())
+    ]
+
+
+def test_an_output_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"file/grid-1 cannot be written \(Not a directory\).*--out"):
+        write_report(make_report(), tmp_path / "file")
+
+
+def test_a_sweep_of_one_trial_has_a_page() -> None:
+    text = Page(render_html(make_report(trials=make_record().trials[:1], manifest={"axes": {}, "trials": [{}]}))).text
+    assert "no other trial has a usable figure" in text
+    assert "The grid" not in text
+
+
+def test_a_report_without_details_has_no_empty_figures() -> None:
+    rows = tuple(replace(row, metrics={"best/miou": row.metrics["best/miou"]}) for row in make_record().trials)
+    text = Page(render_html(make_report(trials=rows))).text
+    assert "The leader has no figures per class." in text
+    assert "IoU of each class" not in text
+
+
+def test_several_sweeps_make_one_table() -> None:
+    table = render_table([make_report(), make_report(sweep_id="grid-2")])
+    assert len(re.findall(r"(?m)^grid-[12]  ", table)) == 16
+    assert table.count(CAVEAT) == 1
+
+
+def test_several_sweeps_are_a_list_in_json() -> None:
+    found: list[dict[str, Any]] = json.loads(render_json([make_report(), make_report(sweep_id="grid-2")]))
+    assert [report["sweep_id"] for report in found] == ["grid-1", "grid-2"]

@@ -1,0 +1,99 @@
+"""What a plan costs: arithmetic that can be counted, speed that is timed."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from tiny import make_config
+
+from bddseg.config import TrainConfig
+from sweeps.experiment import Experiment, Schedule
+from sweeps.plan import Plan, build_plan
+from sweeps.price import Price, _flops_per_second, _forward_flops, estimate
+
+CPU = torch.device("cpu")
+
+
+def make_plan(**axes: list[Any]) -> Plan:
+    grid = tuple((key.replace("_", ".", 1), tuple(values)) for key, values in axes.items())
+    reference = {key: values[0] for key, values in grid}
+    return build_plan(Experiment("made", "?", "full", make_config(), grid, reference, Schedule("none", 0.1, 3)))
+
+
+@pytest.fixture
+def at_fixed_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.price._flops_per_second", lambda config, device: 1e9)
+
+
+def price(plan: Plan, slots: int = 1, train: int = 10, val: int = 0) -> Price:
+    return estimate(plan, train_images=train, val_images=val, slots=slots, device=CPU)
+
+
+def convolution_flops(config: TrainConfig) -> float:
+    """Return the operations of a vanilla U-Net's forward pass, summed by hand over its convolutions."""
+    side, width = config.data.size, config.model.base_filters
+    widths = [width * 2**level for level in range(5)]
+    total = 0.0
+    for level, (i, o) in enumerate(zip([3, *widths], widths, strict=False)):  # encoder and bottleneck
+        total += 2 * 9 * (i * o + o * o) * (side / 2**level) ** 2
+    for level, w in enumerate(widths[:4]):  # decoder: 2x2 transposed convolution, then two 3x3
+        total += 2 * (4 * 2 * w * w) * (side / 2 ** (level + 1)) ** 2
+        total += 2 * 9 * (2 * w * w + w * w) * (side / 2**level) ** 2
+    return total + 2 * width * 5 * side**2
+
+
+def test_a_forward_pass_is_counted_as_by_hand() -> None:
+    config = make_config(data_size=32, model_base_filters=8)
+    assert _forward_flops(config) == pytest.approx(convolution_flops(config), rel=1e-6)
+
+
+def test_a_batch_costs_as_much_as_its_images() -> None:
+    assert _forward_flops(make_config(), 4) == 4 * _forward_flops(make_config())
+
+
+def test_counting_a_wide_net_takes_no_memory_for_it() -> None:
+    assert _forward_flops(TrainConfig().with_overrides({"model.base_filters": 1024})) > 1e12
+
+
+def test_training_an_image_costs_three_forward_passes(at_fixed_speed: None) -> None:
+    expected = _forward_flops(make_config()) * (3 * 10 + 5) * 3 / 1e9
+    assert price(make_plan(), train=10, val=5).seconds == pytest.approx(expected)
+
+
+def test_trials_add_up(at_fixed_speed: None) -> None:
+    both = price(make_plan(model_base_filters=[4, 8])).seconds
+    each = [price(make_plan(model_base_filters=[width])).seconds for width in (4, 8)]
+    assert both == pytest.approx(sum(each))
+
+
+def test_slots_divide_the_time(at_fixed_speed: None) -> None:
+    plan = make_plan(optim_lr=[1e-3, 1e-2])
+    assert price(plan, slots=2).seconds == pytest.approx(price(plan).seconds / 2)
+
+
+def test_more_slots_than_trials_do_not_help(at_fixed_speed: None) -> None:
+    plan = make_plan(optim_lr=[1e-3, 1e-2])
+    assert price(plan, slots=99).seconds == price(plan, slots=2).seconds
+
+
+def test_the_budget_multiplies_the_time(at_fixed_speed: None) -> None:
+    plan = make_plan()
+    assert price(replace(plan, epochs=6)).seconds == pytest.approx(2 * price(plan).seconds)
+
+
+def test_hours_are_seconds_by_3600() -> None:
+    assert Price(seconds=7200, trials=1, slots=1).hours == 2
+
+
+def test_this_machine_has_a_believable_speed() -> None:
+    assert 1e7 < _flops_per_second(make_config(), CPU) < 1e14
+
+
+def test_a_calibration_leaves_the_number_of_threads_alone() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    _flops_per_second(make_config(), CPU)
+    after = torch.get_num_threads()
+    torch.set_num_threads(before)
+    assert after == before + 1

@@ -1,0 +1,202 @@
+"""The command line, from a real store: what was delivered to MLflow comes out as pages, tables and exit codes."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_gather import LEADER, REFERENCE, make_record, rising_curve
+from test_verdict import make_evidence, sides
+
+import report
+from bddseg.evidence import save_evidence
+from sweeps.delivery import Delivery, default_tracking_uri, prepare_store
+from sweeps.outbox import Outbox
+from sweeps.store import TrialRow
+
+ROOT = Path(report.__file__).parent
+
+
+def trial_events(row: TrialRow, folder: Path) -> list[dict[str, Any]]:
+    """What a sweep writes about one trial, from its start to its end."""
+    save_evidence(folder / "evidence-test.npz", make_evidence("city street", "highway"))
+    (folder / "verification.json").write_text(json.dumps(sides(0.25, 0.25)))
+    tags = {"sweep.config_digest": row.digest, "sweep.reference": "true" if row.is_reference else "false"}
+    ends = {"sweep.stop_reason": row.stop_reason, "sweep.stop_detail": row.stop_detail, "sweep.log_file": row.log_file}
+    curves = rising_curve(row)
+    steps = [(step, {key: dict(curve)[step] for key, curve in curves.items()}) for step, _ in curves["val/miou"]]
+    artifacts = [("evidence-test.npz", "evidence"), ("verification.json", "")]
+    files = [{"kind": "artifact", "path": str(folder / name), "folder": where} for name, where in artifacts]
+    events: list[dict[str, Any]] = [
+        {"kind": "start", "name": row.name, "params": dict(row.settings), "tags": tags},
+        *({"kind": "epoch", "step": step, "metrics": metrics} for step, metrics in steps),
+        *(files if row.status == "FINISHED" else []),
+        {"kind": "end", "status": row.status, "tags": ends, "metrics": row.metrics, "step": len(steps), "note": None},
+    ]
+    return [{**event, "trial": row.trial_id, "time_ms": 1_000_000 + place} for place, event in enumerate(events)]
+
+
+def deliver(folder: Path, uri: str, sweep_id: str, rows: tuple[TrialRow, ...], started_ms: int) -> None:
+    """Record a sweep by the way that every sweep takes: outbox, delivery, MLflow."""
+    folder.mkdir()
+    manifest = {**make_record().manifest, "sweep_id": sweep_id}
+    manifest["trials"] = [
+        {"trial_id": row.trial_id, "name": row.name, "settings": row.settings, "reference": row.is_reference}
+        for row in rows
+    ]
+    (folder / "sweep.json").write_text(json.dumps(manifest))
+    outbox = Outbox(folder / "outbox")
+    parent = {"trial": "", "time_ms": started_ms}
+    outbox.append({"kind": "start", "name": sweep_id, "params": {}, "tags": {}, **parent})
+    outbox.append({"kind": "artifact", "path": str(folder / "sweep.json"), "folder": "", **parent})
+    for row in rows:
+        for event in trial_events(row, folder):
+            outbox.append(event)
+    outbox.append({"kind": "end", "status": "FINISHED", "tags": {}, "metrics": {}, "step": 0, "note": None, **parent})
+    assert Delivery(outbox, uri, sweep_id).close(60) == 0
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store of two sweeps: of all eight trials, and a later one of which every trial failed."""
+    folder = tmp_path_factory.mktemp("runs")
+    found = default_tracking_uri(folder)
+    prepare_store(found, folder / "artifacts")
+    rows = make_record().trials
+    deliver(folder / "grid-1", found, "grid-1", rows, 1_000_000)
+    deliver(folder / "broken-1", found, "broken-1", tuple(row for row in rows if row.status == "FAILED"), 2_000_000)
+    return found
+
+
+def call(uri: str, out: Path, *words: str) -> int:
+    return report.main([*words, "--tracking-uri", uri, "--out", str(out)])
+
+
+def test_help_needs_neither_torch_nor_ray_nor_mlflow() -> None:
+    check = (
+        "import sys, report; report.build_parser().format_help(); print({'torch', 'ray', 'mlflow'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_writing_a_page_needs_neither_torch_nor_ray() -> None:
+    check = "import sys, sweeps.page, sweeps.gather, sweeps.store; print({'torch', 'ray', 'mlflow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_recorded_sweep_becomes_a_table_and_four_files(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(uri, tmp_path, "grid-1") == 0
+    said = capsys.readouterr()
+    assert "1  vanilla-f8 cross_entropy lr=0.001   leader     0.843" in said.out
+    assert said.err == f"page: {tmp_path}/grid-1/index.html\n"
+    assert len(list((tmp_path / "grid-1").iterdir())) == 4
+
+
+def test_what_was_recorded_comes_out_in_json(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(uri, tmp_path, "grid-1", "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["leader"], found["reference"], found["gap"]) == (LEADER, REFERENCE, 0.0129)
+    assert [opened["trial_id"] for opened in found["test"]["opened"]] == [LEADER, REFERENCE]
+    assert found["check"]["difference"] == 0.0
+    assert len(found["trials"][0]["curve"]) == 20
+
+
+def test_csv_has_a_line_per_trial_with_its_settings(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(uri, tmp_path, "grid-1", "--format", "csv") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 8
+    assert (rows[0]["optim.lr"], rows[0]["loss.name"], rows[0]["val/miou"]) == ("0.001", "cross_entropy", "0.8434")
+
+
+def test_markdown_goes_to_stdout(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(uri, tmp_path, "grid-1", "--format", "markdown") == 0
+    assert capsys.readouterr().out == (tmp_path / "grid-1" / "report.md").read_text()
+
+
+def test_html_prints_where_the_page_is(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(uri, tmp_path, "grid-1", "--format", "html") == 0
+    assert capsys.readouterr() == (f"{tmp_path}/grid-1/index.html\n", "")
+
+
+def test_top_shortens_what_is_printed_but_not_the_files(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(uri, tmp_path, "grid-1", "--format", "csv", "--top", "3") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len((tmp_path / "grid-1" / "leaderboard.csv").read_text().splitlines()) == 9
+
+
+def test_without_a_name_the_latest_sweep_is_reported_and_exits_1_when_all_failed(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(uri, tmp_path) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "no trial of sweep broken-1 has a usable figure" in said.err
+    assert "train/loss is nan at epoch 9" in said.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_several_sweeps_the_usable_ones_are_reported(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(uri, tmp_path, "broken-1", "grid-1") == 1
+    assert "vanilla-f8 cross_entropy lr=0.001" in capsys.readouterr().out
+    assert [folder.name for folder in tmp_path.iterdir()] == ["grid-1"]
+
+
+def test_an_unknown_sweep_names_the_known_ones(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(uri, tmp_path, "../grid-1") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "grid-1" in said.replace("../grid-1", "")
+    assert said.count("\n") == 1
+
+
+def test_a_place_without_sweeps_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(f"sqlite:///{tmp_path}/none.db", tmp_path) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_that_cannot_be_written_is_refused_in_one_line(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert call(uri, tmp_path / "file", "grid-1") == 2
+    said = capsys.readouterr().err
+    assert "cannot be written" in said
+    assert said.count("\n") == 1
+
+
+def test_debug_adds_the_traceback(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(uri, tmp_path, "nothing", "--debug") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--top", "0"], ["--top", "x"], ["--format", "pdf"], ["--nothing"]])
+def test_misuse_is_one_line_and_exit_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        report.main(words)
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+
+
+def test_the_variable_is_read_where_no_flag_is_given(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(os.environ, "MLFLOW_TRACKING_URI", uri)
+    assert report.main(["grid-1", "--out", str(tmp_path), "--format", "html"]) == 0
+    assert capsys.readouterr().out.endswith("grid-1/index.html\n")

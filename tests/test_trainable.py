@@ -1,0 +1,29 @@
+"""What a Tuner is given to run."""
+
+from bddseg.config import TrainConfig
+from bddseg.split import Split
+from sweeps.trainable import Workload, build_trainable, trial_config
+from tiny import make_frames
+
+
+def make_workload(**overrides: object) -> Workload:
+    base = TrainConfig().with_overrides(overrides).to_dict()
+    split = Split(train=(0, 1), val=(2,), test=(3,), by_drive=False, warning="")
+    return Workload(base=base, frames=make_frames(4), split=split, rungs=(1,), threads=1, logs="logs")
+
+
+def test_an_actor_is_shown_under_its_trials_name() -> None:
+    kind = build_trainable(make_workload(), {"CPU": 1})
+    actor = object.__new__(type("Named", (kind,), {"trial_name": "vanilla-f8 focal"}))
+    assert repr(actor) == "vanilla-f8 focal"
+
+
+def test_a_point_of_the_grid_is_laid_over_what_all_trials_share() -> None:
+    config = trial_config({"trial": "abc", "optim.lr": 0.5}, make_workload(**{"train.seed": 9}))
+    assert (config.optim.lr, config.train.seed) == (0.5, 9)
+
+
+def test_a_setting_without_effect_at_a_point_is_folded_there_alone() -> None:
+    workload = make_workload(**{"loss.name": "focal", "loss.gamma": 3.0})
+    points = ({"trial": "a", "loss.name": name} for name in ("focal", "cross_entropy"))
+    assert [trial_config(point, workload).loss.gamma for point in points] == [3.0, 2.0]

@@ -1,0 +1,129 @@
+"""Who leads, the figures of evidence, and whether two counts agree: numbers that one can check by hand."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from bddseg.confusion import iou, pool
+from bddseg.evidence import Evidence
+from sweeps.verdict import compare_figures, figure, leader, rank, score_evidence
+
+
+@dataclass(frozen=True)
+class Trial:
+    name: str
+    miou: float = math.nan
+    status: str = "FINISHED"
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.metrics["best/miou"] = self.miou
+
+
+def make_evidence(*scenes: str) -> Evidence:
+    """One image per scene: of 10 road and 10 building pixels, 8 and 10 are right; no other class occurs."""
+    counts = np.zeros((len(scenes), 5, 5), dtype=np.int64)
+    counts[:, 0, 0], counts[:, 0, 1], counts[:, 1, 1] = 8, 2, 10
+    words = ("",) * len(scenes)
+    names = tuple(f"image{place}" for place in range(len(scenes)))
+    return Evidence("test", 3, names, scenes, words, words, counts, np.zeros((len(scenes), 5), np.int64), "f" * 16)
+
+
+def test_the_highest_score_leads_and_the_gap_is_to_the_next() -> None:
+    found = leader([Trial("a", 0.50), Trial("b", 0.75), Trial("c", 0.25)])
+    assert found is not None
+    assert found.runner_up is not None
+    assert (found.trial.name, found.runner_up.name, found.gap) == ("b", "a", 0.25)
+
+
+def test_of_equal_trials_the_earlier_in_the_plan_leads() -> None:
+    found = leader([Trial("reference", 0.5), Trial("other", 0.5)])
+    assert found is not None
+    assert (found.trial.name, found.gap) == ("reference", 0.0)
+
+
+def test_a_trial_that_failed_leads_nothing() -> None:
+    assert [trial.name for trial in rank([Trial("diverged", 0.9, "FAILED"), Trial("fine", 0.4)])] == ["fine"]
+
+
+def test_a_trial_that_was_stopped_early_is_ranked() -> None:
+    assert [trial.name for trial in rank([Trial("stopped", 0.6, "KILLED"), Trial("fine", 0.4)])] == ["stopped", "fine"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_is_none(value: float) -> None:
+    assert leader([Trial("a", value)]) is None
+
+
+def test_no_trial_has_no_leader() -> None:
+    assert leader([]) is None
+
+
+def test_a_single_trial_leads_without_a_gap() -> None:
+    found = leader([Trial("only", 0.5)])
+    assert found is not None
+    assert found.runner_up is None
+    assert math.isnan(found.gap)
+
+
+def test_iou_of_evidence_is_computed_from_the_sum_of_counts() -> None:
+    scores = score_evidence(make_evidence("city street", "highway"))
+    assert (scores.iou["road"], scores.iou["building"]) == (0.8, round(20 / 24, 6))  # 16 of 20; 20 of 20 + 4
+
+
+def test_scores_are_those_of_the_counting_room() -> None:
+    evidence = make_evidence("city street", "highway")
+    assert list(score_evidence(evidence).iou.values())[:2] == pytest.approx(
+        list(iou(pool(evidence.counts))[:2]), abs=1e-6
+    )
+
+
+def test_a_class_without_a_pixel_has_no_figure_and_leaves_the_mean() -> None:
+    scores = score_evidence(make_evidence("city street"))
+    assert scores.iou["car"] is None
+    assert scores.miou == pytest.approx((0.8 + 20 / 24) / 2, abs=1e-6)
+
+
+def test_a_group_without_an_image_has_no_figure_and_no_gap() -> None:
+    scores = score_evidence(make_evidence("city street", "city street"))
+    assert (scores.images, scores.groups["non_city"], scores.gap) == ({"city": 2, "non_city": 0}, None, None)
+
+
+def test_the_gap_is_city_less_non_city() -> None:
+    scores = replace(score_evidence(make_evidence("city street")), groups={"city": 0.7, "non_city": 0.8})
+    assert scores.gap == -0.1
+
+
+@pytest.mark.parametrize("value", [None, "0.5", True, math.nan, math.inf, [0.5]])
+def test_what_is_no_finite_number_is_no_figure(value: object) -> None:
+    assert figure(value) is None
+
+
+def sides(ours: float | None, theirs: float | None) -> dict[str, object]:
+    both = {"evidence": {"miou": 0.5, "iou": {"car": ours}}, "torchmetrics": {"miou": 0.5, "iou": {"car": theirs}}}
+    return {"part": "val", "images": 7, "max_difference": 0.0, **both}
+
+
+def test_equal_counts_agree() -> None:
+    assert compare_figures(sides(0.25, 0.25 + 1e-8)).agrees
+
+
+def test_the_difference_is_taken_from_the_figures_not_from_the_summary() -> None:
+    check = compare_figures(sides(0.25, 0.75))
+    assert (check.difference, check.agrees) == (0.5, False)
+
+
+def test_a_class_absent_on_both_sides_agrees() -> None:
+    assert compare_figures(sides(None, None)).agrees
+
+
+def test_a_class_absent_on_one_side_cannot_be_compared() -> None:
+    check = compare_figures(sides(0.25, None))
+    assert (check.difference, check.agrees) == (None, False)
+
+
+@pytest.mark.parametrize("record", [{}, {"evidence": 3, "torchmetrics": []}, {"evidence": {"miou": "x", "iou": None}}])
+def test_a_record_without_figures_never_agrees(record: dict[str, object]) -> None:
+    assert not compare_figures(record).agrees
