@@ -41,6 +41,8 @@ def fit(
     """
     engine = Engine(config, frames, split.train, device)
     best, done = _resumed(engine, config, resume) if resume else (_Best(), 0)
+    if _is_plateau(config, done, best):
+        return
     for epoch in range(done + 1, config.train.epochs + 1):
         began = time.perf_counter()
         train = engine.train_epoch(epoch)
@@ -87,9 +89,11 @@ def _stop_reason(config: TrainConfig, epoch: int, best: _Best, metrics: Mapping[
         return "diverged"
     if epoch >= config.train.epochs:
         return "max_epochs"
-    if config.train.patience and epoch - best.epoch >= config.train.patience:
-        return "plateau"
-    return None
+    return "plateau" if _is_plateau(config, epoch, best) else None
+
+
+def _is_plateau(config: TrainConfig, epoch: int, best: _Best) -> bool:
+    return config.train.patience > 0 and epoch - best.epoch >= config.train.patience
 
 
 def _metrics(train: Pass, validation: Pass, scenes: list[str]) -> dict[str, float]:
@@ -98,7 +102,7 @@ def _metrics(train: Pass, validation: Pass, scenes: list[str]) -> dict[str, floa
     counts = validation.counts if math.isfinite(train.loss + validation.loss) else np.zeros_like(validation.counts)
     per_class = iou(pool(counts))
     groups = miou_by_group(counts, scenes)
-    by_scene = {slug(scene): value for scene, value in miou_by_scene(counts, scenes).items() if scene in SCENES}
+    by_scene = miou_by_scene(counts, scenes)
     return metrics | {
         "train/miou": float(miou(pool(train.counts))),
         "val/miou": float(miou(pool(counts))),
@@ -106,7 +110,7 @@ def _metrics(train: Pass, validation: Pass, scenes: list[str]) -> dict[str, floa
         **{f"val/iou/{name}": float(value) for name, value in zip(CLASSES, per_class, strict=True)},
         **{f"val/group_miou/{group}": value for group, value in groups.items()},
         "val/group_gap": groups["city"] - groups["non_city"],
-        **{f"val/scene_miou/{name}": value for name, value in by_scene.items()},
+        **{f"val/scene_miou/{slug(scene)}": by_scene.get(scene, math.nan) for scene in SCENES},
     }
 
 

@@ -29,9 +29,10 @@ class Verification:
 
     @property
     def max_difference(self) -> float:
-        """Largest absolute difference; a class that is absent in both has none."""
+        """Largest absolute difference; none for a class that is absent in both, infinite if it is absent in one."""
         pairs = [(self.recorded[name], self.recomputed[name]) for name in self.recorded]
-        return max((abs(a - b) for a, b in pairs if not np.isnan(a)), default=0.0)
+        pairs = [pair for pair in pairs if not np.isnan(pair).all()]
+        return max((np.inf if np.isnan(a - b) else abs(a - b) for a, b in pairs), default=0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -56,8 +57,10 @@ def verify(best: Mapping[str, Any], frames: Frames, indices: Sequence[int], evid
     for index in indices:
         metric.update(_predict(model, frames.images[index], mean, deviation, precision), _truth(frames, index))
     per_class = metric.compute().double().numpy()
-    per_class[np.isnan(iou(pool(evidence.counts)))] = np.nan  # torchmetrics calls the IoU of an absent class 0
-    recomputed = {"miou": float(np.nanmean(per_class)), **_named(per_class)}
+    confusion = metric.confmat.numpy()
+    per_class[confusion.sum(0) + confusion.sum(1) == 0] = np.nan  # torchmetrics calls the IoU of an absent class 0
+    present = per_class[~np.isnan(per_class)]
+    recomputed = {"miou": float(present.mean()) if len(present) else np.nan, **_named(per_class)}
     counts = pool(evidence.counts)
     recorded = {"miou": float(miou(counts)), **_named(iou(counts))}
     return Verification(evidence.part, len(indices), recorded, recomputed)

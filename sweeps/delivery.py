@@ -40,15 +40,15 @@ SERVERS = ("http", "https")
 KNOWN = ("sqlite", "postgresql", "mysql", "mssql", "databricks", *SERVERS)
 PROBE_SECONDS = 4
 
-POISON = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
-"""Refusals that would be the same next time: the event is put aside."""
+POISON = ("INVALID_PARAMETER_VALUE",)
+"""Refusals that would be the same next time: the event is put aside at once."""
 
 AWAY = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED",
         "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED", "UNAUTHENTICATED", "INVALID_STATE")  # fmt: skip
 """Failures that may be over next time, however often they come."""
 
-PATIENCE = 5
-"""Failed rounds after which any other failure counts as poison, if the store answers otherwise."""
+PATIENCE = 10
+"""Failed rounds, about a minute, after which any other failure counts as poison, if the store answers otherwise."""
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
 LARGEST_INTEGER = 2**63 - 1
@@ -414,13 +414,15 @@ def _whole(event: Event, key: str) -> int:
 
 def _fault(event: Event) -> str:
     """Return why an event is not well formed; "" when it is."""
+    if event.get("kind") not in ADD:
+        return f"kind is {event.get('kind')!r}, but must be one of {', '.join(ADD)}"
     try:
         _whole(event, "time_ms")
         if event["trial"] != PARENT and not IDENTITY.fullmatch(event["trial"]):
             raise ValueError(f"trial is {event['trial']!r}, but must be made of letters, digits, '_', '.' and '-'")
         ADD[event["kind"]](_Batch(), event)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        return f"not a known event: {type(error).__name__} {error}"
+        return f"{event['kind']} event: {type(error).__name__} {error}"
     return ""
 
 

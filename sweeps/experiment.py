@@ -89,14 +89,16 @@ def load_experiment(
     chosen = _named(book["profiles"], profile, "profile", path)
     at = f"{path.name}: spaces.{name}"
     axes = _axes(space.get("grid", {}), f"{at}.grid")
+    reference = _reference(space.get("reference", {}), axes, f"{at}.reference")
+    pinned = _pinned(space.get("pin", {}), axes, f"{at}.pin")
     axes |= {key: values for key, values in _axes(chosen.get("grid", {}), _place(path, profile)).items() if key in axes}
     settings = {
         **_settings(book["defaults"].get("settings", {}), f"{path.name}: defaults.settings"),
         **_settings(space.get("settings", {}), f"{at}.settings"),
         **_settings(chosen.get("settings", {}), f"{path.name}: profiles.{profile}.settings"),
-        **_settings(space.get("pin", {}), f"{at}.pin"),
+        **pinned,
     }
-    reference = _reference(space.get("reference", {}), axes, f"{at}.reference")
+    _config(settings, at)  # what the file says alone, so that its faults are not laid at the command line's door
     typed = dict(_parse_override(text) for text in overrides)
     if seed is not None:
         typed.setdefault("train.seed", seed)
@@ -105,10 +107,17 @@ def load_experiment(
         name=name,
         question=str(space.get("question", "")),
         profile=profile,
-        base=_config(settings, at),
+        base=_config(settings, "--set"),
         axes=tuple((key, values) for key, values in axes.items()),
         reference={key: reference.get(key) if reference.get(key) in axes[key] else axes[key][0] for key in axes},
-        schedule=_schedule({**book["defaults"].get("scheduler", {}), **space.get("scheduler", {})}, scheduler, at),
+        schedule=_schedule(
+            {
+                **_mapping(book["defaults"].get("scheduler", {}), f"{path.name}: defaults.scheduler"),
+                **_mapping(space.get("scheduler", {}), f"{at}.scheduler"),
+            },
+            scheduler,
+            at,
+        ),
         metric=_metric(book["defaults"].get("metric", OBJECTIVE), path),
     )
 
@@ -123,6 +132,8 @@ def read_book(path: Path = EXPERIMENTS) -> dict[str, Any]:
         book = yaml.safe_load(path.read_text())
     except OSError as error:
         raise ExperimentError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ExperimentError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}") from error
     except yaml.YAMLError as error:
         raise ExperimentError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     _check_keys(book, "", path.name)
@@ -202,7 +213,18 @@ def _reference(section: Any, axes: Mapping[str, tuple[Any, ...]], place: str) ->
     for key in reference:
         if key not in axes:
             raise ExperimentError(f"{place}.{key} is no axis of the grid; known: {', '.join(axes) or 'none'}")
+        if reference[key] not in axes[key]:
+            known = ", ".join(map(str, axes[key]))
+            raise ExperimentError(f"{place}.{key} is {reference[key]!r}, but must be one of {known}")
     return reference
+
+
+def _pinned(section: Any, axes: Mapping[str, tuple[Any, ...]], place: str) -> dict[str, Any]:
+    pinned = _settings(section, place)
+    for key in pinned:
+        if key in axes:
+            raise ExperimentError(f"{place}.{key} is an axis of the grid too, but must be only one of both")
+    return pinned
 
 
 def _parse_override(text: str) -> tuple[str, Any]:

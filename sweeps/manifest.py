@@ -54,9 +54,13 @@ def save_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
     """Write sweep.json whole or not at all; return its path."""
     path = folder / FILE
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{FILE}-")
-    with os.fdopen(handle, "w") as file:
-        json.dump(manifest, file, indent=1)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(handle, "w") as file:
+            json.dump(manifest, file, indent=1)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
     return path
 
 

@@ -41,6 +41,11 @@ class Row:
     stop_detail: str = ""
     log_file: str = ""
 
+    @property
+    def is_scored(self) -> bool:
+        """Has a figure that counts: a failed trial has none, as in the report."""
+        return self.state != "failed" and not math.isnan(self.best_miou)
+
 
 @dataclass
 class Board:
@@ -61,7 +66,7 @@ class Board:
         if row is None:
             return
         if event["kind"] == "start":
-            row.state = "running"
+            row.state, row.stop_reason, row.stop_detail = "running", "", ""
         elif event["kind"] == "epoch":
             self._epoch(row, event["step"], event["metrics"])
         elif event["kind"] == "end":
@@ -82,12 +87,12 @@ class Board:
 
     def ranked(self) -> list[Row]:
         """Return the rows, best first; those without a figure last."""
-        return sorted(self.rows.values(), key=lambda row: (math.isnan(row.best_miou), -_or_zero(row.best_miou)))
+        return sorted(self.rows.values(), key=lambda row: (not row.is_scored, -_or_zero(row.best_miou)))
 
     def best(self) -> Row | None:
         """Return the row with the highest val/miou so far."""
         first = self.ranked()[0]
-        return None if math.isnan(first.best_miou) else first
+        return first if first.is_scored else None
 
     def counts(self) -> Counter[str]:
         """Return how many trials are in each state."""
@@ -130,7 +135,7 @@ class Board:
         for rank, row in enumerate(self.ranked(), 1):
             best = "" if math.isnan(row.best_miou) else f"{row.best_miou:.4f}"
             name = f"{row.name} (reference)" if row.is_reference else row.name
-            lines.append(f"| {rank} | {name} | {best} | {row.best_epoch} | {row.epochs} | {row.stop_reason or row.state} |")
+            lines.append(f"| {rank} | {name} | {best} | {row.best_epoch or ''} | {row.epochs} | {row.stop_reason or row.state} |")
         return "\n".join(lines)
 
 

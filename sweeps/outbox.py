@@ -131,7 +131,9 @@ def _event(line: bytes) -> Event:
         event = json.loads(line)
     except ValueError:
         event = None
-    return event if isinstance(event, dict) else {"kind": "unreadable", "text": line.decode(errors="replace")}
+    return (
+        event if isinstance(event, dict) else {"kind": "unreadable", "text": line.decode(errors="replace").rstrip("\n")}
+    )
 
 
 def _end_of_lines(handle: int) -> int:

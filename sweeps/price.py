@@ -59,8 +59,8 @@ def _flops_per_second(config: TrainConfig, device: torch.device) -> float:
     """Return how fast this device does the arithmetic of training steps like these."""
     small = config.with_overrides({"model.base_filters": CALIBRATION_FILTERS})
     is_bf16 = resolve_precision(config.train.precision, device) == "bf16"
-    if device.type == "cpu":
-        use_threads(1)  # as a trial does
+    threads = torch.get_num_threads()
+    use_threads(1)  # as a trial does
     model = _model(small).to(device).to(memory_format=torch.channels_last).train()
     images = torch.randn(CALIBRATION_BATCH, 3, config.data.size, config.data.size, device=device)
     images = images.to(memory_format=torch.channels_last)
@@ -75,6 +75,7 @@ def _flops_per_second(config: TrainConfig, device: torch.device) -> float:
     began = time.perf_counter()
     step()
     seconds = time.perf_counter() - began
+    use_threads(threads)
     return (1 + BACKWARD_SHARE) * _forward_flops(small, CALIBRATION_BATCH) / seconds
 
 

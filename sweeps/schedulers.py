@@ -90,6 +90,8 @@ class Asha(FIFOScheduler):
     def on_trial_result(self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]) -> str:
         """Return Ray's word for going on or stopping."""
         epoch, value, trial_id = result.get("epoch"), result.get(OBJECTIVE), trial.config["trial"]
+        if trial_id in self.stops:
+            return TrialScheduler.STOP
         if epoch not in self.rungs.values or not _is_finite(value):
             return TrialScheduler.CONTINUE
         stop = self.rungs.judge(epoch, trial_id, float(value))  # type: ignore[arg-type]

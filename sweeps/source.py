@@ -14,6 +14,7 @@ from bddseg.frames import Frames, build_frames
 from bddseg.labels import group_of
 from bddseg.split import Split, split_samples
 from bddseg.streets import streets_folder, write_streets
+from sweeps.errors import ExperimentError
 
 ROOT_VARIABLE = "BDD100K_ROOT"
 DEFAULT_ROOT = Path("data/bdd100k")
@@ -71,6 +72,8 @@ def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None
     Raises:
         DataError: when the profile needs BDD100K and it is not found, or BDD100K_ROOT names no data set.
     """
+    if profile is not None and profile not in profiles:
+        raise ExperimentError(f"profile {profile!r} is not in experiments.yaml; known: {', '.join(profiles)}")
     if data is not None:
         return Source(profile or "full", data.resolve())
     if profile is None:

@@ -1,0 +1,397 @@
+"""MLflow -> typed rows, on real sqlite stores that a real delivery filled."""
+
+import json
+import math
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_delivery import free_port, server
+
+from bddseg.errors import DataError
+from bddseg.evidence import Evidence, save_evidence
+from sweeps.delivery import Delivery, default_tracking_uri, prepare_store
+from sweeps.errors import NoSweepError, TrackingError
+from sweeps.outbox import Outbox
+from sweeps.store import EXPERIMENT, Store, hide_password, open_client
+
+SWEEP = "smoke-20261123-034501-3f2a"
+SETTINGS = {"optim.lr": 1e-4, "train.epochs": 3, "model.name": "unet", "data.flip": True}
+MANIFEST = {
+    "version": 1,
+    "sweep_id": SWEEP,
+    "trials": [{"trial_id": trial, "settings": {**SETTINGS, "train.seed": seed}} for seed, trial in enumerate("cab")],
+}
+
+
+def evidence(epoch: int = 2) -> Evidence:
+    counts = np.arange(50).reshape(2, 5, 5)
+    return Evidence(
+        part="val",
+        epoch=epoch,
+        names=("x", "y"),
+        scenes=("highway", "city street"),
+        weathers=("clear", "rainy"),
+        times_of_day=("night", "daytime"),
+        counts=counts,
+        ignored=counts[:, 0],
+        fingerprint="f00d",
+    )
+
+
+def trial_events(trial: str, sweep: str, values: list[float | None]) -> list[dict[str, Any]]:
+    """Return what a finished trial leaves in the outbox; it starts at 100 + the place of its letter."""
+    began = 100 + ord(trial)
+    tags = {"sweep.id": sweep, "sweep.trial_id": trial, "sweep.config_digest": trial * 2, "sweep.reference": "false"}
+    if trial == "a":
+        tags["sweep.reference"] = "true"
+    told = {"sweep.stop_reason": "asha", "sweep.stop_detail": "below", "sweep.log_file": "/logs/a.log"}
+    return [
+        {"kind": "start", "time_ms": began, "name": f"trial {trial}", "params": SETTINGS, "tags": tags},
+        *(
+            {
+                "kind": "epoch",
+                "time_ms": 1000 + step,
+                "step": step,
+                "metrics": {"val/miou": value, "train/loss": 1 / step},
+            }
+            for step, value in enumerate(values, start=1)
+        ),
+        {"kind": "end", "time_ms": 5000, "status": "KILLED", "tags": told, "metrics": {"best/miou": 0.5}, "step": 3},
+    ]
+
+
+def fill(uri: str, folder: Path, sweep: str = SWEEP, began: int = 1, with_manifest: bool = True) -> None:
+    """Record a sweep of three trials a, b, c, planned in the order c, a, b."""
+    outbox = Outbox(folder / sweep)
+    start = {
+        "kind": "start",
+        "trial": "",
+        "time_ms": began,
+        "name": sweep,
+        "params": {},
+        "tags": {"sweep.space": "smoke"},
+    }
+    outbox.append(start)
+    if with_manifest:
+        (folder / "sweep.json").write_text(json.dumps(MANIFEST))
+        outbox.append(file_event("", folder / "sweep.json", ""))
+    for trial, values in {"a": [0.25, None, 0.5], "b": [0.1], "c": [0.3, 0.2]}.items():
+        for event in trial_events(trial, sweep, values):
+            outbox.append({"trial": trial, **event})
+    save_evidence(folder / "evidence-val.npz", evidence())
+    outbox.append(file_event("a", folder / "evidence-val.npz", "evidence"))
+    assert Delivery(outbox, uri, sweep).close(60) == 0
+    assert not (outbox.folder / "outbox.rejected.jsonl").exists()
+
+
+def file_event(trial: str, path: Path, folder: str) -> dict[str, Any]:
+    return {"kind": "artifact", "trial": trial, "time_ms": 4000, "path": str(path), "folder": folder}
+
+
+def copied(template: Path, folder: Path) -> str:
+    shutil.copy(template / "mlflow.db", folder / "mlflow.db")
+    return default_tracking_uri(folder)
+
+
+def settle(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared database without sweeps, made once: that takes seconds."""
+    folder = tmp_path_factory.mktemp("empty")
+    prepare_store(default_tracking_uri(folder), folder / "artifacts")
+    settle(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def filled(empty: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with one sweep, to read or to copy."""
+    folder = tmp_path_factory.mktemp("filled")
+    fill(copied(empty, folder), folder)
+    settle(folder)
+    return folder
+
+
+@pytest.fixture
+def store(filled: Path) -> Store:
+    return Store(default_tracking_uri(filled))
+
+
+@pytest.fixture
+def own(filled: Path, tmp_path: Path) -> Store:
+    """A store that a test may change."""
+    return Store(copied(filled, tmp_path))
+
+
+# ------------------------------------------------------------------------------------------------------------- sweeps
+
+
+def test_a_sweep_is_read_with_its_manifest_and_tags(store: Store) -> None:
+    record = store.read_sweep(SWEEP)
+    assert (record.sweep_id, record.status, record.manifest) == (SWEEP, "RUNNING", MANIFEST)
+    assert record.tags["sweep.space"] == "smoke"
+
+
+def test_trials_are_in_plan_order(store: Store) -> None:
+    assert [row.trial_id for row in store.read_sweep(SWEEP).trials] == ["c", "a", "b"]
+
+
+def test_a_row_holds_what_was_recorded(store: Store) -> None:
+    row = store.read_sweep(SWEEP).trials[1]
+    assert (row.trial_id, row.name, row.status, row.digest, row.is_reference) == ("a", "trial a", "KILLED", "aa", True)
+    assert (row.stop_reason, row.stop_detail, row.log_file) == ("asha", "below", "/logs/a.log")
+    assert (row.started_ms, row.ended_ms, row.metrics["best/miou"]) == (197, 5000, 0.5)
+
+
+def test_settings_come_from_the_manifest_in_their_types(store: Store) -> None:
+    assert store.read_sweep(SWEEP).trials[0].settings == {**SETTINGS, "train.seed": 0}
+
+
+def test_without_a_manifest_settings_are_typed_from_text_and_trials_in_order_of_start(
+    empty: Path, tmp_path: Path
+) -> None:
+    uri = copied(empty, tmp_path)
+    fill(uri, tmp_path, with_manifest=False)
+    record = Store(uri).read_sweep(SWEEP)
+    assert record.manifest == {}
+    assert [(row.trial_id, row.settings) for row in record.trials] == [(trial, SETTINGS) for trial in "abc"]
+    assert [type(value) for value in record.trials[0].settings.values()].count(bool) == 1
+
+
+@pytest.mark.parametrize("manifest", ["[1]", "{", '{"trials": 3}', '{"trials": [7, {"trial_id": 1}]}'])
+def test_a_damaged_manifest_leaves_the_recorded_params(own: Store, manifest: str) -> None:
+    record = own.read_sweep(SWEEP)
+    open_client(own.tracking_uri).log_text(record.run_id, manifest, "sweep.json")
+    try:
+        assert own.read_sweep(SWEEP).trials[0].settings == SETTINGS
+    finally:
+        open_client(own.tracking_uri).log_text(record.run_id, json.dumps(MANIFEST), "sweep.json")
+
+
+def test_a_running_trial_has_no_end(own: Store) -> None:
+    run_id = own.read_sweep(SWEEP).trials[0].run_id
+    open_client(own.tracking_uri).update_run(run_id, "RUNNING")
+    assert own.read_sweep(SWEEP).trials[0].ended_ms is None
+
+
+def test_the_latest_sweep_comes_first(own: Store, tmp_path: Path) -> None:
+    fill(own.tracking_uri, tmp_path, sweep="later-1", began=2_000)
+    assert (own.sweep_ids(), own.latest_sweep_id()) == (["later-1", SWEEP], "later-1")
+
+
+def test_sweeps_do_not_mix(own: Store, tmp_path: Path) -> None:
+    fill(own.tracking_uri, tmp_path, sweep="later-1", began=2_000)
+    assert (len(own.read_sweep("later-1").trials), len(own.read_sweep(SWEEP).trials)) == (3, 3)
+
+
+def test_of_two_runs_of_a_trial_the_one_with_more_epochs_is_kept(own: Store) -> None:
+    client, row = open_client(own.tracking_uri), own.read_sweep(SWEEP).trials[1]
+    kept = client.get_run(row.run_id)
+    for start_time in (1, 10**12):
+        twin = client.create_run(kept.info.experiment_id, start_time, tags=dict(kept.data.tags))
+        client.log_metric(twin.info.run_id, "val/miou", 0.9, step=1)
+    assert [found.run_id for found in own.read_sweep(SWEEP).trials if found.trial_id == "a"] == [row.run_id]
+
+
+def test_more_runs_than_a_page_are_all_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.store.PAGE_ROWS", 2)
+    assert len(store.read_sweep(SWEEP).trials) == 3
+
+
+# ---------------------------------------------------------------------------------------------------------- histories
+
+
+def as_text(histories: dict[str, dict[str, list[tuple[int, float]]]]) -> str:
+    return str({trial: dict(sorted(found.items())) for trial, found in sorted(histories.items())})
+
+
+def test_histories_are_steps_and_values_with_nan(store: Store) -> None:
+    found = store.histories(store.read_sweep(SWEEP), ["val/miou", "nobody/knows"])
+    assert as_text(found) == as_text(
+        {
+            "a": {"val/miou": [(1, 0.25), (2, math.nan), (3, 0.5)]},
+            "b": {"val/miou": [(1, 0.1)]},
+            "c": {"val/miou": [(1, 0.3), (2, 0.2)]},
+        }
+    )
+
+
+def test_of_a_step_recorded_twice_the_later_value_counts(own: Store) -> None:
+    record = own.read_sweep(SWEEP)
+    client, run_id = open_client(own.tracking_uri), record.trials[2].run_id
+    for value, timestamp in ((0.7, 2000), (0.8, 3000), (0.9, 500)):
+        client.log_metric(run_id, "val/miou", value, timestamp, step=1)
+    assert own.histories(record, ["val/miou"])["b"] == {"val/miou": [(1, 0.8)]}
+
+
+def test_histories_are_read_in_few_questions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setattr(MlflowClient, "get_metric_history", None)
+    record = store.read_sweep(SWEEP)
+    assert len(store.histories(record, ["val/miou", "train/loss"])) == 3
+
+
+def test_asking_run_by_run_gives_the_same_histories(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = store.read_sweep(SWEEP)
+    in_bulk = store.histories(record, ["val/miou", "train/loss"])
+    monkeypatch.setattr("sweeps.store.BULK", {})
+    assert as_text(store.histories(record, ["val/miou", "train/loss"])) == as_text(in_bulk)
+
+
+# ----------------------------------------------------------------------------------------------- evidence and files
+
+
+def test_evidence_comes_back_as_it_was_written(store: Store) -> None:
+    found = store.evidence(store.read_sweep(SWEEP).trials[1], "val")
+    assert found is not None
+    assert (found.names, found.epoch, found.counts.tolist()) == (("x", "y"), 2, evidence().counts.tolist())
+
+
+@pytest.mark.parametrize(("trial", "part"), [(1, "test"), (0, "val"), (1, "../../val")])
+def test_evidence_that_was_not_recorded_is_none(store: Store, trial: int, part: str) -> None:
+    assert store.evidence(store.read_sweep(SWEEP).trials[trial], part) is None
+
+
+def test_damaged_evidence_is_named(own: Store, tmp_path: Path) -> None:
+    row = own.read_sweep(SWEEP).trials[2]
+    (tmp_path / "evidence-val.npz").write_bytes(b"PK\x03\x04 torn")
+    open_client(own.tracking_uri).log_artifact(row.run_id, str(tmp_path / "evidence-val.npz"), "evidence")
+    with pytest.raises(DataError, match="is not readable evidence"):
+        own.evidence(row, "val")
+
+
+@pytest.mark.parametrize("name", ["nothing.json", "../sweep.json", "/etc/passwd", "evidence", ".."])
+def test_a_json_artifact_that_is_not_the_runs_is_none(store: Store, name: str) -> None:
+    record = store.read_sweep(SWEEP)
+    assert [store.json_artifact(run_id, name) for run_id in (record.run_id, record.trials[1].run_id)] == [None, None]
+
+
+def test_a_download_that_lies_outside_its_folder_is_not_read(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from mlflow import MlflowClient
+
+    run_id = store.read_sweep(SWEEP).run_id
+    outside = tmp_path / "sweep.json"
+    outside.write_text('{"secret": 1}')
+
+    def plant_a_link(client: Any, run_id: str, path: str, folder: str) -> str:
+        (Path(folder) / "sweep.json").symlink_to(outside)
+        return str(Path(folder) / "sweep.json")
+
+    monkeypatch.setattr(MlflowClient, "download_artifacts", plant_a_link)
+    assert store.json_artifact(run_id, "sweep.json") is None
+    assert "lies outside the download folder" in caplog.text
+
+
+# ------------------------------------------------------------------------------------------------------------ refusals
+
+ASK: dict[str, Callable[[Store], Any]] = {
+    "latest": Store.latest_sweep_id,
+    "read": lambda store: store.read_sweep(SWEEP),
+}
+
+
+@pytest.mark.parametrize("ask", ASK)
+def test_a_store_that_is_not_there_yet_says_how_to_start_and_is_not_made(tmp_path: Path, ask: str) -> None:
+    with pytest.raises(NoSweepError, match=r"no sweep recorded yet in .*; run python tune_main.py --space smoke"):
+        ASK[ask](Store(default_tracking_uri(tmp_path / "runs")))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ask", ASK)
+def test_a_store_without_a_sweep_says_how_to_start(empty: Path, ask: str) -> None:
+    with pytest.raises(NoSweepError, match=r"no sweep recorded yet in .*; run python tune_main.py --space smoke"):
+        ASK[ask](Store(default_tracking_uri(empty)))
+
+
+def test_an_empty_file_is_not_turned_into_a_database(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").touch()
+    with pytest.raises(NoSweepError, match="no sweep recorded yet"):
+        Store(default_tracking_uri(tmp_path)).latest_sweep_id()
+    assert (tmp_path / "mlflow.db").stat().st_size == 0
+
+
+def test_an_unknown_sweep_names_the_known_ones(store: Store) -> None:
+    with pytest.raises(NoSweepError, match=rf"no sweep 'smoke-1' in sqlite:.*; known: {SWEEP}"):
+        store.read_sweep("smoke-1")
+
+
+@pytest.mark.parametrize("sweep_id", ["' or '1'='1", 'x" or "', "a`b", "../..", "x\nerror: y", "", "%", "é" * 500])
+def test_a_hostile_sweep_id_is_an_unknown_one_in_one_line(store: Store, sweep_id: str) -> None:
+    with pytest.raises(NoSweepError, match=f"known: {SWEEP}") as caught:
+        store.read_sweep(sweep_id)
+    assert (len(str(caught.value).splitlines()), len(str(caught.value)) < 400) == (1, True)
+
+
+def test_many_known_sweeps_are_not_all_listed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "sweep_ids", lambda self: [f"sweep-{number}" for number in range(25)])
+    with pytest.raises(NoSweepError, match="sweep-9 and 15 older ones"):
+        store.read_sweep("none")
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "/data/mlruns", "file:///data/mlruns"])
+def test_a_folder_is_refused(uri: str) -> None:
+    with pytest.raises(TrackingError, match="is a folder, but must be a database"):
+        Store(uri).sweep_ids()
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("these are notes, not a database " * 50)
+    with pytest.raises(TrackingError, match="file is not a database"):
+        Store(default_tracking_uri(tmp_path)).sweep_ids()
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    with pytest.raises(TrackingError, match=r"http://127.0.0.1:9 cannot be read .*check --tracking-uri"):
+        Store("http://127.0.0.1:9").sweep_ids()
+
+
+def test_a_password_is_never_shown() -> None:
+    assert hide_password("https://me:secret@there:5000/x") == "https://***@there:5000/x"
+
+
+def test_a_store_of_other_experiments_has_no_sweep(empty: Path, tmp_path: Path) -> None:
+    uri = copied(empty, tmp_path)
+    client = open_client(uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    client.rename_experiment(experiment.experiment_id, "something else")
+    with pytest.raises(NoSweepError, match="no sweep recorded yet"):
+        Store(uri).latest_sweep_id()
+
+
+# -------------------------------------------------------------------------------------------------------------- drill
+
+
+@pytest.mark.drill
+def test_a_server_gives_the_same_sweep_as_a_file(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(free_port(), tmp_path) as uri:
+        prepare_store(uri, tmp_path / "unused")
+        fill(uri, tmp_path)
+        remote = Store(uri)
+        record, local = remote.read_sweep(SWEEP), store.read_sweep(SWEEP)
+        assert [(row.trial_id, row.settings) for row in record.trials] == [
+            (row.trial_id, row.settings) for row in local.trials
+        ]
+        expected = as_text(store.histories(local, ["val/miou", "train/loss"]))
+        assert as_text(remote.histories(record, ["val/miou", "train/loss"])) == expected
+        found = remote.evidence(record.trials[1], "val")
+        assert found is not None and found.counts.tolist() == evidence().counts.tolist()
+        assert remote.json_artifact(record.run_id, "nothing.json") is None
+        monkeypatch.setattr("sweeps.store.BULK_ENDPOINT", "/api/2.0/mlflow/metrics/unknown")
+        assert as_text(remote.histories(record, ["val/miou", "train/loss"])) == expected
+        monkeypatch.undo()
+        monkeypatch.setattr("mlflow.MlflowClient.get_metric_history", None)
+        assert as_text(remote.histories(record, ["val/miou", "train/loss"])) == expected, "not asked in bulk"

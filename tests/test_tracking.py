@@ -1,0 +1,366 @@
+"""Ray's hooks -> outbox events, on light stand-ins for Ray's trials."""
+
+import logging
+import math
+import pickle
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.tune import Checkpoint
+
+from bddseg.config import TrainConfig
+from bddseg.result import METRICS
+from sweeps.outbox import Event, Outbox
+from sweeps.plan import PlannedTrial
+from sweeps.schedulers import RunAll, Stop
+from sweeps.tracking import STATUS, Progress, Tracker
+
+TRIAL_ID = "0123456789ab"
+PLANNED = PlannedTrial(TRIAL_ID, "vanilla-f8 lr=1e-3", TrainConfig(), {"optim.lr": 1e-3}, is_reference=True)
+
+
+@dataclass
+class FakeTrial:
+    """The part of Ray's trial that hooks look at."""
+
+    checkpoint: Checkpoint | None = None
+    error_file: str | None = None
+    config: dict[str, Any] = field(default_factory=lambda: {"trial": TRIAL_ID, "optim.lr": 1e-3})
+
+
+@pytest.fixture
+def tracker(tmp_path: Path) -> Tracker:
+    tags = {"code.version": "abc", "data.fingerprint": "f00d"}
+    return Tracker(tmp_path / "outbox", "sweep-1", {TRIAL_ID: PLANNED}, RunAll(), logs=tmp_path / "logs", tags=tags)
+
+
+def started(tracker: Tracker, trial: FakeTrial) -> None:
+    tracker.on_trial_start(iteration=0, trials=[trial], trial=trial)
+
+
+def reported(tracker: Tracker, trial: FakeTrial, epoch: int, miou: float | None = 0.5, **more: Any) -> None:
+    result = {"val/miou": miou, "epoch": epoch, "done": False, "pid": 7, **more}
+    tracker.on_trial_result(iteration=0, trials=[trial], trial=trial, result=result)
+
+
+def completed(tracker: Tracker, trial: FakeTrial) -> None:
+    tracker.on_trial_complete(iteration=0, trials=[trial], trial=trial)
+
+
+def failed(tracker: Tracker, trial: FakeTrial, folder: Path, *texts: str) -> None:
+    lines = [f"Failure # {number} (occurred at 2026-11-23_03-45-01)\n{text}" for number, text in enumerate(texts, 1)]
+    (folder / "ray-error.txt").write_text("\n".join(lines))
+    trial.error_file = str(folder / "ray-error.txt")
+    tracker.on_trial_error(iteration=0, trials=[trial], trial=trial)
+
+
+def events(folder: Path, kind: str = "") -> list[Event]:
+    found, _ = Outbox(folder / "outbox").read(1000)
+    return [event for event in found if kind in ("", event["kind"])]
+
+
+def test_a_start_carries_identity_settings_and_source(tracker: Tracker, tmp_path: Path) -> None:
+    started(tracker, FakeTrial())
+    (event,) = events(tmp_path)
+    assert (event["kind"], event["trial"], event["name"]) == ("start", TRIAL_ID, PLANNED.name)
+    assert event["params"] == PLANNED.settings
+    expected = {
+        "sweep.id": "sweep-1",
+        "sweep.trial_id": TRIAL_ID,
+        "sweep.config_digest": TRIAL_ID,
+        "sweep.reference": "true",
+        "code.version": "abc",
+        "data.fingerprint": "f00d",
+        "mlflow.source.type": "LOCAL",
+    }
+    assert event["tags"].items() >= expected.items()
+
+
+def test_an_epoch_carries_the_known_metrics_and_nothing_else(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    started(tracker, trial)
+    reported(tracker, trial, 3, 0.25, **dict.fromkeys(METRICS, 0.25), training_iteration=9)
+    (event,) = events(tmp_path, "epoch")
+    assert (event["step"], event["metrics"]) == (3, dict.fromkeys(METRICS, 0.25))
+
+
+def test_times_are_milliseconds_of_now(tracker: Tracker, tmp_path: Path) -> None:
+    started(tracker, FakeTrial())
+    assert abs(events(tmp_path)[0]["time_ms"] / 1000 - time.time()) < 60
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_becomes_none(tracker: Tracker, tmp_path: Path, value: float | None) -> None:
+    reported(tracker, FakeTrial(), 1, value)
+    assert events(tmp_path, "epoch")[0]["metrics"] == {"val/miou": None}
+
+
+def test_a_result_without_an_epoch_is_no_event(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    tracker.on_trial_result(iteration=0, trials=[trial], trial=trial, result={"done": True})
+    assert events(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "detail"),
+    [
+        ("max_epochs", "FINISHED", "all 2 epochs done"),
+        ("plateau", "FINISHED", "no better val/miou since epoch 1, given up after epoch 2"),
+        ("diverged", "FAILED", "the loss was not finite in epoch 2"),
+        ("oom", "FAILED", "out of memory after epoch 2"),
+    ],
+)
+def test_a_trial_that_ends_by_itself_says_why(
+    tracker: Tracker, tmp_path: Path, reason: str, status: str, detail: str
+) -> None:
+    trial = FakeTrial()
+    started(tracker, trial)
+    reported(tracker, trial, 1, 0.6)
+    reported(tracker, trial, 2, 0.5, stop_reason=reason)
+    completed(tracker, trial)
+    end = events(tmp_path)[-1]
+    found = end["tags"]["sweep.stop_reason"], end["status"], end["tags"]["sweep.stop_detail"]
+    assert found == (reason, status, detail)
+
+
+def test_a_trial_that_the_scheduler_stopped_is_killed_with_the_schedulers_words(
+    tracker: Tracker, tmp_path: Path
+) -> None:
+    trial = FakeTrial()
+    started(tracker, trial)
+    reported(tracker, trial, 3, 0.2, done=True)
+    tracker.scheduler.stops[TRIAL_ID] = Stop(rung=3, value=0.2, cutoff=0.4, compared=5)
+    completed(tracker, trial)
+    end = events(tmp_path)[-1]
+    assert (end["status"], end["tags"]["sweep.stop_reason"]) == ("KILLED", "asha")
+    assert (
+        end["tags"]["sweep.stop_detail"]
+        == "val/miou 0.2000 at epoch 3 was below the cut-off 0.4000 of 5 earlier trials"
+    )
+
+
+def test_a_trial_that_ended_by_itself_at_a_rung_was_not_stopped(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    reported(tracker, trial, 3, 0.2, stop_reason="max_epochs")
+    tracker.scheduler.stops[TRIAL_ID] = Stop(rung=3, value=0.2, cutoff=0.4, compared=5)
+    completed(tracker, trial)
+    assert events(tmp_path)[-1]["tags"]["sweep.stop_reason"] == "max_epochs"
+
+
+@pytest.mark.parametrize("reason", ["user", "time_budget"])
+def test_a_trial_that_was_cut_off_is_closed_when_the_sweep_ends(tracker: Tracker, tmp_path: Path, reason: str) -> None:
+    trial = FakeTrial()
+    started(tracker, trial)
+    reported(tracker, trial, 4)
+    tracker.unfinished_reason = reason
+    tracker.on_experiment_end(trials=[trial])
+    end = events(tmp_path)[-1]
+    assert (end["status"], end["tags"]["sweep.stop_reason"]) == ("KILLED", reason)
+    assert end["tags"]["sweep.stop_detail"] == "cut off after epoch 4"
+
+
+def test_a_trial_that_ended_or_never_began_is_left_alone_when_the_sweep_ends(tracker: Tracker, tmp_path: Path) -> None:
+    trial, waiting = FakeTrial(), FakeTrial(config={"trial": "waiting"})
+    started(tracker, trial)
+    reported(tracker, trial, 1, stop_reason="max_epochs")
+    completed(tracker, trial)
+    tracker.on_experiment_end(trials=[trial, waiting])
+    assert [event["kind"] for event in events(tmp_path)] == ["start", "epoch", "end"]
+
+
+def test_an_error_is_recorded_with_its_last_line_and_log(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    started(tracker, trial)
+    failed(tracker, trial, tmp_path, "Traceback:\n  line 3\nValueError: 3 channels expected")
+    end, log_file = events(tmp_path)[-1], tmp_path / "logs" / f"{TRIAL_ID}.log"
+    assert (end["status"], end["tags"]["sweep.stop_reason"]) == ("FAILED", "error")
+    assert end["tags"]["sweep.stop_detail"] == "ValueError: 3 channels expected"
+    assert (end["tags"]["sweep.log_file"], "line 3" in log_file.read_text()) == (str(log_file), True)
+
+
+def test_the_log_of_a_failed_trial_is_kept_as_an_artifact(tracker: Tracker, tmp_path: Path) -> None:
+    failed(tracker, FakeTrial(), tmp_path, "ValueError: 3")
+    assert events(tmp_path, "artifact")[0]["path"] == str(tmp_path / "logs" / f"{TRIAL_ID}.log")
+
+
+def test_a_traceback_that_the_log_has_is_not_written_twice(tracker: Tracker, tmp_path: Path) -> None:
+    log_file = tmp_path / "logs" / f"{TRIAL_ID}.log"
+    log_file.parent.mkdir()
+    log_file.write_text("epoch 1\nValueError: 3\n")
+    failed(tracker, FakeTrial(), tmp_path, "ValueError: 3")
+    assert log_file.read_text() == "epoch 1\nValueError: 3\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB",
+        "ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on memory.",
+        "RuntimeError: [enforce fail] DefaultCPUAllocator: not enough: Cannot allocate memory",
+        "MemoryError",
+    ],
+)
+def test_an_error_for_want_of_memory_is_told_apart(tracker: Tracker, tmp_path: Path, text: str) -> None:
+    failed(tracker, FakeTrial(), tmp_path, text)
+    assert events(tmp_path, "end")[0]["tags"]["sweep.stop_reason"] == "oom"
+
+
+def test_only_the_last_failure_decides(tracker: Tracker, tmp_path: Path) -> None:
+    failed(tracker, FakeTrial(), tmp_path, "MemoryError", "ValueError: 3")
+    tags = events(tmp_path, "end")[0]["tags"]
+    assert (tags["sweep.stop_reason"], tags["sweep.stop_detail"]) == ("error", "ValueError: 3")
+
+
+def test_an_error_without_a_file_is_still_recorded(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    tracker.on_trial_error(iteration=0, trials=[trial], trial=trial)
+    assert [event["kind"] for event in events(tmp_path)] == ["start", "end"]
+    assert events(tmp_path)[-1]["tags"]["sweep.stop_detail"] == "no traceback was left"
+
+
+def test_retries_are_counted(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    started(tracker, trial)
+    tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
+    started(tracker, trial)
+    completed(tracker, trial)
+    assert [event["tags"]["sweep.retries"] for event in events(tmp_path)] == ["0", "1", "1"]
+
+
+def test_the_end_carries_the_figures_of_the_best_epoch(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    for epoch, miou in enumerate((0.2, 0.6, 0.6, 0.4), start=1):
+        reported(tracker, trial, epoch, miou, **{"val/iou/car": miou / 2, "train/loss": 1.0})
+    completed(tracker, trial)
+    end = events(tmp_path)[-1]
+    assert (end["step"], end["metrics"]) == (4, {"best/epoch": 2, "best/miou": 0.6, "best/iou/car": 0.3})
+
+
+def test_a_trial_without_a_usable_epoch_has_no_best(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    reported(tracker, trial, 1, math.nan, stop_reason="diverged")
+    completed(tracker, trial)
+    assert events(tmp_path)[-1]["metrics"] == {}
+
+
+def test_an_epoch_that_is_trained_again_takes_back_what_came_after_it(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    for epoch, miou in ((1, 0.3), (2, 0.9), (3, 0.95), (2, 0.2), (3, 0.25)):
+        reported(tracker, trial, epoch, miou)
+    completed(tracker, trial)
+    assert events(tmp_path)[-1]["metrics"] == {"best/epoch": 1, "best/miou": 0.3}
+
+
+def checkpoint(folder: Path, *names: str) -> Checkpoint:
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(name.encode())
+    return Checkpoint.from_directory(folder)
+
+
+def test_evidence_is_spooled_before_the_end(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial(checkpoint(tmp_path / "last", "evidence-val.npz", "evidence-test.npz", "best.pt"))
+    reported(tracker, trial, 1, stop_reason="max_epochs")
+    completed(tracker, trial)
+    found = [(event["path"], event["folder"]) for event in events(tmp_path, "artifact")]
+    spool = tmp_path / "outbox" / "spool" / TRIAL_ID
+    assert found == [(f"{spool}/evidence-val.npz", "evidence"), (f"{spool}/evidence-test.npz", "evidence")]
+    assert (spool / "evidence-val.npz").read_bytes() == b"evidence-val.npz"
+    assert events(tmp_path)[-1]["kind"] == "end"
+
+
+def test_evidence_that_a_checkpoint_has_not_is_no_event(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial(checkpoint(tmp_path / "last", "evidence-val.npz"))
+    completed(tracker, trial)
+    assert len(events(tmp_path, "artifact")) == 1
+
+
+def test_a_spool_that_cannot_be_written_does_not_cost_the_end(
+    tracker: Tracker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trial = FakeTrial(checkpoint(tmp_path / "last", "evidence-val.npz"))
+    started(tracker, trial)
+    (tmp_path / "outbox" / "spool").write_text("in the way")
+    completed(tracker, trial)
+    assert [event["kind"] for event in events(tmp_path)] == ["start", "end"]
+    assert "_spool_evidence failed; the sweep goes on" in caplog.text
+
+
+@pytest.mark.parametrize("hook", ["on_trial_start", "on_trial_complete", "on_trial_recover", "on_trial_error"])
+def test_no_hook_raises_but_what_went_wrong_is_logged(
+    tracker: Tracker, caplog: pytest.LogCaptureFixture, hook: str
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        getattr(tracker, hook)(iteration=0, trials=[], trial=FakeTrial(config={}))
+    assert f"{hook} failed; the sweep goes on" in caplog.text
+    assert "KeyError" in caplog.text
+
+
+def test_a_full_disk_does_not_raise_into_ray(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Outbox, "append", no_room)
+    started(tracker, FakeTrial())
+    reported(tracker, FakeTrial(), 1)
+
+
+def test_listeners_hear_every_event(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    tracker = Tracker(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll(), listeners=(heard.append,))
+    started(tracker, FakeTrial())
+    reported(tracker, FakeTrial(), 1)
+    assert heard == events(tmp_path)
+
+
+def test_a_pickled_copy_goes_on_where_the_first_one_stood(tmp_path: Path) -> None:
+    unpicklable = SimpleNamespace(hear=lambda event: None).hear
+    tracker = Tracker(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll(), listeners=(unpicklable,))
+    trial = FakeTrial()
+    started(tracker, trial)
+    reported(tracker, trial, 1, 0.7)
+    copy = pickle.loads(pickle.dumps(tracker))
+    reported(copy, trial, 2, 0.6, stop_reason="max_epochs")
+    completed(copy, trial)
+    assert events(tmp_path)[-1]["metrics"] == {"best/epoch": 1, "best/miou": 0.7}
+
+
+def test_a_pickled_copy_shares_the_scheduler_that_is_pickled_with_it(tracker: Tracker) -> None:
+    copy, scheduler = pickle.loads(pickle.dumps((tracker, tracker.scheduler)))
+    assert copy.scheduler is scheduler
+
+
+def test_a_snapshot_restores_best_epoch_and_retries(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    started(tracker, trial)
+    tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
+    reported(tracker, trial, 1, 0.7)
+    state = pickle.loads(pickle.dumps(tracker.get_state()))
+    restored = Tracker(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll())
+    restored.set_state(state)
+    restored.setup()
+    completed(restored, trial)
+    end = events(tmp_path)[-1]
+    assert (end["metrics"]["best/miou"], end["tags"]["sweep.retries"]) == (0.7, "1")
+
+
+def test_every_reason_has_a_status_that_mlflow_knows() -> None:
+    assert set(STATUS.values()) == {"FINISHED", "KILLED", "FAILED"}
+
+
+def test_a_new_trial_has_made_no_progress() -> None:
+    assert Progress() == Progress(is_open=False, retries=0, epoch=0, bests=[], reason="")
+
+
+def test_a_hook_costs_far_less_than_a_millisecond(tracker: Tracker) -> None:
+    trial, costs = FakeTrial(), []
+    started(tracker, trial)
+    for epoch in range(1, 301):
+        began = time.perf_counter()
+        reported(tracker, trial, epoch, epoch / 1000, **dict.fromkeys(METRICS, 0.5))
+        costs.append(time.perf_counter() - began)
+    assert sorted(costs)[len(costs) // 2] < 0.001
