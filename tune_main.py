@@ -157,9 +157,11 @@ def run(arguments: argparse.Namespace, words: list[str]) -> int:
 
 def dry_run(experiment: "Experiment", arguments: argparse.Namespace) -> int:
     """Print the trials that would run."""
+    from bddseg.device import resolve_device, resolve_precision
     from sweeps.plan import build_plan
 
-    plan = build_plan(experiment, limit=arguments.limit)
+    precision = resolve_precision("auto", resolve_device("cpu" if arguments.gpus_per_trial == 0 else "auto"))
+    plan = build_plan(experiment, precision=precision, limit=arguments.limit)
     rows = [
         (str(number), trial.name, trial.trial_id, "reference" if trial.is_reference else "")
         for number, trial in enumerate(plan.trials, 1)

@@ -21,7 +21,7 @@ EVALUATION_BATCHES = 4
 """Evaluation keeps no activations: its batches are so many times a training batch."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pass:
     """What one pass over some images gave.
 

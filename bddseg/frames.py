@@ -24,7 +24,7 @@ from filelock import FileLock
 from numpy.lib.format import write_array_header_1_0
 from PIL import Image, UnidentifiedImageError
 from PIL import __version__ as pillow_version
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from bddseg.catalog import Sample
 from bddseg.errors import ConfigError, DataError

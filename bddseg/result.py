@@ -1,6 +1,5 @@
 """What one epoch of a trial reports, and the names and directions of its metrics. Needs no torch."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,8 +48,3 @@ class EpochResult:
     """Everything needed to go on from here; see `bddseg.checkpoint`."""
     best_evidence: Callable[[str], Evidence]
     """Evidence of the best weights on a part: "val" was kept, "test" is computed on demand."""
-
-    @property
-    def has_diverged(self) -> bool:
-        """True when training gave a loss that is not finite."""
-        return not (math.isfinite(self.metrics["train/loss"]) and math.isfinite(self.metrics["val/loss"]))

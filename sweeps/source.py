@@ -11,7 +11,7 @@ from bddseg.catalog import Catalog, is_dataset, read_catalog
 from bddseg.config import TrainConfig
 from bddseg.errors import DataError
 from bddseg.frames import Frames, build_frames
-from bddseg.labels import group_of
+from bddseg.labels import CLASSES, IGNORE, group_of
 from bddseg.split import Split, split_samples
 from bddseg.streets import streets_folder, write_streets
 from sweeps.errors import ExperimentError
@@ -70,7 +70,8 @@ def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None
     Without a profile: full where BDD100K is found, otherwise quick on the embedded streets.
 
     Raises:
-        DataError: when the profile needs BDD100K and it is not found, or BDD100K_ROOT names no data set.
+        ExperimentError: for an unknown profile.
+        DataError: when the profile needs BDD100K and it is not found.
     """
     if profile is not None and profile not in profiles:
         raise ExperimentError(f"profile {profile!r} is not in experiments.yaml; known: {', '.join(profiles)}")
@@ -111,15 +112,15 @@ def load_material(source: Source, config: TrainConfig, cache: Path, *, on_bad_sa
         test_fraction=config.data.test_fraction,
         max_images=config.data.max_images,
     )
+    if not any((frames.masks[index] != IGNORE).any() for index in split.val):
+        raise DataError(f"no validation mask under {root} has a pixel of the task's classes: {', '.join(CLASSES)}")
     return Material(root, source.root is None, frames, split, _summary(catalog, frames, split))
 
 
 def cache_folder() -> Path:
     """Return the user's cache folder for frames, streets and Ray's session files."""
-    base = os.environ.get("BDDSEG_CACHE") or os.environ.get("XDG_CACHE_HOME")
-    if os.environ.get("BDDSEG_CACHE"):
-        return Path(str(base))
-    return Path(base or Path.home() / ".cache") / "bddseg"
+    own, common = os.environ.get("BDDSEG_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(own).absolute() if own else Path(common or Path.home() / ".cache") / "bddseg"
 
 
 def _find_root() -> Path | None:

@@ -61,13 +61,13 @@ def test_axes_are_lists_of_values() -> None:
 
 
 def test_the_schedule_is_said_in_epochs() -> None:
-    assert MANIFEST["scheduler"] == {"name": "asha", "grace": 2, "reduction": 3, "max_epochs": 16, "rungs": [2, 6]}
+    assert MANIFEST["scheduler"] == {"name": "asha", "grace": 2, "reduction": 3, "max_epochs": 20, "rungs": [2, 6, 18]}
 
 
 def test_without_early_stopping_the_grace_is_the_budget() -> None:
     experiment = load_experiment("grid_lr_loss", profile="quick", scheduler="none")
     scheduler = build_manifest("x", experiment, build_plan(experiment), {}, {})["scheduler"]
-    assert (scheduler["name"], scheduler["grace"], scheduler["rungs"]) == ("none", 16, [])
+    assert (scheduler["name"], scheduler["grace"], scheduler["rungs"]) == ("none", 20, [])
 
 
 def test_facts_and_data_are_there() -> None:

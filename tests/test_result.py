@@ -33,11 +33,3 @@ def test_every_class_and_every_scene_has_its_metric() -> None:
 
 def test_metric_names_hold_no_spaces() -> None:
     assert not any(" " in name for name in METRICS)
-
-
-@pytest.mark.parametrize(
-    ("train", "val", "expected"),
-    [(0.5, 0.5, False), (math.nan, 0.5, True), (0.5, math.nan, True), (math.inf, 0.5, True)],
-)
-def test_an_epoch_has_diverged_when_a_loss_is_not_finite(train: float, val: float, expected: bool) -> None:
-    assert make_result(train, val).has_diverged is expected

@@ -146,7 +146,8 @@ def _points(ran: Ran, keys: list[str]) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_a_diverging_trial_is_recorded_and_the_sweep_goes_on(storage: Path) -> None:
-    ran = run(storage, "--space", "smoke", "--profile", "quick", "--set", "optim.lr=[1e-3,1e30]", "--limit", "3")
+    words = ("--space", "smoke", "--profile", "quick", "--scheduler", "none", "--limit", "3")
+    ran = run(storage, *words, "--set", "optim.lr=[1e-3,1e30]")
     ended = {trial.settings["optim.lr"]: (trial.status, trial.stop_reason) for trial in ran.record.trials}
     assert ran.code == 0
     assert ended == {1e-3: ("FINISHED", "max_epochs"), 1e30: ("FAILED", "diverged")}

@@ -178,8 +178,8 @@ def test_the_first_of_equal_epochs_is_the_best(monkeypatch: pytest.MonkeyPatch) 
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged() -> None:
     results = list(start(make_config(optim_lr=1e30, train_epochs=5)))
     last = results[-1]
-    assert len(results) < 5 and last.stop_reason == "diverged" and last.has_diverged
-    assert not any(result.has_diverged for result in results[:-1])
+    assert len(results) < 5 and last.stop_reason == "diverged"
+    assert all(result.stop_reason is None for result in results[:-1])
 
 
 def test_a_diverged_epoch_has_no_figures_to_compare() -> None:
