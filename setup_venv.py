@@ -38,9 +38,9 @@ def main(folder: str) -> int:
     if not runs(target):
         shutil.rmtree(target, ignore_errors=True)
         venv.create(target, with_pip=True, symlinks=os.name != "nt")
+    pins_to_use = ["--constraint", str(CONSTRAINTS), *requirements()]
     code = subprocess.call(
-        [python_of(target), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        + ["--constraint", str(CONSTRAINTS), *requirements()]
+        [python_of(target), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pins_to_use]
     )
     if code or missing(target):
         print(f"error: {folder} could not be made: {missing(target) or 'pip failed, see above'}", file=sys.stderr)

@@ -145,7 +145,9 @@ def count_pixels(truth: Tensor, prediction: Tensor) -> Tensor:
         return torch.bmm(is_row.transpose(1, 2), is_column).round().long()
     image = torch.arange(len(truth)).unsqueeze(1)
     cells = (image * (classes + 1) + rows) * classes + columns
-    return torch.bincount(cells.flatten(), minlength=len(truth) * (classes + 1) * classes).view(-1, classes + 1, classes)
+    return torch.bincount(cells.flatten(), minlength=len(truth) * (classes + 1) * classes).view(
+        -1, classes + 1, classes
+    )
 
 
 class _Tally:
@@ -219,7 +221,7 @@ def class_pixels(masks: np.ndarray, indices: np.ndarray) -> np.ndarray:
     total = np.zeros(256, dtype=np.int64)
     for index in indices:
         total += np.bincount(masks[index].ravel(), minlength=256)
-    assert IGNORE >= len(CLASSES)
+    assert len(CLASSES) <= IGNORE
     return total[: len(CLASSES)]
 
 

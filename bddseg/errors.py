@@ -1,8 +1,8 @@
 """What a user can mend, each with its cure in the message.
 
-    UserError
-    ├── DataError      files are missing, damaged or do not fit together
-    └── ConfigError    a setting has the wrong name, type or value
+UserError
+├── DataError      files are missing, damaged or do not fit together
+└── ConfigError    a setting has the wrong name, type or value
 """
 
 

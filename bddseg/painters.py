@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from bddseg.labels import BDD_CLASSES, IGNORE
 
@@ -227,9 +227,7 @@ def _windows(canvas: Canvas, thing: Thing, z: float, heights: tuple[float, float
         glass = LAMP if glows else _glass(canvas, thing, chance)
         tone = canvas.lit(glass, start if start > NEAR_M else NEAR_M, 0.55 + 0.4 * chance, glows=glows)
         first, (low, high) = max(start, NEAR_M), heights
-        canvas.fill(
-            [(thing.u, low, first), (thing.u, low, stop), (thing.u, high, stop), (thing.u, high, first)], tone
-        )
+        canvas.fill([(thing.u, low, first), (thing.u, low, stop), (thing.u, high, stop), (thing.u, high, first)], tone)
 
 
 def _glass(canvas: Canvas, thing: Thing, chance: float) -> Colour:
@@ -277,7 +275,7 @@ def _tree(canvas: Canvas, thing: Thing, z: float) -> None:
     label, trunk = LABELS["vegetation"], thing.height * (0.2 + 0.25 * pick(thing.style, 0))
     bark = canvas.lit((74, 60, 48), z)
     canvas.stroke([(thing.u, 0, z), (thing.u, trunk * 1.4, z)], 0.12 + thing.height * 0.022, bark, label)
-    if thing.style % 9 == 8 or canvas.air.snow > 0.5 and thing.style % 3 < 2:
+    if thing.style % 9 == 8 or (canvas.air.snow > 0.5 and thing.style % 3 < 2):
         _branches(canvas, thing, z, trunk, bark)
         return
     leaves = int(min(26, 5 + canvas.scale(z) * thing.height / 14))

@@ -1,12 +1,12 @@
 """What can go wrong in a sweep; each leaf says its exit code.
 
-    UserError                     (bddseg.errors)
-    └── SweepError
-        ├── ExperimentError       2  experiments.yaml or a command-line setting is wrong
-        ├── StorageError          2  the output folder cannot be used
-        ├── TrackingError         2  the MLflow store cannot be reached or used
-        ├── NoSweepError          2  no such sweep is recorded
-        └── NothingFinishedError  1  the sweep ran, but no trial gave a usable figure
+UserError                     (bddseg.errors)
+└── SweepError
+    ├── ExperimentError       2  experiments.yaml or a command-line setting is wrong
+    ├── StorageError          2  the output folder cannot be used
+    ├── TrackingError         2  the MLflow store cannot be reached or used
+    ├── NoSweepError          2  no such sweep is recorded
+    └── NothingFinishedError  1  the sweep ran, but no trial gave a usable figure
 """
 
 from bddseg.errors import UserError

@@ -142,10 +142,10 @@ def read_book(path: Path = EXPERIMENTS) -> dict[str, Any]:
     _check_keys(book["defaults"], "defaults", f"{path.name}: defaults")
     for name, profile in book["profiles"].items():
         _check_keys(profile, "profile", f"{path.name}: profiles.{name}")
-        if profile.get("data") not in DATA_SOURCES:
-            raise ExperimentError(
-                f"{path.name}: profiles.{name}.data is {profile.get('data')!r}, but must be one of {', '.join(DATA_SOURCES)}"
-            )
+        data = profile.get("data")
+        if data not in DATA_SOURCES:
+            place = f"{path.name}: profiles.{name}.data"
+            raise ExperimentError(f"{place} is {data!r}, but must be one of {', '.join(DATA_SOURCES)}")
     for name, space in book["spaces"].items():
         _check_keys(space, "space", f"{path.name}: spaces.{name}")
     return book
@@ -283,9 +283,7 @@ def _schedule(section: Mapping[str, Any], name: str | None, place: str) -> Sched
     if not isinstance(schedule.grace, float) or not 0.1 <= schedule.grace <= 1:
         raise ExperimentError(f"{place}.scheduler.grace is {schedule.grace!r}, but must be a number from 0.1 to 1.0")
     if type(schedule.reduction) is not int or schedule.reduction < 2:
-        raise ExperimentError(
-            f"{place}.scheduler.reduction is {schedule.reduction!r}, but must be a whole number >= 2"
-        )
+        raise ExperimentError(f"{place}.scheduler.reduction is {schedule.reduction!r}, but must be a whole number >= 2")
     return schedule
 
 

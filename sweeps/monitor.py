@@ -128,14 +128,15 @@ class Board:
             parts.append(f"at most {duration(left)} left")
         return "; ".join(parts)
 
-
     def markdown(self) -> str:
         """Return the leaderboard as a Markdown table, for the note of the sweep's run."""
         lines = ["| | trial | best val/miou | at epoch | epochs | ended by |", "|-:|-|-:|-:|-:|-|"]
         for rank, row in enumerate(self.ranked(), 1):
             best = "" if math.isnan(row.best_miou) else f"{row.best_miou:.4f}"
             name = f"{row.name} (reference)" if row.is_reference else row.name
-            lines.append(f"| {rank} | {name} | {best} | {row.best_epoch or ''} | {row.epochs} | {row.stop_reason or row.state} |")
+            lines.append(
+                f"| {rank} | {name} | {best} | {row.best_epoch or ''} | {row.epochs} | {row.stop_reason or row.state} |"
+            )
         return "\n".join(lines)
 
 

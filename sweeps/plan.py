@@ -73,7 +73,9 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
         config = _config(experiment, point, precision)
         trial_id = config.digest()
         name = trial_name(config, tuple(point))
-        trials.setdefault(trial_id, PlannedTrial(trial_id, name, config, _effective(point, config), trial_id == reference))
+        trials.setdefault(
+            trial_id, PlannedTrial(trial_id, name, config, _effective(point, config), trial_id == reference)
+        )
     ordered = _order(list(trials.values()), experiment.base.train.seed)
     return Plan(
         trials=tuple(ordered[:limit] if limit > 0 else ordered),

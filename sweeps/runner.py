@@ -100,12 +100,15 @@ def run_sweep(order: Order, say: Callable[[str], None] = log.info) -> Summary:
     say(f"sweep {sweep_id}: {len(order.plan.trials)} trials, {order.plan.epochs} epochs each; files in {folder}")
     frames = order.material.frames
     run.begin()
-    with run.view, ray_cluster(
-        cache_folder(),
-        address=order.address,
-        object_bytes=frames.images.nbytes + frames.masks.nbytes,
-        dashboard=order.dashboard,
-    ) as dashboard:
+    with (
+        run.view,
+        ray_cluster(
+            cache_folder(),
+            address=order.address,
+            object_bytes=frames.images.nbytes + frames.masks.nbytes,
+            dashboard=order.dashboard,
+        ) as dashboard,
+    ):
         if dashboard:
             say(dashboard.sentence())
         run.board.slots = slots(order.resources, order.max_concurrent)
@@ -176,9 +179,7 @@ class _Run:
             self._event("end", status=status, tags={}, metrics=metrics, step=0, note=self.board.markdown())
         )
         undelivered = self.delivery.close(FLUSH_SECONDS)
-        return Summary(
-            self.sweep_id, self.folder, self.board, undelivered, signal_number, self.order.report_command
-        )
+        return Summary(self.sweep_id, self.folder, self.board, undelivered, signal_number, self.order.report_command)
 
     def _facts(self) -> dict[str, Any]:
         order = self.order

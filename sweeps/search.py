@@ -30,7 +30,9 @@ def build_search(experiment: Experiment, plan: Plan) -> Search:
     space: dict[str, Any] = {TRIAL_KEY: tune.choice([trial.trial_id for trial in plan.trials])}
     for key, values in experiment.axes:
         space[key] = tune.choice(list(values))
-    return Search(space, BasicVariantGenerator(points_to_evaluate=points), build_scheduler(experiment, plan), len(points))
+    return Search(
+        space, BasicVariantGenerator(points_to_evaluate=points), build_scheduler(experiment, plan), len(points)
+    )
 
 
 def build_scheduler(experiment: Experiment, plan: Plan) -> Asha | RunAll:

@@ -30,7 +30,9 @@ class Source:
     def sentence(self) -> str:
         """Return in words what is trained on, and why."""
         if self.root is None:
-            return f"profile {self.profile} on the embedded streets (generated scenes: figures say nothing of real roads)"
+            return (
+                f"profile {self.profile} on the embedded streets (generated scenes: figures say nothing of real roads)"
+            )
         return f"profile {self.profile} on {self.root}"
 
 
@@ -55,7 +57,9 @@ class Material:
             "size_px": self.frames.size_px,
             "summary": list(self.summary),
             "scenes": dict(Counter(self.frames.scenes).most_common()),
-            "groups": {name: dict(Counter(group_of(self.frames.scenes[i]) for i in part)) for name, part in parts.items()},
+            "groups": {
+                name: dict(Counter(group_of(self.frames.scenes[i]) for i in part)) for name, part in parts.items()
+            },
             "split": {
                 **{name: len(part) for name, part in parts.items()},
                 "by_drive": self.split.by_drive,
@@ -101,9 +105,7 @@ def load_material(source: Source, config: TrainConfig, cache: Path, *, on_bad_sa
     """
     root = source.root or _embedded(cache)
     catalog = read_catalog(root)
-    frames = build_frames(
-        catalog.samples, config.data.size, cache, on_bad_sample=on_bad_sample, progress=progress
-    )
+    frames = build_frames(catalog.samples, config.data.size, cache, on_bad_sample=on_bad_sample, progress=progress)
     split = split_samples(
         frames.names,
         frames.scenes,

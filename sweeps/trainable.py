@@ -21,7 +21,7 @@ from bddseg.config import TrainConfig
 from bddseg.device import resolve_device, use_threads
 from bddseg.evidence import Evidence, save_evidence
 from bddseg.frames import Frames
-from bddseg.result import EpochResult
+from bddseg.result import OBJECTIVE, EpochResult
 from bddseg.split import Split
 from bddseg.train import fit
 from sweeps.search import TRIAL_KEY
@@ -114,7 +114,7 @@ def _logged(path: Path) -> Iterator[None]:
 
 def _sentence(result: EpochResult) -> str:
     metrics = result.metrics
-    words = f"train/loss {metrics['train/loss']:.4f}, val/loss {metrics['val/loss']:.4f}, val/miou {metrics['val/miou']:.4f}"
+    words = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("train/loss", "val/loss", OBJECTIVE))
     return f"{words}, {metrics['time/epoch_s']:.1f} s" + (f"; ends: {result.stop_reason}" if result.stop_reason else "")
 
 

@@ -46,5 +46,8 @@ def test_an_own_ray_leaves_only_its_token(life: list[str]) -> None:
 
 
 def test_no_ray_at_an_address_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExperimentError, match="no Ray answers at 127.0.0.1:1"), ray_cluster(tmp_path, address="127.0.0.1:1"):
+    with (
+        pytest.raises(ExperimentError, match=r"no Ray answers at 127\.0\.0\.1:1"),
+        ray_cluster(tmp_path, address="127.0.0.1:1"),
+    ):
         pass

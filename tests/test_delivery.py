@@ -54,7 +54,14 @@ def outbox(tmp_path: Path) -> Outbox:
 def start(trial: str = "a", time_ms: int = 1000, params: Mapping[str, Any] | None = None) -> Event:
     name = f"trial {trial}" if trial else "the sweep"
     tags = {"sweep.id": SWEEP, "code.version": "abc"}
-    return {"kind": "start", "trial": trial, "time_ms": time_ms, "name": name, "params": dict(params or {}), "tags": tags}
+    return {
+        "kind": "start",
+        "trial": trial,
+        "time_ms": time_ms,
+        "name": name,
+        "params": dict(params or {}),
+        "tags": tags,
+    }
 
 
 def epoch(step: int, value: float | None = 0.5, trial: str = "a", time_ms: int = 0, name: str = "val/miou") -> Event:
@@ -282,7 +289,12 @@ def test_everything_new_about_a_run_goes_out_in_one_batch(
 
     calls: list[str] = []
     log_batch = MlflowClient.log_batch
-    monkeypatch.setattr(MlflowClient, "log_batch", lambda *a, **k: calls.append(a[1]) or log_batch(*a, **k))
+
+    def count(client: MlflowClient, run_id: str, **content: Any) -> None:
+        calls.append(run_id)
+        log_batch(client, run_id, **content)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", count)
     delivered(outbox, uri, start("a"), *(epoch(step) for step in range(1, 30)), start("b"), end())
     assert len(calls) == len(set(calls)) == 2
 
@@ -291,7 +303,9 @@ def test_everything_new_about_a_run_goes_out_in_one_batch(
 
 
 def test_delivering_everything_again_changes_nothing(outbox: Outbox, uri: str) -> None:
-    delivered(outbox, uri, start(""), start(params={"optim.lr": 1}), epoch(1, None), epoch(2), end(metrics={"best/miou": 0.5}))
+    delivered(
+        outbox, uri, start(""), start(params={"optim.lr": 1}), epoch(1, None), epoch(2), end(metrics={"best/miou": 0.5})
+    )
     before = (history(uri), runs(uri)["a"].data.tags)
     (outbox.folder / "outbox.cursor").unlink()
     (outbox.folder / "runs.json").unlink()
@@ -314,7 +328,9 @@ def test_an_epoch_that_another_process_delivered_is_dropped(outbox: Outbox, uri:
 
 
 def test_a_retried_run_is_running_again(outbox: Outbox, uri: str) -> None:
-    delivered(outbox, uri, start(), end("FAILED"), start(time_ms=9500))
+    delivered(outbox, uri, start(), end("FAILED"))
+    assert runs(uri)["a"].info.status == "FAILED"
+    delivered(outbox, uri, start(time_ms=9500))
     assert runs(uri)["a"].info.status == "RUNNING"
 
 

@@ -142,7 +142,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 def test_threads_do_not_tear_each_others_lines(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
-    writers = [threading.Thread(target=lambda: [outbox.append(event(step)) for step in range(200)]) for _ in range(4)]
+
+    def write() -> None:
+        for step in range(200):
+            outbox.append(event(step))
+
+    writers = [threading.Thread(target=write) for _ in range(4)]
     for writer in writers:
         writer.start()
     for writer in writers:

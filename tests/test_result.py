@@ -2,8 +2,6 @@
 
 import math
 
-import pytest
-
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES, SCENES
 from bddseg.result import METRICS, OBJECTIVE, EpochResult

@@ -81,7 +81,8 @@ def fill(uri: str, folder: Path, sweep: str = SWEEP, began: int = 1, with_manife
     if with_manifest:
         (folder / "sweep.json").write_text(json.dumps(MANIFEST))
         outbox.append(file_event("", folder / "sweep.json", ""))
-    for trial, values in {"a": [0.25, None, 0.5], "b": [0.1], "c": [0.3, 0.2]}.items():
+    measured: dict[str, list[float | None]] = {"a": [0.25, None, 0.5], "b": [0.1], "c": [0.3, 0.2]}
+    for trial, values in measured.items():
         for event in trial_events(trial, sweep, values):
             outbox.append({"trial": trial, **event})
     save_evidence(folder / "evidence-val.npz", evidence())
@@ -168,7 +169,16 @@ def test_without_a_manifest_settings_are_typed_from_text_and_trials_in_order_of_
     assert [type(value) for value in record.trials[0].settings.values()].count(bool) == 1
 
 
-@pytest.mark.parametrize("manifest", ["[1]", "{", '{"trials": 3}', '{"trials": [7, {"trial_id": 1}]}'])
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "[1]",
+        "{",
+        '{"trials": 3}',
+        '{"trials": [{"trial_id": "a", "settings": {"optim.lr": [1]}}]}',
+        '{"trials": [7, {"trial_id": 1}]}',
+    ],
+)
 def test_a_damaged_manifest_leaves_the_recorded_params(own: Store, manifest: str) -> None:
     record = own.read_sweep(SWEEP)
     open_client(own.tracking_uri).log_text(record.run_id, manifest, "sweep.json")
@@ -232,6 +242,14 @@ def test_of_a_step_recorded_twice_the_later_value_counts(own: Store) -> None:
     for value, timestamp in ((0.7, 2000), (0.8, 3000), (0.9, 500)):
         client.log_metric(run_id, "val/miou", value, timestamp, step=1)
     assert own.histories(record, ["val/miou"])["b"] == {"val/miou": [(1, 0.8)]}
+
+
+def test_the_order_in_which_a_store_answers_does_not_matter(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = store.read_sweep(SWEEP)
+    run_id = record.trials[0].run_id
+    points = [(run_id, 2, 10, 0.2), (run_id, 1, 30, 0.8), (run_id, 1, 20, 0.7), ("f" * 32, 1, 1, 0.1)]
+    monkeypatch.setattr("sweeps.store.BULK", {"sqlite": lambda client, run_ids, key: points})
+    assert store.histories(record, ["x"])["c"] == {"x": [(1, 0.8), (2, 0.2)]}
 
 
 def test_histories_are_read_in_few_questions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

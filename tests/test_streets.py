@@ -10,10 +10,12 @@ from PIL import Image
 
 from bddseg.catalog import Catalog, read_catalog
 from bddseg.confusion import count_pixels, miou, pool
+from bddseg.drives import make_drive
 from bddseg.frames import Frames, build_frames
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 from bddseg.split import split_samples
-from bddseg.streets import draw, make_drive, streets_folder, write_streets
+from bddseg.streets import streets_folder, write_streets
+from bddseg.views import draw
 
 IMAGES = 120
 

@@ -184,6 +184,7 @@ def test_an_error_is_recorded_with_its_last_line_and_log(tracker: Tracker, tmp_p
 
 def test_the_log_of_a_failed_trial_is_kept_as_an_artifact(tracker: Tracker, tmp_path: Path) -> None:
     failed(tracker, FakeTrial(), tmp_path, "ValueError: 3")
+    assert [event["kind"] for event in events(tmp_path)] == ["start", "artifact", "end"]
     assert events(tmp_path, "artifact")[0]["path"] == str(tmp_path / "logs" / f"{TRIAL_ID}.log")
 
 

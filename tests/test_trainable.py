@@ -1,9 +1,10 @@
 """What a Tuner is given to run."""
 
+from tiny import make_frames
+
 from bddseg.config import TrainConfig
 from bddseg.split import Split
 from sweeps.trainable import Workload, build_trainable, trial_config
-from tiny import make_frames
 
 
 def make_workload(**overrides: object) -> Workload:

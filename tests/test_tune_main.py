@@ -24,7 +24,8 @@ def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_help_needs_neither_torch_nor_ray_nor_mlflow() -> None:
-    check = "import sys, tune_main; tune_main.build_parser().format_help(); print({'torch','ray','mlflow'} & set(sys.modules))"
+    look = "print({'torch', 'ray', 'mlflow'} & set(sys.modules))"
+    check = f"import sys, tune_main; tune_main.build_parser().format_help(); {look}"
     done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
