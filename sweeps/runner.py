@@ -27,7 +27,7 @@ from sweeps.outbox import PARENT, Outbox
 from sweeps.plan import Plan
 from sweeps.search import build_search
 from sweeps.source import Material, cache_folder
-from sweeps.tracking import Tracker
+from sweeps.tracking import Tracker, source_tags
 from sweeps.trainable import Workload, build_trainable
 
 log = logging.getLogger(__name__)
@@ -98,21 +98,12 @@ def run_sweep(order: Order, say: Callable[[str], None] = log.info) -> Summary:
     folder.mkdir(parents=True)
     run = _Run(order, sweep_id, folder)
     say(f"sweep {sweep_id}: {len(order.plan.trials)} trials, {order.plan.epochs} epochs each; files in {folder}")
-    frames = order.material.frames
     run.begin()
-    with (
-        run.view,
-        ray_cluster(
-            cache_folder(),
-            address=order.address,
-            object_bytes=frames.images.nbytes + frames.masks.nbytes,
-            dashboard=order.dashboard,
-        ) as dashboard,
-    ):
-        if dashboard:
-            say(dashboard.sentence())
-        run.board.slots = slots(order.resources, order.max_concurrent)
-        results, signal_number = _fit(run)
+    try:
+        results, signal_number = _on_ray(run, say)
+    except BaseException as error:
+        run.abandon(error)
+        raise
     return run.end(results, signal_number)
 
 
@@ -181,6 +172,13 @@ class _Run:
         undelivered = self.delivery.close(FLUSH_SECONDS)
         return Summary(self.sweep_id, self.folder, self.board, undelivered, signal_number, self.order.report_command)
 
+    def abandon(self, error: BaseException) -> None:
+        """Close the sweep's run when it could not be run to an end, so that it does not look alive."""
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
+        self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
+        self.delivery.close(FLUSH_SECONDS / 6)
+
     def _facts(self) -> dict[str, Any]:
         order = self.order
         return {
@@ -197,21 +195,43 @@ class _Run:
         axes = {f"axis.{key}": str(values) for key, values in self.manifest["axes"].items()}
         return {key: self.manifest[key] for key in shown} | schedule | axes | {"trials": len(self.order.plan.trials)}
 
+    def run_tags(self) -> dict[str, str]:
+        """Return the tags that the sweep's run and every trial's run carry."""
+        version = self.manifest["code_version"]
+        commit = {} if version == "unknown" else {"mlflow.source.git.commit": version}
+        return {"data.fingerprint": self.manifest["data"]["fingerprint"], "code.version": version, **commit}
+
     def _tags(self) -> dict[str, str]:
         data = self.manifest["data"]
         return {
+            **source_tags(),
+            **self.run_tags(),
             "sweep.space": self.order.experiment.name,
             "sweep.profile": self.order.experiment.profile,
             "sweep.folder": str(self.folder),
             "data.root": data["root"],
             "data.embedded": str(data["embedded"]).lower(),
-            "data.fingerprint": data["fingerprint"],
-            "code.version": self.manifest["code_version"],
         }
 
     @staticmethod
     def _event(kind: str, **fields: Any) -> dict[str, Any]:
         return {"kind": kind, "trial": PARENT, "time_ms": int(time.time() * 1000), **fields}
+
+
+def _on_ray(run: _Run, say: Callable[[str], None]) -> tuple[tune.ResultGrid, int]:
+    """Run the plan on a Ray that is up for as long as that takes."""
+    order, frames = run.order, run.order.material.frames
+    ray_is_up = ray_cluster(
+        cache_folder(),
+        address=order.address,
+        object_bytes=frames.images.nbytes + frames.masks.nbytes,
+        dashboard=order.dashboard,
+    )
+    with run.view, ray_is_up as dashboard:
+        if dashboard:
+            say(dashboard.sentence())
+        run.board.slots = slots(order.resources, order.max_concurrent)
+        return _fit(run)
 
 
 def _fit(run: _Run) -> tuple[tune.ResultGrid, int]:
@@ -224,7 +244,7 @@ def _fit(run: _Run) -> tuple[tune.ResultGrid, int]:
         {trial.trial_id: trial for trial in order.plan.trials},
         search.scheduler,
         logs=run.folder / "logs",
-        tags={"data.fingerprint": order.material.frames.fingerprint, "code.version": run.manifest["code_version"]},
+        tags=run.run_tags(),
         listeners=(run.board.apply, run.view.apply),
     )
     workload = Workload(

@@ -114,7 +114,7 @@ class Tracker(Callback):
         self._listeners = tuple(listeners)
         self._sweep_id = sweep_id
         self._trials = dict(trials)
-        self._tags = {**_source_tags(), **(tags or {})}
+        self._tags = {**source_tags(), **(tags or {})}
         self._progress: dict[str, Progress] = {}
         self._outbox: Outbox | None = None
 
@@ -312,7 +312,7 @@ def _read(checkpoint: Checkpoint, name: str) -> bytes | None:
         return None
 
 
-def _source_tags() -> dict[str, str]:
+def source_tags() -> dict[str, str]:
     """Return who runs what, in the tags that MLflow's pages show."""
     tags = {"mlflow.source.name": Path(sys.argv[0]).name or "python", "mlflow.source.type": "LOCAL"}
     try:

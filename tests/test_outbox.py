@@ -155,12 +155,13 @@ def test_threads_do_not_tear_each_others_lines(tmp_path: Path) -> None:
     assert [found["kind"] for found in outbox.read(1000)[0]] == ["epoch"] * 800
 
 
-def kill_while_writing(folder: Path, enough_bytes: int) -> None:
+def kill_while_writing(folder: Path, new_bytes: int) -> None:
     """Start a writer in a process of its own and kill -9 it in the middle of its work."""
-    process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], cwd=ROOT)
     path = folder / "outbox.jsonl"
+    enough = new_bytes + (path.stat().st_size if path.exists() else 0)
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], cwd=ROOT)
     try:
-        while process.poll() is None and not (path.exists() and path.stat().st_size > enough_bytes):
+        while process.poll() is None and not (path.exists() and path.stat().st_size > enough):
             pass
     finally:
         process.send_signal(signal.SIGKILL)
@@ -168,8 +169,8 @@ def kill_while_writing(folder: Path, enough_bytes: int) -> None:
 
 
 def test_no_event_is_lost_or_torn_when_the_writer_is_killed(tmp_path: Path) -> None:
-    for round_number in (1, 2):
-        kill_while_writing(tmp_path, enough_bytes=round_number * 500_000)
+    for _ in range(2):
+        kill_while_writing(tmp_path, new_bytes=500_000)
     events, _ = Outbox(tmp_path).read(10**6)
     restarts = [place for place, found in enumerate(events) if found["step"] == 1]
     first, second = events[: restarts[1]], events[restarts[1] :]
