@@ -164,3 +164,10 @@ def test_early_stopping_stops_weak_trials_and_never_the_best(storage: Path) -> N
     assert ended[best.trial_id].stop_reason == "max_epochs"
     assert all("cut-off" in trial.stop_detail and trial.status == "KILLED" for trial in cut)
     assert not math.isnan(min(trial.metrics["best/miou"] for trial in cut))
+
+
+def test_a_sweep_learns_on_real_frames(storage: Path, real_data: Path) -> None:
+    words = ("--space", "smoke", "--profile", "full", "--data", str(real_data), "--limit", "2")
+    ran = run(storage, *words, "--set", "data.max_images=0", "--set", "optim.lr=3e-3", "--set", "data.size=64")
+    assert ran.record.manifest["data"]["split"]["train"] == 308
+    assert max(trial.metrics["best/miou"] for trial in ran.record.trials) > 0.2
