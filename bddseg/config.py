@@ -45,6 +45,8 @@ class DataSettings:
     """Use only so many images, scene groups balanced; 0 uses all."""
     split_seed: int = setting(1337, NOT_NEGATIVE)
     """Decides which image is in which part, together with the file names alone."""
+    augment: str = setting("none", one_of("none", "flip", "standard"))
+    """What is done to training images; standard mirrors, enlarges a part and changes colours."""
     val_fraction: float = setting(0.2, SHARE)
     test_fraction: float = setting(0.1, SHARE)
 

@@ -68,7 +68,7 @@ def make_drive(seed: int, index: int) -> Drive:
         ground=near(rng, (150, 146, 140), 14) if is_paved else earth,
         ground_label=LABELS["sidewalk"] if is_paved else LABELS["terrain"],
         bend=rng.normal(0, 0.0011),
-        hill=rng.normal(0, 0.0006),
+        hill=rng.normal(0.0001, 0.0002),
     )
 
 

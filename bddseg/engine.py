@@ -1,7 +1,7 @@
 """One training pass, one evaluation pass and their counting, as fast as the device allows."""
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bddseg.augment import build_augmentation, nothing
 from bddseg.config import TrainConfig
 from bddseg.device import resolve_precision, seed_everything
 from bddseg.frames import Frames
@@ -59,6 +60,7 @@ class Engine:
             weight_decay=config.optim.weight_decay,
             device=device,
         )
+        self.augment = build_augmentation(config.data.augment)
         self.loss = build_loss(config.loss.name, weight=self._class_weights(), gamma=config.loss.gamma)
 
     def train_epoch(self, epoch: int) -> Pass:
@@ -69,7 +71,7 @@ class Engine:
         tally = _Tally(self.device)
         self.model.train()
         for batch in _batches(order, self.config.train.batch_size):
-            images, masks = self._store.load(batch)
+            images, masks = self._store.load(batch, self.augment)
             with self._autocast():
                 logits = self.model(images)  # (N, C, H, W)
             terms = self.loss(logits, masks)
@@ -183,15 +185,18 @@ class _Pixels:
         if device.type == "cuda":
             self._on_device = _to_device(frames.images, device), _to_device(frames.masks, device)
 
-    def load(self, batch: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Return normalised images (N, 3, H, W), channels last, and masks (N, H, W), int64."""
+    def load(
+        self, batch: np.ndarray, augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = nothing
+    ) -> tuple[Tensor, Tensor]:
+        """Return augmented, then normalised images (N, 3, H, W), channels last, and masks (N, H, W), int64."""
         if self._on_device is not None:
             index = torch.from_numpy(batch).to(self._device)
             images, masks = self._on_device[0][index], self._on_device[1][index]
         else:
             images, masks = torch.from_numpy(self._images[batch]), torch.from_numpy(self._masks[batch])
         pixels = images.permute(0, 3, 1, 2).float()  # (N, 3, H, W), a view in channels-last order
-        return pixels.div_(255).sub_(self.mean).div_(self.deviation), masks.long()
+        pixels, masks = augment(pixels.div_(255), masks.long())
+        return pixels.sub_(self.mean).div_(self.deviation), masks
 
 
 def channel_statistics(images: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

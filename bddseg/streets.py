@@ -17,6 +17,7 @@ from filelock import FileLock
 from PIL import Image
 
 from bddseg.drives import Drive, make_drive
+from bddseg.errors import DataError
 from bddseg.labels import IGNORE
 from bddseg.painters import LABELS
 from bddseg.views import draw
@@ -45,29 +46,39 @@ def write_streets(
     """Write so many usable images with masks and scenes, and a few that lack something, as in the real data.
 
     The folder appears whole or not at all. One that was made with the same settings is left as it is.
+
+    Raises:
+        DataError: when the folder cannot be written, or holds something else.
     """
     settings = {"version": VERSION, "images": images, "seed": seed, "width": width, "height": height}
     root = root.absolute()
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(root.parent / f".{root.name}.lock"):
-        if _settings_of(root) == settings:
-            return
-        temporary = root.parent / f".{root.name}-{os.getpid()}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        try:
+    temporary = root.parent / f".{root.name}-{os.getpid()}"
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(root.parent / f".{root.name}.lock"):
+            if _is_whole(root, settings):
+                return
+            if root.exists() and any(root.iterdir()) and not (root / SETTINGS_FILE).exists():
+                raise DataError(f"{root} is to hold the embedded streets, but holds something else: move that away")
             _write_all(temporary, images, seed, (width, height))
-            (temporary / SETTINGS_FILE).write_text(json.dumps(settings))
+            files = sum(path.is_file() for path in temporary.rglob("*"))
+            (temporary / SETTINGS_FILE).write_text(json.dumps({**settings, "files": files}))
             shutil.rmtree(root, ignore_errors=True)
             temporary.rename(root)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise DataError(f"the embedded streets cannot be written to {root}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _settings_of(root: Path) -> Any:
+def _is_whole(root: Path, settings: dict[str, Any]) -> bool:
+    """Return whether the folder was made with these settings and has lost no file since."""
     try:
-        return json.loads((root / SETTINGS_FILE).read_text())
+        made = json.loads((root / SETTINGS_FILE).read_text())
     except (OSError, ValueError):
-        return None
+        return False
+    files = sum(path.is_file() for path in root.rglob("*")) - 1
+    return made == {**settings, "files": files}
 
 
 def _write_all(root: Path, images: int, seed: int, size: tuple[int, int]) -> None:

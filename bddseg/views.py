@@ -106,7 +106,7 @@ def _bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
     """Draw the recording car's bonnet: it belongs to no class."""
     width, height = canvas.camera.width_px, canvas.camera.height_px
     mount = np.random.Generator(np.random.PCG64([int(canvas.camera.focal_px * 1000), 6]))
-    if mount.random() < 0.25:
+    if mount.random() < 0.1:
         return
     high, middle = height * mount.uniform(0.03, 0.13), width * mount.uniform(0.4, 0.6)
     box = (middle - width * 0.7, height - high, middle + width * 0.7, height + 6 * high)

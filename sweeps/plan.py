@@ -64,7 +64,7 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
     """
     if any(key == "train.epochs" for key, _ in experiment.axes):
         raise ExperimentError("grid.train.epochs: the epoch budget must be the same for all trials, so it is no axis")
-    if shared := [key for key, _ in experiment.axes if key.startswith("data.")]:
+    if shared := [key for key, _ in experiment.axes if key.startswith("data.") and key != "data.augment"]:
         raise ExperimentError(f"grid.{shared[0]}: all trials of a sweep share their frames and split, so it is no axis")
     points = _grid(experiment)
     reference = _config(experiment, experiment.reference, precision).digest()

@@ -34,9 +34,9 @@ def batches_of_an_epoch(engine: Engine, epoch: int, monkeypatch: pytest.MonkeyPa
     loaded: list[list[int]] = []
     load = engine._store.load
 
-    def listen(batch: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    def listen(batch: np.ndarray, *augment: Any) -> tuple[torch.Tensor, torch.Tensor]:
         loaded.append(batch.tolist())
-        return load(batch)
+        return load(batch, *augment)
 
     monkeypatch.setattr(engine._store, "load", listen)
     engine.train_epoch(epoch)

@@ -241,3 +241,8 @@ def test_names_tell_trials_apart_on_any_axis(axis: dict[str, Any]) -> None:
 )
 def test_numbers_are_written_as_people_write_them(value: Any, text: str) -> None:
     assert compact(value) == text
+
+
+def test_augmentation_is_the_one_setting_of_the_data_that_may_vary() -> None:
+    plan = build_plan(make_experiment(data_augment=["none", "flip", "standard"]))
+    assert {trial.config.data.augment for trial in plan.trials} == {"none", "flip", "standard"}

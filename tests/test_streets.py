@@ -11,6 +11,7 @@ from PIL import Image
 from bddseg.catalog import Catalog, read_catalog
 from bddseg.confusion import count_pixels, miou, pool
 from bddseg.drives import make_drive
+from bddseg.errors import DataError
 from bddseg.frames import Frames, build_frames
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 from bddseg.split import split_samples
@@ -110,6 +111,27 @@ def test_a_damaged_folder_is_made_anew(tmp_path: Path) -> None:
     (tmp_path / "s/streets.json").write_text("{torn")
     write_streets(tmp_path / "s", images=8, width=32, height=18)
     assert json.loads((tmp_path / "s/streets.json").read_text())["images"] == 8
+
+
+def test_a_folder_that_lost_a_file_is_made_anew(tmp_path: Path) -> None:
+    write_streets(tmp_path / "s", images=8, width=32, height=18)
+    lost = next((tmp_path / "s/images/10k/train").iterdir())
+    lost.unlink()
+    write_streets(tmp_path / "s", images=8, width=32, height=18)
+    assert lost.exists()
+
+
+def test_a_folder_with_something_else_in_it_is_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(DataError, match="holds something else"):
+        write_streets(tmp_path, images=8, width=32, height=18)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_parent_that_is_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be written"):
+        write_streets(tmp_path / "file" / "s", images=8, width=32, height=18)
 
 
 def test_two_writers_at_once_make_one_folder(tmp_path: Path) -> None:
