@@ -21,7 +21,7 @@ test: setup  ## run the tests
 	@$(BIN)/python -m pytest -m "not drill"
 
 drill: setup  ## run the slow fault drills
-	@$(BIN)/python -m pytest -m drill
+	@$(BIN)/python -m pytest -m drill || [ $$? -eq 5 ]  # 5: none was selected
 
 check: setup  ## lint, types and import contracts
 	@$(BIN)/ruff check .

@@ -33,16 +33,19 @@ def focal(logits: Tensor, target: Tensor, *, weight: Tensor | None, gamma: float
     """
     is_valid = target != IGNORE
     index = target.where(is_valid, 0).unsqueeze(1)  # (N, 1, H, W); any class will do where nothing counts
-    log_p = log_softmax(logits.float(), dim=1).gather(1, index).squeeze(1)  # (N, H, W)
+    nll = -log_softmax(logits.float(), dim=1).gather(1, index).squeeze(1)  # (N, H, W)
     weights = is_valid.float() if weight is None else weight[index.squeeze(1)] * is_valid
-    nll = -log_p if gamma == 0 else -log_p * (1 - log_p.exp()).clamp(min=0) ** gamma
-    return (weights * nll).sum(), weights.sum()
+    if gamma == 0:
+        return (weights * nll).sum(), weights.sum()
+    miss = -torch.expm1(-nll)  # 1 - p, without the cancellation where p is near 1
+    focus = miss.clamp(min=torch.finfo(miss.dtype).tiny) ** gamma  # at 0 a gamma below 1 has an infinite slope
+    return (weights * focus * nll).sum(), weights.sum()
 
 
 def mean(terms: LossTerms) -> Tensor:
     """Return the loss of one batch; 0 with a zero gradient when nothing in it is valid."""
     total, weights = terms
-    return total / weights.clamp(min=torch.finfo(weights.dtype).tiny)
+    return total / weights.where(weights > 0, 1)  # dividing by a tiny number instead makes focal's gradient NaN
 
 
 LOSSES: dict[str, Callable[..., LossTerms]] = {"cross_entropy": cross_entropy, "focal": focal}

@@ -81,12 +81,12 @@ def build_model(name: str, *, classes: int, base_filters: int, dropout: float = 
     """Return the named network with fresh weights, drawn from torch's global generator.
 
     Raises:
-        ConfigError: for an unknown name, or an odd width for gates, which halve it.
+        ConfigError: for an unknown name, listing the known ones, or an odd width for gates, which halve it.
     """
     if name not in MODELS:
         raise ConfigError(f"model.name is {name!r}, but must be one of {', '.join(MODELS)}")
-    if name == "attention_unet" and base_filters % 2:
-        raise ConfigError(f"model.base_filters is {base_filters}, but must be even for attention_unet")
+    if name == "attention_unet" and (base_filters < 2 or base_filters % 2):
+        raise ConfigError(f"model.base_filters is {base_filters}, but must be even and at least 2 for attention_unet")
     return MODELS[name](classes, base_filters, dropout=dropout if name in USES_DROPOUT else 0.0)
 
 

@@ -1,0 +1,161 @@
+"""The house: floors, doors, requirements and pins say the same thing as the code."""
+
+import ast
+import configparser
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+OWN = {"bddseg", "sweeps", "tune_main", "report"}
+HEAVY = {"torch", "ray", "mlflow"}
+DOORS = {
+    "ray-doors": {"cluster", "monitor", "runner", "schedulers", "search", "tracking", "trainable"},
+    "mlflow-doors": {"delivery", "store"},
+}
+REGISTRIES = ("py" + "pi.", "python" + "hosted", "download.py" + "torch", "index" + "-url", "conda" + ".anaconda")
+SHARED = "shared" + "/"
+
+
+def config() -> configparser.ConfigParser:
+    found = configparser.ConfigParser()
+    found.read(ROOT / "setup.cfg")
+    return found
+
+
+def normal(requirement: str) -> str:
+    """Return the bare name of a requirement as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", requirement)[0]).lower()
+
+
+def required(*extras: str) -> set[str]:
+    """Return the names that setup.cfg asks for, with those of the extras."""
+    lines = config()["options"]["install_requires"].split()
+    lines += [line for extra in extras for line in config()["options.extras_require"][extra].split()]
+    return {normal(line) for line in lines}
+
+
+def pins() -> list[str]:
+    return (ROOT / "constraints.txt").read_text().splitlines()
+
+
+def rooms(package: str) -> set[str]:
+    return {f"{package}.{path.stem}" for path in (ROOT / package).glob("*.py") if path.stem != "__init__"}
+
+
+def imports(node: ast.AST) -> Iterator[str]:
+    """Yield the top-level names of the modules that one import statement names."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name.split(".")[0] for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        yield node.module.split(".")[0]
+
+
+def at_module_level(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield every node that runs when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield child
+            yield from at_module_level(child)
+
+
+def unrequired(paths: list[Path], allowed: set[str]) -> set[str]:
+    """Return the modules that files import, wherever in them, and that no allowed distribution brings."""
+    names = {name for path in paths for node in ast.walk(ast.parse(path.read_text())) for name in imports(node)}
+    others = names - OWN - {path.stem for path in paths} - set(sys.stdlib_module_names)
+    known = packages_distributions()
+    return {name for name in others if allowed.isdisjoint(map(normal, known.get(name, [])))}
+
+
+def make(*words: str) -> str:
+    """Return what make prints, as the user would see it."""
+    command = ["make", "--no-print-directory", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def tracked() -> list[Path]:
+    """Return the project's files as git sees them, those that are new included."""
+    words = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def text_of(path: Path) -> str:
+    content = path.read_bytes()
+    return "" if b"\0" in content else content.decode(errors="replace")
+
+
+@pytest.mark.parametrize("name", ["tune_main.py", "report.py"])
+def test_a_command_line_imports_nothing_heavy_at_module_level(name: str) -> None:
+    nodes = at_module_level(ast.parse((ROOT / name).read_text()))
+    assert HEAVY.isdisjoint(module for node in nodes for module in imports(node))
+
+
+def test_an_import_within_a_condition_is_at_module_level_and_one_in_a_function_is_not() -> None:
+    tree = ast.parse("if True:\n    import ray\ndef f():\n    import torch\n")
+    assert [name for node in at_module_level(tree) for name in imports(node)] == ["ray"]
+
+
+@pytest.mark.parametrize("package", ["bddseg", "sweeps"])
+def test_every_room_has_its_floor(package: str) -> None:
+    layers = config()[f"importlinter:contract:{package}-floors"]["layers"]
+    assert rooms(package) == set(re.findall(r"[\w.]+", layers))
+
+
+@pytest.mark.parametrize("contract", DOORS)
+def test_every_room_of_sweeps_is_a_door_or_is_watched(contract: str) -> None:
+    watched = set(config()[f"importlinter:contract:{contract}"]["source_modules"].split())
+    assert watched == rooms("sweeps") - {f"sweeps.{name}" for name in DOORS[contract]}
+
+
+def test_what_the_project_imports_it_requires() -> None:
+    code = [*(ROOT / "bddseg").glob("*.py"), *(ROOT / "sweeps").glob("*.py"), *ROOT.glob("*.py")]
+    assert unrequired(code, required()) == set()
+
+
+def test_what_the_tests_import_is_required() -> None:
+    assert unrequired([*(ROOT / "tests").glob("*.py")], required("dev")) == set()
+
+
+def test_every_direct_requirement_is_pinned() -> None:
+    assert required("dev") - {normal(line) for line in pins()} == set()
+
+
+def test_a_pin_is_a_name_and_a_version_and_nothing_else() -> None:
+    assert [line for line in pins() if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+
+
+def test_no_package_is_pinned_twice() -> None:
+    names = [normal(line) for line in pins()]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_no_file_names_a_package_registry() -> None:
+    found = [(path.name, word) for path in tracked() for word in REGISTRIES if word in text_of(path)]
+    assert found == []
+
+
+def test_no_file_but_the_one_of_ci_names_a_folder_beside_the_project() -> None:
+    found = [path.relative_to(ROOT) for path in tracked() if SHARED in text_of(path)]
+    assert set(found) <= {Path(".ci/run")}
+
+
+@pytest.mark.parametrize("target", ["demo", "test", "drill", "check"])
+def test_a_target_sets_up_by_itself(target: str) -> None:
+    assert "setup_venv.py" in make("-n", target).splitlines()[0]
+
+
+def test_help_lists_every_target() -> None:
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert phony and set(re.findall(r"^  make (\w+)", make(), re.MULTILINE)) == set(phony[1].split())
+
+
+def test_ci_runs_tests_checks_and_drills() -> None:
+    assert "for stage in test check drill;" in (ROOT / ".ci" / "run").read_text()
