@@ -39,13 +39,13 @@ def focal(logits: Tensor, target: Tensor, *, weight: Tensor | None, gamma: float
         return (weights * nll).sum(), weights.sum()
     miss = -torch.expm1(-nll)  # 1 - p, without the cancellation where p is near 1
     focus = miss.clamp(min=torch.finfo(miss.dtype).tiny) ** gamma  # at 0 a gamma below 1 has an infinite slope
-    return (weights * focus * nll).sum(), weights.sum()
+    return (weights * (focus * nll)).sum(), weights.sum()
 
 
 def mean(terms: LossTerms) -> Tensor:
     """Return the loss of one batch; 0 with a zero gradient when nothing in it is valid."""
     total, weights = terms
-    return total / weights.where(weights > 0, 1)  # dividing by a tiny number instead makes focal's gradient NaN
+    return total / weights.where(weights > 0, 1)  # 0 / 1; a tiny divisor could overflow in the gradient
 
 
 LOSSES: dict[str, Callable[..., LossTerms]] = {"cross_entropy": cross_entropy, "focal": focal}
