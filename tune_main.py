@@ -24,7 +24,7 @@ WIDEST_LINE = 400
 EPILOG = """\
 examples:
   python tune_main.py --list                                what can be run
-  python tune_main.py --space smoke                         half a minute, to see that everything works
+  python tune_main.py --space smoke                         a minute or two, to see that everything works
   python tune_main.py --space grid_lr_loss                  learning rate x loss
   python tune_main.py --space overfit --data ~/bdd100k      on the real data, at full size
   python tune_main.py --space attention --set train.epochs=5 --set "model.dropout=[0.0, 0.5]" --dry-run
@@ -106,7 +106,7 @@ def list_spaces(arguments: argparse.Namespace) -> int:
     for name in space_names():
         experiment = load_experiment(name, profile=source.profile)
         plan = build_plan(experiment)
-        axes = ", ".join(key.split(".")[-1] for key, _ in experiment.axes) or "-"
+        axes = ", ".join(key for key, _ in experiment.axes) or "-"
         rows.append((name, str(len(plan.trials)), str(plan.epochs), axes, experiment.question))
     print_table(("space", "trials", "epochs", f"varies (profile {source.profile})", "question"), rows)
     return 0
@@ -261,9 +261,16 @@ def close(summary: "Summary", arguments: argparse.Namespace) -> int:
         kept = summary.folder / "outbox"
         print(f"warning: {summary.undelivered} events did not reach MLflow; kept in {kept}", file=sys.stderr)
     if summary.is_interrupted:
-        print(f"interrupted: {summary.board.sentence()}", file=sys.stderr)
-    print(f"report: {summary.report_command}", file=sys.stderr)
+        print(f"interrupted: {interruption(summary.board)}", file=sys.stderr)
+    if summary.board.best():
+        print(f"report: {summary.report_command}", file=sys.stderr)
     return summary.exit_code
+
+
+def interruption(board: "Board") -> str:
+    """Return how far an interrupted sweep came."""
+    planned = len(board.rows) * board.plan.epochs
+    return f"{board.epochs_done()} of {planned} epochs done; {board.counts()['waiting']} trials not started"
 
 
 def print_leaderboard(board: "Board") -> None:

@@ -348,4 +348,4 @@ def _check_mask(mask: Image.Image, size: tuple[int, int], sample: Sample) -> Non
 
 
 def _refusal(bad: Mapping[str, str]) -> DataError:
-    return DataError(f"{next(iter(bad.values()))}; mend it, or leave it out with on_bad_sample skip")
+    return DataError(f"{next(iter(bad.values()))}; mend it, or leave it out with --on-bad-sample skip")

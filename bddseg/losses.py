@@ -37,8 +37,8 @@ def focal(logits: Tensor, target: Tensor, *, weight: Tensor | None, gamma: float
     weights = is_valid.float() if weight is None else weight[index.squeeze(1)] * is_valid
     if gamma == 0:
         return (weights * nll).sum(), weights.sum()
-    miss = -torch.expm1(-nll)  # 1 - p, without the cancellation where p is near 1
-    focus = miss.clamp(min=torch.finfo(miss.dtype).tiny) ** gamma  # at 0 a gamma below 1 has an infinite slope
+    miss = (1 - (-nll).exp()).clamp(min=torch.finfo(nll.dtype).tiny)  # 1 - p; at 0 a gamma below 1 is infinitely steep
+    focus = miss**gamma
     return (weights * (focus * nll)).sum(), weights.sum()
 
 

@@ -66,6 +66,8 @@ def ray_cluster(
         yield None
         return
     address = address or os.environ.get("RAY_ADDRESS")
+    if address:
+        check_address(address)
     folder = None if address else _session_folder(cache)
     try:
         if folder:
@@ -89,17 +91,24 @@ def slots(resources: dict[str, float], max_concurrent: int) -> int:
 
 def _join(address: str) -> None:
     try:
-        _probe(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env())
     except (OSError, RuntimeError, ValueError) as error:
         raise ExperimentError(f"no Ray answers at {address}: {str(error).splitlines()[0]}") from error
 
 
-def _probe(address: str) -> None:
-    """Knock at host:port: Ray itself would wait for minutes."""
+def check_address(address: str) -> None:
+    """Knock at host:port, where the address is one: Ray itself would wait for minutes.
+
+    Raises:
+        ExperimentError: when nothing answers.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
+    if not host or not port.isdigit():
+        return
+    try:
         socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        raise ExperimentError(f"no Ray answers at {address}: {error.strerror or error}") from error
 
 
 def _start(folder: Path, cache: Path, object_bytes: int, dashboard: bool) -> None:

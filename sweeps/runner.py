@@ -16,7 +16,7 @@ from typing import Any
 from ray import tune
 
 from bddseg.device import describe, resolve_device
-from sweeps.cluster import ray_cluster, slots
+from sweeps.cluster import check_address, ray_cluster, slots
 from sweeps.delivery import Delivery, prepare_store
 from sweeps.errors import StorageError
 from sweeps.experiment import Experiment
@@ -91,6 +91,8 @@ def run_sweep(order: Order, say: Callable[[str], None] = log.info) -> Summary:
     Raises:
         StorageError, TrackingError, ExperimentError: before anything is trained.
     """
+    if order.address:
+        check_address(order.address)
     prepare_store(order.tracking_uri, order.storage / "artifacts")
     sweep_id = new_sweep_id(order.experiment.name)
     order = replace(order, report_command=f"{order.report_command} {sweep_id}")
@@ -99,11 +101,13 @@ def run_sweep(order: Order, say: Callable[[str], None] = log.info) -> Summary:
     run = _Run(order, sweep_id, folder)
     say(f"sweep {sweep_id}: {len(order.plan.trials)} trials, {order.plan.epochs} epochs each; files in {folder}")
     run.begin()
+    say("starting Ray" if not order.address else f"joining Ray at {order.address}")
     try:
         results, signal_number = _on_ray(run, say)
     except BaseException as error:
         run.abandon(error)
         raise
+    say("keeping the finalists' weights, checking the leader's figures, delivering to MLflow")
     return run.end(results, signal_number)
 
 

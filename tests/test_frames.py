@@ -267,7 +267,7 @@ def test_a_truncated_jpeg_is_named(samples: tuple[Sample, ...], cache: Path) -> 
     path.write_bytes(path.read_bytes()[:-200])
     message = refusal(samples, cache)
     assert message.startswith(f"{path} cannot be read: image file is truncated")
-    assert message.endswith("; mend it, or leave it out with on_bad_sample skip")
+    assert message.endswith("; mend it, or leave it out with --on-bad-sample skip")
 
 
 def test_a_file_that_is_no_image_is_named(samples: tuple[Sample, ...], cache: Path) -> None:

@@ -178,13 +178,12 @@ def test_sizes_that_fit_are_neither_continued_nor_cut(name: str, monkeypatch: py
 
 @pytest.mark.parametrize("name", MODELS)
 def test_channels_last_images_stay_so_in_every_block(name: str) -> None:
-    model = make_model(name).to(memory_format=torch.channels_last)
-    outputs: list[Tensor] = []
+    model, seen = make_model(name).to(memory_format=torch.channels_last), list[Tensor]()
     for layer in model.modules():
         if isinstance(layer, DoubleConv | AttentionGate | nn.ConvTranspose2d):
-            layer.register_forward_hook(sees(outputs.append))
-    outputs.append(model(make_images(2, 3, 32, 32).to(memory_format=torch.channels_last)))
-    assert all(output.is_contiguous(memory_format=torch.channels_last) for output in outputs)
+            layer.register_forward_hook(lambda module, inputs, output: seen.extend([*inputs, output]))
+    seen.append(model(make_images(2, 3, 32, 32).to(memory_format=torch.channels_last)))
+    assert all(tensor.is_contiguous(memory_format=torch.channels_last) for tensor in seen)
 
 
 @pytest.mark.parametrize("name", MODELS)
