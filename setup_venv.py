@@ -36,6 +36,8 @@ def main(folder: str) -> int:
     print(f"making {folder} from {CONSTRAINTS.name} (several GB, some minutes)", flush=True)
     stamp.unlink(missing_ok=True)
     if not runs(target):
+        if target.is_symlink() or target.is_file():
+            target.unlink()
         shutil.rmtree(target, ignore_errors=True)
         venv.create(target, with_pip=True, symlinks=os.name != "nt")
     pins_to_use = ["--constraint", str(CONSTRAINTS), *requirements()]

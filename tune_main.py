@@ -2,8 +2,10 @@
 
 import argparse
 import logging
+import math
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +53,11 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except SystemExit as exit_:  # Ray's own answer to SIGTERM, outside of training
+        if exit_.code != signal.SIGTERM:
+            raise
+        print("interrupted", file=sys.stderr)
+        return 128 + signal.SIGTERM
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -187,6 +194,8 @@ def prepare(arguments: argparse.Namespace, experiment: "Experiment", source: "So
     device = resolve_device("cpu" if gpus == 0 else "cuda" if gpus and not arguments.address else "auto")
     if gpus is None:
         gpus = 1.0 if device.type == "cuda" else 0.0
+    if arguments.cpus_per_trial > (os.cpu_count() or 1) and not arguments.address:
+        raise UserError(f"--cpus-per-trial is {arguments.cpus_per_trial}, but this machine has {os.cpu_count()} cores")
     plan = build_plan(experiment, precision=resolve_precision("auto", device), limit=arguments.limit)
     storage = check_storage(arguments.storage)
     tracking_uri = resolve_tracking_uri(arguments.tracking_uri, storage)
@@ -314,23 +323,26 @@ def _figure(value: float | None) -> str:
 
 
 def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be >= 0, got {text}")
-    return value
+    return _integer(text, 0)
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be >= 1, got {text}")
-    return value
+    return _integer(text, 1)
+
+
+def _integer(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= {least}, got {text}")
+    return int(text)
 
 
 def _share(text: str) -> float:
-    value = float(text)
-    if value < 0 or (value > 1 and value != int(value)):
-        raise argparse.ArgumentTypeError(f"must be from 0 to 1, or a whole number, got {text}")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0 or (value > 1 and value != int(value)):
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, or a whole number, got {text}")
     return value
 
 

@@ -83,10 +83,20 @@ def ray_cluster(
 
 
 def slots(resources: dict[str, float], max_concurrent: int) -> int:
-    """Return how many trials run side by side on the Ray that is up."""
-    have = ray.cluster_resources()
-    fits = [int(have.get(name, 0) // need) for name, need in resources.items() if need > 0]
-    return max(1, min([*fits, *([max_concurrent] if max_concurrent else [])]))
+    """Return how many trials run side by side on the Ray that is up.
+
+    Raises:
+        ExperimentError: when no node has what one trial needs: it would wait for ever.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    need = {name: amount for name, amount in resources.items() if amount > 0}
+    fits = sum(min(int(node.get(name, 0) // amount) for name, amount in need.items()) for node in nodes)
+    if not fits:
+        asked = ", ".join(f"{name} {amount:g}" for name, amount in need.items())
+        raise ExperimentError(
+            f"a trial needs {asked}, but no node has that: lower --cpus-per-trial or --gpus-per-trial"
+        )
+    return min(fits, max_concurrent or fits)
 
 
 def _join(address: str) -> None:

@@ -104,11 +104,11 @@ def run_sweep(order: Order, say: Callable[[str], None] = log.info) -> Summary:
     say("starting Ray" if not order.address else f"joining Ray at {order.address}")
     try:
         results, signal_number = _on_ray(run, say)
+        say("keeping the finalists' weights, checking the leader's figures, delivering to MLflow")
+        return run.end(results, signal_number)
     except BaseException as error:
         run.abandon(error)
         raise
-    say("keeping the finalists' weights, checking the leader's figures, delivering to MLflow")
-    return run.end(results, signal_number)
 
 
 def new_sweep_id(space: str) -> str:
@@ -177,9 +177,14 @@ class _Run:
         return Summary(self.sweep_id, self.folder, self.board, undelivered, signal_number, self.order.report_command)
 
     def abandon(self, error: BaseException) -> None:
-        """Close the sweep's run when it could not be run to an end, so that it does not look alive."""
-        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        """Close the sweep's runs when it could not be run to an end, so that they do not look alive."""
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
         tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
+        for row in self.board.rows.values():
+            if row.state == "running":
+                cut = {"sweep.stop_reason": "user", **tags}
+                event = self._event("end", status="KILLED", tags=cut, metrics={}, step=row.epochs, note=None)
+                self.outbox.append(event | {"trial": row.trial_id})
         self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
         self.delivery.close(FLUSH_SECONDS / 6)
 

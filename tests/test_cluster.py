@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cluster import ray_cluster
+from sweeps.cluster import ray_cluster, slots
 from sweeps.errors import ExperimentError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,7 +15,7 @@ LIFE = """
 import sys
 from pathlib import Path
 import ray
-from sweeps.cluster import ray_cluster
+from sweeps.cluster import ray_cluster, slots
 
 cache = Path(sys.argv[1])
 with ray_cluster(cache, dashboard=True) as dashboard:
@@ -51,3 +51,15 @@ def test_no_ray_at_an_address_is_refused(tmp_path: Path) -> None:
         ray_cluster(tmp_path, address="127.0.0.1:1"),
     ):
         pass
+
+
+def test_a_trial_that_fits_on_no_node_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}] * 3)
+    with pytest.raises(ExperimentError, match="a trial needs CPU 4, but no node has that"):
+        slots({"CPU": 4.0, "GPU": 0.0}, 0)
+
+
+def test_trials_side_by_side_are_counted_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [{"Alive": True, "Resources": {"CPU": 3.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
+    monkeypatch.setattr("ray.nodes", lambda: [*nodes, nodes[0]])
+    assert (slots({"CPU": 2.0}, 0), slots({"CPU": 1.0}, 4)) == (2, 4)
