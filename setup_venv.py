@@ -15,13 +15,32 @@ CONSTRAINTS = ROOT / "constraints.txt"
 OLDEST = (3, 11)
 
 CHECK = """
-import importlib.metadata as metadata, sys
+import importlib.metadata as metadata, os, sys
+
+def is_hurt(found, depth):
+    record = found.read_text("RECORD")
+    names = [line.split(",")[0] for line in (record or "").splitlines()]
+    code = [name for name in names if name.endswith((".py", ".so")) and name.count("/") <= depth]
+    return not record or not all(os.path.exists(found.locate_file(name)) for name in code)
+
 for line in sys.stdin.read().split():
     name, _, version = line.partition("==")
-    if metadata.version(name) != version:
+    try:
+        found = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        raise SystemExit(f"{name} is not there")
+    if found.version != version:
         raise SystemExit(f"{name} is not {version}")
+    if is_hurt(found, 1):
+        raise SystemExit(f"{name} is not whole")
+if "forget" in sys.argv:
+    import shutil
+    for found in list(metadata.distributions()):
+        if is_hurt(found, 99):
+            shutil.rmtree(found._path)
 """
-"""Run by the environment's own Python: every pinned package that is required directly is there, at its version."""
+"""Run by the environment's own Python. Every pinned package that is required directly is there, at its version, with
+its upper modules. With `forget`, a package that lost a file loses its entry too, so that pip installs it again."""
 
 
 def main(folder: str) -> int:
@@ -40,6 +59,7 @@ def main(folder: str) -> int:
             target.unlink()
         shutil.rmtree(target, ignore_errors=True)
         venv.create(target, with_pip=True, symlinks=os.name != "nt")
+    run_check(target, "", "forget")
     pins_to_use = ["--constraint", str(CONSTRAINTS), *requirements()]
     code = subprocess.call(
         [python_of(target), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *pins_to_use]
@@ -88,10 +108,10 @@ def python_of(target: Path) -> str:
 
 
 def runs(target: Path) -> bool:
-    """Return whether the environment's Python starts and has pip."""
+    """Return whether the environment's Python starts, is of the version that makes it now, and has pip."""
+    check = f"import pip, sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
     try:
-        words = [python_of(target), "-c", "import pip"]
-        return subprocess.run(words, capture_output=True, check=False).returncode == 0
+        return subprocess.run([python_of(target), "-c", check], capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 
@@ -99,11 +119,16 @@ def runs(target: Path) -> bool:
 def missing(target: Path) -> str:
     """Return what the environment lacks, "" when nothing."""
     try:
-        words = [python_of(target), "-I", "-c", CHECK]
-        done = subprocess.run(words, input="\n".join(pins()), capture_output=True, text=True, check=False)
+        done = run_check(target, "\n".join(pins()))
     except OSError as error:
         return f"its Python does not run: {error}"
-    return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+    return (done.stderr.strip() or "its Python does not run").splitlines()[-1] if done.returncode else ""
+
+
+def run_check(target: Path, lines: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Let the environment's Python look at its packages."""
+    command = [python_of(target), "-I", "-c", CHECK, *words]
+    return subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def load_evidence(path: Path) -> Evidence:
         DataError: when the file is missing, torn or of another format.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             words = json.loads(file["words"].tobytes())
             arrays = {name: file[name] for name in ARRAYS}
     except UNREADABLE as error:
