@@ -17,8 +17,8 @@ demo: setup  ## run learning rate x loss on the embedded streets and report it
 	@$(BIN)/python tune_main.py --space grid_lr_loss --profile quick
 	@$(BIN)/python report.py
 
-test: setup  ## run the tests
-	@$(BIN)/python -m pytest -m "not drill"
+test: setup  ## run the tests, two files side by side
+	@$(BIN)/python -m pytest -m "not drill" -n 2 --dist loadfile
 
 drill: setup  ## run the slow fault drills
 	@$(BIN)/python -m pytest -m drill || [ $$? -eq 5 ]  # 5: none was selected
