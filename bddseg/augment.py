@@ -4,6 +4,7 @@ Every random number is drawn on the device from its default generator, so that a
 be captured in a CUDA graph. (torchvision's transforms draw one set of Python numbers for a whole batch.)
 """
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -84,6 +85,15 @@ def _recolour(images: Tensor) -> Tensor:
     brightness, contrast, saturation = factors
     images = images * brightness
     images = (images - images.mean((1, 2, 3), keepdim=True)) * contrast + images.mean((1, 2, 3), keepdim=True)
-    weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
-    grey = (images * weights).sum(1, keepdim=True)
+    grey = (images * _luma(images.device)).sum(1, keepdim=True)
     return ((images - grey) * saturation + grey).clamp(0, 1)
+
+
+@functools.cache
+def _luma(device: torch.device) -> Tensor:
+    """Return the weights of the channels on the device; made once, since a graph cannot capture a copy from the host.
+
+    Shape:
+        returns: (1, 3, 1, 1)
+    """
+    return torch.tensor(LUMA, device=device).view(1, 3, 1, 1)

@@ -54,6 +54,13 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def free_memory_bytes(device: torch.device) -> int:
+    """Return how much of a GPU's memory this process may still take: what is free, within its share of the whole."""
+    free, total = torch.cuda.mem_get_info(device)
+    share = torch.cuda.get_per_process_memory_fraction(device)
+    return min(free, int(share * total) - torch.cuda.memory_reserved(device))
+
+
 def peak_memory_mb(device: torch.device) -> float:
     """Return the most memory used so far, in MB: the GPU's allocations, or this process's resident set."""
     if device.type == "cuda":

@@ -1,51 +1,42 @@
-"""One training pass, one evaluation pass and their counting, as fast as the device allows."""
+"""One training pass and one evaluation pass, as fast as the device allows."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bddseg.augment import build_augmentation, nothing
+from bddseg.augment import build_augmentation
 from bddseg.config import TrainConfig
 from bddseg.device import resolve_precision, seed_everything
 from bddseg.frames import Frames
-from bddseg.labels import CLASSES, IGNORE
+from bddseg.labels import CLASSES
 from bddseg.losses import balanced_weights, build_loss, mean
 from bddseg.models import build_model
 from bddseg.optim import build_optimizer
+from bddseg.pixels import Pixels, Placed
+from bddseg.replay import Outputs, Replayed, capture_on
+from bddseg.tally import Pass, Tally, count_pixels, read
 
 EVALUATION_BATCHES = 4
 """Evaluation keeps no activations: its batches are so many times a training batch."""
 
 
-@dataclass(frozen=True, eq=False)
-class Pass:
-    """What one pass over some images gave.
-
-    Shape:
-        counts: (N, C, C), int64, rows truth.  ignored: (N, C), int64, predictions where the truth is IGNORE.
-        A training pass pools them: N is 1.
-    """
-
-    loss: float
-    """Weighted sum over all valid pixels divided by the sum of their weights."""
-    counts: np.ndarray
-    ignored: np.ndarray
-
-
 class Engine:
-    """Model, optimiser and frames of one trial on one device."""
+    """Model, optimiser and frames of one trial on one device.
+
+    On CUDA everything runs on one stream of the engine's own; from the fourth batch of a size on, a step is a CUDA
+    graph. The host reads from the device once per epoch.
+    """
 
     def __init__(self, config: TrainConfig, frames: Frames, train: Sequence[int], device: torch.device) -> None:
         seed_everything(config.train.seed)  # before the model exists: its initial weights are part of the trial
         self.config, self.device = config, device
         self.train_indices = np.asarray(train)
         self.precision = resolve_precision(config.train.precision, device)
-        self._store = _Pixels(frames, self.train_indices, device)
+        self.pixels = Pixels(frames, self.train_indices, device)
         self.model = build_model(
             config.model.name,
             classes=len(CLASSES),
@@ -62,45 +53,81 @@ class Engine:
         )
         self.augment = build_augmentation(config.data.augment)
         self.loss = build_loss(config.loss.name, weight=self._class_weights(), gamma=config.loss.gamma)
+        torch.backends.cudnn.benchmark = device.type == "cuda"  # batches have few sizes: the search pays off
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        capture = capture_on(self._stream) if self._stream else None
+        self._train_step, self._score_step = Replayed(self._train_batch, capture), Replayed(self._score_batch, capture)
+
+    def run_epoch(self, epoch: int, validation: Sequence[int]) -> tuple[Pass, Pass]:
+        """Train for an epoch, then count every image of the validation part."""
+        with self._running():
+            trained, scored = read(self._train(epoch), self._score(validation))
+        return trained, scored
 
     def train_epoch(self, epoch: int) -> Pass:
         """Train once on every training image, in an order that depends on the seed and the epoch alone."""
+        with self._running():
+            return read(self._train(epoch))[0]
+
+    def evaluate(self, indices: Sequence[int]) -> Pass:
+        """Count every image of a part with the present weights."""
+        with self._running():
+            return read(self._score(indices))[0]
+
+    def _train(self, epoch: int) -> Tally:
         seed = _epoch_seed(self.config.train.seed, epoch)
         seed_everything(seed)
         order = np.random.default_rng(seed).permutation(self.train_indices)
-        tally = _Tally(self.device)
+        tally = Tally(self.device, pooled=True)
         self.model.train()
-        for batch in _batches(order, self.config.train.batch_size):
-            images, masks = self._store.load(batch, self.augment)
-            with self._autocast():
-                logits = self.model(images)  # (N, C, H, W)
-            terms = self.loss(logits, masks)
-            self.optimizer.zero_grad(set_to_none=True)
-            mean(terms).backward()
-            self.optimizer.step()
-            tally.add(terms, count_pixels(masks, logits.detach().max(1)[1]).sum(0, keepdim=True), pooled=True)
-        return tally.read()
+        for placed in self.pixels.placed(_batches(order, self.config.train.batch_size)):
+            tally.add(*self._train_step(placed))
+        return tally
+
+    def _train_batch(self, placed: Placed) -> Outputs:
+        images, masks = self.pixels.load(placed, self.augment)
+        with self._autocast():
+            logits = self.model(images)  # (N, C, H, W)
+        terms = self.loss(logits, masks)
+        self.optimizer.zero_grad(set_to_none=True)
+        mean(terms).backward()
+        self.optimizer.step()
+        return torch.stack(terms).detach(), count_pixels(masks, logits.detach().max(1)[1]).sum(0, keepdim=True)
 
     @torch.no_grad()
-    def evaluate(self, indices: Sequence[int]) -> Pass:
-        """Count every image of a part with the present weights."""
-        tally = _Tally(self.device)
+    def _score(self, indices: Sequence[int]) -> Tally:
+        tally = Tally(self.device, pooled=False)
         self.model.eval()
-        for batch in _batches(np.asarray(indices), EVALUATION_BATCHES * self.config.train.batch_size):
-            images, masks = self._store.load(batch)
-            with self._autocast():
-                logits = self.model(images)
-            tally.add(self.loss(logits, masks), count_pixels(masks, logits.max(1)[1]), pooled=False)
-        return tally.read()
+        size = EVALUATION_BATCHES * self.config.train.batch_size
+        for placed in self.pixels.placed(_batches(np.asarray(indices), size)):
+            tally.add(*self._score_step(placed))
+        return tally
+
+    def _score_batch(self, placed: Placed) -> Outputs:
+        images, masks = self.pixels.load(placed)
+        with self._autocast():
+            logits = self.model(images)
+        return torch.stack(self.loss(logits, masks)), count_pixels(masks, logits.max(1)[1])
+
+    @property
+    def captured_sizes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the batch sizes whose training steps, and whose evaluation steps, are replayed as CUDA graphs."""
+        return self._train_step.captured_sizes, self._score_step.captured_sizes
+
+    def stay_eager(self) -> None:
+        """Capture nothing from here on; for comparisons and for a debugger."""
+        for step in (self._train_step, self._score_step):
+            step.stay_eager()
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the present weights, on the device."""
-        return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        with self._running():
+            return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     @property
     def normalisation(self) -> dict[str, Tensor]:
         """Mean and standard deviation of each channel, which the weights expect their images to be scaled by."""
-        return {"mean": self._store.mean.flatten(), "deviation": self._store.deviation.flatten()}
+        return {"mean": self.pixels.mean.flatten(), "deviation": self.pixels.deviation.flatten()}
 
     @contextlib.contextmanager
     def with_weights(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
@@ -118,120 +145,34 @@ class Engine:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        with self._running():
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"] = group["lr"].to(self.device)  # it comes from wherever the state was read to
+        self._train_step.forget()  # its recordings would go on with the former moments
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        is_bf16 = self.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=is_bf16, cache_enabled=False)
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        """Work on the engine's own stream, after what was begun before and before what follows."""
+        if self._stream is None:
+            yield
+            return
+        ambient = torch.cuda.current_stream(self.device)
+        self._stream.wait_stream(ambient)
+        with torch.cuda.stream(self._stream):
+            yield
+        ambient.wait_stream(self._stream)
 
     def _class_weights(self) -> Tensor | None:
         if self.config.loss.weighting == "none":
             return None
-        return torch.from_numpy(balanced_weights(self._store.class_pixels)).to(self.device)
-
-
-def count_pixels(truth: Tensor, prediction: Tensor) -> Tensor:
-    """Count, per image, the pixels of each (true class or IGNORE, predicted class) pair, on the device.
-
-    `torch.bincount` reads back to the host twice on CUDA; there one-hot products count, exactly, without a stop.
-
-    Shape:
-        truth, prediction: (N, H, W), int64.  returns: (N, C + 1, C), int64; the last row is what lies on IGNORE.
-    """
-    classes = len(CLASSES)
-    rows = truth.clamp(max=classes).flatten(1)  # IGNORE becomes the last row
-    columns = prediction.flatten(1)
-    if truth.device.type == "cuda":
-        is_row = nn.functional.one_hot(rows, classes + 1).float()  # (N, H*W, C+1)
-        is_column = nn.functional.one_hot(columns, classes).float()
-        return torch.bmm(is_row.transpose(1, 2), is_column).round().long()
-    image = torch.arange(len(truth)).unsqueeze(1)
-    cells = (image * (classes + 1) + rows) * classes + columns
-    return torch.bincount(cells.flatten(), minlength=len(truth) * (classes + 1) * classes).view(
-        -1, classes + 1, classes
-    )
-
-
-class _Tally:
-    """Sums of a pass, kept on the device and read once at its end."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._terms = torch.zeros(2, device=device, dtype=torch.float64)
-        self._counts: list[Tensor] = []
-
-    def add(self, terms: tuple[Tensor, Tensor], counts: Tensor, *, pooled: bool) -> None:
-        self._terms += torch.stack(terms).detach()
-        if pooled and self._counts:
-            self._counts[0] = self._counts[0] + counts
-        else:
-            self._counts.append(counts)
-
-    def read(self) -> Pass:
-        total, weight = self._terms.tolist()
-        counts = torch.cat(self._counts).cpu().numpy()  # (N, C + 1, C)
-        return Pass(total / weight if weight else float("nan"), counts[:, :-1], counts[:, -1])
-
-
-class _Pixels:
-    """Frames as batches on the device: uint8 in memory, normalised by the training part's mean and deviation."""
-
-    def __init__(self, frames: Frames, train: np.ndarray, device: torch.device) -> None:
-        self._images, self._masks, self._device = frames.images, frames.masks, device
-        mean_, deviation = channel_statistics(frames.images, train)
-        self.mean = torch.from_numpy(mean_).to(device).view(1, 3, 1, 1)
-        self.deviation = torch.from_numpy(deviation).to(device).view(1, 3, 1, 1)
-        self.class_pixels = class_pixels(frames.masks, train)
-        self._on_device: tuple[Tensor, Tensor] | None = None
-        if device.type == "cuda":
-            self._on_device = _to_device(frames.images, device), _to_device(frames.masks, device)
-
-    def load(
-        self, batch: np.ndarray, augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = nothing
-    ) -> tuple[Tensor, Tensor]:
-        """Return augmented, then normalised images (N, 3, H, W), channels last, and masks (N, H, W), int64."""
-        if self._on_device is not None:
-            index = torch.from_numpy(batch).to(self._device)
-            images, masks = self._on_device[0][index], self._on_device[1][index]
-        else:
-            images, masks = torch.from_numpy(self._images[batch]), torch.from_numpy(self._masks[batch])
-        pixels = images.permute(0, 3, 1, 2).float()  # (N, 3, H, W), a view in channels-last order
-        pixels, masks = augment(pixels.div_(255), masks.long())
-        return pixels.sub_(self.mean).div_(self.deviation), masks
-
-
-def channel_statistics(images: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each colour channel, of values scaled to 0..1.
-
-    Shape:
-        images: (N, H, W, 3), uint8.  returns: two of (3,), float32.
-    """
-    histogram = np.zeros((3, 256), dtype=np.int64)
-    for index in indices:
-        for channel in range(3):
-            histogram[channel] += np.bincount(images[index, :, :, channel].ravel(), minlength=256)
-    levels = np.arange(256) / 255
-    pixels = histogram.sum(axis=1)
-    average = histogram @ levels / pixels
-    variance = histogram @ levels**2 / pixels - average**2
-    deviation = np.sqrt(np.maximum(variance, 1e-12))  # a channel of one value: no division by zero
-    return average.astype(np.float32), deviation.astype(np.float32)
-
-
-def class_pixels(masks: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """Return how many pixels of each class the images have; IGNORE does not count.
-
-    Shape:
-        masks: (N, H, W), uint8.  returns: (C,), int64.
-    """
-    total = np.zeros(256, dtype=np.int64)
-    for index in indices:
-        total += np.bincount(masks[index].ravel(), minlength=256)
-    assert len(CLASSES) <= IGNORE
-    return total[: len(CLASSES)]
-
-
-def _to_device(array: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.array(array)).to(device)
+        return torch.from_numpy(balanced_weights(self.pixels.class_pixels)).to(self.device)
 
 
 def _batches(order: np.ndarray, size: int) -> list[np.ndarray]:

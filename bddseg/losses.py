@@ -32,7 +32,7 @@ def focal(logits: Tensor, target: Tensor, *, weight: Tensor | None, gamma: float
     Source: Lin et al. 2017, arXiv:1708.02002, equation 5, with the softmax in place of the sigmoid.
     """
     is_valid = target != IGNORE
-    index = target.where(is_valid, 0).unsqueeze(1)  # (N, 1, H, W); any class will do where nothing counts
+    index = target.masked_fill(~is_valid, 0).unsqueeze(1)  # (N, 1, H, W); any class will do where nothing counts
     nll = -log_softmax(logits.float(), dim=1).gather(1, index).squeeze(1)  # (N, H, W)
     weights = is_valid.float() if weight is None else weight[index.squeeze(1)] * is_valid
     if gamma == 0:
@@ -45,7 +45,7 @@ def focal(logits: Tensor, target: Tensor, *, weight: Tensor | None, gamma: float
 def mean(terms: LossTerms) -> Tensor:
     """Return the loss of one batch; 0 with a zero gradient when nothing in it is valid."""
     total, weights = terms
-    return total / weights.where(weights > 0, 1)  # 0 / 1; a tiny divisor could overflow in the gradient
+    return total / weights.masked_fill(weights <= 0, 1)  # 0 / 1; a tiny divisor could overflow in the gradient
 
 
 LOSSES: dict[str, Callable[..., LossTerms]] = {"cross_entropy": cross_entropy, "focal": focal}

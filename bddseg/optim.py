@@ -27,4 +27,6 @@ def build_optimizer(
     options: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "fused": True}
     if device.type == "cuda":
         options |= {"lr": torch.tensor(lr, device=device), "capturable": True}
-    return OPTIMIZERS[name](parameters, **options)
+    optimizer = OPTIMIZERS[name](parameters, **options)
+    optimizer._warned_capturable_if_run_uncaptured = True  # eager steps come first
+    return optimizer

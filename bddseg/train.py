@@ -14,13 +14,14 @@ from torch import Tensor
 from bddseg.config import TrainConfig
 from bddseg.confusion import iou, miou, miou_by_group, miou_by_scene, pool
 from bddseg.device import peak_memory_mb
-from bddseg.engine import Engine, Pass
+from bddseg.engine import Engine
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.frames import Frames
 from bddseg.labels import CLASSES, SCENES, slug
 from bddseg.result import EpochResult
 from bddseg.split import Split
+from bddseg.tally import Pass
 
 
 def fit(
@@ -45,8 +46,7 @@ def fit(
         return
     for epoch in range(done + 1, config.train.epochs + 1):
         began = time.perf_counter()
-        train = engine.train_epoch(epoch)
-        validation = engine.evaluate(split.val)
+        train, validation = engine.run_epoch(epoch, split.val)
         seconds = time.perf_counter() - began
 
         metrics = _metrics(train, validation, [frames.scenes[index] for index in split.val])

@@ -1,5 +1,6 @@
-"""One pass over tiny frames: counting, statistics, batches, and weights that can be swapped."""
+"""One pass over tiny frames: batches, losses, and weights that can be swapped."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,11 +9,12 @@ import pytest
 import torch
 from tiny import make_config, make_frames, make_split
 
-import bddseg.confusion
-from bddseg.engine import Engine, Pass, channel_statistics, class_pixels, count_pixels
+from bddseg.engine import Engine
 from bddseg.frames import Frames
 from bddseg.labels import IGNORE
 from bddseg.losses import build_loss
+from bddseg.pixels import Placed
+from bddseg.tally import Pass
 
 CPU = torch.device("cpu")
 FRAMES, SPLIT = make_frames(), make_split()
@@ -22,25 +24,23 @@ def make_engine(frames: Frames = FRAMES, **changes: Any) -> Engine:
     return Engine(make_config(**changes), frames, SPLIT.train, CPU)
 
 
-def random_masks(images: int = 6) -> tuple[np.ndarray, np.ndarray]:
-    """Return truth with ignored pixels, and a prediction."""
-    rng = np.random.default_rng(0)
-    truth = rng.choice([0, 1, 2, 3, 4, IGNORE], (images, 8, 8))
-    return truth, rng.integers(0, 5, truth.shape)
-
-
 def batches_of_an_epoch(engine: Engine, epoch: int, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """Return the frames that each step of an epoch loads."""
-    loaded: list[list[int]] = []
-    load = engine._store.load
+    placed: list[list[int]] = []
+    place = engine.pixels.placed
 
-    def listen(batch: np.ndarray, *augment: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        loaded.append(batch.tolist())
-        return load(batch, *augment)
+    def listen(batches: Sequence[np.ndarray]) -> Iterator[Placed]:
+        placed.extend(batch.tolist() for batch in batches)
+        return place(batches)
 
-    monkeypatch.setattr(engine._store, "load", listen)
+    monkeypatch.setattr(engine.pixels, "placed", listen)
     engine.train_epoch(epoch)
-    return loaded
+    return placed
+
+
+def load(engine: Engine, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return normalised images and masks as one batch."""
+    return engine.pixels.load(next(engine.pixels.placed([np.array(indices)])))
 
 
 def one_image() -> tuple[torch.Tensor, torch.Tensor]:
@@ -55,43 +55,8 @@ def trained(**changes: Any) -> Engine:
     return engine
 
 
-def test_counts_on_the_device_are_those_of_numpy() -> None:
-    truth, prediction = random_masks()
-    found = count_pixels(torch.from_numpy(truth), torch.from_numpy(prediction)).numpy()
-    assert (found[:, :-1] == bddseg.confusion.count_pixels(truth, prediction, 5)).all()
-
-
-def test_the_last_row_is_what_was_predicted_on_ignored_pixels() -> None:
-    truth, prediction = random_masks()
-    found = count_pixels(torch.from_numpy(truth), torch.from_numpy(prediction))[:, -1]
-    expected = [np.bincount(p[t == IGNORE], minlength=5) for t, p in zip(truth, prediction, strict=True)]
-    assert found.numpy().tolist() == np.array(expected).tolist()
-
-
-def test_every_pixel_is_counted_once() -> None:
-    truth, prediction = random_masks()
-    assert count_pixels(torch.from_numpy(truth), torch.from_numpy(prediction)).sum() == truth.size
-
-
-def test_channel_statistics_are_mean_and_deviation_of_the_training_part() -> None:
-    mean, deviation = channel_statistics(FRAMES.images, np.array([0, 3, 5]))
-    pixels = FRAMES.images[[0, 3, 5]] / 255
-    assert np.abs(mean - pixels.mean(axis=(0, 1, 2))).max() < 1e-6
-    assert np.abs(deviation - pixels.std(axis=(0, 1, 2))).max() < 1e-6
-
-
-def test_a_channel_of_one_value_can_be_normalised() -> None:
-    images = np.full((2, 4, 4, 3), 7, dtype=np.uint8)
-    assert (channel_statistics(images, np.array([0, 1]))[1] > 0).all()
-
-
-def test_class_pixels_leave_out_ignored_ones_and_other_parts() -> None:
-    masks = np.array([[[0, 1]], [[4, IGNORE]], [[2, 2]]], dtype=np.uint8)
-    assert class_pixels(masks, np.array([0, 1])).tolist() == [1, 1, 0, 0, 1]
-
-
 def test_normalised_training_pixels_have_mean_zero_and_deviation_one() -> None:
-    pixels, _ = make_engine()._store.load(np.array(SPLIT.train))
+    pixels, _ = load(make_engine(), SPLIT.train)
     assert pixels.mean((0, 2, 3)).abs().max() < 1e-4
     assert (pixels.std((0, 2, 3), correction=0) - 1).abs().max() < 1e-4
 
@@ -154,7 +119,7 @@ def test_an_evaluation_changes_no_weights() -> None:
 @pytest.mark.parametrize("name", ["cross_entropy", "focal"])
 def test_the_loss_of_a_pass_is_divided_once(name: str) -> None:
     engine = trained(loss_name=name, train_batch_size=2)  # two batches of eight
-    images, masks = engine._store.load(np.array(SPLIT.train))
+    images, masks = load(engine, SPLIT.train)
     with torch.no_grad():
         total, weight = engine.loss(engine.model.eval()(images), masks)
     assert engine.evaluate(SPLIT.train).loss == pytest.approx(float(total / weight), rel=1e-5)
@@ -231,3 +196,69 @@ def test_bf16_computes_close_to_fp32() -> None:
     bf16.load_state(fp32.state())
     found: list[Pass] = [engine.evaluate(SPLIT.val) for engine in (fp32, bf16)]
     assert found[0].loss == pytest.approx(found[1].loss, rel=0.05)
+
+
+def test_an_epoch_at_once_is_training_and_then_evaluation() -> None:
+    together, apart = make_engine(), make_engine()
+    trained_, scored = together.run_epoch(1, SPLIT.val)
+    assert trained_.loss == apart.train_epoch(1).loss
+    assert (scored.counts == apart.evaluate(SPLIT.val).counts).all()
+
+
+def test_without_cuda_no_step_is_captured() -> None:
+    engine = make_engine(train_batch_size=2)
+    engine.train_epoch(1)
+    assert engine.captured_sizes == ((), ())
+
+
+CUDA = torch.device("cuda", 0)
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+
+
+def on_cuda(**changes: Any) -> Engine:
+    settings = {"train_batch_size": 3, "data_augment": "standard", "model_name": "attention_unet", "model_dropout": 0.2}
+    return Engine(make_config(**settings | changes), FRAMES, SPLIT.train, CUDA)  # five batches of three, one of one
+
+
+@needs_cuda
+def test_captured_steps_agree_with_eager_ones() -> None:
+    captured, eager = on_cuda(), on_cuda()
+    eager.stay_eager()
+    losses = [[engine.train_epoch(epoch).loss for epoch in (1, 2, 3, 4, 5)] for engine in (captured, eager)]
+    assert captured.captured_sizes[0] and eager.captured_sizes == ((), ())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
+@needs_cuda
+def test_a_step_that_cannot_be_captured_runs_eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = on_cuda()
+    count = engine.loss
+
+    def reading(logits: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        assert float(logits.sum()) is not None  # reads from the device
+        return count(logits, masks)
+
+    monkeypatch.setattr(engine, "loss", reading)
+    losses = [engine.train_epoch(epoch).loss for epoch in (1, 2, 3)]
+    assert engine.captured_sizes == ((), ()) and losses[2] < losses[0]
+
+
+@needs_cuda
+def test_after_going_on_from_a_state_captured_steps_use_the_new_moments() -> None:
+    first = on_cuda()
+    for epoch in (1, 2):
+        first.train_epoch(epoch)
+    second = on_cuda(train_seed=7)
+    second.train_epoch(1)
+    second.load_state(first.state())
+    second.config = first.config
+    assert second.train_epoch(3).loss == pytest.approx(first.train_epoch(3).loss, rel=1e-3)
+
+
+@needs_cuda
+def test_frames_that_do_not_fit_stay_in_the_hosts_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    resident = on_cuda().run_epoch(1, SPLIT.val)
+    monkeypatch.setattr("bddseg.pixels.RESIDENT_SHARE", 0.0)
+    hosted = on_cuda().run_epoch(1, SPLIT.val)
+    assert hosted[0].loss == pytest.approx(resident[0].loss, rel=1e-3)
+    assert hosted[1].counts.sum() == resident[1].counts.sum()

@@ -307,7 +307,7 @@ def trained_under(loss: str) -> tuple[EpochResult, np.ndarray]:
     result = next(start(config))
     engine = Engine(config, FRAMES, SPLIT.train, CPU)
     engine.load_state(result.state())
-    images, _ = engine._store.load(np.array(SPLIT.val))
+    images, _ = engine.pixels.load(next(engine.pixels.placed([np.array(SPLIT.val)])))
     with torch.no_grad():
         return result, engine.model.eval()(images).argmax(1).numpy()
 
