@@ -2,7 +2,8 @@
 
 UserError
 ├── DataError      files are missing, damaged or do not fit together
-└── ConfigError    a setting has the wrong name, type or value
+├── ConfigError    a setting has the wrong name, type or value
+└── DeviceError    the device is too small, or does not do what is asked of it
 """
 
 
@@ -14,6 +15,10 @@ class UserError(Exception):
 
 class DataError(UserError):
     """A folder, image, mask or label file is missing, damaged or does not fit the others."""
+
+
+class DeviceError(UserError):
+    """The device has too little memory, or fails."""
 
 
 class ConfigError(UserError):

@@ -1,0 +1,104 @@
+"""How much memory a trial needs on a device, measured by training a few steps of it in a process of its own."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bddseg.config import TrainConfig
+from bddseg.device import peak_memory_mb, resolve_device
+from bddseg.engine import EVALUATION_BATCHES, Engine
+from bddseg.errors import DeviceError
+from bddseg.frames import Frames
+from bddseg.labels import CLASSES
+from bddseg.models import build_model, count_parameters
+from bddseg.replay import WARM_UP
+
+TRAINING_BATCHES = WARM_UP + 2
+"""Enough that the step is captured and replayed, which takes memory of its own."""
+
+CALIBRATION_SECONDS = 300
+"""A measurement that takes longer is given up."""
+
+
+ADAM_STATE = 4
+"""Numbers kept per weight: itself, its gradient and Adam's two moments."""
+
+
+def least_memory_mb(config: TrainConfig) -> float:
+    """Return the memory in MB below which a training step cannot be done; nothing is computed.
+
+    Weights, gradients and moments in fp32, and the output of every convolution, which its backward pass needs.
+    """
+    settings = config.model
+    counted = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal counted
+        counted += output.numel()
+
+    with torch.device("meta"), torch.no_grad():
+        model = build_model(
+            settings.name, classes=len(CLASSES), base_filters=settings.base_filters, dropout=settings.dropout
+        )
+        for layer in model.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                layer.register_forward_hook(count)
+        model.eval()(torch.empty(1, 3, config.data.size, config.data.size))
+    activation_bytes = 2 if config.train.precision == "bf16" else 4
+    state = 4 * ADAM_STATE * count_parameters(model)
+    return (state + activation_bytes * counted * config.train.batch_size) / 1e6
+
+
+def measure_peak_mb(config: TrainConfig, device: str) -> float:
+    """Return the memory in MB that a trial of this configuration takes at most, frames left out.
+
+    It is measured in a new process, so that neither its memory nor a CUDA context stays with the caller.
+
+    Raises:
+        DeviceError: when the trial does not fit on the device, or cannot be run there.
+    """
+    command = [sys.executable, "-m", "bddseg.footprint", device]
+    text = json.dumps(config.to_dict())
+    try:
+        done = subprocess.run(
+            command, input=text, capture_output=True, text=True, timeout=CALIBRATION_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DeviceError(f"a trial's memory on {device} could not be measured in {CALIBRATION_SECONDS} s") from error
+    if done.returncode:
+        why = (done.stderr.strip() or f"its process ended with {done.returncode}").splitlines()[-1]
+        raise DeviceError(f"a trial's memory on {device} could not be measured: {why}")
+    return float(done.stdout)
+
+
+def main() -> None:
+    """Measure the configuration on stdin on the device that the command line names; print MB."""
+    device = resolve_device(sys.argv[1])
+    config = TrainConfig.from_dict(json.load(sys.stdin))
+    batch = config.train.batch_size
+    frames = _noise(TRAINING_BATCHES * batch + EVALUATION_BATCHES * batch, config.data.size)
+    train = range(TRAINING_BATCHES * batch)
+    Engine(config, frames, train, device).run_epoch(1, range(len(train), len(frames)))
+    print(peak_memory_mb(device))
+
+
+def _noise(images: int, size: int) -> Frames:
+    rng = np.random.default_rng(0)
+    words = ("",) * images
+    return Frames(
+        images=rng.integers(0, 256, (images, size, size, 3), dtype=np.uint8),
+        masks=rng.integers(0, len(CLASSES), (images, size, size), dtype=np.uint8),
+        names=words,
+        scenes=words,
+        weathers=words,
+        times_of_day=words,
+        fingerprint="",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""How many trials share a GPU: from the memory that each kind of trial was measured to take, remembered on disk."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from filelock import FileLock
+
+from bddseg.config import TrainConfig
+
+PEAKS_FILE = "peaks.json"
+
+CONTEXT_MB = 700
+"""What a process takes on a GPU beside its tensors: CUDA's context and the libraries' kernels."""
+
+USABLE_SHARE = 0.95
+"""Part of the GPU's memory that trials may fill."""
+
+MOST_AT_ONCE = ((32, 4), (64, 2))
+"""(base filters up to, trials side by side at most); wider networks fill a GPU alone."""
+
+Peaks = Mapping[str, float]
+"""Kind of trial -> most memory in MB that one took, frames left out."""
+
+
+def kind(config: TrainConfig, device: str) -> str:
+    """Return what a trial's memory depends on, as one line."""
+    model, train = config.model, config.train
+    return (
+        f"{model.name} f{model.base_filters} batch={train.batch_size} size={config.data.size} "
+        f"{config.optim.name} {train.precision} augment={config.data.augment} on {device}"
+    )
+
+
+def read_peaks(cache: Path) -> dict[str, float]:
+    """Return what is remembered; nothing where the file is missing or damaged: it is measured again."""
+    try:
+        content = json.loads((cache / PEAKS_FILE).read_text(encoding="utf-8"))
+        return {str(name): float(value) for name, value in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def remember_peaks(cache: Path, found: Peaks) -> None:
+    """Add to what is remembered; of two measurements of a kind the larger one stays."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{cache / PEAKS_FILE}.lock", is_singleton=False):
+        known = read_peaks(cache)
+        merged = known | {name: max(value, known.get(name, 0.0)) for name, value in found.items()}
+        handle, temporary = tempfile.mkstemp(dir=cache, prefix=f".{PEAKS_FILE}-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(merged, file, indent=1, sort_keys=True)
+        os.replace(temporary, cache / PEAKS_FILE)
+
+
+def peaks_of(
+    configs: Mapping[str, TrainConfig], device: str, cache: Path, measure: Callable[[TrainConfig], float]
+) -> dict[str, float]:
+    """Return the peak in MB of each trial; each kind that is not remembered is measured once."""
+    known = read_peaks(cache)
+    kinds = {trial_id: kind(config, device) for trial_id, config in configs.items()}
+    missing = {name: configs[trial_id] for trial_id, name in kinds.items() if name not in known}
+    measured = {name: measure(config) for name, config in missing.items()}
+    if measured:
+        remember_peaks(cache, measured)
+    known |= measured
+    return {trial_id: known[name] for trial_id, name in kinds.items()}
+
+
+def trials_at_once(peak_mb: float, gpu_mb: float, base_filters: int) -> int:
+    """Return how many trials of a kind share one GPU: 1, 2 or 4; 0 when not even one fits."""
+    fitting = int(USABLE_SHARE * gpu_mb / (peak_mb + CONTEXT_MB))
+    most = next((number for widest, number in MOST_AT_ONCE if base_filters <= widest), 1)
+    return max((number for number in (1, 2, 4) if number <= min(fitting, most)), default=0)
+
+
+def enlarged(resources: Mapping[str, float], cores: int) -> dict[str, float] | None:
+    """Return twice the share of the device, so that half as many trials run beside; None when it has it all already.
+
+    On a GPU its share is doubled; on the CPU the number of cores that the trial reserves.
+    """
+    name, most = ("GPU", 1.0) if resources.get("GPU", 0) else ("CPU", float(cores))
+    if resources[name] >= most:
+        return None
+    return {**resources, name: min(2 * resources[name], most)}
