@@ -63,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Write and print the reports; a sweep without a usable figure is named and the others are still reported."""
-    from sweeps.delivery import resolve_tracking_uri
+    from sweeps.address import resolve_tracking_uri
     from sweeps.gather import gather_report
     from sweeps.page import write_report
     from sweeps.store import Store

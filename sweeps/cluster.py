@@ -1,6 +1,7 @@
 """The Ray that trials run on: one of our own with its files in the user's cache, or one that is there already."""
 
 import contextlib
+import functools
 import logging
 import os
 import secrets
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private import ray_constants
+from filelock import FileLock, Timeout
+from ray._private import ray_constants, services
 
 from sweeps.errors import ExperimentError
 
@@ -22,6 +24,9 @@ SOCKET_PATH_LIMIT, SESSION_CHARS = 107, 78
 """Longest path of a Unix socket, and how much of it our folder's name and Ray's session below `cache/ray` take."""
 
 PROBE_SECONDS = 5
+
+OWNER = "owner.lock"
+"""Held by the process whose Ray a session folder belongs to."""
 
 MIN_OBJECT_STORE = 150 * 1024**2
 
@@ -46,7 +51,7 @@ class Dashboard:
     def sentence(self) -> str:
         """Return the address and how to log in."""
         how = f"; it asks for the token in {self.token_file}" if self.token_file else ""
-        return f"Ray dashboard: {self.url} (actors are named after their trials){how}"
+        return f"Ray dashboard: {self.url} (each trial has an actor of its own name, at some seconds per trial){how}"
 
 
 @contextlib.contextmanager
@@ -68,18 +73,16 @@ def ray_cluster(
     address = address or os.environ.get("RAY_ADDRESS")
     if address:
         check_address(address)
-    folder = None if address else _session_folder(cache)
-    try:
-        if folder:
-            _start(folder, cache, object_bytes, dashboard)
-        else:
-            _join(str(address))
-        url = ray.get_runtime_context().worker.node.address_info.get("webui_url") if dashboard and folder else None
-        yield Dashboard(f"http://{url}", _token_file()) if url else None
-    finally:
-        ray.shutdown()
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.nullcontext() if address else _session_folder(cache) as folder:
+        try:
+            if folder:
+                _start(folder, cache, object_bytes, dashboard)
+            else:
+                _join(str(address))
+            url = ray.get_runtime_context().worker.node.address_info.get("webui_url") if dashboard and folder else None
+            yield Dashboard(f"http://{url}", _token_file()) if url else None
+        finally:
+            ray.shutdown()
 
 
 def slots(resources: dict[str, float], max_concurrent: int) -> int:
@@ -127,17 +130,33 @@ def _start(folder: Path, cache: Path, object_bytes: int, dashboard: bool) -> Non
     # Ray turns 127.0.0.1 into the machine's public address, and listens there, unless it may have no second node.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     ray_constants.ENABLE_RAY_CLUSTER = False
-    ray.init(
-        address="local",
-        include_dashboard=dashboard,
-        dashboard_host="127.0.0.1",
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=max(MIN_OBJECT_STORE, int(1.5 * object_bytes) + MIN_OBJECT_STORE),
-        runtime_env=_runtime_env(),
-        _temp_dir=str(folder),
-        _node_ip_address="127.0.0.1",
-    )
+    with _daemons_apart():
+        ray.init(
+            address="local",
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=max(MIN_OBJECT_STORE, int(1.5 * object_bytes) + MIN_OBJECT_STORE),
+            runtime_env=_runtime_env(),
+            _temp_dir=str(folder),
+            _node_ip_address="127.0.0.1",
+        )
+
+
+@contextlib.contextmanager
+def _daemons_apart() -> Iterator[None]:
+    """Give each daemon that Ray starts a process group of its own.
+
+    A signal to our group (a scheduler that ends a job, Ctrl-C) must reach us alone: without its daemons a sweep cannot
+    be ended gracefully. They end with us all the same, since the kernel kills them when their parent is gone.
+    """
+    before = services.ConsolePopen
+    services.ConsolePopen = functools.partial(before, process_group=0)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = before
 
 
 def _runtime_env() -> dict[str, Any]:
@@ -145,13 +164,34 @@ def _runtime_env() -> dict[str, Any]:
     return {"env_vars": {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE", "RAY_AIR_NEW_OUTPUT": "0"}}
 
 
-def _session_folder(cache: Path) -> Path:
-    """Return a new folder for one Ray, short enough for the sockets in it."""
+@contextlib.contextmanager
+def _session_folder(cache: Path) -> Iterator[Path]:
+    """Give a new folder for one Ray, short enough for the sockets in it; remove it, and those of killed processes."""
     parent = cache / "ray"
     if len(str(parent)) + SESSION_CHARS > SOCKET_PATH_LIMIT:
         parent = Path(tempfile.gettempdir())
     parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix="r-", dir=parent))
+    with FileLock(parent / "r.lock", is_singleton=False):
+        for lost in parent.glob(f"r-*/{OWNER}"):
+            if _is_abandoned(lost):
+                shutil.rmtree(lost.parent, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix="r-", dir=parent))
+        owner = FileLock(folder / OWNER, is_singleton=False)
+        owner.acquire()
+    try:
+        yield folder
+    finally:
+        owner.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_abandoned(lock: Path) -> bool:
+    """Return whether the process that held the lock is gone."""
+    try:
+        with FileLock(lock, timeout=0, is_singleton=False):
+            return True
+    except (Timeout, OSError):
+        return False
 
 
 def _token_file() -> Path | None:

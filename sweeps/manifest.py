@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sweeps.errors import StorageError
 from sweeps.experiment import Experiment
 from sweeps.plan import Plan, PlannedTrial
 
@@ -40,6 +41,8 @@ def build_manifest(
             "rungs": list(plan.rungs),
         },
         "axes": {key: list(values) for key, values in experiment.axes},
+        "base": experiment.base.to_dict(),
+        "grace_share": experiment.schedule.grace,
         "grid_points": plan.grid_points,
         "reference": reference,
         "trials": [_trial(trial) for trial in plan.trials],
@@ -62,6 +65,23 @@ def save_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return what `save_manifest` wrote.
+
+    Raises:
+        StorageError: when the file is missing or damaged.
+    """
+    path = folder / FILE
+    try:
+        manifest = json.loads(path.read_text())
+        version = manifest["version"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StorageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is damaged'}") from error
+    if version != FORMAT:
+        raise StorageError(f"{path} has format {version}, but must have {FORMAT}")
+    return dict(manifest)
 
 
 def versions() -> dict[str, str]:
@@ -95,5 +115,6 @@ def _trial(trial: PlannedTrial) -> dict[str, Any]:
         "name": trial.name,
         "digest": trial.digest,
         "settings": trial.settings,
+        "point": dict(trial.point),
         "reference": trial.is_reference,
     }

@@ -7,6 +7,9 @@ An event is one JSON object on one line. Fields of every event: `kind`, `trial` 
     epoch      step: int (from 1), metrics: {name: number or None}        None is NaN
     end        status: FINISHED | KILLED | FAILED, tags, metrics, step, note: str or None (Markdown)
     artifact   path: absolute file to upload, folder: artifact folder ("" is the top)
+
+An event outlives its process as soon as `append` returns. It outlives a loss of power once it is delivered, or the disk
+was told to write (`commit` does); what a loss of power takes is the end of the file, never its middle.
 """
 
 import fcntl
@@ -18,6 +21,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from sweeps.errors import StorageError
 
@@ -41,6 +46,7 @@ class Outbox:
         self._path = self.folder / "outbox.jsonl"
         self._cursor = self.folder / "outbox.cursor"
         self._rejected = self.folder / "outbox.rejected.jsonl"
+        self._refused: set[str] | None = None
         self._in_process = threading.Lock()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -50,6 +56,25 @@ class Outbox:
             raise StorageError(why) from error
         weakref.finalize(self, os.close, self._handle)
         self._cut_torn_line()
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Be the only one, of all processes, who delivers from here, for as long as the context lasts.
+
+        Raises:
+            StorageError: at once, when somebody else does.
+        """
+        lock = FileLock(self.folder / "outbox.lock", thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StorageError(f"{self.folder} is being delivered by another process") from error
+        except OSError as error:
+            raise StorageError(f"{self.folder} cannot be locked ({error.strerror})") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def append(self, event: Event) -> None:
         """Add an event with a single write(2): a killed process leaves all of it or a torn last line, cut later.
@@ -76,23 +101,41 @@ class Outbox:
             file.seek(offset)
             while len(events) < limit and (line := file.readline()).endswith(b"\n"):
                 offset += len(line)
-                events.append(_event(line))
+                events.append(self._at_home(_event(line)))
         return events, offset
 
     def commit(self, offset: int) -> None:
         """Move the cursor: everything before the offset is delivered."""
+        os.fdatasync(self._handle)  # a cursor that outlives the events before it would hide those that come after
         temporary = self._cursor.with_suffix(".cursor.tmp")
         temporary.write_text(str(offset))
         os.replace(temporary, self._cursor)
 
     def reject(self, event: Event, why: str) -> None:
-        """Put aside an event that can never be delivered, with the reason."""
-        line = json.dumps({"why": why, "event": event}).encode() + b"\n"
+        """Put aside an event that can never be delivered, with the reason; once, however often it is refused."""
+        if self._refused is None:
+            self._refused = {json.dumps(known.get("event")) for known in self.rejects()}
+        text = json.dumps(event)
+        if text in self._refused:
+            return
+        self._refused.add(text)
         handle = os.open(self._rejected, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(handle, line)
+            os.write(handle, json.dumps({"why": why, "event": event}).encode() + b"\n")
         finally:
             os.close(handle)
+
+    def rejects(self) -> list[dict[str, Any]]:
+        """Return what was put aside: `why` and `event` of each."""
+        if not self._rejected.exists():
+            return []
+        lines = (_event(line) for line in self._rejected.read_bytes().splitlines())
+        return [line for line in lines if "why" in line]
+
+    def events(self) -> Iterator[Event]:
+        """Yield every event, delivered or not, from the first."""
+        with self._path.open("rb") as file:
+            yield from (_event(line) for line in file if line.endswith(b"\n"))
 
     def pending(self) -> int:
         """Return how many events wait for delivery."""
@@ -100,13 +143,21 @@ class Outbox:
             file.seek(self._committed())
             return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
 
+    def _at_home(self, event: Event) -> Event:
+        """Return an event with the path of its file as it is now: a sweep's folder may have been moved since."""
+        home, path = self.folder.parent, event.get("path")
+        if not isinstance(path, str) or home.name not in Path(path).parts or Path(path).exists():
+            return event
+        parts = Path(path).parts
+        return event | {"path": str(home.joinpath(*parts[parts.index(home.name) + 1 :]))}
+
     def _committed(self) -> int:
         """Return the cursor; 0 when there is none or it cannot be right: delivering again changes nothing in MLflow."""
         try:
             offset = int(self._cursor.read_text())
         except (FileNotFoundError, ValueError):
             return 0
-        return offset if 0 <= offset <= self._path.stat().st_size else 0
+        return offset if offset > 0 and os.pread(self._handle, 1, offset - 1) == b"\n" else 0
 
     def _cut_torn_line(self) -> None:
         """Cut what follows the last newline: the writer was killed in the middle of it."""

@@ -1,114 +1,109 @@
-"""Assemble and run a sweep: plan -> Ray Tune -> outbox -> MLflow; returns a summary."""
+"""Run a sweep: plan -> passes of Ray Tune -> outbox -> MLflow; resume one; returns a summary."""
 
-import contextlib
 import logging
 import os
 import secrets
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ray import tune
-
 from bddseg.device import describe, resolve_device
+from bddseg.errors import DataError
+from bddseg.result import OBJECTIVE
+from sweeps.address import hide_password
+from sweeps.backlog import close_lost_sweeps
 from sweeps.cluster import check_address, ray_cluster, slots
-from sweeps.delivery import Delivery, prepare_store
-from sweeps.errors import StorageError
-from sweeps.experiment import Experiment
+from sweeps.delivery import Delivery
+from sweeps.errors import StorageError, SweepError
+from sweeps.folder import SweepFolder
+from sweeps.heartbeat import Heartbeat, this_pulse
+from sweeps.interrupts import Interrupts
 from sweeps.keeping import Keeper
-from sweeps.manifest import build_manifest, save_manifest
+from sweeps.lost import reopen
+from sweeps.manifest import build_manifest, read_manifest, save_manifest
+from sweeps.mlflow_store import prepare_store
 from sweeps.monitor import Board, View
+from sweeps.order import Order, Summary
 from sweeps.outbox import PARENT, Outbox
-from sweeps.plan import Plan
+from sweeps.passes import Pass, recall, run_pass, teller
+from sweeps.past import Past, read_past
+from sweeps.plan import PlannedTrial
 from sweeps.search import build_search
-from sweeps.source import Material, cache_folder
+from sweeps.shares import kind, remember_peaks
+from sweeps.source import cache_folder
 from sweeps.tracking import Tracker, source_tags
-from sweeps.trainable import Workload, build_trainable
 
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 60
 """How long the end of a sweep waits for MLflow; what is left stays in the outbox."""
 
-MAX_FAILURES = 1
-"""A trial whose process dies or raises is tried once more, from its last checkpoint."""
+HASTY_FLUSH_SECONDS = 6
+"""The same after an interrupt."""
+
+Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Order:
-    """Everything that decides how a sweep runs."""
-
-    experiment: Experiment
-    plan: Plan
-    material: Material
-    storage: Path
-    tracking_uri: str
-    resources: dict[str, float]
-    """Of one trial: CPU and GPU."""
-    device: str = "cpu"
-    address: str | None = None
-    max_concurrent: int = 0
-    keep_all_weights: bool = False
-    dashboard: bool = False
-    is_quiet: bool = False
-    command: str = ""
-    report_command: str = "python report.py"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a sweep came to."""
-
-    sweep_id: str
-    folder: Path
-    board: Board
-    undelivered: int
-    """Events that MLflow does not have yet."""
-    signal_number: int
-    """The signal that ended it early; 0 when it ran to its end."""
-    report_command: str
-
-    @property
-    def is_interrupted(self) -> bool:
-        return self.signal_number != 0
-
-    @property
-    def exit_code(self) -> int:
-        """0 fine, 1 no trial gave a figure, 128 + signal when interrupted."""
-        if self.is_interrupted:
-            return 128 + self.signal_number
-        return 0 if self.board.best() else 1
-
-
-def run_sweep(order: Order, say: Callable[[str], None] = log.info) -> Summary:
+def run_sweep(order: Order, say: Say = log.info) -> Summary:
     """Run a sweep to its end, or to an interrupt, and deliver what it measured.
 
     Raises:
         StorageError, TrackingError, ExperimentError: before anything is trained.
     """
-    if order.address:
-        check_address(order.address)
-    prepare_store(order.tracking_uri, order.storage / "artifacts")
+    _prepare(order, say)
     sweep_id = new_sweep_id(order.experiment.name)
-    order = replace(order, report_command=f"{order.report_command} {sweep_id}")
     folder = order.storage / sweep_id
     folder.mkdir(parents=True)
     run = _Run(order, sweep_id, folder)
     say(f"sweep {sweep_id}: {len(order.plan.trials)} trials, {order.plan.epochs} epochs each; files in {folder}")
-    run.begin()
-    say("starting Ray" if not order.address else f"joining Ray at {order.address}")
-    try:
-        results, signal_number = _on_ray(run, say)
-        say("keeping the finalists' weights, checking the leader's figures, delivering to MLflow")
-        return run.end(results, signal_number)
-    except BaseException as error:
-        run.abandon(error)
-        raise
+    return _drive(run, run.begin, say)
+
+
+def resume_sweep(order: Order, sweep_id: str, say: Say = log.info) -> Summary:
+    """Go on with a sweep that was interrupted or lost its driver, to its end or to an interrupt.
+
+    Trials that came to an end of their own stay as they are; the others go on from their newest checkpoint.
+
+    Raises:
+        StorageError, TrackingError, ExperimentError: before anything is changed.
+        DataError: when the data are not those that the sweep began with.
+    """
+    folder = order.storage / sweep_id
+    manifest = read_manifest(folder)
+    recorded, found = manifest["data"]["fingerprint"], order.material.frames.fingerprint
+    if recorded != found:
+        raise DataError(f"sweep {sweep_id} began on data {recorded}, but {order.material.root} now gives {found}")
+    _prepare(order, say)
+    run = _Run(order, sweep_id, folder, manifest)
+    return _drive(run, run.begin_again, say)
+
+
+def _prepare(order: Order, say: Say) -> None:
+    """Check what can be checked before anything is written; close what dead drivers left open."""
+    if order.address:
+        check_address(order.address)
+    if not order.is_offline:
+        prepare_store(order.tracking_uri, order.storage / "artifacts")
+    for sentence in close_lost_sweeps(order.storage, None if order.is_offline else order.tracking_uri):
+        say(sentence)
+
+
+def _drive(run: "_Run", begin: Callable[[Say], None], say: Say) -> Summary:
+    """Hold the sweep, run its passes, close it."""
+    with Interrupts(say) as interrupts, run.outbox.claimed(), Heartbeat(run.folder.path):
+        begin(say)
+        try:
+            if run.todo().trials:
+                say("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
+                _on_ray(run, interrupts, say)
+            say("keeping the finalists' weights, checking the leader's figures, delivering what was measured")
+            return run.end(interrupts.number)
+        except BaseException as error:
+            run.abandon(error)
+            raise
 
 
 def new_sweep_id(space: str) -> str:
@@ -133,48 +128,98 @@ def check_storage(folder: Path) -> Path:
     return folder
 
 
-@dataclass
 class _Run:
     """The parts of one sweep while it runs."""
 
-    order: Order
-    sweep_id: str
-    folder: Path
-    board: Board = field(init=False)
-    view: View = field(init=False)
-    outbox: Outbox = field(init=False)
-    delivery: Delivery = field(init=False)
-    manifest: dict[str, Any] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.board = Board(self.order.plan)
-        self.view = View(self.board, is_quiet=self.order.is_quiet)
-        self.outbox = Outbox(self.folder / "outbox")
-        self.delivery = Delivery(self.outbox, self.order.tracking_uri, self.sweep_id)
-        self.manifest = build_manifest(
-            self.sweep_id, self.order.experiment, self.order.plan, self.order.material.to_dict(), self._facts()
+    def __init__(self, order: Order, sweep_id: str, folder: Path, manifest: dict[str, Any] | None = None) -> None:
+        self.sweep_id, self.folder = sweep_id, SweepFolder(folder)
+        self.order = replace(order, report_command=f"{order.report_command} {sweep_id}")
+        self.trial_ids = [trial.trial_id for trial in order.plan.trials]
+        self.board = Board(order.plan)
+        self.view = View(self.board, is_quiet=order.is_quiet)
+        self.outbox = Outbox(self.folder.outbox)
+        self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
+        self.past: dict[str, Past] = {}
+        self.manifest = manifest or build_manifest(
+            sweep_id, order.experiment, order.plan, order.material.to_dict(), self._facts()
         )
 
-    def begin(self) -> None:
+    def begin(self, say: Say) -> None:
         """Write down what is about to happen, and start delivering."""
-        path = save_manifest(self.folder, self.manifest)
+        path = save_manifest(self.folder.path, self.manifest)
         self.outbox.append(self._event("start", name=self.sweep_id, params=self._params(), tags=self._tags()))
         self.outbox.append(self._event("artifact", path=str(path), folder=""))
-        self.delivery.start()
+        self._start_delivery(say)
 
-    def end(self, results: tune.ResultGrid, signal_number: int) -> Summary:
+    def begin_again(self, say: Say) -> None:
+        """Remember what has happened, open the runs that go on, and start delivering."""
+        self.past = read_past(self.outbox.events(), OBJECTIVE)
+        for event in self.outbox.events():
+            if event.get("trial") in self.trial_ids:
+                self.board.apply(event)
+        todo = self.todo()
+        done = len(self.trial_ids) - len(todo.trials)
+        started = sum(self.past_of(trial).is_started for trial in todo.trials)
+        say(f"sweep {self.sweep_id}: {done} of {len(self.trial_ids)} trials have ended, {started} go on")
+        reopen(self.outbox)
+        self._start_delivery(say)
+
+    def _start_delivery(self, say: Say) -> None:
+        if self.order.is_offline:
+            say(
+                "offline: MLflow is told nothing; deliver the sweep later with: "
+                f"{self.order.tune_command} --sync {self.sweep_id}"
+            )
+        else:
+            self.delivery.start()
+
+    def past_of(self, trial: PlannedTrial) -> Past:
+        """Return what has become of a trial."""
+        return self.past.get(trial.trial_id, Past())
+
+    def todo(self) -> Pass:
+        """Return the pass over what is open."""
+        return Pass.of(self.order, self.past, self.folder, os.cpu_count() or 1)
+
+    def tracker(self, scheduler: Any) -> Tracker:
+        """Return the callback that writes down what happens in a pass; it remembers the passes before."""
+        tracker = Tracker(
+            self.folder.outbox,
+            self.sweep_id,
+            {trial.trial_id: trial for trial in self.order.plan.trials},
+            scheduler,
+            logs=self.folder.logs,
+            tags=self.run_tags(),
+            listeners=(teller(self.past, self.trial_ids), self.board.apply, self.view.apply),
+        )
+        tracker.recall(self.outbox.events())
+        return tracker
+
+    def end(self, signal_number: int) -> Summary:
         """Keep what is worth keeping, close the sweep's runs, deliver."""
-        checkpoints = {result.config["trial"]: Path(result.checkpoint.path) for result in results if result.checkpoint}
+        newest = {trial_id: self.folder.checkpoints(trial_id) for trial_id in self.trial_ids}
+        checkpoints = {trial_id: found[0] for trial_id, found in newest.items() if found}
         keeper = Keeper(self.order.plan, self.board, checkpoints, self.outbox)
-        keeper.keep(self.order.material, self.folder, all_weights=self.order.keep_all_weights)
+        if not signal_number:
+            keeper.keep(self.order.material, self.folder.path, all_weights=self.order.keep_all_weights)
         best = self.board.best()
         status = "KILLED" if signal_number else "FINISHED" if best else "FAILED"
-        metrics = {"best/miou": best.best_miou} if best else {}
+        metrics, step = {"best/miou": best.best_miou} if best else {}, self.board.epochs_done()
         self.outbox.append(
-            self._event("end", status=status, tags={}, metrics=metrics, step=0, note=self.board.markdown())
+            self._event("end", status=status, tags={}, metrics=metrics, step=step, note=self.board.markdown())
         )
-        undelivered = self.delivery.close(FLUSH_SECONDS)
-        return Summary(self.sweep_id, self.folder, self.board, undelivered, signal_number, self.order.report_command)
+        if self.order.gpu_shares:
+            remember_peaks(cache_folder(), self._peaks())
+        return Summary(
+            sweep_id=self.sweep_id,
+            folder=self.folder.path,
+            board=self.board,
+            undelivered=self._deliver(HASTY_FLUSH_SECONDS if signal_number else FLUSH_SECONDS),
+            signal_number=signal_number,
+            report_command=self.order.report_command,
+            tune_command=self.order.tune_command,
+            rejects=self.outbox.rejects(),
+        )
 
     def abandon(self, error: BaseException) -> None:
         """Close the sweep's runs when it could not be run to an end, so that they do not look alive."""
@@ -186,16 +231,34 @@ class _Run:
                 event = self._event("end", status="KILLED", tags=cut, metrics={}, step=row.epochs, note=None)
                 self.outbox.append(event | {"trial": row.trial_id})
         self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
-        self.delivery.close(FLUSH_SECONDS / 6)
+        self._deliver(HASTY_FLUSH_SECONDS)
+
+    def _peaks(self) -> dict[str, float]:
+        """Return the most memory in MB that a trial of each kind really took."""
+        device = describe(resolve_device(self.order.device))
+        kinds = {trial.trial_id: kind(trial.config, device) for trial in self.order.plan.trials}
+        found: dict[str, float] = {}
+        for event in self.outbox.events():
+            taken = event.get("metrics", {}).get("system/memory_mb") if event.get("kind") == "epoch" else None
+            if taken and event["trial"] in kinds:
+                name = kinds[event["trial"]]
+                found[name] = max(taken, found.get(name, 0.0))
+        return found
+
+    def _deliver(self, seconds: float) -> int:
+        """Let MLflow have what is left; return how many events it does not have."""
+        return self.outbox.pending() if self.order.is_offline else self.delivery.close(seconds)
 
     def _facts(self) -> dict[str, Any]:
         order = self.order
         return {
             "device": describe(resolve_device(order.device)) if not order.address else f"cluster {order.address}",
             "precision": order.plan.trials[0].config.train.precision,
+            "tracking_uri": hide_password(order.tracking_uri),
             "command": order.command,
             "report_command": order.report_command,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "terms": order.terms(),
         }
 
     def _params(self) -> dict[str, Any]:
@@ -217,7 +280,8 @@ class _Run:
             **self.run_tags(),
             "sweep.space": self.order.experiment.name,
             "sweep.profile": self.order.experiment.profile,
-            "sweep.folder": str(self.folder),
+            "sweep.folder": str(self.folder.path),
+            "sweep.driver": this_pulse().driver,
             "data.root": data["root"],
             "data.embedded": str(data["embedded"]).lower(),
         }
@@ -227,8 +291,8 @@ class _Run:
         return {"kind": kind, "trial": PARENT, "time_ms": int(time.time() * 1000), **fields}
 
 
-def _on_ray(run: _Run, say: Callable[[str], None]) -> tuple[tune.ResultGrid, int]:
-    """Run the plan on a Ray that is up for as long as that takes."""
+def _on_ray(run: _Run, interrupts: Interrupts, say: Say) -> None:
+    """Run pass after pass, until nothing is open, on a Ray that is up for as long as that takes."""
     order, frames = run.order, run.order.material.frames
     ray_is_up = ray_cluster(
         cache_folder(),
@@ -239,73 +303,16 @@ def _on_ray(run: _Run, say: Callable[[str], None]) -> tuple[tune.ResultGrid, int
     with run.view, ray_is_up as dashboard:
         if dashboard:
             say(dashboard.sentence())
-        run.board.slots = slots(order.resources, order.max_concurrent)
-        return _fit(run)
-
-
-def _fit(run: _Run) -> tuple[tune.ResultGrid, int]:
-    """Let Ray Tune run the plan; return its results and the signal that ended it early, or 0."""
-    order = run.order
-    search = build_search(order.experiment, order.plan)
-    tracker = Tracker(
-        run.folder / "outbox",
-        run.sweep_id,
-        {trial.trial_id: trial for trial in order.plan.trials},
-        search.scheduler,
-        logs=run.folder / "logs",
-        tags=run.run_tags(),
-        listeners=(run.board.apply, run.view.apply),
-    )
-    workload = Workload(
-        base=order.experiment.base.with_overrides({"train.precision": run.manifest["precision"]}).to_dict(),
-        frames=order.material.frames,
-        split=order.material.split,
-        rungs=order.plan.rungs,
-        threads=int(order.resources["CPU"]),
-        device="auto" if order.resources["GPU"] else "cpu",
-        logs=str(run.folder / "logs"),
-    )
-    names = {trial.trial_id: trial.name for trial in order.plan.trials}
-    tuner = tune.Tuner(
-        build_trainable(workload, order.resources),
-        param_space=search.param_space,
-        tune_config=tune.TuneConfig(
-            search_alg=search.searcher,
-            scheduler=search.scheduler,
-            num_samples=search.num_samples,
-            max_concurrent_trials=order.max_concurrent or None,
-            trial_name_creator=lambda trial: names[trial.config["trial"]],
-            trial_dirname_creator=lambda trial: str(trial.config["trial"]),
-        ),
-        run_config=tune.RunConfig(
-            name="ray",
-            storage_path=str(run.folder),
-            verbose=0,
-            callbacks=[tracker],
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
-            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-        ),
-    )
-    with _interruptible() as interrupted:
-        results = tuner.fit()
-    is_open = any(row.state in ("waiting", "running") for row in run.board.rows.values())
-    return results, (interrupted[-1] if interrupted else signal.SIGINT) if is_open else 0
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Let SIGTERM end the sweep as Ctrl-C does: Tune takes a last snapshot and returns. Yields the signals seen."""
-    seen: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield seen  # signals reach the main thread alone
-        return
-
-    def on_terminate(number: int, frame: Any) -> None:
-        seen.append(number)
-        os.kill(os.getpid(), signal.SIGUSR1)  # Tune's own word for a graceful end
-
-    before = signal.signal(signal.SIGTERM, on_terminate)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGTERM, before)
+        smallest = {"GPU": min(order.gpu_shares.values())} if order.gpu_shares else {}
+        run.board.slots = slots(order.resources | smallest, order.max_concurrent)
+        before: Pass | None = None
+        while (todo := run.todo()).trials and not interrupts.is_requested():
+            if todo == before:
+                raise SweepError(f"Ray ended a pass and left {len(todo.trials)} trials open; see {run.folder.logs}")
+            if any(run.past_of(trial).memory_failures for trial in todo.trials):
+                say(f"out of memory: another pass, with twice the share of the device; trials: {len(todo.trials)}")
+            plan = replace(order.plan, trials=tuple(todo.trials))
+            search = build_search(order.experiment, plan, max_concurrent=order.max_concurrent)
+            recall(search.scheduler, run.outbox.events())
+            run_pass(todo, order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
+            before = todo

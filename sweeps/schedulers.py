@@ -90,18 +90,23 @@ class Asha(FIFOScheduler):
     def on_trial_result(self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]) -> str:
         """Return Ray's word for going on or stopping."""
         epoch, value, trial_id = result.get("epoch"), result.get(OBJECTIVE), trial.config["trial"]
-        if trial_id in self.stops:
-            return TrialScheduler.STOP
-        if epoch not in self.rungs.values or not _is_finite(value):
-            return TrialScheduler.CONTINUE
-        stop = self.rungs.judge(epoch, trial_id, float(value))  # type: ignore[arg-type]
-        if stop is None or result.get("stop_reason"):
-            return TrialScheduler.CONTINUE
+        if trial_id not in self.stops and epoch in self.rungs.values and _is_finite(value):
+            self._judge(trial_id, epoch, float(value), is_over=bool(result.get("stop_reason")))  # type: ignore[arg-type]
+        return TrialScheduler.STOP if trial_id in self.stops else TrialScheduler.CONTINUE
+
+    def recall(self, trial_id: str, epoch: int, value: float | None) -> None:
+        """Take in what a trial of an earlier pass had at an epoch."""
+        if trial_id not in self.stops and epoch in self.rungs.values and _is_finite(value):
+            self._judge(trial_id, epoch, float(value), is_over=False)  # type: ignore[arg-type]
+
+    def _judge(self, trial_id: str, epoch: int, value: float, *, is_over: bool) -> None:
+        stop = self.rungs.judge(epoch, trial_id, value)
+        if stop is None or is_over:
+            return
         if self._is_protected(trial_id, epoch):
             self.protected.setdefault(trial_id, []).append(epoch)
-            return TrialScheduler.CONTINUE
-        self.stops[trial_id] = stop
-        return TrialScheduler.STOP
+        else:
+            self.stops[trial_id] = stop
 
     def debug_string(self) -> str:
         """Return one line about the rungs."""
@@ -122,6 +127,9 @@ class RunAll(FIFOScheduler):
         self.rungs = Rungs(reduction=1)
         self.stops: dict[str, Stop] = {}
         self.protected: dict[str, list[int]] = {}
+
+    def recall(self, trial_id: str, epoch: int, value: float | None) -> None:
+        """Nothing is compared."""
 
 
 def _is_finite(value: Any) -> bool:

@@ -10,6 +10,9 @@ from sweeps.experiment import Experiment
 from sweeps.plan import Plan
 from sweeps.schedulers import Asha, RunAll
 
+NO_EPOCH = "no_epoch"
+"""Marks a trial's report that has no figures and only says why the trial ends."""
+
 TRIAL_KEY = "trial"
 """The one key of a Ray config that is no setting: the trial's id."""
 
@@ -24,15 +27,17 @@ class Search:
     num_samples: int
 
 
-def build_search(experiment: Experiment, plan: Plan) -> Search:
-    """Return the plan in Ray's words: each planned trial is one preset point, in order, with flat columns."""
+def build_search(experiment: Experiment, plan: Plan, *, max_concurrent: int = 0) -> Search:
+    """Return the plan in Ray's words: each planned trial is one preset point, in order, with flat columns.
+
+    Tune would ignore a `max_concurrent_trials` beside a generator of its own kind: the generator itself must count.
+    """
     points = [{TRIAL_KEY: trial.trial_id, **trial.point} for trial in plan.trials]
     space: dict[str, Any] = {TRIAL_KEY: tune.choice([trial.trial_id for trial in plan.trials])}
     for key, values in experiment.axes:
         space[key] = tune.choice(list(values))
-    return Search(
-        space, BasicVariantGenerator(points_to_evaluate=points), build_scheduler(experiment, plan), len(points)
-    )
+    searcher = BasicVariantGenerator(points_to_evaluate=points, max_concurrent=max_concurrent)
+    return Search(space, searcher, build_scheduler(experiment, plan), len(points))
 
 
 def build_scheduler(experiment: Experiment, plan: Plan) -> Asha | RunAll:

@@ -9,6 +9,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from bddseg.config import TrainConfig
+from bddseg.errors import DeviceError
+from sweeps.plan import Plan
 
 PEAKS_FILE = "peaks.json"
 
@@ -74,6 +76,30 @@ def trials_at_once(peak_mb: float, gpu_mb: float, base_filters: int) -> int:
     fitting = int(USABLE_SHARE * gpu_mb / (peak_mb + CONTEXT_MB))
     most = next((number for widest, number in MOST_AT_ONCE if base_filters <= widest), 1)
     return max((number for number in (1, 2, 4) if number <= min(fitting, most)), default=0)
+
+
+def gpu_shares(
+    plan: Plan, frames_mb: float, gpu_mb: float, device: str, cache: Path, measure: Callable[[TrainConfig], float]
+) -> dict[str, float]:
+    """Return the share of a GPU for each trial of a plan, from measured peaks.
+
+    Raises:
+        DeviceError: naming the first trial that does not fit on a whole GPU.
+    """
+    configs = {trial.trial_id: trial.config for trial in plan.trials}
+    peaks = peaks_of(configs, device, cache, measure)
+    shares: dict[str, float] = {}
+    for trial in plan.trials:
+        needed = peaks[trial.trial_id] + frames_mb
+        at_once = trials_at_once(needed, gpu_mb, trial.config.model.base_filters)
+        if not at_once:
+            needs, has = (needed + CONTEXT_MB) / 1e3, gpu_mb / 1e3
+            raise DeviceError(
+                f"{trial.name} needs {needs:.1f} GB, but {device} has {has:.1f} GB: lower train.batch_size, "
+                "data.size or model.base_filters"
+            )
+        shares[trial.trial_id] = 1 / at_once
+    return shares
 
 
 def enlarged(resources: Mapping[str, float], cores: int) -> dict[str, float] | None:

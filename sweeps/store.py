@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.result import OBJECTIVE
+from sweeps.address import check_server, database_file, hide_password, scheme_of
 from sweeps.errors import NoSweepError, TrackingError
+from sweeps.failures import reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,7 +47,6 @@ ENVIRONMENT = {
 IDENTITY = re.compile(r"[\w.-]+", re.ASCII)
 """Ids of sweeps and trials; nothing that has a meaning in a query or a path."""
 
-SQLITE = re.compile(r"sqlite(\+\w+)?:///(?P<path>[^?]+)(\?.*)?")
 MANIFEST = "sweep.json"
 EVIDENCE = "evidence/evidence-{part}.npz"
 PAGE_ROWS = 1000
@@ -104,23 +105,6 @@ def open_client(tracking_uri: str) -> "MlflowClient":
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=tracking_uri)
-
-
-def database_file(tracking_uri: str) -> Path | None:
-    """Return the file of a sqlite store; None for every other kind."""
-    match = SQLITE.fullmatch(tracking_uri)
-    return Path(match["path"]) if match else None
-
-
-def hide_password(uri: str) -> str:
-    """Return an address without the user and password that may be in it."""
-    return re.sub(r"//[^/@]*@", "//***@", uri)
-
-
-def reason(error: Exception) -> str:
-    """Return the first line of what an exception says."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
 
 
 class Store:
@@ -215,6 +199,7 @@ class Store:
             raise TrackingError(
                 f"{self._shown} is a folder, but must be a database (sqlite:////path/mlflow.db) or a server"
             )
+        check_server(self.tracking_uri)
         return open_client(self.tracking_uri)
 
     def _check_database(self, path: Path) -> None:
@@ -270,8 +255,7 @@ class Store:
 
     def _points(self, run_ids: Sequence[str], key: str) -> list[Point]:
         """Return every recorded value of a metric, in as few questions as the store allows."""
-        scheme = re.split(r"[+:]", self.tracking_uri, maxsplit=1)[0]
-        ask = BULK.get(scheme, _ask_each)
+        ask = BULK.get(scheme_of(self.tracking_uri), _ask_each)
         with self._reading() as client:
             chunks = [run_ids[start : start + BULK_RUNS] for start in range(0, len(run_ids), BULK_RUNS)]
             return [point for chunk in chunks for point in ask(client, chunk, key)]

@@ -11,8 +11,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,10 +21,11 @@ from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
 from bddseg.result import METRICS, OBJECTIVE
+from sweeps.errors import StorageError
 from sweeps.outbox import Event, Outbox
 from sweeps.plan import PlannedTrial
 from sweeps.schedulers import Stop
-from sweeps.search import TRIAL_KEY
+from sweeps.search import NO_EPOCH, TRIAL_KEY
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ SENTENCES = {
     "plateau": f"no better {OBJECTIVE} since epoch {{best}}, given up after epoch {{epoch}}",
     "diverged": "the loss was not finite in epoch {epoch}",
     "oom": "out of memory after epoch {epoch}",
+    "user": "cancelled after epoch {epoch}",
 }
 """Reason that a trial gives for its own end -> what is said about it."""
 
@@ -117,17 +120,22 @@ class Tracker(Callback):
         self._tags = {**source_tags(), **(tags or {})}
         self._progress: dict[str, Progress] = {}
         self._outbox: Outbox | None = None
+        self._held: deque[Event] = deque()
+        """Events that could not be written yet."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_outbox": None, "_listeners": ()}
 
-    def get_state(self) -> dict[str, Any]:
-        """Return what Ray keeps in its snapshot."""
-        return {trial_id: asdict(progress) for trial_id, progress in self._progress.items()}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a snapshot."""
-        self._progress = {trial_id: Progress(**values) for trial_id, values in state.items()}
+    def recall(self, events: Iterable[Event]) -> None:
+        """Remember what earlier passes wrote down of the trials."""
+        for event in events:
+            if event.get("trial") not in self._trials:
+                continue
+            progress = self._progress.setdefault(event["trial"], Progress())
+            if event["kind"] == "epoch":
+                _remember(progress, int(event["step"]), event["metrics"])
+            elif event["kind"] == "end":
+                progress.retries = int(event["tags"].get("sweep.retries", progress.retries))
 
     @guarded
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -142,10 +150,13 @@ class Tracker(Callback):
         if "epoch" not in result:
             return
         epoch, progress = int(result["epoch"]), self._of(trial)
+        progress.reason = str(result.get("stop_reason") or "")
+        if result.get(NO_EPOCH):
+            return
         metrics = {name: _number(result[name]) for name in METRICS if name in result}
         _remember(progress, epoch, metrics)
-        progress.reason = str(result.get("stop_reason") or "")
-        self._append(trial, {"kind": "epoch", "step": epoch, "metrics": metrics})
+        ending = {"ending": progress.reason} if progress.reason else {}
+        self._append(trial, {"kind": "epoch", "step": epoch, "metrics": metrics, **ending})
 
     @guarded
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -261,12 +272,22 @@ class Tracker(Callback):
         return self._progress.setdefault(trial.config[TRIAL_KEY], Progress())
 
     def _append(self, trial: Trial, event: Event) -> None:
-        if self._outbox is None:
-            self._outbox = Outbox(self._folder)
         whole = {"trial": trial.config[TRIAL_KEY], "time_ms": time.time_ns() // 1_000_000, **event}
-        self._outbox.append(whole)
+        self._held.append(whole)
+        self._write_held()
         for listen in self._listeners:
             listen(whole)
+
+    def _write_held(self) -> None:
+        """Write what is not written yet, in order; a disk that fails gets another chance at the next event."""
+        try:
+            if self._outbox is None:
+                self._outbox = Outbox(self._folder)
+            while self._held:
+                self._outbox.append(self._held[0])
+                self._held.popleft()
+        except (OSError, StorageError) as error:
+            log.warning("%d events wait for the disk: %s", len(self._held), error)
 
 
 def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None]) -> None:

@@ -5,10 +5,11 @@ import logging
 import math
 import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,73 +19,150 @@ from ray.tune.trainable import wrap_function
 
 from bddseg.checkpoint import load_training, save_training
 from bddseg.config import TrainConfig
-from bddseg.device import resolve_device, use_threads
+from bddseg.device import (
+    await_gpu_memory,
+    is_out_of_memory,
+    limit_memory,
+    release_memory,
+    reset_peak_memory,
+    resolve_device,
+    use_threads,
+)
+from bddseg.errors import DataError
 from bddseg.evidence import Evidence, save_evidence
 from bddseg.frames import Frames
 from bddseg.result import OBJECTIVE, EpochResult
 from bddseg.split import Split
 from bddseg.train import fit
-from sweeps.search import TRIAL_KEY
+from sweeps.folder import SweepFolder
+from sweeps.search import NO_EPOCH, TRIAL_KEY
 
 log = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 30
 """A checkpoint is due at every epoch, but no more often than this; always at a rung and at the end."""
 
+UNWIND_SECONDS = 60
+"""How long a stopped trial may take to write and free what it has before its process is given up."""
+
 EVIDENCE_FILE = "evidence-{part}.npz"
+
+
+STORAGE_WAITS = (1, 2, 4, 8, 15)
+"""Seconds between the attempts to write a checkpoint to a storage that fails."""
+
+STOPPED = "stopped"
+"""Ray has ended the trial: it is not asked for anything more."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What all trials of a sweep share, put once into Ray's object store."""
+    """What all trials of a pass share, put once into Ray's object store."""
 
     base: dict[str, dict[str, Any]]
     """Settings that do not vary, as `TrainConfig.to_dict` gives them."""
     frames: Frames
     split: Split
     rungs: tuple[int, ...]
-    threads: int
-    logs: str
-    """Folder for one log file per trial."""
+    folder: SweepFolder
+    resources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Trial -> its CPU and GPU."""
+    threads: int = 1
     device: str = "auto"
+    reported: Mapping[str, int] = field(default_factory=dict)
+    """Trial -> the epoch after which it goes on from a checkpoint of an earlier pass; without one it begins anew."""
 
 
-def build_trainable(workload: Workload, resources: Mapping[str, float]) -> Any:
-    """Return what a Tuner runs: `run_trial` over the workload, each actor under its trial's own name."""
-    function = tune.with_resources(tune.with_parameters(run_trial, workload=workload), dict(resources))
+def build_trainable(workload: Workload, *, reused: bool = False) -> Any:
+    """Return what a Tuner runs: `run_trial` over the workload, each trial with its own resources.
 
-    class NamedTrial(wrap_function(function)):  # type: ignore[misc]
+    Each actor has its trial's own name, unless it is to be reused by others: Ray asks for the name once.
+    """
+    resources = {trial_id: dict(amounts) for trial_id, amounts in workload.resources.items()}
+
+    def needed(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        return tune.PlacementGroupFactory([resources[config[TRIAL_KEY]]])
+
+    function = tune.with_resources(tune.with_parameters(run_trial, workload=workload), needed)
+    return name_trials(wrap_function(function), reused=reused)
+
+
+def name_trials(kind: type, *, reused: bool, unwind_seconds: int = UNWIND_SECONDS) -> Any:
+    """Return Tune's class for a function with what actors of one trial, or of several, need besides."""
+
+    class NamedTrial(kind):
         """Ray's dashboard shows an actor by its repr: a function trainable's is the same for all."""
 
         def __repr__(self) -> str:
-            return str(self.trial_name)
+            return "trials" if reused else str(self.trial_name)
+
+        def reset_config(self, new_config: dict[str, Any]) -> bool:
+            # Tune reads it here, in the trial's process; with its own 2 s a slow last write would cost the process.
+            os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = str(unwind_seconds)
+            return bool(super().reset_config(new_config))
 
     NamedTrial.__name__ = run_trial.__name__
     return NamedTrial
 
 
 def run_trial(config: dict[str, Any], *, workload: Workload) -> None:
-    """Train one planned trial, reporting every epoch to Ray; go on from Ray's checkpoint if there is one."""
+    """Train one planned trial, reporting every epoch to Ray; go on from its newest checkpoint if there is one.
+
+    Leaves nothing of the trial in the process: the next one may run in it.
+    """
     use_threads(workload.threads)
     device = resolve_device(workload.device)
-    with _logged(Path(workload.logs) / f"{config[TRIAL_KEY]}.log"):
-        _train(config, workload, device)
+    share = workload.resources.get(config[TRIAL_KEY], {}).get("GPU", 0.0)
+    with _logged(workload.folder.log(config[TRIAL_KEY])):
+        await_gpu_memory(device, share)
+        limit_memory(device, share)
+        reset_peak_memory(device)
+        ending = _ending(config, workload, device)
+        if ending:
+            log.info("ends without another epoch: %s", ending)
+    release_memory(device)
+    if ending == STOPPED:
+        sys.exit(0)
+    if ending:
+        tune.report({"epoch": 0, OBJECTIVE: math.nan, "stop_reason": ending, NO_EPOCH: True})
 
 
-def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> None:
-    saved_at, test = time.monotonic(), None
-    for result in fit(trial_config(config, workload), workload.frames, workload.split, device, _resume_state()):
+def _ending(config: dict[str, Any], workload: Workload, device: torch.device) -> str:
+    """Train; return why the trial ends without having said so in an epoch's report, otherwise "".
+
+    What ends it is not kept: an exception would keep model and optimiser alive.
+    """
+    try:
+        return _train(config, workload, device)
+    except SystemExit:
+        return STOPPED
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        log.warning("out of memory: %s", (str(error).splitlines() or [""])[0])
+        return "oom"
+
+
+def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> str:
+    trial_id, saved_at, test = config[TRIAL_KEY], time.monotonic(), None
+    state = newest_state(trial_id, workload, tune.get_checkpoint(), device)
+    if workload.folder.is_cancelled(trial_id):
+        return "user"
+    for result in fit(trial_config(config, workload), workload.frames, workload.split, device, state):
         is_compared = bool(result.stop_reason) or result.epoch in workload.rungs
         log.info("epoch %d: %s", result.epoch, _sentence(result))
         is_due = is_compared or time.monotonic() - saved_at >= CHECKPOINT_SECONDS
         if not is_due or math.isnan(result.best_miou):
             tune.report(_metrics(result))
-            continue
-        if is_compared and (test is None or test.epoch != result.best_epoch):
-            test = result.best_evidence("test")
-        is_current = test is not None and test.epoch == result.best_epoch
-        _report_checkpoint(result, [result.best_evidence("val"), *([test] if test and is_current else [])])
-        saved_at = time.monotonic()
+        else:
+            if is_compared and (test is None or test.epoch != result.best_epoch):
+                test = result.best_evidence("test")
+            is_current = test is not None and test.epoch == result.best_epoch
+            _report_checkpoint(result, [result.best_evidence("val"), *([test] if test and is_current else [])])
+            saved_at = time.monotonic()
+        if not result.stop_reason and workload.folder.is_cancelled(trial_id):
+            return "user"
+    return ""
 
 
 def trial_config(config: Mapping[str, Any], workload: Workload) -> TrainConfig:
@@ -118,12 +196,29 @@ def _sentence(result: EpochResult) -> str:
     return f"{words}, {metrics['time/epoch_s']:.1f} s" + (f"; ends: {result.stop_reason}" if result.stop_reason else "")
 
 
-def _resume_state() -> dict[str, Any] | None:
-    checkpoint = tune.get_checkpoint()
-    if checkpoint is None:
-        return None
-    with checkpoint.as_directory() as folder:
-        return load_training(Path(folder))
+def newest_state(
+    trial_id: str, workload: Workload, from_ray: tune.Checkpoint | None, device: torch.device
+) -> dict[str, Any] | None:
+    """Return the newest training state that can be read, None where there is none.
+
+    A retry goes on from the checkpoint that Ray knows, a new pass from the newest one whose epochs were all reported:
+    what a killed process saved but never reported would leave a gap. A torn checkpoint is passed over for an older one.
+    """
+    folders = workload.folder.checkpoints(trial_id)
+    last_epoch = workload.reported.get(trial_id, 0)
+    if from_ray is not None:
+        known = Path(from_ray.path)
+        folders = folders[folders.index(known) :] if known in folders else [known]
+    for folder in folders:
+        try:
+            state = load_training(folder, device)
+        except DataError as error:
+            log.warning("a checkpoint is passed over: %s", error)
+            continue
+        if from_ray is not None or state["epoch"] <= last_epoch:
+            log.info("goes on after epoch %d from %s", state["epoch"], folder)
+            return state
+    return None
 
 
 def _metrics(result: EpochResult) -> dict[str, Any]:
@@ -132,9 +227,20 @@ def _metrics(result: EpochResult) -> dict[str, Any]:
 
 
 def _report_checkpoint(result: EpochResult, evidence: Sequence[Evidence]) -> None:
-    """Report with {last, best, evidence}; Ray copies the folder to the sweep's storage before it returns."""
-    with tempfile.TemporaryDirectory() as name:
-        save_training(Path(name), result.state())
-        for found in evidence:
-            save_evidence(Path(name) / EVIDENCE_FILE.format(part=found.part), found)
-        tune.report(_metrics(result), checkpoint=tune.Checkpoint.from_directory(name))
+    """Report with {last, best, evidence}; Ray copies the folder to the sweep's storage before it returns.
+
+    A storage that fails (a network that is away, a disk that is full) is tried again for half a minute.
+    """
+    for wait in (*STORAGE_WAITS, None):
+        try:
+            with tempfile.TemporaryDirectory(dir=".") as name:  # the trial's own folder in Ray's session
+                save_training(Path(name), result.state())
+                for found in evidence:
+                    save_evidence(Path(name) / EVIDENCE_FILE.format(part=found.part), found)
+                tune.report(_metrics(result), checkpoint=tune.Checkpoint.from_directory(name))
+            return
+        except OSError as error:
+            if wait is None:
+                raise
+            log.warning("the checkpoint could not be written, next attempt in %d s: %s", wait, error)
+            time.sleep(wait)

@@ -1,223 +1,24 @@
-"""Outbox -> MLflow on real sqlite stores; the drills stop and start a real server."""
+"""Outbox -> MLflow on real sqlite stores."""
 
 import json
 import logging
 import math
-import os
-import shutil
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from recording import REFUSED, SWEEP, artifact, delivered, end, epoch, history, rejects, runs, start, until
 
-from sweeps.delivery import PATIENCE, Delivery, default_tracking_uri, prepare_store, resolve_tracking_uri
-from sweeps.errors import TrackingError
+from sweeps.delivery import Delivery
 from sweeps.outbox import Event, Outbox
-from sweeps.store import EXPERIMENT, open_client
-
-SWEEP = "smoke-20261123-034501-3f2a"
-REFUSED = "http://127.0.0.1:9"
-"""The discard port: nobody listens there."""
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared database, made once: that takes seconds."""
-    folder = tmp_path_factory.mktemp("template")
-    prepare_store(default_tracking_uri(folder), folder / "artifacts")
-    with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def uri(template: Path, tmp_path: Path) -> str:
-    shutil.copy(template, tmp_path / "mlflow.db")
-    return default_tracking_uri(tmp_path)
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    return Outbox(tmp_path / "outbox")
-
-
-def start(trial: str = "a", time_ms: int = 1000, params: Mapping[str, Any] | None = None) -> Event:
-    name = f"trial {trial}" if trial else "the sweep"
-    tags = {"sweep.id": SWEEP, "code.version": "abc"}
-    return {
-        "kind": "start",
-        "trial": trial,
-        "time_ms": time_ms,
-        "name": name,
-        "params": dict(params or {}),
-        "tags": tags,
-    }
-
-
-def epoch(step: int, value: float | None = 0.5, trial: str = "a", time_ms: int = 0, name: str = "val/miou") -> Event:
-    when = time_ms or 1000 + step
-    return {"kind": "epoch", "trial": trial, "time_ms": when, "step": step, "metrics": {name: value}}
-
-
-def end(
-    status: str = "FINISHED", trial: str = "a", note: str | None = None, metrics: Mapping[str, float] | None = None
-) -> Event:
-    shared = {"trial": trial, "time_ms": 9000, "step": 2, "note": note}
-    figures = dict(metrics or {})
-    return {"kind": "end", "status": status, "tags": {"sweep.stop_reason": "max_epochs"}, "metrics": figures, **shared}
-
-
-def artifact(path: Path, trial: str = "a", folder: str = "") -> Event:
-    return {"kind": "artifact", "trial": trial, "time_ms": 5000, "path": str(path), "folder": folder}
-
-
-def delivered(outbox: Outbox, uri: str, *events: Event) -> Delivery:
-    for event in events:
-        outbox.append(event)
-    delivery = Delivery(outbox, uri, SWEEP)
-    while delivery.deliver_some():
-        pass
-    return delivery
-
-
-def runs(uri: str) -> dict[str, Any]:
-    """Return every run of the store by trial; "" is the parent."""
-    client = open_client(uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    assert experiment is not None
-    found = client.search_runs([experiment.experiment_id])
-    by_trial = {run.data.tags.get("sweep.trial_id", ""): run for run in found}
-    assert len(by_trial) == len(found), "a trial has two runs"
-    return by_trial
-
-
-def history(uri: str, trial: str = "a", key: str = "val/miou") -> list[tuple[int, int, float]]:
-    points = open_client(uri).get_metric_history(runs(uri)[trial].info.run_id, key)
-    return sorted((point.step, point.timestamp, point.value) for point in points)
-
-
-def rejects(outbox: Outbox) -> list[dict[str, Any]]:
-    path = outbox.folder / "outbox.rejected.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-# ---------------------------------------------------------------------------------------------------- where to record
-
-
-def test_the_flag_beats_the_environment_beats_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there:5000")
-    assert resolve_tracking_uri("http://here:5000", tmp_path) == "http://here:5000"
-    assert resolve_tracking_uri(None, tmp_path) == "http://there:5000"
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert resolve_tracking_uri(None, tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
-
-
-def test_a_relative_database_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert resolve_tracking_uri("sqlite:///some/where.db", tmp_path) == f"sqlite:///{tmp_path}/some/where.db"
-
-
-@pytest.mark.parametrize("uri", ["mlruns", "/data/mlruns", "file:///data/mlruns", "./mlruns"])
-def test_a_folder_is_refused_with_the_cure(tmp_path: Path, uri: str) -> None:
-    with pytest.raises(
-        TrackingError, match=r"is a folder, but .* use sqlite:///.*mlruns/mlflow.db .*migrate-filestore"
-    ):
-        prepare_store(uri, tmp_path)
-
-
-@pytest.mark.parametrize("uri", ["sqlite:", "sqlite://", "sqlite:///:memory:"])
-def test_a_database_without_a_file_is_refused(tmp_path: Path, uri: str) -> None:
-    with pytest.raises(TrackingError, match=r"names no file, but must be like sqlite:////absolute/path"):
-        resolve_tracking_uri(uri, tmp_path)
-
-
-def test_an_unknown_kind_of_store_names_the_known_ones_and_no_password(tmp_path: Path) -> None:
-    with pytest.raises(TrackingError, match=r"'ftp://\*\*\*@there' is of an unknown kind; known: sqlite, postgresql"):
-        resolve_tracking_uri("ftp://me:secret@there", tmp_path)
-
-
-# ------------------------------------------------------------------------------------------------------ prepare_store
-
-
-def test_a_prepared_store_has_the_experiment_with_its_artifact_folder(template: Path) -> None:
-    experiment = open_client(f"sqlite:///{template}").get_experiment_by_name(EXPERIMENT)
-    assert experiment is not None
-    assert experiment.artifact_location == (template.parent / "artifacts").as_uri()
-    assert experiment.tags["mlflow.experiment.primaryMetric.name"] == "best/miou"
-
-
-def test_a_prepared_database_writes_ahead(template: Path) -> None:
-    with closing(sqlite3.connect(template)) as connection:
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-
-
-def test_preparing_again_changes_nothing(uri: str, tmp_path: Path) -> None:
-    before = open_client(uri).get_experiment_by_name(EXPERIMENT)
-    prepare_store(uri, tmp_path / "elsewhere")
-    after = open_client(uri).get_experiment_by_name(EXPERIMENT)
-    assert before is not None and after is not None
-    assert (before.experiment_id, before.artifact_location) == (after.experiment_id, after.artifact_location)
-
-
-def test_a_server_that_is_not_there_is_named_within_seconds(tmp_path: Path) -> None:
-    began = time.monotonic()
-    with pytest.raises(TrackingError, match=r"no MLflow server answers at http://127.0.0.1:9 \(connection refused\)"):
-        prepare_store(REFUSED, tmp_path)
-    assert time.monotonic() - began < 5
-
-
-def test_a_server_that_never_answers_is_named_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.delivery.PROBE_SECONDS", 1)
-    with (
-        socket.create_server(("127.0.0.1", 0)) as silent,
-        pytest.raises(TrackingError, match="silent for 1 s"),
-    ):
-        prepare_store(f"http://127.0.0.1:{silent.getsockname()[1]}", tmp_path)
-
-
-def test_a_server_that_is_not_mlflows_is_named(tmp_path: Path) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as other:
-        threading.Thread(target=other.serve_forever, daemon=True).start()
-        with pytest.raises(TrackingError, match=r"http://127.0.0.1:\d+ cannot be used .*501.*: choose another"):
-            prepare_store(f"http://127.0.0.1:{other.server_port}", tmp_path)
-        other.shutdown()
-
-
-def test_a_database_in_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrackingError, match=r"sqlite:////proc/none/mlflow.db cannot be written .*--tracking-uri"):
-        prepare_store("sqlite:////proc/none/mlflow.db", tmp_path)
-
-
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_text("these are notes, not a database " * 50)
-    with pytest.raises(TrackingError, match="file is not a database"):
-        prepare_store(default_tracking_uri(tmp_path), tmp_path)
-
-
-def test_a_deleted_experiment_is_named_with_the_cure(uri: str, tmp_path: Path) -> None:
-    client = open_client(uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    assert experiment is not None
-    client.delete_experiment(experiment.experiment_id)
-    with pytest.raises(TrackingError, match="bdd100k-unet is deleted: run `mlflow experiments restore -x 1`"):
-        prepare_store(uri, tmp_path)
-
-
-def test_what_the_user_has_set_for_mlflow_stays(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
-    open_client(uri)
-    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
-
+from sweeps.recorder import PATIENCE, save_ids
+from sweeps.store import open_client
 
 # ------------------------------------------------------------------------------------------------------------- events
 
@@ -327,6 +128,40 @@ def test_an_epoch_that_another_process_delivered_is_dropped(outbox: Outbox, uri:
     assert history(uri) == [(1, 1001, 0.1)]
 
 
+def test_a_step_without_the_objective_that_another_process_delivered_is_dropped(outbox: Outbox, uri: str) -> None:
+    delivered(outbox, uri, start(), epoch(1, 0.1, name="train/loss"))
+    delivered(outbox, uri, start(time_ms=2000), epoch(1, 0.9, name="train/loss", time_ms=3001))
+    assert history(uri, key="train/loss") == [(1, 1001, 0.1)]
+
+
+def test_an_end_at_the_same_step_leaves_the_figures_as_they_are(outbox: Outbox, uri: str) -> None:
+    delivered(outbox, uri, start(), end("KILLED", metrics={"best/miou": 0.5}))
+    delivered(outbox, uri, start(time_ms=9500), end(metrics={"best/miou": 0.5}) | {"time_ms": 9999})
+    assert history(uri, key="best/miou") == [(2, 9000, 0.5)]
+    assert runs(uri)["a"].info.status == "FINISHED"
+
+
+def test_what_was_sent_before_a_kill_and_not_committed_is_sent_again_without_doubling(
+    outbox: Outbox, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(self: Outbox, offset: int) -> None:
+        raise Killed
+
+    (tmp_path / "file").write_text("content")
+    monkeypatch.setattr(Outbox, "commit", die)
+    with pytest.raises(Killed):
+        delivered(outbox, uri, start(""), start(params={"optim.lr": 1}), epoch(1), artifact(tmp_path / "file"), end())
+    monkeypatch.undo()
+    assert (outbox.pending(), len(history(uri))) == (5, 1)
+    delivered(outbox, uri)
+    run = runs(uri)["a"]
+    assert (history(uri), run.info.status, rejects(outbox)) == ([(1, 1001, 0.5)], "FINISHED", [])
+    assert len(open_client(uri).list_artifacts(run.info.run_id)) == 1
+
+
 def test_a_retried_run_is_running_again(outbox: Outbox, uri: str) -> None:
     delivered(outbox, uri, start(), end("FAILED"))
     assert runs(uri)["a"].info.status == "FAILED"
@@ -376,6 +211,14 @@ def test_a_run_that_was_deleted_between_two_processes_is_made_anew(outbox: Outbo
     assert len(history(uri)) == 1
 
 
+def test_a_run_that_is_deleted_while_its_events_are_delivered_is_made_anew(outbox: Outbox, uri: str) -> None:
+    delivery = delivered(outbox, uri, start())
+    open_client(uri).delete_run(runs(uri)["a"].info.run_id)
+    outbox.append(epoch(1))
+    delivery.deliver_some()
+    assert (len(history(uri)), rejects(outbox)) == (1, [])
+
+
 def test_notes_about_runs_of_another_store_are_not_used(outbox: Outbox, uri: str) -> None:
     (outbox.folder / "runs.json").write_text(json.dumps({"store": "sqlite:////other.db", "runs": {"a": "0" * 32}}))
     delivered(outbox, uri, start(), epoch(1))
@@ -395,6 +238,8 @@ def test_notes_about_runs_of_another_store_are_not_used(outbox: Outbox, uri: str
         (epoch(2) | {"trial": "a' or 'a' = 'a"}, "but must be made of letters"),
         (end() | {"status": "DONE"}, "status is 'DONE', but must be one of FINISHED, KILLED, FAILED"),
         (artifact(Path("/nowhere/file.npz")), "there is no file /nowhere/file.npz"),
+        (artifact(Path("/tmp")), "/tmp cannot be read (Is a directory)"),
+        (epoch(2, name="x" * 300), "exceeds"),
         (
             {"kind": "lunch", "trial": "a", "time_ms": 1},
             "kind is 'lunch', but must be one of start, epoch, end, artifact",
@@ -415,6 +260,47 @@ def test_a_damaged_line_is_put_aside(outbox: Outbox, uri: str) -> None:
         file.write(b"\x00\x00\n")
     delivered(outbox, uri, epoch(1))
     assert (len(history(uri)), rejects(outbox)[0]["event"]["text"]) == (1, "\x00\x00")
+
+
+def test_text_that_no_database_takes_is_cleaned(outbox: Outbox, uri: str) -> None:
+    event = start(params={"optim.lr": "a\0b"}) | {"tags": {"sweep.stop_detail": "lone \ud800 half"}}
+    delivered(outbox, uri, event)
+    run = runs(uri)["a"]
+    assert (run.data.params["optim.lr"], run.data.tags["sweep.stop_detail"]) == ("ab", "lone ? half")
+
+
+def test_a_fault_is_not_put_aside_while_the_store_takes_no_writes(
+    outbox: Outbox, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    def full(*_: Any, **__: Any) -> None:
+        raise RuntimeError("database or disk is full")
+
+    monkeypatch.setattr(MlflowClient, "log_batch", full)
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", full)
+    outbox.append(start())
+    delivery = Delivery(outbox, uri, SWEEP)
+    for _ in range(PATIENCE + 3):
+        with pytest.raises(RuntimeError, match="is full"):
+            delivery.deliver_some()
+    monkeypatch.undo()
+    assert (delivery.deliver_some(), rejects(outbox)) == (1, [])
+
+
+def test_a_locked_database_is_waited_for(outbox: Outbox, uri: str) -> None:
+    delivery = delivered(outbox, uri, start())
+    outbox.append(epoch(1))
+    database = uri.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(database, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        thread = threading.Thread(target=delivery.deliver_some)
+        thread.start()
+        thread.join(0.3)
+        assert (thread.is_alive(), outbox.pending()) == (True, 1)
+        holder.execute("ROLLBACK")
+        thread.join()
+    assert (len(history(uri)), rejects(outbox)) == (1, [])
 
 
 def test_a_fault_that_never_ends_is_put_aside_once_the_store_answers(
@@ -440,15 +326,6 @@ def test_a_fault_that_never_ends_is_put_aside_once_the_store_answers(
 # ------------------------------------------------------------------------------------------------------------- thread
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def test_the_thread_delivers_while_events_arrive(outbox: Outbox, uri: str) -> None:
     delivery = Delivery(outbox, uri, SWEEP)
     delivery.start()
@@ -456,6 +333,23 @@ def test_the_thread_delivers_while_events_arrive(outbox: Outbox, uri: str) -> No
     assert until(lambda: outbox.pending() == 0)
     outbox.append(epoch(1))
     assert (delivery.close(20), len(history(uri))) == (0, 1)
+
+
+def test_the_sweeps_run_is_told_that_its_driver_is_alive(outbox: Outbox, uri: str) -> None:
+    before = int(time.time() * 1000)
+    delivery = Delivery(outbox, uri, SWEEP)
+    delivery.start()
+    outbox.append(start(""))
+    assert until(lambda: outbox.pending() == 0)
+    delivery.close(20)
+    assert int(runs(uri)[""].data.tags["sweep.heartbeat"]) >= before
+
+
+def test_no_password_is_left_in_the_outbox(outbox: Outbox) -> None:
+    outbox.append(start())
+    Delivery(outbox, "http://me:secret@127.0.0.1:9", SWEEP).close(0.2)
+    save_ids(outbox.folder / "runs.json", "http://me:secret@127.0.0.1:9", {"a": "0" * 32})
+    assert not [path for path in outbox.folder.iterdir() if "secret" in path.read_text()]
 
 
 def test_closing_delivers_without_a_thread_having_been_started(outbox: Outbox, uri: str) -> None:
@@ -486,7 +380,8 @@ def test_mlflow_says_nothing_on_its_own(outbox: Outbox, tmp_path: Path) -> None:
     outbox.append(start())
     outbox.append(end())
     code = (
-        "import sys; from pathlib import Path; from sweeps.delivery import Delivery, prepare_store;"
+        "import sys; from pathlib import Path; from sweeps.delivery import Delivery;"
+        "from sweeps.mlflow_store import prepare_store;"
         "from sweeps.outbox import Outbox; folder, uri = Path(sys.argv[1]), sys.argv[2];"
         "prepare_store(uri, folder / 'artifacts');"
         f"assert Delivery(Outbox(folder), uri, {SWEEP!r}).close(30) == 0"
@@ -494,74 +389,3 @@ def test_mlflow_says_nothing_on_its_own(outbox: Outbox, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(outbox.folder), f"sqlite:///{tmp_path}/new/mlflow.db"]
     done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-# ------------------------------------------------------------------------------------------------------------- drills
-
-
-@contextmanager
-def server(port: int, folder: Path) -> Iterator[str]:
-    """Run a real MLflow server for as long as the context lasts."""
-    words = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    words += ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "files")]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    command = [sys.executable, "-m", "mlflow", "server", *words]
-    with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        assert until(lambda: answers(port), 90), (folder / "server.log").read_text()[-2000:]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def answers(port: int) -> bool:
-    import requests
-
-    try:
-        return bool(requests.get(f"http://127.0.0.1:{port}/health", timeout=2).ok)
-    except requests.exceptions.RequestException:
-        return False
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
-
-
-@pytest.mark.drill
-def test_a_server_that_stops_in_the_middle_loses_nothing(outbox: Outbox, tmp_path: Path) -> None:
-    port = free_port()
-    (tmp_path / "evidence.npz").write_bytes(b"counts")
-    with server(port, tmp_path) as uri:
-        prepare_store(uri, tmp_path / "unused")
-        delivery = Delivery(outbox, uri, SWEEP)
-        delivery.start()
-        for event in (start(""), start(params={"optim.lr": 0.1}), epoch(1), epoch(2)):
-            outbox.append(event)
-        assert until(lambda: outbox.pending() == 0)
-    for event in (epoch(3), epoch(3, time_ms=7000), epoch(4), start("b"), artifact(tmp_path / "evidence.npz")):
-        outbox.append(event)
-    time.sleep(3)
-    assert outbox.pending() == 5
-    with server(port, tmp_path) as uri:
-        outbox.append(epoch(5, name="mIoU%"))
-        outbox.append(end(metrics={"best/miou": 0.5}))
-        assert delivery.close(60) == 0
-        assert (sorted(runs(uri)), [found["event"]["step"] for found in rejects(outbox)]) == (["", "a", "b"], [5])
-        assert history(uri) == [(step, 1000 + step, 0.5) for step in (1, 2, 3, 4)]
-        assert runs(uri)["a"].info.status == "FINISHED"
-        found = open_client(uri).list_artifacts(runs(uri)["a"].info.run_id)
-        assert [item.path for item in found] == ["evidence.npz"]
-
-
-@pytest.mark.drill
-def test_processes_that_prepare_one_store_at_once_do_not_break_it(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from sweeps.delivery import prepare_store;"
-        "prepare_store(sys.argv[1], Path(sys.argv[2]))"
-    )
-    command = [sys.executable, "-c", code, default_tracking_uri(tmp_path), str(tmp_path / "artifacts")]
-    processes = [subprocess.Popen(command, cwd=Path(__file__).parent.parent) for _ in range(4)]
-    assert [process.wait(120) for process in processes] == [0, 0, 0, 0]

@@ -15,8 +15,18 @@ ROOT = Path(__file__).resolve().parent.parent
 OWN = {"bddseg", "sweeps", "tune_main", "report"}
 HEAVY = {"torch", "ray", "mlflow"}
 DOORS = {
-    "ray-doors": {"cluster", "monitor", "runner", "schedulers", "search", "tracking", "trainable"},
-    "mlflow-doors": {"delivery", "store"},
+    "ray-doors": {
+        "cluster",
+        "controller",
+        "monitor",
+        "passes",
+        "runner",
+        "schedulers",
+        "search",
+        "tracking",
+        "trainable",
+    },
+    "mlflow-doors": {"mlflow_store", "recorder", "store"},
 }
 REGISTRIES = ("py" + "pi.", "python" + "hosted", "download.py" + "torch", "index" + "-url", "conda" + ".anaconda")
 SHARED = "shared" + "/"

@@ -134,6 +134,57 @@ def test_rejected_events_are_kept_with_the_reason(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "outbox.rejected.jsonl").read_text()) == {"why": "too long", "event": event(1)}
 
 
+def test_an_event_that_is_refused_again_is_kept_once(tmp_path: Path) -> None:
+    Outbox(tmp_path).reject(event(1), "too long")
+    outbox = Outbox(tmp_path)
+    for why in ("too long", "far too long"):
+        outbox.reject(event(1), why)
+    outbox.reject(event(2), "too long")
+    assert [found["event"] for found in outbox.rejects()] == [event(1), event(2)]
+
+
+def test_a_torn_reject_is_passed_over(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    outbox.reject(event(1), "too long")
+    with (tmp_path / "outbox.rejected.jsonl").open("ab") as file:
+        file.write(b'{"why": "too l')
+    assert len(outbox.rejects()) == 1
+
+
+def test_a_cursor_in_the_middle_of_a_line_starts_again(tmp_path: Path) -> None:
+    outbox = filled(tmp_path, 3)
+    outbox.commit(7)
+    assert outbox.read(10)[0] == [event(1), event(2), event(3)]
+
+
+def test_every_event_is_there_also_when_delivered(tmp_path: Path) -> None:
+    outbox = filled(tmp_path, 2)
+    outbox.commit(outbox.read(2)[1])
+    assert list(outbox.events()) == [event(1), event(2)]
+
+
+def test_an_outbox_is_delivered_by_one_at_a_time(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path)
+    refused = pytest.raises(StorageError, match="is being delivered by another process")
+    with outbox.claimed(), refused, Outbox(tmp_path).claimed():
+        pass
+    with Outbox(tmp_path).claimed():
+        assert outbox.pending() == 0
+
+
+def test_a_claim_ends_with_its_process(tmp_path: Path) -> None:
+    claim = "import sys, time; from pathlib import Path; from sweeps.outbox import Outbox;"
+    claim += "outbox = Outbox(Path(sys.argv[1])); claim = outbox.claimed(); claim.__enter__();"
+    claim += "print('ready', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", claim, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"ready\n"
+        with pytest.raises(StorageError), Outbox(tmp_path).claimed():
+            pass
+        process.kill()
+    with Outbox(tmp_path).claimed():
+        assert Outbox(tmp_path).pending() == 0
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"file/outbox cannot be written \(Not a directory\)"):

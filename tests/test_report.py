@@ -15,7 +15,10 @@ from test_verdict import make_evidence, sides
 
 import report
 from bddseg.evidence import save_evidence
-from sweeps.delivery import Delivery, default_tracking_uri, prepare_store
+from sweeps.address import default_tracking_uri
+from sweeps.delivery import Delivery
+from sweeps.errors import TrackingError
+from sweeps.mlflow_store import prepare_store
 from sweeps.outbox import Outbox
 from sweeps.store import TrialRow
 
@@ -168,6 +171,16 @@ def test_a_place_without_sweeps_is_refused_in_one_line(tmp_path: Path, capsys: p
     assert call(f"sqlite:///{tmp_path}/none.db", tmp_path) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dead_server_is_refused_in_the_words_of_a_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dead = "http://me:secret@127.0.0.1:9"
+    with pytest.raises(TrackingError) as refusal:
+        prepare_store(dead, tmp_path)
+    assert call(dead, tmp_path) == 2
+    said = capsys.readouterr().err
+    assert said == f"error: {refusal.value}\n"
+    assert "no MLflow server answers at http://***@127.0.0.1:9 (connection refused)" in said
 
 
 def test_an_output_that_cannot_be_written_is_refused_in_one_line(

@@ -13,8 +13,8 @@ import report
 import tune_main
 from bddseg.labels import CLASSES
 from bddseg.result import OBJECTIVE
+from sweeps.address import default_tracking_uri
 from sweeps.cluster import ray_cluster
-from sweeps.delivery import default_tracking_uri
 from sweeps.experiment import space_names
 from sweeps.store import Store, SweepRecord
 
@@ -123,6 +123,27 @@ def test_the_status_of_a_sweep_names_its_trials(smoke: Ran, storage: Path, capsy
     assert tune_main.main(["--status", smoke.record.sweep_id, "--storage", str(storage)]) == 0
     text = capsys.readouterr().out
     assert all(trial.name in text and trial.log_file in text for trial in smoke.record.trials)
+
+
+def test_an_offline_sweep_tells_mlflow_nothing_until_it_is_synced(
+    smoke: Ran, storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--space", "smoke", "--profile", "quick", "--limit", "1", "--storage", str(storage), "--offline", *TINY]
+    assert tune_main.main([*words, "--tracking-uri", "http://me:secret@127.0.0.1:9"]) == 0
+    said = capsys.readouterr().err
+    folder = next(path for path in storage.glob("smoke-*") if path.name != smoke.record.sweep_id)
+    command = f'python tune_main.py --storage {storage} --tracking-uri "$MLFLOW_TRACKING_URI" --sync {folder.name}'
+    assert f"offline: MLflow is told nothing; deliver the sweep later with: {command}\n" in said
+    assert f"did not reach MLflow; they wait in {folder}/outbox\ndeliver them with: {command}\n" in said
+    assert smoke.store.sweep_ids() == [smoke.record.sweep_id]
+    assert not [path for path in folder.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
+    assert "secret" not in said
+    assert json.loads((folder / "sweep.json").read_text())["tracking_uri"] == "http://***@127.0.0.1:9"
+    where = ["--storage", str(storage), "--tracking-uri", default_tracking_uri(storage)]
+    assert tune_main.main(["--sync", folder.name, *where]) == 0
+    record = smoke.store.read_sweep(folder.name)
+    assert [(trial.status, trial.metrics["best/epoch"] > 0) for trial in record.trials] == [("FINISHED", True)]
+    assert not (folder / "heartbeat.json").exists()
 
 
 @pytest.mark.parametrize("space", [name for name in space_names() if name != "smoke"])

@@ -335,16 +335,15 @@ def test_a_pickled_copy_shares_the_scheduler_that_is_pickled_with_it(tracker: Tr
     assert copy.scheduler is scheduler
 
 
-def test_a_snapshot_restores_best_epoch_and_retries(tracker: Tracker, tmp_path: Path) -> None:
+def test_best_epoch_and_retries_are_recalled_from_the_events(tracker: Tracker, tmp_path: Path) -> None:
     trial = FakeTrial()
     started(tracker, trial)
     tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
     reported(tracker, trial, 1, 0.7)
-    state = pickle.loads(pickle.dumps(tracker.get_state()))
-    restored = Tracker(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll())
-    restored.set_state(state)
-    restored.setup()
-    completed(restored, trial)
+    tracker.on_experiment_end(trials=[trial])
+    again = Tracker(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll())
+    again.recall(events(tmp_path))
+    completed(again, trial)
     end = events(tmp_path)[-1]
     assert (end["metrics"]["best/miou"], end["tags"]["sweep.retries"]) == (0.7, "1")
 

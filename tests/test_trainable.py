@@ -1,20 +1,23 @@
 """What a Tuner is given to run."""
 
+from pathlib import Path
+
 from tiny import make_frames
 
 from bddseg.config import TrainConfig
 from bddseg.split import Split
+from sweeps.folder import SweepFolder
 from sweeps.trainable import Workload, build_trainable, trial_config
 
 
 def make_workload(**overrides: object) -> Workload:
     base = TrainConfig().with_overrides(overrides).to_dict()
     split = Split(train=(0, 1), val=(2,), test=(3,), by_drive=False, warning="")
-    return Workload(base=base, frames=make_frames(4), split=split, rungs=(1,), threads=1, logs="logs")
+    return Workload(base=base, frames=make_frames(4), split=split, rungs=(1,), folder=SweepFolder(Path("sweep")))
 
 
 def test_an_actor_is_shown_under_its_trials_name() -> None:
-    kind = build_trainable(make_workload(), {"CPU": 1})
+    kind = build_trainable(make_workload())
     actor = object.__new__(type("Named", (kind,), {"trial_name": "vanilla-f8 focal"}))
     assert repr(actor) == "vanilla-f8 focal"
 

@@ -1,0 +1,156 @@
+"""What the events of one run amount to, starting from what MLflow already has of it."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bddseg.result import OBJECTIVE
+from sweeps.failures import ArtifactFileError
+from sweeps.outbox import PARENT, Event
+from sweeps.store import IDENTITY
+
+LARGEST_INTEGER = 2**63 - 1
+PARAM_CHARS, TAG_CHARS = 6000, 8000
+STATUSES = ("FINISHED", "KILLED", "FAILED")
+STOP_TAGS = ("sweep.stop_reason", "sweep.stop_detail")
+"""Said when a run ends, and taken back when it goes on."""
+
+Steps = dict[int, int]
+"""Step -> timestamp of what was recorded there first, in milliseconds."""
+
+
+def _nothing(key: str) -> Steps:
+    return {}
+
+
+@dataclass
+class Batch:
+    """What is to be sent of one run."""
+
+    params: dict[str, str] = field(default_factory=dict)
+    """Those that MLflow has, and the new ones."""
+    steps: dict[str, Steps] = field(default_factory=dict)
+    """Metric -> where it was recorded, for one metric of each group that is reported together."""
+    recorded: Callable[[str], Steps] = _nothing
+    """Asks MLflow where a metric was recorded; once per metric that `steps` does not know."""
+    metrics: list[tuple[str, float, int, int]] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    artifacts: list[tuple[str, str]] = field(default_factory=list)
+    status: str = ""
+    time_ms: int = 0
+    is_started: bool = False
+    """The run is started, or started again, by these events."""
+
+    def add(self, event: Event) -> None:
+        """Add an event.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError, OverflowError: when it is not well formed.
+            ArtifactFileError: when it is about a file that cannot be read.
+        """
+        ADD[event["kind"]](self, event)
+
+
+def fault_of(event: Event) -> str:
+    """Return why an event can never be sent; "" when it can."""
+    if event.get("kind") not in ADD:
+        return f"kind is {event.get('kind')!r}, but must be one of {', '.join(ADD)}"
+    try:
+        _whole(event, "time_ms")
+        if event["trial"] != PARENT and not IDENTITY.fullmatch(event["trial"]):
+            raise ValueError(f"trial is {event['trial']!r}, but must be made of letters, digits, '_', '.' and '-'")
+        Batch().add(event)
+    except ArtifactFileError as error:
+        return str(error)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        return f"{event['kind']} event: {type(error).__name__} {error}"
+    return ""
+
+
+def clean(value: Any, most: int) -> str:
+    """Return a value as text that every database takes: no NUL, no half of a surrogate pair, not too long."""
+    return str(value).replace("\0", "").encode(errors="replace").decode()[:most]
+
+
+def _add_start(batch: Batch, event: Event) -> None:
+    for key, value in event["params"].items():
+        text = clean(value, PARAM_CHARS)
+        if batch.params.setdefault(key, text) != text:  # MLflow keeps the first value for good
+            batch.tags[f"changed.{key}"] = text
+    for key in STOP_TAGS:
+        batch.tags.pop(key, None)
+    _add_tags(batch, event["tags"])
+    batch.status, batch.is_started = "RUNNING", True
+
+
+def _add_epoch(batch: Batch, event: Event) -> None:
+    _add_points(batch, event["metrics"], _whole(event, "time_ms"), _whole(event, "step"))
+
+
+def _add_end(batch: Batch, event: Event) -> None:
+    if event["status"] not in STATUSES:
+        raise ValueError(f"status is {event['status']!r}, but must be one of {', '.join(STATUSES)}")
+    batch.status, batch.time_ms = event["status"], _whole(event, "time_ms")
+    _add_points(batch, event["metrics"], batch.time_ms, _whole(event, "step"))
+    note = event.get("note")
+    _add_tags(batch, event["tags"] | ({"mlflow.note.content": note} if note else {}))
+
+
+def _add_artifact(batch: Batch, event: Event) -> None:
+    """Add a file; one that is missing or closed to us stays so, while a disk that fails may come back."""
+    path = Path(event["path"])
+    try:
+        with path.open("rb"):
+            pass
+    except FileNotFoundError as error:
+        raise ArtifactFileError(f"there is no file {path}") from error
+    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        raise ArtifactFileError(f"{path} cannot be read ({error.strerror})") from error
+    except OSError:
+        pass  # seen again when it is uploaded, and tried again
+    batch.artifacts.append((str(path), event["folder"]))
+
+
+ADD: dict[str, Callable[[Batch, Event], None]] = {
+    "start": _add_start,
+    "epoch": _add_epoch,
+    "end": _add_end,
+    "artifact": _add_artifact,
+}
+"""Kind of an event -> what adds it to a batch."""
+
+
+def _add_points(batch: Batch, metrics: Mapping[str, Any], time_ms: int, step: int) -> None:
+    """Add metrics that belong together, unless another attempt of the trial has recorded them at that step.
+
+    The same attempt sends them again with the same timestamp, and MLflow keeps one point of the two.
+    """
+    points = [(name, _number(name, value), time_ms, step) for name, value in metrics.items()]
+    if not points:
+        return
+    key = OBJECTIVE if OBJECTIVE in metrics else min(metrics)
+    if key not in batch.steps:
+        batch.steps[key] = batch.recorded(key)
+    if batch.steps[key].setdefault(step, time_ms) == time_ms:
+        batch.metrics += points
+
+
+def _add_tags(batch: Batch, tags: Mapping[str, Any]) -> None:
+    batch.tags.update({key: clean(value, TAG_CHARS) for key, value in tags.items()})
+
+
+def _number(name: str, value: Any) -> float:
+    if value is None:
+        return math.nan
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}, but must be a number or None")
+    return float(value)
+
+
+def _whole(event: Event, key: str) -> int:
+    value = event[key]
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_INTEGER:
+        raise ValueError(f"{key} is {value!r}, but must be a whole number from 0 to 2^63 - 1")
+    return value

@@ -1,0 +1,58 @@
+"""The folder of a sweep: where its passes, checkpoints, logs and marks lie."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKPOINT = re.compile(r"checkpoint_(\d+)")
+PASS = re.compile(r"pass-(\d+)")
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """Paths within one sweep's folder; trial processes on other machines see the same ones."""
+
+    path: Path
+
+    @property
+    def outbox(self) -> Path:
+        return self.path / "outbox"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def rungs(self) -> Path:
+        return self.path / "rungs.json"
+
+    def log(self, trial_id: str) -> Path:
+        """Return the path of a trial's log."""
+        return self.logs / f"{trial_id}.log"
+
+    def next_pass(self) -> str:
+        """Return a name for the next pass: no earlier one has it, so that nothing of theirs is overwritten."""
+        return f"pass-{1 + max((_number(PASS, path) for path in self.path.glob('pass-*')), default=0)}"
+
+    def checkpoints(self, trial_id: str) -> list[Path]:
+        """Return the checkpoint folders of a trial, the newest first, over all passes."""
+        found = self.path.glob(f"pass-*/{trial_id}/checkpoint_*")
+        return sorted(found, key=lambda path: (_number(PASS, path.parents[1]), _number(CHECKPOINT, path)), reverse=True)
+
+    def cancel(self, trial_id: str) -> None:
+        """Mark a trial as not wanted any more; it ends itself at its next epoch, or as soon as it starts."""
+        mark = self._mark(trial_id)
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+
+    def is_cancelled(self, trial_id: str) -> bool:
+        """Return whether the user does not want the trial any more."""
+        return self._mark(trial_id).exists()
+
+    def _mark(self, trial_id: str) -> Path:
+        return self.path / "cancelled" / trial_id
+
+
+def _number(pattern: re.Pattern[str], path: Path) -> int:
+    found = pattern.fullmatch(path.name)
+    return int(found[1]) if found else -1

@@ -1,0 +1,95 @@
+"""What is asked of a sweep, and what it came to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sweeps.experiment import Experiment
+from sweeps.monitor import Board
+from sweeps.plan import Plan
+from sweeps.source import Material
+
+
+@dataclass(frozen=True)
+class Order:
+    """Everything that decides how a sweep runs."""
+
+    experiment: Experiment
+    plan: Plan
+    material: Material
+    storage: Path
+    tracking_uri: str
+    resources: dict[str, float]
+    """Of one trial: CPU and GPU."""
+    gpu_shares: Mapping[str, float] = field(default_factory=dict)
+    """Trial -> GPU, where trials of different sizes share a GPU differently."""
+    device: str = "cpu"
+    address: str | None = None
+    max_concurrent: int = 0
+    keep_all_weights: bool = False
+    dashboard: bool = False
+    is_quiet: bool = False
+    is_offline: bool = False
+    """Nothing is sent to MLflow: everything waits in the outbox."""
+    command: str = ""
+    report_command: str = "python report.py"
+    tune_command: str = "python tune_main.py"
+    """With what names the storage; --sync and --resume are printed behind it."""
+
+    @property
+    def reuses_processes(self) -> bool:
+        """Whether trials follow each other in one process; one shown in Ray's dashboard has its own, with its name."""
+        return not self.dashboard
+
+    def resources_of(self, trial_id: str) -> dict[str, float]:
+        """Return the CPU and GPU of one trial."""
+        return self.resources | ({"GPU": self.gpu_shares[trial_id]} if trial_id in self.gpu_shares else {})
+
+    def terms(self) -> dict[str, Any]:
+        """Return what a resumed sweep needs to know besides the experiment, as plain values."""
+        return {
+            "resources": dict(self.resources),
+            "gpu_shares": dict(self.gpu_shares),
+            "device": self.device,
+            "address": self.address,
+            "max_concurrent": self.max_concurrent,
+            "keep_all_weights": self.keep_all_weights,
+            "is_offline": self.is_offline,
+        }
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a sweep came to."""
+
+    sweep_id: str
+    folder: Path
+    board: Board
+    undelivered: int
+    """Events that MLflow does not have yet."""
+    signal_number: int
+    """The signal that ended it early; 0 when it ran to its end."""
+    report_command: str
+    tune_command: str
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    """Events that MLflow refused for good, with the reason."""
+
+    @property
+    def is_interrupted(self) -> bool:
+        return self.signal_number != 0
+
+    @property
+    def sync_command(self) -> str:
+        return f"{self.tune_command} --sync {self.sweep_id}"
+
+    @property
+    def resume_command(self) -> str:
+        return f"{self.tune_command} --resume {self.sweep_id}"
+
+    @property
+    def exit_code(self) -> int:
+        """0 fine, 1 no trial gave a figure, 128 + signal when interrupted."""
+        if self.is_interrupted:
+            return 128 + self.signal_number
+        return 0 if self.board.best() else 1

@@ -1,0 +1,125 @@
+"""One pass of a sweep: Ray Tune runs the trials that are still open, each to its end or until the sweep is interrupted.
+
+A sweep is one pass, or several: after an interrupt or the loss of its driver the next pass goes on with what is open,
+and trials for which memory was short get another pass with a larger share (resources cannot change within a Tuner).
+What is known of earlier passes comes from the sweep's own events and checkpoints: Tune's snapshots are neither written
+nor read. (They are not written atomically, and a restore that cannot read them starts over without a word.)
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ray import tune
+
+from bddseg.result import OBJECTIVE
+from sweeps.controller import patient_controller
+from sweeps.folder import SweepFolder
+from sweeps.interrupts import Interrupts
+from sweeps.order import Order
+from sweeps.outbox import PARENT, Event
+from sweeps.past import CUT_OFF, Past
+from sweeps.plan import PlannedTrial
+from sweeps.search import TRIAL_KEY, Search
+from sweeps.shares import enlarged
+from sweeps.tracking import Tracker
+from sweeps.trainable import Workload, build_trainable
+
+MAX_FAILURES = 1
+"""A trial whose process dies or raises is tried once more in the same pass, from its last checkpoint."""
+
+MEMORY_ATTEMPTS = 2
+"""A trial for which memory is short is tried once more, with twice the share."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The trials of one pass, and what each may take."""
+
+    trials: Sequence[PlannedTrial]
+    """Those that were started before come first."""
+    resources: Mapping[str, Mapping[str, float]]
+
+    @classmethod
+    def of(cls, order: Order, past: Mapping[str, Past], folder: SweepFolder, cores: int) -> "Pass":
+        """Return the pass over all trials that have not come to an end of their own."""
+        resources: dict[str, Mapping[str, float]] = {}
+        for trial in order.plan.trials:
+            known = past.get(trial.trial_id, Past())
+            share = order.resources_of(trial.trial_id)
+            if known.memory_failures:
+                larger = enlarged(share, cores)
+                if known.reason == "oom" and (larger is None or known.memory_failures >= MEMORY_ATTEMPTS):
+                    continue
+                share = larger or share
+            elif known.reason and not (known.reason in CUT_OFF and not folder.is_cancelled(trial.trial_id)):
+                continue
+            resources[trial.trial_id] = share
+        is_new = {trial_id: not past.get(trial_id, Past()).is_started for trial_id in resources}
+        is_open = [trial for trial in order.plan.trials if trial.trial_id in resources]
+        return cls(sorted(is_open, key=lambda trial: is_new[trial.trial_id]), resources)
+
+
+def run_pass(
+    todo: Pass,
+    order: Order,
+    search: Search,
+    folder: SweepFolder,
+    past: Mapping[str, Past],
+    tracker: Tracker,
+    interrupts: Interrupts,
+) -> None:
+    """Let Ray Tune run the pass, until it is done or interrupted."""
+    workload = Workload(
+        base=order.experiment.base.with_overrides(
+            {"train.precision": order.plan.trials[0].config.train.precision}
+        ).to_dict(),
+        frames=order.material.frames,
+        split=order.material.split,
+        rungs=order.plan.rungs,
+        folder=folder,
+        resources=todo.resources,
+        threads=int(order.resources["CPU"]),
+        device="auto" if order.resources["GPU"] else "cpu",
+        reported={trial_id: known.safe_epoch for trial_id, known in past.items()},
+    )
+    names = {trial.trial_id: trial.name for trial in order.plan.trials}
+    tuner = tune.Tuner(
+        build_trainable(workload, reused=order.reuses_processes),
+        param_space=search.param_space,
+        tune_config=tune.TuneConfig(
+            search_alg=search.searcher,
+            scheduler=search.scheduler,
+            num_samples=search.num_samples,
+            reuse_actors=order.reuses_processes,
+            trial_name_creator=lambda trial: names[trial.config[TRIAL_KEY]],
+            trial_dirname_creator=lambda trial: str(trial.config[TRIAL_KEY]),
+        ),
+        run_config=tune.RunConfig(
+            name=folder.next_pass(),
+            storage_path=str(folder.path),
+            verbose=0,
+            callbacks=[tracker],
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+        ),
+    )
+    with interrupts.deferred(), patient_controller(interrupts.is_requested):
+        tuner.fit()
+
+
+def recall(scheduler: Any, events: Iterable[Event]) -> None:
+    """Let a scheduler have at its rungs what earlier passes brought there."""
+    for event in events:
+        if event.get("kind") == "epoch" and event["trial"] != PARENT:
+            scheduler.recall(event["trial"], int(event["step"]), event["metrics"].get(OBJECTIVE))
+
+
+def teller(past: dict[str, Past], known: Sequence[str]) -> Callable[[Event], None]:
+    """Return a listener that keeps the past up to date."""
+
+    def tell(event: Event) -> None:
+        if event["trial"] in known:
+            past.setdefault(event["trial"], Past()).tell(event, OBJECTIVE)
+
+    return tell

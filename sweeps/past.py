@@ -1,0 +1,59 @@
+"""What has become of each trial of a sweep so far, told by the events that it wrote down."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sweeps.outbox import PARENT, Event
+
+CUT_OFF = frozenset({"user", "driver_lost", "time_budget"})
+"""Ends that say nothing about the trial: whoever resumes the sweep goes on with it."""
+
+
+@dataclass
+class Past:
+    """One trial as its events tell."""
+
+    values: dict[int, float | None] = field(default_factory=dict)
+    """Epoch -> val/miou."""
+    ending: str = ""
+    """Why the trial ended itself with its last epoch, in its own words; its end may not have been written down."""
+    reason: str = ""
+    """Why it ended; "" while it has not."""
+    is_started: bool = False
+    memory_failures: int = 0
+    """How often it ended because memory was short."""
+
+    @property
+    def epochs(self) -> int:
+        return max(self.values, default=0)
+
+    @property
+    def safe_epoch(self) -> int:
+        """Return the last epoch after which training can go on.
+
+        A trial that ended itself but was cut off before its end was written down reports its last epoch again.
+        """
+        return self.epochs - 1 if self.ending else self.epochs
+
+    def tell(self, event: Event, objective: str) -> None:
+        """Take in the next event of the trial."""
+        kind = event.get("kind")
+        if kind == "start":
+            self.is_started, self.reason = True, ""
+        elif kind == "epoch":
+            self.values[int(event["step"])] = event["metrics"].get(objective)
+            self.ending = str(event.get("ending") or "")
+        elif kind == "end":
+            self.reason = str(event["tags"].get("sweep.stop_reason", ""))
+            self.ending = ""
+            self.memory_failures += self.reason == "oom"
+
+
+def read_past(events: Iterable[Event], objective: str) -> dict[str, Past]:
+    """Return the past of every trial that has one, in the order of their first events."""
+    found: dict[str, Past] = {}
+    for event in events:
+        trial_id = event.get("trial")
+        if isinstance(trial_id, str) and trial_id != PARENT:
+            found.setdefault(trial_id, Past()).tell(event, objective)
+    return found

@@ -1,0 +1,134 @@
+"""A sweep that was begun: which ones are unfinished, and what they set out to do, read from their own folders.
+
+Nothing is read from today's experiments.yaml.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bddseg.config import TrainConfig
+from bddseg.errors import ConfigError
+from bddseg.result import OBJECTIVE
+from sweeps.backlog import sweep_folders
+from sweeps.errors import NoSweepError, StorageError
+from sweeps.experiment import Experiment, Schedule
+from sweeps.heartbeat import read_pulse
+from sweeps.manifest import FILE, read_manifest
+from sweeps.outbox import Outbox
+from sweeps.past import CUT_OFF, Past, read_past
+from sweeps.plan import Plan, PlannedTrial
+
+
+def unfinished_sweep(storage: Path) -> Path:
+    """Return the folder of the sweep that was begun last and has trials without an end.
+
+    Raises:
+        NoSweepError: when there is none.
+    """
+    for folder in sorted(sweep_folders(storage), key=_begun, reverse=True):
+        if is_unfinished(folder):
+            return folder
+    raise NoSweepError(f"no sweep in {storage} is unfinished: nothing to resume")
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Return whether a sweep has trials that came to no end of their own, and nobody is at it."""
+    pulse = read_pulse(folder)
+    try:
+        manifest = read_manifest(folder)
+    except StorageError:
+        return False
+    past = read_past(Outbox(folder / "outbox").events(), OBJECTIVE)
+    reasons = [past.get(trial["trial_id"], Past()).reason for trial in manifest["trials"]]
+    return not (pulse and pulse.is_alive()) and any(not reason or reason in CUT_OFF for reason in reasons)
+
+
+def check_not_running(folder: Path) -> None:
+    """Refuse a sweep that a living process drives.
+
+    Raises:
+        StorageError: naming the process.
+    """
+    pulse = read_pulse(folder)
+    if pulse is not None and pulse.is_alive():
+        raise StorageError(f"sweep {folder.name} is running ({pulse.driver})")
+
+
+def find_trial(folder: Path, word: str) -> str:
+    """Return the id of the trial with that id, the beginning of one, or that name.
+
+    Raises:
+        NoSweepError: when none or several match; names the known ones.
+    """
+    trials = {trial["trial_id"]: trial["name"] for trial in read_manifest(folder)["trials"]}
+    found = [trial_id for trial_id, name in trials.items() if trial_id.startswith(word) or name == word]
+    if len(found) != 1:
+        known = ", ".join(f"{trial_id} ({name})" for trial_id, name in trials.items())
+        raise NoSweepError(
+            f"{word!r} is {'no trial' if not found else 'more than one trial'} of {folder.name}: {known}"
+        )
+    return found[0]
+
+
+def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
+    """Return the experiment of a sweep as it was recorded.
+
+    Raises:
+        StorageError: when this version of the project knows other settings.
+    """
+    try:
+        base = TrainConfig.from_dict(manifest["base"])
+    except ConfigError as error:
+        raise _other_version(manifest, str(error)) from error
+    axes = tuple((key, tuple(values)) for key, values in manifest["axes"].items())
+    schedule = Schedule(manifest["scheduler"]["name"], manifest["grace_share"], manifest["scheduler"]["reduction"])
+    points = {trial["trial_id"]: trial["point"] for trial in manifest["trials"]}
+    return Experiment(
+        name=manifest["space"],
+        question=manifest["question"],
+        profile=manifest["profile"],
+        base=base,
+        axes=axes,
+        reference=points.get(manifest["reference"], {}),
+        schedule=schedule,
+        metric=manifest["metric"],
+    )
+
+
+def recorded_plan(manifest: Mapping[str, Any]) -> Plan:
+    """Return the plan of a sweep as it was recorded, in its order.
+
+    Raises:
+        StorageError: when a trial would be another one today: its figures would not go together.
+    """
+    schedule = manifest["scheduler"]
+    return Plan(
+        trials=tuple(_trial(trial, manifest) for trial in manifest["trials"]),
+        rungs=tuple(schedule["rungs"]),
+        epochs=schedule["max_epochs"],
+        grid_points=manifest["grid_points"],
+    )
+
+
+def _trial(recorded: Mapping[str, Any], manifest: Mapping[str, Any]) -> PlannedTrial:
+    try:
+        config = TrainConfig.from_dict(recorded["settings"])
+    except ConfigError as error:
+        raise _other_version(manifest, str(error)) from error
+    if config.digest() != recorded["digest"]:
+        raise _other_version(manifest, f"trial {recorded['digest']} would be {config.digest()} today")
+    return PlannedTrial(recorded["trial_id"], recorded["name"], config, recorded["point"], recorded["reference"])
+
+
+def _other_version(manifest: Mapping[str, Any], why: str) -> StorageError:
+    began = manifest["code_version"]
+    return StorageError(
+        f"sweep {manifest['sweep_id']} was begun by another version ({began}) and cannot be resumed: {why}"
+    )
+
+
+def _begun(folder: Path) -> float:
+    """Return when a sweep was begun, in seconds since 1970."""
+    path = folder / FILE
+    return path.stat().st_mtime if path.exists() else 0.0

@@ -1,0 +1,84 @@
+"""What the tests of recording share: events, delivery to a real store, and what came to lie there."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeps.delivery import Delivery
+from sweeps.outbox import Event, Outbox
+from sweeps.store import EXPERIMENT, open_client
+
+SWEEP = "smoke-20261123-034501-3f2a"
+REFUSED = "http://127.0.0.1:9"
+"""The discard port: nobody listens there."""
+
+
+def start(trial: str = "a", time_ms: int = 1000, params: Mapping[str, Any] | None = None) -> Event:
+    name = f"trial {trial}" if trial else "the sweep"
+    tags = {"sweep.id": SWEEP, "code.version": "abc"}
+    return {
+        "kind": "start",
+        "trial": trial,
+        "time_ms": time_ms,
+        "name": name,
+        "params": dict(params or {}),
+        "tags": tags,
+    }
+
+
+def epoch(step: int, value: float | None = 0.5, trial: str = "a", time_ms: int = 0, name: str = "val/miou") -> Event:
+    when = time_ms or 1000 + step
+    return {"kind": "epoch", "trial": trial, "time_ms": when, "step": step, "metrics": {name: value}}
+
+
+def end(
+    status: str = "FINISHED", trial: str = "a", note: str | None = None, metrics: Mapping[str, float] | None = None
+) -> Event:
+    shared = {"trial": trial, "time_ms": 9000, "step": 2, "note": note}
+    figures = dict(metrics or {})
+    return {"kind": "end", "status": status, "tags": {"sweep.stop_reason": "max_epochs"}, "metrics": figures, **shared}
+
+
+def artifact(path: Path, trial: str = "a", folder: str = "") -> Event:
+    return {"kind": "artifact", "trial": trial, "time_ms": 5000, "path": str(path), "folder": folder}
+
+
+def delivered(outbox: Outbox, uri: str, *events: Event) -> Delivery:
+    for event in events:
+        outbox.append(event)
+    delivery = Delivery(outbox, uri, SWEEP)
+    while delivery.deliver_some():
+        pass
+    return delivery
+
+
+def runs(uri: str) -> dict[str, Any]:
+    """Return every run of the store by trial; "" is the parent."""
+    client = open_client(uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id])
+    by_trial = {run.data.tags.get("sweep.trial_id", ""): run for run in found}
+    assert len(by_trial) == len(found), "a trial has two runs"
+    return by_trial
+
+
+def history(uri: str, trial: str = "a", key: str = "val/miou") -> list[tuple[int, int, float]]:
+    points = open_client(uri).get_metric_history(runs(uri)[trial].info.run_id, key)
+    return sorted((point.step, point.timestamp, point.value) for point in points)
+
+
+def rejects(outbox: Outbox) -> list[dict[str, Any]]:
+    path = outbox.folder / "outbox.rejected.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False

@@ -1,0 +1,58 @@
+"""A real MLflow server for drills."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from recording import until
+
+
+class Server:
+    """A real MLflow server on a port and a database of its own, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            self._port = int(found.getsockname()[1])
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.uri = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        words = ["--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
+        words += ["--backend-store-uri", f"sqlite:///{self._folder}/server.db"]
+        words += ["--artifacts-destination", str(self._folder / "files")]
+        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        command = [sys.executable, "-m", "mlflow", "server", *words]
+        with (self._folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        assert until(self._answers, 90), (self._folder / "server.log").read_text()[-2000:]
+
+    def kill(self) -> None:
+        if self._process:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        import requests
+
+        try:
+            return bool(requests.get(f"{self.uri}/health", timeout=2).ok)
+        except requests.exceptions.RequestException:
+            return False
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[Server]:
+    """Run a server for as long as the context lasts."""
+    found = Server(folder)
+    found.start()
+    try:
+        yield found
+    finally:
+        found.kill()

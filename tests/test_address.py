@@ -1,0 +1,79 @@
+"""Where MLflow is: what is taken, what is refused, and what is never shown."""
+
+from pathlib import Path
+
+import pytest
+
+from sweeps.address import check_server, has_password, hide_password, resolve_tracking_uri, tracking_flag
+from sweeps.errors import TrackingError
+from sweeps.mlflow_store import prepare_store
+
+
+def test_the_flag_beats_the_environment_beats_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://there:5000")
+    assert resolve_tracking_uri("http://here:5000", tmp_path) == "http://here:5000"
+    assert resolve_tracking_uri(None, tmp_path) == "http://there:5000"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert resolve_tracking_uri(None, tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_a_relative_database_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolve_tracking_uri("sqlite:///some/where.db", tmp_path) == f"sqlite:///{tmp_path}/some/where.db"
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "/data/mlruns", "file:///data/mlruns", "./mlruns"])
+def test_a_folder_is_refused_with_the_cure(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(
+        TrackingError, match=r"is a folder, but .* use sqlite:///.*mlruns/mlflow.db .*migrate-filestore"
+    ):
+        prepare_store(uri, tmp_path)
+
+
+@pytest.mark.parametrize("uri", ["sqlite:", "sqlite://", "sqlite:///:memory:"])
+def test_a_database_without_a_file_is_refused(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(TrackingError, match=r"names no file, but must be like sqlite:////absolute/path"):
+        resolve_tracking_uri(uri, tmp_path)
+
+
+def test_an_unknown_kind_of_store_names_the_known_ones_and_no_password(tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"'ftp://\*\*\*@there' is of an unknown kind; known: sqlite, postgresql"):
+        resolve_tracking_uri("ftp://me:secret@there", tmp_path)
+
+
+# ---------------------------------------------------------------------------------------------------------- passwords
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("https://me:secret@there:5000/x", "https://***@there:5000/x"),
+        ("https://token@there", "https://***@there"),
+        ("http://me:se@cret@there", "http://***@there"),
+        ("http://me:se/cret@there/x", "http://***@there/x"),
+        ("postgresql+psycopg://me:secret@there/db", "postgresql+psycopg://***@there/db"),
+        ("postgresql://there/db?user=me&password=secret&a=b", "postgresql://there/db?user=***&password=***&a=b"),
+        ("http://there:5000", "http://there:5000"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("cannot reach http://me:secret@there, sorry", "cannot reach http://***@there, sorry"),
+        ("--tracking-uri=http://me:secret@there --quiet", "--tracking-uri=http://***@there --quiet"),
+    ],
+)
+def test_a_password_is_never_shown(uri: str, shown: str) -> None:
+    assert hide_password(uri) == shown
+
+
+def test_an_address_that_hides_nothing_has_no_password() -> None:
+    uris = ("http://me:secret@there", "http://***@there", "http://there", "sqlite:////a@b.db")
+    assert [has_password(uri) for uri in uris] == [True, True, False, False]
+
+
+def test_a_printed_command_refers_to_the_environment_instead_of_a_password() -> None:
+    assert tracking_flag("http://me:secret@there") == '--tracking-uri "$MLFLOW_TRACKING_URI"'
+    assert tracking_flag("sqlite:////my runs/mlflow.db") == "--tracking-uri 'sqlite:////my runs/mlflow.db'"
+
+
+def test_the_line_about_a_silent_server_has_no_password() -> None:
+    with pytest.raises(TrackingError, match=r"answers at http://\*\*\*@127.0.0.1:9 ") as refusal:
+        check_server("http://me:secret@127.0.0.1:9")
+    assert refusal.value.__cause__ is None

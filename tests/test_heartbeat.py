@@ -1,0 +1,81 @@
+"""The heartbeat file: who drives a sweep, and whether it is alive."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from recording import until
+
+from sweeps.heartbeat import SILENT_SECONDS, Heartbeat, Pulse, read_pulse, this_machine, this_pulse, write_pulse
+
+ROOT = Path(__file__).resolve().parent.parent
+DRIVER = "import sys, time; from pathlib import Path; from sweeps.heartbeat import Heartbeat; \
+Heartbeat(Path(sys.argv[1])).__enter__(); print('ready', flush=True); time.sleep(60)"
+
+
+def elsewhere(silent_s: float) -> Pulse:
+    return replace(this_pulse(), machine="another", pid=1, time=time.time() - silent_s)
+
+
+def test_this_process_is_alive(tmp_path: Path) -> None:
+    write_pulse(tmp_path, this_pulse())
+    pulse = read_pulse(tmp_path)
+    assert pulse is not None and pulse.is_alive()
+    assert (pulse.pid, pulse.machine) == (os.getpid(), this_machine())
+
+
+def test_a_sweep_that_ended_by_itself_has_no_pulse(tmp_path: Path) -> None:
+    with Heartbeat(tmp_path):
+        assert read_pulse(tmp_path)
+    assert read_pulse(tmp_path) is None
+
+
+def test_the_beat_goes_on_while_the_sweep_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.heartbeat.BEAT_SECONDS", 0.05)
+    with Heartbeat(tmp_path):
+        first = read_pulse(tmp_path)
+        assert until(lambda: read_pulse(tmp_path) != first)
+
+
+def test_a_beat_that_cannot_be_written_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.heartbeat.BEAT_SECONDS", 0.05)
+    folder, away = tmp_path / "sweep", tmp_path / "away"
+    folder.mkdir()
+    with Heartbeat(folder):
+        folder.rename(away)
+        time.sleep(0.2)
+        away.rename(folder)
+        first = read_pulse(folder)
+        assert until(lambda: read_pulse(folder) != first)
+
+
+def test_a_killed_process_is_dead_at_once(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE) as driver:
+        assert driver.stdout and driver.stdout.readline() == b"ready\n"
+        pulse = read_pulse(tmp_path)
+        assert pulse is not None and pulse.is_alive()
+        driver.send_signal(signal.SIGKILL)
+        assert until(lambda: not pulse.is_alive()), "a zombie counts as alive"
+    assert not pulse.is_alive()
+
+
+def test_a_later_process_of_the_same_number_is_not_the_driver() -> None:
+    assert not replace(this_pulse(), process_started=this_pulse().process_started - 100).is_alive()
+
+
+def test_a_process_on_another_machine_is_alive_until_it_has_been_silent_for_long() -> None:
+    assert elsewhere(SILENT_SECONDS - 10).is_alive()
+    assert not elsewhere(SILENT_SECONDS + 10).is_alive()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"pid": 1})])
+def test_a_damaged_heartbeat_is_a_dead_one(tmp_path: Path, text: str) -> None:
+    (tmp_path / "heartbeat.json").write_text(text)
+    pulse = read_pulse(tmp_path)
+    assert pulse is not None and not pulse.is_alive()

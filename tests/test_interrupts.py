@@ -1,0 +1,64 @@
+"""Ctrl-C and SIGTERM, sent to this very process."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from sweeps.interrupts import Interrupted, Interrupts
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_deferred_signal_waits_to_be_seen(number: int) -> None:
+    said: list[str] = []
+    with Interrupts(said.append) as interrupts, interrupts.deferred():
+        send(number)
+        assert interrupts.is_requested() and interrupts.number == number
+    assert len(said) == 1 and "once more to end at once" in said[0]
+
+
+def test_the_second_signal_ends_at_once_and_the_first_one_names_the_end() -> None:
+    with Interrupts(lambda _: None) as interrupts, interrupts.deferred():
+        send(signal.SIGTERM)
+        with pytest.raises(Interrupted) as found:
+            send(signal.SIGINT)
+    assert found.value.number == signal.SIGTERM
+
+
+def test_outside_the_loop_a_signal_ends_at_once() -> None:
+    with pytest.raises(Interrupted) as found, Interrupts(lambda _: None):
+        send(signal.SIGTERM)
+    assert found.value.number == signal.SIGTERM
+
+
+def test_after_a_request_no_new_loop_begins() -> None:
+    with Interrupts(lambda _: None) as interrupts:
+        with interrupts.deferred():
+            send(signal.SIGINT)
+        with pytest.raises(Interrupted), interrupts.deferred():
+            raise AssertionError("the loop was entered")
+
+
+def test_the_former_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with Interrupts(lambda _: None):
+        assert signal.getsignal(signal.SIGINT) != before[0]
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_off_the_main_thread_nothing_is_listened_to() -> None:
+    found: list[object] = []
+
+    def enter() -> None:
+        with Interrupts(lambda _: None):
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert found == [signal.getsignal(signal.SIGTERM)]

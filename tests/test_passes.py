@@ -1,0 +1,184 @@
+"""Which trials a pass runs, from which state they go on, and with how much of the device."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import make_config, make_frames, make_split
+
+from bddseg.checkpoint import BEST, LAST, save_training
+from bddseg.result import OBJECTIVE
+from bddseg.train import fit
+from sweeps.experiment import load_experiment
+from sweeps.folder import SweepFolder
+from sweeps.order import Order
+from sweeps.outbox import Event
+from sweeps.passes import Pass
+from sweeps.past import Past, read_past
+from sweeps.plan import PlannedTrial, build_plan
+from sweeps.trainable import Workload, newest_state
+
+CPU = torch.device("cpu")
+EXPERIMENT = load_experiment("smoke", profile="quick")
+PLAN = build_plan(EXPERIMENT, precision="fp32")
+FIRST, SECOND, THIRD, FOURTH = PLAN.trials
+
+
+def order(**resources: float) -> Order:
+    return Order(
+        experiment=EXPERIMENT,
+        plan=PLAN,
+        material=None,  # type: ignore[arg-type]
+        storage=Path(),
+        tracking_uri="",
+        resources={"CPU": 1.0, "GPU": 0.0} | resources,
+    )
+
+
+def started() -> Event:
+    return {"kind": "start"}
+
+
+def epoch(step: int, value: float | None = 0.5, **more: str) -> Event:
+    return {"kind": "epoch", "step": step, "metrics": {OBJECTIVE: value}, **more}
+
+
+def ended(reason: str) -> Event:
+    return {"kind": "end", "tags": {"sweep.stop_reason": reason}}
+
+
+def past(**trials: list[Event]) -> dict[str, Past]:
+    """Return the past of the trials `first`, `second`, ... of the plan."""
+    names = dict(zip(("first", "second", "third", "fourth"), PLAN.trials, strict=True))
+    events = [event | {"trial": names[name].trial_id} for name, told in trials.items() for event in told]
+    return read_past(events, OBJECTIVE)
+
+
+def todo(folder: Path, known: dict[str, Past], cores: int = 4, **resources: float) -> Pass:
+    return Pass.of(order(**resources), known, SweepFolder(folder), cores)
+
+
+def test_a_new_sweep_runs_every_trial_in_the_order_of_the_plan(tmp_path: Path) -> None:
+    assert list(todo(tmp_path, {}).trials) == list(PLAN.trials)
+
+
+@pytest.mark.parametrize("reason", ["max_epochs", "plateau", "asha", "diverged", "error"])
+def test_a_trial_that_came_to_its_own_end_is_not_run_again(reason: str, tmp_path: Path) -> None:
+    known = past(second=[started(), epoch(1), ended(reason)])
+    assert list(todo(tmp_path, known).trials) == [FIRST, THIRD, FOURTH]
+
+
+@pytest.mark.parametrize("reason", ["user", "driver_lost", "time_budget"])
+def test_a_trial_that_was_cut_off_goes_on_before_those_never_started(reason: str, tmp_path: Path) -> None:
+    known = past(third=[started(), epoch(1), ended(reason)])
+    assert list(todo(tmp_path, known).trials) == [THIRD, FIRST, SECOND, FOURTH]
+
+
+def test_a_trial_without_an_end_goes_on(tmp_path: Path) -> None:
+    known = past(fourth=[started(), epoch(1)], first=[started(), epoch(3), ended("max_epochs")])
+    assert list(todo(tmp_path, known).trials) == [FOURTH, SECOND, THIRD]
+
+
+def test_a_cancelled_trial_stays_ended(tmp_path: Path) -> None:
+    SweepFolder(tmp_path).cancel(FIRST.trial_id)
+    known = past(first=[started(), ended("user")], second=[started(), ended("user")])
+    assert list(todo(tmp_path, known).trials) == [SECOND, THIRD, FOURTH]
+
+
+def test_a_trial_that_was_opened_again_is_open(tmp_path: Path) -> None:
+    known = past(first=[started(), ended("driver_lost"), started()])
+    assert FIRST in todo(tmp_path, known).trials
+
+
+def test_lack_of_memory_gives_another_pass_with_twice_the_share(tmp_path: Path) -> None:
+    found = todo(tmp_path, past(first=[started(), ended("oom")]), GPU=0.25)
+    assert found.resources[FIRST.trial_id]["GPU"] == 0.5
+    assert found.resources[SECOND.trial_id]["GPU"] == 0.25
+
+
+def test_lack_of_memory_on_the_cpu_gives_another_pass_with_fewer_neighbours(tmp_path: Path) -> None:
+    found = todo(tmp_path, past(first=[started(), ended("oom")]), cores=2)
+    assert found.resources[FIRST.trial_id]["CPU"] == 2
+
+
+def test_lack_of_memory_twice_is_the_end(tmp_path: Path) -> None:
+    twice = [started(), ended("oom"), started(), ended("oom")]
+    assert FIRST not in todo(tmp_path, past(first=twice), GPU=0.25).trials
+
+
+def test_lack_of_memory_with_the_whole_device_is_the_end(tmp_path: Path) -> None:
+    assert FIRST not in todo(tmp_path, past(first=[started(), ended("oom")]), GPU=1.0).trials
+
+
+def test_a_trial_cut_off_in_its_second_try_keeps_the_larger_share(tmp_path: Path) -> None:
+    told = [started(), ended("oom"), started(), epoch(1), ended("driver_lost")]
+    assert todo(tmp_path, past(first=told), GPU=0.25).resources[FIRST.trial_id]["GPU"] == 0.5
+
+
+def test_training_goes_on_after_the_last_epoch_that_was_told() -> None:
+    assert past(first=[started(), epoch(1), epoch(2)])[FIRST.trial_id].safe_epoch == 2
+
+
+def test_an_end_that_was_never_written_down_is_reported_again() -> None:
+    assert past(first=[started(), epoch(1), epoch(2, ending="max_epochs")])[FIRST.trial_id].safe_epoch == 1
+
+
+def workload(folder: Path, trial: PlannedTrial = FIRST, reported: int = 0) -> Workload:
+    return Workload(
+        base={},
+        frames=make_frames(),
+        split=make_split(),
+        rungs=(),
+        folder=SweepFolder(folder),
+        resources={},
+        reported={trial.trial_id: reported} if reported else {},
+    )
+
+
+def save_epochs(folder: Path, *epochs: int, in_pass: int = 1) -> None:
+    """Train a tiny trial and keep a checkpoint of the given epochs, as Ray names them."""
+    for result in fit(make_config(train_epochs=max(epochs)), make_frames(), make_split(), CPU):
+        if result.epoch in epochs:
+            place = folder / f"pass-{in_pass}" / FIRST.trial_id / f"checkpoint_{result.epoch - 1:06d}"
+            place.mkdir(parents=True)
+            save_training(place, result.state())
+
+
+def resumed_epoch(folder: Path, reported: int) -> int | None:
+    state = newest_state(FIRST.trial_id, workload(folder, reported=reported), None, CPU)
+    return state["epoch"] if state else None
+
+
+def test_a_trial_without_checkpoints_begins_anew(tmp_path: Path) -> None:
+    assert resumed_epoch(tmp_path, reported=2) is None
+
+
+def test_the_newest_checkpoint_is_taken(tmp_path: Path) -> None:
+    save_epochs(tmp_path, 1, 2)
+    assert resumed_epoch(tmp_path, reported=2) == 2
+
+
+def test_a_checkpoint_of_an_epoch_that_was_never_reported_is_left_alone(tmp_path: Path) -> None:
+    save_epochs(tmp_path, 1, 2)
+    assert resumed_epoch(tmp_path, reported=1) == 1
+
+
+def test_a_later_pass_counts_for_more(tmp_path: Path) -> None:
+    save_epochs(tmp_path, 2, in_pass=9)
+    save_epochs(tmp_path, 3, in_pass=10)
+    assert resumed_epoch(tmp_path, reported=3) == 3
+    assert SweepFolder(tmp_path).next_pass() == "pass-11"
+
+
+@pytest.mark.parametrize("name", [LAST, BEST])
+def test_a_torn_checkpoint_is_passed_over_for_an_older_one(name: str, tmp_path: Path) -> None:
+    save_epochs(tmp_path, 1, 2)
+    torn = tmp_path / "pass-1" / FIRST.trial_id / "checkpoint_000001" / name
+    torn.write_bytes(torn.read_bytes()[:100])
+    assert resumed_epoch(tmp_path, reported=2) == 1
+
+
+def test_a_checkpoint_of_which_half_is_missing_is_passed_over(tmp_path: Path) -> None:
+    save_epochs(tmp_path, 1, 2)
+    (tmp_path / "pass-1" / FIRST.trial_id / "checkpoint_000001" / LAST).unlink()
+    assert resumed_epoch(tmp_path, reported=2) == 1
