@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sweeps.source import Material, Source
 
 AUTO = "auto"
+CHECKPOINT_SECONDS = 30
 ROOT = Path(__file__).resolve().parent
 WIDEST_LINE = 400
 """A table that goes to a file or a pipe has one line per row, up to so many characters."""
@@ -60,12 +61,9 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt as interrupt:
         print("interrupted", file=sys.stderr)
+        if command := getattr(interrupt, "resume_command", ""):
+            print(f"go on with: {command}", file=sys.stderr)
         return 128 + getattr(interrupt, "number", signal.SIGINT)
-    except SystemExit as exit_:  # Ray's own answer to SIGTERM, outside of a sweep
-        if exit_.code != signal.SIGTERM:
-            raise
-        print("interrupted", file=sys.stderr)
-        return 128 + signal.SIGTERM
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -95,6 +93,8 @@ def build_parser() -> argparse.ArgumentParser:
     kept.add_argument("--tracking-uri", metavar="URI", help="MLflow store (a database under the storage folder)")
     kept.add_argument("--offline", action="store_true", help="leave MLflow alone; deliver later with --sync")
     kept.add_argument("--keep-weights", choices=("finalists", "all"), default="finalists")
+    kept.add_argument("--checkpoint-every", type=_whole, metavar="SECONDS",
+                      help=f"save what trains so often, and at rungs ({CHECKPOINT_SECONDS}); 0: always")  # fmt: skip
     look = parser.add_argument_group("look, do not run")
     look.add_argument("--list", action="store_true", help="the spaces with their question and size")
     look.add_argument("--dry-run", action="store_true", help="the trials that would run, and their rungs")
@@ -272,6 +272,8 @@ def prepare(
     cpus = arguments.cpus_per_trial or int(terms["resources"].get("CPU", 1))
     gpus = arguments.gpus_per_trial if arguments.gpus_per_trial is not None else terms["resources"].get("GPU")
     address = arguments.address or terms.get("address")
+    every = arguments.checkpoint_every
+    checkpoint_seconds = terms.get("checkpoint_seconds", CHECKPOINT_SECONDS) if every is None else every
     device = resolve_device("cpu" if gpus == 0 else "cuda" if gpus and gpus != AUTO and not address else "auto")
     is_packed = gpus == AUTO and device.type == "cuda"
     if gpus is None or gpus == AUTO:
@@ -305,6 +307,7 @@ def prepare(
         max_concurrent=arguments.max_concurrent or terms.get("max_concurrent", 0),
         device=device.type,
         keep_all_weights=arguments.keep_weights == "all" or terms.get("keep_all_weights", False),
+        checkpoint_seconds=checkpoint_seconds,
         dashboard=arguments.dashboard,
         is_quiet=bool(arguments.quiet),
         is_offline=arguments.offline,

@@ -20,17 +20,18 @@ from sweeps.delivery import Delivery
 from sweeps.errors import StorageError, SweepError
 from sweeps.folder import SweepFolder
 from sweeps.heartbeat import Heartbeat, this_pulse
-from sweeps.interrupts import Interrupts
+from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.keeping import Keeper
 from sweeps.lost import reopen
 from sweeps.manifest import build_manifest, read_manifest, save_manifest
 from sweeps.mlflow_store import prepare_store
 from sweeps.monitor import Board, View
 from sweeps.order import Order, Summary
-from sweeps.outbox import PARENT, Outbox
+from sweeps.outbox import PARENT, PATIENCE_SECONDS, Outbox
 from sweeps.passes import Pass, recall, run_pass, teller
 from sweeps.past import Past, read_past
 from sweeps.plan import PlannedTrial
+from sweeps.resume import check_events
 from sweeps.search import build_search
 from sweeps.shares import kind, remember_peaks
 from sweeps.source import cache_folder
@@ -73,6 +74,7 @@ def resume_sweep(order: Order, sweep_id: str, say: Say = log.info) -> Summary:
     """
     folder = order.storage / sweep_id
     manifest = read_manifest(folder)
+    check_events(folder)
     recorded, found = manifest["data"]["fingerprint"], order.material.frames.fingerprint
     if recorded != found:
         raise DataError(f"sweep {sweep_id} began on data {recorded}, but {order.material.root} now gives {found}")
@@ -103,6 +105,8 @@ def _drive(run: "_Run", begin: Callable[[Say], None], say: Say) -> Summary:
             return run.end(interrupts.number)
         except BaseException as error:
             run.abandon(error)
+            if isinstance(error, Interrupted):
+                error.resume_command = f"{run.order.tune_command} --resume {run.sweep_id}"
             raise
 
 
@@ -137,7 +141,7 @@ class _Run:
         self.trial_ids = [trial.trial_id for trial in order.plan.trials]
         self.board = Board(order.plan)
         self.view = View(self.board, is_quiet=order.is_quiet)
-        self.outbox = Outbox(self.folder.outbox)
+        self.outbox = Outbox(self.folder.outbox, PATIENCE_SECONDS)
         self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
         self.past: dict[str, Past] = {}
         self.manifest = manifest or build_manifest(
@@ -311,8 +315,9 @@ def _on_ray(run: _Run, interrupts: Interrupts, say: Say) -> None:
                 raise SweepError(f"Ray ended a pass and left {len(todo.trials)} trials open; see {run.folder.logs}")
             if any(run.past_of(trial).memory_failures for trial in todo.trials):
                 say(f"out of memory: another pass, with twice the share of the device; trials: {len(todo.trials)}")
-            plan = replace(order.plan, trials=tuple(todo.trials))
-            search = build_search(order.experiment, plan, max_concurrent=order.max_concurrent)
+            search = build_search(
+                order.experiment, order.plan, max_concurrent=order.max_concurrent, open_trials=todo.trials
+            )
             recall(search.scheduler, run.outbox.events())
             run_pass(todo, order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
             before = todo

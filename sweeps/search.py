@@ -1,5 +1,6 @@
 """Experiment, plan -> Ray's param space, searcher and scheduler; the only place that spells Ray's domains."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ from ray import tune
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from sweeps.experiment import Experiment
-from sweeps.plan import Plan
+from sweeps.plan import Plan, PlannedTrial
 from sweeps.schedulers import Asha, RunAll
 
 NO_EPOCH = "no_epoch"
@@ -27,13 +28,17 @@ class Search:
     num_samples: int
 
 
-def build_search(experiment: Experiment, plan: Plan, *, max_concurrent: int = 0) -> Search:
+def build_search(
+    experiment: Experiment, plan: Plan, *, max_concurrent: int = 0, open_trials: Sequence[PlannedTrial] | None = None
+) -> Search:
     """Return the plan in Ray's words: each planned trial is one preset point, in order, with flat columns.
 
+    Of a plan that was begun, `open_trials` are run; the scheduler knows all: those that ended are at its rungs.
     Tune would ignore a `max_concurrent_trials` beside a generator of its own kind: the generator itself must count.
     """
-    points = [{TRIAL_KEY: trial.trial_id, **trial.point} for trial in plan.trials]
-    space: dict[str, Any] = {TRIAL_KEY: tune.choice([trial.trial_id for trial in plan.trials])}
+    trials = plan.trials if open_trials is None else open_trials
+    points = [{TRIAL_KEY: trial.trial_id, **trial.point} for trial in trials]
+    space: dict[str, Any] = {TRIAL_KEY: tune.choice([trial.trial_id for trial in trials])}
     for key, values in experiment.axes:
         space[key] = tune.choice(list(values))
     searcher = BasicVariantGenerator(points_to_evaluate=points, max_concurrent=max_concurrent)

@@ -14,7 +14,7 @@ from bddseg.result import OBJECTIVE
 from sweeps.experiment import Schedule, load_experiment
 from sweeps.plan import build_plan
 from sweeps.schedulers import Asha, RunAll, Rungs, Stop
-from sweeps.search import build_scheduler
+from sweeps.search import build_scheduler, build_search
 
 GO, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 MODELS = dict.fromkeys("rabcdefg", "vanilla_unet")
@@ -29,6 +29,23 @@ def tell(scheduler: Asha | RunAll, trial: str, value: Any, epoch: int = 1, **mor
     """Return what the scheduler says to one epoch of a trial."""
     stand_in: Any = SimpleNamespace(config={"trial": trial, "optim.lr": 1e-3})
     return scheduler.on_trial_result(None, stand_in, {"epoch": epoch, OBJECTIVE: value, **more})
+
+
+# Earlier passes
+
+
+def test_a_resumed_sweep_compares_with_the_trials_that_ended_before() -> None:
+    experiment = load_experiment("grid_lr_loss", profile="quick")
+    plan = build_plan(experiment)
+    first, second, third, fourth = plan.trials[:4]
+    search = build_search(experiment, plan, open_trials=[fourth])
+    rung = plan.rungs[0]
+    for trial, value in ((first, 0.4), (second, 0.6), (third, 0.3)):
+        search.scheduler.recall(trial.trial_id, rung, value)
+    assert search.num_samples == 1
+    assert list(search.scheduler.stops) == [third.trial_id]
+    assert tell(search.scheduler, fourth.trial_id, 0.2, rung) == STOP
+    assert search.scheduler.stops[fourth.trial_id].compared == 3
 
 
 # Rungs
