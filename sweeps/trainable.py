@@ -150,7 +150,10 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
     state = newest_state(trial_id, workload, tune.get_checkpoint(), device)
     if workload.folder.is_cancelled(trial_id):
         return "user"
-    for result in fit(trial_config(config, workload), workload.frames, workload.split, device, state):
+    settings = trial_config(config, workload)
+    if state and (ended := reason_for_end(settings, state)):
+        return ended
+    for result in fit(settings, workload.frames, workload.split, device, state):
         is_compared = bool(result.stop_reason) or result.epoch in workload.rungs
         log.info("epoch %d: %s", result.epoch, _sentence(result))
         until_next = time.monotonic() - saved_at + result.metrics["time/epoch_s"]
@@ -166,6 +169,17 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
         if not result.stop_reason and workload.folder.is_cancelled(trial_id):
             return "user"
     return ""
+
+
+def reason_for_end(settings: TrainConfig, state: Mapping[str, Any]) -> str:
+    """Return why a trial had ended with the epoch of a state, "" when it goes on from there.
+
+    Its process may have died after its last report, and before Ray knew that this was the end.
+    """
+    if state["epoch"] >= settings.train.epochs:
+        return "max_epochs"
+    patience = settings.train.patience
+    return "plateau" if 0 < patience <= state["epoch"] - state["best"]["epoch"] else ""
 
 
 def trial_config(config: Mapping[str, Any], workload: Workload) -> TrainConfig:

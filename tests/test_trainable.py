@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 from tiny import make_frames
 
 from bddseg.config import TrainConfig
 from bddseg.split import Split
 from sweeps.folder import SweepFolder
-from sweeps.trainable import Workload, build_trainable, trial_config
+from sweeps.trainable import Workload, build_trainable, reason_for_end, trial_config
 
 
 def make_workload(**overrides: object) -> Workload:
@@ -25,6 +26,14 @@ def test_an_actor_is_shown_under_its_trials_name() -> None:
 def test_a_point_of_the_grid_is_laid_over_what_all_trials_share() -> None:
     config = trial_config({"trial": "abc", "optim.lr": 0.5}, make_workload(**{"train.seed": 9}))
     assert (config.optim.lr, config.train.seed) == (0.5, 9)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "best", "reason"), [(10, 9, "max_epochs"), (9, 6, "plateau"), (9, 7, ""), (3, 3, "")]
+)
+def test_a_state_at_which_the_trial_had_ended_says_why(epoch: int, best: int, reason: str) -> None:
+    settings = TrainConfig().with_overrides({"train.epochs": 10, "train.patience": 3})
+    assert reason_for_end(settings, {"epoch": epoch, "best": {"epoch": best}}) == reason
 
 
 def test_a_setting_without_effect_at_a_point_is_folded_there_alone() -> None:
