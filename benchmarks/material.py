@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch.utils.data import Sampler
 
 from bddseg.catalog import Sample, read_catalog
 from bddseg.config import TrainConfig
@@ -29,9 +30,9 @@ class Material:
         """Return the product's engine over the training part."""
         return Engine(config, self.frames, self.split.train, device)
 
-    def plain(self, config: TrainConfig, device: torch.device) -> Plain:
+    def plain(self, config: TrainConfig, device: torch.device, order: Sampler[int] | None = None) -> Plain:
         """Return P0 over the same parts."""
-        return Plain(self._with(config), self.samples, self.split.train, self.split.val, device)
+        return Plain(self._with(config), self.samples, self.split.train, self.split.val, device, order)
 
     def careful(self, config: TrainConfig, device: torch.device) -> Careful:
         """Return P2 over the same parts."""

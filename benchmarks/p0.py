@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bddseg.catalog import Sample, read_catalog
 from bddseg.confusion import miou
@@ -93,16 +93,22 @@ class Scores:
 
 
 class Plain:
-    """One run over files."""
+    """One run over files; `order` yields positions in the training part, otherwise they are shuffled."""
 
     def __init__(
-        self, given: Given, samples: Sequence[Sample], train: Sequence[int], val: Sequence[int], device: torch.device
+        self,
+        given: Given,
+        samples: Sequence[Sample],
+        train: Sequence[int],
+        val: Sequence[int],
+        device: torch.device,
+        order: Sampler[int] | None = None,
     ) -> None:
         config = given.config
         seed_everything(config.train.seed)
         self._device, size = device, config.train.batch_size
         self.train_files = Files([samples[index] for index in train], given)
-        self._train = DataLoader(self.train_files, size, shuffle=True)
+        self._train = DataLoader(self.train_files, size, shuffle=order is None, sampler=order)
         self._val = DataLoader(Files([samples[index] for index in val], given), size)
         self.model = build_model(
             config.model.name,
