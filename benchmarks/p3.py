@@ -1,13 +1,13 @@
 """P3, stock Ray Tune: the default Tuner, first in first out, with P2 as a plain function that it calls.
 
+Ray itself is started as ours is.
+
 `python -m benchmarks.p3 --data DIR --given FILE --lr 1e-3 1e-4` decodes, trains one trial per rate and prints a
 leaderboard.
 """
 
 import argparse
 import json
-import logging
-import os
 import sys
 import tempfile
 import time
@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-QUIET = {"RAY_AIR_NEW_OUTPUT": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0"}
 
 
 def train(config: dict[str, Any], *, given: Any, images: np.ndarray, masks: np.ndarray, parts: Any) -> None:
@@ -42,10 +40,10 @@ def train(config: dict[str, Any], *, given: Any, images: np.ndarray, masks: np.n
 def main(argv: list[str] | None = None) -> int:
     """Run the trials and print their leaderboard."""
     arguments = _parser().parse_args(argv)
-    os.environ.update({key: os.environ.get(key, value) for key, value in QUIET.items()})
-    import ray
     from ray import tune
     from ray.tune import Callback
+
+    from sweeps.cluster import ray_cluster  # the very Ray that ours runs on
 
     class Clock(Callback):
         """Notes when trials start and end."""
@@ -61,15 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             self.ends.append(time.time())
 
     shared = _material(arguments)
-    with tempfile.TemporaryDirectory(prefix="p3-") as folder:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            _temp_dir=folder,
-            _node_ip_address="127.0.0.1",
-        )
+    with tempfile.TemporaryDirectory(prefix="p3-") as folder, ray_cluster(Path(folder), object_bytes=_bytes(shared)):
         clock = Clock()
         tuner = tune.Tuner(
             tune.with_parameters(train, **shared),
@@ -78,7 +68,6 @@ def main(argv: list[str] | None = None) -> int:
             run_config=tune.RunConfig(storage_path=f"{folder}/runs", callbacks=[clock], verbose=0),
         )
         results = tuner.fit()
-        ray.shutdown()
     return _told(list(results), clock.starts, clock.ends, arguments)
 
 
@@ -105,6 +94,10 @@ def _material(arguments: argparse.Namespace) -> dict[str, Any]:
     images, masks = decode_all([samples[index] for index in used], given)
     parts = tuple([used.index(index) for index in part] for part in (split.train, split.val))
     return {"given": given, "images": images.numpy(), "masks": masks.numpy(), "parts": parts}
+
+
+def _bytes(shared: dict[str, Any]) -> int:
+    return int(shared["images"].nbytes + shared["masks"].nbytes)
 
 
 def _told(results: list[Any], starts: list[float], ends: list[float], arguments: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """S0 parity: do ours and P0 end at the same validation mIoU? `python -m benchmarks.s0_parity`
 
-Vanilla U-Net, 8 filters, 64 px, batch 16, lr 1e-3; mIoU of the pooled counts after the last epoch, the mean over seeds.
+Vanilla U-Net, 8 filters, 64 px, batch 16, lr 1e-3; mIoU of the pooled counts after the last epoch, the mean over seeds,
+of which there is one for each round.
 Real frames where BDDSEG_REAL_DATA names a folder with some, otherwise the embedded streets.
 """
 

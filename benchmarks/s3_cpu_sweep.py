@@ -60,8 +60,8 @@ def _report(times: dict[str, list[Timing]], trials: int, measured: int, epochs: 
         (titles[name], Spread.of(wall[name]).words(), faster[name].words("x") if name in faster else "-")
         for name in titles
     ]
-    rounds = len(wall["ours"])
-    show(f"S3 CPU sweep, {trials} trials x {epochs} epochs", ("", "wall s", "ours faster"), rows, (machine(),))
+    rounds, note = len(wall["ours"]), "threads: one a trial for ours and P3, as torch chooses for P0"
+    show(f"S3 CPU sweep, {trials} trials x {epochs} epochs", ("", "wall s", "ours faster"), rows, (machine(), note))
     return close(
         [
             Figure("S3 sweep vs P0", faster["P0"].median, 3.5, rounds),

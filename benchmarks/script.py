@@ -64,7 +64,7 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note
     print(title)
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    print(*notes, sep="\n", end="\n\n", flush=True)
+    print(*notes, "", sep="\n", flush=True)
 
 
 def close(figures: Sequence[Figure]) -> int:
