@@ -1,6 +1,6 @@
 """P3, stock Ray Tune: the default Tuner, first in first out, with P2 as a plain function that it calls.
 
-Ray itself is started as ours is.
+Ray itself is started as ours is, without Tune's log files.
 
 `python -m benchmarks.p3 --data DIR --given FILE --lr 1e-3 1e-4` decodes, trains one trial per rate and prints a
 leaderboard.
@@ -30,11 +30,13 @@ def train(config: dict[str, Any], *, given: Any, images: np.ndarray, masks: np.n
     pixels, labels = (torch.from_numpy(np.array(array)) for array in (images, masks))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = Careful(own, pixels, labels, parts[0], parts[1], device)
+    seconds = 0.0
     for _ in range(own.config.train.epochs):
         began = time.time()
         run.train_epoch()
         value = float(miou(run.evaluate()))
-        tune.report({"miou": value, "train_s": time.time() - began})
+        seconds += time.time() - began
+        tune.report({"miou": value, "train_s": seconds})
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -106,7 +108,7 @@ def _told(results: list[Any], starts: list[float], ends: list[float], arguments:
     for result in sorted(finished, key=lambda result: -result.metrics["miou"]):
         print(f"lr {result.config['optim.lr']:g}: val mIoU {result.metrics['miou']:.4f}")
     if arguments.times:
-        training = [seconds for result in finished for seconds in result.metrics_dataframe["train_s"]]
+        training = [result.metrics["train_s"] for result in finished]
         arguments.times.write_text(json.dumps({"starts": starts, "ends": ends, "training": training}))
     return 0 if len(finished) == len(arguments.lr) else 1
 
