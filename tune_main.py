@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, NoReturn
 from bddseg.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
+    from sweeps.confirm import Confirmation
     from sweeps.experiment import Experiment
     from sweeps.monitor import Board
+    from sweeps.plan import Plan
     from sweeps.runner import Order, Summary
     from sweeps.source import Source
 
@@ -29,6 +33,7 @@ examples:
   python tune_main.py --space smoke                         a minute or two, to see that everything works
   python tune_main.py --space grid_lr_loss                  learning rate x loss
   python tune_main.py --space overfit --data ~/bdd100k      on the real data, at full size
+  python tune_main.py --confirm SWEEP                       its best settings anew, on 5 folds
   python tune_main.py --space attention --set train.epochs=5 --set "model.dropout=[0.0, 0.5]" --dry-run
 """
 
@@ -44,6 +49,8 @@ def main(argv: list[str] | None = None) -> int:
             return list_spaces(arguments)
         if arguments.status:
             return show_status(arguments)
+        if arguments.confirm:
+            return confirm(arguments, words)
         return run(arguments, words)
     except UserError as error:
         if arguments.debug:
@@ -75,6 +82,11 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--scheduler", choices=("asha", "none"), help="stop weak trials early (asha) or run all (none)")
     what.add_argument("--seed", type=_whole, metavar="N", help="of training and of the order of trials")
     what.add_argument("--on-bad-sample", choices=("fail", "skip"), default="fail", help="a damaged image or mask")
+    again = parser.add_argument_group("confirm a sweep")
+    again.add_argument("--confirm", metavar="SWEEP", help="train its finalists anew, each run on a fold of its own")
+    again.add_argument("--top", type=_positive, default=4, metavar="N", help="finalists by val/miou (4), and besides "
+                       "them the best of each model and the reference")  # fmt: skip
+    again.add_argument("--runs", type=_several, default=5, metavar="N", help="runs, and folds, of each finalist (5)")
     where = parser.add_argument_group("where to run it")
     where.add_argument("--max-concurrent", type=_positive, default=0, metavar="N", help="trials side by side at most")
     where.add_argument("--cpus-per-trial", type=_positive, default=1, metavar="N", help="threads of a trial (1)")
@@ -87,7 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     kept.add_argument("--keep-weights", choices=("finalists", "all"), default="finalists")
     look = parser.add_argument_group("look, do not run")
     look.add_argument("--list", action="store_true", help="the spaces with their question and size")
-    look.add_argument("--dry-run", action="store_true", help="the trials that would run, and their rungs")
+    look.add_argument("--dry-run", action="store_true", help="the trials that would run, and what they take")
     look.add_argument("--status", metavar="SWEEP", help="the trials of a sweep: states, stop reasons, log files")
     parser.add_argument("-q", "--quiet", action="count", default=0, help="only results and errors")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="more words; twice for all")
@@ -143,60 +155,129 @@ def show_status(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace, words: list[str]) -> int:
     """Plan, check everything that can be checked before Ray starts, then run the sweep."""
-    from sweeps.experiment import load_experiment, read_book
-    from sweeps.source import choose_source
+    from sweeps.experiment import load_experiment
 
     if not arguments.space:
         raise UserError("which space? give --space NAME, or --list to see them")
-    source = choose_source(read_book()["profiles"], arguments.profile, arguments.data)
+    source = find_source(arguments)
     experiment = load_experiment(
         arguments.space,
-        profile=source.profile,
+        profile=source.profile if source else arguments.profile,
         overrides=arguments.set,
         scheduler=arguments.scheduler,
         seed=arguments.seed,
     )
-    say(arguments, f"{experiment.name}: {source.sentence()}")
-    if arguments.dry_run:
-        return dry_run(experiment, arguments)
+    if source:
+        say(arguments, f"{experiment.name}: {source.sentence()}")
+    if source is None or arguments.dry_run:
+        return dry_run(make_plan(arguments, experiment), experiment.schedule.name, source, arguments)
     order = prepare(arguments, experiment, source, words)
     from sweeps.runner import run_sweep
 
     return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments)
 
 
-def dry_run(experiment: "Experiment", arguments: argparse.Namespace) -> int:
-    """Print the trials that would run."""
-    from bddseg.device import resolve_device, resolve_precision
-    from sweeps.plan import build_plan
+def find_source(arguments: argparse.Namespace) -> "Source | None":
+    """Return what to train on; None, said in words, for a dry run without data."""
+    from bddseg.errors import DataError
+    from sweeps.experiment import read_book
+    from sweeps.source import choose_source
 
-    precision = resolve_precision("auto", resolve_device("cpu" if arguments.gpus_per_trial == 0 else "auto"))
-    plan = build_plan(experiment, precision=precision, limit=arguments.limit)
+    try:
+        return choose_source(read_book()["profiles"], arguments.profile, arguments.data)
+    except DataError as error:
+        if not arguments.dry_run:
+            raise
+        say(arguments, str(error))
+        return None
+
+
+def confirm(arguments: argparse.Namespace, words: list[str]) -> int:
+    """Train the finalists of a recorded sweep anew, on folds, with what was recorded of it."""
+    from sweeps.confirm import plan_confirmation
+    from sweeps.delivery import resolve_tracking_uri
+    from sweeps.source import Source
+    from sweeps.store import Store
+
+    settled = ("space", "profile", "set", "limit", "scheduler", "seed")
+    if given := [f"--{name}" for name in settled if getattr(arguments, name) not in (None, [], 0)]:
+        raise UserError(f"--confirm trains the settings that were recorded, so it does not go with {', '.join(given)}")
+    record = Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage)).read_sweep(arguments.confirm)
+    confirmation = plan_confirmation(record, top=arguments.top, runs=arguments.runs)
+    for note in confirmation.notes:
+        say(arguments, f"mind: {note}")
+    root = None if confirmation.data["embedded"] else Path(confirmation.data["root"])
+    source = Source(confirmation.experiment.profile, arguments.data.resolve() if arguments.data else root)
+    say(arguments, f"{confirmation.screening}: {source.sentence()}")
+    for finalist in confirmation.finalists:
+        say(arguments, f"finalist {finalist.name} ({finalist.why}): {finalist.epochs} epochs")
+    if arguments.dry_run:
+        return dry_run(confirmation.plan, "none", source, arguments)
+    order = prepare(arguments, confirmation.experiment, source, words, confirmation)
+    from sweeps.runner import run_sweep
+
+    return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments, confirmation)
+
+
+def dry_run(plan: "Plan", scheduler: str, source: "Source | None", arguments: argparse.Namespace) -> int:
+    """Print the trials that would run, and what they would take; without data, only the trials."""
     rows = [
-        (str(number), trial.name, trial.trial_id, "reference" if trial.is_reference else "")
+        (str(number), trial.name, trial.trial_id, str(trial.epochs), "reference" if trial.is_reference else "")
         for number, trial in enumerate(plan.trials, 1)
     ]
-    print_table(("", "trial", "digest", ""), rows)
+    print_table(("", "trial", "digest", "epochs", ""), rows)
     rungs = ", ".join(map(str, plan.rungs)) or "none"
-    print(f"\n{len(plan.trials)} trials of {plan.grid_points} grid points, {plan.epochs} epochs each; rungs: {rungs}")
+    print(f"\n{plan.size_words()}, of {plan.grid_points} points; rungs: {rungs}")
+    if source is None:
+        say(arguments, "what it would take needs the data: its images are counted")
+        return 0
+    from sweeps.forecast import forecast
+    from sweeps.machine import check_memory, slots_here
+
+    device, resources = here(arguments)
+    check_memory(plan, device, resources["GPU"])
+    slots = slots_here(device, resources, arguments.max_concurrent)
+    table, how = forecast(plan, scheduler, source, device, resources, slots)
+    print()
+    print_table(("what it takes", "", ""), table)
+    say(arguments, how)
     return 0
 
 
-def prepare(arguments: argparse.Namespace, experiment: "Experiment", source: "Source", words: list[str]) -> "Order":
-    """Return the order for a sweep: data read, plan made, device known, price told."""
-    from bddseg.device import resolve_device, resolve_precision
-    from sweeps.delivery import resolve_tracking_uri
+def make_plan(arguments: argparse.Namespace, experiment: "Experiment") -> "Plan":
+    """Return the plan for the device that will train."""
+    from bddseg.device import resolve_precision
     from sweeps.plan import build_plan
+
+    precision = resolve_precision("auto", here(arguments)[0])
+    return build_plan(experiment, precision=precision, limit=arguments.limit)
+
+
+def here(arguments: argparse.Namespace) -> "tuple[torch.device, dict[str, float]]":
+    """Return the device of trials, and what one of them gets."""
+    from sweeps.machine import device_of
+
+    return device_of(arguments.cpus_per_trial, arguments.gpus_per_trial, is_cluster=bool(arguments.address))
+
+
+def prepare(
+    arguments: argparse.Namespace,
+    experiment: "Experiment",
+    source: "Source",
+    words: list[str],
+    confirmation: "Confirmation | None" = None,
+) -> "Order":
+    """Return the order for a sweep: data read, plan made, device known, price told."""
+    from bddseg.split import split_of
+    from sweeps.delivery import resolve_tracking_uri
+    from sweeps.machine import check_memory
     from sweeps.runner import Order, check_storage
     from sweeps.source import cache_folder, load_material
 
-    gpus = arguments.gpus_per_trial
-    device = resolve_device("cpu" if gpus == 0 else "cuda" if gpus and not arguments.address else "auto")
-    if gpus is None:
-        gpus = 1.0 if device.type == "cuda" else 0.0
-    if arguments.cpus_per_trial > (os.cpu_count() or 1) and not arguments.address:
-        raise UserError(f"--cpus-per-trial is {arguments.cpus_per_trial}, but this machine has {os.cpu_count()} cores")
-    plan = build_plan(experiment, precision=resolve_precision("auto", device), limit=arguments.limit)
+    device, resources = here(arguments)
+    plan = confirmation.plan if confirmation else make_plan(arguments, experiment)
+    if not arguments.address:
+        check_memory(plan, device, resources["GPU"])
     storage = check_storage(arguments.storage)
     tracking_uri = resolve_tracking_uri(arguments.tracking_uri, storage)
     material = load_material(
@@ -206,6 +287,9 @@ def prepare(arguments: argparse.Namespace, experiment: "Experiment", source: "So
         on_bad_sample=arguments.on_bad_sample,
         progress=not arguments.quiet and sys.stderr.isatty(),
     )
+    if confirmation:
+        confirmation.check_data(material.frames.fingerprint)
+        split_of(plan.trials[0].config.data, material.split, material.frames.names, material.frames.scenes)
     for line in material.summary:
         say(arguments, line)
     order = Order(
@@ -215,7 +299,7 @@ def prepare(arguments: argparse.Namespace, experiment: "Experiment", source: "So
         storage=storage,
         tracking_uri=tracking_uri,
         address=arguments.address,
-        resources={"CPU": float(arguments.cpus_per_trial), "GPU": gpus},
+        resources=resources,
         max_concurrent=arguments.max_concurrent,
         device=device.type,
         keep_all_weights=arguments.keep_weights == "all",
@@ -223,6 +307,7 @@ def prepare(arguments: argparse.Namespace, experiment: "Experiment", source: "So
         is_quiet=bool(arguments.quiet),
         command=shlex.join(["python", "tune_main.py", *words]),
         report_command=report_command(arguments, tracking_uri),
+        confirmation=confirmation,
     )
     tell_price(order, arguments)
     return order
@@ -234,17 +319,17 @@ def tell_price(order: "Order", arguments: argparse.Namespace) -> None:
         return  # a cluster's speed is not this machine's
     import torch
 
+    from sweeps.machine import slots_here
     from sweeps.monitor import duration
     from sweeps.price import estimate
 
-    split = order.material.split
-    at_once = max(1, (os.cpu_count() or 1) // int(order.resources["CPU"]))
+    split, device = order.material.split, torch.device(order.device)
     price = estimate(
         order.plan,
         train_images=len(split.train),
         val_images=len(split.val),
-        slots=min(at_once, order.max_concurrent or at_once),
-        device=torch.device(order.device),
+        slots=slots_here(device, order.resources, order.max_concurrent),
+        device=device,
     )
     if price.hours > 1:
         say(
@@ -260,9 +345,12 @@ def report_command(arguments: argparse.Namespace, tracking_uri: str) -> str:
     return shlex.join(["python", "report.py", *([] if is_default else ["--tracking-uri", tracking_uri])])
 
 
-def close(summary: "Summary", arguments: argparse.Namespace) -> int:
+def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Confirmation | None" = None) -> int:
     """Print the leaderboard and what to do next; return the exit code."""
-    print_leaderboard(summary.board)
+    if confirmation:
+        print_standings(confirmation, summary.board)
+    else:
+        print_leaderboard(summary.board)
     failed = [row for row in summary.board.rows.values() if row.state == "failed"]
     for row in failed:
         say(arguments, f"failed: {row.name}: {row.stop_detail}; see {row.log_file}")
@@ -273,13 +361,23 @@ def close(summary: "Summary", arguments: argparse.Namespace) -> int:
         print(f"interrupted: {interruption(summary.board)}", file=sys.stderr)
     if summary.board.best():
         print(f"report: {summary.report_command}", file=sys.stderr)
+    if not confirmation and not summary.is_interrupted and summary.board.counts()["finished"] > 1:
+        print(f"confirm: {confirm_command(summary, arguments)}", file=sys.stderr)
     return summary.exit_code
+
+
+def confirm_command(summary: "Summary", arguments: argparse.Namespace) -> str:
+    """Return the command that confirms the sweep."""
+    storage = arguments.storage.absolute()
+    where = [] if storage == ROOT / "runs" else ["--storage", str(storage)]
+    store = ["--tracking-uri", arguments.tracking_uri] if arguments.tracking_uri else []
+    return shlex.join(["python", "tune_main.py", "--confirm", summary.sweep_id, *where, *store])
 
 
 def interruption(board: "Board") -> str:
     """Return how far an interrupted sweep came."""
-    planned = len(board.rows) * board.plan.epochs
-    return f"{board.epochs_done()} of {planned} epochs done; {board.counts()['waiting']} trials not started"
+    waiting = board.counts()["waiting"]
+    return f"{board.epochs_done()} of {board.plan.epochs_in_all} epochs done; {waiting} trials not started"
 
 
 def print_leaderboard(board: "Board") -> None:
@@ -296,6 +394,27 @@ def print_leaderboard(board: "Board") -> None:
         for rank, row in enumerate(board.ranked(), 1)
     ]
     print_table(("", "trial", "best val/miou", "at epoch", "epochs", "ended by"), rows)
+
+
+def print_standings(confirmation: "Confirmation", board: "Board") -> None:
+    """Print the finalists, the best mean first: arithmetic over their runs, no verdict."""
+    from sweeps.confirm import standings
+
+    scores = {row.trial_id: row.best_miou for row in board.rows.values() if row.state == "finished"}
+    found = standings(confirmation, scores)
+    rows = [
+        (
+            str(rank),
+            it.finalist.name + ("  (reference)" if it.finalist.is_reference else ""),
+            _figure(it.mean),
+            _figure(it.spread),
+            _figure(it.ahead_of(found[0])) if rank > 1 else "",
+            " ".join(map(_figure, it.scores)),
+            str(it.finalist.epochs),
+        )
+        for rank, it in enumerate(found, 1)
+    ]
+    print_table(("", "finalist", "mean val/miou", "sd over runs", "to the first", "each run", "epochs"), rows)
 
 
 def print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
@@ -328,6 +447,10 @@ def _whole(text: str) -> int:
 
 def _positive(text: str) -> int:
     return _integer(text, 1)
+
+
+def _several(text: str) -> int:
+    return _integer(text, 2)
 
 
 def _integer(text: str, least: int) -> int:

@@ -96,4 +96,5 @@ def _trial(trial: PlannedTrial) -> dict[str, Any]:
         "digest": trial.digest,
         "settings": trial.settings,
         "reference": trial.is_reference,
+        **({"tags": dict(trial.tags)} if trial.tags else {}),
     }

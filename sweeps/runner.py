@@ -17,6 +17,7 @@ from ray import tune
 
 from bddseg.device import describe, resolve_device
 from sweeps.cluster import check_address, ray_cluster, slots
+from sweeps.confirm import CONFIRMS, Confirmation
 from sweeps.delivery import Delivery, prepare_store
 from sweeps.errors import StorageError
 from sweeps.experiment import Experiment
@@ -58,6 +59,13 @@ class Order:
     is_quiet: bool = False
     command: str = ""
     report_command: str = "python report.py"
+    confirmation: Confirmation | None = None
+    """What this sweep confirms; experiment and plan are its own."""
+
+    @property
+    def title(self) -> str:
+        """Return how the sweep's id begins."""
+        return f"{self.experiment.name}-confirm" if self.confirmation else self.experiment.name
 
 
 @dataclass(frozen=True)
@@ -94,12 +102,12 @@ def run_sweep(order: Order, say: Callable[[str], None] = log.info) -> Summary:
     if order.address:
         check_address(order.address)
     prepare_store(order.tracking_uri, order.storage / "artifacts")
-    sweep_id = new_sweep_id(order.experiment.name)
+    sweep_id = new_sweep_id(order.title)
     order = replace(order, report_command=f"{order.report_command} {sweep_id}")
     folder = order.storage / sweep_id
     folder.mkdir(parents=True)
     run = _Run(order, sweep_id, folder)
-    say(f"sweep {sweep_id}: {len(order.plan.trials)} trials, {order.plan.epochs} epochs each; files in {folder}")
+    say(f"sweep {sweep_id}: {order.plan.size_words()}; files in {folder}")
     run.begin()
     say("starting Ray" if not order.address else f"joining Ray at {order.address}")
     try:
@@ -196,6 +204,7 @@ class _Run:
             "command": order.command,
             "report_command": order.report_command,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            **({"confirmation": order.confirmation.to_dict()} if order.confirmation else {}),
         }
 
     def _params(self) -> dict[str, Any]:
@@ -215,6 +224,7 @@ class _Run:
         return {
             **source_tags(),
             **self.run_tags(),
+            **({CONFIRMS: self.order.confirmation.screening} if self.order.confirmation else {}),
             "sweep.space": self.order.experiment.name,
             "sweep.profile": self.order.experiment.profile,
             "sweep.folder": str(self.folder),

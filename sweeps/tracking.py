@@ -70,7 +70,7 @@ class Progress:
     epoch: int = 0
     """The last one reported."""
     bests: list[dict[str, Any]] = field(default_factory=list)
-    """Metrics of every epoch that was the best so far, with its "epoch"; the last is the best."""
+    """Metrics of every epoch that counted when it came, with its "epoch"; the last one counts."""
     reason: str = ""
     """Why the trial ends, in its own words."""
 
@@ -143,7 +143,7 @@ class Tracker(Callback):
             return
         epoch, progress = int(result["epoch"]), self._of(trial)
         metrics = {name: _number(result[name]) for name in METRICS if name in result}
-        _remember(progress, epoch, metrics)
+        _remember(progress, epoch, metrics, self._trials[trial.config[TRIAL_KEY]].config.train.keep)
         progress.reason = str(result.get("stop_reason") or "")
         self._append(trial, {"kind": "epoch", "step": epoch, "metrics": metrics})
 
@@ -193,6 +193,7 @@ class Tracker(Callback):
         progress.is_open, progress.reason = True, ""
         tags = {
             **self._tags,
+            **planned.tags,
             "sweep.id": self._sweep_id,
             "sweep.trial_id": planned.trial_id,
             "sweep.config_digest": planned.digest,
@@ -269,18 +270,18 @@ class Tracker(Callback):
             listen(whole)
 
 
-def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None]) -> None:
-    """Note an epoch; one that is trained again takes back what came after it."""
+def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None], keep: str) -> None:
+    """Note an epoch; one that is trained again takes back what came after it. `keep` is best or last."""
     progress.epoch = epoch
     while progress.bests and progress.bests[-1]["epoch"] >= epoch:
         progress.bests.pop()
     value = metrics.get(OBJECTIVE)
-    if value is not None and (not progress.bests or value > progress.bests[-1][OBJECTIVE]):
+    if value is not None and (keep == "last" or not progress.bests or value > progress.bests[-1][OBJECTIVE]):
         progress.bests.append({"epoch": epoch, **metrics})
 
 
 def _best_metrics(progress: Progress) -> dict[str, float | None]:
-    """Return the validation metrics of the best epoch as `best/...`; none when no epoch had a usable one."""
+    """Return the validation metrics of the epoch that counts as `best/...`; none when no epoch had a usable one."""
     if not progress.bests:
         return {}
     best = progress.bests[-1]

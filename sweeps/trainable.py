@@ -22,7 +22,7 @@ from bddseg.device import resolve_device, use_threads
 from bddseg.evidence import Evidence, save_evidence
 from bddseg.frames import Frames
 from bddseg.result import OBJECTIVE, EpochResult
-from bddseg.split import Split
+from bddseg.split import Split, split_of
 from bddseg.train import fit
 from sweeps.search import TRIAL_KEY
 
@@ -72,15 +72,18 @@ def run_trial(config: dict[str, Any], *, workload: Workload) -> None:
 
 
 def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> None:
-    saved_at, test = time.monotonic(), None
-    for result in fit(trial_config(config, workload), workload.frames, workload.split, device, _resume_state()):
+    saved_at, test, frames = time.monotonic(), None, workload.frames
+    settings = trial_config(config, workload)
+    split = split_of(settings.data, workload.split, frames.names, frames.scenes)
+    is_sealed = settings.data.folds > 0  # a fold's trial confirms: it never looks at the test part
+    for result in fit(settings, frames, split, device, _resume_state()):
         is_compared = bool(result.stop_reason) or result.epoch in workload.rungs
         log.info("epoch %d: %s", result.epoch, _sentence(result))
         is_due = is_compared or time.monotonic() - saved_at >= CHECKPOINT_SECONDS
         if not is_due or math.isnan(result.best_miou):
             tune.report(_metrics(result))
             continue
-        if is_compared and (test is None or test.epoch != result.best_epoch):
+        if is_compared and not is_sealed and (test is None or test.epoch != result.best_epoch):
             test = result.best_evidence("test")
         is_current = test is not None and test.epoch == result.best_epoch
         _report_checkpoint(result, [result.best_evidence("val"), *([test] if test and is_current else [])])

@@ -10,7 +10,7 @@ from tiny import make_config
 from bddseg.config import TrainConfig
 from sweeps.experiment import Experiment, Schedule
 from sweeps.plan import Plan, build_plan
-from sweeps.price import Price, _flops_per_second, _forward_flops, estimate
+from sweeps.price import Price, estimate, flops_per_second, forward_flops
 
 CPU = torch.device("cpu")
 
@@ -23,7 +23,7 @@ def make_plan(**axes: list[Any]) -> Plan:
 
 @pytest.fixture
 def at_fixed_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.price._flops_per_second", lambda config, device: 1e9)
+    monkeypatch.setattr("sweeps.price.flops_per_second", lambda config, device: 1e9)
 
 
 def price(plan: Plan, slots: int = 1, train: int = 10, val: int = 0) -> Price:
@@ -45,19 +45,19 @@ def convolution_flops(config: TrainConfig) -> float:
 
 def test_a_forward_pass_is_counted_as_by_hand() -> None:
     config = make_config(data_size=32, model_base_filters=8)
-    assert _forward_flops(config) == pytest.approx(convolution_flops(config), rel=1e-6)
+    assert forward_flops(config) == pytest.approx(convolution_flops(config), rel=1e-6)
 
 
 def test_a_batch_costs_as_much_as_its_images() -> None:
-    assert _forward_flops(make_config(), 4) == 4 * _forward_flops(make_config())
+    assert forward_flops(make_config(), 4) == 4 * forward_flops(make_config())
 
 
 def test_counting_a_wide_net_takes_no_memory_for_it() -> None:
-    assert _forward_flops(TrainConfig().with_overrides({"model.base_filters": 1024})) > 1e12
+    assert forward_flops(TrainConfig().with_overrides({"model.base_filters": 1024})) > 1e12
 
 
 def test_training_an_image_costs_three_forward_passes(at_fixed_speed: None) -> None:
-    expected = _forward_flops(make_config()) * (3 * 10 + 5) * 3 / 1e9
+    expected = forward_flops(make_config()) * (3 * 10 + 5) * 3 / 1e9
     assert price(make_plan(), train=10, val=5).seconds == pytest.approx(expected)
 
 
@@ -87,13 +87,13 @@ def test_hours_are_seconds_by_3600() -> None:
 
 
 def test_this_machine_has_a_believable_speed() -> None:
-    assert 1e7 < _flops_per_second(make_config(), CPU) < 1e14
+    assert 1e7 < flops_per_second(make_config(), CPU) < 1e14
 
 
 def test_a_calibration_leaves_the_number_of_threads_alone() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)
-    _flops_per_second(make_config(), CPU)
+    flops_per_second(make_config(), CPU)
     after = torch.get_num_threads()
     torch.set_num_threads(before)
     assert after == before + 1
