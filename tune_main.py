@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, NoReturn
 from bddseg.errors import UserError
 
 if TYPE_CHECKING:
-    import torch
-
     from sweeps.confirm import Confirmation
     from sweeps.experiment import Experiment
+    from sweeps.machine import Machine
     from sweeps.monitor import Board
     from sweeps.plan import Plan
     from sweeps.runner import Order, Summary
@@ -232,12 +231,10 @@ def dry_run(plan: "Plan", scheduler: str, source: "Source | None", arguments: ar
         say(arguments, "what it would take needs the data: its images are counted")
         return 0
     from sweeps.forecast import forecast
-    from sweeps.machine import check_memory, slots_here
 
-    device, resources = here(arguments)
-    check_memory(plan, device, resources["GPU"])
-    slots = slots_here(device, resources, arguments.max_concurrent)
-    table, how = forecast(plan, scheduler, source, device, resources, slots)
+    machine = here(arguments)
+    machine.check_memory(plan)
+    table, how = forecast(plan, scheduler, source, machine, arguments.max_concurrent)
     print()
     print_table(("what it takes", "", ""), table)
     say(arguments, how)
@@ -249,15 +246,15 @@ def make_plan(arguments: argparse.Namespace, experiment: "Experiment") -> "Plan"
     from bddseg.device import resolve_precision
     from sweeps.plan import build_plan
 
-    precision = resolve_precision("auto", here(arguments)[0])
+    precision = resolve_precision("auto", here(arguments).device)
     return build_plan(experiment, precision=precision, limit=arguments.limit)
 
 
-def here(arguments: argparse.Namespace) -> "tuple[torch.device, dict[str, float]]":
-    """Return the device of trials, and what one of them gets."""
-    from sweeps.machine import device_of
+def here(arguments: argparse.Namespace) -> "Machine":
+    """Return this machine for trials as the command line asks for them."""
+    from sweeps.machine import find_machine
 
-    return device_of(arguments.cpus_per_trial, arguments.gpus_per_trial, is_cluster=bool(arguments.address))
+    return find_machine(arguments.cpus_per_trial, arguments.gpus_per_trial, is_cluster=bool(arguments.address))
 
 
 def prepare(
@@ -270,14 +267,13 @@ def prepare(
     """Return the order for a sweep: data read, plan made, device known, price told."""
     from bddseg.split import split_of
     from sweeps.delivery import resolve_tracking_uri
-    from sweeps.machine import check_memory
     from sweeps.runner import Order, check_storage
     from sweeps.source import cache_folder, load_material
 
-    device, resources = here(arguments)
+    machine = here(arguments)
     plan = confirmation.plan if confirmation else make_plan(arguments, experiment)
     if not arguments.address:
-        check_memory(plan, device, resources["GPU"])
+        machine.check_memory(plan)
     storage = check_storage(arguments.storage)
     tracking_uri = resolve_tracking_uri(arguments.tracking_uri, storage)
     material = load_material(
@@ -299,9 +295,9 @@ def prepare(
         storage=storage,
         tracking_uri=tracking_uri,
         address=arguments.address,
-        resources=resources,
+        resources=machine.resources,
         max_concurrent=arguments.max_concurrent,
-        device=device.type,
+        device=machine.device.type,
         keep_all_weights=arguments.keep_weights == "all",
         dashboard=arguments.dashboard,
         is_quiet=bool(arguments.quiet),
@@ -319,17 +315,16 @@ def tell_price(order: "Order", arguments: argparse.Namespace) -> None:
         return  # a cluster's speed is not this machine's
     import torch
 
-    from sweeps.machine import slots_here
     from sweeps.monitor import duration
     from sweeps.price import estimate
 
-    split, device = order.material.split, torch.device(order.device)
+    split = order.material.split
     price = estimate(
         order.plan,
         train_images=len(split.train),
         val_images=len(split.val),
-        slots=slots_here(device, order.resources, order.max_concurrent),
-        device=device,
+        slots=here(arguments).slots(order.max_concurrent),
+        device=torch.device(order.device),
     )
     if price.hours > 1:
         say(

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from bddseg.engine import EVALUATION_BATCHES
 from bddseg.errors import DeviceError
 from bddseg.footprint import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
 from bddseg.labels import CLASSES
 from sweeps.calibration import Calibration, calibrate
+from sweeps.machine import Machine
 from sweeps.plan import Plan
 from sweeps.power import ALPHA, POWER, RUN_SD, UNIT_SD, image_difference, joint_difference
 from sweeps.price import count_weights, epoch_share
@@ -39,21 +38,18 @@ class Memory:
     how: str
 
 
-def forecast(
-    plan: Plan, scheduler: str, source: Source, device: torch.device, resources: Mapping[str, float], slots: int
-) -> tuple[Rows, str]:
+def forecast(plan: Plan, scheduler: str, source: Source, machine: Machine, max_concurrent: int = 0) -> tuple[Rows, str]:
     """Return what the plan will take on this machine, and in words how its speed is known.
-
-    `resources` are those of one trial, CPU and GPU; `slots` trials run side by side.
 
     Raises:
         DataError: when the data cannot be used.
     """
     first, cache = plan.trials[0].config, cache_folder()
     counted = count_images(source, first, cache).in_folds(first.data.folds)
-    speeds = calibrate([trial.config for trial in plan.trials], device, int(resources["CPU"]))
+    speeds = calibrate([trial.config for trial in plan.trials], machine.device, int(machine.resources["CPU"]))
     memory = largest_memory(plan, speeds, cache)
-    rows = _time(plan, scheduler, counted, speeds, resources, min(slots, len(plan.trials)))
+    slots = min(machine.slots(max_concurrent), len(plan.trials))
+    rows = _time(plan, scheduler, counted, speeds, machine.resources, slots)
     return [*rows, *_room(plan, counted, memory), *_differences(plan, counted)], speeds.sentence()
 
 

@@ -316,6 +316,8 @@ def _why_nothing(record: SweepRecord) -> str:
 def _open_test(report: Report, first: Leader[TrialRow], rows: Sequence[TrialRow], store: Reader) -> Test:
     if not report.is_final:
         return Test((), (f"The test part stays sealed: the sweep is {report.state}, so its leader may still change.",))
+    if report.facts["confirmation"]:
+        return Test((), ("The test part stays sealed: a confirmation trains on folds and never looks at it.",))
     wanted = [first.trial, *(row for row in rows if row.is_reference and row.trial_id != first.trial.trial_id)]
     opened, notes = [], []
     for row in wanted:

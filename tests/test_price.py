@@ -10,7 +10,7 @@ from tiny import make_config
 from bddseg.config import TrainConfig
 from sweeps.experiment import Experiment, Schedule
 from sweeps.plan import Plan, build_plan
-from sweeps.price import Price, estimate, flops_per_second, forward_flops
+from sweeps.price import Price, epoch_share, estimate, flops_per_second, forward_flops, halving_epochs
 
 CPU = torch.device("cpu")
 
@@ -77,9 +77,29 @@ def test_more_slots_than_trials_do_not_help(at_fixed_speed: None) -> None:
     assert price(plan, slots=99).seconds == price(plan, slots=2).seconds
 
 
-def test_the_budget_multiplies_the_time(at_fixed_speed: None) -> None:
+def test_each_trial_costs_its_own_epochs(at_fixed_speed: None) -> None:
     plan = make_plan()
-    assert price(replace(plan, epochs=6)).seconds == pytest.approx(2 * price(plan).seconds)
+    trial = plan.trials[0]
+    longer = replace(trial, config=trial.config.with_overrides({"train.epochs": 6}))
+    assert price(replace(plan, trials=(longer,))).seconds == pytest.approx(2 * price(plan).seconds)
+    assert price(replace(plan, trials=(trial, longer))).seconds == pytest.approx(3 * price(plan).seconds)
+
+
+def test_halving_is_reckoned_as_by_hand() -> None:
+    assert halving_epochs(27, (1, 3), 9, 3, protected=2) == 27 * 1 + 9 * 2 + 3 * 6
+    assert halving_epochs(27, (1, 3), 9, 3, protected=5) == 27 * 1 + 9 * 2 + 5 * 6
+    assert halving_epochs(2, (1, 3), 9, 3, protected=5) == 18
+
+
+def test_without_rungs_all_epochs_are_trained() -> None:
+    assert epoch_share(make_plan(), "none") == (1.0, "nothing is stopped early")
+
+
+def test_a_replayed_share_takes_the_place_of_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = replace(make_plan(optim_lr=[1e-4, 1e-3, 1e-2]), rungs=(1,))
+    assert epoch_share(plan, "asha")[0] == pytest.approx((3 * 1 + 2 * 2) / 9)  # reference and leader go on
+    monkeypatch.setattr("sweeps.price.REPLAYED_SHARE", {"asha": 0.3})
+    assert epoch_share(plan, "asha")[0] == 0.3
 
 
 def test_hours_are_seconds_by_3600() -> None:
