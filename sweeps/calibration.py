@@ -13,8 +13,8 @@ from bddseg.footprint import make_noise
 from sweeps.price import BACKWARD_SHARE, flops_per_second, forward_flops
 from sweeps.shares import kind
 
-STEPS = 20
-"""Training steps of each kind of trial: the first half warms up, the second is timed."""
+STEPS, FEWEST_STEPS = 20, 4
+"""Training steps of each kind of trial, fewer where they are slow: the first half warms up, the second is timed."""
 
 SECONDS = 12.0
 """What the timing may take; kinds that do not fit are set against the largest that did, by their arithmetic."""
@@ -57,7 +57,9 @@ class Calibration:
         """Return what was measured, in words."""
         timed = sum(speed.is_timed for speed in self.speeds.values())
         how = f"timed on {self.device}, {self.threads} thread{'s' * (self.threads > 1)}, nothing beside"
-        words = f"speed: {STEPS} steps of {timed} of {len(self.speeds)} kinds of trial {how}, in {self.seconds:.0f} s"
+        words = (
+            f"speed: up to {STEPS} steps of {timed} of {len(self.speeds)} kinds of trial {how}, in {self.seconds:.0f} s"
+        )
         if timed == len(self.speeds):
             return words
         return f"{words}; the others from their arithmetic, good to about a factor of two"
@@ -68,7 +70,7 @@ def calibrate(
 ) -> Calibration:
     """Return the speed of each kind of trial among the configurations; the cheapest is timed first.
 
-    A kind is timed if its steps are expected to fit into what is left of `seconds`, by its arithmetic and the speed of
+    A kind is timed for as many steps as should fit into what is left of `seconds`, by its arithmetic and the speed of
     what was timed before it.
     """
     began = time.perf_counter()
@@ -78,17 +80,18 @@ def calibrate(
     rate = flops_per_second(kinds[min(cost, key=lambda name: cost[name])], device)
     found: dict[str, Speed] = {}
     for name in sorted(kinds, key=lambda name: cost[name]):
-        key, needed = (name, threads), STEPS * cost[name] * (2 + BACKWARD_SHARE) / rate
-        if key not in _timed and needed < seconds - (time.perf_counter() - began):
-            _timed[key] = _time(kinds[name], device, threads)
+        key, step_s = (name, threads), cost[name] * (2 + BACKWARD_SHARE) / rate
+        steps = min(STEPS, int((seconds - (time.perf_counter() - began)) / step_s))
+        if key not in _timed and steps >= FEWEST_STEPS:
+            _timed[key] = _time(kinds[name], device, threads, steps)
         found[name] = _timed.get(key) or _counted(flops[name], rate)
         rate = (1 + BACKWARD_SHARE) * flops[name] / found[name].train_s
     return Calibration(found, device.type, threads, time.perf_counter() - began)
 
 
-def _time(config: TrainConfig, device: torch.device, threads: int) -> Speed:
+def _time(config: TrainConfig, device: torch.device, threads: int, steps: int) -> Speed:
     """Train twice on half the steps' images, then evaluate them twice; the second time counts."""
-    before, images = torch.get_num_threads(), STEPS // 2 * config.train.batch_size
+    before, images = torch.get_num_threads(), steps // 2 * config.train.batch_size
     use_threads(threads)
     try:
         engine = Engine(config, make_noise(images, config.data.size), range(images), device)

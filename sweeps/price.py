@@ -61,9 +61,8 @@ def epoch_share(plan: Plan, scheduler: str) -> tuple[float, str]:
         return REPLAYED_SHARE[scheduler], "as in replays of recorded sweeps"
     protected = 1 + len({trial.config.model.name for trial in plan.trials})
     epochs = halving_epochs(len(plan.trials), plan.rungs, plan.epochs, plan.reduction, protected)
-    return epochs / (
-        len(plan.trials) * plan.epochs
-    ), "by the arithmetic of halving; trials that arrive early pass more easily, so somewhat more"
+    share = epochs / (len(plan.trials) * plan.epochs)
+    return share, "by the arithmetic of halving; trials that arrive early pass more easily, so somewhat more"
 
 
 def halving_epochs(trials: int, rungs: Sequence[int], epochs: int, reduction: int, protected: int) -> float:

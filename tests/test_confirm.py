@@ -1,27 +1,16 @@
-"""A confirmation: what is planned from a record, and one run from screening to standings on one Ray."""
+"""A confirmation as it is planned from a record; `test_sweep.py` runs one."""
 
-import contextlib
-import io
 import math
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from folders import write_folder
 
-import report
-import tune_main
 from bddseg.config import TrainConfig
-from sweeps.cluster import ray_cluster
 from sweeps.confirm import Confirmation, plan_confirmation, standings
-from sweeps.delivery import default_tracking_uri
 from sweeps.errors import ExperimentError, NothingFinishedError
-from sweeps.store import Store, SweepRecord, TrialRow
+from sweeps.store import SweepRecord, TrialRow
 
-SCENES = ("city street", "highway")
 DATA = {"root": "/data", "embedded": False, "fingerprint": "f00d"}
 MANIFEST = {"space": "made", "question": "Which?", "profile": "quick", "seed": 7, "data": DATA}
 
@@ -174,129 +163,3 @@ def test_a_failed_run_leaves_the_mean_of_the_others() -> None:
     ids = [trial.trial_id for trial in confirmation.plan.trials]
     (found,) = standings(confirmation, {ids[0]: 0.4, ids[2]: 0.6})
     assert found.mean == pytest.approx(0.5) and math.isnan(found.scores[1])
-
-
-# From screening to standings
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A screening and its confirmation, and what the confirmation wrote."""
-
-    code: int
-    out: str
-    screening: SweepRecord
-    record: SweepRecord
-    store: Store
-    storage: Path
-
-
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One Ray, one cache and one store for both sweeps."""
-    folder = tmp_path_factory.mktemp("runs")
-    before = os.environ.get("BDDSEG_CACHE")
-    os.environ["BDDSEG_CACHE"] = str(tmp_path_factory.mktemp("cache"))
-    with ray_cluster(tmp_path_factory.mktemp("r")):
-        yield folder
-    os.environ.pop("BDDSEG_CACHE")
-    if before:
-        os.environ["BDDSEG_CACHE"] = before
-
-
-@pytest.fixture(scope="module")
-def ran(storage: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Screen two settings on 30 drives of two images, then confirm them; the folder is known from the record alone."""
-    scenes = {f"{drive:08x}-{image:08x}": SCENES[drive % 2] for drive in range(30) for image in range(2)}
-    data = write_folder(tmp_path_factory.mktemp("data"), scenes)
-    store = Store(default_tracking_uri(storage))
-    words = ["--storage", str(storage), "--quiet"]
-    small = ["--set", "train.epochs=2", "--set", "train.precision=fp32", "--data", str(data)]
-    tune_main.main(["--space", "smoke", "--profile", "quick", "--limit", "2", "--scheduler", "none", *small, *words])
-    screening = store.read_sweep(store.latest_sweep_id())
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        code = tune_main.main(["--confirm", screening.sweep_id, "--top", "1", "--runs", "2", *words])
-    return Ran(code, out.getvalue(), screening, store.read_sweep(store.latest_sweep_id()), store, storage)
-
-
-def test_a_confirmation_is_linked_to_its_screening(ran: Ran) -> None:
-    assert ran.code == 0
-    assert ran.record.tags["sweep.confirms"] == ran.screening.sweep_id
-    assert ran.record.manifest["confirmation"]["screening"] == ran.screening.sweep_id
-    assert {row.finalist for row in ran.record.trials} <= {row.trial_id for row in ran.screening.trials}
-
-
-def test_mlflow_has_one_run_per_finalist_and_fold(ran: Ran) -> None:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(ran.store.tracking_uri)
-    experiment = client.get_experiment_by_name("bdd100k-unet")
-    runs = client.search_runs([experiment.experiment_id], f"tags.`sweep.id` = '{ran.record.sweep_id}'")
-    finalists = ran.record.manifest["confirmation"]["finalists"]
-    assert len(runs) == 1 + 2 * len(finalists)
-    assert {run.info.status for run in runs} == {"FINISHED"}
-
-
-def test_the_folds_of_a_finalist_cover_train_and_validation_once(ran: Ran) -> None:
-    split = ran.screening.manifest["data"]["split"]
-    sealed = set(ran.store.evidence(ran.screening.trials[0], "test").names)  # type: ignore[union-attr]
-    for finalist in {row.finalist for row in ran.record.trials}:
-        rows = [row for row in ran.record.trials if row.finalist == finalist]
-        found = [name for row in rows for name in ran.store.evidence(row, "val").names]  # type: ignore[union-attr]
-        assert len(found) == len(set(found)) == split["train"] + split["val"]
-        assert not sealed & set(found)
-
-
-def test_evidence_is_of_the_last_epoch_and_of_validation_alone(ran: Ran) -> None:
-    for row in ran.record.trials:
-        evidence = ran.store.evidence(row, "val")
-        assert evidence is not None and evidence.epoch == row.settings["train.epochs"] == row.metrics["best/epoch"]
-        assert ran.store.evidence(row, "test") is None
-
-
-def test_the_standings_are_printed(ran: Ran) -> None:
-    assert "mean val/miou" in ran.out
-    assert all(it["name"] in ran.out for it in ran.record.manifest["confirmation"]["finalists"])
-
-
-def test_the_weights_of_the_leading_run_give_its_figures_on_its_fold_again(ran: Ran) -> None:
-    leader = max(ran.record.trials, key=lambda row: row.metrics["best/miou"])
-    found = ran.store.json_artifact(leader.run_id, "verification.json")
-    assert found is not None and found["max_difference"] < 1e-4
-
-
-def test_the_report_of_a_confirmation_is_a_page(ran: Ran, tmp_path: Path) -> None:
-    words = [ran.record.sweep_id, "--tracking-uri", ran.store.tracking_uri, "--out", str(tmp_path)]
-    assert report.main(words) == 0
-    page = (tmp_path / ran.record.sweep_id / "index.html").read_text()
-    assert all(row.name in page for row in ran.record.trials)
-
-
-def test_a_dry_run_tells_what_a_confirmation_takes(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--confirm", ran.screening.sweep_id, "--runs", "2", "--dry-run", "--storage", str(ran.storage)]
-    assert tune_main.main(words) == 0
-    text = capsys.readouterr().out
-    rows = ("core-hours", "memory of a trial", "disk while it runs", "smallest difference")
-    assert "run 2" in text and all(row in text for row in rows)
-
-
-@pytest.mark.parametrize(
-    ("more", "expected"),
-    [
-        (["--set", "optim.lr=1"], "does not go with --set"),
-        (["--data", "/nowhere/bdd"], "/nowhere/bdd"),
-        (["--runs", "40"], "too few for 40 folds"),
-    ],
-)
-def test_misuse_is_refused_in_one_line(
-    more: list[str], expected: str, ran: Ran, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert tune_main.main(["--confirm", ran.screening.sweep_id, "--storage", str(ran.storage), "--quiet", *more]) == 2
-    line, *others = capsys.readouterr().err.splitlines()
-    assert expected in line and not others
-
-
-def test_an_unknown_sweep_is_refused_with_the_known_ones(ran: Ran, capsys: pytest.CaptureFixture[str]) -> None:
-    assert tune_main.main(["--confirm", "nothing", "--storage", str(ran.storage)]) == 2
-    assert ran.screening.sweep_id in capsys.readouterr().err
