@@ -272,7 +272,7 @@ def prepare(
 
     machine = here(arguments)
     plan = confirmation.plan if confirmation else make_plan(arguments, experiment)
-    if not arguments.address:
+    if not (arguments.address or os.environ.get("RAY_ADDRESS")):  # a cluster's memory is not this machine's
         machine.check_memory(plan)
     storage = check_storage(arguments.storage)
     tracking_uri = resolve_tracking_uri(arguments.tracking_uri, storage)
