@@ -16,8 +16,9 @@ from bddseg.result import OBJECTIVE
 from sweeps.address import hide_password
 from sweeps.backlog import close_lost_sweeps
 from sweeps.cluster import check_address, ray_cluster, slots
+from sweeps.confirm import CONFIRMS
 from sweeps.delivery import Delivery
-from sweeps.errors import StorageError, SweepError
+from sweeps.errors import SweepError
 from sweeps.folder import SweepFolder
 from sweeps.heartbeat import Heartbeat, this_pulse
 from sweeps.interrupts import Interrupts
@@ -54,11 +55,11 @@ def run_sweep(order: Order, say: Say = log.info) -> Summary:
         StorageError, TrackingError, ExperimentError: before anything is trained.
     """
     _prepare(order, say)
-    sweep_id = new_sweep_id(order.experiment.name)
+    sweep_id = new_sweep_id(order.title)
     folder = order.storage / sweep_id
     folder.mkdir(parents=True)
     run = _Run(order, sweep_id, folder)
-    say(f"sweep {sweep_id}: {len(order.plan.trials)} trials, {order.plan.epochs} epochs each; files in {folder}")
+    say(f"sweep {sweep_id}: {order.plan.size_words()}; files in {folder}")
     return _drive(run, run.begin, say)
 
 
@@ -109,23 +110,6 @@ def _drive(run: "_Run", begin: Callable[[Say], None], say: Say) -> Summary:
 def new_sweep_id(space: str) -> str:
     """Return a name that sorts by time and is not used twice: `smoke-20261123-034501-3f2a`."""
     return f"{space}-{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-
-
-def check_storage(folder: Path) -> Path:
-    """Return the absolute output folder, made if need be.
-
-    Raises:
-        StorageError: when it cannot be made or written.
-    """
-    folder = folder.absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{secrets.token_hex(4)}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise StorageError(f"--storage {folder} cannot be written: {error.strerror}; choose another folder") from error
-    return folder
 
 
 class _Run:
@@ -259,6 +243,7 @@ class _Run:
             "report_command": order.report_command,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "terms": order.terms(),
+            **({"confirmation": order.confirmation.to_dict()} if order.confirmation else {}),
         }
 
     def _params(self) -> dict[str, Any]:
@@ -278,6 +263,7 @@ class _Run:
         return {
             **source_tags(),
             **self.run_tags(),
+            **({CONFIRMS: self.order.confirmation.screening} if self.order.confirmation else {}),
             "sweep.space": self.order.experiment.name,
             "sweep.profile": self.order.experiment.profile,
             "sweep.folder": str(self.folder.path),

@@ -73,7 +73,7 @@ class Progress:
     epoch: int = 0
     """The last one reported."""
     bests: list[dict[str, Any]] = field(default_factory=list)
-    """Metrics of every epoch that was the best so far, with its "epoch"; the last is the best."""
+    """Metrics of every epoch that counted when it came, with its "epoch"; the last one counts."""
     reason: str = ""
     """Why the trial ends, in its own words."""
 
@@ -133,7 +133,8 @@ class Tracker(Callback):
                 continue
             progress = self._progress.setdefault(event["trial"], Progress())
             if event["kind"] == "epoch":
-                _remember(progress, int(event["step"]), event["metrics"])
+                keep = self._trials[event["trial"]].config.train.keep
+                _remember(progress, int(event["step"]), event["metrics"], keep)
             elif event["kind"] == "end":
                 progress.retries = int(event["tags"].get("sweep.retries", progress.retries))
 
@@ -154,7 +155,7 @@ class Tracker(Callback):
         if result.get(NO_EPOCH):
             return
         metrics = {name: _number(result[name]) for name in METRICS if name in result}
-        _remember(progress, epoch, metrics)
+        _remember(progress, epoch, metrics, self._trials[trial.config[TRIAL_KEY]].config.train.keep)
         ending = {"ending": progress.reason} if progress.reason else {}
         self._append(trial, {"kind": "epoch", "step": epoch, "metrics": metrics, **ending})
 
@@ -209,6 +210,7 @@ class Tracker(Callback):
             "sweep.config_digest": planned.digest,
             "sweep.reference": str(planned.is_reference).lower(),
             "sweep.retries": str(progress.retries),
+            **planned.tags,
         }
         self._append(trial, {"kind": "start", "name": planned.name, "params": dict(planned.settings), "tags": tags})
 
@@ -290,18 +292,18 @@ class Tracker(Callback):
             log.warning("%d events wait for the disk: %s", len(self._held), error)
 
 
-def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None]) -> None:
-    """Note an epoch; one that is trained again takes back what came after it."""
+def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None], keep: str) -> None:
+    """Note an epoch; one that is trained again takes back what came after it. `keep` is best or last."""
     progress.epoch = epoch
     while progress.bests and progress.bests[-1]["epoch"] >= epoch:
         progress.bests.pop()
     value = metrics.get(OBJECTIVE)
-    if value is not None and (not progress.bests or value > progress.bests[-1][OBJECTIVE]):
+    if value is not None and (keep == "last" or not progress.bests or value > progress.bests[-1][OBJECTIVE]):
         progress.bests.append({"epoch": epoch, **metrics})
 
 
 def _best_metrics(progress: Progress) -> dict[str, float | None]:
-    """Return the validation metrics of the best epoch as `best/...`; none when no epoch had a usable one."""
+    """Return the validation metrics of the epoch that counts as `best/...`; none when no epoch had a usable one."""
     if not progress.bests:
         return {}
     best = progress.bests[-1]

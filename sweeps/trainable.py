@@ -32,7 +32,7 @@ from bddseg.errors import DataError
 from bddseg.evidence import Evidence, save_evidence
 from bddseg.frames import Frames
 from bddseg.result import OBJECTIVE, EpochResult
-from bddseg.split import Split
+from bddseg.split import Split, split_of
 from bddseg.train import fit
 from sweeps.folder import SweepFolder
 from sweeps.search import NO_EPOCH, TRIAL_KEY
@@ -148,14 +148,17 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
     state = newest_state(trial_id, workload, tune.get_checkpoint(), device)
     if workload.folder.is_cancelled(trial_id):
         return "user"
-    for result in fit(trial_config(config, workload), workload.frames, workload.split, device, state):
+    settings, frames = trial_config(config, workload), workload.frames
+    split = split_of(settings.data, workload.split, frames.names, frames.scenes)
+    is_sealed = settings.data.folds > 0  # a fold's trial confirms: it never looks at the test part
+    for result in fit(settings, frames, split, device, state):
         is_compared = bool(result.stop_reason) or result.epoch in workload.rungs
         log.info("epoch %d: %s", result.epoch, _sentence(result))
         is_due = is_compared or time.monotonic() - saved_at >= CHECKPOINT_SECONDS
         if not is_due or math.isnan(result.best_miou):
             tune.report(_metrics(result))
         else:
-            if is_compared and (test is None or test.epoch != result.best_epoch):
+            if is_compared and not is_sealed and (test is None or test.epoch != result.best_epoch):
                 test = result.best_evidence("test")
             is_current = test is not None and test.epoch == result.best_epoch
             _report_checkpoint(result, [result.best_evidence("val"), *([test] if test and is_current else [])])

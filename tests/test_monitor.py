@@ -1,6 +1,7 @@
 """The board of a running sweep, from the events that also go to the store."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,6 +100,15 @@ def test_the_best_is_the_highest_of_all_epochs() -> None:
 
 def test_the_first_of_equal_epochs_is_the_best() -> None:
     assert make_board(epoch(A, 1, 0.3), epoch(A, 2, 0.3)).rows[A].best_epoch == 1
+
+
+def test_where_the_last_epoch_counts_the_board_shows_it() -> None:
+    planned = PLAN.trials[0]
+    last = replace(planned, config=planned.config.with_overrides({"train.keep": "last", "train.epochs": 2}))
+    board = Board(replace(PLAN, trials=(last,)))
+    for event in (start(A), epoch(A, 1, 0.6), epoch(A, 2, 0.3)):
+        board.apply(event)
+    assert (board.rows[A].best_miou, board.rows[A].best_epoch, board.rows[A].budget) == (0.3, 2, 2)
 
 
 def test_an_epoch_without_a_figure_keeps_the_best() -> None:

@@ -192,3 +192,93 @@ def test_a_sweep_learns_on_real_frames(storage: Path, real_data: Path) -> None:
     ran = run(storage, *words, "--set", "data.max_images=0", "--set", "optim.lr=3e-3", "--set", "data.size=64")
     assert ran.record.manifest["data"]["split"]["train"] == 308
     assert max(trial.metrics["best/miou"] for trial in ran.record.trials) > 0.2
+
+
+# Confirmation
+
+
+@pytest.fixture(scope="module")
+def confirmed(smoke: Ran, storage: Path) -> Ran:
+    return run(storage, "--confirm", smoke.record.sweep_id, "--top", "1", "--runs", "2")
+
+
+def test_a_confirmation_is_linked_to_its_screening(confirmed: Ran, smoke: Ran) -> None:
+    assert confirmed.code == 0
+    assert confirmed.record.tags["sweep.confirms"] == smoke.record.sweep_id
+    assert confirmed.record.manifest["confirmation"]["screening"] == smoke.record.sweep_id
+    assert {row.finalist for row in confirmed.record.trials} <= {row.trial_id for row in smoke.record.trials}
+
+
+def test_mlflow_has_one_run_per_finalist_and_fold(confirmed: Ran) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(confirmed.store.tracking_uri)
+    experiment = client.get_experiment_by_name("bdd100k-unet")
+    runs = client.search_runs([experiment.experiment_id], f"tags.`sweep.id` = '{confirmed.record.sweep_id}'")
+    finalists = confirmed.record.manifest["confirmation"]["finalists"]
+    assert len(runs) == 1 + 2 * len(finalists)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_the_folds_of_a_finalist_cover_train_and_validation_once(confirmed: Ran, smoke: Ran) -> None:
+    split = smoke.record.manifest["data"]["split"]
+    sealed = set(confirmed.store.evidence(smoke.record.trials[0], "test").names)  # type: ignore[union-attr]
+    for finalist in {row.finalist for row in confirmed.record.trials}:
+        rows = [row for row in confirmed.record.trials if row.finalist == finalist]
+        found = [name for row in rows for name in confirmed.store.evidence(row, "val").names]  # type: ignore[union-attr]
+        assert len(found) == len(set(found)) == split["train"] + split["val"]
+        assert not sealed & set(found)
+
+
+def test_evidence_is_of_the_last_epoch_and_of_validation_alone(confirmed: Ran) -> None:
+    for row in confirmed.record.trials:
+        evidence = confirmed.store.evidence(row, "val")
+        assert evidence is not None and evidence.epoch == row.settings["train.epochs"] == row.metrics["best/epoch"]
+        assert confirmed.store.evidence(row, "test") is None
+
+
+def test_the_weights_of_the_leading_run_give_its_figures_on_its_fold_again(confirmed: Ran) -> None:
+    leader = max(confirmed.record.trials, key=lambda row: row.metrics["best/miou"])
+    found = confirmed.store.json_artifact(leader.run_id, "verification.json")
+    assert found is not None and found["max_difference"] < 1e-4
+
+
+def test_the_report_of_a_confirmation_is_a_page(confirmed: Ran, tmp_path: Path) -> None:
+    words = [confirmed.record.sweep_id, "--tracking-uri", confirmed.store.tracking_uri, "--out", str(tmp_path)]
+    assert report.main(words) == 0
+    page = (tmp_path / confirmed.record.sweep_id / "index.html").read_text()
+    assert all(row.name in page for row in confirmed.record.trials)
+
+
+def test_a_dry_run_tells_what_a_confirmation_takes(
+    capsys: pytest.CaptureFixture[str], smoke: Ran, storage: Path
+) -> None:
+    words = ["--confirm", smoke.record.sweep_id, "--runs", "2", "--dry-run", "--storage", str(storage)]
+    assert tune_main.main(words) == 0
+    text = capsys.readouterr().out
+    rows = ("core-hours", "memory of a trial", "disk while it runs", "smallest difference")
+    assert "run 2" in text and all(row in text for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--set", "optim.lr=1"], "does not go with --set"),
+        (["--data", "/nowhere/bdd"], "/nowhere/bdd"),
+        (["--runs", "40"], "too few for 40 folds"),
+    ],
+)
+def test_misuse_is_refused_in_one_line(
+    more: list[str], expected: str, capsys: pytest.CaptureFixture[str], smoke: Ran, storage: Path
+) -> None:
+    assert tune_main.main(["--confirm", smoke.record.sweep_id, "--storage", str(storage), "--quiet", *more]) == 2
+    line, *others = capsys.readouterr().err.splitlines()
+    assert expected in line and not others
+
+
+def test_an_unknown_sweep_is_refused_with_the_known_ones(
+    capsys: pytest.CaptureFixture[str], smoke: Ran, storage: Path
+) -> None:
+    assert tune_main.main(["--confirm", "nothing", "--storage", str(storage)]) == 2
+    known = capsys.readouterr().err.split("known: ")[1]
+    assert smoke.store.latest_sweep_id() in known  # the last few are named

@@ -4,7 +4,7 @@ import logging
 import math
 import pickle
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -239,6 +239,19 @@ def test_the_end_carries_the_figures_of_the_best_epoch(tracker: Tracker, tmp_pat
     completed(tracker, trial)
     end = events(tmp_path)[-1]
     assert (end["step"], end["metrics"]) == (4, {"best/epoch": 2, "best/miou": 0.6, "best/iou/car": 0.3})
+
+
+def test_where_the_last_epoch_counts_the_end_carries_its_figures(tmp_path: Path) -> None:
+    config = TrainConfig().with_overrides({"train.keep": "last"})
+    planned, trial = replace(PLANNED, config=config, tags={"sweep.fold": "1"}), FakeTrial()
+    tracker = Tracker(tmp_path / "outbox", "sweep-1", {TRIAL_ID: planned}, RunAll())
+    started(tracker, trial)
+    for number, miou in enumerate([0.6, 0.3], 1):
+        reported(tracker, trial, number, miou)
+    completed(tracker, trial)
+    (begun,), (ended,) = events(tmp_path, "start"), events(tmp_path, "end")
+    assert begun["tags"]["sweep.fold"] == "1"
+    assert (ended["metrics"]["best/miou"], ended["metrics"]["best/epoch"]) == (0.3, 2)
 
 
 def test_a_trial_without_a_usable_epoch_has_no_best(tracker: Tracker, tmp_path: Path) -> None:
