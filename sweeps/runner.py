@@ -21,8 +21,9 @@ from sweeps.delivery import Delivery, prepare_store
 from sweeps.errors import StorageError
 from sweeps.experiment import Experiment
 from sweeps.keeping import Keeper
+from sweeps.memory import FILE as MEMORY
 from sweeps.manifest import build_manifest, save_manifest
-from sweeps.monitor import Board, View
+from sweeps.monitor import OPEN, Board, View
 from sweeps.outbox import PARENT, Outbox
 from sweeps.plan import Plan
 from sweeps.search import build_search
@@ -181,7 +182,7 @@ class _Run:
         status = "FAILED" if isinstance(error, Exception) else "KILLED"
         tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
         for row in self.board.rows.values():
-            if row.state == "running":
+            if row.state in ("running", "paused"):
                 cut = {"sweep.stop_reason": "user", **tags}
                 event = self._event("end", status="KILLED", tags=cut, metrics={}, step=row.epochs, note=None)
                 self.outbox.append(event | {"trial": row.trial_id})
@@ -246,7 +247,7 @@ def _on_ray(run: _Run, say: Callable[[str], None]) -> tuple[tune.ResultGrid, int
 def _fit(run: _Run) -> tuple[tune.ResultGrid, int]:
     """Let Ray Tune run the plan; return its results and the signal that ended it early, or 0."""
     order = run.order
-    search = build_search(order.experiment, order.plan)
+    search = build_search(order.experiment, order.plan, memory=run.folder / MEMORY, slots=run.board.slots)
     tracker = Tracker(
         run.folder / "outbox",
         run.sweep_id,
@@ -266,6 +267,7 @@ def _fit(run: _Run) -> tuple[tune.ResultGrid, int]:
         logs=str(run.folder / "logs"),
     )
     names = {trial.trial_id: trial.name for trial in order.plan.trials}
+    promotes = order.experiment.schedule.name == "asha_promote"  # counts its trials itself
     tuner = tune.Tuner(
         build_trainable(workload, order.resources),
         param_space=search.param_space,
@@ -273,7 +275,7 @@ def _fit(run: _Run) -> tuple[tune.ResultGrid, int]:
             search_alg=search.searcher,
             scheduler=search.scheduler,
             num_samples=search.num_samples,
-            max_concurrent_trials=order.max_concurrent or None,
+            max_concurrent_trials=None if promotes else order.max_concurrent or None,
             trial_name_creator=lambda trial: names[trial.config["trial"]],
             trial_dirname_creator=lambda trial: str(trial.config["trial"]),
         ),
@@ -288,7 +290,7 @@ def _fit(run: _Run) -> tuple[tune.ResultGrid, int]:
     )
     with _interruptible() as interrupted:
         results = tuner.fit()
-    is_open = any(row.state in ("waiting", "running") for row in run.board.rows.values())
+    is_open = any(row.state in OPEN for row in run.board.rows.values())
     return results, (interrupted[-1] if interrupted else signal.SIGINT) if is_open else 0
 
 

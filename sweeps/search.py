@@ -1,6 +1,7 @@
 """Experiment, plan -> Ray's param space, searcher and scheduler; the only place that spells Ray's domains."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -8,7 +9,8 @@ from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from sweeps.experiment import Experiment
 from sweeps.plan import Plan
-from sweeps.schedulers import Asha, RunAll
+from sweeps.promotion import AshaPromote
+from sweeps.schedulers import Asha, Hyperband, Median, RunAll, Scheduler
 
 TRIAL_KEY = "trial"
 """The one key of a Ray config that is no setting: the trial's id."""
@@ -20,25 +22,35 @@ class Search:
 
     param_space: dict[str, Any]
     searcher: BasicVariantGenerator
-    scheduler: Asha | RunAll
+    scheduler: Scheduler
     num_samples: int
 
 
-def build_search(experiment: Experiment, plan: Plan) -> Search:
-    """Return the plan in Ray's words: each planned trial is one preset point, in order, with flat columns."""
+def build_search(experiment: Experiment, plan: Plan, *, memory: Path | None = None, slots: int = 0) -> Search:
+    """Return the plan in Ray's words: each planned trial is one preset point, in order, with flat columns.
+
+    `memory` is the file in which the scheduler keeps its state, `slots` how many trials run side by side.
+    """
     points = [{TRIAL_KEY: trial.trial_id, **trial.point} for trial in plan.trials]
     space: dict[str, Any] = {TRIAL_KEY: tune.choice([trial.trial_id for trial in plan.trials])}
     for key, values in experiment.axes:
         space[key] = tune.choice(list(values))
-    return Search(
-        space, BasicVariantGenerator(points_to_evaluate=points), build_scheduler(experiment, plan), len(points)
-    )
+    scheduler = build_scheduler(experiment, plan, memory=memory, slots=slots)
+    return Search(space, BasicVariantGenerator(points_to_evaluate=points), scheduler, len(points))
 
 
-def build_scheduler(experiment: Experiment, plan: Plan) -> Asha | RunAll:
+def build_scheduler(experiment: Experiment, plan: Plan, *, memory: Path | None = None, slots: int = 0) -> Scheduler:
     """Return the scheduler that the experiment names."""
-    if experiment.schedule.name == "none":
-        return RunAll()
+    schedule = experiment.schedule
     models = {trial.trial_id: trial.config.model.name for trial in plan.trials}
     reference = next((trial.trial_id for trial in plan.trials if trial.is_reference), "")
-    return Asha(plan.rungs, experiment.schedule.reduction, models, reference)
+    halving = (plan.rungs, schedule.reduction, models, reference)
+    if schedule.name == "asha":
+        return Asha(*halving, path=memory)
+    if schedule.name == "asha_promote":
+        return AshaPromote(*halving, path=memory, slots=slots)
+    if schedule.name == "hyperband":
+        return Hyperband(*halving, path=memory)
+    if schedule.name == "median":
+        return Median(plan.rungs, models, reference, path=memory)
+    return RunAll(models, reference, path=memory)

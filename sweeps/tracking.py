@@ -22,7 +22,7 @@ from ray.tune.experiment import Trial
 from bddseg.result import METRICS, OBJECTIVE
 from sweeps.outbox import Event, Outbox
 from sweeps.plan import PlannedTrial
-from sweeps.schedulers import Stop
+from sweeps.rungs import Stop
 from sweeps.search import TRIAL_KEY
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ STATUS = {
     "max_epochs": "FINISHED",
     "plateau": "FINISHED",
     "asha": "KILLED",
+    "hyperband": "KILLED",
+    "median": "KILLED",
     "user": "KILLED",
     "time_budget": "KILLED",
     "driver_lost": "KILLED",
@@ -55,9 +57,10 @@ DETAIL_CHARS = 500
 
 
 class Scheduler(Protocol):
-    """What is asked of a scheduler: which trials it stopped, and why."""
+    """What is asked of a scheduler: which trials it stopped, and why, and which of them wait for their turn."""
 
     stops: dict[str, Stop]
+    paused: dict[str, int]
 
 
 @dataclass
@@ -66,6 +69,8 @@ class Progress:
 
     is_open: bool = False
     """Started and not ended."""
+    is_paused: bool = False
+    """Waits at a rung: to the tracking store it is still open."""
     retries: int = 0
     epoch: int = 0
     """The last one reported."""
@@ -132,7 +137,12 @@ class Tracker(Callback):
     @guarded
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Ray has started or restarted a trial."""
-        self._start(trial)
+        progress = self._of(trial)
+        if progress.is_open and progress.is_paused:
+            progress.is_paused = False
+            self._tell(self._whole(trial, {"kind": "start"}))
+        else:
+            self._start(trial)
 
     @guarded
     def on_trial_result(
@@ -146,6 +156,9 @@ class Tracker(Callback):
         _remember(progress, epoch, metrics)
         progress.reason = str(result.get("stop_reason") or "")
         self._append(trial, {"kind": "epoch", "step": epoch, "metrics": metrics})
+        if trial.config[TRIAL_KEY] in self.scheduler.paused:
+            progress.is_paused = True
+            self._tell(self._whole(trial, {"kind": "pause", "step": epoch}))
 
     @guarded
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -185,12 +198,12 @@ class Tracker(Callback):
             best = progress.bests[-1]["epoch"] if progress.bests else 0
             return progress.reason, sentence.format(epoch=progress.epoch, best=best)
         if stop is not None:
-            return "asha", stop.sentence()
+            return stop.reason, stop.sentence()
         return self.unfinished_reason, f"cut off after epoch {progress.epoch}"
 
     def _start(self, trial: Trial) -> None:
         planned, progress = self._trials[trial.config[TRIAL_KEY]], self._of(trial)
-        progress.is_open, progress.reason = True, ""
+        progress.is_open, progress.is_paused, progress.reason = True, False, ""
         tags = {
             **self._tags,
             "sweep.id": self._sweep_id,
@@ -263,10 +276,18 @@ class Tracker(Callback):
     def _append(self, trial: Trial, event: Event) -> None:
         if self._outbox is None:
             self._outbox = Outbox(self._folder)
-        whole = {"trial": trial.config[TRIAL_KEY], "time_ms": time.time_ns() // 1_000_000, **event}
+        whole = self._whole(trial, event)
         self._outbox.append(whole)
+        self._tell(whole)
+
+    def _tell(self, event: Event) -> None:
+        """Tell the listeners; what is told to them alone (a pause, going on after it) is nothing that is kept."""
         for listen in self._listeners:
-            listen(whole)
+            listen(event)
+
+    @staticmethod
+    def _whole(trial: Trial, event: Event) -> Event:
+        return {"trial": trial.config[TRIAL_KEY], "time_ms": time.time_ns() // 1_000_000, **event}
 
 
 def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None]) -> None:

@@ -1,0 +1,159 @@
+"""What early stopping remembers: the values at each rung, why trials were stopped. Plain data and decisions."""
+
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from bddseg.result import OBJECTIVE
+
+REASON = {"asha": "asha", "asha_promote": "asha", "hyperband": "hyperband", "median": "median"}
+"""Scheduler -> the stop reason that is recorded; both forms of asynchronous halving have the same."""
+
+SENTENCES = {
+    "asha": "{metric} {value:.4f} at epoch {rung} was below the cut-off {cutoff:.4f} of {compared} earlier trial{s}",
+    "asha_promote": "{metric} {value:.4f} at epoch {rung} was below {cutoff:.4f}, "
+    "where those of the {compared} trial{s} there begin that went on",
+    "hyperband": "{metric} {value:.4f} at epoch {rung} was below the cut-off {cutoff:.4f} of {compared} earlier "
+    "trial{s} of its bracket",
+    "median": "the best {metric} up to epoch {rung}, {value:.4f}, was below {cutoff:.4f}, the median of the running "
+    "averages of {compared} other trial{s}",
+}
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a trial was stopped at a rung, recorded at the moment of the decision."""
+
+    rung: int
+    """Epoch at which the trials are compared."""
+    value: float
+    cutoff: float
+    """What the value had to reach."""
+    compared: int
+    """Trials that the cut-off was made from."""
+    rule: str = "asha"
+    """Name of the scheduler that decided."""
+
+    @property
+    def reason(self) -> str:
+        """Return the stop reason under which it is recorded."""
+        return REASON[self.rule]
+
+    def sentence(self) -> str:
+        """Return the reason in words."""
+        return SENTENCES[self.rule].format(metric=OBJECTIVE, s="s" if self.compared != 1 else "", **asdict(self))
+
+
+@dataclass
+class Rungs:
+    """The values that trials had at each rung, in the order in which they arrived."""
+
+    reduction: int
+    values: dict[int, dict[str, float]] = field(default_factory=dict)
+    """Rung -> trial -> value."""
+
+    def judge(self, rung: int, trial_id: str, value: float, rule: str = "asha") -> Stop | None:
+        """Record a value at a rung; return the stop if it lies below the best 1/reduction of those before it.
+
+        The first at a rung passes, and so does a tie with the cut-off. A value reported again changes nothing.
+
+        Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2, in the stopping
+        form that Ray Tune and others use: a trial is never paused, so it is judged once, when it arrives.
+        """
+        recorded = self.values.setdefault(rung, {})
+        if trial_id in recorded:
+            return None
+        earlier = list(recorded.values())
+        recorded[trial_id] = value
+        if not earlier:
+            return None
+        cutoff = quantile(earlier, 1 - 1 / self.reduction)
+        return Stop(rung, value, cutoff, len(earlier), rule) if value < cutoff else None
+
+    def cutoff(self, rung: int) -> float:
+        """Return the value of the last of the best 1/reduction at a rung; infinite while that is less than one trial.
+
+        Source: Li et al. 2020, algorithm 2, `top_k(rung, |rung| / eta)`.
+        """
+        ranked = sorted(self.values[rung].values(), reverse=True)
+        best = len(ranked) // self.reduction
+        return ranked[best - 1] if best else math.inf
+
+    def leads(self, rung: int, trial_id: str, family: Collection[str]) -> bool:
+        """Return whether no other trial of the family had a higher value at the rung."""
+        recorded = self.values[rung]
+        return all(recorded[trial_id] >= value for other, value in recorded.items() if other in family)
+
+    def to_dict(self) -> dict[str, dict[str, float]]:
+        """Return plain values for JSON."""
+        return {str(rung): dict(values) for rung, values in self.values.items()}
+
+    def load(self, state: Mapping[str, Mapping[str, float]]) -> None:
+        """Take over the values of `to_dict`.
+
+        Raises:
+            ValueError: when they are of other rungs.
+        """
+        if self.values.keys() != {int(rung) for rung in state}:
+            here, there = (", ".join(map(str, rungs)) or "none" for rungs in (self.values, state))
+            raise ValueError(f"the rungs recorded are {there}, but must be {here}")
+        self.values = {int(rung): dict(values) for rung, values in state.items()}
+
+
+@dataclass
+class Course:
+    """One trial's values so far, as the median stopping rule needs them."""
+
+    epoch: int = 0
+    """The last one taken in."""
+    epochs: int = 0
+    """How many were taken in: those without a finite value are not."""
+    total: float = 0.0
+    best: float = -math.inf
+
+    def take(self, epoch: int, value: float) -> None:
+        """Take in a value; an epoch that is reported again changes nothing."""
+        if epoch > self.epoch:
+            self.epoch, self.epochs, self.total = epoch, self.epochs + 1, self.total + value
+            self.best = max(self.best, value)
+
+    @property
+    def average(self) -> float:
+        return self.total / self.epochs
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Return the course that `dataclasses.asdict` wrote."""
+        return cls(**values)
+
+
+def quantile(values: Iterable[float], share: float) -> float:
+    """Return the value below which a share of the values lies, interpolated linearly; exact where all are equal.
+
+    Source: Hyndman and Fan 1996, Sample Quantiles in Statistical Packages, definition 7.
+    """
+    ranked = sorted(values)
+    place = (len(ranked) - 1) * share
+    low = ranked[math.floor(place)]
+    return low + (ranked[math.ceil(place)] - low) * (place - math.floor(place))
+
+
+def brackets(rungs: Collection[int], reduction: int, trials: Collection[str]) -> tuple[list[tuple[int, ...]], list[int]]:
+    """Return Hyperband's brackets as the rungs of each, and the bracket of each trial in turn.
+
+    The first bracket has all rungs, each further one begins a rung later, the last has none. Of S brackets the one
+    with s rungs gets a share of reduction^s / (s + 1) of the trials, dealt out so that every prefix of them has it.
+
+    Source: Li et al. 2018, Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, algorithm 1.
+    """
+    ordered = tuple(sorted(rungs))
+    found = [ordered[first:] for first in range(len(ordered) + 1)]
+    weights = [reduction ** len(one) / (len(one) + 1) for one in found]
+    dealt, turns = [0] * len(found), []
+    for number in range(1, len(trials) + 1):
+        owed = [weight * number / sum(weights) - had for weight, had in zip(weights, dealt, strict=True)]
+        turn = owed.index(max(owed))
+        dealt[turn] += 1
+        turns.append(turn)
+    return found, turns
