@@ -174,7 +174,7 @@ def _write(path: Path, **arrays: np.ndarray) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        os.chmod(temporary, 0o644)
+        Path(temporary).chmod(0o644)  # it goes into the repository
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

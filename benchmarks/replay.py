@@ -4,8 +4,9 @@
     python -m benchmarks.replay --orders 20
 
 A discrete-event driver stands in for Ray: it asks the very scheduler classes that a sweep uses which trial gets a free
-slot, and tells them every epoch of a trial as it was recorded. A trial's epochs take equally long, but some trials are faster
-than others, by up to a quarter. The reference comes first, the rest is shuffled by seed, as in a plan. Printed per table, scheduler and number of slots:
+slot, and tells them every epoch of a trial as it was recorded. A trial's epochs take equally long, but some trials are
+faster than others, by up to a quarter. The reference comes first, the rest is shuffled by seed, as in a plan. Printed
+per table, scheduler and number of slots:
 
     replay real asha_promote slots=2 epochs=0.27 kept=0.97 wall=0.31 orders=200 target=0.30/0.95
 

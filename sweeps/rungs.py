@@ -139,7 +139,9 @@ def quantile(values: Iterable[float], share: float) -> float:
     return low + (ranked[math.ceil(place)] - low) * (place - math.floor(place))
 
 
-def brackets(rungs: Collection[int], reduction: int, trials: Collection[str]) -> tuple[list[tuple[int, ...]], list[int]]:
+def brackets(
+    rungs: Collection[int], reduction: int, trials: Collection[str]
+) -> tuple[list[tuple[int, ...]], list[int]]:
     """Return Hyperband's brackets as the rungs of each, and the bracket of each trial in turn.
 
     The first bracket has all rungs, each further one begins a rung later, the last has none. Of S brackets the one

@@ -21,8 +21,8 @@ from sweeps.delivery import Delivery, prepare_store
 from sweeps.errors import StorageError
 from sweeps.experiment import Experiment
 from sweeps.keeping import Keeper
-from sweeps.memory import FILE as MEMORY
 from sweeps.manifest import build_manifest, save_manifest
+from sweeps.memory import FILE as MEMORY
 from sweeps.monitor import OPEN, Board, View
 from sweeps.outbox import PARENT, Outbox
 from sweeps.plan import Plan

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OWN = {"bddseg", "sweeps", "tune_main", "report"}
+OWN = {"bddseg", "sweeps", "benchmarks", "tune_main", "report"}
 HEAVY = {"torch", "ray", "mlflow"}
 DOORS = {
     "ray-doors": {"cluster", "monitor", "promotion", "runner", "schedulers", "search", "tracking", "trainable"},
