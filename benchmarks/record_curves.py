@@ -85,12 +85,13 @@ def save_table(path: Path, table: Table) -> None:
     """Write a table; the file appears whole or not at all."""
     words = {"format": FORMAT, "name": table.name, "settings": table.settings, "reference": table.reference}
     text = json.dumps({**words, "facts": table.facts}).encode()
-    arrays = {
-        "curves": np.round(table.curves, DIGITS).astype(np.float32),
-        "intersection": table.intersection.astype(np.uint16),
-        "union": table.union.astype(np.uint16),
-    }
-    _write(path, words=np.frombuffer(text, dtype=np.uint8), **arrays)
+    _write(
+        path,
+        words=np.frombuffer(text, dtype=np.uint8),
+        curves=np.round(table.curves, DIGITS).astype(np.float32),
+        intersection=table.intersection.astype(np.uint16),
+        union=table.union.astype(np.uint16),
+    )
 
 
 def load_table(path: Path) -> Table:

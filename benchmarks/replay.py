@@ -259,8 +259,11 @@ def tied(table: Table, resamples: int = RESAMPLES, confidence: float = CONFIDENC
     """
     images = table.intersection.shape[1]
     drawn = np.random.default_rng(0).multinomial(images, np.full(images, 1 / images), size=resamples)  # (R, N)
-    parts = [np.einsum("rn,tnc->rtc", drawn, counts, optimize=True) for counts in (table.intersection, table.union)]
-    ratio = np.divide(*map(np.float64, parts), out=np.full(parts[0].shape, np.nan), where=parts[1] > 0)
+    over, under = (
+        np.einsum("rn,tnc->rtc", drawn, counts, optimize=True).astype(np.float64)
+        for counts in (table.intersection, table.union)
+    )
+    ratio = np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0)
     scores = np.nanmean(ratio, axis=2)  # (R, T)
     best = int(np.nanargmax(np.nanmax(table.curves, axis=1)))
     low = np.quantile(scores[:, best, None] - scores, (1 - confidence) / 2, axis=0)

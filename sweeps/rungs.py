@@ -17,7 +17,7 @@ SENTENCES = {
     "hyperband": "{metric} {value:.4f} at epoch {rung} was below the cut-off {cutoff:.4f} of {compared} earlier "
     "trial{s} of its bracket",
     "median": "the best {metric} up to epoch {rung}, {value:.4f}, was below {cutoff:.4f}, the median of the running "
-    "averages of {compared} other trial{s}",
+    "averages of {compared} others",
 }
 
 

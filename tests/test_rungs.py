@@ -117,8 +117,7 @@ def test_a_stop_survives_json() -> None:
         (
             "median",
             "median",
-            "the best val/miou up to epoch 3, 0.5000, was below 0.6000, "
-            + "the median of the running averages of 2 other trials",
+            "the best val/miou up to epoch 3, 0.5000, was below 0.6000, the median of the running averages of 2 others",
         ),
     ],
 )
