@@ -18,6 +18,7 @@ meets the target on every recorded table with every number of slots.
 
 import argparse
 import heapq
+import math
 import random
 import sys
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ from bddseg.result import OBJECTIVE
 from benchmarks.record_curves import FOLDER, Table, load_table
 from sweeps.experiment import Schedule
 from sweeps.promotion import AshaPromote
+from sweeps.rungs import BEST
 from sweeps.schedulers import Asha, Hyperband, Median
 
 ORDERS, SLOTS = 200, (2, 4)
@@ -42,7 +44,7 @@ RESAMPLES, CONFIDENCE = 2000, 0.95
 PACES = (0.8, 1.25)
 """Shortest and longest time that an epoch of a trial takes; drawn per trial and order."""
 
-SYNTHETIC_FAMILIES, SYNTHETIC_TRIALS, SYNTHETIC_EPOCHS = 10, 48, 20
+SYNTHETIC_FAMILIES, SYNTHETIC_TRIALS, SYNTHETIC_EPOCHS = 50, 48, 20
 SYNTHETIC_NOISE, SYNTHETIC_MARGIN = 0.01, 0.02
 
 
@@ -79,6 +81,7 @@ class StandIn:
     config: dict[str, Any]
     status: str = Trial.PENDING
     epoch: int = 0
+    best: float = math.nan
     last_result: dict[str, Any] = field(default_factory=dict)
 
     def set_status(self, status: str) -> None:
@@ -142,7 +145,9 @@ class Driver:
         trial.epoch += 1
         value = float(self.curves.values[trial.row, trial.epoch - 1])
         reason = "diverged" if value != value else "max_epochs" if trial.epoch == self.curves.budget else ""
-        result = {"epoch": trial.epoch, OBJECTIVE: value} | ({"stop_reason": reason} if reason else {})
+        trial.best = max(value, trial.best) if trial.best == trial.best else value
+        result: dict[str, Any] = {"epoch": trial.epoch, OBJECTIVE: value, BEST: trial.best}
+        result |= {"stop_reason": reason} if reason else {}
         trial.last_result = result
         decision = self.scheduler.on_trial_result(self, trial, result)
         if reason or decision == TrialScheduler.STOP:
@@ -160,7 +165,7 @@ Maker = Callable[[Curves, Sequence[int], int], TrialScheduler]
 """Curves, order of the rows, slots -> a scheduler."""
 
 
-def halving(kind: Callable[..., TrialScheduler], schedule: Schedule) -> Maker:
+def halving(kind: Callable[..., TrialScheduler], schedule: Schedule, **more: Any) -> Maker:
     """Return the maker of a scheduler of ours under a schedule."""
 
     def make(curves: Curves, order: Sequence[int], slots: int) -> TrialScheduler:
@@ -168,8 +173,8 @@ def halving(kind: Callable[..., TrialScheduler], schedule: Schedule) -> Maker:
         reference, rungs = trial_name(curves.reference), schedule.rungs(curves.budget)
         if kind is Median:
             return Median(rungs, models, reference)
-        more = {"slots": slots} if kind is AshaPromote else {}
-        return kind(rungs, schedule.reduction, models, reference, **more)
+        own = {"slots": slots, **more} if kind is AshaPromote else more
+        return kind(rungs, schedule.reduction, models, reference, **own)
 
     return make
 
@@ -187,6 +192,8 @@ def rays(grace: float | None = None, **more: Any) -> Maker:
 OURS: dict[str, Maker] = {
     "asha": halving(Asha, Schedule("asha", 0.1, 3)),
     "asha_promote": halving(AshaPromote, Schedule("asha_promote", 0.1, 3)),
+    "asha_promote_reduction2": halving(AshaPromote, Schedule("asha_promote", 0.1, 2)),
+    "asha_promote_depth_first": halving(AshaPromote, Schedule("asha_promote", 0.1, 3), breadth_first=False),
     "hyperband": halving(Hyperband, Schedule("hyperband", 0.1, 3)),
     "median": halving(Median, Schedule("median", 0.1, 3)),
 }

@@ -1,4 +1,4 @@
-"""Asynchronous halving as it was published: a trial pauses at its rung, and only the best are continued."""
+"""Asynchronous halving with promotion: a trial pauses at its rung, and only the best are continued."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,18 +17,23 @@ ACTIVE = {Trial.RUNNING, Trial.PENDING}
 
 
 class AshaPromote(Halving):
-    """Pause every trial at its rung; give a free slot to the best one that waits, otherwise to a new trial.
+    """Pause every trial at its rung; give a free slot to one that waits, or to a new trial.
 
-    A free slot is given, in this order, to a trial that was cut off between rungs; to one among the best 1/reduction of
-    its rung, the highest rung first; to a trial that was never started, in the order of the plan; to one that leads its
-    own model at its rung. When there is none of these and nothing runs, those that still wait are stopped, with the
-    reason. The reference never waits. Who would get the free slot at once goes on without a pause.
+    Breadth first, a free slot is given, in this order, to a trial that was cut off between rungs; to a trial that was
+    never started, in the order of the plan; to one among the best 1/reduction of its rung, the lowest rung first, the
+    best there first; to one that leads its own model at its rung. When there is none of these and nothing runs, those
+    that still wait are stopped, with the reason. The reference never waits. Who would get the free slot at once goes
+    on without a pause.
+
+    Depth first, as it was published for a supply of trials without end, promotions come before new trials, and the
+    highest rung first. Early promotions are then made among few: on a grid, whose trials are all known, that costs
+    about a fifth more epochs, and finds a good trial sooner.
 
     A trial that waits has a checkpoint at its rung, gives its slot back and costs nothing. Every start is decided here:
     trials are held back from Ray's own queue, so `TuneConfig.max_concurrent_trials` must not be set.
 
-    Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2 (get_job). There, slots
-    never run out of new trials; what is done at the end, and the protection, are ours.
+    Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2 (get_job). What is done
+    at the end, and the protection, are ours.
     """
 
     name = "asha_promote"
@@ -43,14 +48,16 @@ class AshaPromote(Halving):
         path: Path | None = None,
         slots: int = 0,
         ahead: int = 0,
+        breadth_first: bool = True,
     ) -> None:
         """Take what all halving takes, and how many trials run side by side.
 
-        Without `slots` one trial is chosen ahead and waits for Ray's resources. `ahead` chooses so many more than there
-        are slots, a little too early to know all results: Ray keeps a process for reuse only when a trial waits for it.
+        `breadth_first` is the order in which slots are given out. Without `slots` one trial is chosen ahead and waits
+        for Ray's resources. `ahead` chooses so many more than there are slots, a little too early to know all results:
+        Ray keeps a process for reuse only when a trial waits for it.
         """
         super().__init__(rungs, reduction, models, reference, path=path)
-        self.slots, self.ahead = slots, ahead
+        self.slots, self.ahead, self.breadth_first = slots, ahead, breadth_first
         self.started: dict[str, None] = {}
         """Trials that were ever given a slot, in that order."""
         self._held: set[str] = set()
@@ -81,6 +88,10 @@ class AshaPromote(Halving):
             self._stop_waiting(tune_controller, trials)
         return chosen
 
+    def on_trial_complete(self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]) -> None:
+        """Forget that a trial waits: one whose pause failed was tried again by Ray, and has come to its end."""
+        self.paused.pop(trial.config["trial"], None)
+
     def _judge(self, controller: "TuneController", trial_id: str, epoch: int, value: float, ends: bool) -> str:
         values = self.rungs.values.get(epoch)
         if values is None or (trial_id in values and self.paused.get(trial_id) != epoch):
@@ -110,13 +121,13 @@ class AshaPromote(Halving):
 
     def _queue(self, ready: Mapping[str, Trial]) -> Iterator[str]:
         yield from (trial_id for trial_id in self.started if trial_id in ready and trial_id not in self.paused)
-        yield from self._promotable()
-        yield from (trial_id for trial_id in ready if trial_id not in self.started)
+        new = (trial_id for trial_id in ready if trial_id not in self.started)
+        yield from (*new, *self._promotable()) if self.breadth_first else (*self._promotable(), *new)
         yield from self._leaders()
 
     def _promotable(self) -> Iterator[str]:
-        """Yield who waits among the best 1/reduction of its rung: highest rung first, then highest value."""
-        for rung in reversed(self.rungs.values):
+        """Yield who waits among the best 1/reduction of its rung, rung by rung, the highest value first."""
+        for rung in self.rungs.values if self.breadth_first else reversed(self.rungs.values):
             cutoff, waiting = self.rungs.cutoff(rung), self._waiting(rung)
             yield from sorted((trial for trial in waiting if waiting[trial] >= cutoff), key=lambda t: -waiting[t])
 

@@ -10,14 +10,15 @@ from bddseg.result import OBJECTIVE
 REASON = {"asha": "asha", "asha_promote": "asha", "hyperband": "hyperband", "median": "median"}
 """Scheduler -> the stop reason that is recorded; both forms of asynchronous halving have the same."""
 
+BEST = "best/miou"
+"""The best value of the metric up to an epoch: what is compared at rungs, as trials are ranked by it in the end."""
+
+SENTENCE = "the best {metric} up to epoch {rung}, {value:.4f}, was below "
 SENTENCES = {
-    "asha": "{metric} {value:.4f} at epoch {rung} was below the cut-off {cutoff:.4f} of {compared} earlier trial{s}",
-    "asha_promote": "{metric} {value:.4f} at epoch {rung} was below {cutoff:.4f}, "
-    "where those of the {compared} trial{s} there begin that went on",
-    "hyperband": "{metric} {value:.4f} at epoch {rung} was below the cut-off {cutoff:.4f} of {compared} earlier "
-    "trial{s} of its bracket",
-    "median": "the best {metric} up to epoch {rung}, {value:.4f}, was below {cutoff:.4f}, the median of the running "
-    "averages of {compared} others",
+    "asha": SENTENCE + "the cut-off {cutoff:.4f} of {compared} earlier trial{s}",
+    "asha_promote": SENTENCE + "{cutoff:.4f}, where those of the {compared} trial{s} there begin that went on",
+    "hyperband": SENTENCE + "the cut-off {cutoff:.4f} of {compared} earlier trial{s} of its bracket",
+    "median": SENTENCE + "{cutoff:.4f}, the median of the running averages of {compared} others",
 }
 
 
@@ -28,6 +29,7 @@ class Stop:
     rung: int
     """Epoch at which the trials are compared."""
     value: float
+    """The best up to there."""
     cutoff: float
     """What the value had to reach."""
     compared: int

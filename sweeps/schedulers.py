@@ -7,6 +7,8 @@ All schedulers know a trial by `trial.config["trial"]` and see a report the same
   loss is not finite says so itself and ends as diverged.
 - A report with a `stop_reason` ends its trial by itself; its value still counts for the others.
 - A value equal to the cut-off passes.
+- What is compared is the best value up to the rung, where the report has it (`best/miou`): trials are ranked by their
+  best epoch in the end, and a single bad epoch at a rung says little of that.
 """
 
 import logging
@@ -15,7 +17,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -23,7 +25,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.memory import load_memory, save_memory
-from sweeps.rungs import Course, Rungs, Stop, brackets
+from sweeps.rungs import BEST, Course, Rungs, Stop, brackets
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
@@ -44,6 +46,7 @@ class Scheduler(FIFOScheduler):
     """
 
     name: ClassVar[str] = "none"
+    compares_best: ClassVar[bool] = True
 
     def __init__(
         self, models: Mapping[str, str] | None = None, reference: str = "", *, path: Path | None = None
@@ -66,8 +69,9 @@ class Scheduler(FIFOScheduler):
             return TrialScheduler.STOP
         if not isinstance(epoch, int) or not _is_finite(value):
             return TrialScheduler.CONTINUE
-        ends = bool(result.get("stop_reason"))
-        return self._judge(tune_controller, trial_id, epoch, float(value), ends)  # type: ignore[arg-type]
+        if self.compares_best and _is_finite(result.get(BEST)):
+            value = result[BEST]
+        return self._judge(tune_controller, trial_id, epoch, float(value), bool(result.get("stop_reason")))
 
     def state(self) -> dict[str, Any]:
         """Return everything that is remembered, as JSON holds it."""
@@ -243,6 +247,7 @@ class Median(Halving):
     """
 
     name = "median"
+    compares_best = False  # the running average is made of every epoch's own value
 
     def __init__(
         self, rungs: Collection[int], models: Mapping[str, str], reference: str, *, path: Path | None = None
@@ -272,5 +277,5 @@ class Median(Halving):
         self.courses = {trial: Course.of(values) for trial, values in state["courses"].items()}
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: Any) -> TypeGuard[float]:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

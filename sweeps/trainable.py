@@ -24,6 +24,7 @@ from bddseg.frames import Frames
 from bddseg.result import OBJECTIVE, EpochResult
 from bddseg.split import Split
 from bddseg.train import fit
+from sweeps.rungs import BEST
 from sweeps.search import TRIAL_KEY
 
 log = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ def _resume_state() -> dict[str, Any] | None:
 
 def _metrics(result: EpochResult) -> dict[str, Any]:
     reason = {"stop_reason": result.stop_reason} if result.stop_reason else {}
-    return {**result.metrics, "epoch": result.epoch, **reason}
+    return {**result.metrics, BEST: result.best_miou, "epoch": result.epoch, **reason}
 
 
 def _report_checkpoint(result: EpochResult, evidence: Sequence[Evidence]) -> None:

@@ -66,6 +66,8 @@ class Ray:
 
 
 def make(rungs: tuple[int, ...] = (1, 3), slots: int = 1, **more: Any) -> AshaPromote:
+    """Return a scheduler that goes depth first unless told otherwise: there, order matters most."""
+    more = {"breadth_first": False, **more}
     return AshaPromote(rungs, 3, more.pop("models", MODELS), "r", slots=slots, **more)
 
 
@@ -154,6 +156,22 @@ def test_a_higher_rung_comes_first() -> None:
     assert ray.start() == "a"
 
 
+def test_breadth_first_all_reach_the_first_rung_before_any_goes_on() -> None:
+    ray = after_reference(make(breadth_first=True))
+    ray.first_rung({"a": 0.5, "b": 0.6, "c": 0.4, "d": 0.3, "e": 0.2})
+    assert ray.start() == "f"
+    assert ray.report("f", 1, 0.1) == PAUSE
+    assert (ray.start(), ray.scheduler.paused) == ("b", dict.fromkeys("acdef", 1))
+
+
+def test_breadth_first_a_lower_rung_comes_first() -> None:
+    scheduler = make(breadth_first=True)
+    ray = Ray(scheduler, "abcdef")
+    scheduler.rungs.values = {1: dict(zip("abcdef", (0.9, 0.8, 0.4, 0.3, 0.2, 0.1), strict=True)), 3: {"a": 0.9}}
+    scheduler.started, scheduler.paused = dict.fromkeys("abcdef"), {"a": 3, **dict.fromkeys("bcdef", 1)}
+    assert ray.start() == "b"
+
+
 def test_ties_at_the_cutoff_are_promoted_together() -> None:
     ray = after_reference(make())
     ray.first_rung({"a": 0.5})
@@ -177,6 +195,13 @@ def test_one_that_ray_tries_again_is_not_held_back() -> None:
 
 
 # The end
+
+
+def test_breadth_first_exactly_the_best_of_each_rung_go_on() -> None:
+    ray = Ray(make(breadth_first=True))
+    finish(ray, VALUES)
+    stopped = {name: (stop.rung, stop.cutoff) for name, stop in ray.scheduler.stops.items()}
+    assert stopped == {**dict.fromkeys("abcd", (1, 0.5)), "e": (3, 0.6)}  # two of seven, then one of three
 
 
 def finish(ray: Ray, values: dict[str, float]) -> None:
@@ -211,9 +236,10 @@ def test_at_the_end_all_that_wait_are_stopped_with_the_reason() -> None:
     assert stops["b"] == Stop(3, 0.2, 0.6, 1, "asha_promote")
 
 
+@pytest.mark.parametrize("breadth_first", [True, False])
 @pytest.mark.parametrize("slots", [1, 2, 3, 7])
-def test_the_best_reaches_the_end_with_any_number_of_slots(slots: int) -> None:
-    ray = Ray(make(slots=slots))
+def test_the_best_reaches_the_end_with_any_number_of_slots(slots: int, breadth_first: bool) -> None:
+    ray = Ray(make(slots=slots, breadth_first=breadth_first))
     finish(ray, VALUES)
     assert ray.states("TERMINATED") == NAMES
     assert {"r", "f"}.isdisjoint(ray.scheduler.stops)

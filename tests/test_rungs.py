@@ -101,34 +101,23 @@ def test_a_stop_survives_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "reason", "sentence"),
+    ("rule", "reason", "words"),
     [
-        ("asha", "asha", "val/miou 0.5000 at epoch 3 was below the cut-off 0.6000 of 2 earlier trials"),
-        (
-            "asha_promote",
-            "asha",
-            "val/miou 0.5000 at epoch 3 was below 0.6000, where those of the 2 trials there begin that went on",
-        ),
-        (
-            "hyperband",
-            "hyperband",
-            "val/miou 0.5000 at epoch 3 was below the cut-off 0.6000 of 2 earlier trials of its bracket",
-        ),
-        (
-            "median",
-            "median",
-            "the best val/miou up to epoch 3, 0.5000, was below 0.6000, the median of the running averages of 2 others",
-        ),
+        ("asha", "asha", "the cut-off 0.6000 of 2 earlier trials"),
+        ("asha_promote", "asha", "0.6000, where those of the 2 trials there begin that went on"),
+        ("hyperband", "hyperband", "the cut-off 0.6000 of 2 earlier trials of its bracket"),
+        ("median", "median", "0.6000, the median of the running averages of 2 others"),
     ],
 )
-def test_each_rule_says_why_in_words(rule: str, reason: str, sentence: str) -> None:
+def test_each_rule_says_why_in_words(rule: str, reason: str, words: str) -> None:
     stop = Stop(rung=3, value=0.5, cutoff=0.6, compared=2, rule=rule)
-    assert (stop.reason, stop.sentence()) == (reason, sentence)
+    assert stop.reason == reason
+    assert stop.sentence() == f"the best val/miou up to epoch 3, 0.5000, was below {words}"
 
 
 def test_one_trial_is_said_in_the_singular() -> None:
     sentence = Stop(rung=3, value=0.5, cutoff=0.6, compared=1).sentence()
-    assert sentence == "val/miou 0.5000 at epoch 3 was below the cut-off 0.6000 of 1 earlier trial"
+    assert sentence.endswith("below the cut-off 0.6000 of 1 earlier trial")
 
 
 # Quantiles, courses, brackets
