@@ -13,7 +13,8 @@ per table, scheduler and number of slots:
 `epochs` is the mean share of the full grid's epochs, the reference and every other protected trial counted; `kept` the
 share of orders in which the true best trial, or one that is statistically tied with it, was trained to the end; `wall`
 the time to the end of the sweep as a share of the full grid's on as many slots. Exit code 1 when no scheduler of ours
-meets the target on every recorded table with every number of slots.
+meets the target on every recorded table with every number of slots; the random halves of those tables and the
+synthetic family are shown beside them.
 """
 
 import argparse
@@ -256,13 +257,11 @@ def measure(name: str, families: Sequence[Curves], mode: str, make: Maker, slots
     return Figure(name, mode, slots, float(np.mean(share)), float(np.mean(kept)), float(np.mean(wall)), len(share))
 
 
-def tied(table: Table, resamples: int = RESAMPLES, confidence: float = CONFIDENCE) -> frozenset[int]:
-    """Return the best trial, and those whose best epoch cannot be told from its own.
+def resampled(table: Table, resamples: int = RESAMPLES) -> np.ndarray:
+    """Return the mIoU of every trial's best epoch on so many draws of the validation images, with replacement.
 
-    Two trials are tied when the percentile interval of their difference, over validation images drawn with
-    replacement, the same for both, holds 0. Noise between runs is left out: with it, more would be tied.
-
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    Shape:
+        returns: (R, T); a row is one draw, the same for all trials.
     """
     images = table.intersection.shape[1]
     drawn = np.random.default_rng(0).multinomial(images, np.full(images, 1 / images), size=resamples)  # (R, N)
@@ -270,9 +269,18 @@ def tied(table: Table, resamples: int = RESAMPLES, confidence: float = CONFIDENC
         np.einsum("rn,tnc->rtc", drawn, counts, optimize=True).astype(np.float64)
         for counts in (table.intersection, table.union)
     )
-    ratio = np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0)
-    scores = np.nanmean(ratio, axis=2)  # (R, T)
-    best = int(np.nanargmax(np.nanmax(table.curves, axis=1)))
+    return np.nanmean(np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0), axis=2)
+
+
+def tied(curves: np.ndarray, scores: np.ndarray, confidence: float = CONFIDENCE) -> frozenset[int]:
+    """Return the best trial, and those whose best epoch cannot be told from its own.
+
+    Two trials are tied when the percentile interval of the difference of their `resampled` scores holds 0. Noise
+    between runs of the same setting is left out: with it, more would be tied.
+
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    """
+    best = int(np.nanargmax(np.nanmax(curves, axis=1)))
     low = np.quantile(scores[:, best, None] - scores, (1 - confidence) / 2, axis=0)
     return frozenset({best, *(int(row) for row in np.flatnonzero(low <= 0))})
 
@@ -280,7 +288,23 @@ def tied(table: Table, resamples: int = RESAMPLES, confidence: float = CONFIDENC
 def recorded(name: str) -> Curves:
     """Return a recorded table with its winners."""
     table = load_table(FOLDER / f"curves_{name}.npz")
-    return Curves(name, table.curves, table.models, table.reference, tied(table))
+    return Curves(name, table.curves, table.models, table.reference, tied(table.curves, resampled(table)))
+
+
+def halves(name: str, number: int) -> list[Curves]:
+    """Return random halves of a recorded grid, by seed, each with the reference and with winners of its own.
+
+    Promotion hardly depends on the order of a grid; which trials there are to be compared with, it does depend on.
+    """
+    table = load_table(FOLDER / f"curves_{name}.npz")
+    scores, found = resampled(table), []
+    others = [row for row in range(len(table.curves)) if row != table.reference]
+    for seed in range(number):
+        rows = [table.reference, *random.Random(seed).sample(others, len(others) // 2)]
+        values = table.curves[rows]
+        models = tuple(table.models[row] for row in rows)
+        found.append(Curves(f"{name}_halves", values, models, 0, tied(values, scores[:, rows])))
+    return found
 
 
 def synthetic(seed: int) -> Curves:
@@ -313,11 +337,12 @@ def main(words: Sequence[str] | None = None) -> int:
     number = parser.parse_args(words).orders
     names = [path.stem.removeprefix("curves_") for path in sorted(Path(FOLDER).glob("curves_*.npz"))]
     tables = {name: [recorded(name)] for name in names}
+    tables |= {f"{name}_halves": halves(name, number) for name in names}
     tables["synthetic"] = [synthetic(seed) for seed in range(SYNTHETIC_FAMILIES)]
     figures = []
     for name, families in tables.items():
-        _say(f"# {name}: {families[0].values.shape[0]} trials x {families[0].budget} epochs, best or tied with it: "
-             f"{np.mean([len(one.winners) for one in families]):g}")  # fmt: skip
+        trials, best = len(families[0].values), np.mean([len(one.winners) for one in families])
+        _say(f"# {name}: {trials} trials x {families[0].budget} epochs, best or tied with it: {best:g}")
         for mode, make in (OURS | RAYS).items():
             for slots in SLOTS:
                 figures.append(measure(name, families, mode, make, slots, number))

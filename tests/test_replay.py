@@ -110,12 +110,22 @@ def make_table(best: list[list[int]]) -> Table:
     return Table("tiny", settings, 0, {}, curves, intersection, np.full_like(intersection, 10))
 
 
+def winners(best: list[list[int]]) -> set[int]:
+    table = make_table(best)
+    return set(replay.tied(table.curves, replay.resampled(table)))
+
+
+def test_a_draw_of_images_is_the_same_for_all_trials() -> None:
+    scores = replay.resampled(make_table([[9, 5, 7], [8, 4, 6]]))  # the second is a tenth behind on every image
+    assert scores[:, 0] - scores[:, 1] == pytest.approx(0.1)
+
+
 def test_equals_are_tied_and_the_worse_on_every_image_is_not() -> None:
-    assert replay.tied(make_table([[9, 9, 9, 9], [9, 9, 9, 9], [8, 8, 8, 8]])) == {0, 1}
+    assert winners([[9, 9, 9, 9], [9, 9, 9, 9], [8, 8, 8, 8]]) == {0, 1}
 
 
 def test_one_that_is_better_on_some_images_and_worse_on_others_is_tied() -> None:
-    assert replay.tied(make_table([[9, 5, 9, 5, 9], [5, 9, 5, 9, 8]])) == {0, 1}
+    assert winners([[9, 5, 9, 5, 9], [5, 9, 5, 9, 8]]) == {0, 1}
 
 
 def test_a_table_survives_its_file(tmp_path: Path) -> None:
@@ -139,6 +149,20 @@ def test_a_recorded_table_is_a_full_grid(name: str) -> None:
     assert table.curves.shape >= (48, 20) and table.curves.shape[1] >= 20
     assert len({tuple(sorted(point.items())) for point in table.settings}) == len(table.curves)
     assert table.settings[table.reference]["optim.lr"] == 1e-4
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_half_has_the_reference_and_a_winner_of_its_own(name: str) -> None:
+    table = load_table(FOLDER / f"curves_{name}.npz")
+    for half in replay.halves(name, 3):
+        assert len(half.values) == 24 and np.array_equal(half.values[0], table.curves[table.reference])
+        assert int(np.nanmax(half.values, axis=1).argmax()) in half.winners
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_promotion_meets_the_target(name: str) -> None:
+    figure = replay.measure(name, [replay.recorded(name)], "asha_promote", replay.OURS["asha_promote"], 2, 10)
+    assert figure.is_met
 
 
 @pytest.mark.parametrize("name", GRIDS)
