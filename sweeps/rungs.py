@@ -3,7 +3,6 @@
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Self
 
 from bddseg.result import OBJECTIVE
 
@@ -103,33 +102,6 @@ class Rungs:
         self.values = {int(rung): dict(values) for rung, values in state.items()}
 
 
-@dataclass
-class Course:
-    """One trial's values so far, as the median stopping rule needs them."""
-
-    epoch: int = 0
-    """The last one taken in."""
-    epochs: int = 0
-    """How many were taken in: those without a finite value are not."""
-    total: float = 0.0
-    best: float = -math.inf
-
-    def take(self, epoch: int, value: float) -> None:
-        """Take in a value; an epoch that is reported again changes nothing."""
-        if epoch > self.epoch:
-            self.epoch, self.epochs, self.total = epoch, self.epochs + 1, self.total + value
-            self.best = max(self.best, value)
-
-    @property
-    def average(self) -> float:
-        return self.total / self.epochs
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """Return the course that `dataclasses.asdict` wrote."""
-        return cls(**values)
-
-
 def quantile(values: Iterable[float], share: float) -> float:
     """Return the value below which a share of the values lies, interpolated linearly; exact where all are equal.
 
@@ -139,25 +111,3 @@ def quantile(values: Iterable[float], share: float) -> float:
     place = (len(ranked) - 1) * share
     low = ranked[math.floor(place)]
     return low + (ranked[math.ceil(place)] - low) * (place - math.floor(place))
-
-
-def brackets(
-    rungs: Collection[int], reduction: int, trials: Collection[str]
-) -> tuple[list[tuple[int, ...]], list[int]]:
-    """Return Hyperband's brackets as the rungs of each, and the bracket of each trial in turn.
-
-    The first bracket has all rungs, each further one begins a rung later, the last has none. Of S brackets the one
-    with s rungs gets a share of reduction^s / (s + 1) of the trials, dealt out so that every prefix of them has it.
-
-    Source: Li et al. 2018, Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, algorithm 1.
-    """
-    ordered = tuple(sorted(rungs))
-    found = [ordered[first:] for first in range(len(ordered) + 1)]
-    weights = [reduction ** len(one) / (len(one) + 1) for one in found]
-    dealt, turns = [0] * len(found), []
-    for number in range(1, len(trials) + 1):
-        owed = [weight * number / sum(weights) - had for weight, had in zip(weights, dealt, strict=True)]
-        turn = owed.index(max(owed))
-        dealt[turn] += 1
-        turns.append(turn)
-    return found, turns

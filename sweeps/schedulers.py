@@ -25,7 +25,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.memory import load_memory, save_memory
-from sweeps.rungs import BEST, Course, Rungs, Stop, brackets
+from sweeps.rungs import BEST, Rungs, Stop
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-
-MEDIAN_NEEDS = 3
-"""The median stopping rule stops nobody before so many other trials can be compared with."""
 
 
 class Scheduler(FIFOScheduler):
@@ -194,87 +191,6 @@ class Asha(Halving):
         stop = self.rungs.judge(epoch, trial_id, value, self.name)
         leads = stop is not None and self.rungs.leads(epoch, trial_id, self._family(trial_id))
         return self._decide(trial_id, stop, leads, ends)
-
-
-class Hyperband(Halving):
-    """Asynchronous halving in several brackets, from the most eager to stop to one that runs all its trials.
-
-    A trial's bracket follows from its place in the plan, so it is the same after a restart; only trials of one bracket
-    are compared. Against a first rung that says little of the end, at the price of more epochs.
-    """
-
-    name = "hyperband"
-
-    def __init__(
-        self,
-        rungs: Collection[int],
-        reduction: int,
-        models: Mapping[str, str],
-        reference: str,
-        *,
-        path: Path | None = None,
-    ) -> None:
-        super().__init__(rungs, reduction, models, reference, path=path)
-        found, turns = brackets(rungs, reduction, models)
-        self.bracket = dict(zip(models, turns, strict=True))
-        self.brackets = [Rungs(reduction, {rung: {} for rung in one}) for one in found]
-
-    def _judge(self, controller: "TuneController", trial_id: str, epoch: int, value: float, ends: bool) -> str:
-        rungs = self.brackets[self.bracket[trial_id]]
-        if trial_id in rungs.values.get(epoch, {trial_id: 0}):
-            return TrialScheduler.CONTINUE
-        self.rungs.values[epoch][trial_id] = value
-        stop = rungs.judge(epoch, trial_id, value, self.name)
-        leads = stop is not None and rungs.leads(epoch, trial_id, self._family(trial_id))
-        return self._decide(trial_id, stop, leads, ends)
-
-    def _load_more(self, state: Mapping[str, Any]) -> None:
-        super()._load_more(state)
-        for rungs in self.brackets:
-            rungs.values = {rung: {} for rung in rungs.values}
-        for rung, values in self.rungs.values.items():
-            for trial_id, value in values.items():
-                self.brackets[self.bracket[trial_id]].values[rung][trial_id] = value
-
-
-class Median(Halving):
-    """Stop a trial whose best value so far lies below the median of the others' running averages.
-
-    `rungs.values` holds the running averages. They are taken over the epochs that had a finite value.
-
-    Source: Golovin et al. 2017, Google Vizier: A Service for Black-Box Optimization, section 3.2.2; here all trials
-    that reached the epoch are compared, not only completed ones, and only at rungs.
-    """
-
-    name = "median"
-    compares_best = False  # the running average is made of every epoch's own value
-
-    def __init__(
-        self, rungs: Collection[int], models: Mapping[str, str], reference: str, *, path: Path | None = None
-    ) -> None:
-        super().__init__(rungs, 2, models, reference, path=path)
-        self.courses: dict[str, Course] = {}
-
-    def _judge(self, controller: "TuneController", trial_id: str, epoch: int, value: float, ends: bool) -> str:
-        course = self.courses.setdefault(trial_id, Course())
-        course.take(epoch, value)
-        if trial_id in self.rungs.values.get(epoch, {trial_id: 0}):
-            return TrialScheduler.CONTINUE
-        others = self.rungs.values[epoch]
-        cutoff = Rungs(2, {epoch: dict(others)})
-        self.rungs.values[epoch] = {**others, trial_id: course.average}
-        stop = None
-        if len(others) >= MEDIAN_NEEDS:
-            stop = cutoff.judge(epoch, trial_id, course.best, self.name)
-        leads = stop is not None and self.rungs.leads(epoch, trial_id, self._family(trial_id))
-        return self._decide(trial_id, stop, leads, ends)
-
-    def _more(self) -> dict[str, Any]:
-        return {**super()._more(), "courses": {trial: asdict(course) for trial, course in self.courses.items()}}
-
-    def _load_more(self, state: Mapping[str, Any]) -> None:
-        super()._load_more(state)
-        self.courses = {trial: Course.of(values) for trial, values in state["courses"].items()}
 
 
 def _is_finite(value: Any) -> TypeGuard[float]:

@@ -8,9 +8,11 @@ from ray import tune
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from sweeps.experiment import Experiment
+from sweeps.hyperband import Hyperband
+from sweeps.median import Median
 from sweeps.plan import Plan
 from sweeps.promotion import AshaPromote
-from sweeps.schedulers import Asha, Hyperband, Median, RunAll, Scheduler
+from sweeps.schedulers import Asha, RunAll, Scheduler
 
 TRIAL_KEY = "trial"
 """The one key of a Ray config that is no setting: the trial's id."""

@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 OWN = {"bddseg", "sweeps", "benchmarks", "tune_main", "report"}
 HEAVY = {"torch", "ray", "mlflow"}
 DOORS = {
-    "ray-doors": {"cluster", "monitor", "promotion", "runner", "schedulers", "search", "tracking", "trainable"},
+    "ray-doors": {"cluster", "monitor", "runner", "search", "tracking", "trainable"}
+    | {"hyperband", "median", "promotion", "schedulers"},
     "mlflow-doors": {"delivery", "store"},
 }
 REGISTRIES = ("py" + "pi.", "python" + "hosted", "download.py" + "torch", "index" + "-url", "conda" + ".anaconda")

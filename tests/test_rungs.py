@@ -7,7 +7,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from sweeps.rungs import Course, Rungs, Stop, brackets, quantile
+from sweeps.hyperband import brackets
+from sweeps.median import Course
+from sweeps.rungs import Rungs, Stop, quantile
 
 VALUES = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.7}
 

@@ -15,10 +15,12 @@ from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.experiment import SCHEDULERS, load_experiment
 from sweeps.gather import REASONS
+from sweeps.hyperband import Hyperband
+from sweeps.median import Median
 from sweeps.plan import build_plan
 from sweeps.promotion import AshaPromote
 from sweeps.rungs import REASON, Stop
-from sweeps.schedulers import Asha, Hyperband, Median, RunAll, Scheduler
+from sweeps.schedulers import Asha, RunAll, Scheduler
 from sweeps.search import build_scheduler
 from sweeps.tracking import STATUS
 
