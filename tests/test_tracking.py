@@ -139,7 +139,7 @@ def test_a_trial_that_the_scheduler_stopped_is_killed_with_the_schedulers_words(
     assert (end["status"], end["tags"]["sweep.stop_reason"]) == ("KILLED", "asha")
     assert (
         end["tags"]["sweep.stop_detail"]
-        == "val/miou 0.2000 at epoch 3 was below the cut-off 0.4000 of 5 earlier trials"
+        == "the best val/miou up to epoch 3, 0.2000, was below the cut-off 0.4000 of 5 earlier trials"
     )
 
 
