@@ -65,6 +65,9 @@ def main(argv: list[str] | None = None) -> int:
         return 128 + signal.SIGTERM
 
 
+SCHEDULERS = ("asha", "asha_promote", "hyperband", "median", "none")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = _Parser(
@@ -77,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--data", type=Path, metavar="DIR", help="folder in the BDD100K layout")
     what.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, or a list as an axis")
     what.add_argument("--limit", type=_positive, default=0, metavar="N", help="only the first N trials of the plan")
-    what.add_argument("--scheduler", choices=("asha", "none"), help="stop weak trials early (asha) or run all (none)")
+    what.add_argument("--scheduler", choices=SCHEDULERS, help="how weak trials are stopped early; none runs all")
     what.add_argument("--seed", type=_whole, metavar="N", help="of training and of the order of trials")
     what.add_argument("--on-bad-sample", choices=("fail", "skip"), default="fail", help="a damaged image or mask")
     again = parser.add_argument_group("confirm a sweep")

@@ -25,10 +25,6 @@ class SweepFolder:
     def logs(self) -> Path:
         return self.path / "logs"
 
-    @property
-    def rungs(self) -> Path:
-        return self.path / "rungs.json"
-
     def log(self, trial_id: str) -> Path:
         """Return the path of a trial's log."""
         return self.logs / f"{trial_id}.log"

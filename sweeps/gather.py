@@ -31,6 +31,8 @@ REASONS = {
     "max_epochs": "ran to the end",
     "plateau": "no longer improved",
     "asha": "stopped early",
+    "hyperband": "stopped early",
+    "median": "stopped early",
     "diverged": "diverged",
     "oom": "out of memory",
     "error": "error",

@@ -20,7 +20,9 @@ from sweeps.plan import Plan
 PLAIN_SECONDS = 30
 """Without a terminal a line is written when a trial ends, and otherwise so often."""
 
-STATES = ("waiting", "running", "finished", "stopped", "failed")
+STATES = ("waiting", "running", "paused", "finished", "stopped", "failed")
+OPEN = frozenset({"waiting", "running", "paused"})
+"""States from which a trial may still train."""
 STATE_OF_STATUS = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed"}
 
 
@@ -73,6 +75,8 @@ class Board:
             return
         if event["kind"] == "start":
             row.state, row.stop_reason, row.stop_detail = "running", "", ""
+        elif event["kind"] == "pause":
+            row.state = "paused"
         elif event["kind"] == "epoch":
             self._epoch(row, event["step"], event["metrics"])
         elif event["kind"] == "end":
@@ -110,8 +114,7 @@ class Board:
 
     def epochs_budget(self) -> int:
         """Return the epochs that still make up the whole: a stopped trial gives back what it did not use."""
-        is_open = {"waiting", "running"}
-        return sum(row.budget if row.state in is_open else row.epochs for row in self.rows.values())
+        return sum(row.budget if row.state in OPEN else row.epochs for row in self.rows.values())
 
     def seconds_left(self) -> float | None:
         """Return an upper bound: what is left if nothing more is stopped; None before the first epoch."""
@@ -119,7 +122,7 @@ class Board:
         if not done:
             return None
         per_epoch = sum(row.seconds for row in self.rows.values()) / done
-        is_open = sum(row.state in {"waiting", "running"} for row in self.rows.values())
+        is_open = sum(row.state in OPEN for row in self.rows.values())
         return (self.epochs_budget() - done) * per_epoch / max(1, min(self.slots, is_open))
 
     def sentence(self) -> str:
@@ -130,7 +133,7 @@ class Board:
         parts = [", ".join(words), f"epochs {self.epochs_done()} of at most {self.epochs_budget()}"]
         if best:
             parts.append(f"best {best.best_miou:.3f} {best.name}")
-        if left is not None and counts["running"] + counts["waiting"]:
+        if left is not None and any(counts[state] for state in OPEN):
             parts.append(f"at most {duration(left)} left")
         return "; ".join(parts)
 

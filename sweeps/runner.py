@@ -4,7 +4,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,10 +25,11 @@ from sweeps.interrupts import Interrupts
 from sweeps.keeping import Keeper
 from sweeps.lost import reopen
 from sweeps.manifest import build_manifest, read_manifest, save_manifest
+from sweeps.memory import FILE as MEMORY
 from sweeps.mlflow_store import prepare_store
 from sweeps.monitor import Board, View
 from sweeps.order import Order, Summary
-from sweeps.outbox import PARENT, Outbox
+from sweeps.outbox import PARENT, Event, Outbox
 from sweeps.passes import Pass, recall, run_pass, teller
 from sweeps.past import Past, read_past
 from sweeps.plan import PlannedTrial
@@ -137,10 +138,9 @@ class _Run:
 
     def begin_again(self, say: Say) -> None:
         """Remember what has happened, open the runs that go on, and start delivering."""
-        self.past = read_past(self.outbox.events(), OBJECTIVE)
-        for event in self.outbox.events():
-            if event.get("trial") in self.trial_ids:
-                self.board.apply(event)
+        self.past = read_past(self.own_events(), OBJECTIVE)
+        for event in self.own_events():
+            self.board.apply(event)
         todo = self.todo()
         done = len(self.trial_ids) - len(todo.trials)
         started = sum(self.past_of(trial).is_started for trial in todo.trials)
@@ -161,6 +161,10 @@ class _Run:
         """Return what has become of a trial."""
         return self.past.get(trial.trial_id, Past())
 
+    def own_events(self) -> Iterator[Event]:
+        """Yield every event of the plan's trials so far."""
+        return (event for event in self.outbox.events() if event.get("trial") in self.trial_ids)
+
     def todo(self) -> Pass:
         """Return the pass over what is open."""
         return Pass.of(self.order, self.past, self.folder, os.cpu_count() or 1)
@@ -176,7 +180,7 @@ class _Run:
             tags=self.run_tags(),
             listeners=(teller(self.past, self.trial_ids), self.board.apply, self.view.apply),
         )
-        tracker.recall(self.outbox.events())
+        tracker.recall(self.own_events())
         return tracker
 
     def end(self, signal_number: int) -> Summary:
@@ -210,7 +214,7 @@ class _Run:
         status = "FAILED" if isinstance(error, Exception) else "KILLED"
         tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
         for row in self.board.rows.values():
-            if row.state == "running":
+            if row.state in ("running", "paused"):
                 cut = {"sweep.stop_reason": "user", **tags}
                 event = self._event("end", status="KILLED", tags=cut, metrics={}, step=row.epochs, note=None)
                 self.outbox.append(event | {"trial": row.trial_id})
@@ -297,8 +301,15 @@ def _on_ray(run: _Run, interrupts: Interrupts, say: Say) -> None:
                 raise SweepError(f"Ray ended a pass and left {len(todo.trials)} trials open; see {run.folder.logs}")
             if any(run.past_of(trial).memory_failures for trial in todo.trials):
                 say(f"out of memory: another pass, with twice the share of the device; trials: {len(todo.trials)}")
-            plan = replace(order.plan, trials=tuple(todo.trials))
-            search = build_search(order.experiment, plan, max_concurrent=order.max_concurrent)
-            recall(search.scheduler, run.outbox.events())
+            memory = run.folder.path / MEMORY
+            search = build_search(
+                order.experiment,
+                order.plan,
+                open_trials=todo.trials,
+                memory=memory,
+                slots=run.board.slots,
+                max_concurrent=order.max_concurrent,
+            )
+            recall(search.scheduler, memory, run.own_events())
             run_pass(todo, order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
             before = todo

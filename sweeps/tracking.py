@@ -24,7 +24,7 @@ from bddseg.result import METRICS, OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.outbox import Event, Outbox
 from sweeps.plan import PlannedTrial
-from sweeps.schedulers import Stop
+from sweeps.rungs import Stop
 from sweeps.search import NO_EPOCH, TRIAL_KEY
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ STATUS = {
     "max_epochs": "FINISHED",
     "plateau": "FINISHED",
     "asha": "KILLED",
+    "hyperband": "KILLED",
+    "median": "KILLED",
     "user": "KILLED",
     "time_budget": "KILLED",
     "driver_lost": "KILLED",
@@ -58,9 +60,10 @@ DETAIL_CHARS = 500
 
 
 class Scheduler(Protocol):
-    """What is asked of a scheduler: which trials it stopped, and why."""
+    """What is asked of a scheduler: which trials it stopped, and why, and which of them wait for their turn."""
 
     stops: dict[str, Stop]
+    paused: dict[str, int]
 
 
 @dataclass
@@ -69,6 +72,8 @@ class Progress:
 
     is_open: bool = False
     """Started and not ended."""
+    is_paused: bool = False
+    """Waits at a rung: to the tracking store it is still open."""
     retries: int = 0
     epoch: int = 0
     """The last one reported."""
@@ -141,7 +146,12 @@ class Tracker(Callback):
     @guarded
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Ray has started or restarted a trial."""
-        self._start(trial)
+        progress = self._of(trial)
+        if progress.is_open and progress.is_paused:
+            progress.is_paused = False
+            self._tell(self._whole(trial, {"kind": "start"}))
+        else:
+            self._start(trial)
 
     @guarded
     def on_trial_result(
@@ -158,6 +168,9 @@ class Tracker(Callback):
         _remember(progress, epoch, metrics, self._trials[trial.config[TRIAL_KEY]].config.train.keep)
         ending = {"ending": progress.reason} if progress.reason else {}
         self._append(trial, {"kind": "epoch", "step": epoch, "metrics": metrics, **ending})
+        if trial.config[TRIAL_KEY] in self.scheduler.paused:
+            progress.is_paused = True
+            self._tell(self._whole(trial, {"kind": "pause", "step": epoch}))
 
     @guarded
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -197,12 +210,12 @@ class Tracker(Callback):
             best = progress.bests[-1]["epoch"] if progress.bests else 0
             return progress.reason, sentence.format(epoch=progress.epoch, best=best)
         if stop is not None:
-            return "asha", stop.sentence()
+            return stop.reason, stop.sentence()
         return self.unfinished_reason, f"cut off after epoch {progress.epoch}"
 
     def _start(self, trial: Trial) -> None:
         planned, progress = self._trials[trial.config[TRIAL_KEY]], self._of(trial)
-        progress.is_open, progress.reason = True, ""
+        progress.is_open, progress.is_paused, progress.reason = True, False, ""
         tags = {
             **self._tags,
             "sweep.id": self._sweep_id,
@@ -274,11 +287,19 @@ class Tracker(Callback):
         return self._progress.setdefault(trial.config[TRIAL_KEY], Progress())
 
     def _append(self, trial: Trial, event: Event) -> None:
-        whole = {"trial": trial.config[TRIAL_KEY], "time_ms": time.time_ns() // 1_000_000, **event}
+        whole = self._whole(trial, event)
         self._held.append(whole)
         self._write_held()
+        self._tell(whole)
+
+    def _tell(self, event: Event) -> None:
+        """Tell the listeners; what is told to them alone (a pause, going on after it) is nothing that is kept."""
         for listen in self._listeners:
-            listen(whole)
+            listen(event)
+
+    @staticmethod
+    def _whole(trial: Trial, event: Event) -> Event:
+        return {"trial": trial.config[TRIAL_KEY], "time_ms": time.time_ns() // 1_000_000, **event}
 
     def _write_held(self) -> None:
         """Write what is not written yet, in order; a disk that fails gets another chance at the next event."""

@@ -35,6 +35,7 @@ from bddseg.result import OBJECTIVE, EpochResult
 from bddseg.split import Split, split_of
 from bddseg.train import fit
 from sweeps.folder import SweepFolder
+from sweeps.rungs import BEST
 from sweeps.search import NO_EPOCH, TRIAL_KEY
 
 log = logging.getLogger(__name__)
@@ -226,7 +227,7 @@ def newest_state(
 
 def _metrics(result: EpochResult) -> dict[str, Any]:
     reason = {"stop_reason": result.stop_reason} if result.stop_reason else {}
-    return {**result.metrics, "epoch": result.epoch, **reason}
+    return {**result.metrics, BEST: result.best_miou, "epoch": result.epoch, **reason}
 
 
 def _report_checkpoint(result: EpochResult, evidence: Sequence[Evidence]) -> None:

@@ -48,6 +48,25 @@ def test_a_trial_runs_from_its_start() -> None:
     assert make_board(start(A)).counts() == {"running": 1, "waiting": 3}
 
 
+def pause(trial: str) -> dict[str, Any]:
+    return {"kind": "pause", "trial": trial, "time_ms": 0, "step": 1}
+
+
+def test_a_trial_that_waits_at_a_rung_is_paused_until_it_goes_on() -> None:
+    events = [start(A), epoch(A, 1), pause(A)]
+    assert make_board(*events).counts() == {"paused": 1, "waiting": 3}
+    assert make_board(*events, start(A)).rows[A].state == "running"
+
+
+def test_a_paused_trial_may_still_use_its_budget() -> None:
+    assert make_board(start(A), epoch(A, 1), pause(A)).epochs_budget() == 40
+
+
+def test_paused_trials_are_counted_in_the_sentence() -> None:
+    sentence = make_board(start(A), epoch(A, 1, 0.25), pause(A)).sentence()
+    assert sentence.startswith("3 waiting, 1 paused; epochs 1 of at most 40")
+
+
 @pytest.mark.parametrize(
     ("reason", "status", "state"),
     [

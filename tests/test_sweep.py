@@ -187,6 +187,41 @@ def test_early_stopping_stops_weak_trials_and_never_the_best(storage: Path) -> N
     assert not math.isnan(min(trial.metrics["best/miou"] for trial in cut))
 
 
+@pytest.fixture(scope="module")
+def promoted(storage: Path) -> Ran:
+    return run(storage, "--space", "smoke", "--profile", "quick", "--scheduler", "asha_promote")
+
+
+def test_a_paused_trial_goes_on_as_if_it_had_never_paused(smoke: Ran, promoted: Ran) -> None:
+    keys = ["train/loss", OBJECTIVE, "val/loss", "val/iou/car"]
+    full, found = (ran.store.histories(ran.record, keys) for ran in (smoke, promoted))
+    for trial, points in found.items():
+        assert points == {key: full[trial][key][: len(points[key])] for key in keys}  # a prefix, and nothing twice
+
+
+def test_promotion_ends_every_trial_once_and_says_why(promoted: Ran) -> None:
+    ended = {trial.trial_id: trial for trial in promoted.record.trials}
+    stopped = [trial for trial in ended.values() if trial.stop_reason == "asha"]
+    assert (promoted.code, len(ended)) == (0, 4)
+    assert {trial.stop_reason for trial in ended.values()} == {"asha", "max_epochs"}
+    assert ended[promoted.record.manifest["reference"]].stop_reason == "max_epochs"
+    assert all("where those of the" in trial.stop_detail and trial.status == "KILLED" for trial in stopped)
+
+
+def test_the_best_at_the_rung_is_promoted_to_the_end(smoke: Ran, promoted: Ran) -> None:
+    at_rung = {
+        trial: dict(points[OBJECTIVE])[1] for trial, points in smoke.store.histories(smoke.record, [OBJECTIVE]).items()
+    }
+    ended = {trial.trial_id: trial.stop_reason for trial in promoted.record.trials}
+    assert ended[max(at_rung, key=lambda trial: at_rung[trial])] == "max_epochs"
+
+
+def test_the_schedulers_state_is_in_the_sweeps_folder(promoted: Ran, storage: Path) -> None:
+    state = json.loads((storage / promoted.record.sweep_id / "scheduler.json").read_text())
+    stopped = {trial.trial_id for trial in promoted.record.trials if trial.stop_reason == "asha"}
+    assert (state["scheduler"], set(state["stops"]), state["paused"]) == ("asha_promote", stopped, {})
+
+
 def test_a_sweep_learns_on_real_frames(storage: Path, real_data: Path) -> None:
     words = ("--space", "smoke", "--profile", "full", "--data", str(real_data), "--limit", "2")
     ran = run(storage, *words, "--set", "data.max_images=0", "--set", "optim.lr=3e-3", "--set", "data.size=64")
