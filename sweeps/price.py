@@ -19,11 +19,14 @@ CALIBRATION_BATCH = 4
 BACKWARD_SHARE = 2
 """A backward pass costs about twice its forward pass."""
 
-REPLAYED_SHARE: Mapping[str, float] = {}
+REPLAYED_SHARE: Mapping[str, float] = {"asha": 0.34, "asha_promote": 0.25, "hyperband": 0.58, "median": 0.57}
 """Scheduler -> share of the full grid's epochs that it spent when recorded curves were replayed through it.
 
-A scheduler that is not here is reckoned by the arithmetic of halving, see `halving_epochs`.
+Means over two grids of 48 trials x 20 epochs, 200 orders each (benchmarks/REPLAY.md). Shorter plans, with fewer rungs,
+and other schedulers are reckoned by the arithmetic of halving, see `halving_epochs`.
 """
+
+REPLAYED_EPOCHS = 20
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def epoch_share(plan: Plan, scheduler: str) -> tuple[float, str]:
     """Return the share of the plan's epochs that early stopping leaves, and how that is known."""
     if not plan.rungs:
         return 1.0, "nothing is stopped early"
-    if scheduler in REPLAYED_SHARE:
+    if scheduler in REPLAYED_SHARE and plan.epochs >= REPLAYED_EPOCHS:
         return REPLAYED_SHARE[scheduler], "as in replays of recorded sweeps"
     protected = 1 + len({trial.config.model.name for trial in plan.trials})
     epochs = halving_epochs(len(plan.trials), plan.rungs, plan.epochs, plan.reduction, protected)

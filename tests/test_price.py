@@ -99,6 +99,7 @@ def test_a_replayed_share_takes_the_place_of_arithmetic(monkeypatch: pytest.Monk
     plan = replace(make_plan(optim_lr=[1e-4, 1e-3, 1e-2]), rungs=(1,))
     assert epoch_share(plan, "asha")[0] == pytest.approx((3 * 1 + 2 * 2) / 9)  # reference and leader go on
     monkeypatch.setattr("sweeps.price.REPLAYED_SHARE", {"asha": 0.3})
+    monkeypatch.setattr("sweeps.price.REPLAYED_EPOCHS", plan.epochs)
     assert epoch_share(plan, "asha")[0] == 0.3
 
 
