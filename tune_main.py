@@ -82,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--limit", type=_positive, default=0, metavar="N", help="only the first N trials of the plan")
     what.add_argument("--scheduler", choices=SCHEDULERS, help="how weak trials are stopped early; none runs all")
     what.add_argument("--seed", type=_whole, metavar="N", help="of training and of the order of trials")
+    what.add_argument("--fresh", action="store_true", help="train again what was trained before")
     what.add_argument("--on-bad-sample", choices=("fail", "skip"), default="fail", help="a damaged image or mask")
     again = parser.add_argument_group("confirm a sweep")
     again.add_argument("--confirm", metavar="SWEEP", help="train its finalists anew, each run on a fold of its own")

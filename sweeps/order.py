@@ -33,6 +33,8 @@ class Order:
     is_quiet: bool = False
     is_offline: bool = False
     """Nothing is sent to MLflow: everything waits in the outbox."""
+    is_fresh: bool = False
+    """Trials that were trained before are trained again."""
     command: str = ""
     report_command: str = "python report.py"
     tune_command: str = "python tune_main.py"

@@ -43,8 +43,9 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["BDDSEG_CACHE"] = before
 
 
-def run(storage: Path, *words: str) -> Ran:
-    code = tune_main.main([*words, "--storage", str(storage), "--quiet"])
+def run(storage: Path, *words: str, reuse: bool = False) -> Ran:
+    fresh = [] if reuse or "--confirm" in words else ["--fresh"]
+    code = tune_main.main([*words, "--storage", str(storage), "--quiet", *fresh])
     store = Store(default_tracking_uri(storage))
     return Ran(code, store.read_sweep(store.latest_sweep_id()), store)
 
@@ -164,6 +165,53 @@ def test_the_same_digest_gives_the_same_figures_in_two_sweeps(storage: Path) -> 
 
 def _points(ran: Ran, keys: list[str]) -> dict[str, list[tuple[int, float]]]:
     return ran.store.histories(ran.record, keys)[ran.record.trials[0].trial_id]
+
+
+WIDE = ("--space", "smoke", "--profile", "quick", "--scheduler", "none", *TINY, "--set", "model.base_filters=4")
+
+
+def trained_here(ran: Ran, storage: Path) -> set[str]:
+    """Return the trials that Ray had a folder for in this sweep."""
+    return {path.name for path in (storage / ran.record.sweep_id / "pass-1").glob("*") if path.is_dir()}
+
+
+@pytest.fixture(scope="module")
+def narrow(storage: Path) -> Ran:
+    return run(storage, *WIDE, "--set", "optim.lr=[1e-3]")
+
+
+@pytest.fixture(scope="module")
+def widened(narrow: Ran, storage: Path) -> Ran:
+    return run(storage, *WIDE, "--set", "optim.lr=[1e-3, 3e-3]", reuse=True)
+
+
+def test_widening_a_grid_trains_the_new_points_alone(narrow: Ran, widened: Ran, storage: Path) -> None:
+    old = {trial.trial_id for trial in narrow.record.trials}
+    new = {trial.trial_id for trial in widened.record.trials} - old
+    assert old and new
+    assert trained_here(widened, storage) == new
+
+
+def test_a_reused_trial_has_the_figures_and_evidence_of_the_one_that_was_trained(narrow: Ran, widened: Ran) -> None:
+    keys = ["train/loss", OBJECTIVE, "val/loss"]
+    before, after = (ran.store.histories(ran.record, keys) for ran in (narrow, widened))
+    source = {trial.trial_id: trial for trial in narrow.record.trials}
+    for trial in widened.record.trials:
+        if trial.trial_id in source:
+            found, wanted = widened.store.evidence(trial, "val"), narrow.store.evidence(source[trial.trial_id], "val")
+            assert found and wanted and (found.counts == wanted.counts).all()
+            assert after[trial.trial_id] == before[trial.trial_id]
+            assert (trial.status, trial.stop_reason) == ("FINISHED", "max_epochs")
+
+
+def test_a_larger_budget_goes_on_where_the_smaller_one_ended(storage: Path) -> None:
+    words = (*WIDE, "--set", "optim.lr=[2e-3]", "--set", "loss.name=focal")
+    run(storage, *words, "--set", "train.epochs=2")
+    longer = run(storage, *words, "--set", "train.epochs=4", reuse=True)
+    whole = run(storage, *words, "--set", "train.epochs=4")
+    log = Path(longer.record.trials[0].log_file).read_text()
+    assert "goes on after epoch 2" in log and "epoch 1:" not in log
+    assert _points(longer, ["train/loss", OBJECTIVE]) == _points(whole, ["train/loss", OBJECTIVE])
 
 
 def test_a_diverging_trial_is_recorded_and_the_sweep_goes_on(storage: Path) -> None:
