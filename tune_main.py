@@ -57,12 +57,9 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt as interrupt:
         print("interrupted", file=sys.stderr)
+        if command := getattr(interrupt, "resume_command", ""):
+            print(f"go on with: {command}", file=sys.stderr)
         return 128 + getattr(interrupt, "number", signal.SIGINT)
-    except SystemExit as exit_:  # Ray's own answer to SIGTERM, outside of a sweep
-        if exit_.code != signal.SIGTERM:
-            raise
-        print("interrupted", file=sys.stderr)
-        return 128 + signal.SIGTERM
 
 
 SCHEDULERS = ("asha", "asha_promote", "hyperband", "median", "none")
@@ -101,6 +98,8 @@ def build_parser() -> argparse.ArgumentParser:
     kept.add_argument("--tracking-uri", metavar="URI", help="MLflow store (a database under the storage folder)")
     kept.add_argument("--offline", action="store_true", help="leave MLflow alone; deliver later with --sync")
     kept.add_argument("--keep-weights", choices=("finalists", "all"), default="finalists")
+    kept.add_argument("--checkpoint-every", type=_whole, metavar="SECONDS",
+                      help="save what trains so often, and at rungs (30); 0: always")  # fmt: skip
     look = parser.add_argument_group("look, do not run")
     look.add_argument("--list", action="store_true", help="the spaces with their question and size")
     look.add_argument("--dry-run", action="store_true", help="the trials that would run, and what they take")

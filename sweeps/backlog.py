@@ -9,7 +9,7 @@ from typing import Any
 
 from sweeps.address import VARIABLE, default_tracking_uri, has_password, hide_password, resolve_tracking_uri
 from sweeps.delivery import Delivery
-from sweeps.errors import NoSweepError, SweepError, TrackingError
+from sweeps.errors import NoSweepError, StorageError, SweepError, TrackingError
 from sweeps.heartbeat import read_pulse
 from sweeps.lost import claim_and_close, close_lost, lost_driver
 from sweeps.manifest import FILE
@@ -55,10 +55,13 @@ def find_sweep(storage: Path, sweep_id: str) -> Path:
 
     Raises:
         NoSweepError: when there is none of that id; names those there are, the last first.
+        StorageError: when its events are missing.
     """
     folders = {folder.name: folder for folder in sweep_folders(storage)}
     if sweep_id in folders:
         return folders[sweep_id]
+    if (Path(storage) / sweep_id / FILE).exists():
+        raise StorageError(f"{Path(storage).absolute() / sweep_id / OUTBOX} has no events: put them back from a copy")
     known = sorted(folders, key=lambda name: -folders[name].stat().st_mtime)
     more = f" and {len(known) - SHOWN_SWEEPS} older ones" if len(known) > SHOWN_SWEEPS else ""
     raise NoSweepError(

@@ -6,8 +6,10 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 
 import ray
 from filelock import FileLock, Timeout
-from ray._private import ray_constants, services
+from ray._private import ray_constants, services, utils
 
 from sweeps.errors import ExperimentError
 
@@ -75,10 +77,11 @@ def ray_cluster(
         check_address(address)
     with contextlib.nullcontext() if address else _session_folder(cache) as folder:
         try:
-            if folder:
-                _start(folder, cache, object_bytes, dashboard)
-            else:
-                _join(str(address))
+            with _signals_kept():
+                if folder:
+                    _start(folder, cache, object_bytes, dashboard)
+                else:
+                    _join(str(address))
             url = ray.get_runtime_context().worker.node.address_info.get("webui_url") if dashboard and folder else None
             yield Dashboard(f"http://{url}", _token_file()) if url else None
         finally:
@@ -157,6 +160,24 @@ def _daemons_apart() -> Iterator[None]:
         yield
     finally:
         services.ConsolePopen = before
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Keep Ray from putting its own handlers of SIGTERM in the place of those that are there.
+
+    Two are Python's: one exits where the program stands, the other, of an own Ray, ends the daemons at once. The third,
+    abseil's, is put below Python's and aborts the process three seconds later, whatever it is doing then.
+    """
+    before = utils.set_sigterm_handler
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = before
+        handler = signal.getsignal(signal.SIGTERM)
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _runtime_env() -> dict[str, Any]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
+CHECKPOINT_SECONDS = 30
+
 AUTO = "auto"
 """Of --gpus-per-trial: as many trials on a GPU as were measured to fit."""
 
@@ -101,6 +103,7 @@ def prepare(
         split_of(plan.trials[0].config.data, material.split, material.frames.names, material.frames.scenes)
     for line in material.summary:
         say(arguments, line)
+    every = arguments.checkpoint_every
     is_packed = arguments.gpus_per_trial == AUTO and machine.device.type == "cuda"
     order = Order(
         experiment=experiment,
@@ -114,6 +117,7 @@ def prepare(
         max_concurrent=arguments.max_concurrent or terms.get("max_concurrent", 0),
         device=machine.device.type,
         keep_all_weights=arguments.keep_weights == "all" or terms.get("keep_all_weights", False),
+        checkpoint_seconds=terms.get("checkpoint_seconds", CHECKPOINT_SECONDS) if every is None else every,
         dashboard=arguments.dashboard,
         is_quiet=bool(arguments.quiet),
         is_offline=arguments.offline,

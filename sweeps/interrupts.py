@@ -15,6 +15,8 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.number = number
+        self.resume_command = ""
+        """How to go on, where something was begun."""
 
 
 class Interrupts:
@@ -55,6 +57,7 @@ class Interrupts:
         return self.number != 0
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        signal.alarm(0)  # while Ray starts, abseil's handler hears the signal first, and its alarm aborts the process
         is_first, self.number = not self.number, self.number or number
         if not (is_first and self._is_deferred):
             raise Interrupted(self.number)

@@ -29,6 +29,8 @@ class Order:
     address: str | None = None
     max_concurrent: int = 0
     keep_all_weights: bool = False
+    checkpoint_seconds: float = 30.0
+    """A running trial's state is saved so often, at its rungs and at its end: what a lost process costs at most."""
     dashboard: bool = False
     is_quiet: bool = False
     is_offline: bool = False
@@ -65,6 +67,7 @@ class Order:
             "address": self.address,
             "max_concurrent": self.max_concurrent,
             "keep_all_weights": self.keep_all_weights,
+            "checkpoint_seconds": self.checkpoint_seconds,
             "is_offline": self.is_offline,
         }
 

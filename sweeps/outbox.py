@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,20 +33,27 @@ PARENT = ""
 """The trial of an event that concerns the sweep as a whole."""
 
 BLOCK_BYTES = 1 << 16
+PATIENCE_SECONDS = 60
+"""How long a sweep waits for a disk that fails before it gives up."""
+
+RETRY_SECONDS = 0.5
 
 
 class Outbox:
     """The event file of one sweep. Several may append, one delivers.
 
+    A disk that fails is tried again for `patience_seconds`, at every `append`.
+
     Raises:
         StorageError: when the folder cannot be made or written.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, patience_seconds: float = 0.0) -> None:
         self.folder = Path(folder).absolute()
         self._path = self.folder / "outbox.jsonl"
         self._cursor = self.folder / "outbox.cursor"
         self._rejected = self.folder / "outbox.rejected.jsonl"
+        self._patience_seconds = patience_seconds
         self._refused: set[str] | None = None
         self._in_process = threading.Lock()
         try:
@@ -81,9 +89,19 @@ class Outbox:
 
         Raises:
             ValueError, TypeError: when the event is not plain JSON (NaN is None).
-            OSError: when the disk is full; nothing of the event is left then.
+            OSError: when the disk fails or is full; nothing of the event is left then.
         """
         line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        deadline = time.monotonic() + self._patience_seconds
+        while True:
+            try:
+                return self._append(line)
+            except OSError:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(RETRY_SECONDS)
+
+    def _append(self, line: bytes) -> None:
         with self._alone():
             before = os.fstat(self._handle).st_size
             if os.write(self._handle, line) != len(line):

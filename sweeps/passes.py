@@ -20,8 +20,8 @@ from sweeps.errors import StorageError
 from sweeps.folder import SweepFolder
 from sweeps.interrupts import Interrupts
 from sweeps.order import Order
-from sweeps.outbox import Event
-from sweeps.past import CUT_OFF, Past
+from sweeps.outbox import PATIENCE_SECONDS, Event
+from sweeps.past import Past
 from sweeps.plan import PlannedTrial
 from sweeps.schedulers import Scheduler
 from sweeps.search import TRIAL_KEY, Search
@@ -53,14 +53,13 @@ class Pass:
         for trial in order.plan.trials:
             known = past.get(trial.trial_id, Past())
             share = order.resources_of(trial.trial_id)
-            if known.memory_failures:
-                larger = enlarged(share, cores)
-                if known.reason == "oom" and (larger is None or known.memory_failures >= MEMORY_ATTEMPTS):
+            larger = enlarged(share, cores) if known.memory_failures else None
+            if known.reason == "oom":
+                if larger is None or known.memory_failures >= MEMORY_ATTEMPTS:
                     continue
-                share = larger or share
-            elif known.reason and not (known.reason in CUT_OFF and not folder.is_cancelled(trial.trial_id)):
+            elif not known.is_open(folder.is_cancelled(trial.trial_id)):
                 continue
-            resources[trial.trial_id] = share
+            resources[trial.trial_id] = larger or share
         is_new = {trial_id: not past.get(trial_id, Past()).is_started for trial_id in resources}
         is_open = [trial for trial in order.plan.trials if trial.trial_id in resources]
         return cls(sorted(is_open, key=lambda trial: is_new[trial.trial_id]), resources)
@@ -88,6 +87,7 @@ def run_pass(
         threads=int(order.resources["CPU"]),
         device="auto" if order.resources["GPU"] else "cpu",
         reported={trial_id: known.safe_epoch for trial_id, known in past.items()},
+        checkpoint_seconds=order.checkpoint_seconds,
     )
     names = {trial.trial_id: trial.name for trial in order.plan.trials}
     tuner = tune.Tuner(
@@ -112,6 +112,7 @@ def run_pass(
     )
     with interrupts.deferred(), patient_controller(interrupts.is_requested):
         tuner.fit()
+    tracker.flush(PATIENCE_SECONDS)
 
 
 def recall(scheduler: Scheduler, memory: Path, events: Iterable[Event]) -> None:

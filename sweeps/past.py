@@ -35,6 +35,14 @@ class Past:
         """
         return self.epochs - 1 if self.ending else self.epochs
 
+    def is_open(self, is_cancelled: bool) -> bool:
+        """Return whether the trial has come to no end of its own, leaving aside what memory it may need.
+
+        A trial that the user cancelled and that was cut off by the loss of its driver ends itself as soon as it starts.
+        """
+        is_unwanted = is_cancelled and self.reason == "user"
+        return not self.reason or (self.reason in CUT_OFF and not is_unwanted)
+
     def tell(self, event: Event, objective: str) -> None:
         """Take in the next event of the trial."""
         kind = event.get("kind")

@@ -3,7 +3,7 @@
 Nothing is read from today's experiments.yaml.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from bddseg.result import OBJECTIVE
 from sweeps.backlog import sweep_folders
 from sweeps.errors import NoSweepError, StorageError
 from sweeps.experiment import Experiment, Schedule
+from sweeps.folder import SweepFolder
 from sweeps.heartbeat import read_pulse
 from sweeps.manifest import FILE, read_manifest
-from sweeps.outbox import Outbox
-from sweeps.past import CUT_OFF, Past, read_past
+from sweeps.outbox import PARENT, Event, Outbox
+from sweeps.past import Past, read_past
 from sweeps.plan import Plan, PlannedTrial
 
 
@@ -33,15 +34,17 @@ def unfinished_sweep(storage: Path) -> Path:
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Return whether a sweep has trials that came to no end of their own, and nobody is at it."""
+    """Return whether a sweep, or a trial of it, came to no end of its own, and nobody is at it."""
     pulse = read_pulse(folder)
     try:
         manifest = read_manifest(folder)
     except StorageError:
         return False
-    past = read_past(Outbox(folder / "outbox").events(), OBJECTIVE)
-    reasons = [past.get(trial["trial_id"], Past()).reason for trial in manifest["trials"]]
-    return not (pulse and pulse.is_alive()) and any(not reason or reason in CUT_OFF for reason in reasons)
+    events = list(Outbox(folder / "outbox").events())
+    past = read_past(events, OBJECTIVE)
+    sweep, trial_ids = SweepFolder(folder), [trial["trial_id"] for trial in manifest["trials"]]
+    is_open = any(past.get(trial_id, Past()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
+    return not (pulse and pulse.is_alive()) and (is_open or not _is_closed(events))
 
 
 def check_not_running(folder: Path) -> None:
@@ -53,6 +56,23 @@ def check_not_running(folder: Path) -> None:
     pulse = read_pulse(folder)
     if pulse is not None and pulse.is_alive():
         raise StorageError(f"sweep {folder.name} is running ({pulse.driver})")
+
+
+def check_events(folder: Path) -> None:
+    """Refuse a sweep whose events were lost: what they do not tell would be trained anew, over what is there.
+
+    Raises:
+        StorageError: naming how many trials have checkpoints that no event tells of.
+    """
+    sweep, events = SweepFolder(folder), list(Outbox(folder / "outbox").events())
+    past = read_past(events, OBJECTIVE)
+    trial_ids = [trial["trial_id"] for trial in read_manifest(folder)["trials"]]
+    lost = [trial_id for trial_id in trial_ids if trial_id not in past and sweep.checkpoints(trial_id)]
+    cure = "put the file back from a copy, or begin a new sweep"
+    if lost:
+        raise StorageError(f"{sweep.outbox} tells nothing of {len(lost)} trials that have checkpoints: {cure}")
+    if not any(event.get("kind") == "start" and event.get("trial") == PARENT for event in events):
+        raise StorageError(f"{sweep.outbox} does not tell that the sweep was begun: {cure}")
 
 
 def find_trial(folder: Path, word: str) -> str:
@@ -133,6 +153,12 @@ def _other_version(manifest: Mapping[str, Any], why: str) -> StorageError:
     return StorageError(
         f"sweep {manifest['sweep_id']} was begun by another version ({began}) and cannot be resumed: {why}"
     )
+
+
+def _is_closed(events: Iterable[Event]) -> bool:
+    """Return whether the sweep's own run came to an end that was neither an interrupt nor the loss of its driver."""
+    words = [event for event in events if event.get("trial") == PARENT and event.get("kind") in ("start", "end")]
+    return bool(words) and words[-1].get("status") in ("FINISHED", "FAILED")
 
 
 def _begun(folder: Path) -> float:

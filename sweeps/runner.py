@@ -24,7 +24,7 @@ from sweeps.errors import SweepError, TrackingError
 from sweeps.folder import SweepFolder
 from sweeps.heartbeat import Heartbeat, this_pulse
 from sweeps.index import find_finished
-from sweeps.interrupts import Interrupts
+from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.keeping import Keeper
 from sweeps.lost import reopen
 from sweeps.manifest import build_manifest, read_manifest, save_manifest
@@ -32,10 +32,11 @@ from sweeps.memory import FILE as MEMORY
 from sweeps.mlflow_store import prepare_store
 from sweeps.monitor import Board, View
 from sweeps.order import Order, Summary
-from sweeps.outbox import PARENT, Event, Outbox
+from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
 from sweeps.passes import Pass, recall, run_pass, teller
 from sweeps.past import Past, read_past
 from sweeps.plan import PlannedTrial
+from sweeps.resume import check_events
 from sweeps.reuse import reuse_sentences, take_over
 from sweeps.search import build_search
 from sweeps.shares import kind, remember_peaks
@@ -81,6 +82,7 @@ def resume_sweep(order: Order, sweep_id: str, say: Say = log.info) -> Summary:
     """
     folder = order.storage / sweep_id
     manifest = read_manifest(folder)
+    check_events(folder)
     recorded, found = manifest["data"]["fingerprint"], order.material.frames.fingerprint
     if recorded != found:
         raise DataError(f"sweep {sweep_id} began on data {recorded}, but {order.material.root} now gives {found}")
@@ -118,6 +120,8 @@ def _drive(run: "_Run", begin: Callable[[Say], None], say: Say) -> Summary:
             return run.end(interrupts.number)
         except BaseException as error:
             run.abandon(error, is_store_ready=store.done() and not store.exception())
+            if isinstance(error, Interrupted):
+                error.resume_command = f"{run.order.tune_command} --resume {run.sweep_id}"
             raise
 
 
@@ -135,7 +139,7 @@ class _Run:
         self.trial_ids = [trial.trial_id for trial in order.plan.trials]
         self.board = Board(order.plan)
         self.view = View(self.board, is_quiet=order.is_quiet)
-        self.outbox = Outbox(self.folder.outbox)
+        self.outbox = Outbox(self.folder.outbox, PATIENCE_SECONDS)
         self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
         self.past: dict[str, Past] = {}
         self.manifest = manifest or build_manifest(

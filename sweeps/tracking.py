@@ -22,7 +22,7 @@ from ray.tune.experiment import Trial
 
 from bddseg.result import METRICS, OBJECTIVE
 from sweeps.errors import StorageError
-from sweeps.outbox import Event, Outbox
+from sweeps.outbox import RETRY_SECONDS, Event, Outbox
 from sweeps.plan import PlannedTrial
 from sweeps.rungs import Stop
 from sweeps.search import NO_EPOCH, TRIAL_KEY
@@ -300,6 +300,20 @@ class Tracker(Callback):
     @staticmethod
     def _whole(trial: Trial, event: Event) -> Event:
         return {"trial": trial.config[TRIAL_KEY], "time_ms": time.time_ns() // 1_000_000, **event}
+
+    def flush(self, seconds: float) -> None:
+        """Write what could not be written when it happened; wait for the disk so long.
+
+        Raises:
+            StorageError: when it still fails then.
+        """
+        deadline = time.monotonic() + seconds
+        self._write_held()
+        while self._held:
+            if time.monotonic() >= deadline:
+                raise StorageError(f"{len(self._held)} events could not be written to {self._folder}")
+            time.sleep(RETRY_SECONDS)
+            self._write_held()
 
     def _write_held(self) -> None:
         """Write what is not written yet, in order; a disk that fails gets another chance at the next event."""

@@ -8,13 +8,14 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from ray import tune
+from ray.train._internal.session import get_session
 from ray.tune.trainable import wrap_function
 
 from bddseg.checkpoint import load_training, save_training
@@ -39,9 +40,7 @@ from sweeps.rungs import BEST
 from sweeps.search import NO_EPOCH, TRIAL_KEY
 
 log = logging.getLogger(__name__)
-
-CHECKPOINT_SECONDS = 30
-"""A checkpoint is due at every epoch, but no more often than this; always at a rung and at the end."""
+T = TypeVar("T")
 
 UNWIND_SECONDS = 60
 """How long a stopped trial may take to write and free what it has before its process is given up."""
@@ -50,7 +49,7 @@ EVIDENCE_FILE = "evidence-{part}.npz"
 
 
 STORAGE_WAITS = (1, 2, 4, 8, 15)
-"""Seconds between the attempts to write a checkpoint to a storage that fails."""
+"""Seconds between the attempts to write to a storage that fails."""
 
 STOPPED = "stopped"
 """Ray has ended the trial: it is not asked for anything more."""
@@ -70,6 +69,9 @@ class Workload:
     """Trial -> its CPU and GPU."""
     threads: int = 1
     device: str = "auto"
+    checkpoint_seconds: float = 30.0
+    """A checkpoint is due when more work than this would be lost by the end of another epoch; at rungs and at the end
+    always."""
     reported: Mapping[str, int] = field(default_factory=dict)
     """Trial -> the epoch after which it goes on from a checkpoint of an earlier pass; without one it begins anew."""
 
@@ -155,7 +157,8 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
     for result in fit(settings, frames, split, device, state):
         is_compared = bool(result.stop_reason) or result.epoch in workload.rungs
         log.info("epoch %d: %s", result.epoch, _sentence(result))
-        is_due = is_compared or time.monotonic() - saved_at >= CHECKPOINT_SECONDS
+        until_next = time.monotonic() - saved_at + result.metrics["time/epoch_s"]
+        is_due = is_compared or until_next > workload.checkpoint_seconds
         if not is_due or math.isnan(result.best_miou):
             tune.report(_metrics(result))
         else:
@@ -178,8 +181,7 @@ def trial_config(config: Mapping[str, Any], workload: Workload) -> TrainConfig:
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """Write the trial's log, and the traceback of what ends it, to a file of its own."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path)
+    handler = _patiently(lambda: _open_log(path))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger().addHandler(handler)
     log.setLevel(logging.INFO)
@@ -192,6 +194,11 @@ def _logged(path: Path) -> Iterator[None]:
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
+
+
+def _open_log(path: Path) -> logging.FileHandler:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return logging.FileHandler(path)
 
 
 def _sentence(result: EpochResult) -> str:
@@ -233,18 +240,29 @@ def _metrics(result: EpochResult) -> dict[str, Any]:
 def _report_checkpoint(result: EpochResult, evidence: Sequence[Evidence]) -> None:
     """Report with {last, best, evidence}; Ray copies the folder to the sweep's storage before it returns.
 
-    A storage that fails (a network that is away, a disk that is full) is tried again for half a minute.
+    A storage that fails (a network that is away, a disk that is full) is tried again.
     """
-    for wait in (*STORAGE_WAITS, None):
+    session = get_session()
+    index = session.storage.current_checkpoint_index if session else 0
+
+    def report() -> None:
+        if session:  # a failed attempt has counted: Ray's driver, which did not hear of it, would fall behind
+            session.storage.current_checkpoint_index = index
+        with tempfile.TemporaryDirectory(dir=".") as name:  # the trial's own folder in Ray's session
+            save_training(Path(name), result.state())
+            for found in evidence:
+                save_evidence(Path(name) / EVIDENCE_FILE.format(part=found.part), found)
+            tune.report(_metrics(result), checkpoint=tune.Checkpoint.from_directory(name))
+
+    _patiently(report)
+
+
+def _patiently(write: Callable[[], T]) -> T:
+    """Return what a function that writes returns; a storage that fails is tried again for half a minute."""
+    for wait in STORAGE_WAITS:
         try:
-            with tempfile.TemporaryDirectory(dir=".") as name:  # the trial's own folder in Ray's session
-                save_training(Path(name), result.state())
-                for found in evidence:
-                    save_evidence(Path(name) / EVIDENCE_FILE.format(part=found.part), found)
-                tune.report(_metrics(result), checkpoint=tune.Checkpoint.from_directory(name))
-            return
+            return write()
         except OSError as error:
-            if wait is None:
-                raise
-            log.warning("the checkpoint could not be written, next attempt in %d s: %s", wait, error)
+            log.warning("the storage fails, next attempt in %d s: %s", wait, error)
             time.sleep(wait)
+    return write()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -35,6 +36,21 @@ def filled(folder: Path, events: int) -> Outbox:
     for step in range(1, events + 1):
         outbox.append(event(step))
     return outbox
+
+
+def test_a_patient_outbox_waits_for_a_disk_that_fails_for_a_while(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, patience_seconds=20)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    room_again = threading.Timer(0.2, resource.setrlimit, (resource.RLIMIT_FSIZE, limit))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limit[1]))
+    room_again.start()
+    try:
+        outbox.append(event(1))
+    finally:
+        room_again.join()
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert list(outbox.events()) == [event(1)]
 
 
 def test_events_come_back_in_order(tmp_path: Path) -> None:

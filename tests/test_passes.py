@@ -85,6 +85,16 @@ def test_a_cancelled_trial_stays_ended(tmp_path: Path) -> None:
     assert list(todo(tmp_path, known).trials) == [SECOND, THIRD, FOURTH]
 
 
+def test_a_cancelled_trial_whose_driver_was_lost_is_run_once_more_to_end_itself(tmp_path: Path) -> None:
+    SweepFolder(tmp_path).cancel(FIRST.trial_id)
+    assert FIRST in todo(tmp_path, past(first=[started(), ended("driver_lost")])).trials
+
+
+def test_a_trial_that_ends_in_its_second_try_for_memory_is_not_run_again(tmp_path: Path) -> None:
+    told = [started(), ended("oom"), started(), epoch(1), ended("max_epochs")]
+    assert FIRST not in todo(tmp_path, past(first=told), GPU=0.25).trials
+
+
 def test_a_trial_that_was_opened_again_is_open(tmp_path: Path) -> None:
     known = past(first=[started(), ended("driver_lost"), started()])
     assert FIRST in todo(tmp_path, known).trials

@@ -14,6 +14,7 @@ from ray.tune import Checkpoint
 
 from bddseg.config import TrainConfig
 from bddseg.result import METRICS
+from sweeps.errors import StorageError
 from sweeps.outbox import Event, Outbox
 from sweeps.plan import PlannedTrial
 from sweeps.schedulers import RunAll, Stop
@@ -321,6 +322,22 @@ def test_a_full_disk_does_not_raise_into_ray(tracker: Tracker, monkeypatch: pyte
     monkeypatch.setattr(Outbox, "append", no_room)
     started(tracker, FakeTrial())
     reported(tracker, FakeTrial(), 1)
+
+
+def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(
+    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(Outbox, "append", no_room)
+        started(tracker, FakeTrial())
+        reported(tracker, FakeTrial(), 1)
+        with pytest.raises(StorageError, match="2 events could not be written"):
+            tracker.flush(0)
+    tracker.flush(0)
+    assert [event["kind"] for event in events(tmp_path)] == ["start", "epoch"]
 
 
 def test_listeners_hear_every_event(tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""Which sweeps are unfinished, and which are refused before anything is overwritten."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recording import start
+
+from sweeps.backlog import find_sweep
+from sweeps.errors import NoSweepError, StorageError
+from sweeps.experiment import load_experiment
+from sweeps.folder import SweepFolder
+from sweeps.heartbeat import this_pulse, write_pulse
+from sweeps.manifest import build_manifest, save_manifest
+from sweeps.outbox import PARENT, Outbox
+from sweeps.plan import build_plan
+from sweeps.resume import check_events, is_unfinished, unfinished_sweep
+
+EXPERIMENT = load_experiment("smoke", profile="quick")
+PLAN = build_plan(EXPERIMENT, precision="fp32", limit=2)
+FIRST, SECOND = (trial.trial_id for trial in PLAN.trials)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A sweep of two trials that was begun."""
+    found = tmp_path / "smoke-1"
+    found.mkdir()
+    save_manifest(found, build_manifest("smoke-1", EXPERIMENT, PLAN, {}, {}))
+    told(found, PARENT)
+    return found
+
+
+def told(folder: Path, *trials: str) -> None:
+    outbox = Outbox(folder / "outbox")
+    for trial in trials:
+        outbox.append(start(trial))
+
+
+def ended(folder: Path, trial: str, reason: str = "max_epochs", status: str = "FINISHED") -> None:
+    tags = {"sweep.stop_reason": reason}
+    event: dict[str, Any] = {"kind": "end", "trial": trial, "time_ms": 1, "status": status, "tags": tags}
+    Outbox(folder / "outbox").append(event | {"metrics": {}, "step": 1, "note": None})
+
+
+def save_checkpoint(folder: Path, trial: str) -> None:
+    (folder / "pass-1" / trial / "checkpoint_000000").mkdir(parents=True)
+
+
+def test_a_sweep_with_a_trial_that_never_started_is_unfinished(folder: Path) -> None:
+    ended(folder, FIRST)
+    assert is_unfinished(folder) and unfinished_sweep(folder.parent) == folder
+
+
+def test_a_sweep_whose_trials_and_itself_have_ended_is_finished(folder: Path) -> None:
+    for trial in (FIRST, SECOND, PARENT):
+        ended(folder, trial)
+    assert not is_unfinished(folder)
+    with pytest.raises(NoSweepError, match="nothing to resume"):
+        unfinished_sweep(folder.parent)
+
+
+def test_a_sweep_that_lost_its_driver_after_its_last_trial_is_unfinished(folder: Path) -> None:
+    for trial in (FIRST, SECOND):
+        ended(folder, trial)
+    assert is_unfinished(folder)
+    ended(folder, PARENT, "driver_lost", "KILLED")
+    assert is_unfinished(folder)
+
+
+def test_a_cancelled_trial_leaves_nothing_to_resume(folder: Path) -> None:
+    ended(folder, FIRST, "user", "KILLED")
+    for trial in (SECOND, PARENT):
+        ended(folder, trial)
+    assert is_unfinished(folder)
+    SweepFolder(folder).cancel(FIRST)
+    assert not is_unfinished(folder)
+
+
+def test_a_sweep_that_is_driven_is_not_unfinished(folder: Path) -> None:
+    write_pulse(folder, this_pulse())
+    assert not is_unfinished(folder)
+    write_pulse(folder, replace(this_pulse(), process_started=0.0))
+    assert is_unfinished(folder)
+
+
+def test_checkpoints_of_trials_that_no_event_tells_of_are_refused(folder: Path) -> None:
+    for trial in (FIRST, SECOND):
+        save_checkpoint(folder, trial)
+    told(folder, FIRST)
+    with pytest.raises(StorageError, match="tells nothing of 1 trials that have checkpoints: put the file back"):
+        check_events(folder)
+    told(folder, SECOND)
+    check_events(folder)
+
+
+def test_a_sweep_without_its_first_event_is_refused(folder: Path) -> None:
+    (folder / "outbox" / "outbox.jsonl").write_bytes(b"")
+    with pytest.raises(StorageError, match="does not tell that the sweep was begun"):
+        check_events(folder)
+
+
+def test_a_sweep_whose_events_are_missing_is_named(folder: Path) -> None:
+    (folder / "outbox" / "outbox.jsonl").unlink()
+    with pytest.raises(StorageError, match="smoke-1/outbox has no events"):
+        find_sweep(folder.parent, "smoke-1")
