@@ -38,6 +38,7 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own would take the first Ctrl-C, and nobody else would hear of it
     "TUNE_WARN_THRESHOLD_S": "5",
     "TUNE_MAX_PENDING_TRIALS_PG": "16",
 }

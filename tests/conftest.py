@@ -3,10 +3,16 @@
 import os
 import shutil
 import sqlite3
+import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from drills import Site
 
 from sweeps.address import default_tracking_uri
 from sweeps.outbox import Outbox
@@ -23,6 +29,21 @@ os.environ.update(
 )
 for variable in ("BDD100K_ROOT", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
     os.environ.pop(variable, None)
+
+
+def pytest_sessionfinish() -> None:
+    """Remove the drills' cache."""
+    if drills := sys.modules.get("drills"):
+        shutil.rmtree(drills.CACHE, ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table of the fault drills, when there were any."""
+    drills = sys.modules.get("drills")
+    if drills and drills.FAULTS:
+        terminalreporter.section("faults survived")
+        for line in drills.table():
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +65,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with closing(sqlite3.connect(folder / "mlflow.db")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return folder / "mlflow.db"
+
+
+@pytest.fixture
+def place(tmp_path: Path, template: Path) -> "Iterator[Site]":
+    """A storage folder with a prepared database, for drills."""
+    from drills import CACHE, site
+
+    CACHE.mkdir(exist_ok=True)
+    with site(tmp_path, template) as found:
+        yield found
 
 
 @pytest.fixture
