@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 
-.PHONY: help setup demo test check drill clean
+.PHONY: help setup demo test check drill bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -23,10 +23,13 @@ test: setup  ## run the tests, two files side by side
 drill: setup  ## run the slow fault drills
 	@$(BIN)/python -m pytest -m drill || [ $$? -eq 5 ]  # 5: none was selected
 
+bench: setup  ## measure training and sweeps against other ways of doing the same; about an hour on two cores
+	@$(BIN)/python -m benchmarks
+
 check: setup  ## lint, types and import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy bddseg sweeps tune_main.py report.py setup_venv.py
+	@$(BIN)/mypy bddseg sweeps benchmarks tune_main.py report.py setup_venv.py
 	@$(BIN)/lint-imports --config setup.cfg
 
 clean:  ## remove caches; sweeps, reports and .venv stay

@@ -16,6 +16,10 @@ RECIPE = 1
 
 DIGEST_CHARS = 12
 
+LATER = ("data.folds", "data.fold", "train.keep")
+"""Settings that came after the first digests were recorded. At their defaults, which change nothing, they are not
+hashed: a trial recorded before them is still the same trial."""
+
 Value = str | int | float | bool
 Rule = tuple[str, Callable[[Any], bool]]
 
@@ -23,6 +27,7 @@ POSITIVE: Rule = ("must be > 0", lambda x: x > 0)
 NOT_NEGATIVE: Rule = ("must be >= 0", lambda x: x >= 0)
 SHARE: Rule = ("must be > 0 and < 1", lambda x: 0 < x < 1)
 PROBABILITY: Rule = ("must be >= 0 and < 1", lambda x: 0 <= x < 1)
+FOLDS: Rule = ("must be 0 (no folds) or >= 2", lambda x: x == 0 or x >= 2)
 
 
 def one_of(*names: str) -> Rule:
@@ -49,6 +54,10 @@ class DataSettings:
     """What is done to training images; standard mirrors, enlarges a part and changes colours."""
     val_fraction: float = setting(0.2, SHARE)
     test_fraction: float = setting(0.1, SHARE)
+    folds: int = setting(0, FOLDS)
+    """Cut train and validation images together into so many folds; 0 keeps the two parts as they are."""
+    fold: int = setting(0, NOT_NEGATIVE)
+    """The fold that validates, from 0; the others train."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +99,8 @@ class TrainSettings:
     batch_size: int = setting(16, POSITIVE)
     patience: int = setting(7, NOT_NEGATIVE)
     """Epochs without a better val/miou after which a trial ends itself; 0 never does."""
+    keep: str = setting("best", one_of("best", "last"))
+    """Which epoch counts, with its weights and evidence: the best by val/miou, or the last, whatever came before."""
     seed: int = setting(1337, NOT_NEGATIVE)
     """Decides initial weights, batch order and dropout."""
     precision: str = setting("auto", one_of("auto", "fp32", "bf16"))
@@ -119,6 +130,8 @@ class TrainConfig:
                 "but must be < 1 to leave images for training"
             )
 
+        if self.data.folds and self.data.fold >= self.data.folds:
+            raise ConfigError(f"data.fold is {self.data.fold}, but must be < data.folds, which is {self.data.folds}")
         if self.model.name == "attention_unet" and self.model.base_filters % 2:
             raise ConfigError(
                 f"model.base_filters is {self.model.base_filters}, but must be even for attention_unet: gates halve it"
@@ -149,12 +162,16 @@ class TrainConfig:
         return dataclasses.asdict(self)
 
     def folded(self) -> Self:
-        """Return the configuration with settings that have no effect here set to their defaults."""
+        """Return the configuration with settings that have no effect here set to their defaults, or switched off."""
         inert: dict[str, Value] = {}
         if self.model.name != "attention_unet":
             inert["model.dropout"] = 0.0
         if self.loss.name != "focal":
             inert["loss.gamma"] = LossSettings().gamma
+        if not self.data.folds:
+            inert["data.fold"] = 0
+        if self.train.keep == "last":
+            inert["train.patience"] = 0  # every epoch counts more than those before: none goes without a better one
         return self.with_overrides(inert)
 
     def digest(self) -> str:
@@ -162,7 +179,11 @@ class TrainConfig:
 
         `train.precision` should be resolved before (see `bddseg.device.resolve_precision`): "auto" hashes as itself.
         """
-        effective = {key: value for key, value in self.folded().flat().items() if key != "train.epochs"}
+        unused = {key: value for key, value in TrainConfig().flat().items() if key in LATER}
+        settings = self.folded().flat()
+        effective = {
+            key: value for key, value in settings.items() if key != "train.epochs" and value != unused.get(key)
+        }
         text = json.dumps({"recipe": RECIPE, **effective}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARS]
 

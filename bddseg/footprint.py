@@ -80,13 +80,14 @@ def main() -> None:
     device = resolve_device(sys.argv[1])
     config = TrainConfig.from_dict(json.load(sys.stdin))
     batch = config.train.batch_size
-    frames = _noise(TRAINING_BATCHES * batch + EVALUATION_BATCHES * batch, config.data.size)
+    frames = make_noise(TRAINING_BATCHES * batch + EVALUATION_BATCHES * batch, config.data.size)
     train = range(TRAINING_BATCHES * batch)
     Engine(config, frames, train, device).run_epoch(1, range(len(train), len(frames)))
     print(peak_memory_mb(device))
 
 
-def _noise(images: int, size: int) -> Frames:
+def make_noise(images: int, size: int) -> Frames:
+    """Return frames of random pixels and classes: what a step costs does not depend on what is in them."""
     rng = np.random.default_rng(0)
     words = ("",) * images
     return Frames(

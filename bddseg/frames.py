@@ -315,7 +315,8 @@ def _decode(sample: Sample, size_px: int) -> Pair:
     """
     with _opened(sample.image) as image:
         size = image.size
-        small = image.convert("RGB").resize((size_px, size_px), Image.Resampling.BILINEAR)
+        colour = image if image.mode == "RGB" else image.convert("RGB")  # convert would copy what is RGB already
+        small = colour.resize((size_px, size_px), Image.Resampling.BILINEAR)
     with _opened(sample.mask) as mask:
         _check_mask(mask, size, sample)
         labels = mask.resize((size_px, size_px), Image.Resampling.NEAREST)

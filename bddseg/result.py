@@ -39,7 +39,7 @@ class EpochResult:
     metrics: Mapping[str, float]
     """Values by the names in METRICS; NaN where nothing was there to measure."""
     is_best: bool
-    """No earlier epoch had as high a val/miou."""
+    """No earlier epoch had as high a val/miou; under `train.keep` "last" the newest epoch always is."""
     best_epoch: int
     best_miou: float
     stop_reason: str | None

@@ -1,12 +1,13 @@
-"""Samples -> train / val / test: drives whole, scene groups balanced, decided by names, scenes and a seed alone."""
+"""Samples -> train / val / test, or folds: drives whole, scene groups balanced, decided by names and a seed alone."""
 
 import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from bddseg.config import DataSettings
 from bddseg.errors import ConfigError, DataError
 from bddseg.labels import GROUPS, group_of
 
@@ -87,6 +88,43 @@ def split_samples(
     return Split(train, val, test, by_drive, "" if by_drive else LEAK_WARNING)
 
 
+def split_of(data: DataSettings, split: Split, names: Sequence[str], scenes: Sequence[str]) -> Split:
+    """Return what a trial of these settings trains and is judged on: the usual split, or one fold made from it."""
+    if not data.folds:
+        return split
+    return fold_split(split, names, scenes, folds=data.folds, fold=data.fold, seed=data.split_seed)
+
+
+def fold_split(
+    split: Split, names: Sequence[str], scenes: Sequence[str], *, folds: int, fold: int, seed: int = 1337
+) -> Split:
+    """Return train and val dealt anew: fold number `fold` of both together is val, the others train; test stays.
+
+    Every image of train and val is in exactly one fold; drives stay whole where the split kept them whole, and scene
+    groups have nearly the same share in every fold. Positions, as in the split, are those of names and scenes.
+
+    Raises:
+        ConfigError: when there is no such fold.
+        DataError: when there are fewer drives, or images, than folds.
+    """
+    if folds < 2 or not 0 <= fold < folds:
+        raise ConfigError(f"fold is {fold} of {folds}, but must be from 0 to below the number of folds, which is >= 2")
+    items = [
+        _Item(place, group_of(scenes[place]), drive_of(names[place]), _hash(seed, f"fold:{names[place]}"))
+        for place in (*split.train, *split.val)
+    ]
+    items.sort(key=lambda item: item.rank)
+    units = len({item.drive for item in items}) if split.by_drive else len(items)
+    if units < folds:
+        what = f"drives (with {len(items)} images)" if split.by_drive else "images"
+        raise DataError(f"train and val have {units} {what}, too few for {folds} folds: ask for fewer, or add images")
+    shares = [Fraction(1, folds)] * folds
+    parts = _deal_drives(items, shares, seed) if split.by_drive else _deal_frames(items, shares)
+    val = {item.position for item in parts[fold]}
+    train = sorted(item.position for item in items if item.position not in val)
+    return replace(split, train=tuple(train), val=tuple(sorted(val)))
+
+
 def apportion(total: int, weights: Sequence[Fraction | int]) -> list[int]:
     """Return whole shares that sum to the total, by largest remainder; of equal remainders the later one wins.
 
@@ -121,7 +159,7 @@ def _hash(seed: int, text: str) -> str:
 def _deal_frames(items: Sequence[_Item], fractions: Sequence[Fraction]) -> list[list[_Item]]:
     """Return the parts with exact totals, each group shared out in proportion to what the parts still need."""
     needed = apportion(len(items), fractions)
-    parts: list[list[_Item]] = [[] for _ in PARTS]
+    parts: list[list[_Item]] = [[] for _ in fractions]
     for group in GROUPS:
         members = [item for item in items if item.group == group]
         shares = apportion(len(members), needed)
@@ -140,7 +178,7 @@ def _deal_drives(items: Sequence[_Item], fractions: Sequence[Fraction], seed: in
     orders = (sorted(sizes, key=lambda drive: _hash(seed, f"{attempt}:{drive}")) for attempt in range(ATTEMPTS))
     deals = [_deal(order, sizes, targets) for order in orders]
     best = min(deals, key=lambda deal: _imbalance(deal, sizes, targets))
-    return [[item for item in items if best[str(item.drive)] == part] for part in range(len(PARTS))]
+    return [[item for item in items if best[str(item.drive)] == part] for part in range(len(fractions))]
 
 
 def _drive_sizes(items: Sequence[_Item]) -> dict[str, list[int]]:

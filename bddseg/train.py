@@ -34,14 +34,16 @@ def fit(
     """Train one configuration and yield an `EpochResult` after every epoch.
 
     Ends with the epoch budget, after `train.patience` epochs without a better val/miou, or when the loss is no longer
-    finite. Batch order and dropout derive from (seed, epoch): going on from a `state()` equals never having stopped,
+    finite. Under `train.keep` "last" every epoch takes the place of the best.
+
+    Batch order and dropout derive from (seed, epoch): going on from a `state()` equals never having stopped,
     bitwise on the CPU in fp32.
 
     Raises:
         DataError: when `resume` belongs to another configuration.
     """
     engine = Engine(config, frames, split.train, device)
-    best, done = _resumed(engine, config, resume) if resume else (_Best(), 0)
+    best, done = _resumed(engine, config, resume) if resume else (_Best(config.train.keep), 0)
     if _is_plateau(config, done, best):
         return
     for epoch in range(done + 1, config.train.epochs + 1):
@@ -69,16 +71,17 @@ def fit(
 
 @dataclass
 class _Best:
-    """The best epoch so far: its weights, and what they did on the validation part."""
+    """The epoch that counts so far: its weights, and what they did on the validation part."""
 
+    keep: str = "best"
     epoch: int = 0
     miou: float = math.nan
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     validation: Pass | None = None
 
     def offer(self, epoch: int, value: float, validation: Pass, engine: Engine) -> bool:
-        """Keep the epoch when its val/miou beats all earlier ones; the first of equals stays."""
-        if math.isnan(value) or value <= self.miou:
+        """Keep the epoch when its val/miou beats all earlier ones, the first of equals stays; or because it is last."""
+        if math.isnan(value) or (self.keep == "best" and value <= self.miou):
             return False
         self.epoch, self.miou, self.validation, self.weights = epoch, value, validation, engine.weights()
         return True
@@ -146,7 +149,7 @@ def _resumed(engine: Engine, config: TrainConfig, state: Mapping[str, Any]) -> t
     validation = None
     if "counts" in kept:
         validation = Pass(kept["loss"], kept["counts"].cpu().numpy(), kept["ignored"].cpu().numpy())
-    return _Best(kept["epoch"], kept["miou"], kept["weights"], validation), state["epoch"]
+    return _Best(config.train.keep, kept["epoch"], kept["miou"], kept["weights"], validation), state["epoch"]
 
 
 def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, part: str) -> Evidence:

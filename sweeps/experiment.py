@@ -15,7 +15,7 @@ from sweeps.errors import ExperimentError
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments.yaml"
 
-SCHEDULERS = ("asha", "none")
+SCHEDULERS = ("asha", "asha_promote", "hyperband", "median", "none")
 DATA_SOURCES = ("bdd100k", "streets")
 
 SECTION_KEYS = {
@@ -40,12 +40,17 @@ class Schedule:
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """Return the epochs at which trials are compared, ascending; the last epoch is none.
 
+        Each rung lies `reduction` times as far as the one before; under the median rule, which stops few at a time, a
+        grace further.
+
         Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, section 3.1.
         """
         if self.name == "none":
             return ()
-        rung = max(1, math.ceil(self.grace * epochs))
-        found = []
+        first = max(1, math.ceil(self.grace * epochs))
+        if self.name == "median":
+            return tuple(range(first, epochs, first))
+        found, rung = [], first
         while rung < epochs:
             found.append(rung)
             rung *= self.reduction

@@ -1,8 +1,11 @@
-"""The folder of a sweep: where its passes, checkpoints, logs and marks lie."""
+"""The storage folder, and in it the folder of a sweep: where its passes, checkpoints, logs and marks lie."""
 
 import re
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
+
+from sweeps.errors import StorageError
 
 CHECKPOINT = re.compile(r"checkpoint_(\d+)")
 PASS = re.compile(r"pass-(\d+)")
@@ -21,10 +24,6 @@ class SweepFolder:
     @property
     def logs(self) -> Path:
         return self.path / "logs"
-
-    @property
-    def rungs(self) -> Path:
-        return self.path / "rungs.json"
 
     def log(self, trial_id: str) -> Path:
         """Return the path of a trial's log."""
@@ -51,6 +50,23 @@ class SweepFolder:
 
     def _mark(self, trial_id: str) -> Path:
         return self.path / "cancelled" / trial_id
+
+
+def check_storage(folder: Path) -> Path:
+    """Return the absolute output folder, made if need be.
+
+    Raises:
+        StorageError: when it cannot be made or written.
+    """
+    folder = folder.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{secrets.token_hex(4)}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StorageError(f"--storage {folder} cannot be written: {error.strerror}; choose another folder") from error
+    return folder
 
 
 def _number(pattern: re.Pattern[str], path: Path) -> int:

@@ -31,6 +31,8 @@ REASONS = {
     "max_epochs": "ran to the end",
     "plateau": "no longer improved",
     "asha": "stopped early",
+    "hyperband": "stopped early",
+    "median": "stopped early",
     "diverged": "diverged",
     "oom": "out of memory",
     "error": "error",
@@ -46,6 +48,7 @@ VERIFICATION = "verification.json"
 FACTS: dict[str, Any] = {
     **dict.fromkeys(("space", "question", "profile", "command", "report_command", "started"), ""),
     **dict.fromkeys(("device", "precision", "code_version"), "unknown"),
+    "confirmation": {},
     "axes": {},
     "trials": [],
     "versions": {},
@@ -147,6 +150,13 @@ class Report:
         """Nothing about the sweep can change any more."""
         return self.state in ("finished", "failed")
 
+    @property
+    def planned_epochs(self) -> int:
+        """Return the epochs of all trials together, each with its own budget where that is known."""
+        settings = [trial.get("settings") for trial in self.facts["trials"] if isinstance(trial, dict)]
+        known = [_whole(found.get("train.epochs")) for found in settings if isinstance(found, dict)]
+        return sum(known) if len(known) == self.planned and all(known) else self.planned * self.budget
+
     def role(self, entry: Entry) -> str:
         """Return leader, runner-up, reference, or nothing."""
         if entry.trial_id == self.leader.trial_id:
@@ -239,7 +249,8 @@ def _so_far(row: TrialRow, history: Mapping[str, Sequence[tuple[int, float]]]) -
     points = [point for point in history.get(OBJECTIVE, ()) if math.isfinite(point[1])]
     if SCORE in row.metrics or not points or row.status == FAILED:
         return row
-    epoch, value = max(points, key=lambda point: (point[1], -point[0]))
+    is_last = row.settings.get("train.keep") == "last"
+    epoch, value = points[-1] if is_last else max(points, key=lambda point: (point[1], -point[0]))
     found = {f"best/{name}": dict(history.get(f"val/{name}", ())).get(epoch, math.nan) for name in DETAILS}
     return replace(row, metrics={**row.metrics, **found, SCORE: value, "best/epoch": epoch})
 
@@ -307,6 +318,8 @@ def _why_nothing(record: SweepRecord) -> str:
 def _open_test(report: Report, first: Leader[TrialRow], rows: Sequence[TrialRow], store: Reader) -> Test:
     if not report.is_final:
         return Test((), (f"The test part stays sealed: the sweep is {report.state}, so its leader may still change.",))
+    if report.facts["confirmation"]:
+        return Test((), ("The test part stays sealed: a confirmation trains on folds and never looks at it.",))
     wanted = [first.trial, *(row for row in rows if row.is_reference and row.trial_id != first.trial.trial_id)]
     opened, notes = [], []
     for row in wanted:

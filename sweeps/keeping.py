@@ -12,6 +12,7 @@ from pathlib import Path
 from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.errors import DataError
 from bddseg.evidence import load_evidence
+from bddseg.split import split_of
 from bddseg.verify import verify
 from sweeps.monitor import Board
 from sweeps.outbox import Outbox
@@ -60,10 +61,12 @@ class Keeper:
 
     def _verify(self, trial_id: str, material: Material, folder: Path) -> None:
         """Compute the leader's validation figures once more, from its saved weights."""
-        checkpoint = self.checkpoints[trial_id]
+        checkpoint, frames = self.checkpoints[trial_id], material.frames
+        config = next(trial.config for trial in self.plan.trials if trial.trial_id == trial_id)
         try:
+            split = split_of(config.data, material.split, frames.names, frames.scenes)
             evidence = load_evidence(checkpoint / EVIDENCE_FILE.format(part="val"))
-            found = verify(load_checkpoint(checkpoint / BEST), material.frames, material.split.val, evidence)
+            found = verify(load_checkpoint(checkpoint / BEST), frames, split.val, evidence)
         except DataError as error:
             log.warning("the leader's figures could not be verified: %s", error)
             return

@@ -117,4 +117,5 @@ def _trial(trial: PlannedTrial) -> dict[str, Any]:
         "settings": trial.settings,
         "point": dict(trial.point),
         "reference": trial.is_reference,
+        **({"tags": dict(trial.tags)} if trial.tags else {}),
     }

@@ -20,7 +20,9 @@ from sweeps.plan import Plan
 PLAIN_SECONDS = 30
 """Without a terminal a line is written when a trial ends, and otherwise so often."""
 
-STATES = ("waiting", "running", "finished", "stopped", "failed")
+STATES = ("waiting", "running", "paused", "finished", "stopped", "failed")
+OPEN = frozenset({"waiting", "running", "paused"})
+"""States from which a trial may still train."""
 STATE_OF_STATUS = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed"}
 
 
@@ -31,6 +33,10 @@ class Row:
     trial_id: str
     name: str
     is_reference: bool
+    budget: int
+    """Epochs that it may train."""
+    keep: str = "best"
+    """Which epoch counts: best or last."""
     state: str = "waiting"
     epochs: int = 0
     best_miou: float = math.nan
@@ -58,7 +64,9 @@ class Board:
 
     def __post_init__(self) -> None:
         for trial in self.plan.trials:
-            self.rows[trial.trial_id] = Row(trial.trial_id, trial.name, trial.is_reference)
+            self.rows[trial.trial_id] = Row(
+                trial.trial_id, trial.name, trial.is_reference, trial.epochs, trial.config.train.keep
+            )
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take in one event; those of the sweep itself change no row."""
@@ -67,6 +75,8 @@ class Board:
             return
         if event["kind"] == "start":
             row.state, row.stop_reason, row.stop_detail = "running", "", ""
+        elif event["kind"] == "pause":
+            row.state = "paused"
         elif event["kind"] == "epoch":
             self._epoch(row, event["step"], event["metrics"])
         elif event["kind"] == "end":
@@ -82,7 +92,7 @@ class Board:
         row.epochs = epoch
         row.seconds += metrics.get("time/epoch_s") or 0.0
         value = metrics.get(OBJECTIVE)
-        if value is not None and not value <= row.best_miou:
+        if value is not None and (row.keep == "last" or not value <= row.best_miou):
             row.best_miou, row.best_epoch = value, epoch
 
     def ranked(self) -> list[Row]:
@@ -104,8 +114,7 @@ class Board:
 
     def epochs_budget(self) -> int:
         """Return the epochs that still make up the whole: a stopped trial gives back what it did not use."""
-        is_open = {"waiting", "running"}
-        return sum(self.plan.epochs if row.state in is_open else row.epochs for row in self.rows.values())
+        return sum(row.budget if row.state in OPEN else row.epochs for row in self.rows.values())
 
     def seconds_left(self) -> float | None:
         """Return an upper bound: what is left if nothing more is stopped; None before the first epoch."""
@@ -113,7 +122,7 @@ class Board:
         if not done:
             return None
         per_epoch = sum(row.seconds for row in self.rows.values()) / done
-        is_open = sum(row.state in {"waiting", "running"} for row in self.rows.values())
+        is_open = sum(row.state in OPEN for row in self.rows.values())
         return (self.epochs_budget() - done) * per_epoch / max(1, min(self.slots, is_open))
 
     def sentence(self) -> str:
@@ -124,7 +133,7 @@ class Board:
         parts = [", ".join(words), f"epochs {self.epochs_done()} of at most {self.epochs_budget()}"]
         if best:
             parts.append(f"best {best.best_miou:.3f} {best.name}")
-        if left is not None and counts["running"] + counts["waiting"]:
+        if left is not None and any(counts[state] for state in OPEN):
             parts.append(f"at most {duration(left)} left")
         return "; ".join(parts)
 
@@ -177,7 +186,7 @@ class View:
             table.add_column(title, justify=justify)  # type: ignore[arg-type]
         for row in _most_telling(board.rows.values(), 12):
             best = "" if math.isnan(row.best_miou) else f"{row.best_miou:.3f} @ {row.best_epoch}"
-            table.add_row(row.name, row.stop_reason or row.state, f"{row.epochs}/{board.plan.epochs}", best)
+            table.add_row(row.name, row.stop_reason or row.state, f"{row.epochs}/{row.budget}", best)
         elapsed = Text(f"{duration(time.monotonic() - board.started)} so far", style="dim")
         return Group(Text(board.sentence()), bar, table, elapsed)
 

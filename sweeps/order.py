@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sweeps.confirm import Confirmation
 from sweeps.experiment import Experiment
 from sweeps.monitor import Board
 from sweeps.plan import Plan
@@ -34,10 +35,19 @@ class Order:
     is_quiet: bool = False
     is_offline: bool = False
     """Nothing is sent to MLflow: everything waits in the outbox."""
+    is_fresh: bool = False
+    """Trials that were trained before are trained again."""
     command: str = ""
     report_command: str = "python report.py"
     tune_command: str = "python tune_main.py"
-    """With what names the storage; --sync and --resume are printed behind it."""
+    """With what names the storage; --sync, --resume and --confirm are printed behind it."""
+    confirmation: Confirmation | None = None
+    """What this sweep confirms; experiment and plan are its own."""
+
+    @property
+    def title(self) -> str:
+        """Return how the sweep's id begins."""
+        return f"{self.experiment.name}-confirm" if self.confirmation else self.experiment.name
 
     @property
     def reuses_processes(self) -> bool:
@@ -89,6 +99,10 @@ class Summary:
     @property
     def resume_command(self) -> str:
         return f"{self.tune_command} --resume {self.sweep_id}"
+
+    @property
+    def confirm_command(self) -> str:
+        return f"{self.tune_command} --confirm {self.sweep_id}"
 
     @property
     def exit_code(self) -> int:

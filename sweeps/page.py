@@ -180,6 +180,8 @@ def _grid_words(grid: Grid) -> str:
 
 def _leader_command(report: Report) -> str:
     """Return the sweep's command with every axis set to the leader's value: a sweep of that one trial."""
+    if report.facts["confirmation"]:
+        return ""  # its trials are runs of settings, not points of a grid
     command = report.facts["command"]
     axes = [key for key in report.facts["axes"] if key in report.leader.settings]
     pinned = [f"--set {shlex.quote(f'{key}={_exact(report.leader.settings[key])}')}" for key in axes]

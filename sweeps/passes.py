@@ -6,24 +6,30 @@ What is known of earlier passes comes from the sweep's own events and checkpoint
 nor read. (They are not written atomically, and a restore that cannot read them starts over without a word.)
 """
 
+import logging
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from ray import tune
 
 from bddseg.result import OBJECTIVE
 from sweeps.controller import patient_controller
+from sweeps.errors import StorageError
 from sweeps.folder import SweepFolder
 from sweeps.interrupts import Interrupts
 from sweeps.order import Order
-from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event
+from sweeps.outbox import PATIENCE_SECONDS, Event
 from sweeps.past import Past
 from sweeps.plan import PlannedTrial
+from sweeps.schedulers import Scheduler
 from sweeps.search import TRIAL_KEY, Search
 from sweeps.shares import enlarged
 from sweeps.tracking import Tracker
 from sweeps.trainable import Workload, build_trainable
+
+log = logging.getLogger(__name__)
 
 MAX_FAILURES = 1
 """A trial whose process dies or raises is tried once more in the same pass, from its last checkpoint."""
@@ -109,11 +115,23 @@ def run_pass(
     tracker.flush(PATIENCE_SECONDS)
 
 
-def recall(scheduler: Any, events: Iterable[Event]) -> None:
-    """Let a scheduler have at its rungs what earlier passes brought there."""
+def recall(scheduler: Scheduler, memory: Path, events: Iterable[Event]) -> None:
+    """Let a scheduler have what it had: its own file, and from the trials' events what that lacks.
+
+    A damaged file is set aside; the values at the rungs are in the events, the reasons of earlier stops too.
+    """
+    try:
+        scheduler.recall()
+    except StorageError as error:
+        log.warning("%s; it is set aside, the rungs are filled from what the trials reported", error)
+        os.replace(memory, memory.with_suffix(".damaged"))
+    bests: dict[str, float] = {}
     for event in events:
-        if event.get("kind") == "epoch" and event["trial"] != PARENT:
-            scheduler.recall(event["trial"], int(event["step"]), event["metrics"].get(OBJECTIVE))
+        value = event["metrics"].get(OBJECTIVE) if event.get("kind") == "epoch" else None
+        if value is not None:
+            trial_id = event["trial"]
+            bests[trial_id] = max(value, bests.get(trial_id, value))
+            scheduler.relearn(trial_id, int(event["step"]), value, bests[trial_id])
 
 
 def teller(past: dict[str, Past], known: Sequence[str]) -> Callable[[Event], None]:

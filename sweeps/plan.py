@@ -3,7 +3,7 @@
 import itertools
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bddseg.config import TrainConfig
@@ -27,6 +27,13 @@ class PlannedTrial:
     point: Mapping[str, Any]
     """Its value on each axis of the grid."""
     is_reference: bool
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What its run is tagged with besides."""
+
+    @property
+    def epochs(self) -> int:
+        """Return its budget."""
+        return self.config.train.epochs
 
     @property
     def digest(self) -> str:
@@ -44,13 +51,26 @@ class Plan:
     trials: tuple[PlannedTrial, ...]
     rungs: tuple[int, ...]
     epochs: int
-    """Budget of each trial."""
+    """Budget of each trial; where they differ, the largest."""
     grid_points: int
     """Before settings without effect were folded and `limit` was applied."""
+    reduction: int = 3
+    """At each rung about one in so many trials goes on."""
 
     @property
     def reference(self) -> PlannedTrial:
         return self.trials[0]
+
+    @property
+    def epochs_in_all(self) -> int:
+        """Return the epochs of all trials together, if none is stopped early."""
+        return sum(trial.epochs for trial in self.trials)
+
+    def size_words(self) -> str:
+        """Return its size in words: `8 trials, 20 epochs each`."""
+        least = min(trial.epochs for trial in self.trials)
+        epochs = f"{self.epochs} epochs each" if least == self.epochs else f"{least} to {self.epochs} epochs"
+        return f"{len(self.trials)} trials, {epochs}"
 
 
 def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 0) -> Plan:
@@ -82,6 +102,7 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
         rungs=experiment.schedule.rungs(experiment.base.train.epochs),
         epochs=experiment.base.train.epochs,
         grid_points=len(points),
+        reduction=experiment.schedule.reduction,
     )
 
 

@@ -1,6 +1,8 @@
-"""What a plan will cost on this machine, from a short calibration."""
+"""What a plan will cost on this machine: its arithmetic by counting, and what this machine makes of it."""
 
+import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,13 +11,22 @@ from torch.utils.flop_counter import FlopCounterMode
 from bddseg.config import TrainConfig
 from bddseg.device import resolve_precision, use_threads
 from bddseg.labels import CLASSES
-from bddseg.models import build_model
+from bddseg.models import build_model, count_parameters
 from sweeps.plan import Plan
 
 CALIBRATION_FILTERS = 16
 CALIBRATION_BATCH = 4
 BACKWARD_SHARE = 2
 """A backward pass costs about twice its forward pass."""
+
+REPLAYED_SHARE: Mapping[str, float] = {"asha": 0.34, "asha_promote": 0.25, "hyperband": 0.58, "median": 0.57}
+"""Scheduler -> share of the full grid's epochs that it spent when recorded curves were replayed through it.
+
+Means over two grids of 48 trials x 20 epochs, 200 orders each (benchmarks/REPLAY.md). Shorter plans, with fewer rungs,
+and other schedulers are reckoned by the arithmetic of halving, see `halving_epochs`.
+"""
+
+REPLAYED_EPOCHS = 20
 
 
 @dataclass(frozen=True)
@@ -37,15 +48,46 @@ def estimate(plan: Plan, *, train_images: int, val_images: int, slots: int, devi
     Good to about a factor of two: wide networks reach another share of the device's speed than the timed one.
     """
     first = plan.trials[0].config
-    speed = _flops_per_second(first, device)
+    speed = flops_per_second(first, device)
     total = 0.0
     for trial in plan.trials:
-        forward = _forward_flops(trial.config)
-        total += forward * ((1 + BACKWARD_SHARE) * train_images + val_images) * plan.epochs
+        forward = forward_flops(trial.config)
+        total += forward * ((1 + BACKWARD_SHARE) * train_images + val_images) * trial.epochs
     return Price(total / speed / min(slots, len(plan.trials)), len(plan.trials), slots)
 
 
-def _forward_flops(config: TrainConfig, batch: int = 1) -> float:
+def epoch_share(plan: Plan, scheduler: str) -> tuple[float, str]:
+    """Return the share of the plan's epochs that early stopping leaves, and how that is known."""
+    if not plan.rungs:
+        return 1.0, "nothing is stopped early"
+    if scheduler in REPLAYED_SHARE and plan.epochs >= REPLAYED_EPOCHS:
+        return REPLAYED_SHARE[scheduler], "as in replays of recorded sweeps"
+    protected = 1 + len({trial.config.model.name for trial in plan.trials})
+    epochs = halving_epochs(len(plan.trials), plan.rungs, plan.epochs, plan.reduction, protected)
+    share = epochs / (len(plan.trials) * plan.epochs)
+    return share, "by the arithmetic of halving; trials that arrive early pass more easily, so somewhat more"
+
+
+def halving_epochs(trials: int, rungs: Sequence[int], epochs: int, reduction: int, protected: int) -> float:
+    """Return the epochs of all trials when one in `reduction` passes each rung, but never fewer than are protected.
+
+    27 trials, rungs 1 and 3, 9 epochs, reduction 3: 27 * 1 + 9 * (3 - 1) + 3 * (9 - 3) = 63.
+    Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, section 3.1 (synchronous halving).
+    """
+    total, left = 0.0, trials
+    for begin, end in zip((0, *rungs), (*rungs, epochs), strict=True):
+        total += left * (end - begin)
+        left = min(left, max(math.ceil(left / reduction), protected))
+    return total
+
+
+def count_weights(config: TrainConfig) -> int:
+    """Return the number of trainable weights of the network; nothing is computed."""
+    with torch.device("meta"):
+        return count_parameters(_model(config))
+
+
+def forward_flops(config: TrainConfig, batch: int = 1) -> float:
     """Return the floating-point operations of one forward pass of a batch; nothing is computed."""
     with torch.device("meta"):
         model = _model(config)
@@ -55,7 +97,7 @@ def _forward_flops(config: TrainConfig, batch: int = 1) -> float:
     return float(counter.get_total_flops())
 
 
-def _flops_per_second(config: TrainConfig, device: torch.device) -> float:
+def flops_per_second(config: TrainConfig, device: torch.device) -> float:
     """Return how fast this device does the arithmetic of training steps like these."""
     small = config.with_overrides({"model.base_filters": CALIBRATION_FILTERS})
     is_bf16 = resolve_precision(config.train.precision, device) == "bf16"
@@ -76,7 +118,7 @@ def _flops_per_second(config: TrainConfig, device: torch.device) -> float:
     step()
     seconds = time.perf_counter() - began
     use_threads(threads)
-    return (1 + BACKWARD_SHARE) * _forward_flops(small, CALIBRATION_BATCH) / seconds
+    return (1 + BACKWARD_SHARE) * forward_flops(small, CALIBRATION_BATCH) / seconds
 
 
 def _model(config: TrainConfig) -> torch.nn.Module:

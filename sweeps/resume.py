@@ -138,7 +138,14 @@ def _trial(recorded: Mapping[str, Any], manifest: Mapping[str, Any]) -> PlannedT
         raise _other_version(manifest, str(error)) from error
     if config.digest() != recorded["digest"]:
         raise _other_version(manifest, f"trial {recorded['digest']} would be {config.digest()} today")
-    return PlannedTrial(recorded["trial_id"], recorded["name"], config, recorded["point"], recorded["reference"])
+    return PlannedTrial(
+        recorded["trial_id"],
+        recorded["name"],
+        config,
+        recorded["point"],
+        recorded["reference"],
+        recorded.get("tags", {}),
+    )
 
 
 def _other_version(manifest: Mapping[str, Any], why: str) -> StorageError:

@@ -3,8 +3,10 @@
 import logging
 import os
 import secrets
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,25 +15,29 @@ from typing import Any
 from bddseg.device import describe, resolve_device
 from bddseg.errors import DataError
 from bddseg.result import OBJECTIVE
-from sweeps.address import hide_password
+from sweeps.address import check_server, check_uri, database_file, hide_password
 from sweeps.backlog import close_lost_sweeps
 from sweeps.cluster import check_address, ray_cluster, slots
+from sweeps.confirm import CONFIRMS
 from sweeps.delivery import Delivery
-from sweeps.errors import StorageError, SweepError
+from sweeps.errors import SweepError, TrackingError
 from sweeps.folder import SweepFolder
 from sweeps.heartbeat import Heartbeat, this_pulse
+from sweeps.index import find_finished
 from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.keeping import Keeper
 from sweeps.lost import reopen
 from sweeps.manifest import build_manifest, read_manifest, save_manifest
+from sweeps.memory import FILE as MEMORY
 from sweeps.mlflow_store import prepare_store
 from sweeps.monitor import Board, View
 from sweeps.order import Order, Summary
-from sweeps.outbox import PARENT, PATIENCE_SECONDS, Outbox
+from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
 from sweeps.passes import Pass, recall, run_pass, teller
 from sweeps.past import Past, read_past
 from sweeps.plan import PlannedTrial
 from sweeps.resume import check_events
+from sweeps.reuse import reuse_sentences, take_over
 from sweeps.search import build_search
 from sweeps.shares import kind, remember_peaks
 from sweeps.source import cache_folder
@@ -55,11 +61,13 @@ def run_sweep(order: Order, say: Say = log.info) -> Summary:
         StorageError, TrackingError, ExperimentError: before anything is trained.
     """
     _prepare(order, say)
-    sweep_id = new_sweep_id(order.experiment.name)
+    sweep_id = new_sweep_id(order.title)
     folder = order.storage / sweep_id
     folder.mkdir(parents=True)
     run = _Run(order, sweep_id, folder)
-    say(f"sweep {sweep_id}: {len(order.plan.trials)} trials, {order.plan.epochs} epochs each; files in {folder}")
+    say(f"sweep {sweep_id}: {order.plan.size_words()}; files in {folder}")
+    if order.is_offline:
+        say(f"offline: MLflow is told nothing; deliver the sweep later with: {order.tune_command} --sync {sweep_id}")
     return _drive(run, run.begin, say)
 
 
@@ -87,24 +95,31 @@ def _prepare(order: Order, say: Say) -> None:
     """Check what can be checked before anything is written; close what dead drivers left open."""
     if order.address:
         check_address(order.address)
-    if not order.is_offline:
-        prepare_store(order.tracking_uri, order.storage / "artifacts")
+    if not order.is_offline and database_file(check_uri(order.tracking_uri)) is None:
+        check_server(order.tracking_uri)
     for sentence in close_lost_sweeps(order.storage, None if order.is_offline else order.tracking_uri):
         say(sentence)
 
 
 def _drive(run: "_Run", begin: Callable[[Say], None], say: Say) -> Summary:
-    """Hold the sweep, run its passes, close it."""
-    with Interrupts(say) as interrupts, run.outbox.claimed(), Heartbeat(run.folder.path):
+    """Hold the sweep, run its passes, close it. MLflow's store is made ready while Ray starts: both take seconds."""
+    with (
+        Interrupts(say) as interrupts,
+        run.outbox.claimed(),
+        Heartbeat(run.folder.path),
+        ThreadPoolExecutor(1, "store") as helper,
+    ):
         begin(say)
+        store = helper.submit(run.prepare_store)
         try:
             if run.todo().trials:
                 say("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
-                _on_ray(run, interrupts, say)
+                _on_ray(run, interrupts, store, say)
+            store.result()
             say("keeping the finalists' weights, checking the leader's figures, delivering what was measured")
             return run.end(interrupts.number)
         except BaseException as error:
-            run.abandon(error)
+            run.abandon(error, is_store_ready=store.done() and not store.exception())
             if isinstance(error, Interrupted):
                 error.resume_command = f"{run.order.tune_command} --resume {run.sweep_id}"
             raise
@@ -113,23 +128,6 @@ def _drive(run: "_Run", begin: Callable[[Say], None], say: Say) -> Summary:
 def new_sweep_id(space: str) -> str:
     """Return a name that sorts by time and is not used twice: `smoke-20261123-034501-3f2a`."""
     return f"{space}-{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-
-
-def check_storage(folder: Path) -> Path:
-    """Return the absolute output folder, made if need be.
-
-    Raises:
-        StorageError: when it cannot be made or written.
-    """
-    folder = folder.absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{secrets.token_hex(4)}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise StorageError(f"--storage {folder} cannot be written: {error.strerror}; choose another folder") from error
-    return folder
 
 
 class _Run:
@@ -153,33 +151,50 @@ class _Run:
         path = save_manifest(self.folder.path, self.manifest)
         self.outbox.append(self._event("start", name=self.sweep_id, params=self._params(), tags=self._tags()))
         self.outbox.append(self._event("artifact", path=str(path), folder=""))
-        self._start_delivery(say)
+        if not self.order.is_fresh:
+            self._reuse(say)
 
     def begin_again(self, say: Say) -> None:
         """Remember what has happened, open the runs that go on, and start delivering."""
-        self.past = read_past(self.outbox.events(), OBJECTIVE)
-        for event in self.outbox.events():
-            if event.get("trial") in self.trial_ids:
-                self.board.apply(event)
+        self._remember()
         todo = self.todo()
         done = len(self.trial_ids) - len(todo.trials)
         started = sum(self.past_of(trial).is_started for trial in todo.trials)
         say(f"sweep {self.sweep_id}: {done} of {len(self.trial_ids)} trials have ended, {started} go on")
         reopen(self.outbox)
-        self._start_delivery(say)
 
-    def _start_delivery(self, say: Say) -> None:
-        if self.order.is_offline:
-            say(
-                "offline: MLflow is told nothing; deliver the sweep later with: "
-                f"{self.order.tune_command} --sync {self.sweep_id}"
-            )
-        else:
+    def _reuse(self, say: Say) -> None:
+        """Take over what other sweeps in the storage folder have trained."""
+        entries = find_finished(self.order.storage)
+        fingerprint = self.order.material.frames.fingerprint
+        found = take_over(self.order.plan, entries, fingerprint, self.sweep_id, self.folder, self.outbox)
+        self._remember()
+        for sentence in reuse_sentences(found, len(self.trial_ids)):
+            say(sentence)
+
+    def _remember(self) -> None:
+        """Learn from the sweep's events what has become of its trials."""
+        self.past = read_past(self.own_events(), OBJECTIVE)
+        for event in self.own_events():
+            self.board.apply(event)
+
+    def prepare_store(self) -> None:
+        """Make MLflow's store ready and start delivering, unless offline.
+
+        Raises:
+            TrackingError: when it cannot be used.
+        """
+        if not self.order.is_offline:
+            prepare_store(self.order.tracking_uri, self.order.storage / "artifacts")
             self.delivery.start()
 
     def past_of(self, trial: PlannedTrial) -> Past:
         """Return what has become of a trial."""
         return self.past.get(trial.trial_id, Past())
+
+    def own_events(self) -> Iterator[Event]:
+        """Yield every event of the plan's trials so far."""
+        return (event for event in self.outbox.events() if event.get("trial") in self.trial_ids)
 
     def todo(self) -> Pass:
         """Return the pass over what is open."""
@@ -196,7 +211,7 @@ class _Run:
             tags=self.run_tags(),
             listeners=(teller(self.past, self.trial_ids), self.board.apply, self.view.apply),
         )
-        tracker.recall(self.outbox.events())
+        tracker.recall(self.own_events())
         return tracker
 
     def end(self, signal_number: int) -> Summary:
@@ -225,17 +240,24 @@ class _Run:
             rejects=self.outbox.rejects(),
         )
 
-    def abandon(self, error: BaseException) -> None:
-        """Close the sweep's runs when it could not be run to an end, so that they do not look alive."""
+    def abandon(self, error: BaseException, *, is_store_ready: bool) -> None:
+        """Close the sweep's runs when it could not be run to an end, so that they do not look alive.
+
+        A sweep that was refused by MLflow's store before anything was trained leaves nothing behind.
+        """
+        if isinstance(error, TrackingError) and not is_store_ready and not self.past:
+            shutil.rmtree(self.folder.path)
+            return
         status = "FAILED" if isinstance(error, Exception) else "KILLED"
         tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
         for row in self.board.rows.values():
-            if row.state == "running":
+            if row.state in ("running", "paused"):
                 cut = {"sweep.stop_reason": "user", **tags}
                 event = self._event("end", status="KILLED", tags=cut, metrics={}, step=row.epochs, note=None)
                 self.outbox.append(event | {"trial": row.trial_id})
         self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
-        self._deliver(HASTY_FLUSH_SECONDS)
+        if is_store_ready:
+            self._deliver(HASTY_FLUSH_SECONDS)
 
     def _peaks(self) -> dict[str, float]:
         """Return the most memory in MB that a trial of each kind really took."""
@@ -263,6 +285,7 @@ class _Run:
             "report_command": order.report_command,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "terms": order.terms(),
+            **({"confirmation": order.confirmation.to_dict()} if order.confirmation else {}),
         }
 
     def _params(self) -> dict[str, Any]:
@@ -282,6 +305,7 @@ class _Run:
         return {
             **source_tags(),
             **self.run_tags(),
+            **({CONFIRMS: self.order.confirmation.screening} if self.order.confirmation else {}),
             "sweep.space": self.order.experiment.name,
             "sweep.profile": self.order.experiment.profile,
             "sweep.folder": str(self.folder.path),
@@ -295,7 +319,7 @@ class _Run:
         return {"kind": kind, "trial": PARENT, "time_ms": int(time.time() * 1000), **fields}
 
 
-def _on_ray(run: _Run, interrupts: Interrupts, say: Say) -> None:
+def _on_ray(run: _Run, interrupts: Interrupts, store: Future[None], say: Say) -> None:
     """Run pass after pass, until nothing is open, on a Ray that is up for as long as that takes."""
     order, frames = run.order, run.order.material.frames
     ray_is_up = ray_cluster(
@@ -307,6 +331,7 @@ def _on_ray(run: _Run, interrupts: Interrupts, say: Say) -> None:
     with run.view, ray_is_up as dashboard:
         if dashboard:
             say(dashboard.sentence())
+        store.result()  # nothing is trained that could not be recorded
         smallest = {"GPU": min(order.gpu_shares.values())} if order.gpu_shares else {}
         run.board.slots = slots(order.resources | smallest, order.max_concurrent)
         before: Pass | None = None
@@ -315,9 +340,15 @@ def _on_ray(run: _Run, interrupts: Interrupts, say: Say) -> None:
                 raise SweepError(f"Ray ended a pass and left {len(todo.trials)} trials open; see {run.folder.logs}")
             if any(run.past_of(trial).memory_failures for trial in todo.trials):
                 say(f"out of memory: another pass, with twice the share of the device; trials: {len(todo.trials)}")
+            memory = run.folder.path / MEMORY
             search = build_search(
-                order.experiment, order.plan, max_concurrent=order.max_concurrent, open_trials=todo.trials
+                order.experiment,
+                order.plan,
+                open_trials=todo.trials,
+                memory=memory,
+                slots=run.board.slots,
+                max_concurrent=order.max_concurrent,
             )
-            recall(search.scheduler, run.outbox.events())
+            recall(search.scheduler, memory, run.own_events())
             run_pass(todo, order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
             before = todo

@@ -1,136 +1,208 @@
-"""Asynchronous successive halving on Ray: rungs as plain data, reasons recorded, reference and leaders protected."""
+"""Early stopping on Ray: state that survives, reasons recorded, the reference and each model's leader protected.
+
+All schedulers know a trial by `trial.config["trial"]` and see a report the same way:
+- An epoch that is no rung changes nothing, so one that comes late, after its rung was missed, is not judged there.
+- An epoch that was judged before is not judged again: a trial that went on from a checkpoint repeats some.
+- A value that is missing or not finite is never compared: it stops nobody, and nobody is stopped for it. A trial whose
+  loss is not finite says so itself and ends as diverged.
+- A report with a `stop_reason` ends its trial by itself; its value still counts for the others.
+- A value equal to the cut-off passes.
+- What is compared is the best value up to the rung, where the report has it (`best/miou`): trials are ranked by their
+  best epoch in the end, and a single bad epoch at a rung says little of that.
+"""
 
 import logging
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from numbers import Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
 
-import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from bddseg.result import OBJECTIVE
+from sweeps.errors import StorageError
+from sweeps.memory import load_memory, save_memory
+from sweeps.rungs import BEST, Rungs, Stop
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Stop:
-    """Why a trial was stopped at a rung, recorded at the moment of the decision."""
-
-    rung: int
-    """Epoch at which the trials are compared."""
-    value: float
-    cutoff: float
-    """What the value had to reach."""
-    compared: int
-    """Trials that had reached the rung before."""
-
-    def sentence(self) -> str:
-        """Return the reason in words."""
-        return (
-            f"{OBJECTIVE} {self.value:.4f} at epoch {self.rung} was below the cut-off {self.cutoff:.4f} "
-            f"of {self.compared} earlier trial{'s' if self.compared != 1 else ''}"
-        )
+FORMAT = 1
 
 
-@dataclass
-class Rungs:
-    """The values that trials had at each rung: all that early stopping remembers."""
+class Scheduler(FIFOScheduler):
+    """What all have in common; by itself it stops nothing.
 
-    reduction: int
-    values: dict[int, dict[str, float]] = field(default_factory=dict)
-    """Rung -> trial -> value."""
-
-    def judge(self, rung: int, trial_id: str, value: float) -> Stop | None:
-        """Record a value at a rung; return the stop if it lies below the best 1/reduction of those before it.
-
-        The first at a rung passes, and so does a tie with the cut-off. A value reported again changes nothing.
-
-        Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2, in the stopping
-        form that Ray Tune and others use: a trial is never paused, so it is judged once, when it arrives.
-        """
-        recorded = self.values.setdefault(rung, {})
-        if trial_id in recorded:
-            return None
-        earlier = list(recorded.values())
-        recorded[trial_id] = value
-        if not earlier:
-            return None
-        cutoff = float(np.percentile(earlier, 100 * (1 - 1 / self.reduction)))
-        return Stop(rung, value, cutoff, len(earlier)) if value < cutoff else None
-
-    def leads(self, rung: int, trial_id: str, family: Collection[str]) -> bool:
-        """Return whether no other trial of the family had a higher value at the rung."""
-        recorded = self.values[rung]
-        return all(recorded[trial_id] >= value for other, value in recorded.items() if other in family)
-
-
-class Asha(FIFOScheduler):
-    """Stop trials that fall behind at a rung, except the reference and whoever leads its own model there.
-
-    A trial is known by `trial.config["trial"]`. A result that carries a `stop_reason` ends its trial by itself.
-    A value that is not finite is never compared: such a trial has diverged and says so.
+    `state()` is everything it remembers, in plain values; with a `path` it is written there on every decision, and
+    `recall()` reads it back. Ray's own snapshots hold the scheduler as it was when the sweep began, without memory.
     """
 
-    def __init__(self, rungs: Collection[int], reduction: int, models: Mapping[str, str], reference: str) -> None:
-        """Take the rungs (epochs), and each trial's model by trial id."""
+    name: ClassVar[str] = "none"
+    compares_best: ClassVar[bool] = True
+
+    def __init__(
+        self, models: Mapping[str, str] | None = None, reference: str = "", *, path: Path | None = None
+    ) -> None:
+        """Take each trial's model by trial id, and the trial that is never stopped."""
         super().__init__()
-        self.rungs = Rungs(reduction, {rung: {} for rung in rungs})
         self.stops: dict[str, Stop] = {}
         self.protected: dict[str, list[int]] = {}
         """Trial -> rungs at which it would have been stopped, but was protected."""
-        self._models = dict(models)
+        self.paused: dict[str, int] = {}
+        """Trial -> rung at which it waits; only promotion lets trials wait."""
+        self._models = dict(models or {})
         self._reference = reference
+        self._path = path
 
     def on_trial_result(self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]) -> str:
-        """Return Ray's word for going on or stopping."""
+        """Return Ray's word for going on, pausing or stopping."""
         epoch, value, trial_id = result.get("epoch"), result.get(OBJECTIVE), trial.config["trial"]
-        if trial_id not in self.stops and epoch in self.rungs.values and _is_finite(value):
-            self._judge(trial_id, epoch, float(value), is_over=bool(result.get("stop_reason")))  # type: ignore[arg-type]
-        return TrialScheduler.STOP if trial_id in self.stops else TrialScheduler.CONTINUE
+        if trial_id in self.stops:
+            return TrialScheduler.STOP
+        if not isinstance(epoch, int) or not _is_finite(value):
+            return TrialScheduler.CONTINUE
+        if self.compares_best and _is_finite(result.get(BEST)):
+            value = result[BEST]
+        return self._judge(tune_controller, trial_id, epoch, float(value), bool(result.get("stop_reason")))
 
-    def recall(self, trial_id: str, epoch: int, value: float | None) -> None:
-        """Take in what a trial of an earlier pass had at an epoch."""
-        if trial_id not in self.stops and epoch in self.rungs.values and _is_finite(value):
-            self._judge(trial_id, epoch, float(value), is_over=False)  # type: ignore[arg-type]
+    def state(self) -> dict[str, Any]:
+        """Return everything that is remembered, as JSON holds it."""
+        return {
+            "version": FORMAT,
+            "scheduler": self.name,
+            "stops": {trial: asdict(stop) for trial, stop in self.stops.items()},
+            "protected": {trial: list(rungs) for trial, rungs in self.protected.items()},
+            **self._more(),
+        }
 
-    def _judge(self, trial_id: str, epoch: int, value: float, *, is_over: bool) -> None:
-        stop = self.rungs.judge(epoch, trial_id, value)
-        if stop is None or is_over:
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what `state` returned, in this process or another.
+
+        Raises:
+            StorageError: when it is of another version, scheduler or schedule, or damaged.
+        """
+        known = {"version": FORMAT, "scheduler": self.name}
+        found = {key: state.get(key) for key in known}
+        if found != known:
+            raise StorageError(f"the scheduler's state is of {found}, but must be of {known}")
+        try:
+            stops = {trial: Stop(**stop) for trial, stop in state["stops"].items()}
+            protected = {trial: list(rungs) for trial, rungs in state["protected"].items()}
+            self._load_more(state)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StorageError(f"the scheduler's state does not fit: {error}") from error
+        self.stops, self.protected = stops, protected
+
+    def recall(self) -> bool:
+        """Take over what was last written to the path; return whether there was something.
+
+        Raises:
+            StorageError: as `load_state` and `load_memory` do.
+        """
+        state = load_memory(self._path) if self._path else None
+        if state is not None:
+            self.load_state(state)
+        return state is not None
+
+    def relearn(self, trial_id: str, epoch: int, value: float, best: float) -> None:
+        """Take in what a trial had at an epoch before this process, unless it is known; decides nothing.
+
+        `best` is its best value up to that epoch.
+        """
+
+    def debug_string(self) -> str:
+        """Return one line about what was decided so far."""
+        return f"{self.name}: {len(self.stops)} stopped"
+
+    def _judge(self, controller: "TuneController", trial_id: str, epoch: int, value: float, ends: bool) -> str:
+        return TrialScheduler.CONTINUE
+
+    def _more(self) -> dict[str, Any]:
+        return {}
+
+    def _load_more(self, state: Mapping[str, Any]) -> None:
+        pass
+
+    def _decide(self, trial_id: str, stop: Stop | None, leads: bool, ends: bool) -> str:
+        """Record a stop unless the trial is protected or ends anyway; write down that there was a decision."""
+        decision = TrialScheduler.CONTINUE
+        if stop is not None and not ends:
+            if trial_id == self._reference or leads:
+                self.protected.setdefault(trial_id, []).append(stop.rung)
+            else:
+                self.stops[trial_id] = stop
+                decision = TrialScheduler.STOP
+        self._save()
+        return decision
+
+    def _family(self, trial_id: str) -> set[str]:
+        model = self._models[trial_id]
+        return {other for other, name in self._models.items() if name == model}
+
+    def _save(self) -> None:
+        """Write the state; what cannot be written is lost only if the driver is lost before the next decision."""
+        if self._path is None:
             return
-        if self._is_protected(trial_id, epoch):
-            self.protected.setdefault(trial_id, []).append(epoch)
-        else:
-            self.stops[trial_id] = stop
+        try:
+            save_memory(self._path, self.state())
+        except OSError as error:
+            log.warning("%s could not be written: %s; the sweep goes on", self._path, error)
+
+
+class RunAll(Scheduler):
+    """Stop nothing."""
+
+
+class Halving(Scheduler):
+    """What is common to those that compare trials at rungs."""
+
+    def __init__(
+        self,
+        rungs: Collection[int],
+        reduction: int,
+        models: Mapping[str, str],
+        reference: str,
+        *,
+        path: Path | None = None,
+    ) -> None:
+        """Take the rungs (epochs), the share 1/reduction that goes on at each, models and reference."""
+        super().__init__(models, reference, path=path)
+        self.rungs = Rungs(reduction, {rung: {} for rung in sorted(rungs)})
+
+    def relearn(self, trial_id: str, epoch: int, value: float, best: float) -> None:
+        """Put the trial's best value where it is missing at a rung."""
+        if epoch in self.rungs.values:
+            self.rungs.values[epoch].setdefault(trial_id, best)
 
     def debug_string(self) -> str:
         """Return one line about the rungs."""
         reached = ", ".join(f"epoch {rung}: {len(values)}" for rung, values in self.rungs.values.items())
-        return f"asynchronous halving: {len(self.stops)} stopped; trials at rungs: {reached or 'none'}"
+        return f"{self.name}: {len(self.stops)} stopped; trials at rungs: {reached or 'none'}"
 
-    def _is_protected(self, trial_id: str, rung: int) -> bool:
-        model = self._models[trial_id]
-        family = {other for other, name in self._models.items() if name == model}
-        return trial_id == self._reference or self.rungs.leads(rung, trial_id, family)
+    def _more(self) -> dict[str, Any]:
+        return {"rungs": self.rungs.to_dict()}
 
-
-class RunAll(FIFOScheduler):
-    """Stop nothing; has the same fields as `Asha`, so that its listeners need not ask which it is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rungs = Rungs(reduction=1)
-        self.stops: dict[str, Stop] = {}
-        self.protected: dict[str, list[int]] = {}
-
-    def recall(self, trial_id: str, epoch: int, value: float | None) -> None:
-        """Nothing is compared."""
+    def _load_more(self, state: Mapping[str, Any]) -> None:
+        self.rungs.load(state["rungs"])
 
 
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+class Asha(Halving):
+    """Stop a trial that, when it arrives at a rung, lies below the best 1/reduction of those before it."""
+
+    name = "asha"
+
+    def _judge(self, controller: "TuneController", trial_id: str, epoch: int, value: float, ends: bool) -> str:
+        if trial_id in self.rungs.values.get(epoch, {trial_id: 0}):
+            return TrialScheduler.CONTINUE
+        stop = self.rungs.judge(epoch, trial_id, value, self.name)
+        leads = stop is not None and self.rungs.leads(epoch, trial_id, self._family(trial_id))
+        return self._decide(trial_id, stop, leads, ends)
+
+
+def _is_finite(value: Any) -> TypeGuard[float]:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

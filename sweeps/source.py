@@ -2,8 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from bddseg.config import TrainConfig
 from bddseg.errors import DataError
 from bddseg.frames import Frames, build_frames
 from bddseg.labels import CLASSES, IGNORE, group_of
-from bddseg.split import Split, split_samples
+from bddseg.split import Split, drive_of, split_samples
 from bddseg.streets import streets_folder, write_streets
 from sweeps.errors import ExperimentError
 
@@ -68,6 +68,28 @@ class Material:
         }
 
 
+@dataclass(frozen=True)
+class Counted:
+    """How many images there are in each part, before any is decoded."""
+
+    images: int
+    """In all, whether a part has them or not."""
+    train: int
+    val: int
+    test: int
+    val_units: int
+    """Drives of the validation part, or images where drives are not known."""
+    open_units: int
+    """Likewise of train and validation together: what folds are made of."""
+    unit: str
+    """drives or images."""
+
+    def in_folds(self, folds: int) -> "Counted":
+        """Return the sizes, rounded, when train and validation are cut into so many folds; 0 leaves them."""
+        val = round((self.train + self.val) / folds) if folds else self.val
+        return replace(self, train=self.train + self.val - val, val=val)
+
+
 def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None, data: Path | None) -> Source:
     """Return what to train on: `data` if given, otherwise what the profile asks for and the machine has.
 
@@ -97,6 +119,32 @@ def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None
     return Source(profile, found)
 
 
+def count_images(source: Source, config: TrainConfig, cache: Path) -> Counted:
+    """Return the sizes of the parts from names and scenes alone; the embedded streets are written where they are not.
+
+    Samples that turn out damaged later are counted too.
+
+    Raises:
+        DataError: when the folder or a part of the split cannot be used.
+    """
+    samples = read_catalog(source.root or _embedded(cache)).samples
+    names = [sample.name for sample in samples]
+    split = _split(names, [sample.scene for sample in samples], config)
+
+    def units(part: Sequence[int]) -> int:
+        return len({drive_of(names[place]) for place in part}) if split.by_drive else len(part)
+
+    return Counted(
+        images=len(names),
+        train=len(split.train),
+        val=len(split.val),
+        test=len(split.test),
+        val_units=units(split.val),
+        open_units=units((*split.train, *split.val)),
+        unit="drives" if split.by_drive else "images",
+    )
+
+
 def load_material(source: Source, config: TrainConfig, cache: Path, *, on_bad_sample: str, progress: bool) -> Material:
     """Return frames and split, building the frames cache (and the streets) where it is not there yet.
 
@@ -106,14 +154,7 @@ def load_material(source: Source, config: TrainConfig, cache: Path, *, on_bad_sa
     root = source.root or _embedded(cache)
     catalog = read_catalog(root)
     frames = build_frames(catalog.samples, config.data.size, cache, on_bad_sample=on_bad_sample, progress=progress)
-    split = split_samples(
-        frames.names,
-        frames.scenes,
-        seed=config.data.split_seed,
-        val_fraction=config.data.val_fraction,
-        test_fraction=config.data.test_fraction,
-        max_images=config.data.max_images,
-    )
+    split = _split(frames.names, frames.scenes, config)
     if not any((frames.masks[index] != IGNORE).any() for index in split.val):
         raise DataError(f"no validation mask under {root} has a pixel of the task's classes: {', '.join(CLASSES)}")
     return Material(root, source.root is None, frames, split, _summary(catalog, frames, split))
@@ -123,6 +164,17 @@ def cache_folder() -> Path:
     """Return the user's cache folder for frames, streets and Ray's session files."""
     own, common = os.environ.get("BDDSEG_CACHE"), os.environ.get("XDG_CACHE_HOME")
     return Path(own).absolute() if own else Path(common or Path.home() / ".cache") / "bddseg"
+
+
+def _split(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> Split:
+    return split_samples(
+        names,
+        scenes,
+        seed=config.data.split_seed,
+        val_fraction=config.data.val_fraction,
+        test_fraction=config.data.test_fraction,
+        max_images=config.data.max_images,
+    )
 
 
 def _find_root() -> Path | None:

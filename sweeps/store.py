@@ -82,6 +82,8 @@ class TrialRow:
     started_ms: int | None
     ended_ms: int | None
     """None while it runs."""
+    finalist: str = ""
+    """In a confirmation, the trial of the screening sweep that this is a run of."""
 
 
 @dataclass(frozen=True)
@@ -296,6 +298,7 @@ def _row(run: "Run", settings: Mapping[str, Value] | None) -> TrialRow:
         is_reference=tags.get("sweep.reference") == "true",
         started_ms=run.info.start_time,
         ended_ms=run.info.end_time if run.info.status != "RUNNING" else None,  # a resumed run keeps its first end
+        finalist=tags.get("sweep.finalist", ""),
     )
 
 

@@ -24,7 +24,7 @@ from bddseg.result import METRICS, OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.outbox import RETRY_SECONDS, Event, Outbox
 from sweeps.plan import PlannedTrial
-from sweeps.schedulers import Stop
+from sweeps.rungs import Stop
 from sweeps.search import NO_EPOCH, TRIAL_KEY
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ STATUS = {
     "max_epochs": "FINISHED",
     "plateau": "FINISHED",
     "asha": "KILLED",
+    "hyperband": "KILLED",
+    "median": "KILLED",
     "user": "KILLED",
     "time_budget": "KILLED",
     "driver_lost": "KILLED",
@@ -58,9 +60,10 @@ DETAIL_CHARS = 500
 
 
 class Scheduler(Protocol):
-    """What is asked of a scheduler: which trials it stopped, and why."""
+    """What is asked of a scheduler: which trials it stopped, and why, and which of them wait for their turn."""
 
     stops: dict[str, Stop]
+    paused: dict[str, int]
 
 
 @dataclass
@@ -69,11 +72,13 @@ class Progress:
 
     is_open: bool = False
     """Started and not ended."""
+    is_paused: bool = False
+    """Waits at a rung: to the tracking store it is still open."""
     retries: int = 0
     epoch: int = 0
     """The last one reported."""
     bests: list[dict[str, Any]] = field(default_factory=list)
-    """Metrics of every epoch that was the best so far, with its "epoch"; the last is the best."""
+    """Metrics of every epoch that counted when it came, with its "epoch"; the last one counts."""
     reason: str = ""
     """Why the trial ends, in its own words."""
 
@@ -133,14 +138,20 @@ class Tracker(Callback):
                 continue
             progress = self._progress.setdefault(event["trial"], Progress())
             if event["kind"] == "epoch":
-                _remember(progress, int(event["step"]), event["metrics"])
+                keep = self._trials[event["trial"]].config.train.keep
+                _remember(progress, int(event["step"]), event["metrics"], keep)
             elif event["kind"] == "end":
                 progress.retries = int(event["tags"].get("sweep.retries", progress.retries))
 
     @guarded
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Ray has started or restarted a trial."""
-        self._start(trial)
+        progress = self._of(trial)
+        if progress.is_open and progress.is_paused:
+            progress.is_paused = False
+            self._tell(self._whole(trial, {"kind": "start"}))
+        else:
+            self._start(trial)
 
     @guarded
     def on_trial_result(
@@ -154,9 +165,12 @@ class Tracker(Callback):
         if result.get(NO_EPOCH):
             return
         metrics = {name: _number(result[name]) for name in METRICS if name in result}
-        _remember(progress, epoch, metrics)
+        _remember(progress, epoch, metrics, self._trials[trial.config[TRIAL_KEY]].config.train.keep)
         ending = {"ending": progress.reason} if progress.reason else {}
         self._append(trial, {"kind": "epoch", "step": epoch, "metrics": metrics, **ending})
+        if trial.config[TRIAL_KEY] in self.scheduler.paused:
+            progress.is_paused = True
+            self._tell(self._whole(trial, {"kind": "pause", "step": epoch}))
 
     @guarded
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -196,12 +210,12 @@ class Tracker(Callback):
             best = progress.bests[-1]["epoch"] if progress.bests else 0
             return progress.reason, sentence.format(epoch=progress.epoch, best=best)
         if stop is not None:
-            return "asha", stop.sentence()
+            return stop.reason, stop.sentence()
         return self.unfinished_reason, f"cut off after epoch {progress.epoch}"
 
     def _start(self, trial: Trial) -> None:
         planned, progress = self._trials[trial.config[TRIAL_KEY]], self._of(trial)
-        progress.is_open, progress.reason = True, ""
+        progress.is_open, progress.is_paused, progress.reason = True, False, ""
         tags = {
             **self._tags,
             "sweep.id": self._sweep_id,
@@ -209,6 +223,7 @@ class Tracker(Callback):
             "sweep.config_digest": planned.digest,
             "sweep.reference": str(planned.is_reference).lower(),
             "sweep.retries": str(progress.retries),
+            **planned.tags,
         }
         self._append(trial, {"kind": "start", "name": planned.name, "params": dict(planned.settings), "tags": tags})
 
@@ -272,11 +287,19 @@ class Tracker(Callback):
         return self._progress.setdefault(trial.config[TRIAL_KEY], Progress())
 
     def _append(self, trial: Trial, event: Event) -> None:
-        whole = {"trial": trial.config[TRIAL_KEY], "time_ms": time.time_ns() // 1_000_000, **event}
+        whole = self._whole(trial, event)
         self._held.append(whole)
         self._write_held()
+        self._tell(whole)
+
+    def _tell(self, event: Event) -> None:
+        """Tell the listeners; what is told to them alone (a pause, going on after it) is nothing that is kept."""
         for listen in self._listeners:
-            listen(whole)
+            listen(event)
+
+    @staticmethod
+    def _whole(trial: Trial, event: Event) -> Event:
+        return {"trial": trial.config[TRIAL_KEY], "time_ms": time.time_ns() // 1_000_000, **event}
 
     def flush(self, seconds: float) -> None:
         """Write what could not be written when it happened; wait for the disk so long.
@@ -304,18 +327,18 @@ class Tracker(Callback):
             log.warning("%d events wait for the disk: %s", len(self._held), error)
 
 
-def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None]) -> None:
-    """Note an epoch; one that is trained again takes back what came after it."""
+def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None], keep: str) -> None:
+    """Note an epoch; one that is trained again takes back what came after it. `keep` is best or last."""
     progress.epoch = epoch
     while progress.bests and progress.bests[-1]["epoch"] >= epoch:
         progress.bests.pop()
     value = metrics.get(OBJECTIVE)
-    if value is not None and (not progress.bests or value > progress.bests[-1][OBJECTIVE]):
+    if value is not None and (keep == "last" or not progress.bests or value > progress.bests[-1][OBJECTIVE]):
         progress.bests.append({"epoch": epoch, **metrics})
 
 
 def _best_metrics(progress: Progress) -> dict[str, float | None]:
-    """Return the validation metrics of the best epoch as `best/...`; none when no epoch had a usable one."""
+    """Return the validation metrics of the epoch that counts as `best/...`; none when no epoch had a usable one."""
     if not progress.bests:
         return {}
     best = progress.bests[-1]

@@ -33,9 +33,10 @@ from bddseg.errors import DataError
 from bddseg.evidence import Evidence, save_evidence
 from bddseg.frames import Frames
 from bddseg.result import OBJECTIVE, EpochResult
-from bddseg.split import Split
+from bddseg.split import Split, split_of
 from bddseg.train import fit
 from sweeps.folder import SweepFolder
+from sweeps.rungs import BEST
 from sweeps.search import NO_EPOCH, TRIAL_KEY
 
 log = logging.getLogger(__name__)
@@ -150,10 +151,12 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
     state = newest_state(trial_id, workload, tune.get_checkpoint(), device)
     if workload.folder.is_cancelled(trial_id):
         return "user"
-    settings = trial_config(config, workload)
+    settings, frames = trial_config(config, workload), workload.frames
+    split = split_of(settings.data, workload.split, frames.names, frames.scenes)
+    is_sealed = settings.data.folds > 0  # a fold's trial confirms: it never looks at the test part
     if state and (ended := reason_for_end(settings, state)):
         return ended
-    for result in fit(settings, workload.frames, workload.split, device, state):
+    for result in fit(settings, frames, split, device, state):
         is_compared = bool(result.stop_reason) or result.epoch in workload.rungs
         log.info("epoch %d: %s", result.epoch, _sentence(result))
         until_next = time.monotonic() - saved_at + result.metrics["time/epoch_s"]
@@ -161,7 +164,7 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
         if not is_due or math.isnan(result.best_miou):
             tune.report(_metrics(result))
         else:
-            if is_compared and (test is None or test.epoch != result.best_epoch):
+            if is_compared and not is_sealed and (test is None or test.epoch != result.best_epoch):
                 test = result.best_evidence("test")
             is_current = test is not None and test.epoch == result.best_epoch
             _report_checkpoint(result, [result.best_evidence("val"), *([test] if test and is_current else [])])
@@ -244,7 +247,7 @@ def newest_state(
 
 def _metrics(result: EpochResult) -> dict[str, Any]:
     reason = {"stop_reason": result.stop_reason} if result.stop_reason else {}
-    return {**result.metrics, "epoch": result.epoch, **reason}
+    return {**result.metrics, BEST: result.best_miou, "epoch": result.epoch, **reason}
 
 
 def _report_checkpoint(result: EpochResult, evidence: Sequence[Evidence]) -> None:

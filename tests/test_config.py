@@ -1,5 +1,7 @@
 """TrainConfig: refusals, overrides, folding and the digest."""
 
+import hashlib
+import json
 import math
 import subprocess
 import sys
@@ -7,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bddseg.config import DataSettings, TrainConfig, check_setting, flatten, setting_names
+from bddseg.config import LATER, RECIPE, DataSettings, TrainConfig, check_setting, flatten, setting_names
 from bddseg.errors import ConfigError
 
 
@@ -151,7 +153,13 @@ def test_a_digest_is_twelve_hex_digits() -> None:
 
 @pytest.mark.parametrize(
     "inert",
-    [{"model_dropout": 0.2}, {"loss_gamma": 5.0}, {"train_epochs": 3}, {"model_dropout": 0.2, "loss_gamma": 1.0}],
+    [
+        {"model_dropout": 0.2},
+        {"loss_gamma": 5.0},
+        {"train_epochs": 3},
+        {"model_dropout": 0.2, "loss_gamma": 1.0},
+        {"data_fold": 2},
+    ],
 )
 def test_settings_without_effect_leave_the_digest_alone(inert: dict[str, Any]) -> None:
     assert changed(**inert).digest() == TrainConfig().digest()
@@ -168,6 +176,8 @@ def test_settings_without_effect_leave_the_digest_alone(inert: dict[str, Any]) -
         {"data_split_seed": 1},
         {"loss_name": "focal"},
         {"model_name": "attention_unet"},
+        {"data_folds": 5},
+        {"train_keep": "last"},
     ],
 )
 def test_settings_with_an_effect_change_the_digest(effective: dict[str, Any]) -> None:
@@ -181,6 +191,30 @@ def test_dropout_counts_on_the_net_that_has_it() -> None:
 
 def test_gamma_counts_under_the_loss_that_has_it() -> None:
     assert changed(loss_name="focal", loss_gamma=1.0).digest() != changed(loss_name="focal").digest()
+
+
+def test_settings_that_came_later_leave_earlier_digests_as_they_were() -> None:
+    settings = {key: value for key, value in TrainConfig().flat().items() if key not in (*LATER, "train.epochs")}
+    text = json.dumps({"recipe": RECIPE, **settings}, sort_keys=True)
+    assert TrainConfig().digest() == hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def test_every_fold_is_a_trial_of_its_own() -> None:
+    assert len({changed(data_folds=folds, data_fold=fold).digest() for folds in (4, 5) for fold in range(4)}) == 8
+
+
+def test_patience_has_no_effect_where_the_last_epoch_counts() -> None:
+    assert changed(train_keep="last", train_patience=3).digest() == changed(train_keep="last").digest()
+
+
+def test_a_fold_beyond_the_folds_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data.fold is 5, but must be < data.folds, which is 5"):
+        changed(data_folds=5, data_fold=5)
+
+
+def test_one_fold_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"data.folds is 1, but must be 0 \(no folds\) or >= 2"):
+        changed(data_folds=1)
 
 
 def test_a_new_recipe_changes_every_digest(monkeypatch: pytest.MonkeyPatch) -> None:

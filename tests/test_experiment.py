@@ -180,7 +180,10 @@ def test_a_whole_number_on_an_axis_of_fractions_is_widened(load: Load) -> None:
         ({"reference": {"model.name": "unet"}}, "reference.model.name is no axis of the grid; known: optim.lr"),
         ({"reference": {"optim.lr": 0.5}}, "spaces.rate.reference.optim.lr is 0.5, but must be one of 0.0001, 0.001"),
         ({"pin": {"optim.lr": 0.5}}, "spaces.rate.pin.optim.lr"),  # an axis cannot be pinned
-        ({"scheduler": {"name": "fifo"}}, "scheduler.name is 'fifo', but must be one of asha, none"),
+        (
+            {"scheduler": {"name": "fifo"}},
+            "scheduler.name is 'fifo', but must be one of asha, asha_promote, hyperband, median, none",
+        ),
         ({"scheduler": {"grace": 0.01}}, "scheduler.grace is 0.01, but must be a number from 0.1 to 1.0"),
         ({"scheduler": {"reduction": 1}}, "scheduler.reduction is 1, but must be a whole number >= 2"),
         ({"scheduler": {"brackets": 3}}, "scheduler has the unknown key 'brackets'; known: name, grace, reduction"),

@@ -12,20 +12,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OWN = {"bddseg", "sweeps", "tune_main", "report"}
+OWN = {"bddseg", "sweeps", "benchmarks", "tune_main", "report"}
 HEAVY = {"torch", "ray", "mlflow"}
 DOORS = {
-    "ray-doors": {
-        "cluster",
-        "controller",
-        "monitor",
-        "passes",
-        "runner",
-        "schedulers",
-        "search",
-        "tracking",
-        "trainable",
-    },
+    "ray-doors": {"cluster", "controller", "monitor", "passes", "runner", "search", "tracking", "trainable"}
+    | {"hyperband", "median", "promotion", "schedulers"},
     "mlflow-doors": {"mlflow_store", "recorder", "store"},
 }
 REGISTRIES = ("py" + "pi.", "python" + "hosted", "download.py" + "torch", "index" + "-url", "conda" + ".anaconda")
@@ -126,7 +117,7 @@ def test_every_room_of_sweeps_is_a_door_or_is_watched(contract: str) -> None:
 
 
 def test_what_the_project_imports_it_requires() -> None:
-    code = [*(ROOT / "bddseg").glob("*.py"), *(ROOT / "sweeps").glob("*.py"), *ROOT.glob("*.py")]
+    code = [path for folder in (".", "bddseg", "sweeps", "benchmarks") for path in (ROOT / folder).glob("*.py")]
     assert unrequired(code, required()) == set()
 
 
@@ -157,7 +148,7 @@ def test_no_file_but_the_one_of_ci_names_a_folder_beside_the_project() -> None:
     assert set(found) <= {Path(".ci/run")}
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "drill", "check"])
+@pytest.mark.parametrize("target", ["demo", "test", "drill", "bench", "check"])
 def test_a_target_sets_up_by_itself(target: str) -> None:
     assert "setup_venv.py" in make("-n", target).splitlines()[0]
 

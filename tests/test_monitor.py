@@ -1,6 +1,7 @@
 """The board of a running sweep, from the events that also go to the store."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,6 +46,25 @@ def test_all_trials_wait_at_first() -> None:
 
 def test_a_trial_runs_from_its_start() -> None:
     assert make_board(start(A)).counts() == {"running": 1, "waiting": 3}
+
+
+def pause(trial: str) -> dict[str, Any]:
+    return {"kind": "pause", "trial": trial, "time_ms": 0, "step": 1}
+
+
+def test_a_trial_that_waits_at_a_rung_is_paused_until_it_goes_on() -> None:
+    events = [start(A), epoch(A, 1), pause(A)]
+    assert make_board(*events).counts() == {"paused": 1, "waiting": 3}
+    assert make_board(*events, start(A)).rows[A].state == "running"
+
+
+def test_a_paused_trial_may_still_use_its_budget() -> None:
+    assert make_board(start(A), epoch(A, 1), pause(A)).epochs_budget() == 40
+
+
+def test_paused_trials_are_counted_in_the_sentence() -> None:
+    sentence = make_board(start(A), epoch(A, 1, 0.25), pause(A)).sentence()
+    assert sentence.startswith("3 waiting, 1 paused; epochs 1 of at most 40")
 
 
 @pytest.mark.parametrize(
@@ -99,6 +119,15 @@ def test_the_best_is_the_highest_of_all_epochs() -> None:
 
 def test_the_first_of_equal_epochs_is_the_best() -> None:
     assert make_board(epoch(A, 1, 0.3), epoch(A, 2, 0.3)).rows[A].best_epoch == 1
+
+
+def test_where_the_last_epoch_counts_the_board_shows_it() -> None:
+    planned = PLAN.trials[0]
+    last = replace(planned, config=planned.config.with_overrides({"train.keep": "last", "train.epochs": 2}))
+    board = Board(replace(PLAN, trials=(last,)))
+    for event in (start(A), epoch(A, 1, 0.6), epoch(A, 2, 0.3)):
+        board.apply(event)
+    assert (board.rows[A].best_miou, board.rows[A].best_epoch, board.rows[A].budget) == (0.3, 2, 2)
 
 
 def test_an_epoch_without_a_figure_keeps_the_best() -> None:

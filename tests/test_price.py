@@ -10,7 +10,7 @@ from tiny import make_config
 from bddseg.config import TrainConfig
 from sweeps.experiment import Experiment, Schedule
 from sweeps.plan import Plan, build_plan
-from sweeps.price import Price, _flops_per_second, _forward_flops, estimate
+from sweeps.price import Price, epoch_share, estimate, flops_per_second, forward_flops, halving_epochs
 
 CPU = torch.device("cpu")
 
@@ -23,7 +23,7 @@ def make_plan(**axes: list[Any]) -> Plan:
 
 @pytest.fixture
 def at_fixed_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.price._flops_per_second", lambda config, device: 1e9)
+    monkeypatch.setattr("sweeps.price.flops_per_second", lambda config, device: 1e9)
 
 
 def price(plan: Plan, slots: int = 1, train: int = 10, val: int = 0) -> Price:
@@ -45,19 +45,19 @@ def convolution_flops(config: TrainConfig) -> float:
 
 def test_a_forward_pass_is_counted_as_by_hand() -> None:
     config = make_config(data_size=32, model_base_filters=8)
-    assert _forward_flops(config) == pytest.approx(convolution_flops(config), rel=1e-6)
+    assert forward_flops(config) == pytest.approx(convolution_flops(config), rel=1e-6)
 
 
 def test_a_batch_costs_as_much_as_its_images() -> None:
-    assert _forward_flops(make_config(), 4) == 4 * _forward_flops(make_config())
+    assert forward_flops(make_config(), 4) == 4 * forward_flops(make_config())
 
 
 def test_counting_a_wide_net_takes_no_memory_for_it() -> None:
-    assert _forward_flops(TrainConfig().with_overrides({"model.base_filters": 1024})) > 1e12
+    assert forward_flops(TrainConfig().with_overrides({"model.base_filters": 1024})) > 1e12
 
 
 def test_training_an_image_costs_three_forward_passes(at_fixed_speed: None) -> None:
-    expected = _forward_flops(make_config()) * (3 * 10 + 5) * 3 / 1e9
+    expected = forward_flops(make_config()) * (3 * 10 + 5) * 3 / 1e9
     assert price(make_plan(), train=10, val=5).seconds == pytest.approx(expected)
 
 
@@ -77,9 +77,30 @@ def test_more_slots_than_trials_do_not_help(at_fixed_speed: None) -> None:
     assert price(plan, slots=99).seconds == price(plan, slots=2).seconds
 
 
-def test_the_budget_multiplies_the_time(at_fixed_speed: None) -> None:
+def test_each_trial_costs_its_own_epochs(at_fixed_speed: None) -> None:
     plan = make_plan()
-    assert price(replace(plan, epochs=6)).seconds == pytest.approx(2 * price(plan).seconds)
+    trial = plan.trials[0]
+    longer = replace(trial, config=trial.config.with_overrides({"train.epochs": 6}))
+    assert price(replace(plan, trials=(longer,))).seconds == pytest.approx(2 * price(plan).seconds)
+    assert price(replace(plan, trials=(trial, longer))).seconds == pytest.approx(3 * price(plan).seconds)
+
+
+def test_halving_is_reckoned_as_by_hand() -> None:
+    assert halving_epochs(27, (1, 3), 9, 3, protected=2) == 27 * 1 + 9 * 2 + 3 * 6
+    assert halving_epochs(27, (1, 3), 9, 3, protected=5) == 27 * 1 + 9 * 2 + 5 * 6
+    assert halving_epochs(2, (1, 3), 9, 3, protected=5) == 18
+
+
+def test_without_rungs_all_epochs_are_trained() -> None:
+    assert epoch_share(make_plan(), "none") == (1.0, "nothing is stopped early")
+
+
+def test_a_replayed_share_takes_the_place_of_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = replace(make_plan(optim_lr=[1e-4, 1e-3, 1e-2]), rungs=(1,))
+    assert epoch_share(plan, "asha")[0] == pytest.approx((3 * 1 + 2 * 2) / 9)  # reference and leader go on
+    monkeypatch.setattr("sweeps.price.REPLAYED_SHARE", {"asha": 0.3})
+    monkeypatch.setattr("sweeps.price.REPLAYED_EPOCHS", plan.epochs)
+    assert epoch_share(plan, "asha")[0] == 0.3
 
 
 def test_hours_are_seconds_by_3600() -> None:
@@ -87,13 +108,13 @@ def test_hours_are_seconds_by_3600() -> None:
 
 
 def test_this_machine_has_a_believable_speed() -> None:
-    assert 1e7 < _flops_per_second(make_config(), CPU) < 1e14
+    assert 1e7 < flops_per_second(make_config(), CPU) < 1e14
 
 
 def test_a_calibration_leaves_the_number_of_threads_alone() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)
-    _flops_per_second(make_config(), CPU)
+    flops_per_second(make_config(), CPU)
     after = torch.get_num_threads()
     torch.set_num_threads(before)
     assert after == before + 1

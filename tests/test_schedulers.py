@@ -1,9 +1,10 @@
-"""Asynchronous halving by numbers that can be checked by hand."""
+"""Early stopping by numbers that can be checked by hand."""
 
 import json
 import math
 import pickle
-from dataclasses import asdict
+import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,13 +12,23 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from bddseg.result import OBJECTIVE
-from sweeps.experiment import Schedule, load_experiment
+from sweeps.errors import StorageError
+from sweeps.experiment import SCHEDULERS, load_experiment
+from sweeps.gather import REASONS
+from sweeps.hyperband import Hyperband
+from sweeps.median import Median
 from sweeps.plan import build_plan
-from sweeps.schedulers import Asha, RunAll, Rungs, Stop
-from sweeps.search import build_scheduler, build_search
+from sweeps.promotion import AshaPromote
+from sweeps.rungs import REASON, Stop
+from sweeps.schedulers import Asha, RunAll, Scheduler
+from sweeps.search import build_scheduler
+from sweeps.tracking import STATUS
 
 GO, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 MODELS = dict.fromkeys("rabcdefg", "vanilla_unet")
+MISSING = object()
+CONTROLLER: Any = SimpleNamespace(get_trials=list)
+"""Of a sweep in which no other trial waits for its turn."""
 
 
 def make_asha(models: dict[str, str] | None = None, reduction: int = 3) -> Asha:
@@ -25,85 +36,13 @@ def make_asha(models: dict[str, str] | None = None, reduction: int = 3) -> Asha:
     return Asha((1, 3, 9), reduction, MODELS if models is None else models, reference="r")
 
 
-def tell(scheduler: Asha | RunAll, trial: str, value: Any, epoch: int = 1, **more: Any) -> str:
+def stand_in(trial: str) -> Any:
+    return SimpleNamespace(config={"trial": trial, "optim.lr": 1e-3}, status="RUNNING")
+
+
+def tell(scheduler: Scheduler, trial: str, value: Any, epoch: int = 1, **more: Any) -> str:
     """Return what the scheduler says to one epoch of a trial."""
-    stand_in: Any = SimpleNamespace(config={"trial": trial, "optim.lr": 1e-3})
-    return scheduler.on_trial_result(None, stand_in, {"epoch": epoch, OBJECTIVE: value, **more})
-
-
-# Earlier passes
-
-
-def test_a_resumed_sweep_compares_with_the_trials_that_ended_before() -> None:
-    experiment = load_experiment("grid_lr_loss", profile="quick")
-    plan = build_plan(experiment)
-    first, second, third, fourth = plan.trials[:4]
-    search = build_search(experiment, plan, open_trials=[fourth])
-    rung = plan.rungs[0]
-    for trial, value in ((first, 0.4), (second, 0.6), (third, 0.3)):
-        search.scheduler.recall(trial.trial_id, rung, value)
-    assert search.num_samples == 1
-    assert list(search.scheduler.stops) == [third.trial_id]
-    assert tell(search.scheduler, fourth.trial_id, 0.2, rung) == STOP
-    assert search.scheduler.stops[fourth.trial_id].compared == 3
-
-
-# Rungs
-
-
-def test_the_first_at_a_rung_passes() -> None:
-    assert Rungs(3).judge(1, "a", 0.0) is None
-
-
-def test_below_the_cutoff_stops_with_the_reason() -> None:
-    rungs = Rungs(3)
-    rungs.judge(5, "a", 0.6)
-    assert rungs.judge(5, "b", 0.5) == Stop(rung=5, value=0.5, cutoff=0.6, compared=1)
-
-
-def test_a_tie_with_the_cutoff_passes() -> None:
-    rungs = Rungs(3)
-    rungs.judge(5, "a", 0.6)
-    assert rungs.judge(5, "b", 0.6) is None
-
-
-def test_the_cutoff_leaves_the_best_third_of_those_before() -> None:
-    rungs = Rungs(3, {1: {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.7}})  # two thirds of the way from 0.1 to 0.7: 0.3
-    stop = rungs.judge(1, "e", 0.29)
-    assert stop is not None and stop.cutoff == pytest.approx(0.3)
-    assert (stop.compared, rungs.judge(1, "f", 0.31)) == (4, None)
-
-
-def test_a_reduction_of_two_cuts_at_the_median() -> None:
-    stop = Rungs(2, {1: {"a": 0.1, "b": 0.5, "c": 0.6}}).judge(1, "d", 0.4)
-    assert stop is not None and stop.cutoff == 0.5
-
-
-def test_a_stopped_trial_still_counts_for_those_after_it() -> None:
-    rungs = Rungs(3, {1: {"a": 0.6}})
-    rungs.judge(1, "b", 0.5)
-    stop = rungs.judge(1, "c", 0.1)
-    assert stop is not None and stop.compared == 2
-
-
-def test_a_value_reported_again_changes_nothing() -> None:
-    rungs = Rungs(3, {1: {"a": 0.6, "b": 0.7}})
-    assert rungs.judge(1, "b", 0.1) is None
-    assert rungs.values == {1: {"a": 0.6, "b": 0.7}}
-
-
-def test_rungs_are_apart() -> None:
-    rungs = Rungs(3, {1: {"a": 0.9}})
-    assert rungs.judge(3, "b", 0.1) is None
-
-
-def test_the_best_of_a_family_leads_it() -> None:
-    rungs = Rungs(3, {1: {"a": 0.3, "b": 0.2, "x": 0.9}})
-    assert rungs.leads(1, "a", {"a", "b"}) and not rungs.leads(1, "b", {"a", "b"})
-
-
-def test_equals_lead_together() -> None:
-    assert Rungs(3, {1: {"a": 0.3, "b": 0.3}}).leads(1, "b", {"a", "b"})
+    return scheduler.on_trial_result(CONTROLLER, stand_in(trial), {"epoch": epoch, OBJECTIVE: value, **more})
 
 
 # Asha
@@ -119,18 +58,6 @@ def test_every_stop_is_recorded_with_rung_cutoff_and_value() -> None:
     tell(asha, "a", 0.6, epoch=3)
     tell(asha, "b", 0.5, epoch=3)
     assert asha.stops == {"b": Stop(rung=3, value=0.5, cutoff=0.6, compared=1)}
-
-
-def test_the_reason_is_said_in_words() -> None:
-    sentence = Stop(rung=3, value=0.5, cutoff=0.6, compared=1).sentence()
-    assert sentence == "val/miou 0.5000 at epoch 3 was below the cut-off 0.6000 of 1 earlier trial"
-
-
-def test_a_stop_can_be_written_as_json() -> None:
-    asha = make_asha()
-    tell(asha, "a", 0.6)
-    tell(asha, "b", 0.5)
-    assert json.loads(json.dumps(asdict(asha.stops["b"]))) == {"rung": 1, "value": 0.5, "cutoff": 0.6, "compared": 1}
 
 
 @pytest.mark.parametrize("epoch", [2, 4, 8, 10])
@@ -204,20 +131,214 @@ def test_a_permutation_of_arrivals_never_stops_the_best() -> None:
         assert {name: tell(asha, name, values[name]) for name in order}["d"] == GO
 
 
-def test_memory_and_reasons_survive_a_restart() -> None:
-    asha = make_asha()
-    tell(asha, "a", 0.6)
-    tell(asha, "b", 0.5)
-    again = pickle.loads(pickle.dumps(asha))
-    assert (again.rungs, again.stops) == (asha.rungs, asha.stops)
-    assert tell(again, "c", 0.5) == STOP
-
-
 def test_the_debug_line_counts() -> None:
     asha = make_asha()
     tell(asha, "a", 0.6)
     tell(asha, "b", 0.5)
-    assert asha.debug_string() == "asynchronous halving: 1 stopped; trials at rungs: epoch 1: 2, epoch 3: 0, epoch 9: 0"
+    assert asha.debug_string() == "asha: 1 stopped; trials at rungs: epoch 1: 2, epoch 3: 0, epoch 9: 0"
+
+
+# Hyperband
+
+
+def make_hyperband() -> Hyperband:
+    """Return two brackets: one in three trials is in the one that never stops."""
+    return Hyperband((1,), 3, MODELS, reference="r")
+
+
+def test_only_trials_of_one_bracket_are_compared() -> None:
+    hyperband = make_hyperband()
+    inside = [name for name in "abcdefg" if hyperband.bracket[name] == 0]
+    outside = [name for name in "abcdefg" if hyperband.bracket[name] == 1]
+    tell(hyperband, inside[0], 0.6)
+    assert (tell(hyperband, outside[0], 0.1), tell(hyperband, inside[1], 0.5)) == (GO, STOP)
+    assert hyperband.stops == {inside[1]: Stop(1, 0.5, 0.6, 1, "hyperband")}
+
+
+def test_a_bracket_follows_from_the_place_in_the_plan() -> None:
+    assert make_hyperband().bracket == make_hyperband().bracket
+    assert [make_hyperband().bracket[name] for name in MODELS] == [0, 1, 0, 1, 0, 0, 1, 0]  # 3/2 : 1
+
+
+def test_hyperband_spares_reference_and_leader() -> None:
+    hyperband = Hyperband((1,), 3, MODELS | {"b": "unet"}, reference="r")
+    tell(hyperband, "d", 0.6)  # r, b and d are in one bracket
+    assert (tell(hyperband, "r", 0.1), tell(hyperband, "b", 0.1)) == (GO, GO)
+    assert hyperband.protected == {"r": [1], "b": [1]}
+
+
+# Median
+
+
+def make_median() -> Median:
+    return Median((2,), MODELS, reference="r")
+
+
+def run(scheduler: Scheduler, trial: str, *values: float | None) -> str:
+    """Tell one epoch after the other; return what is said to the last."""
+    return [tell(scheduler, trial, value, epoch) for epoch, value in enumerate(values, 1)][-1]
+
+
+def test_the_best_below_the_median_of_the_averages_stops() -> None:
+    median = make_median()
+    for trial, values in {"a": (0.2, 0.4), "b": (0.4, 0.6), "c": (0.6, 0.8)}.items():  # averages 0.3, 0.5, 0.7
+        assert run(median, trial, *values) == GO
+    assert run(median, "d", 0.49, 0.1) == STOP
+    assert median.stops == {"d": Stop(2, 0.49, 0.5, 3, "median")}
+
+
+def test_the_best_equal_to_the_median_passes() -> None:
+    median = make_median()
+    for trial, values in {"a": (0.25, 0.25), "b": (0.5, 0.5), "c": (0.75, 0.75)}.items():
+        run(median, trial, *values)
+    assert run(median, "d", 0.5, 0.1) == GO
+
+
+def test_with_two_others_nobody_is_stopped() -> None:
+    median = make_median()
+    run(median, "a", 0.5, 0.5)
+    run(median, "b", 0.5, 0.5)
+    assert run(median, "c", 0.1, 0.1) == GO
+
+
+def test_an_epoch_without_a_figure_is_left_out_of_the_average() -> None:
+    median = make_median()
+    run(median, "a", None, 0.4)
+    assert median.rungs.values[2] == {"a": 0.4}
+
+
+def test_the_median_rule_spares_reference_and_leader() -> None:
+    median = Median((2,), MODELS | {"d": "unet"}, reference="r")
+    for trial in "abc":
+        run(median, trial, 0.5, 0.5)
+    assert (run(median, "r", 0.1, 0.1), run(median, "d", 0.1, 0.1)) == (GO, GO)
+    assert median.protected == {"r": [2], "d": [2]}
+
+
+# What all have in common: reports of every kind, and a memory that survives
+
+ALL = [
+    lambda path=None: Asha((1, 3), 3, MODELS, "r", path=path),
+    lambda path=None: AshaPromote((1, 3), 3, MODELS, "r", path=path),
+    lambda path=None: Hyperband((1, 3), 3, MODELS, "r", path=path),
+    lambda path=None: Median((1, 3), MODELS, "r", path=path),
+    lambda path=None: RunAll(MODELS, "r", path=path),
+]
+WHICH = pytest.mark.parametrize("make", ALL, ids=["asha", "asha_promote", "hyperband", "median", "none"])
+
+
+def busy(scheduler: Scheduler) -> Scheduler:
+    """Return it after a sweep's worth of reports: at epoch 1 all, at epoch 3 those that got there."""
+    for number, trial in enumerate("rabcdefg"):
+        tell(scheduler, trial, 0.8 - number / 10)
+    for trial in "rab":
+        tell(scheduler, trial, 0.9, epoch=3)
+    return scheduler
+
+
+@WHICH
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "0.5", True, MISSING])
+def test_a_value_that_is_no_finite_number_stops_and_moves_nobody(make: Any, value: Any) -> None:
+    scheduler = make()
+    told = {"epoch": 1} if value is MISSING else {"epoch": 1, OBJECTIVE: value}
+    before = scheduler.state()
+    assert scheduler.on_trial_result(CONTROLLER, stand_in("a"), told) == GO
+    assert scheduler.state() == before
+
+
+@WHICH
+def test_a_report_without_an_epoch_changes_nothing(make: Any) -> None:
+    scheduler = make()
+    before = scheduler.state()
+    assert scheduler.on_trial_result(CONTROLLER, stand_in("a"), {OBJECTIVE: 0.5}) == GO
+    assert scheduler.state() == before
+
+
+@WHICH
+def test_the_reference_is_never_stopped_nor_paused(make: Any) -> None:
+    scheduler = make()
+    for trial in "abcdefg":
+        tell(scheduler, trial, 0.9)
+    assert tell(scheduler, "r", 0.0) == GO
+
+
+@WHICH
+@pytest.mark.parametrize("epoch", [2, 4])
+def test_a_report_between_or_after_the_rungs_is_not_judged(make: Any, epoch: int) -> None:
+    scheduler = make()
+    for trial in "abcd":
+        tell(scheduler, trial, 0.9)
+    assert tell(scheduler, "e", 0.0, epoch) == GO
+    assert "e" not in scheduler.stops
+
+
+@WHICH
+def test_a_memory_survives_json(make: Any) -> None:
+    scheduler, again = busy(make()), make()
+    again.load_state(json.loads(json.dumps(scheduler.state())))
+    assert again.state() == scheduler.state()
+    assert (again.stops, again.protected, again.paused) == (scheduler.stops, scheduler.protected, scheduler.paused)
+
+
+@WHICH
+def test_after_a_restore_decisions_are_as_without(make: Any) -> None:
+    scheduler, again = busy(make()), make()
+    again.load_state(scheduler.state())
+    for trial, value in (("b", 0.9), ("c", 0.05), ("d", 0.95), ("e", 0.6)):
+        assert tell(again, trial, value, epoch=3) == tell(scheduler, trial, value, epoch=3)
+    assert again.state() == scheduler.state()
+
+
+@WHICH
+def test_an_epoch_that_comes_again_after_a_restore_poisons_no_rung(make: Any) -> None:
+    scheduler, again = busy(make()), make()
+    again.load_state(scheduler.state())
+    words = [tell(again, trial, 0.99) for trial in "rab"]
+    assert again.state() == scheduler.state()
+    assert STOP not in words or scheduler.stops
+
+
+@WHICH
+def test_ray_can_pickle_it(make: Any) -> None:
+    scheduler = busy(make())
+    again = pickle.loads(pickle.dumps(scheduler))
+    assert again.state() == scheduler.state()
+
+
+@WHICH
+def test_every_decision_is_on_disk_at_once(make: Any, tmp_path: Path) -> None:
+    scheduler = busy(make(tmp_path / "scheduler.json"))
+    again = make(tmp_path / "scheduler.json")
+    assert again.recall() == (scheduler.name != "none")
+    assert again.state() == scheduler.state()
+
+
+def test_without_a_file_nothing_is_recalled(tmp_path: Path) -> None:
+    assert not make_asha().recall()
+    assert not Asha((1,), 3, MODELS, "r", path=tmp_path / "scheduler.json").recall()
+
+
+def test_a_folder_that_cannot_be_written_stops_no_sweep(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    asha = Asha((1,), 3, MODELS, "r", path=tmp_path / "file" / "scheduler.json")
+    assert tell(asha, "a", 0.5) == GO
+    assert "could not be written" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": 0}, "is of {'version': 0, 'scheduler': 'asha'}, but must be of {'version': 1"),
+        ({"scheduler": "median"}, "'scheduler': 'median'}, but must be of"),
+        ({"rungs": {"2": {}}}, "does not fit: the rungs recorded are 2, but must be 1, 3, 9"),
+        ({"stops": {"a": {"rung": 1}}}, "does not fit"),
+        ({"stops": None}, "does not fit"),
+    ],
+)
+def test_a_state_of_something_else_is_refused(change: dict[str, Any], words: str) -> None:
+    asha = make_asha()
+    with pytest.raises(StorageError, match=re.escape(words)):
+        asha.load_state(asha.state() | change)
 
 
 # RunAll, and which of the two an experiment gets
@@ -239,7 +360,16 @@ def test_the_plan_decides_rungs_and_reference() -> None:
     assert tell(asha, plan.trials[2].trial_id, 0.1, plan.rungs[0]) == STOP
 
 
-def test_the_experiment_decides_which_scheduler() -> None:
-    experiment = load_experiment("smoke", profile="quick", scheduler="none")
-    assert experiment.schedule == Schedule("none", 0.1, 3)
-    assert isinstance(build_scheduler(experiment, build_plan(experiment)), RunAll)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("asha", Asha), ("asha_promote", AshaPromote), ("hyperband", Hyperband), ("median", Median), ("none", RunAll)],
+)
+def test_the_experiment_decides_which_scheduler(name: str, kind: type[Scheduler], tmp_path: Path) -> None:
+    experiment = load_experiment("grid_lr_loss", profile="quick", scheduler=name)
+    scheduler = build_scheduler(experiment, build_plan(experiment), memory=tmp_path / "s.json", slots=2)
+    assert (type(scheduler), scheduler.name) == (kind, name)
+
+
+def test_every_scheduler_of_an_experiment_can_be_built_and_records_a_known_reason() -> None:
+    assert {name: REASON.get(name, "") for name in SCHEDULERS} == {**REASON, "none": ""}
+    assert set(REASON.values()) <= set(STATUS) and set(STATUS) == set(REASONS)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from bddseg.config import DataSettings
 from bddseg.errors import ConfigError, DataError
 from bddseg.labels import group_of
-from bddseg.split import LEAK_WARNING, Split, apportion, drive_of, split_samples
+from bddseg.split import LEAK_WARNING, Split, apportion, drive_of, fold_split, split_of, split_samples
 
 CITY, HIGHWAY = "city street", "highway"
 
@@ -238,3 +239,78 @@ def test_frame_parts_are_the_ones_they_always_were() -> None:
 def test_drive_parts_are_the_ones_they_always_were() -> None:
     split = split_samples(drive_names(10, 2), [CITY] * 12 + [HIGHWAY] * 8)
     assert (split.val, split.test) == ((0, 1, 14, 15), (8, 9))
+
+
+# Folds
+
+
+def fold(names: Sequence[str], scenes: Sequence[str], number: int, folds: int = 4) -> Split:
+    return fold_split(split_samples(names, scenes), names, scenes, folds=folds, fold=number)
+
+
+def test_every_image_of_train_and_val_is_in_exactly_one_fold() -> None:
+    names = drive_names(25, 4)
+    scenes = scenes_for(names, 0.6)
+    whole = split_samples(names, scenes)
+    parts = [fold(names, scenes, number) for number in range(4)]
+    assert sorted(place for part in parts for place in part.val) == sorted(whole.train + whole.val)
+    assert all(sorted(part.train + part.val) == sorted(whole.train + whole.val) for part in parts)
+
+
+def test_the_test_part_is_in_no_fold() -> None:
+    names = drive_names(25, 4)
+    scenes = scenes_for(names, 0.6)
+    test = split_samples(names, scenes).test
+    for part in (fold(names, scenes, number) for number in range(4)):
+        assert part.test == test and not set(test) & set(part.train + part.val)
+
+
+def test_folds_keep_drives_whole() -> None:
+    names = drive_names(25, 4)
+    part = fold(names, scenes_for(names, 0.6), 1)
+    assert not {drive_of(names[place]) for place in part.train} & {drive_of(names[place]) for place in part.val}
+
+
+def test_folds_of_frames_share_out_each_scene_group() -> None:
+    scenes = [CITY] * 60 + [HIGHWAY] * 40  # 90 in train and val: 54 and 36
+    counts = [groups(fold(frame_names(100), scenes, number, 3).val, scenes) for number in range(3)]
+    assert counts == [{"city": 18, "non_city": 12}] * 3
+
+
+def test_folds_of_drives_are_balanced() -> None:
+    names = drive_names(60, 3)
+    scenes = scenes_for(names, 0.6)
+    parts = [groups(fold(names, scenes, number).val, scenes) for number in range(4)]
+    assert all(max(part[group] for part in parts) - min(part[group] for part in parts) <= 3 for group in parts[0])
+
+
+def test_a_fold_does_not_depend_on_the_order_of_the_samples() -> None:
+    names = drive_names(25, 4)
+    scenes = dict(zip(names, scenes_for(names, 0.6), strict=True))
+    other = random.Random(3).sample(names, len(names))
+    first, second = (fold(order, [scenes[name] for name in order], 2) for order in (names, other))
+    assert by_name(first, names) == by_name(second, other)
+
+
+def test_without_folds_the_split_stays() -> None:
+    split = split_samples(frame_names(20), [CITY] * 20)
+    assert split_of(DataSettings(), split, frame_names(20), [CITY] * 20) is split
+
+
+def test_settings_name_their_fold() -> None:
+    names, scenes = frame_names(30), [CITY] * 30
+    split = split_samples(names, scenes, seed=5)
+    expected = fold_split(split, names, scenes, folds=3, fold=2, seed=5)
+    assert split_of(DataSettings(folds=3, fold=2, split_seed=5), split, names, scenes) == expected
+
+
+def test_fewer_drives_than_folds_are_refused() -> None:
+    names = drive_names(5, 10)
+    with pytest.raises(DataError, match=r"have \d drives \(with \d+ images\), too few for 5 folds"):
+        fold(names, [CITY] * 50, 0, folds=5)
+
+
+@pytest.mark.parametrize(("folds", "number"), [(1, 0), (3, 3), (3, -1)])
+def test_a_fold_that_is_not_there_is_refused(folds: int, number: int) -> None:
+    with pytest.raises(ConfigError, match=f"fold is {number} of {folds}, but must be"):
+        fold(frame_names(30), [CITY] * 30, number, folds)

@@ -43,8 +43,9 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["BDDSEG_CACHE"] = before
 
 
-def run(storage: Path, *words: str) -> Ran:
-    code = tune_main.main([*words, "--storage", str(storage), "--quiet"])
+def run(storage: Path, *words: str, reuse: bool = False) -> Ran:
+    fresh = [] if reuse or "--confirm" in words else ["--fresh"]
+    code = tune_main.main([*words, "--storage", str(storage), "--quiet", *fresh])
     store = Store(default_tracking_uri(storage))
     return Ran(code, store.read_sweep(store.latest_sweep_id()), store)
 
@@ -166,6 +167,53 @@ def _points(ran: Ran, keys: list[str]) -> dict[str, list[tuple[int, float]]]:
     return ran.store.histories(ran.record, keys)[ran.record.trials[0].trial_id]
 
 
+WIDE = ("--space", "smoke", "--profile", "quick", "--scheduler", "none", *TINY, "--set", "model.base_filters=4")
+
+
+def trained_here(ran: Ran, storage: Path) -> set[str]:
+    """Return the trials that Ray had a folder for in this sweep."""
+    return {path.name for path in (storage / ran.record.sweep_id / "pass-1").glob("*") if path.is_dir()}
+
+
+@pytest.fixture(scope="module")
+def narrow(storage: Path) -> Ran:
+    return run(storage, *WIDE, "--set", "optim.lr=[1e-3]")
+
+
+@pytest.fixture(scope="module")
+def widened(narrow: Ran, storage: Path) -> Ran:
+    return run(storage, *WIDE, "--set", "optim.lr=[1e-3, 3e-3]", reuse=True)
+
+
+def test_widening_a_grid_trains_the_new_points_alone(narrow: Ran, widened: Ran, storage: Path) -> None:
+    old = {trial.trial_id for trial in narrow.record.trials}
+    new = {trial.trial_id for trial in widened.record.trials} - old
+    assert old and new
+    assert trained_here(widened, storage) == new
+
+
+def test_a_reused_trial_has_the_figures_and_evidence_of_the_one_that_was_trained(narrow: Ran, widened: Ran) -> None:
+    keys = ["train/loss", OBJECTIVE, "val/loss"]
+    before, after = (ran.store.histories(ran.record, keys) for ran in (narrow, widened))
+    source = {trial.trial_id: trial for trial in narrow.record.trials}
+    for trial in widened.record.trials:
+        if trial.trial_id in source:
+            found, wanted = widened.store.evidence(trial, "val"), narrow.store.evidence(source[trial.trial_id], "val")
+            assert found and wanted and (found.counts == wanted.counts).all()
+            assert after[trial.trial_id] == before[trial.trial_id]
+            assert (trial.status, trial.stop_reason) == ("FINISHED", "max_epochs")
+
+
+def test_a_larger_budget_goes_on_where_the_smaller_one_ended(storage: Path) -> None:
+    words = (*WIDE, "--set", "optim.lr=[2e-3]", "--set", "loss.name=focal")
+    run(storage, *words, "--set", "train.epochs=2")
+    longer = run(storage, *words, "--set", "train.epochs=4", reuse=True)
+    whole = run(storage, *words, "--set", "train.epochs=4")
+    log = Path(longer.record.trials[0].log_file).read_text()
+    assert "goes on after epoch 2" in log and "epoch 1:" not in log
+    assert _points(longer, ["train/loss", OBJECTIVE]) == _points(whole, ["train/loss", OBJECTIVE])
+
+
 def test_a_diverging_trial_is_recorded_and_the_sweep_goes_on(storage: Path) -> None:
     words = ("--space", "smoke", "--profile", "quick", "--scheduler", "none", "--limit", "3")
     ran = run(storage, *words, "--set", "optim.lr=[1e-3,1e30]")
@@ -187,8 +235,133 @@ def test_early_stopping_stops_weak_trials_and_never_the_best(storage: Path) -> N
     assert not math.isnan(min(trial.metrics["best/miou"] for trial in cut))
 
 
+@pytest.fixture(scope="module")
+def promoted(storage: Path) -> Ran:
+    return run(storage, "--space", "smoke", "--profile", "quick", "--scheduler", "asha_promote")
+
+
+def test_a_paused_trial_goes_on_as_if_it_had_never_paused(smoke: Ran, promoted: Ran) -> None:
+    keys = ["train/loss", OBJECTIVE, "val/loss", "val/iou/car"]
+    full, found = (ran.store.histories(ran.record, keys) for ran in (smoke, promoted))
+    for trial, points in found.items():
+        assert points == {key: full[trial][key][: len(points[key])] for key in keys}  # a prefix, and nothing twice
+
+
+def test_promotion_ends_every_trial_once_and_says_why(promoted: Ran) -> None:
+    ended = {trial.trial_id: trial for trial in promoted.record.trials}
+    stopped = [trial for trial in ended.values() if trial.stop_reason == "asha"]
+    assert (promoted.code, len(ended)) == (0, 4)
+    assert {trial.stop_reason for trial in ended.values()} == {"asha", "max_epochs"}
+    assert ended[promoted.record.manifest["reference"]].stop_reason == "max_epochs"
+    assert all("where those of the" in trial.stop_detail and trial.status == "KILLED" for trial in stopped)
+
+
+def test_the_best_at_the_rung_is_promoted_to_the_end(smoke: Ran, promoted: Ran) -> None:
+    at_rung = {
+        trial: dict(points[OBJECTIVE])[1] for trial, points in smoke.store.histories(smoke.record, [OBJECTIVE]).items()
+    }
+    ended = {trial.trial_id: trial.stop_reason for trial in promoted.record.trials}
+    assert ended[max(at_rung, key=lambda trial: at_rung[trial])] == "max_epochs"
+
+
+def test_the_schedulers_state_is_in_the_sweeps_folder(promoted: Ran, storage: Path) -> None:
+    state = json.loads((storage / promoted.record.sweep_id / "scheduler.json").read_text())
+    stopped = {trial.trial_id for trial in promoted.record.trials if trial.stop_reason == "asha"}
+    assert (state["scheduler"], set(state["stops"]), state["paused"]) == ("asha_promote", stopped, {})
+
+
 def test_a_sweep_learns_on_real_frames(storage: Path, real_data: Path) -> None:
     words = ("--space", "smoke", "--profile", "full", "--data", str(real_data), "--limit", "2")
     ran = run(storage, *words, "--set", "data.max_images=0", "--set", "optim.lr=3e-3", "--set", "data.size=64")
     assert ran.record.manifest["data"]["split"]["train"] == 308
     assert max(trial.metrics["best/miou"] for trial in ran.record.trials) > 0.2
+
+
+# Confirmation
+
+
+@pytest.fixture(scope="module")
+def confirmed(smoke: Ran, storage: Path) -> Ran:
+    return run(storage, "--confirm", smoke.record.sweep_id, "--top", "1", "--runs", "2")
+
+
+def test_a_confirmation_is_linked_to_its_screening(confirmed: Ran, smoke: Ran) -> None:
+    assert confirmed.code == 0
+    assert confirmed.record.tags["sweep.confirms"] == smoke.record.sweep_id
+    assert confirmed.record.manifest["confirmation"]["screening"] == smoke.record.sweep_id
+    assert {row.finalist for row in confirmed.record.trials} <= {row.trial_id for row in smoke.record.trials}
+
+
+def test_mlflow_has_one_run_per_finalist_and_fold(confirmed: Ran) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(confirmed.store.tracking_uri)
+    experiment = client.get_experiment_by_name("bdd100k-unet")
+    runs = client.search_runs([experiment.experiment_id], f"tags.`sweep.id` = '{confirmed.record.sweep_id}'")
+    finalists = confirmed.record.manifest["confirmation"]["finalists"]
+    assert len(runs) == 1 + 2 * len(finalists)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_the_folds_of_a_finalist_cover_train_and_validation_once(confirmed: Ran, smoke: Ran) -> None:
+    split = smoke.record.manifest["data"]["split"]
+    sealed = set(confirmed.store.evidence(smoke.record.trials[0], "test").names)  # type: ignore[union-attr]
+    for finalist in {row.finalist for row in confirmed.record.trials}:
+        rows = [row for row in confirmed.record.trials if row.finalist == finalist]
+        found = [name for row in rows for name in confirmed.store.evidence(row, "val").names]  # type: ignore[union-attr]
+        assert len(found) == len(set(found)) == split["train"] + split["val"]
+        assert not sealed & set(found)
+
+
+def test_evidence_is_of_the_last_epoch_and_of_validation_alone(confirmed: Ran) -> None:
+    for row in confirmed.record.trials:
+        evidence = confirmed.store.evidence(row, "val")
+        assert evidence is not None and evidence.epoch == row.settings["train.epochs"] == row.metrics["best/epoch"]
+        assert confirmed.store.evidence(row, "test") is None
+
+
+def test_the_weights_of_the_leading_run_give_its_figures_on_its_fold_again(confirmed: Ran) -> None:
+    leader = max(confirmed.record.trials, key=lambda row: row.metrics["best/miou"])
+    found = confirmed.store.json_artifact(leader.run_id, "verification.json")
+    assert found is not None and found["max_difference"] < 1e-4
+
+
+def test_the_report_of_a_confirmation_is_a_page(confirmed: Ran, tmp_path: Path) -> None:
+    words = [confirmed.record.sweep_id, "--tracking-uri", confirmed.store.tracking_uri, "--out", str(tmp_path)]
+    assert report.main(words) == 0
+    page = (tmp_path / confirmed.record.sweep_id / "index.html").read_text()
+    assert all(row.name in page for row in confirmed.record.trials)
+
+
+def test_a_dry_run_tells_what_a_confirmation_takes(
+    capsys: pytest.CaptureFixture[str], smoke: Ran, storage: Path
+) -> None:
+    words = ["--confirm", smoke.record.sweep_id, "--runs", "2", "--dry-run", "--storage", str(storage)]
+    assert tune_main.main(words) == 0
+    text = capsys.readouterr().out
+    rows = ("core-hours", "memory of a trial", "disk while it runs", "smallest difference")
+    assert "run 2" in text and all(row in text for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (["--set", "optim.lr=1"], "does not go with --set"),
+        (["--data", "/nowhere/bdd"], "/nowhere/bdd"),
+        (["--runs", "40"], "too few for 40 folds"),
+    ],
+)
+def test_misuse_is_refused_in_one_line(
+    more: list[str], expected: str, capsys: pytest.CaptureFixture[str], smoke: Ran, storage: Path
+) -> None:
+    assert tune_main.main(["--confirm", smoke.record.sweep_id, "--storage", str(storage), "--quiet", *more]) == 2
+    line, *others = capsys.readouterr().err.splitlines()
+    assert expected in line and not others
+
+
+def test_an_unknown_sweep_is_refused_with_the_known_ones(
+    capsys: pytest.CaptureFixture[str], smoke: Ran, storage: Path
+) -> None:
+    assert tune_main.main(["--confirm", "nothing", "--storage", str(storage)]) == 2
+    known = capsys.readouterr().err.split("known: ")[1]
+    assert smoke.store.latest_sweep_id() in known  # the last few are named

@@ -4,7 +4,7 @@ import logging
 import math
 import pickle
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -140,7 +140,7 @@ def test_a_trial_that_the_scheduler_stopped_is_killed_with_the_schedulers_words(
     assert (end["status"], end["tags"]["sweep.stop_reason"]) == ("KILLED", "asha")
     assert (
         end["tags"]["sweep.stop_detail"]
-        == "val/miou 0.2000 at epoch 3 was below the cut-off 0.4000 of 5 earlier trials"
+        == "the best val/miou up to epoch 3, 0.2000, was below the cut-off 0.4000 of 5 earlier trials"
     )
 
 
@@ -240,6 +240,19 @@ def test_the_end_carries_the_figures_of_the_best_epoch(tracker: Tracker, tmp_pat
     completed(tracker, trial)
     end = events(tmp_path)[-1]
     assert (end["step"], end["metrics"]) == (4, {"best/epoch": 2, "best/miou": 0.6, "best/iou/car": 0.3})
+
+
+def test_where_the_last_epoch_counts_the_end_carries_its_figures(tmp_path: Path) -> None:
+    config = TrainConfig().with_overrides({"train.keep": "last"})
+    planned, trial = replace(PLANNED, config=config, tags={"sweep.fold": "1"}), FakeTrial()
+    tracker = Tracker(tmp_path / "outbox", "sweep-1", {TRIAL_ID: planned}, RunAll())
+    started(tracker, trial)
+    for number, miou in enumerate([0.6, 0.3], 1):
+        reported(tracker, trial, number, miou)
+    completed(tracker, trial)
+    (begun,), (ended,) = events(tmp_path, "start"), events(tmp_path, "end")
+    assert begun["tags"]["sweep.fold"] == "1"
+    assert (ended["metrics"]["best/miou"], ended["metrics"]["best/epoch"]) == (0.3, 2)
 
 
 def test_a_trial_without_a_usable_epoch_has_no_best(tracker: Tracker, tmp_path: Path) -> None:
@@ -381,3 +394,73 @@ def test_a_hook_costs_far_less_than_a_millisecond(tracker: Tracker) -> None:
         reported(tracker, trial, epoch, epoch / 1000, **dict.fromkeys(METRICS, 0.5))
         costs.append(time.perf_counter() - began)
     assert sorted(costs)[len(costs) // 2] < 0.001
+
+
+# A trial that waits at a rung
+
+
+def paused(tracker: Tracker, trial: FakeTrial, epoch: int) -> None:
+    """Report an epoch at whose rung the scheduler lets the trial wait."""
+    tracker.scheduler.paused[TRIAL_ID] = epoch
+    reported(tracker, trial, epoch)
+
+
+def test_a_pause_is_no_end(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    started(tracker, trial)
+    paused(tracker, trial, 1)
+    assert [event["kind"] for event in events(tmp_path)] == ["start", "epoch"]
+
+
+def test_going_on_after_a_pause_is_no_second_start(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    started(tracker, trial)
+    paused(tracker, trial, 1)
+    tracker.scheduler.paused.clear()
+    started(tracker, trial)
+    reported(tracker, trial, 2)
+    assert [event["kind"] for event in events(tmp_path)] == ["start", "epoch", "epoch"]
+
+
+def test_a_retry_after_a_pause_is_a_start(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    for _ in range(2):
+        started(tracker, trial)
+        paused(tracker, trial, 1)
+        tracker.scheduler.paused.clear()
+    tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
+    started(tracker, trial)  # from the pause
+    tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
+    started(tracker, trial)  # from the failure
+    assert [event["tags"]["sweep.retries"] for event in events(tmp_path, "start")] == ["0", "2"]
+
+
+def test_who_listens_hears_of_pauses(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    tracker = Tracker(tmp_path / "outbox", "sweep-1", {TRIAL_ID: PLANNED}, RunAll(), listeners=(heard.append,))
+    trial = FakeTrial()
+    started(tracker, trial)
+    paused(tracker, trial, 1)
+    tracker.scheduler.paused.clear()
+    started(tracker, trial)
+    assert [event["kind"] for event in heard] == ["start", "epoch", "pause", "start"]
+
+
+def test_a_trial_stopped_while_it_waits_ends_once_with_the_reason(tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    started(tracker, trial)
+    paused(tracker, trial, 1)
+    tracker.scheduler.stops[TRIAL_ID] = Stop(1, 0.2, 0.4, 5, "asha_promote")
+    completed(tracker, trial)
+    (end,) = events(tmp_path, "end")
+    assert (end["status"], end["tags"]["sweep.stop_reason"], end["step"]) == ("KILLED", "asha", 1)
+
+
+@pytest.mark.parametrize(("rule", "reason"), [("hyperband", "hyperband"), ("median", "median")])
+def test_the_rule_that_stopped_a_trial_is_its_reason(rule: str, reason: str, tracker: Tracker, tmp_path: Path) -> None:
+    trial = FakeTrial()
+    started(tracker, trial)
+    tracker.scheduler.stops[TRIAL_ID] = Stop(3, 0.2, 0.4, 5, rule)
+    completed(tracker, trial)
+    (end,) = events(tmp_path, "end")
+    assert (end["status"], end["tags"]["sweep.stop_reason"]) == ("KILLED", reason)

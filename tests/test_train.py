@@ -175,6 +175,25 @@ def test_the_first_of_equal_epochs_is_the_best(monkeypatch: pytest.MonkeyPatch) 
     assert [result.is_best for result in start(make_config())] == [True, False, False]
 
 
+def test_where_the_last_epoch_counts_a_better_one_before_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [0.9, 0.1, 0.2])
+    results = list(start(make_config(train_keep="last", train_patience=1)))
+    last = results[-1]
+    assert [result.is_best for result in results] == [True, True, True]
+    assert (last.best_epoch, last.best_miou, last.best_evidence("val").epoch) == (3, 0.2, 3)
+    assert are_equal(last.state()["best"]["weights"], last.state()["model"])
+
+
+def test_where_the_last_epoch_counts_it_does_after_going_on_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(monkeypatch, [0.9, 0.1])
+    config = make_config(train_keep="last", train_epochs=2)
+    save_training(tmp_path, next(start(config)).state())
+    (last,) = start(config, resume=load_training(tmp_path))
+    assert (last.best_epoch, last.best_miou) == (2, 0.1)
+
+
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged() -> None:
     results = list(start(make_config(optim_lr=1e30, train_epochs=5)))
     last = results[-1]

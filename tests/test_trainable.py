@@ -1,14 +1,18 @@
 """What a Tuner is given to run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny import make_frames
+import torch
+from tiny import make_config, make_frames, make_split
 
 from bddseg.config import TrainConfig
 from bddseg.split import Split
+from bddseg.train import fit
 from sweeps.folder import SweepFolder
-from sweeps.trainable import Workload, build_trainable, reason_for_end, trial_config
+from sweeps.rungs import BEST
+from sweeps.trainable import Workload, _metrics, build_trainable, reason_for_end, trial_config
 
 
 def make_workload(**overrides: object) -> Workload:
@@ -40,3 +44,11 @@ def test_a_setting_without_effect_at_a_point_is_folded_there_alone() -> None:
     workload = make_workload(**{"loss.name": "focal", "loss.gamma": 3.0})
     points = ({"trial": "a", "loss.name": name} for name in ("focal", "cross_entropy"))
     assert [trial_config(point, workload).loss.gamma for point in points] == [3.0, 2.0]
+
+
+def test_a_report_has_the_best_value_so_far_of_a_run_that_was_resumed() -> None:
+    frames, split = make_frames(), make_split()
+    results = fit(make_config(train_epochs=2), frames, split, torch.device("cpu"))
+    first = next(results)
+    worse = replace(first, epoch=2, best_miou=0.9, metrics={**first.metrics, "val/miou": 0.1})
+    assert (_metrics(first)[BEST], _metrics(worse)[BEST]) == (first.metrics["val/miou"], 0.9)

@@ -36,15 +36,29 @@ def test_the_list_shows_every_space_with_its_question(capsys: pytest.CaptureFixt
     assert "grid_lr_loss" in text and "Which learning rate and which loss?" in text
 
 
-def test_a_dry_run_prints_the_trials_and_the_rungs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert tune_main.main(["--space", "grid_lr_loss", "--profile", "quick", "--dry-run"]) == 0
-    text = capsys.readouterr().out
-    assert text.count("vanilla-f8") == 8 and "rungs: 2, 6, 18" in text
+@pytest.fixture
+def without_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BDD100K_ROOT", raising=False)
 
 
-def test_the_first_line_says_the_profile_and_the_data(capsys: pytest.CaptureFixture[str]) -> None:
-    tune_main.main([*QUICK, "--dry-run"])
-    assert capsys.readouterr().err.splitlines()[0].startswith("smoke: profile quick on the embedded streets")
+def test_a_dry_run_without_data_prints_the_trials_and_the_rungs(
+    without_data: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune_main.main(["--space", "grid_lr_loss", "--profile", "full", "--dry-run"]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("vanilla-f128") == 8 and "rungs: 5, 15, 45" in out and "hours" not in out
+    assert "looked for at --data" in err and "needs the data" in err
+
+
+def test_the_first_line_says_the_profile_and_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tune_main.main([*QUICK, "--dry-run", "--data", str(tmp_path)])
+    assert capsys.readouterr().err.splitlines()[0] == f"smoke: profile quick on {tmp_path}"
+
+
+def test_a_plan_that_needs_more_memory_than_there_is_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    huge = ["--set", "data.size=4096", "--set", "train.batch_size=4096", "--gpus-per-trial", "0"]
+    assert "lower train.batch_size" in refusal([*QUICK, *huge], capsys)
 
 
 @pytest.mark.parametrize(

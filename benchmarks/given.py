@@ -1,0 +1,75 @@
+"""What every contender of a scenario is given: the settings, the split, and the training part's statistics."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bddseg.config import TrainConfig
+from bddseg.frames import Frames
+from bddseg.labels import CLASSES, IGNORE
+from bddseg.losses import balanced_weights
+from bddseg.split import Split, split_samples
+
+
+@dataclass(frozen=True)
+class Given:
+    """Settings, and what normalises images and weighs classes: handed over ready, so that nobody pays for it."""
+
+    config: TrainConfig
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    weights: tuple[float, ...]
+
+    def save(self, path: Path) -> Path:
+        """Write it as JSON and return the path; `load` is the reader."""
+        path.write_text(json.dumps({**self.__dict__, "config": self.config.to_dict()}))
+        return path
+
+    @classmethod
+    def load(cls, path: Path) -> "Given":
+        """Return what `save` wrote."""
+        fields = json.loads(path.read_text())
+        settings = TrainConfig.from_dict(fields.pop("config"))
+        return cls(settings, **{name: tuple(values) for name, values in fields.items()})
+
+
+def settings(**changes: Any) -> TrainConfig:
+    """Return settings without early stopping; `changes` as `optim_lr=1e-3`."""
+    overrides = {key.replace("_", ".", 1): value for key, value in changes.items()}
+    return TrainConfig().with_overrides({"train.patience": 0, "optim.lr": 1e-3, **overrides})
+
+
+def fractions(train: int, val: int, test: int) -> dict[str, float]:
+    """Return the settings that make `split_samples` give parts of these sizes where names carry no drive."""
+    whole = train + val + test
+    return {"data_val_fraction": round(val / whole, 6), "data_test_fraction": round(test / whole, 6)}
+
+
+def split_of(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> Split:
+    """Return the split that the product makes of them."""
+    return split_samples(
+        names,
+        scenes,
+        seed=config.data.split_seed,
+        val_fraction=config.data.val_fraction,
+        test_fraction=config.data.test_fraction,
+        max_images=config.data.max_images,
+    )
+
+
+def measure(frames: Frames, split: Split, config: TrainConfig) -> Given:
+    """Return what the training part says; computed here from its pixels, not by the engine."""
+    train = list(split.train)
+    pixels = np.stack([frames.images[index] for index in train]).reshape(-1, 3) / 255
+    masks = np.stack([frames.masks[index] for index in train])
+    counts = np.bincount(masks[masks != IGNORE], minlength=len(CLASSES))
+    return Given(
+        config,
+        mean=tuple(map(float, pixels.mean(0))),
+        deviation=tuple(map(float, pixels.std(0))),
+        weights=tuple(map(float, balanced_weights(counts))),
+    )

@@ -1,0 +1,82 @@
+"""What every script of a scenario has: its options, its machine, one table, its figures and its exit code."""
+
+import argparse
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from bddseg.device import has_native_bf16
+from benchmarks.rounds import Figure, exit_code
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def parser(text: str, *, rounds: int = 3) -> argparse.ArgumentParser:
+    """Return a parser with what all scripts take: --rounds and --cache."""
+    made = argparse.ArgumentParser(
+        description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
+    )
+    made.add_argument("--rounds", type=positive, default=rounds, metavar="N", help="turns of every contender")
+    made.add_argument("--cache", type=Path, default=cache_folder(), metavar="DIR", help="where made scenes are kept")
+    return made
+
+
+def positive(text: str) -> int:
+    """Return a whole number above 0, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text}")
+    return int(text)
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder, the same as the product's."""
+    own, common = os.environ.get("BDDSEG_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    return Path(own).absolute() if own else Path(common or Path.home() / ".cache") / "bddseg"
+
+
+def machine(device: torch.device = torch.device("cpu")) -> str:  # noqa: B008
+    """Return in one line on what is measured."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    units = "bf16 units" if has_native_bf16(torch.device("cpu")) else "no bf16 units"
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    words = f"{_processor()}, {cores} cores, {units}{load}; torch {torch.__version__}"
+    return f"{torch.cuda.get_device_name(device)}; {words}" if device.type == "cuda" else words
+
+
+def _processor() -> str:
+    """Return the processor's name and family; clouds often hide the model's number."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor() or platform.machine()
+    lines = (line.partition(":") for line in info.read_text().splitlines())
+    fields = {key.strip(): value.strip() for key, _, value in lines}
+    name, family = fields.get("model name", platform.machine()), fields.get("cpu family")
+    return f"{name} (family {family})" if family else name
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
+    """Print one table in aligned columns, and below it what must be known to read it; needs no library."""
+    cells = [columns, *rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
+    print(title)
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(*notes, "", sep="\n", flush=True)
+
+
+def close(figures: Sequence[Figure]) -> int:
+    """Print one line per figure and return the exit code."""
+    for figure in figures:
+        print(figure.line(), flush=True)
+    return exit_code(figures)
+
+
+def cuda_missing() -> bool:
+    """Say that nothing is measured where there is no CUDA device, and return whether that is so."""
+    if torch.cuda.is_available():
+        return False
+    print("no CUDA device: not measured")
+    return True

@@ -1,0 +1,115 @@
+"""How fast this device trains the trials of a plan: their own steps timed, within a few seconds."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from bddseg.config import TrainConfig
+from bddseg.device import use_threads
+from bddseg.engine import Engine
+from bddseg.footprint import make_noise
+from sweeps.price import BACKWARD_SHARE, flops_per_second, forward_flops
+from sweeps.shares import kind
+
+STEPS, FEWEST_STEPS = 20, 4
+"""Training steps of each kind of trial, fewer where they are slow: the first half warms up, the second is timed."""
+
+SECONDS = 12.0
+"""What the timing may take; kinds that do not fit are set against the largest that did, by their arithmetic."""
+
+Key = tuple[str, int]
+"""Kind of trial (with its device) and threads."""
+
+_timed: dict[Key, "Speed"] = {}
+"""What this process has timed; never kept on disk: the next process may share the machine with other work."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How long one image takes, in seconds."""
+
+    train_s: float
+    val_s: float
+    is_timed: bool
+
+    def epoch_s(self, train_images: int, val_images: int) -> float:
+        """Return how long one epoch takes."""
+        return train_images * self.train_s + val_images * self.val_s
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The speed of every kind of trial of a plan on one device."""
+
+    speeds: Mapping[str, Speed]
+    device: str
+    threads: int
+    seconds: float
+    """How long it took."""
+
+    def of(self, config: TrainConfig) -> Speed:
+        """Return the speed of the kind that the configuration is of."""
+        return self.speeds[kind(config, self.device)]
+
+    def sentence(self) -> str:
+        """Return what was measured, in words."""
+        timed = sum(speed.is_timed for speed in self.speeds.values())
+        how = f"timed on {self.device}, {self.threads} thread{'s' * (self.threads > 1)}, nothing beside"
+        words = (
+            f"speed: up to {STEPS} steps of {timed} of {len(self.speeds)} kinds of trial {how}, in {self.seconds:.0f} s"
+        )
+        if timed == len(self.speeds):
+            return words
+        return f"{words}; the others from their arithmetic, good to about a factor of two"
+
+
+def calibrate(
+    configs: Sequence[TrainConfig], device: torch.device, threads: int = 1, seconds: float = SECONDS
+) -> Calibration:
+    """Return the speed of each kind of trial among the configurations; the cheapest is timed first.
+
+    A kind is timed for as many steps as should fit into what is left of `seconds`, by its arithmetic and the speed of
+    what was timed before it.
+    """
+    began = time.perf_counter()
+    kinds = {kind(config, device.type): config for config in configs}
+    flops = {name: forward_flops(config) for name, config in kinds.items()}
+    cost = {name: flops[name] * config.train.batch_size for name, config in kinds.items()}
+    rate = flops_per_second(kinds[min(cost, key=lambda name: cost[name])], device)
+    found: dict[str, Speed] = {}
+    for name in sorted(kinds, key=lambda name: cost[name]):
+        key, step_s = (name, threads), cost[name] * (2 + BACKWARD_SHARE) / rate
+        steps = min(STEPS, int((seconds - (time.perf_counter() - began)) / step_s))
+        if key not in _timed and steps >= FEWEST_STEPS:
+            _timed[key] = _time(kinds[name], device, threads, steps)
+        found[name] = _timed.get(key) or _counted(flops[name], rate)
+        rate = (1 + BACKWARD_SHARE) * flops[name] / found[name].train_s
+    return Calibration(found, device.type, threads, time.perf_counter() - began)
+
+
+def _time(config: TrainConfig, device: torch.device, threads: int, steps: int) -> Speed:
+    """Train twice on half the steps' images, then evaluate them twice; the second time counts."""
+    before, images = torch.get_num_threads(), steps // 2 * config.train.batch_size
+    use_threads(threads)
+    try:
+        engine = Engine(config, make_noise(images, config.data.size), range(images), device)
+        engine.train_epoch(1)
+        train_s = _seconds(lambda: engine.train_epoch(2))
+        engine.evaluate(range(images))
+        val_s = _seconds(lambda: engine.evaluate(range(images)))
+    finally:
+        use_threads(before)
+    return Speed(train_s / images, val_s / images, is_timed=True)
+
+
+def _counted(flops: float, rate: float) -> Speed:
+    """Return the speed of a kind by its arithmetic, at a rate in operations per second."""
+    return Speed((1 + BACKWARD_SHARE) * flops / rate, flops / rate, is_timed=False)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()  # ends with a read from the device, so nothing is still under way
+    return time.perf_counter() - began

@@ -1,0 +1,181 @@
+"""What the command line can be asked for: each function is one of its verbs, and returns the exit code."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bddseg.errors import UserError
+from sweeps.intake import find_source, here, make_plan, prepare, tune_command
+from sweeps.tables import close, figure, print_table, say
+
+if TYPE_CHECKING:
+    from sweeps.plan import Plan
+    from sweeps.source import Source
+
+
+def list_spaces(arguments: argparse.Namespace) -> int:
+    """Print each space with its number of trials under the profile and its question."""
+    from sweeps.experiment import load_experiment, read_book, space_names
+    from sweeps.plan import build_plan
+    from sweeps.source import choose_source
+
+    source = choose_source(read_book()["profiles"], arguments.profile, arguments.data)
+    rows = []
+    for name in space_names():
+        experiment = load_experiment(name, profile=source.profile)
+        plan = build_plan(experiment)
+        axes = ", ".join(key for key, _ in experiment.axes) or "-"
+        rows.append((name, str(len(plan.trials)), str(plan.epochs), axes, experiment.question))
+    print_table(("space", "trials", "epochs", f"varies (profile {source.profile})", "question"), rows)
+    return 0
+
+
+def show_status(arguments: argparse.Namespace) -> int:
+    """Print the trials of a recorded sweep."""
+    from sweeps.address import resolve_tracking_uri
+    from sweeps.lost import lost_driver
+    from sweeps.store import Store
+
+    record = Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage)).read_sweep(arguments.status)
+    rows = [
+        (
+            trial.name,
+            trial.status.lower(),
+            trial.stop_reason or "-",
+            figure(trial.metrics.get("best/miou")),
+            trial.stop_detail or "-",
+            trial.log_file or "-",
+        )
+        for trial in record.trials
+    ]
+    print(f"{record.sweep_id}: {record.status.lower()}", file=sys.stderr)
+    lost = lost_driver(arguments.storage / record.sweep_id)
+    if lost:
+        closing = f"{tune_command(arguments)} --sync {record.sweep_id}"
+        print(f"its driver, {lost.driver}, is gone; close what it left open with: {closing}", file=sys.stderr)
+    print_table(("trial", "state", "stopped by", "best val/miou", "why", "log file"), rows)
+    return 0
+
+
+def sync(arguments: argparse.Namespace) -> int:
+    """Deliver what MLflow does not have yet of one sweep, or of all; 0 when nothing is left."""
+    from sweeps.backlog import find_sweep, sync_sweeps, unfinished_business
+
+    storage = arguments.storage
+    folders = [find_sweep(storage, arguments.sync)] if arguments.sync else unfinished_business(storage)
+    if not folders:
+        say(arguments, f"every event of every sweep in {storage} is delivered")
+    is_left = False
+    for synced in sync_sweeps(folders, arguments.tracking_uri):
+        is_left |= synced.is_left
+        for sentence in synced.sentences():
+            print(sentence)
+    return int(is_left)
+
+
+def run(arguments: argparse.Namespace, words: list[str]) -> int:
+    """Plan, check everything that can be checked before Ray starts, then run the sweep."""
+    from sweeps.experiment import load_experiment
+
+    if not arguments.space:
+        raise UserError("which space? give --space NAME, or --list to see them")
+    source = find_source(arguments)
+    experiment = load_experiment(
+        arguments.space,
+        profile=source.profile if source else arguments.profile,
+        overrides=arguments.set,
+        scheduler=arguments.scheduler,
+        seed=arguments.seed,
+    )
+    if source:
+        say(arguments, f"{experiment.name}: {source.sentence()}")
+    if source is None or arguments.dry_run:
+        return dry_run(make_plan(arguments, experiment), experiment.schedule.name, source, arguments)
+    order = prepare(arguments, experiment, source, words)
+    from sweeps.runner import run_sweep
+
+    return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments)
+
+
+def resume(arguments: argparse.Namespace, words: list[str]) -> int:
+    """Go on with a sweep as it was begun; where the command line says how it runs, that counts."""
+    from sweeps.backlog import find_sweep
+    from sweeps.manifest import read_manifest
+    from sweeps.resume import check_not_running, recorded_experiment, unfinished_sweep
+    from sweeps.source import Source
+
+    storage = arguments.storage.absolute()
+    folder = find_sweep(storage, arguments.resume) if arguments.resume else unfinished_sweep(storage)
+    check_not_running(folder)
+    manifest = read_manifest(folder)
+    data = manifest["data"]
+    source = Source(manifest["profile"], None if data["embedded"] else Path(data["root"]))
+    order = prepare(arguments, recorded_experiment(manifest), source, words, manifest=manifest)
+    from sweeps.runner import resume_sweep
+
+    return close(resume_sweep(order, folder.name, lambda sentence: say(arguments, sentence)), arguments)
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    """Mark a trial of a sweep as not wanted any more."""
+    from sweeps.backlog import find_sweep
+    from sweeps.folder import SweepFolder
+    from sweeps.resume import find_trial
+
+    sweep, word = arguments.cancel
+    folder = find_sweep(arguments.storage.absolute(), sweep)
+    trial_id = find_trial(folder, word)
+    SweepFolder(folder).cancel(trial_id)
+    say(arguments, f"trial {trial_id} of {sweep} ends after its present epoch, or as soon as it would start")
+    return 0
+
+
+def confirm(arguments: argparse.Namespace, words: list[str]) -> int:
+    """Train the finalists of a recorded sweep anew, on folds, with what was recorded of it."""
+    from sweeps.address import resolve_tracking_uri
+    from sweeps.confirm import plan_confirmation
+    from sweeps.source import Source
+    from sweeps.store import Store
+
+    settled = ("space", "profile", "set", "limit", "scheduler", "seed")
+    if given := [f"--{name}" for name in settled if getattr(arguments, name) not in (None, [], 0)]:
+        raise UserError(f"--confirm trains the settings that were recorded, so it does not go with {', '.join(given)}")
+    record = Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage)).read_sweep(arguments.confirm)
+    confirmation = plan_confirmation(record, top=arguments.top, runs=arguments.runs)
+    for note in confirmation.notes:
+        say(arguments, f"mind: {note}")
+    root = None if confirmation.data["embedded"] else Path(confirmation.data["root"])
+    source = Source(confirmation.experiment.profile, arguments.data.resolve() if arguments.data else root)
+    say(arguments, f"{confirmation.screening}: {source.sentence()}")
+    for finalist in confirmation.finalists:
+        say(arguments, f"finalist {finalist.name} ({finalist.why}): {finalist.epochs} epochs")
+    if arguments.dry_run:
+        return dry_run(confirmation.plan, "none", source, arguments)
+    order = prepare(arguments, confirmation.experiment, source, words, confirmation=confirmation)
+    from sweeps.runner import run_sweep
+
+    return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments, confirmation)
+
+
+def dry_run(plan: "Plan", scheduler: str, source: "Source | None", arguments: argparse.Namespace) -> int:
+    """Print the trials that would run, and what they would take; without data, only the trials."""
+    rows = [
+        (str(number), trial.name, trial.trial_id, str(trial.epochs), "reference" if trial.is_reference else "")
+        for number, trial in enumerate(plan.trials, 1)
+    ]
+    print_table(("", "trial", "digest", "epochs", ""), rows)
+    rungs = ", ".join(map(str, plan.rungs)) or "none"
+    print(f"\n{plan.size_words()}, of {plan.grid_points} points; rungs: {rungs}")
+    if source is None:
+        say(arguments, "what it would take needs the data: its images are counted")
+        return 0
+    from sweeps.forecast import forecast
+
+    machine = here(arguments)
+    machine.check_memory(plan)
+    table, how = forecast(plan, scheduler, source, machine, arguments.max_concurrent)
+    print()
+    print_table(("what it takes", "", ""), table)
+    say(arguments, how)
+    return 0

@@ -1,0 +1,141 @@
+"""What a plan will take, before it is run: trials, epochs, time, memory, disk, and the difference that it can show."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bddseg.engine import EVALUATION_BATCHES
+from bddseg.errors import DeviceError
+from bddseg.footprint import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
+from bddseg.labels import CLASSES
+from sweeps.calibration import Calibration, calibrate
+from sweeps.machine import Machine
+from sweeps.plan import Plan
+from sweeps.power import ALPHA, POWER, RUN_SD, UNIT_SD, image_difference, joint_difference
+from sweeps.price import count_weights, epoch_share
+from sweeps.shares import kind, read_peaks, remember_peaks
+from sweeps.source import Counted, Source, cache_folder, count_images
+
+CONFIRMING_RUNS = 5
+"""Of each finalist, as `--confirm` does unless told otherwise."""
+
+CHECKPOINTS = 2
+"""A trial keeps its last so many."""
+
+PEAK_SECONDS = 4.0
+"""A memory measurement that is expected to take longer than this, start of its process aside, is not made."""
+
+Rows = list[tuple[str, str, str]]
+"""What, how much, and how that is known."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The peak of the largest trial, in MB."""
+
+    mb: float
+    trial: str
+    how: str
+
+
+def forecast(plan: Plan, scheduler: str, source: Source, machine: Machine, max_concurrent: int = 0) -> tuple[Rows, str]:
+    """Return what the plan will take on this machine, and in words how its speed is known.
+
+    Raises:
+        DataError: when the data cannot be used.
+    """
+    first, cache = plan.trials[0].config, cache_folder()
+    counted = count_images(source, first, cache).in_folds(first.data.folds)
+    speeds = calibrate([trial.config for trial in plan.trials], machine.device, int(machine.resources["CPU"]))
+    memory = largest_memory(plan, speeds, cache)
+    slots = min(machine.slots(max_concurrent), len(plan.trials))
+    rows = _time(plan, scheduler, counted, speeds, machine.resources, slots)
+    return [*rows, *_room(plan, counted, memory), *_differences(plan, counted)], speeds.sentence()
+
+
+def largest_memory(plan: Plan, speeds: Calibration, cache: Path) -> Memory:
+    """Return the peak of the trial that needs most: remembered, measured where that is quick, or its least."""
+    kinds = {kind(trial.config, speeds.device): trial for trial in plan.trials}
+    least = {name: least_memory_mb(trial.config) for name, trial in kinds.items()}
+    name = max(least, key=lambda name: least[name])
+    trial, known, speed = kinds[name], read_peaks(cache), speeds.speeds[name]
+    if name in known:
+        return Memory(known[name], trial.name, "measured before")
+    batch = trial.config.train.batch_size
+    if TRAINING_BATCHES * batch * (speed.train_s + EVALUATION_BATCHES * speed.val_s) > PEAK_SECONDS:
+        return Memory(least[name], trial.name, "at least, by counting")
+    try:
+        found = measure_peak_mb(trial.config, speeds.device)
+    except DeviceError as error:
+        return Memory(least[name], trial.name, f"at least, by counting, since {error}")
+    remember_peaks(cache, {name: found})
+    return Memory(found, trial.name, "measured")
+
+
+def _time(
+    plan: Plan, scheduler: str, counted: Counted, speeds: Calibration, resources: Mapping[str, float], slots: int
+) -> Rows:
+    kept, how = epoch_share(plan, scheduler)
+    seconds = sum(trial.epochs * speeds.of(trial.config).epoch_s(counted.train, counted.val) for trial in plan.trials)
+    unit, share = ("core", resources["CPU"]) if speeds.device == "cpu" else ("GPU", resources["GPU"])
+    rows = [
+        ("trials", str(len(plan.trials)), f"distinct ones of {plan.grid_points} points"),
+        ("epochs, nothing stopped", str(plan.epochs_in_all), f"of {counted.train} training images each"),
+        (f"{unit}-hours, nothing stopped", _hours(seconds * share), "training and validation"),
+        ("hours, nothing stopped", _hours(seconds / slots), f"{slots} trial{'s' * (slots > 1)} side by side"),
+    ]
+    if plan.rungs:
+        rows += [
+            ("epochs, stopped early", f"{kept * plan.epochs_in_all:.0f}", how),
+            (f"{unit}-hours, stopped early", _hours(kept * seconds * share), f"{kept:.0%} of the epochs"),
+        ]
+    return rows
+
+
+def _room(plan: Plan, counted: Counted, memory: Memory) -> Rows:
+    """Return memory and disk. A checkpoint has the weights twice (last and best), Adam's two moments, the evidence."""
+    evidence = 8 * (len(CLASSES) ** 2 + len(CLASSES)) * (counted.val + counted.test)
+    weights = [4 * count_weights(trial.config) for trial in plan.trials]
+    running = sum(CHECKPOINTS * (4 * size + evidence) for size in weights)
+    side = plan.trials[0].config.data.size
+    return [
+        ("memory of a trial", _size(memory.mb * 1e6), f"{memory.how}: {memory.trial}; frames left out"),
+        ("disk while it runs", f"<= {_size(running)}", f"{CHECKPOINTS} checkpoints of each trial"),
+        (
+            "disk of its evidence",
+            f"<= {_size(2 * evidence * len(plan.trials))}",
+            "counts per image, here and in MLflow",
+        ),
+        ("disk of the frames", _size(4 * side**2 * counted.images), "in the cache, once for all sweeps"),
+    ]
+
+
+def _differences(plan: Plan, counted: Counted) -> Rows:
+    """Return the smallest differences in mIoU that can be shown, in points."""
+    runs, unit = plan.trials[0].config.data.folds, counted.unit
+    terms = f"two-sided level {ALPHA}, power {POWER}"
+    confirmed = (
+        f"{runs or CONFIRMING_RUNS} runs on folds of {counted.open_units} {unit}: {terms}, assuming sd {RUN_SD} "
+        f"points of a run and {UNIT_SD:g} of a difference by {unit[:-1]}"
+    )
+    joint = f"{joint_difference(runs or CONFIRMING_RUNS, counted.open_units):.2f} points"
+    if runs:
+        return [("smallest difference", joint, confirmed)]
+    alone = f"{image_difference(counted.val_units):.2f} points"
+    return [
+        (
+            "smallest difference",
+            alone,
+            f"{counted.val_units} {unit} of validation, were runs alike, which they are not",
+        ),
+        ("... once confirmed", joint, confirmed),
+    ]
+
+
+def _hours(seconds: float) -> str:
+    hours = seconds / 3600
+    return f"{hours:.3f}" if hours < 0.1 else f"{hours:.2f}" if hours < 10 else f"{hours:.0f}"
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,65 @@
+"""This machine as trials see it: their device, how many run side by side, and whether they fit at all."""
+
+import os
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from bddseg.device import resolve_device
+from bddseg.footprint import least_memory_mb
+from sweeps.errors import ExperimentError
+from sweeps.plan import Plan
+from sweeps.shares import kind
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where trials run, and what one of them gets."""
+
+    device: torch.device
+    resources: dict[str, float]
+    """Of one trial: CPU and GPU."""
+
+    def slots(self, max_concurrent: int = 0) -> int:
+        """Return how many trials run side by side on this machine, at least 1."""
+        fitting = (os.cpu_count() or 1) // int(self.resources["CPU"])
+        if self.device.type == "cuda":
+            fitting = min(fitting, int(torch.cuda.device_count() / self.resources["GPU"]))
+        return max(1, min(fitting, max_concurrent or fitting))
+
+    def memory_mb(self) -> float:
+        """Return the memory that one trial can have at most: the machine's, or its share of a GPU's."""
+        if self.device.type == "cuda":
+            return min(self.resources["GPU"], 1.0) * torch.cuda.get_device_properties(self.device).total_memory / 1e6
+        return psutil.virtual_memory().total / 1e6
+
+    def check_memory(self, plan: Plan) -> None:
+        """Refuse a plan with a trial that needs more memory than this machine has.
+
+        Raises:
+            ExperimentError: naming the trial, what it needs at least, and how to lower that.
+        """
+        has_mb, where = self.memory_mb(), "its share of the GPU" if self.device.type == "cuda" else "this machine"
+        for trial in {kind(trial.config, self.device.type): trial for trial in plan.trials}.values():
+            least_mb = least_memory_mb(trial.config)
+            if least_mb > has_mb:
+                raise ExperimentError(
+                    f"trial {trial.name} needs at least {least_mb / 1e3:.1f} GB of memory, but {where} has "
+                    f"{has_mb / 1e3:.1f} GB: lower train.batch_size, data.size or model.base_filters"
+                )
+
+
+def find_machine(cpus_per_trial: int, gpus_per_trial: float | None, *, is_cluster: bool) -> Machine:
+    """Return this machine for trials that ask for so much; without a number of GPUs, 1 where there is one.
+
+    Raises:
+        ConfigError, ExperimentError: when this machine has not what is asked for; a cluster is asked later.
+    """
+    gpus = gpus_per_trial
+    device = resolve_device("cpu" if gpus == 0 else "cuda" if gpus and not is_cluster else "auto")
+    if gpus is None:
+        gpus = 1.0 if device.type == "cuda" else 0.0
+    if cpus_per_trial > (os.cpu_count() or 1) and not is_cluster:
+        raise ExperimentError(f"--cpus-per-trial is {cpus_per_trial}, but this machine has {os.cpu_count()} cores")
+    return Machine(device, {"CPU": float(cpus_per_trial), "GPU": gpus})

@@ -1,0 +1,45 @@
+"""A scheduler's state <-> one file that appears whole or not at all."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeps.errors import StorageError
+
+FILE = "scheduler.json"
+"""Its name in a sweep's folder."""
+
+
+def save_memory(path: Path, state: Mapping[str, Any]) -> None:
+    """Write the state to a temporary file, to the disk, and then under its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "w") as file:
+            json.dump(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load_memory(path: Path) -> dict[str, Any] | None:
+    """Read the state that `save_memory` wrote; None where nothing was written yet.
+
+    Raises:
+        StorageError: when the file is damaged or cannot be read.
+    """
+    try:
+        state = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path} cannot be read: {error}; without it the rungs would start empty") from error
+    if not isinstance(state, dict):
+        raise StorageError(f"{path} holds no state of a scheduler; without it the rungs would start empty")
+    return state

@@ -1,0 +1,113 @@
+"""Tables and last words of the command line: results to stdout, words to stderr."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweeps.confirm import Confirmation
+    from sweeps.monitor import Board
+    from sweeps.order import Summary
+
+WIDEST_LINE = 400
+"""A table that goes to a file or a pipe has one line per row, up to so many characters."""
+
+
+def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Confirmation | None" = None) -> int:
+    """Print the leaderboard and what to do next; return the exit code."""
+    if confirmation:
+        print_standings(confirmation, summary.board)
+    else:
+        print_leaderboard(summary.board)
+    failed = [row for row in summary.board.rows.values() if row.state == "failed"]
+    for row in failed:
+        say(arguments, f"failed: {row.name}: {row.stop_detail}; see {row.log_file}")
+    for sentence in last_words(summary):
+        print(sentence, file=sys.stderr)
+    if not confirmation and not summary.is_interrupted and summary.board.counts()["finished"] > 1:
+        print(f"confirm: {summary.confirm_command}", file=sys.stderr)
+    return summary.exit_code
+
+
+def last_words(summary: "Summary") -> Iterator[str]:
+    """Yield what MLflow does not have of a sweep, how far an interrupted one came, and what to do next."""
+    from sweeps.backlog import reject_sentences
+
+    if summary.undelivered:
+        yield f"warning: {summary.undelivered} events did not reach MLflow; they wait in {summary.folder / 'outbox'}"
+        yield f"deliver them with: {summary.sync_command}"
+    yield from reject_sentences(summary.rejects)
+    if summary.is_interrupted:
+        yield f"interrupted: {interruption(summary.board)}"
+        yield f"go on with: {summary.resume_command}"
+    if summary.board.best():
+        yield f"report{', once it is delivered' if summary.undelivered else ''}: {summary.report_command}"
+
+
+def interruption(board: "Board") -> str:
+    """Return how far an interrupted sweep came."""
+    waiting = board.counts()["waiting"]
+    return f"{board.epochs_done()} of {board.plan.epochs_in_all} epochs done; {waiting} trials not started"
+
+
+def print_leaderboard(board: "Board") -> None:
+    """Print all trials, best first."""
+    rows = [
+        (
+            str(rank),
+            row.name + ("  (reference)" if row.is_reference else ""),
+            figure(row.best_miou),
+            str(row.best_epoch or "-"),
+            str(row.epochs),
+            row.stop_reason or row.state,
+        )
+        for rank, row in enumerate(board.ranked(), 1)
+    ]
+    print_table(("", "trial", "best val/miou", "at epoch", "epochs", "ended by"), rows)
+
+
+def print_standings(confirmation: "Confirmation", board: "Board") -> None:
+    """Print the finalists, the best mean first: arithmetic over their runs, no verdict."""
+    from sweeps.confirm import standings
+
+    scores = {row.trial_id: row.best_miou for row in board.rows.values() if row.state == "finished"}
+    found = standings(confirmation, scores)
+    rows = [
+        (
+            str(rank),
+            it.finalist.name + ("  (reference)" if it.finalist.is_reference else ""),
+            figure(it.mean),
+            figure(it.spread),
+            figure(it.ahead_of(found[0])) if rank > 1 else "",
+            " ".join(map(figure, it.scores)),
+            str(it.finalist.epochs),
+        )
+        for rank, it in enumerate(found, 1)
+    ]
+    print_table(("", "finalist", "mean val/miou", "sd over runs", "to the first", "each run", "epochs"), rows)
+
+
+def print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows in aligned columns; on a terminal long cells wrap, elsewhere a row is one line."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=WIDEST_LINE)
+    console.print(table)
+
+
+def say(arguments: argparse.Namespace, sentence: str) -> None:
+    """Write words for people to stderr, unless quiet."""
+    if not arguments.quiet:
+        print(sentence, file=sys.stderr, flush=True)
+
+
+def figure(value: float | None) -> str:
+    """Return a figure with four digits, - where there is none."""
+    return "-" if value is None or value != value else f"{value:.4f}"

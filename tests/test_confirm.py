@@ -1,0 +1,165 @@
+"""A confirmation as it is planned from a record; `test_sweep.py` runs one."""
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bddseg.config import TrainConfig
+from sweeps.confirm import Confirmation, plan_confirmation, standings
+from sweeps.errors import ExperimentError, NothingFinishedError
+from sweeps.store import SweepRecord, TrialRow
+
+DATA = {"root": "/data", "embedded": False, "fingerprint": "f00d"}
+MANIFEST = {"space": "made", "question": "Which?", "profile": "quick", "seed": 7, "data": DATA}
+
+
+def make_row(name: str, miou: float, epoch: int = 3, *, status: str = "FINISHED", **settings: Any) -> TrialRow:
+    """Return a recorded trial; `settings` as `optim_lr=1e-3`."""
+    changes = {key.replace("_", ".", 1): value for key, value in settings.items()}
+    return TrialRow(
+        trial_id=f"id-{name}",
+        run_id=f"run-{name}",
+        name=name,
+        status=status,
+        stop_reason="max_epochs",
+        stop_detail="",
+        log_file="",
+        settings=TrainConfig().with_overrides(changes).flat(),
+        metrics={"best/miou": miou, "best/epoch": float(epoch)},
+        digest=f"digest-{name}",
+        is_reference=name == "reference",
+        started_ms=0,
+        ended_ms=1,
+    )
+
+
+def make_record(*rows: TrialRow, **changes: Any) -> SweepRecord:
+    record = SweepRecord("made-1", "parent", "FINISHED", MANIFEST, {}, rows)
+    return replace(record, **changes)
+
+
+ROWS = (
+    make_row("reference", 0.1, epoch=9, optim_lr=1e-1),
+    make_row("first", 0.5, epoch=4, optim_lr=1e-2),
+    make_row("second", 0.4, epoch=6, optim_lr=1e-3),
+    make_row("third", 0.3, optim_lr=1e-4),
+    make_row("attention", 0.2, model_name="attention_unet"),
+)
+
+
+def planned(*rows: TrialRow, top: int = 2, runs: int = 3) -> Confirmation:
+    return plan_confirmation(make_record(*rows), top=top, runs=runs)
+
+
+def names(confirmation: Confirmation) -> list[str]:
+    return [finalist.name for finalist in confirmation.finalists]
+
+
+# Finalists
+
+
+def test_finalists_are_the_best_few_the_best_of_each_model_and_the_reference() -> None:
+    assert [(it.name, it.why) for it in planned(*ROWS).finalists] == [
+        ("first", "place 1"),
+        ("second", "place 2"),
+        ("attention", "best attention_unet"),
+        ("reference", "reference"),
+    ]
+
+
+def test_a_trial_that_was_stopped_early_is_no_finalist() -> None:
+    assert names(planned(make_row("stopped", 0.9, status="KILLED", optim_lr=0.5), *ROWS, top=1))[0] == "first"
+
+
+def test_settings_that_differ_in_the_seed_alone_are_one_finalist() -> None:
+    assert names(planned(make_row("lucky", 0.6, optim_lr=1e-2, train_seed=5), *ROWS, top=2))[:2] == [
+        "lucky",
+        "attention",
+    ]
+
+
+def test_a_reference_that_did_not_finish_is_named() -> None:
+    confirmation = planned(make_row("reference", 0.1, status="FAILED", optim_lr=1e-1), *ROWS[1:])
+    assert "reference" not in names(confirmation) and "did not finish" in confirmation.notes[0]
+
+
+# The plan
+
+
+def test_run_j_of_all_comes_before_run_j_plus_1_of_any() -> None:
+    runs = [trial.tags["sweep.run"] for trial in planned(*ROWS).plan.trials]
+    assert runs == ["1"] * 4 + ["2"] * 4 + ["3"] * 4
+
+
+def test_every_finalist_has_the_same_folds_and_seeds() -> None:
+    pairs: dict[str, list[tuple[int, int]]] = {}
+    for trial in planned(*ROWS).plan.trials:
+        pairs.setdefault(trial.tags["sweep.finalist"], []).append((trial.config.data.fold, trial.config.train.seed))
+    assert len(pairs) == 4 and all(found == [(0, 8), (1, 9), (2, 10)] for found in pairs.values())
+
+
+def test_no_run_has_the_seed_of_the_screening() -> None:
+    assert 7 not in {trial.config.train.seed for trial in planned(*ROWS).plan.trials}
+
+
+def test_each_finalist_trains_for_the_epochs_of_its_best_to_the_end() -> None:
+    plan = planned(*ROWS).plan
+    assert [trial.epochs for trial in plan.trials[:4]] == [4, 6, 3, 9] and plan.epochs == 9
+    assert {(trial.config.train.patience, trial.config.train.keep) for trial in plan.trials} == {(0, "last")}
+    assert plan.rungs == ()
+
+
+def test_base_and_point_give_each_trial_its_settings_again() -> None:
+    confirmation = planned(*ROWS)
+    for trial in confirmation.plan.trials:
+        assert confirmation.experiment.base.with_overrides(trial.point).digest() == trial.trial_id
+
+
+def test_all_trials_are_distinct() -> None:
+    assert len({trial.trial_id for trial in planned(*ROWS).plan.trials}) == 12
+
+
+# Refusals
+
+
+def test_a_confirmation_is_not_confirmed() -> None:
+    with pytest.raises(ExperimentError, match="is itself a confirmation, of made-0"):
+        plan_confirmation(make_record(*ROWS, tags={"sweep.confirms": "made-0"}))
+
+
+def test_a_sweep_without_a_finished_trial_is_refused() -> None:
+    with pytest.raises(NothingFinishedError, match="no finished trial"):
+        planned(make_row("stopped", 0.9, status="KILLED"))
+
+
+def test_a_sweep_without_its_manifest_is_refused() -> None:
+    with pytest.raises(ExperimentError, match=r"no sweep\.json"):
+        plan_confirmation(make_record(*ROWS, manifest={}))
+
+
+def test_other_frames_are_refused() -> None:
+    confirmation = planned(*ROWS)
+    confirmation.check_data("f00d")
+    with pytest.raises(ExperimentError, match=r"frames f00d of /data, but they are beef now"):
+        confirmation.check_data("beef")
+
+
+# Standings
+
+
+def test_standings_are_means_and_spreads_over_runs() -> None:
+    confirmation = planned(*ROWS[:2], top=1)
+    ids = [trial.trial_id for trial in confirmation.plan.trials]  # first and reference by turns
+    best, last = standings(confirmation, dict(zip(ids, [0.4, 0.1, 0.5, 0.2, 0.6, 0.6], strict=True)))
+    assert (best.finalist.name, best.scores) == ("first", (0.4, 0.5, 0.6))
+    assert (best.mean, best.spread) == (pytest.approx(0.5), pytest.approx(0.1))
+    assert last.ahead_of(best) == pytest.approx(-0.2)
+
+
+def test_a_failed_run_leaves_the_mean_of_the_others() -> None:
+    confirmation = planned(ROWS[1], top=1)
+    ids = [trial.trial_id for trial in confirmation.plan.trials]
+    (found,) = standings(confirmation, {ids[0]: 0.4, ids[2]: 0.6})
+    assert found.mean == pytest.approx(0.5) and math.isnan(found.scores[1])

@@ -1,0 +1,174 @@
+"""Which recorded trials are taken over into a new sweep, and what comes with them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny import make_config
+
+from sweeps.folder import SweepFolder
+from sweeps.index import FILE, Entry, find_finished
+from sweeps.manifest import save_manifest
+from sweeps.outbox import Event, Outbox
+from sweeps.past import read_past
+from sweeps.plan import Plan, PlannedTrial
+from sweeps.reuse import EVIDENCE, REUSED, Reused, is_same_budget, reuse_sentences, take_over
+
+DATA = "0123456789abcdef"
+
+
+def planned(epochs: int = 3, lr: float = 1e-2) -> PlannedTrial:
+    config = make_config(train_epochs=epochs, optim_lr=lr)
+    return PlannedTrial(config.digest(), f"lr={lr:g}", config, {}, False)
+
+
+def plan(*trials: PlannedTrial) -> Plan:
+    return Plan(trials, (), max(trial.epochs for trial in trials), len(trials))
+
+
+def record(
+    storage: Path, sweep: str, trial: PlannedTrial, reason: str = "max_epochs", *, evidence: bool = True
+) -> Path:
+    """Write a sweep with one trial that ended, as a runner would have."""
+    folder = storage / sweep
+    folder.mkdir(parents=True)
+    recorded = {"trial_id": trial.trial_id, "settings": dict(trial.settings)}
+    save_manifest(folder, {"version": 1, "data": {"fingerprint": DATA}, "trials": [recorded]})
+    outbox = Outbox(folder / "outbox")
+    events: list[Event] = [{"kind": "start", "name": trial.name, "params": {}, "tags": {"sweep.id": sweep}}]
+    events += [{"kind": "epoch", "step": step + 1, "metrics": {"val/miou": 0.5}} for step in range(trial.epochs)]
+    events[-1]["ending"] = reason
+    if evidence:
+        path = folder / "outbox" / "spool" / trial.trial_id / EVIDENCE
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"evidence")
+        events.append({"kind": "artifact", "path": str(path), "folder": "evidence"})
+    tags = {"sweep.stop_reason": reason, "sweep.id": sweep}
+    events.append(
+        {"kind": "end", "status": "FINISHED", "tags": tags, "metrics": {}, "step": trial.epochs, "note": None}
+    )
+    for event in events:
+        outbox.append({"trial": trial.trial_id, "time_ms": 1000, **event})
+    return folder
+
+
+def taken(storage: Path, *trials: PlannedTrial, fingerprint: str = DATA) -> tuple[list[Reused], Outbox]:
+    """Take over into a new sweep what there is of the trials."""
+    folder = SweepFolder(storage / "new")
+    outbox = Outbox(folder.outbox)
+    return take_over(plan(*trials), find_finished(storage), fingerprint, "new", folder, outbox), outbox
+
+
+@pytest.mark.parametrize(
+    ("reason", "budget", "epochs", "asked", "expected"),
+    [
+        ("max_epochs", 20, 20, 20, True),
+        ("max_epochs", 20, 20, 30, False),
+        ("max_epochs", 20, 20, 10, False),
+        ("plateau", 20, 12, 20, True),
+        ("plateau", 20, 12, 50, True),
+        ("plateau", 20, 12, 12, True),
+        ("plateau", 20, 12, 11, False),
+    ],
+)
+def test_a_budget_is_the_same_when_it_would_have_ended_the_trial_there(
+    reason: str, budget: int, epochs: int, asked: int, expected: bool
+) -> None:
+    assert is_same_budget(Entry(Path(), "a", DATA, budget, epochs, reason), asked) is expected
+
+
+def test_a_finished_trial_is_taken_over_with_its_epochs_and_its_end(tmp_path: Path) -> None:
+    record(tmp_path, "old", planned())
+    _, outbox = taken(tmp_path, planned())
+    found = read_past(outbox.events(), "val/miou")[planned().trial_id]
+    assert (found.epochs, found.reason) == (3, "max_epochs")
+
+
+def test_what_is_taken_over_names_where_it_comes_from(tmp_path: Path) -> None:
+    record(tmp_path, "old", planned())
+    _, outbox = taken(tmp_path, planned())
+    tags = [event["tags"] for event in outbox.events() if "tags" in event]
+    assert {(tag["sweep.id"], tag[REUSED]) for tag in tags} == {("new", "old")}
+
+
+def test_evidence_stays_when_the_old_sweep_is_deleted(tmp_path: Path) -> None:
+    folder = record(tmp_path, "old", planned())
+    _, outbox = taken(tmp_path, planned())
+    shutil.rmtree(folder)
+    [path] = [Path(event["path"]) for event in outbox.events() if event["kind"] == "artifact"]
+    assert path.read_bytes() == b"evidence"
+
+
+@pytest.mark.parametrize("reason", ["asha", "user", "diverged", "error", "oom", "driver_lost"])
+def test_a_trial_that_was_cut_short_is_trained_again(reason: str, tmp_path: Path) -> None:
+    record(tmp_path, "old", planned(), reason)
+    assert taken(tmp_path, planned())[0] == []
+
+
+def test_other_data_are_another_trial(tmp_path: Path) -> None:
+    record(tmp_path, "old", planned())
+    assert taken(tmp_path, planned(), fingerprint="another")[0] == []
+
+
+def test_other_settings_are_another_trial(tmp_path: Path) -> None:
+    record(tmp_path, "old", planned())
+    assert taken(tmp_path, planned(lr=1e-3))[0] == []
+
+
+def test_without_evidence_a_trial_is_trained_again(tmp_path: Path) -> None:
+    record(tmp_path, "old", planned(), evidence=False)
+    assert taken(tmp_path, planned())[0] == []
+
+
+def test_a_larger_budget_without_a_checkpoint_is_trained_again(tmp_path: Path) -> None:
+    record(tmp_path, "old", planned(3))
+    assert taken(tmp_path, planned(5))[0] == []
+
+
+def test_the_newest_of_several_is_taken(tmp_path: Path) -> None:
+    for sweep in ("one", "two"):
+        record(tmp_path, sweep, planned())
+    [found], _ = taken(tmp_path, planned())
+    assert found.entry.sweep.name == "two"
+
+
+def test_the_index_is_read_from_its_file_the_second_time(tmp_path: Path) -> None:
+    record(tmp_path, "old", planned())
+    first = find_finished(tmp_path)
+    content = json.loads((tmp_path / FILE).read_text())
+    content["sweeps"]["old"]["trials"][planned().trial_id][1] = 77
+    (tmp_path / FILE).write_text(json.dumps(content))
+    assert (first[0].epochs, find_finished(tmp_path)[0].epochs) == (3, 77)
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "{", "[]", '{"version": 1, "sweeps": {"old": {"size": "x"}}}', '{"version": 9}']
+)
+def test_a_damaged_index_is_made_again(damage: str, tmp_path: Path) -> None:
+    record(tmp_path, "old", planned())
+    before = find_finished(tmp_path)
+    (tmp_path / FILE).write_text(damage)
+    assert find_finished(tmp_path) == before
+
+
+def test_a_sweep_that_has_grown_is_read_again(tmp_path: Path) -> None:
+    folder = record(tmp_path, "old", planned(), "asha")
+    assert find_finished(tmp_path) == []
+    end = {"kind": "end", "status": "FINISHED", "tags": {"sweep.stop_reason": "max_epochs"}, "metrics": {}, "step": 3}
+    Outbox(folder / "outbox").append({"trial": planned().trial_id, "time_ms": 1, **end})
+    assert len(find_finished(tmp_path)) == 1
+
+
+def test_a_sweep_that_was_deleted_is_forgotten(tmp_path: Path) -> None:
+    folder = record(tmp_path, "old", planned())
+    find_finished(tmp_path)
+    shutil.rmtree(folder)
+    assert find_finished(tmp_path) == []
+
+
+def test_words_tell_whole_trials_from_those_that_go_on() -> None:
+    whole = Reused(planned(3), Entry(Path("runs/a"), "x", DATA, 3, 3, "max_epochs"))
+    begun = Reused(planned(5), Entry(Path("runs/b"), "y", DATA, 3, 3, "max_epochs"))
+    first, second = reuse_sentences([whole, whole, begun], 8)
+    assert first.startswith("2 of 8 reused from a: ") and second.startswith("1 of 8 go on where b ended")
