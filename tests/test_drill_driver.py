@@ -7,14 +7,17 @@ import os
 import random
 import signal
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from drills import SMALL, Site, audit, family, leftovers, session_folders, survived
 
+from bddseg.result import OBJECTIVE
 from sweeps.manifest import read_manifest
 from sweeps.outbox import PARENT
-from sweeps.passes import recall
 from sweeps.resume import recorded_experiment, recorded_plan
+from sweeps.rungs import BEST
 from sweeps.search import build_scheduler
 
 pytestmark = pytest.mark.drill
@@ -47,7 +50,14 @@ def assert_rungs_as_if_never_killed(place: Site, reasons: dict[str, list[str]]) 
     """Whoever was stopped early is whom a scheduler stops that hears every epoch once, in their order."""
     manifest = read_manifest(place.folder)
     scheduler = build_scheduler(recorded_experiment(manifest), recorded_plan(manifest))
-    recall(scheduler, place.events())
+    heard: dict[str, dict[int, float]] = {}
+    for event in (event for event in place.events() if event["kind"] == "epoch"):
+        trial_id, epoch, values = event["trial"], int(event["step"]), heard.setdefault(event["trial"], {})
+        if epoch not in values:
+            values[epoch] = event["metrics"][OBJECTIVE]
+            result = {"epoch": epoch, OBJECTIVE: values[epoch], BEST: max(values.values())}
+            trial: Any = SimpleNamespace(config={"trial": trial_id})
+            scheduler.on_trial_result(None, trial, result | {"stop_reason": event.get("ending")})  # type: ignore[arg-type]
     stopped = {trial_id for trial_id, found in reasons.items() if "asha" in found}
     assert stopped == set(scheduler.stops) and stopped
     assert all(found.count("asha") <= 1 for found in reasons.values())
