@@ -102,12 +102,13 @@ def resume(arguments: argparse.Namespace, words: list[str]) -> int:
     """Go on with a sweep as it was begun; where the command line says how it runs, that counts."""
     from sweeps.backlog import find_sweep
     from sweeps.manifest import read_manifest
-    from sweeps.resume import check_not_running, recorded_experiment, unfinished_sweep
+    from sweeps.resume import check_events, check_not_running, recorded_experiment, unfinished_sweep
     from sweeps.source import Source
 
     storage = arguments.storage.absolute()
     folder = find_sweep(storage, arguments.resume) if arguments.resume else unfinished_sweep(storage)
     check_not_running(folder)
+    check_events(folder)
     manifest = read_manifest(folder)
     data = manifest["data"]
     source = Source(manifest["profile"], None if data["embedded"] else Path(data["root"]))

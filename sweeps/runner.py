@@ -36,7 +36,6 @@ from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
 from sweeps.passes import Pass, recall, run_pass, teller
 from sweeps.past import Past, read_past
 from sweeps.plan import PlannedTrial
-from sweeps.resume import check_events
 from sweeps.reuse import reuse_sentences, take_over
 from sweeps.search import build_search
 from sweeps.shares import kind, remember_peaks
@@ -82,7 +81,6 @@ def resume_sweep(order: Order, sweep_id: str, say: Say = log.info) -> Summary:
     """
     folder = order.storage / sweep_id
     manifest = read_manifest(folder)
-    check_events(folder)
     recorded, found = manifest["data"]["fingerprint"], order.material.frames.fingerprint
     if recorded != found:
         raise DataError(f"sweep {sweep_id} began on data {recorded}, but {order.material.root} now gives {found}")
