@@ -114,6 +114,8 @@ def run_sleepers(number: int, function: Callable[..., None], seconds: int = 0) -
         ended = time.monotonic()
         grown, waiting = psutil.Process().memory_info().rss - before, outbox.pending()
         undelivered = delivery.close(DRAIN_SECONDS)
+        finished = sum(event["kind"] == "end" and event["status"] == "FINISHED" for event in outbox.events())
+        assert finished == number, f"{finished} of {number} trials came to their end"
         return Ran(ended - began, waiting, time.monotonic() - ended, undelivered, grown / 1e6)
 
 
