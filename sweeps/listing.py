@@ -10,7 +10,7 @@ from typing import Any
 from bddseg.labels import CLASSES, GROUPS
 from sweeps.board import say_verdict
 from sweeps.gather import Entry, Report
-from sweeps.verdict import CAVEAT
+from sweeps.ranking import CAVEAT
 from sweeps.wording import NONE, write_iou, write_time
 
 FORMAT = 1

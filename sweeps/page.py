@@ -20,7 +20,7 @@ from sweeps.gather import Report
 from sweeps.listing import render_csv, render_json
 from sweeps.origin import build_again, build_check, build_data, say_source
 from sweeps.section import Section
-from sweeps.verdict import CAVEAT
+from sweeps.ranking import CAVEAT
 from sweeps.wording import TEMPLATES, build_environment, build_markdown_environment
 
 FILES = {"html": "index.html", "markdown": "report.md", "json": "report.json", "csv": "leaderboard.csv"}

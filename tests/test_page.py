@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from test_gather import LEADER, FakeStore, make_record, make_report
-from test_verdict import sides
+from test_ranking import sides
 
 from sweeps.errors import StorageError
 from sweeps.gather import Report
 from sweeps.listing import render_csv, render_json, render_table
 from sweeps.page import folder_name, render_html, render_markdown, write_report
-from sweeps.verdict import CAVEAT
+from sweeps.ranking import CAVEAT
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](javascript:1) &amp; \n# title"
 VOID = {"meta", "link", "br", "use"}
