@@ -7,8 +7,7 @@ from matplotlib.figure import Figure
 from bddseg.labels import CLASSES, GROUPS
 from sweeps.canvas import COLOUR, HALF_PX, NARROW_PX, build_canvas, quiet_axes
 from sweeps.gather import Report
-
-GROUP_NAMES = {"city": "city", "non_city": "non-city"}
+from sweeps.wording import GROUP_NAMES
 
 
 def draw_classes(report: Report, *, wide: bool) -> Figure:

@@ -115,7 +115,7 @@ def quantile(values: Iterable[float], share: float) -> float:
 
 
 def read_stop(sentence: str) -> Stop | None:
-    """Return the stop that `Stop.sentence` was made from, with its figures as they were printed; None for other text."""
+    """Return the stop that a sentence tells of, its figures as they were printed; None for any other text."""
     for rule, pattern in PATTERNS.items():
         found = re.fullmatch(pattern, sentence)
         if found:

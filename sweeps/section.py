@@ -29,3 +29,5 @@ class Section:
     """By name; the files are `figures/<section>-<drawing>.svg` and `.png`."""
     data: Any = None
     """What its template shows besides the report."""
+    is_alarm: bool = False
+    """The sentence is shown as one that must not be overlooked."""
