@@ -13,14 +13,14 @@ from markupsafe import Markup
 
 from sweeps import curves, faults, grid, sealed
 from sweeps.board import build_leaderboard, build_verdict
+from sweeps.canvas import render_svg
 from sweeps.classes import build_classes
 from sweeps.errors import StorageError
-from sweeps.figures import render_svg
 from sweeps.gather import Report
 from sweeps.listing import render_csv, render_json
 from sweeps.origin import build_again, build_check, build_data, say_source
-from sweeps.section import Section
 from sweeps.ranking import CAVEAT
+from sweeps.section import Section
 from sweeps.wording import TEMPLATES, build_environment, build_markdown_environment
 
 FILES = {"html": "index.html", "markdown": "report.md", "json": "report.json", "csv": "leaderboard.csv"}
