@@ -101,7 +101,7 @@ def draw_curves(report: Report, bands: Sequence[Band], rungs: Sequence[Rung], *,
     thin = [entry for entry in report.trials if entry.trial_id not in shown and entry.trial_id not in in_band]
     _draw_thin(axes, thin, report)
     _draw_ends(axes, [entry for entry in thin if entry.curve])
-    roles = {_key(band): report.role(entry) for band in bands for entry in band.runs if entry.trial_id in shown}
+    roles = {_key(band): report.role(e) for band in bands for e in reversed(band.runs) if e.trial_id in shown}
     for band in sorted(bands, key=lambda band: _key(band) in roles):
         _draw_band(axes, band, COLOUR[roles.get(_key(band), "quiet")])
     lone = [entry for entry in report.shown() if entry.trial_id not in in_band]

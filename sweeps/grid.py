@@ -22,6 +22,7 @@ from sweeps.canvas import (
     build_canvas,
     quiet_axes,
     scale_axis,
+    shorten,
 )
 from sweeps.gather import Report
 from sweeps.cells import MOST_PAIRS, Grid, build_grid, list_axes, list_pairs
@@ -39,7 +40,8 @@ def build_section(report: Report) -> Section | None:
         return None
     grids = {"-".join(keys): build_grid(report, keys) for keys in list_pairs(axes)}
     drawings = {name: Drawing(partial(draw_grid, report, grid), _alternative(grid)) for name, grid in grids.items()}
-    titles = {name: " × ".join(grid.keys) for name, grid in grids.items()}
+    short = shorten(axes)
+    titles = {name: " × ".join(short[key] for key in grid.keys) for name, grid in grids.items()}
     dropped = max(0, len(axes) * (len(axes) - 1) // 2 - MOST_PAIRS)
     data = {"titles": titles, "grids": grids, "dropped": dropped}
     return Section("grid", "The grid", _sentence(report, next(iter(grids.values())), len(grids)), drawings, data)
@@ -153,7 +155,8 @@ def _draw_points(report: Report, grid: Grid, *, wide: bool) -> Figure:
     """Return a point for each cell: where its settings are, its figure as its shade; of one axis, as its height."""
     labels = [] if len(grid.keys) == 1 or are_numbers(grid.values[1]) else [compact(value) for value in grid.values[1]]
     left = 16 + 7.2 * max(map(len, labels)) if labels else 64.0
-    figure, axes = build_canvas(*((WIDE_PX, 420) if wide else (NARROW_PX, 340)), left=left, right=16, top=10, bottom=48)
+    height = 44 * len(labels) + 58 if labels else 420 if wide else 340
+    figure, axes = build_canvas(WIDE_PX if wide else NARROW_PX, height, left=left, right=16, top=10, bottom=48)
     across = scale_axis(axes.xaxis, grid.values[0])
     down = scale_axis(axes.yaxis, grid.values[1]) if len(grid.keys) > 1 else {}
     span = _range(grid)
@@ -162,6 +165,7 @@ def _draw_points(report: Report, grid: Grid, *, wide: bool) -> Figure:
         score = grid.score(point)
         y = down[point[1]] if down else score if score is not None else span[0]
         spots[score is not None].append((across[point[0]], y, _shade(score, span) if down else DARKEST))
+    axes.set_ymargin(0.5 / len(labels) if labels else 0.05)
     _scatter(axes, spots[True], is_large=bool(down))
     if spots[False]:
         axes.scatter(*zip(*[spot[:2] for spot in spots[False]], strict=True), marker="x", s=40, lw=1.4, color=MUTED)

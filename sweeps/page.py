@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import Environment
 from markupsafe import Markup
 
-from sweeps import curves, faults, grid, sealed
+from sweeps import curves, faults, grid, importance, sealed
 from sweeps.board import build_leaderboard, build_verdict
 from sweeps.classes import build_classes
 from sweeps.errors import StorageError
@@ -32,6 +32,7 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
     grid.build_section,
     build_classes,
     curves.build_section,
+    importance.build_section,
     sealed.build_section,
     build_check,
     build_data,
