@@ -1,7 +1,8 @@
-"""Validation mIoU at every pair of settings that vary: heat maps, bars for one setting, points where values are many."""
+"""Validation mIoU at every pair of settings: heat maps, bars for one setting, points where values are many."""
 
 from collections.abc import Sequence
 from functools import partial
+from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -24,8 +25,8 @@ from sweeps.canvas import (
     scale_axis,
     shorten,
 )
-from sweeps.gather import Report
 from sweeps.cells import MOST_PAIRS, Grid, build_grid, list_axes, list_pairs
+from sweeps.gather import Report
 from sweeps.plan import compact
 from sweeps.section import Drawing, Section
 
@@ -116,12 +117,12 @@ def _words(grid: Grid, point: tuple[Any, ...], *, short: bool = False) -> tuple[
 
 
 def _range(grid: Grid) -> tuple[float, float]:
-    """Return the lowest and highest figure of the cells' trials that were not stopped: shades tell between these."""
+    """Return the figures between which shades tell: the lowest that was not stopped, or the median; the highest."""
     known = {point: grid.score(point) for point in grid.cells}
     scores = {point: score for point, score in known.items() if score is not None}
     ended = [score for point, score in scores.items() if grid.is_mean or grid.cells[point].state != "stopped"]
     high = max(scores.values())
-    return min(*(ended or scores.values()), high - 1e-9), high
+    return min([*ended, median(scores.values()), high - 1e-9]), high
 
 
 def _shade(score: float | None, span: tuple[float, float]) -> float:

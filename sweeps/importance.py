@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from sweeps.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, are_logarithmic, are_numbers, scale_ticks
+from sweeps.canvas import COLOUR, INK, MUTED, NARROW_PX, PAPER, RULE, WIDE_PX, are_numbers, scale_ticks
 from sweeps.gather import Report
+from sweeps.plan import compact
 from sweeps.section import Drawing, Section
 from sweeps.study import Sample, build_sample, build_study, measure_importance, quiet
 from sweeps.wording import count, write_share
@@ -24,8 +25,9 @@ LEAST_TRIALS = 10
 MOST_DRAWN = 300
 """Trials drawn of more; importance is measured on all."""
 
+MOST_TICKS = 6
 MOST_SLICES = 9
-MOST_NARROW = 4
+MOST_NARROW = 3
 """Settings side by side on a narrow page."""
 
 SLICE_PX = (346, 230)
@@ -68,6 +70,8 @@ def draw_importance(sample: Sample, shares: Mapping[str, float], *, wide: bool) 
     left = 16 + 7.2 * max(map(len, shares))
     figure = _place(axes, WIDE_PX if wide else NARROW_PX, 34 * len(shares) + 12, left=left, right=60, top=6, bottom=6)
     axes.set(xlim=(0, 1.0), xticks=[], xlabel="", ylabel="")
+    for label in axes.texts:
+        label.set(x=label.get_position()[0] + 0.012, size=12)
     for bar in axes.patches:
         bar.set(color=COLOUR["heat"], alpha=0.75)
     axes.set_ylim(-0.5, len(shares) - 0.5)
@@ -84,7 +88,7 @@ def draw_parallel(sample: Sample, shares: Mapping[str, float], *, wide: bool) ->
     names = names if wide else names[:MOST_NARROW]
     drawn = sample.thinned(MOST_DRAWN)
     axes = _plot(lambda study: plot_parallel_coordinate(study, params=names, target_name="mIoU"), drawn)
-    figure = _place(axes, WIDE_PX if wide else NARROW_PX, 400 if wide else 330, left=46, right=84, top=12, bottom=90)
+    figure = _place(axes, WIDE_PX if wide else NARROW_PX, 376 if wide else 310, left=46, right=84, top=12, bottom=64)
     lines = next(item for item in axes.collections if hasattr(item, "get_segments"))
     scores = [float(segment[0][1]) for segment in lines.get_segments()]
     low, high = min(scores), max(scores)
@@ -92,9 +96,9 @@ def draw_parallel(sample: Sample, shares: Mapping[str, float], *, wide: bool) ->
     lines.set_array(None)
     lines.set(color=[to_rgba(COLOUR["heat"], 0.05 + 0.9 * share**2) for share in heat])
     lines.set_linewidths([0.8 + 1.6 * share**2 for share in heat])
-    for twin in figure.axes:
-        twin.spines[:].set_color(RULE)
-        twin.tick_params(colors=INK, labelsize=11 if wide else 9)
+    for name, one in zip([label.get_text() for label in axes.get_xticklabels()], figure.axes, strict=True):
+        key = next((key for key in drawn.names if drawn.names[key] == name), "")
+        _mark_values(one, drawn, key, size=11 if wide else 9)
     return figure
 
 
@@ -112,20 +116,40 @@ def draw_slice(sample: Sample, key: str, *, wide: bool) -> Figure:
     axes.grid(axis="y", color=RULE, lw=0.8)
     axes.set_axisbelow(True)
     values = sorted({entry.settings[key] for entry in drawn.entries}) if _is_number(drawn, key) else []
-    if values and are_logarithmic(values):
+    if values and axes.get_xscale() == "log":
         scale_ticks(axes.xaxis, values)
+    if 0 < len(values) <= MOST_TICKS:
+        axes.set_xticks(values, [compact(value) for value in values])
     elif not values:
         axes.set_xticks(axes.get_xticks(), [label.get_text().strip("'") for label in axes.get_xticklabels()])
     return figure
 
 
+def _mark_values(axes: Axes, sample: Sample, key: str, *, size: int) -> None:
+    """Give one of the parallel axes ticks that can be read over lines: at its values where they are few."""
+    axes.spines[:].set_color(RULE)
+    if axes.get_yscale() == "log":
+        scale_ticks(axes.yaxis, [entry.settings[key] for entry in sample.entries])
+    values = sorted({entry.settings[key] for entry in sample.entries}) if key and _is_number(sample, key) else []
+    if 0 < len(values) <= MOST_TICKS and not sample.inert[key]:
+        axes.set_yticks(values, [compact(value) for value in values])
+    if key and sample.inert[key]:
+        texts = [label.get_text() for label in axes.get_yticklabels()]
+        axes.set_yticks(axes.get_yticks(), ["no effect" if text == "None" else text for text in texts])
+    axes.tick_params(colors=INK, labelsize=size)
+    for label in axes.get_yticklabels():
+        label.set_bbox({"facecolor": PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 1})
+
+
 def _refuse(sample: Sample) -> str:
     """Return why importance cannot be had; nothing where it can."""
     if len(sample.names) == 1:
-        return f"Only {next(iter(sample.names))} varies, so there is nothing to weigh it against: the grid compares its values."
+        return (
+            f"Only {next(iter(sample.names))} varies, so there is nothing to weigh it against; the grid has its values."
+        )
     if len(sample.entries) < LEAST_TRIALS:
         found = count(len(sample.entries), "trial")
-        return f"Which setting matters most cannot be said from {found} with a figure: it takes at least {LEAST_TRIALS}."
+        return f"Which setting matters most cannot be said from {found} with a figure; it takes {LEAST_TRIALS}."
     return ""
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 from jinja2 import Environment
 from markupsafe import Markup
 
-from sweeps import curves, faults, grid, importance, sealed
+from sweeps import cost, curves, edge, faults, grid, importance, sealed, tradeoff
 from sweeps.board import build_leaderboard, build_verdict
+from sweeps.canvas import render_svg
 from sweeps.classes import build_classes
 from sweeps.errors import StorageError
-from sweeps.canvas import render_svg
 from sweeps.gather import Report
 from sweeps.listing import render_csv, render_json
 from sweeps.origin import build_again, build_check, build_data, say_source
-from sweeps.section import Section
 from sweeps.ranking import CAVEAT
+from sweeps.section import Section
 from sweeps.wording import TEMPLATES, build_environment, build_markdown_environment
 
 FILES = {"html": "index.html", "markdown": "report.md", "json": "report.json", "csv": "leaderboard.csv"}
@@ -33,6 +33,9 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
     build_classes,
     curves.build_section,
     importance.build_section,
+    edge.build_section,
+    cost.build_section,
+    tradeoff.build_section,
     sealed.build_section,
     build_check,
     build_data,

@@ -48,7 +48,9 @@ def build_sample(report: Report) -> Sample:
     entries = tuple(entry for entry in report.trials if entry.rank)
     axes = [key for key in list_axes(report) if len({repr(entry.settings.get(key)) for entry in entries}) > 1]
     inert = {key: _find_inert(entries, key) for key in axes}
-    kept = [key for key in axes if len({repr(e.settings.get(key)) for e in entries if e.trial_id not in inert[key]}) > 1]
+    kept = [
+        key for key in axes if len({repr(e.settings.get(key)) for e in entries if e.trial_id not in inert[key]}) > 1
+    ]
     return Sample(entries, shorten(kept), {key: inert[key] for key in kept})
 
 
@@ -101,7 +103,7 @@ def _find_inert(entries: Sequence[Entry], key: str) -> frozenset[str]:
     for entry in entries:
         kind = _kind(entry)
         if kind not in decided:
-            decided[kind] = _is_inert(entry, key, values)
+            decided[kind] = is_inert(entry, key, values)
     return frozenset(entry.trial_id for entry in entries if decided[_kind(entry)])
 
 
@@ -109,7 +111,8 @@ def _kind(entry: Entry) -> tuple[Any, ...]:
     return tuple(value for value in entry.settings.values() if isinstance(value, str))
 
 
-def _is_inert(entry: Entry, key: str, values: Sequence[Any]) -> bool:
+def is_inert(entry: Entry, key: str, values: Sequence[Any]) -> bool:
+    """Return whether the trial would be the same with any of the values."""
     try:
         configs = [TrainConfig().with_overrides({**entry.settings, key: value}).folded() for value in values]
     except ConfigError:
