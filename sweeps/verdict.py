@@ -1,5 +1,6 @@
 """Evidence -> verdict: who leads or has won, with intervals, or that nobody can tell. Nothing is read or written."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -190,11 +191,10 @@ def _needed_images_or_runs(
     by_images = max(float((images[at] - images[contest.leader]).var()) for at in rivals)
     allowed = (_target(contest, margin) / (critical + float(ndtri(power.POWER)))) ** 2
     by_runs = 2 * noise.sd**2
-    return Needed(
-        power.images_needed(lineup.images, by_images, by_runs, allowed),
-        power.runs_needed(1, by_images, by_runs, allowed),
-        limit,
-    )
+    together = [math.ceil(2 * n * part / allowed) for n, part in ((lineup.images, by_images), (1, by_runs))]
+    images_in_all = power.images_needed(lineup.images, by_images, by_runs, allowed)
+    runs = power.runs_needed(1, by_images, by_runs, allowed)
+    return Needed(images_in_all, runs, limit, (together[0], together[1]) if not (images_in_all or runs) else None)
 
 
 def _needed_runs(first: Contest, contest: Contest, raw: np.ndarray, lineup: Lineup, margin: float) -> Needed | None:
