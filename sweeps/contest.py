@@ -42,6 +42,8 @@ class Contest:
     low: np.ndarray
     high: np.ndarray
     p_best: np.ndarray
+    critical: float = 0.0
+    """Reach in units of the error."""
     is_blind: bool = False
     """Too few units, or runs, to say anything."""
 
@@ -82,9 +84,10 @@ def hold_contest(scores: np.ndarray, scatter: np.ndarray, *, is_blind: bool = Fa
     leaders = _possible_leaders(int(order[0]), p_best)
     errors = _errors(scatter, leaders)
     error = errors[int(np.flatnonzero(leaders == order[0])[0])]
-    reach = _critical(scatter, leaders, errors) * error
+    critical = _critical(scatter, leaders, errors)
+    reach = critical * error
     difference = scores - scores[order[0]]
-    return Contest(order, scores, scatter, error, reach, difference - reach, difference + reach, p_best)
+    return Contest(order, scores, scatter, error, reach, difference - reach, difference + reach, p_best, critical)
 
 
 def widen(contest: Contest, low: np.ndarray, high: np.ndarray) -> Contest:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from test_ranking import make_evidence
 
 from bddseg.confusion import miou

@@ -45,7 +45,9 @@ def test_runs_and_images_add_in_squares() -> None:
 
 
 def test_a_lead_over_one_rival_is_that_of_the_corrected_t() -> None:
-    points = smallest_difference(5, math.sqrt(2))  # of a plain paired t; the correction raises the critical value by 1.5
+    points = smallest_difference(
+        5, math.sqrt(2)
+    )  # of a plain paired t; the correction raises the critical value by 1.5
     critical, runs = 1.5 * t.ppf(0.975, 4), math.sqrt(5 / 2)
     assert nct.sf(critical, 4, lead_over(1, 5) * runs) == pytest.approx(0.8, abs=0.03)
     assert lead_over(1, 5) > points
