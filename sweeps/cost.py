@@ -173,13 +173,13 @@ def _say_chances(cost: Cost) -> list[str]:
         return []
     expected = sum(chance.overtaking for chance in cost.chances)
     first = cost.chances[0]
-    stopped = count(len(cost.chances), "stopped trial")
+    passed = f"{expected:.1f} of them would have passed the leader, the likeliest in {write_share(first.overtaking)} of "
+    passed += f"the cases, by {_size(first.regret)} points on average"
     return [
         (
-            f"Had the {stopped} gained as much from their rung on as the {cost.full} that ran to the end, "
-            f"{expected:.1f} of them would have passed the leader, the likeliest in {write_share(first.overtaking)} of "
-            f"the cases, by {_size(first.regret)} points on average. That they would have is an assumption: what a "
-            "stopped trial would have reached was not seen."
+            f"Had the {count(len(cost.chances), 'stopped trial')} gained as much from their rung on as any of the "
+            f"{cost.full} that ran to the end, {passed if first.overtaking else 'none would have passed the leader'}. "
+            "That they would have is an assumption: what a stopped trial would have reached was not seen."
         )
     ]
 

@@ -186,7 +186,11 @@ def _plot(draw: "Callable[[Study], Any]", sample: Sample) -> Axes:
     if legend is not None:
         legend.remove()
     axes.set_facecolor("none")
-    axes.tick_params(colors=MUTED)
+    axes.tick_params(colors=MUTED)  # from here on: none of the style that Optuna sets
+    axes.grid(False)
+    axes.spines[:].set_color(RULE)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.label.set(color=MUTED, size=12)
     figure.patch.set_alpha(0)
     return axes
 
