@@ -7,8 +7,9 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from sweeps.canvas import COLOUR, INK, NARROW_PX, PAPER, WIDE_PX, build_canvas
+from sweeps.entries import Entry
 from sweeps.experiment import Schedule
-from sweeps.gather import Entry, Report
+from sweeps.gather import Report
 from sweeps.hindsight import LEAST, Chance, Replay, replay, weigh_stops
 from sweeps.rungs import REASON, read_stop
 from sweeps.section import Drawing, Section
@@ -99,7 +100,7 @@ def build_cost(report: Report) -> Cost:
     stops = {entry.trial_id: stop for entry in report.trials if (stop := read_stop(entry.stop_detail)) is not None}
     rungs, reduction = report.rungs or USUAL.rungs(report.budget), report.facts["scheduler"].get("reduction")
     name = report.facts["scheduler"].get("name", "asha")
-    is_asked = not report.facts["confirmation"] and (name in REPLAYED or not report.rungs)
+    is_asked = not report.is_confirmation and (name in REPLAYED or not report.rungs)
     return Cost(
         shares=shares,
         planned=report.planned_epochs,
@@ -173,8 +174,8 @@ def _say_chances(cost: Cost) -> list[str]:
         return []
     expected = sum(chance.overtaking for chance in cost.chances)
     first = cost.chances[0]
-    passed = f"{expected:.1f} of them would have passed the leader, the likeliest in {write_share(first.overtaking)} of "
-    passed += f"the cases, by {_size(first.regret)} points on average"
+    passed = f"{expected:.1f} of them would have passed the leader, the likeliest in {write_share(first.overtaking)} "
+    passed += f"of the cases, by {_size(first.regret)} points on average"
     return [
         (
             f"Had the {count(len(cost.chances), 'stopped trial')} gained as much from their rung on as any of the "

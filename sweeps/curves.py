@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from sweeps.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas, label_ends
 from sweeps.cells import RUNS
-from sweeps.gather import Entry, Report
+from sweeps.entries import Entry
+from sweeps.gather import Report
 from sweeps.rungs import Stop, read_stop
 from sweeps.section import Drawing, Section
 
@@ -176,7 +177,8 @@ def _draw_ends(axes: Axes, entries: Sequence[Entry]) -> None:
         ends = [entry.curve[-1] for entry in entries if entry.state == state]
         if ends:
             lines = 1.4 if marker == "x" else 0
-            axes.scatter(*zip(*ends, strict=True), marker=marker, s=size, color=MUTED, lw=lines, zorder=4)
+            epochs, values = zip(*ends, strict=True)
+            axes.scatter(epochs, values, marker=marker, s=size, color=MUTED, lw=lines, zorder=4)
 
 
 def _draw_line(axes: Axes, entry: Entry, colour: str) -> None:

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sweeps.canvas import COLOUR, HALF_PX, INK, NARROW_PX, RULE, are_logarithmic, build_canvas, scale_ticks
+from sweeps.entries import Entry
 from sweeps.findings import Interval
-from sweeps.gather import Entry, Report
+from sweeps.gather import Report
 from sweeps.section import Drawing, Section
 
 MEASURES = {
