@@ -14,8 +14,8 @@ from bddseg.labels import GROUPS, group_of
 from sweeps.findings import Gap, Interval, Scenes, Slice
 from sweeps.lineup import Lineup
 from sweeps.resampling import mean_ratio, weigh
-from sweeps.significance import ALPHA, holm, p_above, t_quantile
 from sweeps.sentences import say_gap, say_scenes
+from sweeps.significance import ALPHA, holm, p_above, t_quantile
 
 DRIVES = 10
 """With fewer drives in a group nothing can be said of it."""

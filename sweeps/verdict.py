@@ -20,9 +20,9 @@ from sweeps.findings import Candidate, Finalist, Gap, Interval, Needed, Rival, S
 from sweeps.lineup import Entrant, Lineup, build_lineup
 from sweeps.noise import Noise, measure_noise
 from sweeps.resampling import draw_units, resample_miou, score_left_out
+from sweeps.sentences import say_caveats, say_verdict
 from sweeps.significance import ALPHA, corrected_t, holm_levels, t_quantile, widening
 from sweeps.slices import answer_scenes
-from sweeps.sentences import say_caveats, say_verdict
 
 __all__ = [
     "Candidate",
