@@ -98,18 +98,23 @@ def build_cost(report: Report) -> Cost:
     begun = sum(share.epochs + share.left for share in shares)
     curves = [dict(entry.curve) for entry in report.trials if _how(entry) == "to the end" and entry.curve]
     stops = {entry.trial_id: stop for entry in report.trials if (stop := read_stop(entry.stop_detail)) is not None}
-    rungs, reduction = report.rungs or USUAL.rungs(report.budget), report.facts["scheduler"].get("reduction")
-    name = report.facts["scheduler"].get("name", "asha")
-    is_asked = not report.is_confirmation and (name in REPLAYED or not report.rungs)
+    rules = {stop.rule for stop in stops.values()}
+    is_asked = not report.is_confirmation and rules <= set(REPLAYED)
     return Cost(
         shares=shares,
         planned=report.planned_epochs,
         not_started=max(0, report.planned_epochs - begun),
-        replayed=replay(curves, rungs, reduction if isinstance(reduction, int) else 3) if is_asked else None,
+        replayed=replay(curves, report.rungs or USUAL.rungs(report.budget), _reduction(report)) if is_asked else None,
         is_usual=not report.rungs,
         chances=weigh_stops(stops, curves, report.leader.scores.miou or 0.0),
         full=len(curves),
     )
+
+
+def _reduction(report: Report) -> int:
+    """Return the share that goes on at a rung, as it was recorded; the usual one where that is no such number."""
+    found = report.facts["scheduler"].get("reduction")
+    return found if type(found) is int and found > 1 else USUAL.reduction
 
 
 def draw_cost(cost: Cost, *, wide: bool) -> Figure:

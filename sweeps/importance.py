@@ -151,6 +151,8 @@ def _refuse(sample: Sample) -> str:
     if len(sample.entries) < LEAST_TRIALS:
         found = count(len(sample.entries), "trial")
         return f"Which setting matters most cannot be said from {found} with a figure; it takes {LEAST_TRIALS}."
+    if len({entry.scores.miou for entry in sample.entries}) == 1:
+        return "All trials have the same figure, so there is nothing to explain."
     return ""
 
 
