@@ -162,7 +162,7 @@ def read_album(index: Mapping[str, Any] | None, files: Files) -> Album | None:
     if type(size) is not int or not 0 < size <= LARGEST_PX or not 0 < len(trials) <= MOST_TILES:
         return None
     panels = [panel for entry in _entries(index, "panels") if (panel := _panel(entry, trials))]
-    maps = [found for entry in _entries(index, "attention") if (found := _attention(entry))]
+    maps = [attention for entry in _entries(index, "attention") if (attention := _attention(entry))]
     tiles = {panel.file: 2 + 2 * len(trials) for panel in panels} | {found.file: len(found.ranges) for found in maps}
     content = files(list(tiles)) if tiles else {}
     decoded = {name: _decode(content[name], size, tiles[name]) for name in tiles if name in content}

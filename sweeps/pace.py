@@ -1,7 +1,7 @@
 """The networks of a plan, timed once each when the sweep ends -> latency.json.
 
-    {"version": 1, "device": str, "precision": str, "image_size": int,
-     "trials": {trial id: {"parameters": int, "batch_1_ms": float, "batch_16_ms": float}}}
+{"version": 1, "device": str, "precision": str, "image_size": int,
+ "trials": {trial id: {"parameters": int, "batch_1_ms": float, "batch_16_ms": float}}}
 """
 
 import json
@@ -59,7 +59,8 @@ def _time_all(
         model = trial.config.model
         networks.setdefault((model.name, model.base_filters), []).append(trial.trial_id)
         settings.setdefault((model.name, model.base_filters), model)
-    deadline, found = time.monotonic() + seconds, {}
+    deadline = time.monotonic() + seconds
+    found: dict[str, dict[str, Any]] = {}
     for number, (network, trial_ids) in enumerate(networks.items()):
         if time.monotonic() > deadline:
             log.info("timed %d of %d networks in %.0f s; the others are left out", number, len(networks), seconds)

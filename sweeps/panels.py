@@ -6,36 +6,25 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from bddseg.checkpoint import load_checkpoint
+from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.confusion import miou
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.explain import attention_maps, compare, score_images
 from bddseg.frames import Frames
 from bddseg.trained import Trained, load_trained
-from sweeps.album import LARGEST_PX, Album, Attention, Panel, Sheet, Shown, draw_maps, draw_panel
+from sweeps.album import LARGEST_PX, Album, Attention, Panel, Sheet, draw_maps, draw_panel
 from sweeps.choice import Pick, choose_images
+from sweeps.exhibits import Exhibit, Exhibits
 
 log = logging.getLogger(__name__)
 
 SECONDS = 60.0
 """After so long no further image is begun: wide networks on a CPU."""
-
-
-@dataclass(frozen=True)
-class Exhibit:
-    """A trial that is to be shown, and where its best weights and its validation evidence lie."""
-
-    shown: Shown
-    best: Path
-    evidence: Path
-    is_painting: bool = True
-    """Its predictions are shown, not only its attention."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +37,13 @@ class _Opened:
 
 
 def build_album(
-    exhibits: Sequence[Exhibit], frames: Frames, device: torch.device, *, part: str, seconds: float = SECONDS
+    exhibits: Exhibits, frames: Frames, device: torch.device, *, evidence_file: str, seconds: float = SECONDS
 ) -> Album | None:
-    """Return the pictures of a sweep, the first exhibit being its leader; None when nothing can be read.
+    """Return the pictures of a sweep; None when nothing can be read.
 
     A trial whose files cannot be read, or whose evidence is of other images than the leader's, is left out and named.
     """
-    opened = _same_images([found for exhibit in exhibits if (found := _open(exhibit, device))])
+    opened = _same_images([found for it in exhibits.trials if (found := _open(it, evidence_file, device))])
     painters = [it for it in opened if it.exhibit.is_painting]
     if not painters:
         return None
@@ -69,13 +58,15 @@ def build_album(
     panels, sheets = _panels(painters, predicted, frames, picks, indices)
     maps, map_sheets = _attention(opened, frames, [indices[pick.place] for pick in picks if pick.kind == "fixed"])
     size = min(frames.size_px, LARGEST_PX)
-    return Album(part, size, tuple(it.exhibit.shown for it in painters), panels, maps, {**sheets, **map_sheets})
+    return Album(
+        exhibits.part, size, tuple(it.exhibit.shown for it in painters), panels, maps, {**sheets, **map_sheets}
+    )
 
 
-def _open(exhibit: Exhibit, device: torch.device) -> _Opened | None:
+def _open(exhibit: Exhibit, evidence_file: str, device: torch.device) -> _Opened | None:
     try:
-        trained = load_trained(load_checkpoint(exhibit.best), device)
-        return _Opened(exhibit, load_evidence(exhibit.evidence), trained)
+        trained = load_trained(load_checkpoint(exhibit.checkpoint / BEST), device)
+        return _Opened(exhibit, load_evidence(exhibit.checkpoint / evidence_file), trained)
     except DataError as error:
         log.warning("the %s (%s) is not in the pictures: %s", exhibit.shown.role, exhibit.shown.trial_id, error)
         return None
@@ -127,7 +118,9 @@ def _panels(
         scores = score_images(np.broadcast_to(truth, found.shape), found)
         mious[place] = tuple(None if np.isnan(score) else round(float(score), 6) for score in scores)
     panels = [
-        Panel(it.kind, it.against, evidence.names[it.place], evidence.scenes[it.place], mious[it.place], files[it.place])
+        Panel(
+            it.kind, it.against, evidence.names[it.place], evidence.scenes[it.place], mious[it.place], files[it.place]
+        )
         for it in picks
     ]
     return tuple(panels), sheets
