@@ -84,10 +84,18 @@ class Sheet:
     values: np.ndarray
     palette: bytes
 
-    def tile(self, place: int) -> bytes:
-        """Return one tile as a PNG of its own."""
+    def tile(self, place: int) -> np.ndarray:
+        """Return the values of one tile.
+
+        Shape:
+            returns: (side, side), uint8.
+        """
         side = self.values.shape[0]
-        return _encode(self.values[:, place * side : (place + 1) * side], self.palette)
+        return self.values[:, place * side : (place + 1) * side]
+
+    def picture(self, place: int) -> bytes:
+        """Return one tile as a PNG of its own."""
+        return encode(self.tile(place), self.palette)
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,7 @@ def save_album(folder: Path, album: Album) -> list[Path]:
     """Write the pictures and what they are; return the files, the index last."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, sheet in album.sheets.items():
-        (folder / name).write_bytes(_encode(sheet.values, sheet.palette))
+        (folder / name).write_bytes(encode(sheet.values, sheet.palette))
     plain = {
         "version": FORMAT,
         "part": album.part,
@@ -202,7 +210,7 @@ def _thinned(tile: np.ndarray, side: int) -> np.ndarray:
     return tile[np.ix_(places.astype(int), places.astype(int))]
 
 
-def _encode(values: np.ndarray, palette: bytes) -> bytes:
+def encode(values: np.ndarray, palette: bytes) -> bytes:
     """Return a PNG of values with a palette no longer than it has to be."""
     image = Image.fromarray(np.ascontiguousarray(values))
     image.putpalette(palette[: 3 * (int(values.max()) + 1)])

@@ -187,6 +187,15 @@ class Store:
                 return None
         return content if isinstance(content, dict) else None
 
+    def files(self, run_id: str, folder: str, names: Sequence[str], most_bytes: int) -> dict[str, bytes]:
+        """Return the contents of those of a run's artifacts in a folder that are there and no larger than that."""
+        found: dict[str, bytes] = {}
+        for name in names:
+            with self._downloaded(run_id, f"{folder}/{name}") as path:
+                if path is not None and path.stat().st_size <= most_bytes:
+                    found[name] = path.read_bytes()
+        return found
+
     @property
     def _shown(self) -> str:
         return hide_password(self.tracking_uri)
