@@ -72,7 +72,7 @@ def _trials(album: Album, names: dict[str, str]) -> Iterator[Gated]:
 def _label(place: int, gates: int) -> str:
     """Return at what size a gate works: the decoder comes from below, doubling it each time."""
     depth = gates - 1 - place
-    return f"gate at 1/{2**depth} size" if depth else "gate at full size"
+    return f"1/{2**depth} size" if depth else "full size"
 
 
 def _row(album: Album, it: Attention, gates: tuple[Gate, ...]) -> Row:
@@ -81,7 +81,7 @@ def _row(album: Album, it: Attention, gates: tuple[Gate, ...]) -> Row:
     tiles = [photograph(album.sheets[panel.file], it.name)] if panel else []
     for place, gate in enumerate(gates):
         mean = gate.low + (gate.high - gate.low) * float(sheet.tile(place).mean()) / 255
-        words = f"Map of the {gate.label} on {it.name}: {mean:.2f} on average"
+        words = f"Map of the gate at {gate.label} on {it.name}: {mean:.2f} on average"
         tiles.append(
             Tile(picture_source(sheet.picture(place)), f"{gate.label}, mean {mean:.2f}", words, is_exact=False)
         )

@@ -37,6 +37,11 @@ class Row:
     tiles: tuple[Tile, ...]
     mious: tuple[float | None, ...]
 
+    @property
+    def columns(self) -> int:
+        """Return into how many columns the tiles fit evenly on a narrow page."""
+        return len(self.tiles) if len(self.tiles) <= 5 else -(-len(self.tiles) // 2)
+
 
 @dataclass(frozen=True)
 class Group:
@@ -103,10 +108,10 @@ def _groups(album: Album) -> Iterator[Group]:
 def _title(kind: str, images: int, other: str, album: Album) -> str:
     first = album.trials[0].role
     titles: Mapping[str, str] = {
-        "fixed": f"{count(images, 'image')} drawn once and for all, city streets first",
+        "fixed": f"{count(images, 'fixed image')}, city streets first",
         "ahead": f"{count(images, 'image')} on which the {first} is furthest ahead of the {other}",
         "behind": f"{count(images, 'image')} on which the {first} is furthest behind the {other}",
-        "worst": f"The {images} worst of the {first}",
+        "worst": f"{count(images, 'image')} on which the {first} is worst",
     }
     return titles[kind]
 
