@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from bddseg.labels import CLASSES, IGNORE, PALETTE
+from sweeps.facts import clean
 
 FORMAT = 1
 FOLDER, INDEX = "panels", "panels.json"
@@ -34,7 +35,7 @@ FIRST_FREE = len(COLOURS)
 LARGEST_PX = 256
 """Side of a tile at most: larger frames are shown reduced."""
 
-MOST_ENTRIES, MOST_TILES, MOST_BYTES = 100, 12, 1 << 20
+MOST_ENTRIES, MOST_TILES, MOST_BYTES, LONGEST_WORD = 100, 12, 1 << 20, 500
 FILE = re.compile(r"(panel|attention)-\d{3}\.png")
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises for what is no picture."""
@@ -176,7 +177,7 @@ def read_album(index: Mapping[str, Any] | None, files: Files) -> Album | None:
     decoded = {name: _decode(content[name], size, tiles[name]) for name in tiles if name in content}
     sheets = {name: sheet for name, sheet in decoded.items() if sheet is not None}
     return Album(
-        part=str(index.get("part", ""))[:100],
+        part=clean(index.get("part", ""))[:LONGEST_WORD],
         size_px=size,
         trials=trials,
         panels=tuple(panel for panel in panels if panel.file in sheets),
@@ -242,8 +243,9 @@ def _entries(index: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
 
 
 def _words(entry: Mapping[str, Any], *keys: str) -> tuple[str, ...] | None:
-    found = tuple(entry.get(key) for key in keys)
-    return found if all(isinstance(word, str) and len(word) <= 500 for word in found) else None  # type: ignore[return-value]
+    found = [entry.get(key) for key in keys]
+    words = tuple(clean(word) for word in found if isinstance(word, str) and len(word) <= LONGEST_WORD)
+    return words if len(words) == len(keys) else None
 
 
 def _panel(entry: Mapping[str, Any], trials: Sequence[Shown]) -> Panel | None:

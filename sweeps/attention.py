@@ -7,7 +7,7 @@ import numpy as np
 
 from sweeps.album import Album, Attention, encode, map_colours
 from sweeps.gather import Report
-from sweeps.pictures import Row, Tile, photograph, picture_source
+from sweeps.pictures import Row, Tile, name_trial, photograph, picture_source
 from sweeps.section import Section
 
 
@@ -44,9 +44,8 @@ def build_section(report: Report) -> Section | None:
     album = report.album
     if album is None or not album.attention:
         return None
-    names = {entry.trial_id: entry.name for entry in report.trials}
     bar = picture_source(encode(np.arange(256, dtype=np.uint8)[None], map_colours()))
-    return Section("attention", "Attention", _say(album), data=Maps(bar, tuple(_trials(album, names))))
+    return Section("attention", "Attention", _say(album), data=Maps(bar, tuple(_trials(album, report))))
 
 
 def _say(album: Album) -> str:
@@ -58,7 +57,7 @@ def _say(album: Album) -> str:
     )
 
 
-def _trials(album: Album, names: dict[str, str]) -> Iterator[Gated]:
+def _trials(album: Album, report: Report) -> Iterator[Gated]:
     found: dict[str, list[Attention]] = {}
     for it in album.attention:
         found.setdefault(it.trial_id, []).append(it)
@@ -66,7 +65,7 @@ def _trials(album: Album, names: dict[str, str]) -> Iterator[Gated]:
         ranges = maps[0].ranges
         gates = tuple(Gate(_label(place, len(ranges)), *ends) for place, ends in enumerate(ranges))
         rows = tuple(_row(album, it, gates) for it in maps if it.ranges == ranges)
-        yield Gated(maps[0].role, names.get(trial_id, trial_id), gates, rows)
+        yield Gated(maps[0].role, name_trial(report, trial_id), gates, rows)
 
 
 def _label(place: int, gates: int) -> str:

@@ -68,10 +68,15 @@ def build_section(report: Report) -> Section | None:
     album = report.album
     if album is None or not album.panels:
         return None
-    names = {entry.trial_id: entry.name for entry in report.trials}
     legend = tuple((word, f"rgb{colour}") for word, colour in zip(NAMES, COLOURS, strict=True))
-    trials = tuple((trial.role, names.get(trial.trial_id, trial.trial_id)) for trial in album.trials)
+    trials = tuple((trial.role, name_trial(report, trial.trial_id)) for trial in album.trials)
     return Section("pictures", "Pictures", _say(album), data=Gallery(trials, legend, tuple(_groups(album))))
+
+
+def name_trial(report: Report, trial_id: str) -> str:
+    """Return a trial's name, or its id where the report has no such trial."""
+    entry = report.find(trial_id)
+    return entry.name if entry else trial_id
 
 
 def picture_source(content: bytes) -> str:
@@ -90,8 +95,8 @@ def _say(album: Album) -> str:
     fixed = sum(panel.kind == "fixed" for panel in album.panels)
     part = "validation images" if album.part == "validation" else f"images of {album.part}"
     return (
-        f"What the {who} {'paint' if len(album.trials) > 1 else 'paints'} on {images} {part}; the first {fixed} are the "
-        "same in every sweep on these data."
+        f"What the {who} {'paint' if len(album.trials) > 1 else 'paints'} on {images} {part}; the first {fixed} are "
+        "the same in every sweep on these data."
     )
 
 

@@ -7,15 +7,19 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
+from bddseg.errors import DataError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.result import OBJECTIVE
 from sweeps.address import check_server, database_file, hide_password, scheme_of
+from sweeps.album import FOLDER, INDEX, MOST_BYTES, Album, read_album
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.failures import reason
 
@@ -50,6 +54,9 @@ IDENTITY = re.compile(r"[\w.-]+", re.ASCII)
 MANIFEST = "sweep.json"
 EVIDENCE = "evidence/evidence-{part}.npz"
 PAGE_ROWS = 1000
+READERS = 4
+"""Evidence files that are read at once."""
+
 BULK_RUNS = 100
 """Most runs that a server gives histories of in one answer."""
 
@@ -84,6 +91,7 @@ class TrialRow:
     """None while it runs."""
     finalist: str = ""
     """In a confirmation, the trial of the screening sweep that this is a run of."""
+    artifact_uri: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,14 @@ class SweepRecord:
     tags: dict[str, str]
     trials: tuple[TrialRow, ...]
     """Those that were started, in plan order."""
+
+
+def local_root(artifact_uri: str) -> Path | None:
+    """Return the folder of a run's artifacts where it is one of this machine; None where they have to be fetched."""
+    url = urlsplit(artifact_uri)
+    path = Path(unquote(url.path)) if url.scheme == "file" and not url.netloc else Path(artifact_uri)
+    is_local = url.scheme in ("", "file") and path.is_absolute() and ".." not in path.parts
+    return path if is_local and path.is_dir() else None
 
 
 def open_client(tracking_uri: str) -> "MlflowClient":
@@ -172,8 +188,20 @@ class Store:
         Raises:
             DataError: when the file is damaged.
         """
-        with self._downloaded(row.run_id, EVIDENCE.format(part=part)) as path:
+        with self._at_hand(row.run_id, row.artifact_uri, EVIDENCE.format(part=part)) as path:
             return load_evidence(path) if path else None
+
+    def read_evidence(self, rows: Sequence[TrialRow], part: str) -> dict[str, Evidence | DataError | None]:
+        """Return the evidence of many trials by trial id, several read at once; what is damaged says how."""
+        with ThreadPoolExecutor(READERS) as pool:
+            found = pool.map(lambda row: self._evidence_or_why(row, part), rows)
+            return {row.trial_id: answer for row, answer in zip(rows, found, strict=True)}
+
+    def _evidence_or_why(self, row: TrialRow, part: str) -> Evidence | DataError | None:
+        try:
+            return self.evidence(row, part)
+        except DataError as error:
+            return error
 
     def json_artifact(self, run_id: str, name: str) -> dict[str, Any] | None:
         """Return a run's artifact that holds a JSON object; None when it is missing or holds something else."""
@@ -187,12 +215,19 @@ class Store:
                 return None
         return content if isinstance(content, dict) else None
 
-    def files(self, run_id: str, folder: str, names: Sequence[str], most_bytes: int) -> dict[str, bytes]:
-        """Return the contents of those of a run's artifacts in a folder that are there and no larger than that."""
+    def album(self, run_id: str) -> Album | None:
+        """Return the pictures among the artifacts of a sweep's run; None when it has none."""
+        index = self.json_artifact(run_id, f"{FOLDER}/{INDEX}")
+        return read_album(index, partial(self._pictures, run_id)) if index else None
+
+    def _pictures(self, run_id: str, names: Sequence[str]) -> dict[str, bytes]:
+        """Return the contents of those of the names that are there and of a bearable size."""
+        with self._reading() as client:
+            artifact_uri = client.get_run(run_id).info.artifact_uri or ""
         found: dict[str, bytes] = {}
         for name in names:
-            with self._downloaded(run_id, f"{folder}/{name}") as path:
-                if path is not None and path.stat().st_size <= most_bytes:
+            with self._at_hand(run_id, artifact_uri, f"{FOLDER}/{name}") as path:
+                if path is not None and path.stat().st_size <= MOST_BYTES:
                     found[name] = path.read_bytes()
         return found
 
@@ -272,6 +307,17 @@ class Store:
             return [point for chunk in chunks for point in ask(client, chunk, key)]
 
     @contextmanager
+    def _at_hand(self, run_id: str, artifact_uri: str, name: str) -> Iterator[Path | None]:
+        """Give an artifact, or None: the file itself where it lies on this machine, otherwise a copy."""
+        root = local_root(artifact_uri)
+        if root is None:
+            with self._downloaded(run_id, name) as copy:
+                yield copy
+            return
+        path = root / name
+        yield path if path.is_file() and path.resolve().is_relative_to(root.resolve()) else None
+
+    @contextmanager
     def _downloaded(self, run_id: str, name: str) -> Iterator[Path | None]:
         """Give a copy of an artifact for as long as the context lasts; None when the run has none of that name."""
         with tempfile.TemporaryDirectory() as folder:
@@ -308,6 +354,7 @@ def _row(run: "Run", settings: Mapping[str, Value] | None) -> TrialRow:
         started_ms=run.info.start_time,
         ended_ms=run.info.end_time if run.info.status != "RUNNING" else None,  # a resumed run keeps its first end
         finalist=tags.get("sweep.finalist", ""),
+        artifact_uri=run.info.artifact_uri or "",
     )
 
 
