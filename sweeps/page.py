@@ -7,7 +7,22 @@ from functools import partial
 from jinja2 import Environment
 from markupsafe import Markup
 
-from sweeps import attention, classes, curves, faults, grid, ignored, intervals, pictures, scenes, sealed
+from sweeps import (
+    attention,
+    classes,
+    cost,
+    curves,
+    edge,
+    faults,
+    grid,
+    ignored,
+    importance,
+    intervals,
+    pictures,
+    scenes,
+    sealed,
+    tradeoff,
+)
 from sweeps.board import build_leaderboard, build_verdict
 from sweeps.gather import Report
 from sweeps.origin import build_again, build_check, build_data, say_source
@@ -23,7 +38,11 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
     classes.build_section,
     scenes.build_section,
     curves.build_section,
+    importance.build_section,
+    edge.build_section,
     faults.build_section,
+    cost.build_section,
+    tradeoff.build_section,
     pictures.build_section,
     attention.build_section,
     ignored.build_section,
