@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
@@ -226,7 +226,7 @@ class Store:
             artifact_uri = client.get_run(run_id).info.artifact_uri or ""
         found: dict[str, bytes] = {}
         for name in names:
-            with self._at_hand(run_id, artifact_uri, f"{FOLDER}/{name}") as path:
+            with self._at_hand(run_id, artifact_uri, f"{FOLDER}/{name}") as path, suppress(OSError):
                 if path is not None and path.stat().st_size <= MOST_BYTES:
                     found[name] = path.read_bytes()
         return found
