@@ -32,6 +32,9 @@ COLOURS = (*PALETTE, (24, 24, 28), (226, 232, 238), (190, 20, 90))
 """RGB of the values below 8: the classes, ignored, right and wrong."""
 
 FIRST_FREE = len(COLOURS)
+LEVELS = 64
+"""Colours of a map: more cannot be told apart, and make files larger."""
+
 LARGEST_PX = 256
 """Side of a tile at most: larger frames are shown reduced."""
 
@@ -137,7 +140,7 @@ def draw_maps(maps: np.ndarray, ranges: Sequence[tuple[float, float]]) -> Sheet:
     lows, highs = (np.array(side)[:, None, None] for side in zip(*ranges, strict=True))
     shares = (maps - lows) / np.maximum(highs - lows, 1e-9)
     side = min(maps.shape[1], LARGEST_PX)
-    values = np.round(np.clip(shares, 0, 1) * 255).astype(np.uint8)
+    values = np.round(np.round(np.clip(shares, 0, 1) * (LEVELS - 1)) * 255 / (LEVELS - 1)).astype(np.uint8)
     return Sheet(np.hstack([_thinned(tile, side) for tile in values]), map_colours())
 
 

@@ -39,8 +39,8 @@ class Row:
 
     @property
     def columns(self) -> int:
-        """Return into how many columns the tiles fit evenly on a narrow page."""
-        return len(self.tiles) if len(self.tiles) <= 5 else -(-len(self.tiles) // 2)
+        """Return into how many columns the tiles go on a narrow page, pairs beside each other."""
+        return len(self.tiles) if len(self.tiles) <= 5 else 4
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,13 @@ def photograph(sheet: Sheet, name: str) -> Tile:
 
 
 def _say(album: Album) -> str:
+    *others, last = [trial.role for trial in album.trials]
+    who = f"the {', '.join(others)} and {last} paint" if others else f"the {last} paints"
     images = len({panel.file for panel in album.panels})
-    who = " and ".join(filter(None, [", ".join(it.role for it in album.trials[:-1]), album.trials[-1].role]))
+    is_usual = album.part == "validation"
+    shown = count(images, "validation image") if is_usual else f"{count(images, 'image')} of {album.part}"
     fixed = sum(panel.kind == "fixed" for panel in album.panels)
-    part = "validation images" if album.part == "validation" else f"images of {album.part}"
-    return (
-        f"What the {who} {'paint' if len(album.trials) > 1 else 'paints'} on {images} {part}; the first {fixed} are "
-        "the same in every sweep on these data."
-    )
+    return f"What {who} on {shown}; the first {fixed} are the same in every sweep on these data."
 
 
 def _groups(album: Album) -> Iterator[Group]:

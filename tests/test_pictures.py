@@ -111,7 +111,7 @@ def test_groups_come_in_the_order_of_their_reasons() -> None:
 
 def test_a_sentence_says_of_which_fold_the_images_are() -> None:
     section = pictures.build_section(make_report(album=shown_album(part="the fold of run 1")))
-    assert section is not None and "paint on 1 images of the fold of run 1" in section.sentence
+    assert section is not None and "paint on 1 image of the fold of run 1" in section.sentence
 
 
 def test_gates_are_named_by_their_size_the_deepest_first() -> None:
