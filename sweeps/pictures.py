@@ -96,7 +96,8 @@ def _say(album: Album) -> str:
     is_usual = album.part == "validation"
     shown = count(images, "validation image") if is_usual else f"{count(images, 'image')} of {album.part}"
     fixed = sum(panel.kind == "fixed" for panel in album.panels)
-    return f"What {who} on {shown}; the first {fixed} are the same in every sweep on these data."
+    always = "the same in every sweep on these data" if is_usual else "drawn by their names"
+    return f"What {who} on {shown}; the first {fixed} are {always}."
 
 
 def _groups(album: Album) -> Iterator[Group]:
