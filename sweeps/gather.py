@@ -70,7 +70,7 @@ class Report:
     """None when no evidence can be compared."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Trial or finalist -> why the verdict does not compare it."""
-    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict, compare=False, repr=False)
     """Of the validation part, by trial; in a confirmation by finalist, all its runs after each other."""
     finalists: tuple[Entry, ...] = ()
     """In a confirmation, the best first; else empty."""
