@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_album import make_album
-from test_gather import LEADER, make_record
+from test_gather import LEADER, make_report
 from test_ranking import make_evidence
 
 from bddseg.labels import PALETTE
 from sweeps import attention, ignored, pictures
 from sweeps.album import Album, Panel, Shown
-from sweeps.entries import build_entries
-from sweeps.facts import read_facts
 from sweeps.gather import Report
 from sweeps.ignored import count_ignored
 from sweeps.listing import render_json
@@ -35,31 +33,12 @@ def shown_album(**changes: Any) -> Album:
     return replace(album, trials=trials, attention=maps, **changes)
 
 
-def make_report(**changes: Any) -> Report:
-    record = make_record()
-    entries = build_entries(record.trials, {}, "finished")
-    bare = Report(
-        sweep_id=record.sweep_id,
-        run_id=record.run_id,
-        state="finished",
-        facts=read_facts(record.manifest),
-        budget=20,
-        rungs=(),
-        made="",
-        trials=tuple(entries.values()),
-        planned=len(entries),
-        varying=(),
-        leader=entries[LEADER],
-        runner_up=None,
-        reference=None,
-        gap=None,
-        check=None,
-    )
-    return replace(bare, **changes)
+def shown_report(**changes: Any) -> Report:
+    return replace(make_report(), **{"evidence": {}, **changes})
 
 
 def gallery(**changes: Any) -> pictures.Gallery:
-    section = pictures.build_section(make_report(album=shown_album(**changes)))
+    section = pictures.build_section(shown_report(album=shown_album(**changes)))
     assert section is not None and isinstance(section.data, pictures.Gallery)
     return section.data
 
@@ -70,7 +49,7 @@ def panel(**changes: Any) -> Panel:
 
 @pytest.mark.parametrize("room", [pictures, attention, ignored])
 def test_a_sweep_without_pictures_or_evidence_has_no_such_section(room: Any) -> None:
-    assert room.build_section(make_report()) is None
+    assert room.build_section(shown_report()) is None
 
 
 def test_an_image_has_photograph_truth_and_two_tiles_for_each_trial() -> None:
@@ -110,12 +89,12 @@ def test_groups_come_in_the_order_of_their_reasons() -> None:
 
 
 def test_a_sentence_says_of_which_fold_the_images_are() -> None:
-    section = pictures.build_section(make_report(album=shown_album(part="the fold of run 1")))
+    section = pictures.build_section(shown_report(album=shown_album(part="the fold of run 1")))
     assert section is not None and "paint on 1 image of the fold of run 1" in section.sentence
 
 
 def test_gates_are_named_by_their_size_the_deepest_first() -> None:
-    section = attention.build_section(make_report(album=shown_album()))
+    section = attention.build_section(shown_report(album=shown_album()))
     assert section is not None
     assert [gate.label for gate in section.data.trials[0].gates] == ["1/8 size", "1/4 size", "1/2 size", "full size"]
     assert [tile.label.partition(",")[0] for tile in section.data.trials[0].rows[0].tiles][:2] == ["image", "1/8 size"]
@@ -135,7 +114,7 @@ def test_ignored_pixels_are_counted_by_scene() -> None:
 def test_the_page_shows_all_three_and_fetches_nothing() -> None:
     evidence = make_evidence("city street", "highway")
     evidence = replace(evidence, ignored=np.ones_like(evidence.ignored))
-    html = render_html(make_report(album=shown_album(), evidence={LEADER: evidence}))
+    html = render_html(shown_report(album=shown_album(), evidence={LEADER: evidence}))
     assert all(f'<section id="{name}"' in html for name in ("pictures", "attention", "ignored"))
     sources = re.findall(r'<img[^>]* src="([^"]*)"', html)
     assert len(sources) > 10 and all(source.startswith("data:image/png;base64,") for source in sources)
@@ -144,11 +123,11 @@ def test_the_page_shows_all_three_and_fetches_nothing() -> None:
 
 def test_hostile_names_of_images_come_out_as_text() -> None:
     album = shown_album(panels=(panel(name=HOSTILE, scene=f'"{HOSTILE}'),))
-    report = make_report(album=album)
+    report = shown_report(album=album)
     html = render_html(report)
     assert HOSTILE not in html and HOSTILE in unescape(html)
     assert HOSTILE not in render_markdown(report)
 
 
 def test_json_holds_no_pictures() -> None:
-    assert "album" not in render_json([make_report(album=shown_album())])
+    assert "album" not in render_json([shown_report(album=shown_album())])
