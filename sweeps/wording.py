@@ -90,7 +90,8 @@ def say_caveats(
     if noise is not None and not noise.freedom:
         said.append(
             f"One run of each setting cannot see run-to-run noise: a standard deviation of {points(noise.sd)} points "
-            "is assumed, and every interval allows for it. Only a confirmation measures it."
+            "is assumed, and every interval allows for it. Short training on few images has more: five values of "
+            "train.seed measure it, or a confirmation."
         )
     elif noise is not None:
         said.append(
