@@ -133,6 +133,7 @@ def say_scenes(
     slices: Sequence[Slice],
     margin: float,
     names: Mapping[str, str],
+    runs: int,
 ) -> str:
     """Return the research question answered in one paragraph; gaps are the leader's first."""
     first = gaps[0]
@@ -160,6 +161,8 @@ def say_scenes(
             if apart
             else f"No gap of {others} shown is told from it."
         )
+    if runs == 1:
+        said.append("This is of one run: trained with another seed the gap may be another.")
     told = [f"{found.kind} {found.value}" for found in slices if found.is_significant]
     if slices:
         said.append(

@@ -209,3 +209,12 @@ def test_what_all_share_in_a_fold_is_no_noise() -> None:
 def test_names_stand_in_sentences_for_ids() -> None:
     made = [replace(it, name=f"setting {it.trial_id}") for it in WORLD.screening([0.0, 0.9], 0)]
     assert "setting trial1 has" in screen(made, draws=DRAWS).sentence
+
+
+def test_an_image_without_a_label_is_drawn_like_any_other() -> None:
+    evidence = make_evidence("highway", "city street", "highway")
+    counts = evidence.counts.copy()
+    counts[1:] = 0
+    found = screen([Candidate("a", replace(evidence, counts=counts))], draws=DRAWS)
+    assert found.draws < DRAWS and found.rivals[0].score.estimate == pytest.approx((0.8 + 10 / 12) / 2)
+    assert found.scenes is None
