@@ -85,10 +85,10 @@ def _draw_cell(
     """Draw one cell; the leader's has a frame, the reference's says so."""
     entry = grid.cells.get(point)
     corner = (at[0] - 0.47, at[1] - 0.46)
-    axes.add_patch(Rectangle(corner, 0.94, 0.92, facecolor=COLOUR["heat"], alpha=shade, lw=0))
     leads = entry is not None and entry.trial_id == report.leader.trial_id
     edge, line = (INK, 2.0) if leads else (RULE, 0.8)
-    axes.add_patch(Rectangle(corner, 0.94, 0.92, facecolor="none", edgecolor=edge, lw=line))
+    heat = to_rgba(COLOUR["heat"], shade)
+    axes.add_patch(Rectangle(corner, 0.94, 0.92, facecolor=heat, edgecolor=edge, lw=line))
     value, notes = _words(grid, point, short=width_px < SMALL_PX)
     notes = notes if width_px >= TINY_PX else []
     lift = {0: 0.0, 1: 0.13}.get(len(notes), 0.22)
