@@ -10,7 +10,19 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from sweeps.canvas import COLOUR, INK, MUTED, NARROW_PX, PAPER, RULE, WIDE_PX, are_numbers, pick_numbers, scale_ticks
+from sweeps.canvas import (
+    COLOUR,
+    INK,
+    MUTED,
+    NARROW_PX,
+    PAPER,
+    RULE,
+    WIDE_PX,
+    are_numbers,
+    pick_numbers,
+    plain_name,
+    scale_ticks,
+)
 from sweeps.gather import Report
 from sweeps.plan import compact
 from sweeps.section import Drawing, Section
@@ -50,9 +62,10 @@ def build_section(report: Report) -> Section | None:
     if shares:
         words = "Bars: share of the variance in validation mIoU that each setting explains"
         drawings["importance"] = Drawing(partial(draw_importance, drawn, shares), words)
-    slices = sorted(sample.names, key=lambda key: -shares.get(sample.names[key], 0.0))[:MOST_SLICES]
-    for key in slices:
-        drawings[f"slice-{key}"] = Drawing(partial(draw_slice, drawn, key), f"Points: validation mIoU by {key}")
+    weighed = sorted(sample.names, key=lambda key: -shares.get(sample.names[key], 0.0))
+    slices = {key: plain_name(f"slice-{key}") for key in weighed[:MOST_SLICES]}
+    for key, name in slices.items():
+        drawings[name] = Drawing(partial(draw_slice, drawn, key), f"Points: validation mIoU by {key}")
     dropped = {key: len(sample.inert[key]) for key in sample.names if sample.inert[key]}
     counts = {"trials": len(sample.entries), "drawn": len(drawn.entries)}
     data = {"shares": shares, "slices": slices, "dropped": dropped, **counts}
@@ -69,7 +82,7 @@ def draw_importance(sample: Sample, shares: Mapping[str, float], *, wide: bool) 
             return dict(shares)
 
     axes = _plot(lambda study: plot_param_importances(study, evaluator=Known(), params=list(shares)), sample)
-    left = 16 + 7.2 * max(map(len, shares))
+    left = min(16 + 7.2 * max(map(len, shares)), 160)
     figure = _place(axes, WIDE_PX if wide else NARROW_PX, 34 * len(shares) + 12, left=left, right=60, top=6, bottom=6)
     axes.set(xlim=(0, 1.0), xticks=[], xlabel="", ylabel="")
     for label in axes.texts:
