@@ -12,6 +12,7 @@ from test_ranking import make_evidence
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES
+from sweeps.album import Album
 from sweeps.errors import NothingFinishedError, TrackingError
 from sweeps.facts import clean
 from sweeps.gather import Report, gather_report
@@ -153,6 +154,10 @@ class FakeStore:
     def json_artifact(self, run_id: str, name: str) -> dict[str, Any] | None:
         self.asked.append(f"{name} of {run_id}")
         return self.verification if name == "verification.json" else None
+
+    def album(self, run_id: str) -> Album | None:
+        self.asked.append(f"album of {run_id}")
+        return None
 
 
 def rising_curve(row: TrialRow) -> dict[str, list[tuple[int, float]]]:
