@@ -43,6 +43,11 @@ def main(argv: list[str] | None = None) -> int:
     return close(figures)
 
 
+def ceiling(name: str, value: float, target: float, rounds: int) -> Figure:
+    """Return a figure that must not be higher than its target."""
+    return Figure(name, value, target, rounds, kind="value", at_most=True)
+
+
 def find_sweep(cache: Path, size: Size) -> str:
     """Return the address of a made-up sweep of that size; it is made where it was not."""
     folder = cache / "recorded" / f"{size.trials}-{size.epochs}-{size.images}"
@@ -56,11 +61,9 @@ def find_sweep(cache: Path, size: Size) -> str:
 def report(uri: str) -> tuple[float, float]:
     """Return the seconds that a report took, and the megabytes of its page."""
     with tempfile.TemporaryDirectory(prefix="report-") as out:
-        words = ["--tracking-uri", uri, "--out", out, "--format", "html", "--no-upload"]
+        words = ["report.py", "--tracking-uri", uri, "--out", out, "--format", "html", "--no-upload"]
         began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "report.py", *words], cwd=ROOT, capture_output=True, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=True)
         seconds = time.perf_counter() - began
         return seconds, Path(done.stdout.strip()).stat().st_size / 1e6
 

@@ -40,6 +40,8 @@ class Plates:
 
     def __init__(self) -> None:
         self._drawn: dict[tuple[str, str, bool], str] = {}
+        self._figures: dict[tuple[str, str], Figure] = {}
+        """Drawn for wide pages, to be printed too."""
 
     def show(self, section: Section, name: str) -> Markup:
         """Return a drawing twice, as `render_svg` made and escaped it: for wide pages and for narrow ones."""
@@ -50,10 +52,10 @@ class Plates:
         """Return the name and content of each drawing's files."""
         found = {}
         for section in sections:
-            for name, drawing in section.drawings.items():
+            for name in section.drawings:
                 stem = f"{section.name}-{name}"
                 found[f"{stem}.svg"] = stand_alone(self._draw(section, name, wide=True)).encode()
-                found[f"{stem}.png"] = render_png(drawing)
+                found[f"{stem}.png"] = render_png(self._figures.pop((section.name, name)))
         return found
 
     def _draw(self, section: Section, name: str, *, wide: bool) -> str:
@@ -62,8 +64,14 @@ class Plates:
             drawing = section.drawings[name]
             said = f"{drawing.words}; the tables of this page hold the same figures."
             own = f"{section.name}-{name}-{'wide' if wide else 'narrow'}"
-            self._drawn[key] = render_svg(partial(drawing.draw, wide=wide), own, said)
+            self._drawn[key] = render_svg(partial(self._keep, section.name, name, drawing, wide=wide), own, said)
         return self._drawn[key]
+
+    def _keep(self, section: str, name: str, drawing: Drawing, *, wide: bool) -> Figure:
+        figure = drawing.draw(wide=wide)
+        if wide:
+            self._figures[section, name] = figure
+        return figure
 
 
 def stand_alone(svg: str) -> str:
@@ -75,15 +83,16 @@ def stand_alone(svg: str) -> str:
     return re.sub(r'<svg( role="img" aria-label="[^"]*") style="[^"]*"', rf"{opening}\1", svg, count=1) + "\n"
 
 
-def render_png(drawing: Drawing) -> bytes:
-    """Return the drawing for wide pages as PNG."""
+def render_png(figure: Figure) -> bytes:
+    """Return a figure that was drawn for a page as PNG, in the colours of light paper."""
     buffer = io.BytesIO()
     style = {key: _printed(value) for key, value in STYLE.items()} | {"savefig.facecolor": LIGHT["paper"]}
     with mpl.rc_context(cast(Any, style)), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = drawing.draw(wide=True)
         recolour(figure)
-        figure.savefig(buffer, format="png", dpi=72 * PNG_SCALE, metadata={"Software": None})
+        figure.savefig(
+            buffer, format="png", dpi=72 * PNG_SCALE, metadata={"Software": None}, pil_kwargs={"compress_level": 4}
+        )
     return buffer.getvalue()
 
 
