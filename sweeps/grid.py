@@ -10,6 +10,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bddseg.config import TrainConfig
+from bddseg.errors import ConfigError
 from sweeps.canvas import (
     COLOUR,
     DARKEST,
@@ -91,7 +93,7 @@ def _draw_cell(
     edge, line = (INK, 2.0) if leads else (RULE, 0.8)
     heat = to_rgba(COLOUR["heat"], shade)
     axes.add_patch(Rectangle(corner, 0.94, 0.92, facecolor=heat, edgecolor=edge, lw=line))
-    value, notes = _words(grid, point, short=width_px < SMALL_PX)
+    value, notes = _words(report, grid, point, short=width_px < SMALL_PX)
     notes = notes if width_px >= TINY_PX else []
     lift = {0: 0.0, 1: 0.13}.get(len(notes), 0.22)
     size = 14.0 if width_px >= SMALL_PX else 11.0 if width_px >= TINY_PX else 9.0
@@ -102,11 +104,11 @@ def _draw_cell(
         axes.text(at[0], down, note, ha="center", va="center", size=8 if width_px < SMALL_PX else 10)
 
 
-def _words(grid: Grid, point: tuple[Any, ...], *, short: bool = False) -> tuple[str, list[str]]:
+def _words(report: Report, grid: Grid, point: tuple[Any, ...], *, short: bool = False) -> tuple[str, list[str]]:
     """Return what stands in a cell: the figure; how its trial ended where not at the end; the mean of the others."""
     entry, score = grid.cells.get(point), grid.score(point)
     if entry is None:
-        return "–", ["not run"]
+        return "–", [_why_empty(report, grid, point)]
     if score is None:
         return "–", [entry.stop_words]
     mean, count = grid.means[point]
@@ -114,6 +116,16 @@ def _words(grid: Grid, point: tuple[Any, ...], *, short: bool = False) -> tuple[
     ended = f"at {entry.epochs}" if short and entry.state == "stopped" else ended
     taken = (f"({mean:.3f})" if short else f"mean {mean:.3f} of {count}") if count > 1 else ""
     return f"{score:.3f}", [*filter(None, [ended, taken or ("reference" if entry.is_reference else "")])]
+
+
+def _why_empty(report: Report, grid: Grid, point: tuple[Any, ...]) -> str:
+    """Return why no trial has these settings: one of them changes nothing here, or it was not run."""
+    wanted = dict(zip(grid.keys, point, strict=True))
+    try:
+        folded = TrainConfig().with_overrides({**report.leader.settings, **wanted}).folded().flat()
+    except ConfigError:
+        return "not run"
+    return "no effect" if any(folded[key] != value for key, value in wanted.items()) else "not run"
 
 
 def _range(grid: Grid) -> tuple[float, float]:
@@ -142,7 +154,7 @@ def _draw_values(report: Report, grid: Grid, *, wide: bool) -> Figure:
         entry, score = grid.cells.get((value,)), grid.score((value,))
         role = report.role(entry) if entry is not None else ""
         axes.barh(y, score or 0, height=0.62, color=COLOUR[role or "quiet"])
-        text, notes = _words(grid, (value,), short=not wide)
+        text, notes = _words(report, grid, (value,), short=not wide)
         note = " · ".join(filter(None, [text, *notes, role if role not in notes else ""]))
         axes.text((score or 0) + 0.01, y, note, va="center", size=12)
     axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5))
