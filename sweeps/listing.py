@@ -22,7 +22,7 @@ DIFFERENCE = ("to_leader", "to_leader_low", "to_leader_high", "p_best", "tied")
 def render_json(reports: Sequence[Report]) -> str:
     """Return one object for one report, a list for several; what has no value is null."""
     found = [_plain(report) for report in reports]
-    return json.dumps(found[0] if len(found) == 1 else found, indent=1, allow_nan=False) + "\n"
+    return json.dumps(found[0] if len(found) == 1 else found, allow_nan=False) + "\n"
 
 
 def render_verdict(report: Report) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import re
 import sqlite3
@@ -390,6 +391,20 @@ def _by_run(points: Iterable[Point]) -> dict[str, History]:
     return {run_id: [(step, steps[step][1]) for step in sorted(steps)] for run_id, steps in latest.items()}
 
 
+def _ask_file(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
+    """Read MLflow's table of metrics itself, several times faster; where it is another, MLflow is asked."""
+    path = database_file(client.tracking_uri) or Path()
+    columns, marks = "run_uuid, step, timestamp, value, is_nan", ", ".join("?" * len(run_ids))
+    query = f"SELECT {columns} FROM metrics WHERE key = ? AND run_uuid IN ({marks})"  # noqa: S608 - nothing but marks
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(query, (key, *run_ids)).fetchall()
+    except sqlite3.Error as error:
+        log.debug("the table of metrics is not as expected: %s", error)
+        return _ask_database(client, run_ids, key)
+    return [(run_id, step, time_ms, math.nan if is_nan else value) for run_id, step, time_ms, value, is_nan in rows]
+
+
 def _ask_database(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
     from mlflow.tracking._tracking_service.utils import _get_store
 
@@ -425,7 +440,7 @@ def _ask_each(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[
 
 
 BULK: dict[str, Callable[["MlflowClient", Sequence[str], str], list[Point]]] = {
-    "sqlite": _ask_database,
+    "sqlite": _ask_file,
     "postgresql": _ask_database,
     "mysql": _ask_database,
     "mssql": _ask_database,
