@@ -2,6 +2,7 @@
 
 python report.py                        the latest sweep
 python report.py SWEEP --format csv     one by its id, its leaderboard as CSV
+python report.py SWEEP SWEEP            a page for each, and one with their leaders side by side
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bddseg.errors import UserError
-from sweeps.errors import NoSweepError, NothingFinishedError, TrackingError
+from sweeps.errors import ComparisonError, NoSweepError, NothingFinishedError, TrackingError
 
 if TYPE_CHECKING:
     from sweeps.deposit import Deposit
@@ -90,9 +91,14 @@ def run(options: argparse.Namespace) -> int:
         pages.append(write_report(reports[-1], options.out))
         if not options.no_upload:
             _upload(deposit, reports[-1], pages[-1].parent)
-    _warn_other_data(reports)
     if reports:
         _print(reports, pages, options)
+    try:
+        compared = _compare(reports, options)
+    except ComparisonError as error:
+        return _say(error, options)
+    if compared:
+        print(f"compared: {compared}", file=sys.stderr)
     return code
 
 
@@ -150,10 +156,16 @@ def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespa
             print(f"page: {page}", file=sys.stderr)
 
 
-def _warn_other_data(reports: "list[Report]") -> None:
-    prints = {report.facts["data"]["fingerprint"] for report in reports}
-    if len(prints) > 1:
-        print("these sweeps used different data: their figures do not compare", file=sys.stderr)
+def _compare(reports: "list[Report]", options: argparse.Namespace) -> "Path | None":
+    """Write the page of all sweeps side by side; return its path.
+
+    Raises:
+        ComparisonError: when they used different data.
+    """
+    from sweeps.comparison import build_comparison
+    from sweeps.output import write_comparison
+
+    return write_comparison(build_comparison(reports), options.out) if len(reports) > 1 else None
 
 
 def _say(error: UserError, options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ UserError                     (bddseg.errors)
     ├── StorageError          2  the output folder cannot be used
     ├── TrackingError         2  the MLflow store cannot be reached or used
     ├── NoSweepError          2  no such sweep is recorded
+    ├── ComparisonError       2  sweeps that cannot be compared
     └── NothingFinishedError  1  the sweep ran, but no trial gave a usable figure
 """
 
@@ -30,6 +31,10 @@ class TrackingError(SweepError):
 
 class NoSweepError(SweepError):
     """No such sweep is recorded; the message names the known ones."""
+
+
+class ComparisonError(SweepError):
+    """Sweeps that cannot be compared; the message names them and says why."""
 
 
 class NothingFinishedError(SweepError):

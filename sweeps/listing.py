@@ -10,6 +10,7 @@ from typing import Any
 
 from bddseg.labels import CLASSES, GROUPS
 from sweeps.board import find_rivals, say_verdict
+from sweeps.comparison import Comparison
 from sweeps.gather import Entry, Report
 from sweeps.ranking import CAVEAT, figure
 from sweeps.wording import NONE, write_iou, write_time
@@ -29,6 +30,26 @@ def render_verdict(report: Report) -> str:
     """Return the verdict alone as JSON: numbers, intervals and words."""
     found = {"version": FORMAT, "sweep_id": report.sweep_id, "verdict": report.verdict, "left_out": report.left_out}
     return json.dumps(_values(found), indent=1, allow_nan=False) + "\n"
+
+
+def render_standing(comparison: Comparison) -> str:
+    """Return a comparison as JSON: each sweep by its id, with its leader's figures."""
+    rows = [
+        {
+            "sweep_id": it.report.sweep_id,
+            "title": it.title,
+            "leader": it.entry.trial_id,
+            "name": it.entry.name,
+            "scores": it.entry.scores,
+            "compared": it.rival,
+            "left_out": it.left_out,
+            "latency": it.latency,
+        }
+        for it in comparison.contenders
+    ]
+    return (
+        json.dumps(_values({"version": FORMAT, "sweeps": rows, "verdict": comparison.verdict}), allow_nan=False) + "\n"
+    )
 
 
 def render_csv(reports: Sequence[Report]) -> str:

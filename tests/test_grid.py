@@ -128,3 +128,17 @@ def test_hostile_values_stay_text() -> None:
     svg = svg_of(make_sweep(entries, ("x", "y")), ("x", "y"))
     assert "<script" not in svg
     assert "<script>1" in texts(svg)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_values_that_are_long_or_many_still_make_a_figure(wide: bool) -> None:
+    entries = [make_entry(f"t{n}", n / 50, {"x": "long" * 2000 + str(n), "y": str(n)}) for n in range(40)]
+    report = make_sweep(entries, ("x", "y"))
+    assert not build_grid(report, ("x", "y")).is_dense
+    assert len(svg_of(report, ("x", "y"), wide=wide)) < 100_000
+    assert svg_of(make_sweep(entries[:2], ("x", "y")), ("x", "y"), wide=wide)
+
+
+def test_a_number_without_end_is_a_name() -> None:
+    entries = [make_entry(f"t{n}", 0.5, {"x": value, "y": n}) for n, value in enumerate([1.0, float("inf")])]
+    assert "inf" in texts(svg_of(make_sweep(entries, ("x", "y")), ("x", "y")))
