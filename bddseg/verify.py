@@ -8,13 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bddseg.config import TrainConfig
 from bddseg.confusion import iou, miou, pool
-from bddseg.device import resolve_precision
 from bddseg.evidence import Evidence
 from bddseg.frames import Frames
 from bddseg.labels import CLASSES, IGNORE
-from bddseg.models import build_model
+from bddseg.trained import load_trained
 
 
 @dataclass(frozen=True)
@@ -52,10 +50,11 @@ def verify(best: Mapping[str, Any], frames: Frames, indices: Sequence[int], evid
     """
     from torchmetrics.classification import MulticlassJaccardIndex
 
-    model, mean, deviation, precision = _load(best)
+    trained = load_trained(best)
     metric = MulticlassJaccardIndex(len(CLASSES), average=None, ignore_index=IGNORE)
     for index in indices:
-        metric.update(_predict(model, frames.images[index], mean, deviation, precision), _truth(frames, index))
+        predicted = trained.predict(frames.images[index : index + 1])
+        metric.update(torch.from_numpy(predicted), _truth(frames, index))
     per_class = metric.compute().double().numpy()
     confusion = metric.confmat.numpy()
     per_class[confusion.sum(0) + confusion.sum(1) == 0] = np.nan  # torchmetrics calls the IoU of an absent class 0
@@ -64,38 +63,6 @@ def verify(best: Mapping[str, Any], frames: Frames, indices: Sequence[int], evid
     counts = pool(evidence.counts)
     recorded = {"miou": float(miou(counts)), **_named(iou(counts))}
     return Verification(evidence.part, len(indices), recorded, recomputed)
-
-
-def _load(best: Mapping[str, Any]) -> tuple[torch.nn.Module, Tensor, Tensor, str]:
-    config = TrainConfig.from_dict(best["config"])
-    settings = config.model
-    model = build_model(
-        settings.name, classes=len(CLASSES), base_filters=settings.base_filters, dropout=settings.dropout
-    )
-    model.load_state_dict(best["weights"])
-    model.eval()
-    scale = best["normalisation"]
-    precision = resolve_precision(config.train.precision, torch.device("cpu"))
-    return (
-        model.to(memory_format=torch.channels_last),
-        scale["mean"].view(1, 3, 1, 1),
-        scale["deviation"].view(1, 3, 1, 1),
-        precision,
-    )
-
-
-@torch.no_grad()
-def _predict(model: torch.nn.Module, image: np.ndarray, mean: Tensor, deviation: Tensor, precision: str) -> Tensor:
-    """Return the predicted classes of one image.
-
-    Shape:
-        image: (H, W, 3), uint8.  returns: (1, H, W), int64.
-    """
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
-    pixels = (pixels / 255 - mean) / deviation
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        logits = model(pixels.to(memory_format=torch.channels_last))
-    return logits.argmax(1)
 
 
 def _truth(frames: Frames, index: int) -> Tensor:

@@ -15,8 +15,8 @@ from bddseg.errors import ConfigError
 from sweeps.errors import ExperimentError, NothingFinishedError
 from sweeps.experiment import Experiment, Schedule
 from sweeps.plan import Plan, PlannedTrial
+from sweeps.ranking import rank
 from sweeps.store import SweepRecord, TrialRow
-from sweeps.verdict import rank
 
 CONFIRMS, FINALIST, RUN, FOLD = "sweep.confirms", "sweep.finalist", "sweep.run", "sweep.fold"
 """Tags: of the confirmation the screening sweep; of each of its trials the screened trial, the run and its fold."""

@@ -10,8 +10,7 @@ from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES, GROUPS
 from bddseg.result import OBJECTIVE
 from sweeps.errors import NothingFinishedError
-from sweeps.store import SweepRecord, TrialRow
-from sweeps.verdict import (
+from sweeps.ranking import (
     DECIMALS,
     FAILED,
     SCORE,
@@ -24,6 +23,7 @@ from sweeps.verdict import (
     rank,
     score_evidence,
 )
+from sweeps.store import SweepRecord, TrialRow
 
 STATES = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed", "RUNNING": "running"}
 

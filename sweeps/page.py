@@ -34,7 +34,7 @@ from sweeps.figures import (
 )
 from sweeps.gather import Entry, Report
 from sweeps.plan import compact
-from sweeps.verdict import CAVEAT
+from sweeps.ranking import CAVEAT
 
 TEMPLATES = Path(__file__).with_name("templates")
 FORMAT = 1

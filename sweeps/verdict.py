@@ -1,151 +1,43 @@
-"""Figures and evidence of trials -> who leads, how well, and whether two counts agree. Nothing is read or written."""
+"""Evidence -> verdict: who leads or has won, with intervals, or that nobody can tell. Nothing is read or written."""
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Sequence
 
-from bddseg.confusion import iou, miou, miou_by_group, pool
-from bddseg.evidence import Evidence
-from bddseg.labels import GROUPS, group_of
+from sweeps.findings import Candidate, Finalist, Gap, Interval, Needed, Rival, Scenes, Slice, Verdict
 
-DECIMALS = 6
-"""To which every figure is rounded, once; what a page prints is this number with fewer decimals."""
-
-TOLERANCE = 1e-6
-"""Two ways of counting the same pixels may differ by so much: the rounding of single precision."""
-
-SCORE = "best/miou"
-"""What decides: the highest validation mIoU that a trial reached."""
-
-CAVEAT = "This is the arg-max of one run each; it cannot see run-to-run noise."
-"""What has to stand beside every leader."""
-
-FAILED = "FAILED"
-"""Status of a trial that diverged, ran out of memory or broke: its figures lead nothing."""
+__all__ = [
+    "Candidate",
+    "Finalist",
+    "Gap",
+    "Interval",
+    "Needed",
+    "Rival",
+    "Scenes",
+    "Slice",
+    "Verdict",
+    "confirm",
+    "screen",
+]
 
 
-class Scored(Protocol):
-    """What is asked of a trial."""
-
-    @property
-    def status(self) -> str: ...
-    @property
-    def metrics(self) -> Mapping[str, float]: ...
-
-
-TrialT = TypeVar("TrialT", bound=Scored)
-
-
-@dataclass(frozen=True)
-class Leader(Generic[TrialT]):
-    """The trial with the highest score, and how far behind the next one is."""
-
-    trial: TrialT
-    runner_up: TrialT | None
-    gap: float
-    """Score of the leader less that of the runner-up; NaN without a runner-up."""
+def screen(
+    candidates: Sequence[Candidate],
+    *,
+    margin: float = 0.005,
+    scene_margin: float = 0.02,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> Verdict:
+    """Return the verdict over trials that were run once each."""
+    raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Figures of one trial on one part; None where there is nothing to measure."""
-
-    miou: float | None
-    iou: dict[str, float | None]
-    """By class."""
-    groups: dict[str, float | None]
-    """Mean IoU by scene group."""
-    images: dict[str, int]
-    """Images by scene group; empty where that is not known."""
-
-    @property
-    def gap(self) -> float | None:
-        """City less non-city."""
-        city, other = (self.groups.get(group) for group in GROUPS)
-        return None if city is None or other is None else round(city - other, DECIMALS)
-
-
-@dataclass(frozen=True)
-class Check:
-    """The leader's figures, counted by the sweep and once more from the saved weights by torchmetrics."""
-
-    part: str
-    images: int | None
-    rows: tuple[tuple[str, float | None, float | None], ...]
-    """Name, ours, torchmetrics."""
-    difference: float | None
-
-    @property
-    def agrees(self) -> bool:
-        return self.difference is not None and self.difference <= TOLERANCE
-
-
-def score(trial: Scored) -> float:
-    """Return the trial's score; NaN for one that failed or has none."""
-    value = trial.metrics.get(SCORE, math.nan)
-    return value if math.isfinite(value) and trial.status != FAILED else math.nan
-
-
-def rank(trials: Sequence[TrialT]) -> list[TrialT]:
-    """Return the trials that have a score, the best first; of equal ones the earlier in the plan comes first."""
-    return sorted((trial for trial in trials if not math.isnan(score(trial))), key=score, reverse=True)
-
-
-def leader(trials: Sequence[TrialT]) -> Leader[TrialT] | None:
-    """Return the leader of the trials; None when not one of them has a score."""
-    ranked = rank(trials)
-    if not ranked:
-        return None
-    runner_up = ranked[1] if len(ranked) > 1 else None
-    gap = score(ranked[0]) - score(runner_up) if runner_up else math.nan
-    return Leader(ranked[0], runner_up, gap)
-
-
-def figure(value: Any) -> float | None:
-    """Return a number, rounded as everywhere; None for what is no finite number."""
-    number = _number(value)
-    return None if number is None else round(number, DECIMALS)
-
-
-def score_evidence(evidence: Evidence) -> Scores:
-    """Return the figures of the evidence: counts are summed first and divided once."""
-    pooled = pool(evidence.counts)
-    groups = [group_of(scene) for scene in evidence.scenes]
-    return Scores(
-        miou=figure(float(miou(pooled))),
-        iou={name: figure(float(value)) for name, value in zip(evidence.classes, iou(pooled), strict=True)},
-        groups={group: figure(value) for group, value in miou_by_group(evidence.counts, evidence.scenes).items()},
-        images={group: groups.count(group) for group in GROUPS},
-    )
-
-
-def compare_figures(record: Mapping[str, Any]) -> Check:
-    """Return the comparison; the largest difference is taken from the figures shown, not from a summary of them."""
-    ours, theirs = (_flat(record.get(side)) for side in ("evidence", "torchmetrics"))
-    rows = tuple((name, ours.get(name), theirs.get(name)) for name in dict.fromkeys([*ours, *theirs]))
-    both = [abs(a - b) for _, a, b in rows if a is not None and b is not None]
-    known = [*both, _number(record.get("max_difference")) or 0.0]
-    one_sided = any((a is None) != (b is None) for _, a, b in rows)
-    images = record.get("images")
-    return Check(
-        part=str(record.get("part", "")),
-        images=images if isinstance(images, int) else None,
-        rows=rows,
-        difference=None if one_sided or not both else max(known),
-    )
-
-
-def _flat(side: Any) -> dict[str, float | None]:
-    """Return mean and class IoUs of one side, unrounded: a difference in the seventh decimal is to be seen."""
-    if not isinstance(side, Mapping):
-        return {}
-    classes = side.get("iou")
-    values = {"mIoU": side.get("miou"), **(classes if isinstance(classes, Mapping) else {})}
-    return {str(name): _number(value) for name, value in values.items()}
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+def confirm(
+    finalists: Sequence[Finalist],
+    *,
+    margin: float = 0.005,
+    scene_margin: float = 0.02,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> Verdict:
+    """Return the verdict over finalists that were trained anew, run by run on the same folds."""
+    raise NotImplementedError

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from test_verdict import make_evidence
+from test_ranking import make_evidence
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from test_gather import LEADER, FakeStore, make_record, make_report
-from test_verdict import sides
+from test_ranking import sides
 
 from sweeps.errors import StorageError
 from sweeps.gather import Report
@@ -24,7 +24,7 @@ from sweeps.page import (
     render_table,
     write_report,
 )
-from sweeps.verdict import CAVEAT
+from sweeps.ranking import CAVEAT
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](javascript:1) &amp; \n# title"
 VOID = {"meta", "link", "br", "use"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from test_gather import LEADER, REFERENCE, make_record, rising_curve
-from test_verdict import make_evidence, sides
+from test_ranking import make_evidence, sides
 
 import report
 from bddseg.evidence import save_evidence

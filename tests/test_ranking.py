@@ -8,7 +8,7 @@ import pytest
 
 from bddseg.confusion import iou, pool
 from bddseg.evidence import Evidence
-from sweeps.verdict import compare_figures, figure, leader, rank, score_evidence
+from sweeps.ranking import compare_figures, figure, leader, rank, score_evidence
 
 
 @dataclass(frozen=True)
