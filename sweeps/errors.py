@@ -6,7 +6,9 @@ UserError                     (bddseg.errors)
     ├── StorageError          2  the output folder cannot be used
     ├── TrackingError         2  the MLflow store cannot be reached or used
     ├── NoSweepError          2  no such sweep is recorded
-    └── NothingFinishedError  1  the sweep ran, but no trial gave a usable figure
+    ├── ModelError            2  a model's name or its registered files cannot be used
+    ├── NothingFinishedError  1  the sweep ran, but no trial gave a usable figure
+    └── NothingToRegisterError  1  the sweep has no weights that could be handed on
 """
 
 from bddseg.errors import UserError
@@ -34,5 +36,15 @@ class NoSweepError(SweepError):
 
 class NothingFinishedError(SweepError):
     """The sweep ran, but no trial gave a usable figure."""
+
+    exit_code = 1
+
+
+class ModelError(SweepError):
+    """A model's name, or what is registered under it, cannot be used."""
+
+
+class NothingToRegisterError(SweepError):
+    """The sweep has no verdict or no weights that could be handed on."""
 
     exit_code = 1

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from bddseg.errors import UserError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.result import OBJECTIVE
 from sweeps.address import check_server, database_file, hide_password, scheme_of
@@ -187,6 +188,34 @@ class Store:
                 return None
         return content if isinstance(content, dict) else None
 
+    @contextmanager
+    def client(self, what: str) -> Iterator["MlflowClient"]:
+        """Give MLflow's client to a room that does more than read sweeps; what it raises becomes one line.
+
+        Raises:
+            TrackingError: "cannot be" with `what`, the reason and the cure.
+        """
+        with self._reading(what) as client:
+            yield client
+
+    def download(self, run_id: str, name: str, folder: Path) -> Path | None:
+        """Return a copy, in the folder, of a run's artifact; None when the run has none of that name."""
+        return self._download(run_id, PurePosixPath(name), folder)
+
+    def download_to(self, folder: Path, address: str) -> Path:
+        """Return a copy, in the folder, of the file at one of MLflow's own addresses.
+
+        Raises:
+            TrackingError: when what comes is no file there.
+        """
+        from mlflow.artifacts import download_artifacts
+
+        with self._reading():
+            path = Path(download_artifacts(address, dst_path=str(folder), tracking_uri=self.tracking_uri))
+        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            return path
+        raise TrackingError(f"{self._shown} gave no file for {address[:80]!r}: it may be damaged")
+
     @property
     def _shown(self) -> str:
         return hide_password(self.tracking_uri)
@@ -216,15 +245,15 @@ class Store:
             raise NoSweepError(f"no sweep recorded yet in {self._shown}; {HOW_TO_START}")
 
     @contextmanager
-    def _reading(self) -> Iterator["MlflowClient"]:
+    def _reading(self, what: str = "read") -> Iterator["MlflowClient"]:
         """Give MLflow's client, and turn what it raises within the context into one line."""
         try:
             yield self._client
-        except (NoSweepError, TrackingError):
+        except UserError:
             raise
         except Exception as error:  # each database, server and artifact store fails in its own way
             raise TrackingError(
-                f"{self._shown} cannot be read ({reason(error)}): check --tracking-uri and that its server runs"
+                f"{self._shown} cannot be {what} ({reason(error)}): check --tracking-uri and that its server runs"
             ) from error
 
     def _search(self, query: str, order: str = "start_time ASC") -> list["Run"]:
