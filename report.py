@@ -85,7 +85,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespace) -> None:
-    from sweeps.page import render_csv, render_json, render_markdown, render_table
+    from sweeps.listing import render_csv, render_json, render_table
+    from sweeps.page import render_markdown
 
     shown = [replace(report, trials=report.trials[: options.top]) for report in reports]
     renderers = {

@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from bddseg.labels import CLASSES, GROUPS
 from sweeps.gather import Entry, Report
 from sweeps.plan import compact
+from sweeps.wording import GROUP_NAMES
 
 INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
 THEME = {
@@ -33,7 +34,7 @@ THEME = {
 """Colour in a figure -> name of the page's colour that takes its place, in light and in dark."""
 
 COLOUR = {name: colour for colour, name in THEME.items()}
-GROUP_NAMES = {"city": "city", "non_city": "non-city"}
+
 PALEST, DARKEST = 0.06, 0.6
 """Opacity of the lowest and highest heat: ink on it stays readable on light and on dark paper."""
 

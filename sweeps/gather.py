@@ -42,6 +42,9 @@ REASONS = {
 }
 """Recorded reason why a trial stopped -> how it is said."""
 
+LATENCY = "latency.json"
+"""Artifact of the sweep's run: parameters and latency of each trial's network."""
+
 VERIFICATION = "verification.json"
 """Artifact of the leader's run: its figures counted twice."""
 
@@ -121,6 +124,25 @@ class Test:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """How large and how fast a trial's network is; None where that was not measured."""
+
+    parameters: int | None
+    batch_1_ms: float | None
+    batch_16_ms: float | None
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured of the networks when the sweep ended."""
+
+    device: str
+    precision: str
+    trials: dict[str, Latency]
+    """By trial id; empty where nothing was measured."""
+
+
+@dataclass(frozen=True)
 class Report:
     """All that is said about one sweep."""
 
@@ -144,6 +166,7 @@ class Report:
     gap: float | None
     check: Check | None
     test: Test
+    speed: Speed = Speed("", "", {})
 
     @property
     def is_final(self) -> bool:
@@ -210,6 +233,7 @@ def gather_report(record: SweepRecord, store: Reader, *, made: str = "") -> Repo
         gap=figure(first.gap),
         check=compare_figures(_cleaned(verification)) if verification else None,
         test=Test((), ()),
+        speed=read_speed(_cleaned(store.json_artifact(record.run_id, LATENCY) or {})),
     )
     return replace(found, test=_open_test(found, first, rows, store))
 
@@ -217,6 +241,22 @@ def gather_report(record: SweepRecord, store: Reader, *, made: str = "") -> Repo
 def clean(value: Any) -> str:
     """Return text without line breaks, control and direction characters: what was read back may hold anything."""
     return " ".join("".join(char if char.isprintable() else " " for char in str(value)).split())
+
+
+def read_speed(found: Mapping[str, Any]) -> Speed:
+    """Return what `latency.json` says; what is no number there is None."""
+    trials = found.get("trials")
+    rows = {key: row for key, row in trials.items() if isinstance(row, dict)} if isinstance(trials, dict) else {}
+    return Speed(
+        device=str(found.get("device", "")),
+        precision=str(found.get("precision", "")),
+        trials={
+            key: Latency(
+                _whole(row.get("parameters")) or None, figure(row.get("batch_1_ms")), figure(row.get("batch_16_ms"))
+            )
+            for key, row in rows.items()
+        },
+    )
 
 
 def _cleaned(value: Any) -> Any:

@@ -15,15 +15,8 @@ from test_ranking import sides
 
 from sweeps.errors import StorageError
 from sweeps.gather import Report
-from sweeps.page import (
-    folder_name,
-    render_csv,
-    render_html,
-    render_json,
-    render_markdown,
-    render_table,
-    write_report,
-)
+from sweeps.listing import render_csv, render_json, render_table
+from sweeps.page import folder_name, render_html, render_markdown, write_report
 from sweeps.ranking import CAVEAT
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](javascript:1) &amp; \n# title"
@@ -124,7 +117,8 @@ def test_every_format_says_what_an_arg_max_cannot_see(html: str) -> None:
 def test_the_page_says_what_a_leader_must_say(html: str) -> None:
     text = Page(html).text
     assert "0.843 validation mIoU vanilla-f8 cross_entropy lr=0.001" in text
-    assert "reached at epoch 20 of 20, 1.29 points before the runner-up" in text
+    assert "1.29 points before vanilla-f8 cross_entropy lr=0.0005 (0.831)" in text
+    assert "Reached at epoch 20 of 20." in text
     assert "Reference 0.741 −10.22 points" in text
 
 

@@ -1,0 +1,33 @@
+"""What one part of a report is made of: a sentence, drawings, and data for its template."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that is drawn when a page wants it, once for wide pages and once for narrow ones."""
+
+    draw: Callable[..., Figure]
+    """Takes `wide`; draws in the stand-in colours of the theme."""
+    words: str
+    """What stands for it where it cannot be seen, without a full stop."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of a report; how it looks is `templates/sections/<name>.html.j2`, and `.md.j2` where there is one."""
+
+    name: str
+    title: str
+    sentence: str
+    """What the section says, in one sentence."""
+    drawings: Mapping[str, Drawing] = field(default_factory=dict)
+    """By name; the files are `figures/<section>-<drawing>.svg` and `.png`."""
+    data: Any = None
+    """What its template shows besides the report."""
+    is_alarm: bool = False
+    """The sentence is shown as one that must not be overlooked."""
