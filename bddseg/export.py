@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bddseg.errors import ExportError
+from bddseg.labels import CLASSES, PALETTE
 from bddseg.trained import Trained
 
 BATCHES = (1, 2, 5)
@@ -79,8 +80,8 @@ class Raw(nn.Module):
         return logits
 
 
-def export_model(trained: Trained, path: Path, kind: str, facts: Mapping[str, Any]) -> Agreement:
-    """Write the network to a file of a kind in KINDS, with the facts as metadata; return how well it agrees.
+def export_model(trained: Trained, path: Path, kind: str) -> Agreement:
+    """Write the network to a file of a kind in KINDS, with what it must be fed in its metadata; return how it agrees.
 
     In fp32, for batches of any size. The file appears whole, and only when it agrees.
 
@@ -89,10 +90,9 @@ def export_model(trained: Trained, path: Path, kind: str, facts: Mapping[str, An
     """
     _, write, load = KINDS[kind]
     network, size = Raw(trained).eval(), trained.config.data.size
-    metadata = {name: value if isinstance(value, str) else json.dumps(value) for name, value in facts.items()}
     with TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
         part = Path(folder) / path.name
-        write(network, sample_pixels(BATCHES[1], size), part, metadata | {"preprocessing": PREPROCESSING})
+        write(network, sample_pixels(BATCHES[1], size), part, describe(trained))
         found = compare(network, load(part), size)
         if not found.is_good:
             raise ExportError(f"the {kind} file does not do what the network does: {found.sentence()}")
@@ -100,16 +100,30 @@ def export_model(trained: Trained, path: Path, kind: str, facts: Mapping[str, An
     return found
 
 
+def describe(trained: Trained) -> dict[str, str]:
+    """Return what an exported file says of itself: what goes in, what comes out, and what it was trained with."""
+    config = trained.config
+    return {
+        "preprocessing": PREPROCESSING,
+        "size_px": str(config.data.size),
+        "output": "logits, shape (N, classes, H, W); a pixel's class is the largest",
+        "classes": json.dumps(CLASSES),
+        "palette": json.dumps(PALETTE),
+        "digest": config.digest(),
+        "settings": json.dumps(config.flat()),
+    }
+
+
 @torch.no_grad()
 def compare(network: Run, exported: Run, size_px: int) -> Agreement:
     """Return how far two functions of pixels agree, over batches of several sizes."""
     pairs = [(network(pixels), exported(pixels)) for pixels in (sample_pixels(n, size_px) for n in BATCHES)]
-    same = [(ours.argmax(1) == theirs.argmax(1)).float().mean() for ours, theirs in pairs for _ in ours]
+    same = torch.cat([(ours.argmax(1) == theirs.argmax(1)).flatten() for ours, theirs in pairs])
     return Agreement(
         images=sum(BATCHES),
         max_difference=max(float((ours - theirs).abs().max()) for ours, theirs in pairs),
         largest=max(float(ours.abs().max()) for ours, _ in pairs),
-        same_class=float(torch.stack(same).mean()),
+        same_class=float(same.double().mean()),
     )
 
 

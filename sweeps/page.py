@@ -19,8 +19,8 @@ from sweeps.figures import render_svg
 from sweeps.gather import Report
 from sweeps.listing import render_csv, render_json
 from sweeps.origin import build_again, build_check, build_data, say_source
-from sweeps.section import Section
 from sweeps.ranking import CAVEAT
+from sweeps.section import Section
 from sweeps.wording import TEMPLATES, build_environment, build_markdown_environment
 
 FILES = {"html": "index.html", "markdown": "report.md", "json": "report.json", "csv": "leaderboard.csv"}
