@@ -1,24 +1,193 @@
-"""Report -> the grid that was searched."""
+"""Validation mIoU at every pair of settings that vary: heat maps, bars for one setting, points where values are many."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-from sweeps.figures import Grid, build_grid, draw_grid
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from sweeps.canvas import (
+    COLOUR,
+    DARKEST,
+    INK,
+    MUTED,
+    NARROW_PX,
+    PALEST,
+    RULE,
+    WIDE_PX,
+    are_numbers,
+    build_canvas,
+    quiet_axes,
+    scale_axis,
+)
 from sweeps.gather import Report
+from sweeps.cells import MOST_PAIRS, Grid, build_grid, list_axes, list_pairs
+from sweeps.plan import compact
 from sweeps.section import Drawing, Section
+
+TINY_PX, SMALL_PX = 34, 64
+"""Cells narrower than this have a figure of two decimals and no note; a short note."""
 
 
 def build_section(report: Report) -> Section | None:
-    """Return the first one or two axes as a picture; None where the sweep has no axis."""
-    grid = build_grid(report)
-    if grid is None:
+    """Return the heat maps of all pairs of axes; None where no axis varies."""
+    axes = list_axes(report)
+    if not axes:
         return None
-    kind = "Heat map" if len(grid.keys) == 2 else "Bars"
-    drawing = Drawing(partial(draw_grid, report, grid), f"{kind}: validation mIoU by {' and '.join(grid.keys)}")
-    return Section("grid", "The grid", _say(grid), {"grid": drawing}, grid)
+    grids = {"-".join(keys): build_grid(report, keys) for keys in list_pairs(axes)}
+    drawings = {name: Drawing(partial(draw_grid, report, grid), _alternative(grid)) for name, grid in grids.items()}
+    titles = {name: " × ".join(grid.keys) for name, grid in grids.items()}
+    dropped = max(0, len(axes) * (len(axes) - 1) // 2 - MOST_PAIRS)
+    data = {"titles": titles, "grids": grids, "dropped": dropped}
+    return Section("grid", "The grid", _sentence(report, next(iter(grids.values())), len(grids)), drawings, data)
 
 
-def _say(grid: Grid) -> str:
-    if len(grid.keys) == 1:
-        return f"Validation mIoU at each value of {grid.keys[0]}."
-    others = f", the best over {', '.join(grid.others)}" if grid.others else ""
-    return f"Validation mIoU at each pair of {grid.keys[0]} and {grid.keys[1]}{others}."
+def draw_grid(report: Report, grid: Grid, *, wide: bool) -> Figure:
+    """Return bars for one axis, a heat map for two, points where an axis has many values."""
+    if not grid.is_dense:
+        return _draw_points(report, grid, wide=wide)
+    return _draw_values(report, grid, wide=wide) if len(grid.keys) == 1 else _draw_heat(report, grid, wide=wide)
+
+
+def _draw_heat(report: Report, grid: Grid, *, wide: bool) -> Figure:
+    across, down = map(len, grid.values)
+    if (across < down) if wide else (across > down):  # the longer axis along the longer side
+        grid = grid.turned()
+    columns, rows = ([compact(value) for value in values] for values in grid.values)
+    left = 16 + 7.2 * max(map(len, rows))
+    cell = min(150.0, ((WIDE_PX if wide else NARROW_PX) - left - 4) / len(columns))
+    tilted = max(map(len, columns)) * 7.2 > cell
+    bottom = 48 + (7.2 * max(map(len, columns)) if tilted else 0)
+    figure, axes = build_canvas(
+        left + cell * len(columns) + 4, 60 * len(rows) + bottom + 4, left=left, right=4, top=4, bottom=bottom
+    )
+    span = _range(grid)
+    for x, column in enumerate(grid.values[0]):
+        for y, row in enumerate(grid.values[1]):
+            _draw_cell(axes, (x, y), grid, (column, row), _shade(grid.score((column, row)), span), report, cell)
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    axes.set_xticks(range(len(columns)), columns, rotation=90 if tilted else 0)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xlabel(f"{grid.keys[0]} across, {grid.keys[1]} down", x=0, ha="left")
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def _draw_cell(
+    axes: Axes, at: tuple[int, int], grid: Grid, point: tuple[Any, ...], shade: float, report: Report, width_px: float
+) -> None:
+    """Draw one cell; the leader's has a frame, the reference's says so."""
+    entry = grid.cells.get(point)
+    corner = (at[0] - 0.47, at[1] - 0.46)
+    axes.add_patch(Rectangle(corner, 0.94, 0.92, facecolor=COLOUR["heat"], alpha=shade, lw=0))
+    leads = entry is not None and entry.trial_id == report.leader.trial_id
+    edge, line = (INK, 2.0) if leads else (RULE, 0.8)
+    axes.add_patch(Rectangle(corner, 0.94, 0.92, facecolor="none", edgecolor=edge, lw=line))
+    value, notes = _words(grid, point, short=width_px < SMALL_PX)
+    notes = notes if width_px >= TINY_PX else []
+    lift = {0: 0.0, 1: 0.13}.get(len(notes), 0.22)
+    size = 14.0 if width_px >= SMALL_PX else 11.0 if width_px >= TINY_PX else 9.0
+    text = value if width_px >= TINY_PX or "." not in value else f"{float(value):.2f}".lstrip("0")
+    axes.text(at[0], at[1] - lift, text, ha="center", va="center", size=size, weight="bold")
+    for place, note in enumerate(notes):
+        down = at[1] + (0.22 if len(notes) == 1 else 0.08 + 0.24 * place)
+        axes.text(at[0], down, note, ha="center", va="center", size=8 if width_px < SMALL_PX else 10)
+
+
+def _words(grid: Grid, point: tuple[Any, ...], *, short: bool = False) -> tuple[str, list[str]]:
+    """Return what stands in a cell: the figure; how its trial ended where not at the end; the mean of the others."""
+    entry, score = grid.cells.get(point), grid.score(point)
+    if entry is None:
+        return "–", ["not run"]
+    if score is None:
+        return "–", [entry.stop_words]
+    mean, count = grid.means[point]
+    ended = {"failed": entry.stop_words, "stopped": f"stopped at {entry.epochs}"}.get(entry.state, "")
+    ended = f"at {entry.epochs}" if short and entry.state == "stopped" else ended
+    if grid.is_mean:
+        return f"{score:.3f}", [f"{count} runs"]
+    taken = (f"({mean:.3f})" if short else f"mean {mean:.3f} of {count}") if count > 1 else ""
+    return f"{score:.3f}", [*filter(None, [ended, taken or ("reference" if entry.is_reference else "")])]
+
+
+def _range(grid: Grid) -> tuple[float, float]:
+    """Return the lowest and highest figure of the cells' trials that were not stopped: shades tell between these."""
+    known = {point: grid.score(point) for point in grid.cells}
+    scores = {point: score for point, score in known.items() if score is not None}
+    ended = [score for point, score in scores.items() if grid.is_mean or grid.cells[point].state != "stopped"]
+    high = max(scores.values())
+    return min(*(ended or scores.values()), high - 1e-9), high
+
+
+def _shade(score: float | None, span: tuple[float, float]) -> float:
+    """Return the opacity of a figure's heat."""
+    if score is None:
+        return 0.0
+    return PALEST + max(0.0, (score - span[0]) / (span[1] - span[0])) * (DARKEST - PALEST)
+
+
+def _draw_values(report: Report, grid: Grid, *, wide: bool) -> Figure:
+    names = [compact(value) for value in grid.values[0]]
+    left = 16 + 7.2 * max(map(len, names))
+    figure, axes = build_canvas(
+        WIDE_PX if wide else NARROW_PX, 38 * len(names) + 44, left=left, right=200 if wide else 120, top=4, bottom=40
+    )
+    for y, value in enumerate(grid.values[0]):
+        entry, score = grid.cells.get((value,)), grid.score((value,))
+        role = report.role(entry) if entry is not None else ""
+        axes.barh(y, score or 0, height=0.62, color=COLOUR[role or "quiet"])
+        text, notes = _words(grid, (value,), short=not wide)
+        note = " · ".join(filter(None, [text, *notes, role if role not in notes else ""]))
+        axes.text((score or 0) + 0.01, y, note, va="center", size=12)
+    axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5))
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel(f"validation mIoU by {grid.keys[0]}", x=0, ha="left")
+    quiet_axes(axes)
+    return figure
+
+
+def _draw_points(report: Report, grid: Grid, *, wide: bool) -> Figure:
+    """Return a point for each cell: where its settings are, its figure as its shade; of one axis, as its height."""
+    labels = [] if len(grid.keys) == 1 or are_numbers(grid.values[1]) else [compact(value) for value in grid.values[1]]
+    left = 16 + 7.2 * max(map(len, labels)) if labels else 64.0
+    figure, axes = build_canvas(*((WIDE_PX, 420) if wide else (NARROW_PX, 340)), left=left, right=16, top=10, bottom=48)
+    across = scale_axis(axes.xaxis, grid.values[0])
+    down = scale_axis(axes.yaxis, grid.values[1]) if len(grid.keys) > 1 else {}
+    span = _range(grid)
+    spots: dict[bool, list[tuple[float, float, float]]] = {True: [], False: []}
+    for point in reversed(grid.cells):  # the best on top
+        score = grid.score(point)
+        y = down[point[1]] if down else score if score is not None else span[0]
+        spots[score is not None].append((across[point[0]], y, _shade(score, span) if down else DARKEST))
+    _scatter(axes, spots[True], is_large=bool(down))
+    if spots[False]:
+        axes.scatter(*zip(*[spot[:2] for spot in spots[False]], strict=True), marker="x", s=40, lw=1.4, color=MUTED)
+    axes.set_xlabel(f"{grid.keys[0]} across, {grid.keys[1] if down else 'validation mIoU'} up", x=0, ha="left")
+    axes.grid(color=RULE, lw=0.6)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def _scatter(axes: Axes, spots: Sequence[tuple[float, float, float]], *, is_large: bool) -> None:
+    """Draw a round point for each place and opacity; the last one, the best, in a frame."""
+    fills = [to_rgba(COLOUR["heat"], opacity) for _, _, opacity in spots]
+    edges, lines = [RULE] * (len(spots) - 1) + [INK], [0.8] * (len(spots) - 1) + [2.0]
+    x, y, _ = zip(*spots, strict=True)
+    axes.scatter(x, y, s=150 if is_large else 50, c=fills, edgecolors=edges, linewidths=lines, clip_on=False, zorder=3)
+
+
+def _alternative(grid: Grid) -> str:
+    kind = "Points" if not grid.is_dense else "Heat map" if len(grid.keys) == 2 else "Bars"
+    return f"{kind}: validation mIoU by {' and '.join(grid.keys)}"
+
+
+def _sentence(report: Report, grid: Grid, pairs: int) -> str:
+    at = " and ".join(f"{key} {compact(report.leader.settings.get(key))}" for key in grid.keys)
+    taken = f"; the best over {', '.join(grid.others)} stands for the rest" if grid.others and not grid.is_mean else ""
+    more = f"; {pairs} pairs of settings can be chosen" if pairs > 1 else ""
+    if grid.is_mean:
+        return f"Mean validation mIoU over runs at each setting of {' and '.join(grid.keys)}{more}."
+    return f"The highest validation mIoU is at {at}{taken}{more}."

@@ -13,9 +13,9 @@ from markupsafe import Markup
 
 from sweeps import curves, faults, grid, sealed
 from sweeps.board import build_leaderboard, build_verdict
+from sweeps.canvas import render_svg
 from sweeps.classes import build_classes
 from sweeps.errors import StorageError
-from sweeps.figures import render_svg
 from sweeps.gather import Report
 from sweeps.listing import render_csv, render_json
 from sweeps.origin import build_again, build_check, build_data, say_source

@@ -1,6 +1,7 @@
 """What early stopping remembers: the values at each rung, why trials were stopped. Plain data and decisions."""
 
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
@@ -111,3 +112,26 @@ def quantile(values: Iterable[float], share: float) -> float:
     place = (len(ranked) - 1) * share
     low = ranked[math.floor(place)]
     return low + (ranked[math.ceil(place)] - low) * (place - math.floor(place))
+
+
+def read_stop(sentence: str) -> Stop | None:
+    """Return the stop that a sentence tells of, its figures as they were printed; None for any other text."""
+    for rule, pattern in PATTERNS.items():
+        found = re.fullmatch(pattern, sentence)
+        if found:
+            return Stop(int(found["rung"]), float(found["value"]), float(found["cutoff"]), int(found["compared"]), rule)
+    return None
+
+
+def _pattern(template: str) -> str:
+    """Return the pattern of the sentences that a template makes."""
+    number, whole = r"-?\d+\.\d+", r"\d+"
+    kinds = {"rung": whole, "value": number, "cutoff": number, "compared": whole}
+    groups = {name: f"(?P<{name}>{kind})" for name, kind in kinds.items()}
+    escaped = re.escape(template.replace(":.4f", "").replace("{s}", "").replace("{metric}", OBJECTIVE))
+    for name, group in groups.items():
+        escaped = escaped.replace(re.escape(f"{{{name}}}"), group)
+    return escaped.replace("trial", "trials?")
+
+
+PATTERNS = {rule: _pattern(template) for rule, template in SENTENCES.items()}

@@ -1,0 +1,157 @@
+"""What figures are drawn on: the page's colours, sizes and type, and a figure -> SVG that takes them from the page."""
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from typing import Any, cast
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+
+from sweeps.plan import compact
+
+INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
+THEME = {
+    INK: "ink",
+    MUTED: "muted",
+    RULE: "rule",
+    PAPER: "paper",
+    "#050505": "leader",
+    "#060606": "runner-up",
+    "#070707": "reference",
+    "#080808": "quiet",
+    "#090909": "heat",
+}
+"""Colour in a figure -> name of the page's colour that takes its place, in light and in dark."""
+
+COLOUR = {name: colour for colour, name in THEME.items()}
+PALEST, DARKEST = 0.06, 0.6
+"""Opacity of the lowest and highest heat: ink on it stays readable on light and on dark paper."""
+
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.size": 12,
+    "font.sans-serif": ["DejaVu Sans"],
+    "text.color": INK,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 12,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+WIDE_PX, HALF_PX, NARROW_PX = 1080, 524, 352
+FRACTION = re.compile(r"-?\d+\.\d{3,}")
+LOGARITHMIC = 20
+"""Numbers whose largest is so many times the smallest get a logarithmic scale."""
+
+
+def render_svg(draw: Callable[[], Figure], name: str, words: str) -> str:
+    """Return the drawn figure as one `<svg>` element whose text alternative is `words`.
+
+    The same figure is the same text, whenever and wherever it is made; `name` keeps its ids apart from others'.
+    """
+    buffer = io.StringIO()
+    with mpl.rc_context(cast(Any, {**STYLE, "svg.hashsalt": name})), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may hold any letter
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        draw().savefig(buffer, format="svg", dpi=72, metadata=nothing)
+    return _adopt(buffer.getvalue(), name, words)
+
+
+def _adopt(svg: str, name: str, words: str) -> str:
+    """Return the SVG as part of a page: no prologue, no global style, own ids, colours and type of the page."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
+    box = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', body)
+    width = box.group(1) if box else str(WIDE_PX)
+    opening = f'<svg role="img" aria-label="{escape(words)}" style="max-width: {width}px" viewBox='
+    body = re.sub(r"<svg\b.*?viewBox=", lambda _: opening, body, count=1, flags=re.DOTALL)
+    body = re.sub(r' id="', f' id="{name}-', body)
+    body = re.sub(r'(href="|url\()#', rf"\1#{name}-", body.replace("xlink:href", "href"))
+    body = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", body)
+    for colour, role in THEME.items():
+        body = body.replace(colour, f"var(--{role})")
+    return re.sub(r' (d|x|y|points)="([^"]*)"', _shorten, body).strip()
+
+
+def _shorten(attribute: re.Match[str]) -> str:
+    """Return an attribute with its numbers to a hundredth of a pixel: a third of the text, to the eye the same."""
+    return f' {attribute[1]}="{re.sub(FRACTION, _round, attribute[2])}"'
+
+
+def _round(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def order_values(values: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the distinct values: numbers ascending, others by name."""
+    distinct = list(dict.fromkeys(values))
+    return tuple(sorted(distinct) if are_numbers(distinct) else sorted(distinct, key=str))
+
+
+def are_numbers(values: Iterable[Any]) -> bool:
+    """Return whether all values are numbers; true and false are names here."""
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def are_logarithmic(values: Iterable[float]) -> bool:
+    """Return whether values are better seen on a logarithmic scale: positive, and far apart."""
+    found = list(values)
+    return min(found) > 0 and max(found) / min(found) >= LOGARITHMIC
+
+
+def scale_axis(axis: Axis, values: Sequence[Any]) -> dict[Any, float]:
+    """Give an axis the scale and the ticks that its values ask for; return where each value stands."""
+    if not are_numbers(values):
+        axis.set_ticks(range(len(values)), [compact(value) for value in values])
+        return {value: place for place, value in enumerate(values)}
+    if not are_logarithmic(values):
+        return {value: value for value in values}
+    places = {value: math.log10(value) for value in values}
+    whole = range(math.floor(min(places.values())), math.ceil(max(places.values())) + 1)
+    axis.set_ticks(whole, [compact(10.0**power) for power in whole])
+    return places
+
+
+def build_canvas(
+    width_px: float, height_px: float, *, left: float, right: float, top: float, bottom: float
+) -> tuple[Figure, Axes]:
+    """Return a figure in pixels (one point is one pixel at 72 dpi) with one plot inside its margins."""
+    figure = Figure(figsize=(width_px / 72, height_px / 72), dpi=72)
+    box = (left / width_px, bottom / height_px, 1 - (left + right) / width_px, 1 - (top + bottom) / height_px)
+    return figure, figure.add_axes(box)
+
+
+def quiet_axes(axes: Axes) -> None:
+    """Take away the scale along x."""
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(axis="y", colors=INK)
+
+
+def label_ends(axes: Axes, ends: Sequence[tuple[str, tuple[int, float]]]) -> None:
+    """Write a name at the end of each line, moved apart where two would overlap."""
+    low, high = axes.get_ylim()
+    height = axes.get_window_extent().height  # in pixels: the figure has 72 dots per inch
+    lowest = -1e9
+    for name, (epoch, value) in sorted(ends, key=lambda end: end[1][1]):
+        at = max((value - low) / (high - low) * height, lowest + 15)
+        lowest = at
+        axes.annotate(name, (epoch, at / height), (8, 0), xycoords=("data", "axes fraction"),
+                      textcoords="offset points", va="center", size=12)  # fmt: skip
