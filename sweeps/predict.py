@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     make_folder(options.out)
     bad = 0
     with tqdm(total=len(images), desc="painting", unit="image", file=sys.stderr, disable=options.quiet) as bar:
-        for _, found in paint_images(trained, images, options.out, dict.fromkeys(options.pictures)):
+        for _, found in paint_images(trained, images, options.out, list(dict.fromkeys(options.pictures))):
             bar.update()
             if isinstance(found, DataError):
                 bad += 1
