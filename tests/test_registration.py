@@ -1,0 +1,226 @@
+"""A sweep's verdict becomes a registered model: once, whole, crowned, and never by running what it was given."""
+
+import json
+import pickle
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from models import FRAMES, SPLIT, learnt, make_verdict, record_sweep, write_model
+
+from bddseg.checkpoint import BEST, load_checkpoint
+from bddseg.errors import DataError
+from bddseg.trained import load_trained
+from sweeps.address import database_file, default_tracking_uri
+from sweeps.errors import ModelError, NothingToRegisterError
+from sweeps.registration import Registration, register
+from sweeps.registry import Registry, Version
+from sweeps.store import Store, open_client
+from sweeps.weights import open_weights
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Registration:
+    """A sweep in a store that nobody writes to: recording one takes a second."""
+    folder = tmp_path_factory.mktemp("recorded")
+    shutil.copy(template, folder / "mlflow.db")
+    return record_sweep(folder, default_tracking_uri(folder), weights=write_model(folder / "weights"))
+
+
+@pytest.fixture
+def screened(recorded: Registration, tmp_path: Path) -> Registration:
+    """The sweep in a store of the test's own."""
+    uri = default_tracking_uri(tmp_path)
+    source, target = (sqlite3.connect(database_file(it)) for it in (recorded.store.tracking_uri, uri))
+    with closing(source), closing(target):
+        source.backup(target)
+    return replace(recorded, store=Store(uri))
+
+
+def done(registration: Registration) -> tuple[Version, list[str]]:
+    """Register; return the version and what was said."""
+    said: list[str] = []
+    return register(registration, said.append), said
+
+
+def aliases(registration: Registration) -> dict[str, str]:
+    found = open_client(registration.store.tracking_uri).get_registered_model(registration.name).aliases
+    return {alias: str(number) for alias, number in found.items()}
+
+
+def test_the_leader_of_a_screening_becomes_champion(screened: Registration) -> None:
+    version, said = done(screened)
+    assert version.words == "version 1 of streets" and aliases(screened) == {"champion": "1"}
+    assert said == [
+        "trial a: the leader, screened once and not confirmed",
+        "registered as version 1 of streets; @champion is version 1",
+    ]
+
+
+def test_a_version_says_where_it_comes_from(screened: Registration) -> None:
+    tags = done(screened)[0].tags
+    assert tags["sweep.id"] == screened.record.sweep_id and tags["sweep.trial_id"] == "a"
+    assert tags["sweep.config_digest"] == learnt()[0].digest() and tags["data.fingerprint"] == FRAMES.fingerprint
+    assert (tags["verdict.outcome"], tags["model.refit"]) == ("leader", "false")
+
+
+def test_the_same_trial_is_registered_once(screened: Registration) -> None:
+    done(screened)
+    version, said = done(screened)
+    assert version.number == "1" and aliases(screened) == {"champion": "1"}
+    assert said[1] == "it is registered already: version 1 of streets; @champion is version 1"
+
+
+def test_another_champion_takes_over_and_the_old_one_is_remembered(screened: Registration, tmp_path: Path) -> None:
+    done(screened)
+    registry = Registry(screened.store)
+    other = registry.add("streets", screened.record.run_id, write_model(tmp_path / "other").parent, {}, "")
+    assert registry.crown(other) == "@champion is version 2, after version 1"
+    assert aliases(screened) == {"champion": "2", "previous-champion": "1"}
+
+
+def test_registering_an_earlier_champion_again_moves_nothing(screened: Registration, tmp_path: Path) -> None:
+    done(screened)
+    registry = Registry(screened.store)
+    registry.crown(registry.add("streets", screened.record.run_id, write_model(tmp_path / "other").parent, {}, ""))
+    assert done(screened)[1][1].endswith("@champion is version 2")
+    assert aliases(screened) == {"champion": "2", "previous-champion": "1"}
+
+
+def test_a_registration_that_died_before_the_crown_is_completed(
+    screened: Registration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "crown", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            done(screened)
+    assert aliases(screened) == {}
+    assert done(screened)[0].number == "1" and aliases(screened) == {"champion": "1"}
+
+
+def test_the_registered_weights_are_those_of_the_trial(screened: Registration) -> None:
+    done(screened)
+    run = screened.record.trials[0].run_id
+    with open_weights("streets@champion", screened.store) as path, open_weights(run, screened.store) as recorded:
+        assert path.read_bytes() == recorded.read_bytes()
+        predicted = load_trained(load_checkpoint(path)).predict(FRAMES.images[list(SPLIT.val)])
+    assert predicted.shape == (len(SPLIT.val), 16, 16)
+
+
+@pytest.fixture
+def files(screened: Registration, tmp_path: Path) -> Iterator[Path]:
+    """The files of a registered version."""
+    done(screened)
+    client = open_client(screened.store.tracking_uri)
+    source = client.get_model_version("streets", "1").source
+    place = client.get_logged_model(source.removeprefix("models:/")).artifact_location
+    yield Path(place.removeprefix("file://"))
+
+
+def test_a_version_holds_weights_settings_and_card(files: Path) -> None:
+    assert sorted(path.name for path in files.iterdir()) == [BEST, "card.md", "config.json"]
+
+
+def test_the_configuration_says_what_an_input_must_look_like(files: Path) -> None:
+    config = json.loads((files / "config.json").read_text())
+    assert config["input"]["size_px"] == 16 and len(config["input"]["mean"]) == 3
+    assert config["settings"] == learnt()[0].to_dict()
+    assert config["bdd100k_labels"] == [0, 2, 8, 10, 13]
+
+
+def test_the_card_says_verdict_interval_and_limits(files: Path) -> None:
+    card = (files / "card.md").read_text()
+    assert "The leader is ahead." in card and "One run per setting." in card
+    assert "mIoU 0.700, 95 % interval 0.650 to 0.750 (validation, 4 images)" in card
+    assert "python -m sweeps.predict streets@champion" in card and "## Limits" in card
+
+
+def test_the_card_has_test_figures_only_where_the_report_opened_them(screened: Registration) -> None:
+    from sweeps.card import render_card
+    from sweeps.registration import _model
+
+    sealed = replace(screened, report=replace(screened.report, test=replace(screened.report.test, opened=())))
+    with _model(screened, print) as (card, _):
+        assert "| IoU | validation | test |" in render_card(card)
+    with _model(sealed, print) as (card, _):
+        assert "The test part is sealed for this model" in render_card(card)
+
+
+def test_a_hostile_name_in_the_card_is_text(tmp_path: Path, uri: str) -> None:
+    from sweeps.card import render_card
+    from sweeps.registration import _model
+
+    weights = write_model(tmp_path / "weights")
+    found = record_sweep(tmp_path, uri, weights=weights, manifest={"space": "<script>|"})
+    hostile = replace(found.report.trials[0], name="<script>alert(1)</script> | [x](http://y)")
+    with _model(replace(found, report=replace(found.report, trials=(hostile,))), print) as (card, _):
+        text = render_card(card)
+    assert "<script>" not in text and r"\[x\]" in text
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "a:b", "x' or 1=1", "", "..", "ä"])
+def test_a_name_that_means_something_elsewhere_is_refused(screened: Registration, name: str) -> None:
+    with pytest.raises(ModelError, match="must be of letters, digits"):
+        done(replace(screened, name=name))
+
+
+def test_a_trial_whose_weights_were_not_kept_is_refused(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(NothingToRegisterError, match="its weights were not kept; run the sweep with --keep-weights"):
+        done(record_sweep(tmp_path, uri, weights=None))
+
+
+def test_a_running_sweep_is_refused(tmp_path: Path, uri: str) -> None:
+    found = record_sweep(tmp_path, uri, weights=write_model(tmp_path / "weights"), status="")
+    with pytest.raises(NothingToRegisterError, match="is running: its leader may still change"):
+        done(found)
+
+
+def test_torn_weights_are_refused_and_nothing_is_registered(tmp_path: Path, uri: str) -> None:
+    path = write_model(tmp_path / "weights")
+    path.write_bytes(path.read_bytes()[:2000])
+    found = record_sweep(tmp_path, uri, weights=path)
+    with pytest.raises(NothingToRegisterError, match="is not a readable checkpoint"):
+        done(found)
+    assert not open_client(uri).search_registered_models()
+
+
+def test_weights_of_another_trial_are_refused(tmp_path: Path, uri: str) -> None:
+    found = record_sweep(tmp_path, uri, weights=write_model(tmp_path / "weights", "vanilla_unet"))
+    with pytest.raises(NothingToRegisterError, match="its weights are those of trial .*, but must be those of"):
+        done(found)
+
+
+class Malice:
+    """Leaves a file behind when it is unpickled by whoever trusts it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("writer", ["torch", "pickle"])
+def test_a_malicious_file_of_weights_is_not_run(tmp_path: Path, uri: str, writer: str) -> None:
+    path, sign = tmp_path / BEST, tmp_path / "it ran"
+    content = {"format": 1, "weights": Malice(sign)}
+    torch.save(content, path) if writer == "torch" else path.write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(DataError, match="not a readable checkpoint"):
+        load_checkpoint(path)
+    with pytest.raises(NothingToRegisterError, match="not a readable checkpoint"):
+        done(record_sweep(tmp_path, uri, weights=path))
+    assert not sign.exists()
+    torch.load(path, weights_only=False) if writer == "torch" else pickle.loads(path.read_bytes())
+    assert sign.exists(), "the file would have run"
+
+
+def test_a_tie_of_a_screening_registers_its_leader_and_names_the_recommended_one(screened: Registration) -> None:
+    tie = replace(screened, verdict=make_verdict(outcome="tie", recommended="b", tied=("a", "b")))
+    version, said = done(tie)
+    assert said[0] == "trial a: the leader of a tie; recommended as cheaper and as good: b"
+    assert version.tags["verdict.outcome"] == "tie" and version.tags["sweep.trial_id"] == "a"
