@@ -2,6 +2,7 @@
 
 python report.py                        the latest sweep
 python report.py SWEEP --format csv     one by its id, its leaderboard as CSV
+python report.py SWEEP --register       its leader, or its winner, into the model registry
 """
 
 import argparse
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bddseg.errors import UserError
-from sweeps.errors import NothingFinishedError
+from sweeps.errors import NoSweepError, NothingFinishedError, TrackingError
 
 if TYPE_CHECKING:
+    from sweeps.deposit import Deposit
     from sweeps.gather import Report
+    from sweeps.store import Store
 
 ROOT = Path(__file__).resolve().parent
 FORMATS = ("html", "markdown", "json", "csv", "table")
@@ -57,6 +60,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--top", type=_count, metavar="N", help="print only the N best trials; the files hold all")
     parser.add_argument("--tracking-uri", metavar="URI",
                         help="MLflow's store (default: MLFLOW_TRACKING_URI, else the database in runs)")  # fmt: skip
+    parser.add_argument("--margin", type=_points, default=0.5, metavar="POINTS",
+                        help="a difference in mIoU that does not matter (default: 0.5)")  # fmt: skip
+    parser.add_argument("--scene-margin", type=_points, default=2.0, metavar="POINTS",
+                        help="a gap between city and non-city that does not matter (default: 2)")  # fmt: skip
+    parser.add_argument("--reveal-test", choices=("verdict", "all"), default="verdict",
+                        help="for whom the test part is opened: for those the verdict is about, or, to reproduce "
+                        "earlier figures, for all trials; recorded either way (default: verdict)")  # fmt: skip
+    parser.add_argument("--register", action="store_true",
+                        help="put the leader's weights, or a confirmed winner trained once more on train and "
+                        "validation, into MLflow's model registry as @champion")  # fmt: skip
+    parser.add_argument("--model-name", default="bdd100k-unet", metavar="NAME",
+                        help="of the registered model (default: bdd100k-unet)")  # fmt: skip
+    parser.add_argument("--no-upload", action="store_true", help="do not put the files among the sweep's artifacts")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
 
@@ -64,24 +80,71 @@ def build_parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Write and print the reports; a sweep without a usable figure is named and the others are still reported."""
     from sweeps.address import resolve_tracking_uri
-    from sweeps.gather import gather_report
-    from sweeps.page import write_report
+    from sweeps.deposit import Deposit
+    from sweeps.output import write_report
     from sweeps.store import Store
 
     store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
-    made = datetime.now(UTC).isoformat(timespec="seconds")
+    deposit = Deposit(store.tracking_uri)
     reports, pages, code = [], [], FINE
     for sweep_id in dict.fromkeys(options.sweeps or [store.latest_sweep_id()]):
         try:
-            reports.append(gather_report(store.read_sweep(sweep_id), store, made=made))
+            reports.append(_gather(sweep_id, store, deposit, options))
         except NothingFinishedError as error:
             code = _say(error, options)
             continue
         pages.append(write_report(reports[-1], options.out))
+        if not options.no_upload:
+            _upload(deposit, reports[-1], pages[-1].parent)
     _warn_other_data(reports)
     if reports:
         _print(reports, pages, options)
+    if options.register and reports:
+        _register(reports, store, deposit, options.model_name)
     return code
+
+
+def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", name: str) -> None:
+    from sweeps.registration import Registration, register
+
+    if len(reports) > 1:
+        raise UserError("--register takes one sweep, for a model has one champion: name the one to register")
+    register(Registration(name, reports[0], store, deposit), lambda words: print(words, file=sys.stderr))
+
+
+def _gather(sweep_id: str, store: "Store", deposit: "Deposit", options: argparse.Namespace) -> "Report":
+    from sweeps.confirm import CONFIRMS
+    from sweeps.gather import gather_report
+    from sweeps.hearing import Margins
+
+    record = store.read_sweep(sweep_id)
+    screening = None
+    if name := record.tags.get(CONFIRMS):
+        try:
+            screening = store.read_sweep(name)
+        except NoSweepError as error:
+            print(f"mind: {error}", file=sys.stderr)
+    report = gather_report(
+        record,
+        store,
+        deposit,
+        screening=screening,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        margins=Margins(options.margin / 100, options.scene_margin / 100),
+        reveal_all=options.reveal_test == "all",
+    )
+    for note in report.test.notes:
+        if "NOT be recorded" in note:
+            print(f"mind: {note}", file=sys.stderr)
+    return report
+
+
+def _upload(deposit: "Deposit", report: "Report", folder: Path) -> None:
+    """Put the report among the sweep's artifacts; a store that cannot be written is said, and is no failure."""
+    try:
+        deposit.upload_report(report.run_id, folder)
+    except TrackingError as error:
+        print(f"mind: the report is not among the sweep's artifacts: {error}", file=sys.stderr)
 
 
 def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespace) -> None:
@@ -114,6 +177,16 @@ def _say(error: UserError, options: argparse.Namespace) -> int:
         traceback.print_exc()
     print(f"error: {error}", file=sys.stderr)
     return error.exit_code
+
+
+def _points(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 100:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a number of points between 0 and 100")
+    return value
 
 
 def _count(text: str) -> int:

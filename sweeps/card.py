@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bddseg.config import TrainConfig
-from bddseg.evidence import Evidence
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
 from bddseg.trained import Trained
 from sweeps.findings import Gap, Rival, Verdict
-from sweeps.gather import Report, clean
-from sweeps.ranking import Scores, score_evidence
+from sweeps.gather import Report
+from sweeps.ranking import Scores
 from sweeps.wording import build_markdown_environment
 
 FORMAT = 1
@@ -34,9 +33,7 @@ class Card:
     is_refit: bool
     trained_on: int
     """Images."""
-    validation: Evidence | None
-    """None for a refit: every image that could validate has trained it."""
-    test: Evidence | None
+    test: Scores | None
     """None where the report did not open it."""
 
     @property
@@ -52,9 +49,10 @@ class Card:
 
     @property
     def scores(self) -> dict[str, Scores]:
-        """Return the figures of each part that was measured."""
-        parts = {"validation": self.validation, "test": self.test}
-        return {name: score_evidence(evidence) for name, evidence in parts.items() if evidence is not None}
+        """Return the figures of each part that was measured; out of fold they are the setting's, not the weights'."""
+        found = self.report.find(self.trial_id)
+        first = {"out of fold" if self.is_refit else "validation": found.scores} if found else {}
+        return first | ({"test": self.test} if self.test else {})
 
     @property
     def recommended(self) -> str:
@@ -83,11 +81,8 @@ def identity(sweep_id: str, trial_id: str, *, is_refit: bool) -> dict[str, str]:
 
 def name_of(report: Report, trial_id: str) -> str:
     """Return what a trial, or a finalist of a confirmation, is called."""
-    finalists = report.facts["confirmation"].get("finalists", [])
-    known = finalists if isinstance(finalists, list) else []
-    names = {it.get("trial_id"): it.get("name") for it in known if isinstance(it, dict)}
-    names |= {entry.trial_id: entry.name for entry in report.trials}
-    return clean(names.get(trial_id) or trial_id)
+    found = report.find(trial_id)
+    return found.name if found else trial_id
 
 
 def render_card(card: Card) -> str:

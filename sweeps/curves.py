@@ -127,7 +127,11 @@ def draw_fit(report: Report, *, wide: bool) -> Figure:
 
 
 def _say(report: Report, bands: Sequence[Band], rungs: Sequence[Rung]) -> str:
-    runs = f" {len(bands)} settings ran several times: their band reaches from the lowest to the highest run." if bands else ""
+    runs = (
+        f" {len(bands)} settings ran several times: their band reaches from the lowest to the highest run."
+        if bands
+        else ""
+    )
     if not rungs:
         return f"Validation mIoU of every trial; none was stopped early by comparison.{runs}"
     stopped = sum(len(rung.stops) for rung in rungs)

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from bddseg.labels import CLASSES, GROUPS
+from bddseg.labels import CLASSES
 from sweeps.canvas import COLOUR, HALF_PX, NARROW_PX, build_canvas, quiet_axes
 from sweeps.gather import Report
-from sweeps.wording import GROUP_NAMES
 
 
 def draw_classes(report: Report, *, wide: bool) -> Figure:
@@ -16,9 +15,8 @@ def draw_classes(report: Report, *, wide: bool) -> Figure:
     return _draw_bars(report, rows, wide=wide)
 
 
-def draw_groups(report: Report, *, wide: bool) -> Figure:
-    """Return the validation mIoU of city and non-city images as bars, for the trials shown."""
-    rows = [(GROUP_NAMES[group], [entry.scores.groups.get(group) for entry in report.shown()]) for group in GROUPS]
+def draw_scenes(report: Report, rows: Sequence[tuple[str, Sequence[float | None]]], *, wide: bool) -> Figure:
+    """Return the validation mIoU of each set of images as bars, for the trials shown."""
     return _draw_bars(report, rows, wide=wide)
 
 

@@ -1,74 +1,29 @@
-"""Rows of the store -> Report: all that is said about a sweep, typed, cleaned and rounded once for every format."""
+"""Rows of the store -> Report: all that is said about a sweep, the verdict first, the test part last."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
-from bddseg.labels import CLASSES, GROUPS
 from bddseg.result import OBJECTIVE
+from sweeps.confirm import CONFIRMS
+from sweeps.entries import DETAILS, Entry, build_entries, complete_row, join_runs
 from sweeps.errors import NothingFinishedError
-from sweeps.ranking import (
-    DECIMALS,
-    FAILED,
-    SCORE,
-    Check,
-    Leader,
-    Scores,
-    compare_figures,
-    figure,
-    leader,
-    rank,
-    score_evidence,
-)
+from sweeps.facts import clean, clean_all, read_facts, whole
+from sweeps.findings import Verdict
+from sweeps.hearing import Hearing, Margins, hear_confirmation, hear_screening
+from sweeps.latency import LATENCY, Speed, read_speed
+from sweeps.openings import Ledger, Test, choose_trials, open_test, read_openings
+from sweeps.ranking import Check, compare_figures, figure, rank, score_evidence
 from sweeps.store import SweepRecord, TrialRow
-
-STATES = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed", "RUNNING": "running"}
-
-REASONS = {
-    "max_epochs": "ran to the end",
-    "plateau": "no longer improved",
-    "asha": "stopped early",
-    "hyperband": "stopped early",
-    "median": "stopped early",
-    "diverged": "diverged",
-    "oom": "out of memory",
-    "error": "error",
-    "user": "interrupted",
-    "time_budget": "time was up",
-    "driver_lost": "driver lost",
-}
-"""Recorded reason why a trial stopped -> how it is said."""
-
-LATENCY = "latency.json"
-"""Artifact of the sweep's run: parameters and latency of each trial's network."""
 
 VERIFICATION = "verification.json"
 """Artifact of the leader's run: its figures counted twice."""
 
-FACTS: dict[str, Any] = {
-    **dict.fromkeys(("space", "question", "profile", "command", "report_command", "started"), ""),
-    **dict.fromkeys(("device", "precision", "code_version"), "unknown"),
-    "confirmation": {},
-    "axes": {},
-    "trials": [],
-    "versions": {},
-    "scheduler": {"max_epochs": 0, "rungs": []},
-    "data": {
-        "root": "unknown data",
-        "embedded": False,
-        "fingerprint": "",
-        "summary": [],
-        "scenes": {},
-        "split": {"train": "?", "val": "?", "test": "?", "by_drive": False, "warning": ""},
-    },
-}
-"""What a page needs to know of a sweep, and what stands in for what its manifest does not say."""
-
 CURVES = (OBJECTIVE, "train/miou")
-DETAILS = (*(f"iou/{name}" for name in CLASSES), *(f"group_miou/{group}" for group in GROUPS))
+ENDED = ("FINISHED", "KILLED", "FAILED")
 
 
 class Reader(Protocol):
@@ -77,69 +32,8 @@ class Reader(Protocol):
     def histories(
         self, record: SweepRecord, keys: Sequence[str]
     ) -> Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]: ...
-    def evidence(self, row: TrialRow, part: str) -> Evidence | None: ...
+    def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
     def json_artifact(self, run_id: str, name: str) -> dict[str, Any] | None: ...
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One trial as the leaderboard shows it."""
-
-    rank: int | None
-    """From 1; None for a trial without a usable figure."""
-    trial_id: str
-    run_id: str
-    name: str
-    digest: str
-    is_reference: bool
-    state: str
-    """finished, stopped, failed, running or waiting."""
-    settings: dict[str, str | int | float | bool]
-    scores: Scores
-    """On the validation part, at the best epoch."""
-    best_epoch: int | None
-    epochs: int
-    seconds: float | None
-    stop_reason: str
-    stop_words: str
-    stop_detail: str
-    log_file: str
-    curve: tuple[tuple[int, float], ...]
-    """Epoch and validation mIoU."""
-    train_curve: tuple[tuple[int, float], ...]
-
-    def at(self, epoch: int) -> float | None:
-        """Return the validation mIoU at an epoch, where there is one."""
-        return dict(self.curve).get(epoch)
-
-
-@dataclass(frozen=True)
-class Test:
-    """Figures on the sealed part, for the leader and the reference only."""
-
-    __test__ = False
-    opened: tuple[tuple[Entry, int, Scores], ...]
-    """Trial, epoch of the weights, figures."""
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Latency:
-    """How large and how fast a trial's network is; None where that was not measured."""
-
-    parameters: int | None
-    batch_1_ms: float | None
-    batch_16_ms: float | None
-
-
-@dataclass(frozen=True)
-class Speed:
-    """What was measured of the networks when the sweep ended."""
-
-    device: str
-    precision: str
-    trials: dict[str, Latency]
-    """By trial id; empty where nothing was measured."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +41,8 @@ class Report:
     """All that is said about one sweep."""
 
     sweep_id: str
+    run_id: str
+    """Of the sweep in MLflow."""
     state: str
     """running, finished, interrupted or failed."""
     facts: dict[str, Any]
@@ -157,16 +53,26 @@ class Report:
     made: str
     """When the report was written; empty leaves it out."""
     trials: tuple[Entry, ...]
-    """Ranked ones first, the best first; then the others in plan order."""
+    """Ranked ones first, the best first; then the others in plan order. In a confirmation, the runs."""
     planned: int
     varying: tuple[str, ...]
     leader: Entry
+    """The verdict's; without a verdict, whose recorded figure is highest. In a confirmation, a finalist."""
     runner_up: Entry | None
     reference: Entry | None
     gap: float | None
     check: Check | None
-    test: Test
-    speed: Speed = Speed("", "", {})
+    test: Test = field(default_factory=Test)
+    speed: Speed = field(default_factory=Speed)
+    verdict: Verdict | None = None
+    """None when no evidence can be compared."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Trial or finalist -> why the verdict does not compare it."""
+    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    """Of the validation part, by trial; in a confirmation by finalist, all its runs after each other."""
+    finalists: tuple[Entry, ...] = ()
+    """In a confirmation, the best first; else empty."""
+    margins: Margins = field(default_factory=Margins)
 
     @property
     def is_final(self) -> bool:
@@ -174,17 +80,31 @@ class Report:
         return self.state in ("finished", "failed")
 
     @property
+    def is_confirmation(self) -> bool:
+        """The trials are runs of finalists."""
+        return bool(self.finalists)
+
+    @property
     def planned_epochs(self) -> int:
         """Return the epochs of all trials together, each with its own budget where that is known."""
         settings = [trial.get("settings") for trial in self.facts["trials"] if isinstance(trial, dict)]
-        known = [_whole(found.get("train.epochs")) for found in settings if isinstance(found, dict)]
+        known = [whole(found.get("train.epochs")) for found in settings if isinstance(found, dict)]
         return sum(known) if len(known) == self.planned and all(known) else self.planned * self.budget
 
+    def compared(self) -> tuple[Entry, ...]:
+        """Return what the verdict is about: the trials, or in a confirmation the finalists."""
+        return self.finalists or self.trials
+
+    def find(self, trial_id: str) -> Entry | None:
+        """Return the trial or finalist of that id."""
+        return next((entry for entry in (*self.finalists, *self.trials) if entry.trial_id == trial_id), None)
+
     def role(self, entry: Entry) -> str:
-        """Return leader, runner-up, reference, or nothing."""
-        if entry.trial_id == self.leader.trial_id:
+        """Return leader, runner-up, reference, or nothing; a run has the role of its finalist."""
+        owner = entry.finalist or entry.trial_id
+        if owner == self.leader.trial_id:
             return "leader"
-        if self.runner_up is not None and entry.trial_id == self.runner_up.trial_id:
+        if self.runner_up is not None and owner == self.runner_up.trial_id:
             return "runner-up"
         return "reference" if entry.is_reference else ""
 
@@ -198,147 +118,95 @@ class Report:
         return tuple(sorted({epoch for entry in self.shown() for epoch, _ in entry.curve}))
 
 
-def gather_report(record: SweepRecord, store: Reader, *, made: str = "") -> Report:
-    """Return all that is to be said about the sweep; the test evidence is opened last, once the leader is settled.
+def gather_report(
+    record: SweepRecord,
+    store: Reader,
+    ledger: Ledger,
+    *,
+    screening: SweepRecord | None = None,
+    made: str = "",
+    margins: Margins | None = None,
+    reveal_all: bool = False,
+) -> Report:
+    """Return all that is to be said about the sweep; test evidence is opened last, once the verdict is settled.
+
+    `screening` is the sweep that this one confirms, where it does and is recorded.
 
     Raises:
         NothingFinishedError: when no trial has a usable figure; the message says why they failed.
     """
-    state = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}.get(record.status, "interrupted")
-    is_open = any(row.status not in ("FINISHED", "KILLED", "FAILED") for row in record.trials)
-    details = [f"val/{name}" for name in DETAILS] if is_open else []
-    histories = store.histories(record, [*CURVES, *details])
-    rows = [_so_far(row, histories.get(row.trial_id, {})) for row in record.trials]
-    first = leader(rows)
-    if first is None:
+    is_open = any(row.status not in ENDED for row in record.trials)
+    histories = store.histories(record, [*CURVES, *([f"val/{name}" for name in DETAILS] if is_open else [])])
+    rows = tuple(complete_row(row, histories.get(row.trial_id, {})) for row in record.trials)
+    record = replace(record, trials=rows)
+    if not rank(rows):
         raise NothingFinishedError(_why_nothing(record))
-    entries = {row.trial_id: entry for row, entry in zip(rows, _entries(rows, histories, state), strict=True)}
+    margins, speed = margins or Margins(), read_speed(store.json_artifact(record.run_id, LATENCY))
+    is_confirmation = CONFIRMS in record.tags or bool(record.manifest.get("confirmation"))
+    hearing = (
+        hear_confirmation(record, screening, store, speed, margins)
+        if is_confirmation
+        else hear_screening(record, store, speed, margins)
+    )
+    report = replace(_build(record, histories, hearing, store, is_confirmation=is_confirmation), made=made, speed=speed)
+    report = replace(report, margins=margins)
+    return replace(report, test=_open(report, screening if is_confirmation else record, store, ledger, reveal_all))
+
+
+def _build(
+    record: SweepRecord, histories: Mapping[str, Any], hearing: Hearing, store: Reader, *, is_confirmation: bool
+) -> Report:
+    state = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}.get(record.status, "interrupted")
+    entries = build_entries(record.trials, histories, state)
     ranked = sorted(entries.values(), key=lambda entry: entry.rank or math.inf)
-    reference = next((entry for entry in ranked if entry.is_reference), None)
-    facts = _with_defaults(_cleaned(record.manifest), FACTS)
-    verification = store.json_artifact(first.trial.run_id, VERIFICATION)
-    found = Report(
+    finalists = _join(ranked, hearing) if is_confirmation else ()
+    places = {entry.trial_id: entry for entry in (finalists or ranked)}
+    order = [places[rival.trial_id] for rival in hearing.verdict.rivals] if hearing.verdict else []
+    order = order or [entry for entry in places.values() if entry.rank]
+    leader, runner_up = order[0], order[1] if len(order) > 1 else None
+    facts = read_facts(record.manifest)
+    verification = store.json_artifact(leader.run_id, VERIFICATION)
+    return Report(
         sweep_id=clean(record.sweep_id),
+        run_id=clean(record.run_id),
         state=state,
         facts=facts,
-        budget=max([_whole(facts["scheduler"]["max_epochs"]), *(entry.epochs for entry in ranked)]),
-        rungs=tuple(filter(None, map(_whole, facts["scheduler"]["rungs"]))),
-        made=made,
+        budget=max([whole(facts["scheduler"]["max_epochs"]), *(entry.epochs for entry in ranked)]),
+        rungs=tuple(filter(None, map(whole, facts["scheduler"]["rungs"]))),
+        made="",
         trials=tuple(ranked),
-        planned=max(len(facts["trials"]), len(rows)),
+        planned=max(len(facts["trials"]), len(record.trials)),
         varying=_varying(ranked, facts["axes"]),
-        leader=entries[first.trial.trial_id],
-        runner_up=entries[first.runner_up.trial_id] if first.runner_up else None,
-        reference=reference,
-        gap=figure(first.gap),
-        check=compare_figures(_cleaned(verification)) if verification else None,
-        test=Test((), ()),
-        speed=read_speed(_cleaned(store.json_artifact(record.run_id, LATENCY) or {})),
-    )
-    return replace(found, test=_open_test(found, first, rows, store))
-
-
-def clean(value: Any) -> str:
-    """Return text without line breaks, control and direction characters: what was read back may hold anything."""
-    return " ".join("".join(char if char.isprintable() else " " for char in str(value)).split())
-
-
-def read_speed(found: Mapping[str, Any]) -> Speed:
-    """Return what `latency.json` says; what is no number there is None."""
-    trials = found.get("trials")
-    rows = {key: row for key, row in trials.items() if isinstance(row, dict)} if isinstance(trials, dict) else {}
-    return Speed(
-        device=str(found.get("device", "")),
-        precision=str(found.get("precision", "")),
-        trials={
-            key: Latency(
-                _whole(row.get("parameters")) or None, figure(row.get("batch_1_ms")), figure(row.get("batch_16_ms"))
-            )
-            for key, row in rows.items()
-        },
+        leader=leader,
+        runner_up=runner_up,
+        reference=next((entry for entry in places.values() if entry.is_reference), None),
+        gap=_gap(leader, runner_up),
+        check=compare_figures(clean_all(verification)) if verification else None,
+        verdict=hearing.verdict,
+        left_out=hearing.left_out,
+        evidence=hearing.evidence,
+        finalists=finalists,
     )
 
 
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {clean(key): _cleaned(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_cleaned(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
+def _join(runs: Sequence[Entry], hearing: Hearing) -> tuple[Entry, ...]:
+    """Return the finalists, as the verdict ranks them; those that it leaves out last, with the mean of nothing."""
+    places = {rival.trial_id: place for place, rival in enumerate(hearing.verdict.rivals, 1)} if hearing.verdict else {}
+    owned: dict[str, list[Entry]] = {}
+    for run in sorted(runs, key=lambda run: whole(run.settings.get("data.fold"))):
+        owned.setdefault(run.finalist, []).append(run)
+    joined = []
+    for finalist, own in owned.items():
+        scores = score_evidence(hearing.evidence[finalist]) if finalist in hearing.evidence else own[0].scores
+        name = own[0].name.rpartition(" run ")[0] or own[0].name
+        joined.append(replace(join_runs(finalist, name, own, scores), rank=places.get(finalist)))
+    return tuple(sorted(joined, key=lambda entry: entry.rank or math.inf))
+
+
+def _gap(leader: Entry, runner_up: Entry | None) -> float | None:
+    if runner_up is None or leader.scores.miou is None or runner_up.scores.miou is None:
         return None
-    return clean(value) if isinstance(value, str) else value
-
-
-def _with_defaults(found: Any, defaults: dict[str, Any]) -> dict[str, Any]:
-    """Return the mapping with every default filled in; a value of another kind than its default is dropped."""
-    facts = {**defaults, **found} if isinstance(found, Mapping) else dict(defaults)
-    for key, default in defaults.items():
-        if isinstance(default, dict) and default:
-            facts[key] = _with_defaults(facts[key], default)
-        elif isinstance(default, dict | list) and not isinstance(facts[key], type(default)):
-            facts[key] = default
-    return facts
-
-
-def _whole(value: Any) -> int:
-    return value if type(value) is int and value > 0 else 0
-
-
-def _so_far(row: TrialRow, history: Mapping[str, Sequence[tuple[int, float]]]) -> TrialRow:
-    """Return the row with the best figures so far, where the trial has not ended and recorded them itself."""
-    points = [point for point in history.get(OBJECTIVE, ()) if math.isfinite(point[1])]
-    if SCORE in row.metrics or not points or row.status == FAILED:
-        return row
-    is_last = row.settings.get("train.keep") == "last"
-    epoch, value = points[-1] if is_last else max(points, key=lambda point: (point[1], -point[0]))
-    found = {f"best/{name}": dict(history.get(f"val/{name}", ())).get(epoch, math.nan) for name in DETAILS}
-    return replace(row, metrics={**row.metrics, **found, SCORE: value, "best/epoch": epoch})
-
-
-def _entries(rows: Sequence[TrialRow], histories: Mapping[str, Any], state: str) -> list[Entry]:
-    places = {row.trial_id: place for place, row in enumerate(rank(rows), start=1)}
-    return [_entry(row, places.get(row.trial_id), histories.get(row.trial_id, {}), state) for row in rows]
-
-
-def _entry(row: TrialRow, place: int | None, history: Mapping[str, Any], sweep_state: str) -> Entry:
-    curve = _points(history.get(OBJECTIVE, ()))
-    state = STATES.get(row.status, "waiting")
-    unknown = {"running": "running" if sweep_state == "running" else "did not end", "waiting": "waiting"}.get(state)
-    best = figure(row.metrics.get("best/epoch"))
-    timed = row.started_ms is not None and row.ended_ms is not None
-    return Entry(
-        rank=place,
-        trial_id=clean(row.trial_id),
-        run_id=clean(row.run_id),
-        name=clean(row.name),
-        digest=clean(row.digest),
-        is_reference=row.is_reference,
-        state=state,
-        settings={clean(key): clean(value) if isinstance(value, str) else value for key, value in row.settings.items()},
-        scores=_logged_scores(row.metrics),
-        best_epoch=None if best is None else int(best),
-        epochs=max((step for step, _ in history.get(OBJECTIVE, ())), default=0),
-        seconds=figure(((row.ended_ms or 0) - (row.started_ms or 0)) / 1000) if timed else None,
-        stop_reason=clean(row.stop_reason),
-        stop_words=unknown or REASONS.get(row.stop_reason, clean(row.stop_reason) or state),
-        stop_detail=clean(row.stop_detail),
-        log_file=clean(row.log_file),
-        curve=curve,
-        train_curve=_points(history.get("train/miou", ())),
-    )
-
-
-def _points(history: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
-    return tuple((step, round(value, DECIMALS)) for step, value in history if math.isfinite(value))
-
-
-def _logged_scores(metrics: Mapping[str, float]) -> Scores:
-    return Scores(
-        miou=figure(metrics.get(SCORE)),
-        iou={name: figure(metrics.get(f"best/iou/{name}")) for name in CLASSES},
-        groups={group: figure(metrics.get(f"best/group_miou/{group}")) for group in GROUPS},
-        images={},
-    )
+    return figure(leader.scores.miou - runner_up.scores.miou)
 
 
 def _varying(entries: Sequence[Entry], axes: Mapping[str, Any]) -> tuple[str, ...]:
@@ -355,32 +223,20 @@ def _why_nothing(record: SweepRecord) -> str:
     return f"no trial of sweep {clean(record.sweep_id)} has a usable figure ({shown or 'none has started'})"
 
 
-def _open_test(report: Report, first: Leader[TrialRow], rows: Sequence[TrialRow], store: Reader) -> Test:
+def _open(report: Report, owner: SweepRecord | None, store: Reader, ledger: Ledger, reveal_all: bool) -> Test:
+    """Open the test part of the sweep that owns it: of a confirmation, the screening."""
+    before = read_openings(owner.tags) if owner else ()
     if not report.is_final:
-        return Test((), (f"The test part stays sealed: the sweep is {report.state}, so its leader may still change.",))
-    if report.facts["confirmation"]:
-        return Test((), ("The test part stays sealed: a confirmation trains on folds and never looks at it.",))
-    wanted = [first.trial, *(row for row in rows if row.is_reference and row.trial_id != first.trial.trial_id)]
-    opened, notes = [], []
-    for row in wanted:
-        entry = next(entry for entry in report.trials if entry.trial_id == clean(row.trial_id))
-        found = _read_test(row, report, store)
-        if isinstance(found, str):
-            notes.append(f"{report.role(entry).capitalize()} ({entry.name}): {found}")
-        else:
-            opened.append((entry, found.epoch, score_evidence(found)))
-    return Test(tuple(opened), tuple(notes))
-
-
-def _read_test(row: TrialRow, report: Report, store: Reader) -> Evidence | str:
-    """Return the evidence, or in words why there is none to show."""
-    try:
-        evidence = store.evidence(row, "test")
-    except DataError as error:
-        return f"its test evidence is damaged: {clean(error)}."
-    if evidence is None:
-        return "it left no test evidence, so there is no test figure."
-    known = report.facts["data"]["fingerprint"]
-    if known and evidence.fingerprint != known:
-        return f"its test evidence is of other frames ({clean(evidence.fingerprint)}), so it is not shown."
-    return evidence
+        why = f"The test part stays sealed: the sweep is {report.state}, so its leader may still change."
+    elif report.verdict is None:
+        why = "The test part stays sealed: without a verdict there is nobody to open it for."
+    elif owner is None:
+        why = "The test part stays sealed: the screening sweep, whose trials have test figures, is not in this store."
+    else:
+        reference = report.reference.trial_id if report.reference else None
+        wanted = choose_trials(report.verdict, reference)
+        rows = {clean(row.trial_id): row for row in owner.trials}
+        chosen = rank(owner.trials) if reveal_all else [rows[trial_id] for trial_id in wanted if trial_id in rows]
+        why = "--reveal-test all" if reveal_all else f"{report.verdict.stage}: {report.verdict.outcome}"
+        return open_test(owner, chosen, store, ledger, why=why, when=report.made, is_all=reveal_all)
+    return Test(notes=(why,), openings=before)

@@ -23,8 +23,8 @@ from sweeps.canvas import (
     quiet_axes,
     scale_axis,
 )
-from sweeps.gather import Report
 from sweeps.cells import MOST_PAIRS, Grid, build_grid, list_axes, list_pairs
+from sweeps.gather import Report
 from sweeps.plan import compact
 from sweeps.section import Drawing, Section
 

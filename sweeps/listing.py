@@ -3,17 +3,20 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from bddseg.labels import CLASSES, GROUPS
-from sweeps.board import say_verdict
+from sweeps.board import find_rivals, say_verdict
 from sweeps.gather import Entry, Report
-from sweeps.ranking import CAVEAT
+from sweeps.ranking import CAVEAT, figure
 from sweeps.wording import NONE, write_iou, write_time
 
-FORMAT = 1
+FORMAT = 2
+DIFFERENCE = ("to_leader", "to_leader_low", "to_leader_high", "p_best", "tied")
+"""What the verdict says of a trial; empty for one that it does not compare."""
 
 
 def render_json(reports: Sequence[Report]) -> str:
@@ -22,16 +25,32 @@ def render_json(reports: Sequence[Report]) -> str:
     return json.dumps(found[0] if len(found) == 1 else found, indent=1, allow_nan=False) + "\n"
 
 
+def render_verdict(report: Report) -> str:
+    """Return the verdict alone as JSON: numbers, intervals and words."""
+    found = {"version": FORMAT, "sweep_id": report.sweep_id, "verdict": report.verdict, "left_out": report.left_out}
+    return json.dumps(_values(found), indent=1, allow_nan=False) + "\n"
+
+
 def render_csv(reports: Sequence[Report]) -> str:
     """Return the leaderboards as CSV, a line per trial."""
     keys = list(dict.fromkeys(key for report in reports for key in report.varying))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    fixed = ["sweep", "rank", "trial", "role", "reference", *keys, "val/miou", *(f"val/iou/{name}" for name in CLASSES)]
+    fixed = [
+        "sweep",
+        "rank",
+        "trial",
+        "role",
+        "reference",
+        *keys,
+        "val/miou",
+        *DIFFERENCE,
+        *(f"val/iou/{name}" for name in CLASSES),
+    ]
     rest = ["best_epoch", "epochs", "state", "stop_reason", "stop_detail", "seconds", "digest", "log_file"]
     writer.writerow([*fixed, *(f"val/group_miou/{group}" for group in GROUPS), "val/group_gap", *rest])
     for report in reports:
-        for entry in report.trials:
+        for entry in (*report.finalists, *report.trials):
             writer.writerow([_cell(value) for value in _csv_row(report, entry, keys)])
     return buffer.getvalue()
 
@@ -42,24 +61,36 @@ def render_table(reports: Sequence[Report]) -> str:
     head = ["#", "trial", "", "val mIoU", "best epoch", "epochs", "ended", "time", "digest"]
     rows = [["sweep", *head] if several else head]
     for report in reports:
-        rows += [([report.sweep_id] if several else []) + _table_row(report, entry) for entry in report.trials]
+        rows += [([report.sweep_id] if several else []) + _table_row(report, entry) for entry in report.compared()]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     said = [f"{report.sweep_id}: {say_verdict(report)}" for report in reports]
-    return "\n".join([*lines, "", *said, CAVEAT]) + "\n"
+    caveats = dict.fromkeys(
+        caveat for report in reports for caveat in (report.verdict.caveats if report.verdict else [CAVEAT])
+    )
+    return "\n".join([*lines, "", *said, *caveats]) + "\n"
 
 
 def _plain(report: Report) -> dict[str, Any]:
-    """Return the report as JSON has it: trials once, elsewhere by their id."""
-    found = {"version": FORMAT, "caveat": CAVEAT, **asdict(report)}
+    """Return the report as JSON has it: trials once, elsewhere by their id; per-image counts stay in the store."""
+    found = {"version": FORMAT, **{spec.name: getattr(report, spec.name) for spec in fields(report)}}
+    del found["evidence"]
     for name in ("leader", "runner_up", "reference"):
         entry = getattr(report, name)
         found[name] = entry.trial_id if entry else None
-    opened = [
-        {"trial_id": entry.trial_id, "epoch": epoch, **asdict(scores)} for entry, epoch, scores in report.test.opened
-    ]
-    return {**found, "test": {"opened": opened, "notes": list(report.test.notes)}}
+    return {key: _values(value) for key, value in found.items()}
+
+
+def _values(value: Any) -> Any:
+    """Return plain values all the way down; None for numbers that JSON does not have."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {spec.name: _values(getattr(value, spec.name)) for spec in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_values(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _csv_row(report: Report, entry: Entry, keys: Iterable[str]) -> list[Any]:
@@ -68,12 +99,21 @@ def _csv_row(report: Report, entry: Entry, keys: Iterable[str]) -> list[Any]:
     settings = [entry.settings.get(key) for key in keys]
     figures = [
         scores.miou,
+        *_difference(report, entry),
         *(scores.iou.get(name) for name in CLASSES),
         *(scores.groups.get(group) for group in GROUPS),
         scores.gap,
     ]
     ended = [entry.best_epoch, entry.epochs, entry.state, entry.stop_reason, entry.stop_detail, entry.seconds]
     return [*fixed, *settings, *figures, *ended, entry.digest, entry.log_file]
+
+
+def _difference(report: Report, entry: Entry) -> list[Any]:
+    rival = find_rivals(report).get(entry.trial_id)
+    if rival is None:
+        return [None] * len(DIFFERENCE)
+    between = rival.difference
+    return [*map(figure, (between.estimate, between.low, between.high, rival.p_best)), rival.is_tied]
 
 
 def _cell(value: Any) -> Any:

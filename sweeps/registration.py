@@ -10,25 +10,37 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.config import TrainConfig
 from bddseg.errors import DataError
-from bddseg.evidence import Evidence, save_evidence
+from bddseg.evidence import save_evidence
 from bddseg.trained import load_trained
 from sweeps.card import Card, describe_model, identity, name_of, render_card
-from sweeps.errors import NothingToRegisterError
+from sweeps.confirm import CONFIRMS
+from sweeps.errors import NoSweepError, NothingToRegisterError
+from sweeps.facts import whole
 from sweeps.findings import Verdict
 from sweeps.gather import Report
-from sweeps.refit import load_recorded, refit, refit_config
+from sweeps.openings import Ledger, Opening, record_opening
+from sweeps.ranking import score_evidence
+from sweeps.refit import TEST_EVIDENCE, load_recorded, refit, refit_config
 from sweeps.registry import Registry, Version, check_name
 from sweeps.store import Store, SweepRecord, TrialRow
 from sweeps.weights import WEIGHTS
 
 Say = Callable[[str], None]
 
-CARD, CONFIG, TEST = "card.md", "config.json", "evidence-test.npz"
+CARD, CONFIG = "card.md", "config.json"
+
+PLACES = {
+    "winner": "the winner",
+    "leader": "the leader, screened once and not confirmed",
+    "undecided": "the leader, though nobody can tell yet",
+}
 
 
 @dataclass(frozen=True)
@@ -37,9 +49,20 @@ class Registration:
 
     name: str
     report: Report
-    verdict: Verdict
-    record: SweepRecord
     store: Store
+    ledger: Ledger
+    """Where it is recorded that a refit opened the test part."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the report's verdict.
+
+        Raises:
+            NothingToRegisterError: when there is none.
+        """
+        if self.report.verdict is None:
+            raise NothingToRegisterError(f"{self.report.sweep_id} has no verdict: no evidence of it can be compared")
+        return self.report.verdict
 
     @property
     def is_refit(self) -> bool:
@@ -51,6 +74,13 @@ class Registration:
         is_tie = self.is_refit and self.verdict.outcome == "tie"
         return self.verdict.recommended if is_tie else self.verdict.leader
 
+    def sentence(self) -> str:
+        """Return in words what is registered, and how sure its place is."""
+        tie = "the recommended one of a tie" if self.is_refit else "the leader of a tie"
+        place, recommended = PLACES.get(self.verdict.outcome, tie), self.verdict.recommended
+        other = f"; recommended as cheaper and about as good: {name_of(self.report, recommended)}"
+        return f"{name_of(self.report, self.trial_id)}: {place}{other if recommended != self.trial_id else ''}"
+
 
 def register(registration: Registration, say: Say) -> Version:
     """Return the registered version, made where there is none of this trial yet, and crowned if it never was.
@@ -59,157 +89,114 @@ def register(registration: Registration, say: Say) -> Version:
         NothingToRegisterError: when the sweep still runs, or left no weights that can be used.
         ModelError: for a name that cannot be one.
     """
-    name, record = check_name(registration.name), registration.record
-    if registration.report.state == "running":
-        raise NothingToRegisterError(f"{record.sweep_id} is running: its leader may still change; register it later")
-    registry, run_id = Registry(registration.store), _run_id(registration)
-    tags = identity(record.sweep_id, registration.trial_id, is_refit=registration.is_refit)
-    found = registry.find(name, run_id, tags)
-    say(_choice(registration))
+    name, report, verdict = check_name(registration.name), registration.report, registration.verdict
+    if report.state == "running":
+        raise NothingToRegisterError(f"{report.sweep_id} is running: its leader may still change; register it later")
+    say(registration.sentence())
+    record, registry = registration.store.read_sweep(report.sweep_id), Registry(registration.store)
+    run_id = record.run_id if registration.is_refit else _row(record, registration.trial_id).run_id
+    found = registry.find(
+        name, run_id, identity(report.sweep_id, registration.trial_id, is_refit=registration.is_refit)
+    )
     if found:
         say(f"it is registered already: {found.words}; {registry.crown(found)}")
         return found
-    with _model(registration, say) as (card, folder):
-        made = registry.add(name, run_id, folder, card.tags(), registration.verdict.sentence)
+    make = _refitted if registration.is_refit else _screened
+    with tempfile.TemporaryDirectory(prefix="bddseg-register-") as place:
+        folder = Path(place)
+        with make(registration, record, folder, say) as card:
+            write_words(card, folder)
+            made = registry.add(name, run_id, folder, card.tags(), verdict.sentence)
     say(f"registered as {made.words}; {registry.crown(made)}")
     return made
 
 
-def _choice(registration: Registration) -> str:
-    """Return in words what is registered, and how sure its place is."""
-    verdict, name = registration.verdict, name_of(registration.report, registration.trial_id)
-    why = {
-        "winner": "the winner",
-        "leader": "the leader, screened once and not confirmed",
-        "tie": "the recommended one of a tie" if registration.is_refit else "the leader of a tie",
-        "undecided": "the leader, though nobody can tell yet",
-    }[verdict.outcome]
-    other = name_of(registration.report, verdict.recommended)
-    hint = "" if verdict.recommended == registration.trial_id else f"; recommended as cheaper and as good: {other}"
-    return f"{name}: {why}{hint}"
+def write_words(card: Card, folder: Path) -> None:
+    """Write the card and config.json beside the weights."""
+    trained = load_trained(load_checkpoint(folder / BEST))
+    (folder / CARD).write_text(render_card(card))
+    (folder / CONFIG).write_text(json.dumps(describe_model(card, trained), indent=1))
 
 
-def _run_id(registration: Registration) -> str:
-    """Return the run that the version belongs to: the trial's own, or the confirmation's."""
-    return registration.record.run_id if registration.is_refit else _row(registration).run_id
-
-
-def _row(registration: Registration) -> TrialRow:
-    rows = [row for row in registration.record.trials if row.trial_id == registration.trial_id]
+def _row(record: SweepRecord, trial_id: str) -> TrialRow:
+    rows = [row for row in record.trials if row.trial_id == trial_id]
     if not rows:
-        raise NothingToRegisterError(f"{registration.record.sweep_id} has no trial {registration.trial_id}")
+        raise NothingToRegisterError(f"{record.sweep_id} has no trial {trial_id}")
     return rows[0]
 
 
 @contextmanager
-def _model(registration: Registration, say: Say) -> Iterator[tuple[Card, Path]]:
-    """Give the card and a folder with everything that a version holds."""
-    make = _refitted if registration.is_refit else _screened
-    with tempfile.TemporaryDirectory(prefix="bddseg-register-") as place, make(registration, Path(place), say) as card:
-        folder = Path(place)
-        trained = load_trained(load_checkpoint(folder / BEST))
-        (folder / CARD).write_text(render_card(card))
-        (folder / CONFIG).write_text(json.dumps(describe_model(card, trained), indent=1))
-        if card.is_refit and card.test is not None:
-            save_evidence(folder / TEST, card.test)
-        yield card, folder
-
-
-@contextmanager
-def _screened(registration: Registration, folder: Path, say: Say) -> Iterator[Card]:
+def _screened(registration: Registration, record: SweepRecord, folder: Path, _: Say) -> Iterator[Card]:
     """Put the trial's best weights into the folder, and give their card.
 
     Raises:
         NothingToRegisterError: when they were not kept, are damaged, or are another trial's.
     """
-    row, store, record = _row(registration), registration.store, registration.record
+    row, report = _row(record, registration.trial_id), registration.report
+    best = _best_weights(registration.store, row, folder, f"{report.sweep_id}, trial {row.name}")
+    opened = {found.trial_id: found.scores for found in report.test.opened}
+    yield Card(
+        name=registration.name,
+        report=report,
+        verdict=registration.verdict,
+        trial_id=registration.trial_id,
+        trial_name=name_of(report, registration.trial_id),
+        config=TrainConfig.from_dict(best["config"]),
+        digest=row.digest,
+        epoch=int(best["epoch"]),
+        is_refit=False,
+        trained_on=whole(report.facts["data"]["split"]["train"]),
+        test=opened.get(registration.trial_id),
+    )
+
+
+def _best_weights(store: Store, row: TrialRow, folder: Path, words: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bddseg-weights-") as place:
         path = store.download(row.run_id, WEIGHTS, Path(place))
         if path is None:
-            raise NothingToRegisterError(
-                f"{record.sweep_id}, trial {row.name}: its weights were not kept; run the sweep with --keep-weights all"
-            )
+            raise NothingToRegisterError(f"{words}: its weights were not kept; --keep-weights all keeps every trial's")
         shutil.copyfile(path, folder / BEST)
     try:
         best = load_checkpoint(folder / BEST)
         load_trained(best)
     except DataError as error:
-        raise NothingToRegisterError(f"{record.sweep_id}, trial {row.name}: {error}") from error
+        raise NothingToRegisterError(f"{words}: {error}") from error
     if best.get("digest") != row.digest:
         raise NothingToRegisterError(
-            f"{record.sweep_id}, trial {row.name}: its weights are those of trial {best.get('digest')}, but must be "
-            f"those of {row.digest}"
+            f"{words}: its weights are those of trial {best.get('digest')}, but must be those of {row.digest}"
         )
-    yield _card(
-        registration,
-        config=TrainConfig.from_dict(best["config"]),
-        digest=row.digest,
-        epoch=int(best["epoch"]),
-        trained_on=_train_images(registration.report),
-        validation=_evidence(registration, row, "val"),
-        test=_evidence(registration, row, "test") if _is_open(registration) else None,
-    )
+    return best
 
 
 @contextmanager
-def _refitted(registration: Registration, folder: Path, say: Say) -> Iterator[Card]:
+def _refitted(registration: Registration, record: SweepRecord, folder: Path, say: Say) -> Iterator[Card]:
     """Train the setting anew, put its weights into the folder, and give their card."""
-    config = refit_config(registration.record, registration.trial_id)
-    material = load_recorded(registration.record, config)
-    with refit(config, material, say) as found:
+    config = refit_config(record, registration.trial_id)
+    with refit(config, load_recorded(record, config), say) as found:
         shutil.copyfile(found.weights, folder / BEST)
-        yield _card(
-            registration,
-            config=found.config,
-            digest=found.config.digest(),
-            epoch=found.config.train.epochs,
+        save_evidence(folder / TEST_EVIDENCE, found.test)
+        name = name_of(registration.report, registration.trial_id)
+        opening = Opening(datetime.now(UTC).isoformat(timespec="seconds"), "refit of the confirmed setting", 1, (name,))
+        if failure := record_opening(_owner(record, registration.store), opening, registration.ledger):
+            say(failure)
+        yield Card(
+            name=registration.name,
+            report=registration.report,
+            verdict=registration.verdict,
+            trial_id=registration.trial_id,
+            trial_name=name,
+            config=config,
+            digest=config.digest(),
+            epoch=config.train.epochs,
+            is_refit=True,
             trained_on=found.images,
-            validation=None,
-            test=found.test,
+            test=score_evidence(found.test),
         )
 
 
-def _card(
-    registration: Registration,
-    *,
-    config: TrainConfig,
-    digest: str,
-    epoch: int,
-    trained_on: int,
-    validation: Evidence | None,
-    test: Evidence | None,
-) -> Card:
-    return Card(
-        name=registration.name,
-        report=registration.report,
-        verdict=registration.verdict,
-        trial_id=registration.trial_id,
-        trial_name=name_of(registration.report, registration.trial_id),
-        config=config,
-        digest=digest,
-        epoch=epoch,
-        is_refit=registration.is_refit,
-        trained_on=trained_on,
-        validation=validation,
-        test=test,
-    )
-
-
-def _train_images(report: Report) -> int:
-    found = report.facts["data"]["split"]["train"]
-    return found if isinstance(found, int) else 0
-
-
-def _is_open(registration: Registration) -> bool:
-    """Return whether the report opened the test part for this trial."""
-    return any(entry.trial_id == registration.trial_id for entry, *_ in registration.report.test.opened)
-
-
-def _evidence(registration: Registration, row: TrialRow, part: str) -> Evidence | None:
-    """Return evidence that can be shown; None for what is damaged, missing or of other frames, as in the report."""
+def _owner(record: SweepRecord, store: Store) -> str:
+    """Return the run on which openings of the test part are recorded: the screening's, where the store has it."""
     try:
-        found = registration.store.evidence(row, part)
-    except DataError:
-        return None
-    known = registration.report.facts["data"]["fingerprint"]
-    return found if found and (not known or found.fingerprint == known) else None
+        return store.read_sweep(record.tags.get(CONFIRMS, "")).run_id
+    except NoSweepError:
+        return record.run_id

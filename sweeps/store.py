@@ -7,13 +7,15 @@ import re
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
-from bddseg.errors import UserError
+from bddseg.errors import DataError, UserError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.result import OBJECTIVE
 from sweeps.address import check_server, database_file, hide_password, scheme_of
@@ -51,6 +53,9 @@ IDENTITY = re.compile(r"[\w.-]+", re.ASCII)
 MANIFEST = "sweep.json"
 EVIDENCE = "evidence/evidence-{part}.npz"
 PAGE_ROWS = 1000
+READERS = 4
+"""Evidence files that are read at once."""
+
 BULK_RUNS = 100
 """Most runs that a server gives histories of in one answer."""
 
@@ -85,6 +90,7 @@ class TrialRow:
     """None while it runs."""
     finalist: str = ""
     """In a confirmation, the trial of the screening sweep that this is a run of."""
+    artifact_uri: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,14 @@ class SweepRecord:
     tags: dict[str, str]
     trials: tuple[TrialRow, ...]
     """Those that were started, in plan order."""
+
+
+def local_root(artifact_uri: str) -> Path | None:
+    """Return the folder of a run's artifacts where it is one of this machine; None where they have to be fetched."""
+    url = urlsplit(artifact_uri)
+    path = Path(unquote(url.path)) if url.scheme == "file" and not url.netloc else Path(artifact_uri)
+    is_local = url.scheme in ("", "file") and path.is_absolute() and ".." not in path.parts
+    return path if is_local and path.is_dir() else None
 
 
 def open_client(tracking_uri: str) -> "MlflowClient":
@@ -173,8 +187,24 @@ class Store:
         Raises:
             DataError: when the file is damaged.
         """
-        with self._downloaded(row.run_id, EVIDENCE.format(part=part)) as path:
-            return load_evidence(path) if path else None
+        name = EVIDENCE.format(part=part)
+        if (root := local_root(row.artifact_uri)) is not None:
+            path = root / name
+            return load_evidence(path) if path.is_file() and path.resolve().is_relative_to(root.resolve()) else None
+        with self._downloaded(row.run_id, name) as copy:
+            return load_evidence(copy) if copy else None
+
+    def read_evidence(self, rows: Sequence[TrialRow], part: str) -> dict[str, Evidence | DataError | None]:
+        """Return the evidence of many trials by trial id, several read at once; what is damaged says how."""
+        with ThreadPoolExecutor(READERS) as pool:
+            found = pool.map(lambda row: self._evidence_or_why(row, part), rows)
+            return {row.trial_id: answer for row, answer in zip(rows, found, strict=True)}
+
+    def _evidence_or_why(self, row: TrialRow, part: str) -> Evidence | DataError | None:
+        try:
+            return self.evidence(row, part)
+        except DataError as error:
+            return error
 
     def json_artifact(self, run_id: str, name: str) -> dict[str, Any] | None:
         """Return a run's artifact that holds a JSON object; None when it is missing or holds something else."""
@@ -328,6 +358,7 @@ def _row(run: "Run", settings: Mapping[str, Value] | None) -> TrialRow:
         started_ms=run.info.start_time,
         ended_ms=run.info.end_time if run.info.status != "RUNNING" else None,  # a resumed run keeps its first end
         finalist=tags.get("sweep.finalist", ""),
+        artifact_uri=run.info.artifact_uri or "",
     )
 
 

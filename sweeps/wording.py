@@ -1,5 +1,6 @@
 """How figures, times and settings are written, on a page, in Markdown, on a terminal; the templates' environment."""
 
+import math
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from bddseg.labels import CLASSES, GROUPS, PALETTE
+from sweeps.findings import Interval
 from sweeps.plan import compact
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -52,6 +54,21 @@ def write_points(value: float | None) -> str:
         return NONE
     points = round(value * 100, 2) + 0.0  # no minus before a zero
     return f"{points:+.2f}".replace("-", "−")
+
+
+def write_interval(interval: Interval | None) -> str:
+    """Return an interval of differences, in points: `−1.29 (−2.10 to −0.48)`."""
+    if interval is None:
+        return NONE
+    estimate, low, high = map(write_points, (interval.estimate, interval.low, interval.high))
+    return f"{estimate} ({low} to {high})"
+
+
+def write_chance(p: float | None) -> str:
+    """Return a p-value; a very small one is never written as 0."""
+    if p is None or math.isnan(p):
+        return NONE
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def write_share(value: float | None) -> str:
@@ -103,7 +120,9 @@ def _plain_markdown(value: Any) -> Any:
 
 
 FILTERS = {
+    "chance": write_chance,
     "code": _code,
+    "interval": write_interval,
     "iou": write_iou,
     "points": write_points,
     "share": write_share,

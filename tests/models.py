@@ -16,6 +16,7 @@ from bddseg.config import TrainConfig
 from bddseg.evidence import save_evidence
 from bddseg.result import EpochResult
 from bddseg.train import fit
+from sweeps.deposit import Deposit
 from sweeps.findings import Interval, Rival, Verdict
 from sweeps.gather import gather_report
 from sweeps.outbox import Outbox
@@ -108,5 +109,6 @@ def record_sweep(
         *([end(status, trial="")] if status else []),
     )
     store = Store(uri)
-    record = store.read_sweep(SWEEP)
-    return Registration("streets", gather_report(record, store), make_verdict(), record, store)
+    deposit = Deposit(uri)
+    report = gather_report(store.read_sweep(SWEEP), store, deposit)
+    return Registration("streets", replace(report, verdict=make_verdict()), store, deposit)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +18,12 @@ from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.errors import DataError
 from bddseg.trained import load_trained
 from sweeps.address import database_file, default_tracking_uri
+from sweeps.card import render_card
+from sweeps.deposit import Deposit
 from sweeps.errors import ModelError, NothingToRegisterError
-from sweeps.registration import Registration, register
+from sweeps.openings import Opened, Test
+from sweeps.ranking import score_evidence
+from sweeps.registration import Registration, _screened, register
 from sweeps.registry import Registry, Version
 from sweeps.store import Store, open_client
 from sweeps.weights import open_weights
@@ -39,7 +44,7 @@ def screened(recorded: Registration, tmp_path: Path) -> Registration:
     source, target = (sqlite3.connect(database_file(it)) for it in (recorded.store.tracking_uri, uri))
     with closing(source), closing(target):
         source.backup(target)
-    return replace(recorded, store=Store(uri))
+    return replace(recorded, store=Store(uri), ledger=Deposit(uri))
 
 
 def done(registration: Registration) -> tuple[Version, list[str]]:
@@ -64,7 +69,7 @@ def test_the_leader_of_a_screening_becomes_champion(screened: Registration) -> N
 
 def test_a_version_says_where_it_comes_from(screened: Registration) -> None:
     tags = done(screened)[0].tags
-    assert tags["sweep.id"] == screened.record.sweep_id and tags["sweep.trial_id"] == "a"
+    assert tags["sweep.id"] == screened.report.sweep_id and tags["sweep.trial_id"] == "a"
     assert tags["sweep.config_digest"] == learnt()[0].digest() and tags["data.fingerprint"] == FRAMES.fingerprint
     assert (tags["verdict.outcome"], tags["model.refit"]) == ("leader", "false")
 
@@ -79,7 +84,7 @@ def test_the_same_trial_is_registered_once(screened: Registration) -> None:
 def test_another_champion_takes_over_and_the_old_one_is_remembered(screened: Registration, tmp_path: Path) -> None:
     done(screened)
     registry = Registry(screened.store)
-    other = registry.add("streets", screened.record.run_id, write_model(tmp_path / "other").parent, {}, "")
+    other = registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, "")
     assert registry.crown(other) == "@champion is version 2, after version 1"
     assert aliases(screened) == {"champion": "2", "previous-champion": "1"}
 
@@ -87,7 +92,7 @@ def test_another_champion_takes_over_and_the_old_one_is_remembered(screened: Reg
 def test_registering_an_earlier_champion_again_moves_nothing(screened: Registration, tmp_path: Path) -> None:
     done(screened)
     registry = Registry(screened.store)
-    registry.crown(registry.add("streets", screened.record.run_id, write_model(tmp_path / "other").parent, {}, ""))
+    registry.crown(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
     assert done(screened)[1][1].endswith("@champion is version 2")
     assert aliases(screened) == {"champion": "2", "previous-champion": "1"}
 
@@ -105,7 +110,7 @@ def test_a_registration_that_died_before_the_crown_is_completed(
 
 def test_the_registered_weights_are_those_of_the_trial(screened: Registration) -> None:
     done(screened)
-    run = screened.record.trials[0].run_id
+    run = screened.report.trials[0].run_id
     with open_weights("streets@champion", screened.store) as path, open_weights(run, screened.store) as recorded:
         assert path.read_bytes() == recorded.read_bytes()
         predicted = load_trained(load_checkpoint(path)).predict(FRAMES.images[list(SPLIT.val)])
@@ -140,26 +145,26 @@ def test_the_card_says_verdict_interval_and_limits(files: Path) -> None:
     assert "python -m sweeps.predict streets@champion" in card and "## Limits" in card
 
 
-def test_the_card_has_test_figures_only_where_the_report_opened_them(screened: Registration) -> None:
-    from sweeps.card import render_card
-    from sweeps.registration import _model
-
-    sealed = replace(screened, report=replace(screened.report, test=replace(screened.report.test, opened=())))
-    with _model(screened, print) as (card, _):
-        assert "| IoU | validation | test |" in render_card(card)
-    with _model(sealed, print) as (card, _):
-        assert "The test part is sealed for this model" in render_card(card)
+def reported(registration: Registration, **changes: Any) -> Registration:
+    return replace(registration, report=replace(registration.report, **changes))
 
 
-def test_a_hostile_name_in_the_card_is_text(tmp_path: Path, uri: str) -> None:
-    from sweeps.card import render_card
-    from sweeps.registration import _model
+def card_of(registration: Registration, tmp_path: Path) -> str:
+    """Return the card of a screened trial."""
+    record = registration.store.read_sweep(registration.report.sweep_id)
+    with _screened(registration, record, tmp_path, print) as card:
+        return render_card(card)
 
-    weights = write_model(tmp_path / "weights")
-    found = record_sweep(tmp_path, uri, weights=weights, manifest={"space": "<script>|"})
-    hostile = replace(found.report.trials[0], name="<script>alert(1)</script> | [x](http://y)")
-    with _model(replace(found, report=replace(found.report, trials=(hostile,))), print) as (card, _):
-        text = render_card(card)
+
+def test_the_card_has_test_figures_only_where_the_report_opened_them(screened: Registration, tmp_path: Path) -> None:
+    assert "The test part is sealed for this model" in card_of(screened, tmp_path)
+    opened = Test((Opened("a", 2, score_evidence(learnt()[1].best_evidence("test"))),))
+    assert "| IoU | validation | test |" in card_of(reported(screened, test=opened), tmp_path)
+
+
+def test_a_hostile_name_in_the_card_is_text(screened: Registration, tmp_path: Path) -> None:
+    hostile = replace(screened.report.trials[0], name="<script>alert(1)</script> | [x](http://y)")
+    text = card_of(reported(screened, trials=(hostile,)), tmp_path)
     assert "<script>" not in text and r"\[x\]" in text
 
 
@@ -170,7 +175,7 @@ def test_a_name_that_means_something_elsewhere_is_refused(screened: Registration
 
 
 def test_a_trial_whose_weights_were_not_kept_is_refused(tmp_path: Path, uri: str) -> None:
-    with pytest.raises(NothingToRegisterError, match="its weights were not kept; run the sweep with --keep-weights"):
+    with pytest.raises(NothingToRegisterError, match="its weights were not kept; --keep-weights all"):
         done(record_sweep(tmp_path, uri, weights=None))
 
 
@@ -219,8 +224,13 @@ def test_a_malicious_file_of_weights_is_not_run(tmp_path: Path, uri: str, writer
     assert sign.exists(), "the file would have run"
 
 
+def test_a_sweep_without_a_verdict_is_refused(screened: Registration) -> None:
+    with pytest.raises(NothingToRegisterError, match="has no verdict"):
+        done(reported(screened, verdict=None))
+
+
 def test_a_tie_of_a_screening_registers_its_leader_and_names_the_recommended_one(screened: Registration) -> None:
-    tie = replace(screened, verdict=make_verdict(outcome="tie", recommended="b", tied=("a", "b")))
-    version, said = done(tie)
-    assert said[0] == "trial a: the leader of a tie; recommended as cheaper and as good: b"
+    tie = make_verdict(outcome="tie", recommended="b", tied=("a", "b"))
+    version, said = done(reported(screened, verdict=tie))
+    assert said[0] == "trial a: the leader of a tie; recommended as cheaper and about as good: b"
     assert version.tags["verdict.outcome"] == "tie" and version.tags["sweep.trial_id"] == "a"

@@ -1,0 +1,45 @@
+"""What a report leaves in MLflow, on the sweep's run: tags that record an opening of the test part, and its files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeps.address import hide_password
+from sweeps.errors import TrackingError
+from sweeps.failures import reason
+from sweeps.store import open_client
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+REPORT = "report"
+"""Folder of the sweep's artifacts."""
+
+
+class Deposit:
+    """Writes to a store that exists; each method says in one line why it could not.
+
+    Raises:
+        TrackingError: from every method, when the store cannot be written.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        self.tracking_uri = tracking_uri
+
+    def write_tag(self, run_id: str, key: str, value: str) -> None:
+        """Set a tag of a run."""
+        with self._writing() as client:
+            client.set_tag(run_id, key, value)
+
+    def upload_report(self, run_id: str, folder: Path) -> None:
+        """Put the files of a report among the run's artifacts, in place of an older report's."""
+        with self._writing() as client:
+            client.log_artifacts(run_id, str(folder), REPORT)
+
+    @contextmanager
+    def _writing(self) -> "Iterator[MlflowClient]":
+        try:
+            yield open_client(self.tracking_uri)
+        except Exception as error:  # each database, server and artifact store fails in its own way
+            raise TrackingError(f"{hide_password(self.tracking_uri)} cannot be written ({reason(error)})") from error

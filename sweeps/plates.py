@@ -1,0 +1,122 @@
+"""A drawing -> the SVG of a page in two widths, and files that stand alone: SVG and PNG in the colours of paper."""
+
+import io
+import re
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, cast
+
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+from matplotlib.artist import Artist
+from matplotlib.colors import to_hex, to_rgba
+from matplotlib.figure import Figure
+
+from sweeps.canvas import STYLE, THEME, render_svg
+from sweeps.section import Drawing, Section
+
+LIGHT = {
+    "paper": "#fcfcfa",
+    "ink": "#1c2127",
+    "muted": "#5b6470",
+    "rule": "#dfe0dc",
+    "leader": "#0072b2",
+    "runner-up": "#9c5c00",
+    "reference": "#616a75",
+    "quiet": "#b9bec4",
+    "heat": "#0b5c8f",
+}
+"""Name of a colour -> the page's colour on light paper."""
+
+PRINTED = {sentinel: LIGHT[name] for sentinel, name in THEME.items()}
+PNG_SCALE = 2
+COLOURED = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
+
+
+class Plates:
+    """Draws each drawing of a report's sections once for each width, when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._drawn: dict[tuple[str, str, bool], str] = {}
+
+    def show(self, section: Section, name: str) -> Markup:
+        """Return a drawing twice, as `render_svg` made and escaped it: for wide pages and for narrow ones."""
+        wide, narrow = (self._draw(section, name, wide=wide) for wide in (True, False))
+        return Markup(f'<div class="figure wide">{wide}</div>\n<div class="figure narrow">{narrow}</div>')  # noqa: S704
+
+    def files(self, sections: Sequence[Section]) -> dict[str, bytes]:
+        """Return the name and content of each drawing's files."""
+        found = {}
+        for section in sections:
+            for name, drawing in section.drawings.items():
+                stem = f"{section.name}-{name}"
+                found[f"{stem}.svg"] = stand_alone(self._draw(section, name, wide=True)).encode()
+                found[f"{stem}.png"] = render_png(drawing)
+        return found
+
+    def _draw(self, section: Section, name: str, *, wide: bool) -> str:
+        key = (section.name, name, wide)
+        if key not in self._drawn:
+            drawing = section.drawings[name]
+            said = f"{drawing.words}; the tables of this page hold the same figures."
+            own = f"{section.name}-{name}-{'wide' if wide else 'narrow'}"
+            self._drawn[key] = render_svg(partial(drawing.draw, wide=wide), own, said)
+        return self._drawn[key]
+
+
+def stand_alone(svg: str) -> str:
+    """Return a page's SVG as a file of its own: colours, type and paper are in it."""
+    for name, colour in LIGHT.items():
+        svg = svg.replace(f"var(--{name})", colour)
+    svg = svg.replace("var(--sans)", "sans-serif")
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" style="background: {LIGHT["paper"]}"'
+    return re.sub(r'<svg( role="img" aria-label="[^"]*") style="[^"]*"', rf"{opening}\1", svg, count=1) + "\n"
+
+
+def render_png(drawing: Drawing) -> bytes:
+    """Return the drawing for wide pages as PNG."""
+    buffer = io.BytesIO()
+    style = {key: _printed(value) for key, value in STYLE.items()} | {"savefig.facecolor": LIGHT["paper"]}
+    with mpl.rc_context(cast(Any, style)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure = drawing.draw(wide=True)
+        recolour(figure)
+        figure.savefig(buffer, format="png", dpi=72 * PNG_SCALE, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def recolour(figure: Figure) -> None:
+    """Put the colours of light paper in place of those that stand in for them."""
+    for artist in figure.findobj():
+        for name in COLOURED:
+            _recolour(artist, name)
+
+
+def _recolour(artist: Artist, name: str) -> None:
+    read, write = getattr(artist, f"get_{name}", None), getattr(artist, f"set_{name}", None)
+    if read is None or write is None:
+        return
+    value = read()
+    if isinstance(value, np.ndarray) and value.ndim == 2 and len(value):
+        rows = [_printed_row(row) for row in value]
+        if not np.array_equal(rows, value):
+            write(rows)
+        return
+    if isinstance(value, str) and value in ("none", "auto"):
+        return
+    if isinstance(value, str | tuple) and len(value):
+        drawn = to_rgba(cast(Any, value))
+        if (rgba := _printed_row(drawn)) != drawn:
+            write(rgba)
+
+
+def _printed_row(row: Any) -> tuple[float, float, float, float]:
+    red, green, blue, alpha = map(float, row)
+    known = PRINTED.get(to_hex((red, green, blue)))
+    return (red, green, blue, alpha) if known is None else to_rgba(known, alpha)
+
+
+def _printed(value: Any) -> Any:
+    return PRINTED.get(value, value) if isinstance(value, str) else value
