@@ -29,7 +29,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make_run(number: int, **changes: Any) -> TrialRow:
     settings = make_config(model_name="unet").with_overrides({**FOLD, "data.fold": number}).flat()
-    row = TrialRow(f"r{number}", "", f"unet run {number + 1}", "FINISHED", "max_epochs", "", "", settings, {}, "", False, 0, 1)
+    row = TrialRow(
+        f"r{number}", "", f"unet run {number + 1}", "FINISHED", "max_epochs", "", "", settings, {}, "", False, 0, 1
+    )
     return replace(row, finalist="a", **changes)
 
 

@@ -4,7 +4,6 @@ import json
 import pickle
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -118,13 +117,13 @@ def test_the_registered_weights_are_those_of_the_trial(screened: Registration) -
 
 
 @pytest.fixture
-def files(screened: Registration, tmp_path: Path) -> Iterator[Path]:
+def files(screened: Registration) -> Path:
     """The files of a registered version."""
     done(screened)
     client = open_client(screened.store.tracking_uri)
     source = client.get_model_version("streets", "1").source
     place = client.get_logged_model(source.removeprefix("models:/")).artifact_location
-    yield Path(place.removeprefix("file://"))
+    return Path(place.removeprefix("file://"))
 
 
 def test_a_version_holds_weights_settings_and_card(files: Path) -> None:
@@ -196,7 +195,7 @@ def test_torn_weights_are_refused_and_nothing_is_registered(tmp_path: Path, uri:
 
 def test_weights_of_another_trial_are_refused(tmp_path: Path, uri: str) -> None:
     found = record_sweep(tmp_path, uri, weights=write_model(tmp_path / "weights", "vanilla_unet"))
-    with pytest.raises(NothingToRegisterError, match="its weights are those of trial .*, but must be those of"):
+    with pytest.raises(NothingToRegisterError, match=r"its weights are those of trial .*, but must be those of"):
         done(found)
 
 
