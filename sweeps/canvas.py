@@ -105,6 +105,13 @@ def order_values(values: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(sorted(distinct) if are_numbers(distinct) else sorted(distinct, key=str))
 
 
+def shorten(keys: Sequence[str]) -> dict[str, str]:
+    """Return a short name for each setting, as long as no two are alike: `lr`, `loss`; else its whole key."""
+    names = {key: key.split(".")[0] if key.endswith(".name") else key.split(".")[-1] for key in keys}
+    alike = {name for name in names.values() if list(names.values()).count(name) > 1}
+    return {key: key if name in alike else name for key, name in names.items()}
+
+
 def are_numbers(values: Iterable[Any]) -> bool:
     """Return whether all values are numbers; true and false are names here."""
     return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
@@ -123,10 +130,19 @@ def scale_axis(axis: Axis, values: Sequence[Any]) -> dict[Any, float]:
         return {value: place for place, value in enumerate(values)}
     if not are_logarithmic(values):
         return {value: value for value in values}
-    places = {value: math.log10(value) for value in values}
-    whole = range(math.floor(min(places.values())), math.ceil(max(places.values())) + 1)
-    axis.set_ticks(whole, [compact(10.0**power) for power in whole])
-    return places
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    scale_ticks(axis, values)
+    return {value: value for value in values}
+
+
+def scale_ticks(axis: Axis, values: Iterable[float]) -> None:
+    """Give a logarithmic axis ticks at the powers of ten that the values lie between."""
+    found = list(values)
+    powers = range(math.floor(math.log10(min(found))), math.ceil(math.log10(max(found))) + 1)
+    low, high = axis.get_view_interval()
+    axis.set_ticks([10.0**power for power in powers], [compact(10.0**power) for power in powers])
+    axis.set_ticks([], minor=True)
+    axis.set_view_interval(low, high, ignore=True)
 
 
 def build_canvas(

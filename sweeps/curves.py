@@ -37,6 +37,11 @@ class Band:
         rows = [(epoch, sorted(curve[epoch] for curve in curves)) for epoch in shared]
         return [(epoch, values[0], median(values), values[-1]) for epoch, values in rows]
 
+    def end(self) -> tuple[int, float]:
+        """Return the last epoch that every run has, and the median there."""
+        epoch, _, middle, _ = self.spread()[-1]
+        return epoch, middle
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -96,21 +101,20 @@ def draw_curves(report: Report, bands: Sequence[Band], rungs: Sequence[Rung], *,
     figure, axes = build_canvas(
         WIDE_PX if wide else NARROW_PX, 420 if wide else 340, left=44, right=84, top=26, bottom=44
     )
-    in_band = {entry.trial_id: band for band in bands for entry in band.runs}
-    shown = {entry.trial_id for entry in report.shown()}
-    thin = [entry for entry in report.trials if entry.trial_id not in shown and entry.trial_id not in in_band]
+    roles = {id(band): role for band in bands if (role := _role(report, band))}
+    in_band = {entry.trial_id for band in bands for entry in band.runs}
+    thin = [entry for entry in report.trials if entry.trial_id not in in_band and not report.role(entry)]
     _draw_thin(axes, thin, report)
     _draw_ends(axes, [entry for entry in thin if entry.curve])
-    roles = {_key(band): report.role(entry) for band in bands for entry in band.runs if entry.trial_id in shown}
-    for band in sorted(bands, key=lambda band: _key(band) in roles):
-        _draw_band(axes, band, COLOUR[roles.get(_key(band), "quiet")])
-    lone = [entry for entry in report.shown() if entry.trial_id not in in_band]
+    for band in sorted(bands, key=lambda band: id(band) in roles):
+        _draw_band(axes, band, COLOUR[roles.get(id(band), "quiet")])
+    lone = [entry for entry in report.shown() if entry.curve and report.role(entry) not in roles.values()]
     for entry in reversed(lone):
         _draw_line(axes, entry, COLOUR[report.role(entry)])
     _frame_curves(axes, report)
     _draw_cutoffs(axes, rungs)
-    ends = {report.role(entry): entry.curve[-1] for entry in lone if entry.curve}
-    ends |= {roles[_key(band)]: _end(band) for band in bands if _key(band) in roles}
+    ends = {report.role(entry): entry.curve[-1] for entry in lone}
+    ends |= {roles[id(band)]: band.end() for band in bands if id(band) in roles}
     label_ends(axes, list(ends.items()))
     return figure
 
@@ -140,13 +144,9 @@ def _say(report: Report, bands: Sequence[Band], rungs: Sequence[Rung]) -> str:
     return f"Validation mIoU of every trial; at the rungs (epochs {where}) trials were compared, and {ended}.{runs}"
 
 
-def _key(band: Band) -> str:
-    return band.runs[0].trial_id
-
-
-def _end(band: Band) -> tuple[int, float]:
-    epoch, _, middle, _ = band.spread()[-1]
-    return epoch, middle
+def _role(report: Report, band: Band) -> str:
+    """Return the first role that one of the runs has."""
+    return next(filter(None, (report.role(entry) for entry in band.runs)), "")
 
 
 def _step(report: Report) -> int:
@@ -181,8 +181,6 @@ def _draw_ends(axes: Axes, entries: Sequence[Entry]) -> None:
 
 def _draw_line(axes: Axes, entry: Entry, colour: str) -> None:
     """Draw the curve of a trial that is shown, to its end."""
-    if not entry.curve:
-        return
     dashes: Mapping[str, Any] = {"ls": (0, (4, 2))} if entry.is_reference and colour != COLOUR["leader"] else {}
     axes.plot(*zip(*entry.curve, strict=True), color=colour, lw=2.2, solid_capstyle="round", **dashes)
     _draw_ends(axes, [entry])

@@ -23,12 +23,18 @@ class Candidate:
     """A trial of a screening sweep."""
 
     trial_id: str
-    evidence: Evidence
+    evidence: Evidence | None
     """Of the validation part."""
     latency_ms: float | None = None
     """Of one image; None: not measured."""
     parameters: int | None = None
     is_reference: bool = False
+    setting: str = ""
+    """Equal for trials that differ in their seed only (`sweeps.noise.setting_of`); empty: a setting of its own."""
+    name: str = ""
+    """How sentences call it; empty: by its id."""
+    missing: str = ""
+    """Why there is no evidence, where there is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +49,7 @@ class Finalist:
     latency_ms: float | None = None
     parameters: int | None = None
     is_reference: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from sweeps.entries import DETAILS, Entry, build_entries, complete_row, join_run
 from sweeps.errors import NothingFinishedError
 from sweeps.facts import clean, clean_all, read_facts, whole
 from sweeps.findings import Verdict
-from sweeps.hearing import Hearing, Margins, hear_confirmation, hear_screening
+from sweeps.hearing import Hearing, Margins, finalist_name, hear_confirmation, hear_screening
 from sweeps.latency import LATENCY, Speed, read_speed
 from sweeps.openings import Ledger, Test, choose_trials, open_test, read_openings
 from sweeps.ranking import Check, compare_figures, figure, rank, score_evidence
@@ -198,8 +198,8 @@ def _join(runs: Sequence[Entry], hearing: Hearing) -> tuple[Entry, ...]:
     joined = []
     for finalist, own in owned.items():
         scores = score_evidence(hearing.evidence[finalist]) if finalist in hearing.evidence else own[0].scores
-        name = own[0].name.rpartition(" run ")[0] or own[0].name
-        joined.append(replace(join_runs(finalist, name, own, scores), rank=places.get(finalist)))
+        entry = join_runs(finalist, finalist_name(own[0].name), own, scores)
+        joined.append(replace(entry, rank=places.get(finalist)))
     return tuple(sorted(joined, key=lambda entry: entry.rank or math.inf))
 
 

@@ -1,7 +1,8 @@
-"""Validation mIoU at every pair of settings that vary: heat maps, bars for one setting, points where values are many."""
+"""Validation mIoU at every pair of settings: heat maps, bars for one setting, points where values are many."""
 
 from collections.abc import Sequence
 from functools import partial
+from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -22,6 +23,7 @@ from sweeps.canvas import (
     build_canvas,
     quiet_axes,
     scale_axis,
+    shorten,
 )
 from sweeps.cells import MOST_PAIRS, Grid, build_grid, list_axes, list_pairs
 from sweeps.gather import Report
@@ -39,7 +41,8 @@ def build_section(report: Report) -> Section | None:
         return None
     grids = {"-".join(keys): build_grid(report, keys) for keys in list_pairs(axes)}
     drawings = {name: Drawing(partial(draw_grid, report, grid), _alternative(grid)) for name, grid in grids.items()}
-    titles = {name: " × ".join(grid.keys) for name, grid in grids.items()}
+    short = shorten(axes)
+    titles = {name: " × ".join(short[key] for key in grid.keys) for name, grid in grids.items()}
     dropped = max(0, len(axes) * (len(axes) - 1) // 2 - MOST_PAIRS)
     data = {"titles": titles, "grids": grids, "dropped": dropped}
     return Section("grid", "The grid", _sentence(report, next(iter(grids.values())), len(grids)), drawings, data)
@@ -114,12 +117,12 @@ def _words(grid: Grid, point: tuple[Any, ...], *, short: bool = False) -> tuple[
 
 
 def _range(grid: Grid) -> tuple[float, float]:
-    """Return the lowest and highest figure of the cells' trials that were not stopped: shades tell between these."""
+    """Return the figures between which shades tell: the lowest that was not stopped, or the median; the highest."""
     known = {point: grid.score(point) for point in grid.cells}
     scores = {point: score for point, score in known.items() if score is not None}
     ended = [score for point, score in scores.items() if grid.is_mean or grid.cells[point].state != "stopped"]
     high = max(scores.values())
-    return min(*(ended or scores.values()), high - 1e-9), high
+    return min([*ended, median(scores.values()), high - 1e-9]), high
 
 
 def _shade(score: float | None, span: tuple[float, float]) -> float:
@@ -153,7 +156,8 @@ def _draw_points(report: Report, grid: Grid, *, wide: bool) -> Figure:
     """Return a point for each cell: where its settings are, its figure as its shade; of one axis, as its height."""
     labels = [] if len(grid.keys) == 1 or are_numbers(grid.values[1]) else [compact(value) for value in grid.values[1]]
     left = 16 + 7.2 * max(map(len, labels)) if labels else 64.0
-    figure, axes = build_canvas(*((WIDE_PX, 420) if wide else (NARROW_PX, 340)), left=left, right=16, top=10, bottom=48)
+    height = 44 * len(labels) + 58 if labels else 420 if wide else 340
+    figure, axes = build_canvas(WIDE_PX if wide else NARROW_PX, height, left=left, right=16, top=10, bottom=48)
     across = scale_axis(axes.xaxis, grid.values[0])
     down = scale_axis(axes.yaxis, grid.values[1]) if len(grid.keys) > 1 else {}
     span = _range(grid)
@@ -162,6 +166,7 @@ def _draw_points(report: Report, grid: Grid, *, wide: bool) -> Figure:
         score = grid.score(point)
         y = down[point[1]] if down else score if score is not None else span[0]
         spots[score is not None].append((across[point[0]], y, _shade(score, span) if down else DARKEST))
+    axes.set_ymargin(0.5 / len(labels) if labels else 0.05)
     _scatter(axes, spots[True], is_large=bool(down))
     if spots[False]:
         axes.scatter(*zip(*[spot[:2] for spot in spots[False]], strict=True), marker="x", s=40, lw=1.4, color=MUTED)

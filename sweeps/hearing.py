@@ -12,6 +12,7 @@ from bddseg.evidence import Evidence
 from sweeps.facts import clean
 from sweeps.findings import Candidate, Finalist, Verdict
 from sweeps.latency import Speed
+from sweeps.noise import setting_of
 from sweeps.ranking import rank, score
 from sweeps.store import SweepRecord, TrialRow
 from sweeps.verdict import confirm, screen
@@ -58,6 +59,8 @@ def hear_screening(record: SweepRecord, store: Witness, speed: Speed, margins: M
             latency_ms=speed.of(trial_id).batch_1_ms,
             parameters=speed.of(trial_id).parameters,
             is_reference=row.is_reference,
+            setting=setting_of(row.settings),
+            name=clean(row.name),
         )
         for row in rows
         if (trial_id := clean(row.trial_id)) in found
@@ -91,6 +94,11 @@ def hear_confirmation(
     verdict = confirm(finalists, margin=margins.score, scene_margin=margins.scenes)
     joined = {finalist.finalist_id: join_evidence(finalist.runs) for finalist in finalists}
     return Hearing(verdict, joined, {**left_out, **verdict.left_out})
+
+
+def finalist_name(run: str) -> str:
+    """Return the name of the finalist that a run is named after."""
+    return run.rpartition(" run ")[0] or run
 
 
 def join_evidence(runs: Sequence[Evidence]) -> Evidence:
@@ -169,4 +177,5 @@ def _finalist(
         latency_ms=latency.batch_1_ms,
         parameters=latency.parameters,
         is_reference=any(run.is_reference for run in runs),
+        name=finalist_name(clean(runs[0].name)),
     )

@@ -5,6 +5,7 @@ Records are tags of the sweep's run, one each, with a key of its own: none ever 
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -115,7 +116,7 @@ def _tag(opening: Opening) -> tuple[str, str]:
     value = json.dumps(
         {"when": opening.when, "why": opening.why, "trials": opening.trials, "names": list(opening.names)}
     )
-    return f"{TAG}{opening.when.replace(':', '')}-{hashlib.sha256(value.encode()).hexdigest()[:6]}", value
+    return f"{TAG}{re.sub('[^0-9A-Za-z]', '', opening.when)}-{hashlib.sha256(value.encode()).hexdigest()[:6]}", value
 
 
 def _read_opening(value: str) -> Opening:

@@ -7,7 +7,7 @@ from functools import partial
 from jinja2 import Environment
 from markupsafe import Markup
 
-from sweeps import classes, curves, faults, grid, intervals, scenes, sealed
+from sweeps import classes, cost, curves, edge, faults, grid, importance, intervals, scenes, sealed, tradeoff
 from sweeps.board import build_leaderboard, build_verdict
 from sweeps.gather import Report
 from sweeps.origin import build_again, build_check, build_data, say_source
@@ -23,7 +23,11 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
     classes.build_section,
     scenes.build_section,
     curves.build_section,
+    importance.build_section,
+    edge.build_section,
     faults.build_section,
+    cost.build_section,
+    tradeoff.build_section,
     sealed.build_section,
     build_check,
     build_data,

@@ -2,7 +2,27 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from scipy.special import ndtri
+
+from sweeps import power
+from sweeps.contest import (
+    Contest,
+    decide,
+    describe_rivals,
+    detectable,
+    hold_contest,
+    recommend,
+    widen,
+)
+from sweeps.errors import NothingFinishedError
 from sweeps.findings import Candidate, Finalist, Gap, Interval, Needed, Rival, Scenes, Slice, Verdict
+from sweeps.lineup import Entrant, Lineup, build_lineup
+from sweeps.noise import Noise, measure_noise
+from sweeps.resampling import draw_units, resample_miou, score_left_out
+from sweeps.sentences import say_caveats, say_verdict
+from sweeps.significance import ALPHA, corrected_t, holm_levels, t_quantile, widening
+from sweeps.slices import answer_scenes
 
 __all__ = [
     "Candidate",
@@ -18,6 +38,12 @@ __all__ = [
     "screen",
 ]
 
+WIDEST = 100.0
+"""Of a bootstrap over too few units nothing is concluded; its spread stays finite all the same."""
+
+SHOWN = 8
+"""Of how many trials the scenes are looked into."""
+
 
 def screen(
     candidates: Sequence[Candidate],
@@ -26,9 +52,41 @@ def screen(
     scene_margin: float = 0.02,
     draws: int = 10_000,
     seed: int = 0,
+    noise: Noise | None = None,
 ) -> Verdict:
-    """Return the verdict over trials that were run once each."""
-    raise NotImplementedError
+    """Return the verdict over trials that were run once each: leader, tie or undecided, never a winner.
+
+    Images (drives, where names carry one) are drawn for all trials alike, and to each score the noise is added that
+    another seed would have brought: measured where trials differ in their seed only, otherwise assumed.
+
+    Raises:
+        NothingFinishedError: when no candidate has usable evidence.
+    """
+    lineup = _line_up(
+        [
+            Entrant(it.trial_id, () if it.evidence is None else (it.evidence,), it.missing, it.is_reference)
+            for it in candidates
+        ]
+    )
+    known = {it.trial_id: it for it in candidates}
+    chosen = [known[name] for name in lineup.ids]
+    noise = noise or measure_noise(lineup.scores, [it.setting for it in chosen])
+    weights, sampled = _sample(lineup, draws, seed)
+    luck = noise.draw(sampled.shape, seed)
+    images = (sampled - lineup.scores[:, None].astype(np.float32)) * np.float32(min(widening(lineup.units), WIDEST))
+    contest = hold_contest(lineup.scores, images + luck, is_blind=lineup.units < 2)
+    later = noise.draw((1, len(weights)), seed + 1)[0]
+    return _verdict(
+        "screening",
+        lineup,
+        contest,
+        chosen,
+        weights,
+        corrected=_correct(lineup, weights, sampled + luck, later),
+        needed=_needed_images_or_runs(contest, images, lineup, noise, margin),
+        margins=(margin, scene_margin),
+        noise=noise,
+    )
 
 
 def confirm(
@@ -39,5 +97,199 @@ def confirm(
     draws: int = 10_000,
     seed: int = 0,
 ) -> Verdict:
-    """Return the verdict over finalists that were trained anew, run by run on the same folds."""
-    raise NotImplementedError
+    """Return the verdict over finalists that were trained anew, run by run on the same folds.
+
+    Two judges: a bootstrap of runs and of drives within them, widened for the few runs, and the paired t test of the
+    runs' scores, corrected for training images in common (Nadeau and Bengio) and for the number of rivals (Holm).
+    A rival is excluded when both exclude it; its interval contains both of theirs.
+
+    Raises:
+        NothingFinishedError: when no finalist has usable evidence.
+    """
+    lineup = _line_up([Entrant(it.finalist_id, it.runs, "", it.is_reference) for it in finalists])
+    known = {it.finalist_id: it for it in finalists}
+    chosen = [known[name] for name in lineup.ids]
+    weights, sampled = _sample(lineup, draws, seed)
+    wide = np.float32(min(widening(lineup.runs), WIDEST))
+    raw = sampled - lineup.scores[:, None].astype(np.float32)
+    first = hold_contest(lineup.scores, raw * wide, is_blind=lineup.runs < 2 or lineup.units < 2)
+    contest = widen(first, *_paired_intervals(first, lineup.run_scores))
+    return _verdict(
+        "confirmation",
+        lineup,
+        contest,
+        chosen,
+        weights,
+        corrected=_correct(lineup, weights, sampled, 0.0),
+        needed=_needed_runs(first, contest, raw, lineup, margin),
+        margins=(margin, scene_margin),
+        noise=None,
+    )
+
+
+def _line_up(entrants: Sequence[Entrant]) -> Lineup:
+    lineup = build_lineup(entrants)
+    if lineup is None:
+        raise NothingFinishedError(f"no usable evidence in {len(entrants)} trials, so there is nothing to compare")
+    return lineup
+
+
+def _sample(lineup: Lineup, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the draws in which every trial has a score, and these scores.
+
+    Shape:
+        returns: (B, U), (T, B).
+    """
+    weights = draw_units(lineup.run_of_unit, draws, seed)
+    sampled = resample_miou(lineup.above, lineup.below, weights)
+    usable = np.isfinite(sampled).all(0)
+    return (weights, sampled) if usable.all() else (weights[usable], sampled[:, usable])
+
+
+def _correct(lineup: Lineup, weights: np.ndarray, values: np.ndarray, later: np.ndarray | float) -> Interval | None:
+    """Return what whoever leads scores where it was not chosen; None when no draw leaves anything out.
+
+    `later` is the noise of another run of the chosen setting.
+    """
+    if not len(weights):
+        return None
+    rest = score_left_out(lineup.above, lineup.below, weights, values.argmax(0))
+    usable = np.isfinite(rest)
+    if not usable.any():
+        return None
+    low, high = np.quantile((rest + later)[usable], [ALPHA / 2, 1 - ALPHA / 2])
+    return Interval(float(rest[usable].mean()), float(max(low, 0.0)), float(min(high, 1.0)))
+
+
+def _paired_intervals(contest: Contest, run_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bounds of the corrected paired t test, each at the level at which Holm's procedure tests it."""
+    leader, runs = contest.leader, run_scores.shape[1]
+    rivals = np.delete(np.arange(len(run_scores)), leader)
+    mean, error, p = corrected_t(run_scores[rivals] - run_scores[leader])
+    reach = np.asarray([t_quantile(1 - level / 2, runs - 1) for level in holm_levels(p)]) * error
+    low, high = np.zeros(len(run_scores)), np.zeros(len(run_scores))
+    low[rivals], high[rivals] = mean - reach, mean + reach
+    return np.maximum(low, -1.0), np.minimum(high, 1.0)
+
+
+def _target(contest: Contest, margin: float) -> float:
+    """Return the difference to be shown: that of the nearest rival, were it the truth, but not less than the margin."""
+    rivals = contest.tied[1:]
+    return max(margin, float(-contest.difference[rivals[0]])) if rivals else margin
+
+
+def _needed_images_or_runs(
+    contest: Contest, images: np.ndarray, lineup: Lineup, noise: Noise, margin: float
+) -> Needed | None:
+    if len(lineup.ids) < 2:
+        return None
+    limit, rivals = detectable(contest), contest.tied[1:]
+    if not rivals or contest.is_blind:
+        return Needed(None if contest.is_blind else lineup.images, None if contest.is_blind else 1, limit)
+    critical = max(contest.reach[at] / contest.error[at] for at in rivals if contest.error[at] > 0)
+    by_images = max(float((images[at] - images[contest.leader]).var()) for at in rivals)
+    allowed = (_target(contest, margin) / (critical + float(ndtri(power.POWER)))) ** 2
+    by_runs = 2 * noise.sd**2
+    return Needed(
+        power.images_needed(lineup.images, by_images, by_runs, allowed),
+        power.runs_needed(1, by_images, by_runs, allowed),
+        limit,
+    )
+
+
+def _needed_runs(first: Contest, contest: Contest, raw: np.ndarray, lineup: Lineup, margin: float) -> Needed | None:
+    if len(lineup.ids) < 2:
+        return None
+    rivals, runs = contest.tied[1:], lineup.runs
+    sd = residual_sd(lineup.run_scores)
+    limit = max(detectable(first), sd * power.lead_over(max(len(rivals), 1), runs))
+    if not rivals or contest.is_blind:
+        return Needed(None if contest.is_blind else lineup.images, None if contest.is_blind else runs, limit)
+    target = _target(contest, margin)
+    of_runs = 2 * sd**2
+    both = max(float((raw[at] - raw[contest.leader]).var()) for at in rivals)
+    of_images = min(max(runs * both - of_runs * (runs - 1) / runs, 0.0), of_runs)  # of one fold
+    allowed = of_runs * (target / limit) ** 2
+    return Needed(
+        power.images_needed(lineup.images, of_images, of_runs - of_images, allowed),
+        power.runs_to_lead(target, sd, len(rivals)),
+        limit,
+    )
+
+
+def residual_sd(run_scores: np.ndarray) -> float:
+    """Return the standard deviation between runs of a setting, without what all settings share in a fold.
+
+    Shape:
+        run_scores: (T, R), at least 2 of each.
+    """
+    trials, runs = run_scores.shape
+    if trials < 2 or runs < 2:
+        return float("inf")
+    rest = run_scores - run_scores.mean(0) - run_scores.mean(1, keepdims=True) + run_scores.mean()
+    return float(np.sqrt((rest**2).sum() / ((trials - 1) * (runs - 1))))
+
+
+def _verdict(
+    stage: str,
+    lineup: Lineup,
+    contest: Contest,
+    chosen: Sequence[Candidate | Finalist],
+    weights: np.ndarray,
+    *,
+    corrected: Interval | None,
+    needed: Needed | None,
+    margins: tuple[float, float],
+    noise: Noise | None,
+) -> Verdict:
+    margin, scene_margin = margins
+    names = {name: it.name for name, it in zip(lineup.ids, chosen, strict=True) if it.name}
+    latencies, parameters = [it.latency_ms for it in chosen], [it.parameters for it in chosen]
+    runs = lineup.run_scores if stage == "confirmation" else None
+    rivals = describe_rivals(contest, lineup.ids, margin, latencies, parameters, runs)
+    outcome = decide(contest, margin, surpassing="winner" if stage == "confirmation" else "leader")
+    recommended = recommend(contest, margin, (latencies, parameters))
+    absent = [name for name, found in zip(lineup.classes, lineup.union.sum((0, 1)), strict=True) if not found]
+    return Verdict(
+        stage=stage,
+        outcome=outcome,
+        leader=lineup.ids[contest.leader],
+        recommended=lineup.ids[recommended],
+        tied=tuple(lineup.ids[at] for at in contest.tied),
+        rivals=rivals,
+        corrected=corrected,
+        margin=margin,
+        images=lineup.images,
+        drives=lineup.drives,
+        runs=lineup.runs,
+        draws=len(weights),
+        needed=needed,
+        left_out=lineup.left_out,
+        kendall_tau=_agreement(lineup, chosen),
+        scenes=answer_scenes(lineup, weights, _shown(contest, recommended, chosen), scene_margin, names),
+        sentence=say_verdict(outcome, rivals, lineup.ids[recommended], needed, margin, names),
+        caveats=say_caveats(
+            noise=noise,
+            runs=lineup.runs,
+            units=lineup.units,
+            by_drive=lineup.by_drive,
+            absent=absent,
+        ),
+    )
+
+
+def _shown(contest: Contest, recommended: int, chosen: Sequence[Candidate | Finalist]) -> list[int]:
+    """Return the leader, the recommended one, the reference and the next best: SHOWN at most."""
+    references = [at for at, it in enumerate(chosen) if it.is_reference]
+    return list(dict.fromkeys([contest.leader, recommended, *references, *map(int, contest.order)]))[:SHOWN]
+
+
+def _agreement(lineup: Lineup, chosen: Sequence[Candidate | Finalist]) -> float | None:
+    """Return Kendall's tau between the scores of the screening and these; None where there is no order to compare."""
+    screened = [getattr(it, "screening_score", None) for it in chosen]
+    pairs = [(old, new) for old, new in zip(screened, lineup.scores, strict=True) if old is not None]
+    if len({old for old, _ in pairs}) < 2 or len({new for _, new in pairs}) < 2:
+        return None
+    from scipy.stats import kendalltau
+
+    return float(kendalltau(*zip(*pairs, strict=True)).statistic)

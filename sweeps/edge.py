@@ -1,0 +1,141 @@
+"""Is the best setting at the edge of the space, so that a better one may lie beyond?"""
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bddseg.config import TrainConfig
+from bddseg.errors import ConfigError
+from sweeps.canvas import are_logarithmic, are_numbers
+from sweeps.cells import list_axes
+from sweeps.gather import Entry, Report
+from sweeps.plan import compact
+from sweeps.section import Section
+from sweeps.study import is_inert
+
+NEAR = 0.05
+"""Of a range, this share of its width at either end is its edge."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Where the leader lies on one numeric setting."""
+
+    key: str
+    value: float
+    low: float
+    high: float
+    side: str
+    """lowest or highest; empty within."""
+    step: float | None
+    """The value to try next; None within, or where no further one is allowed."""
+    rule: str
+    """Why no further value is allowed."""
+    inner: float | None
+    """Best validation mIoU of the trials that are not at that edge; None within, or where there are none."""
+    tied: int
+    """Trials tied with the leader that are not at that edge."""
+
+
+def build_section(report: Report) -> Section | None:
+    """Return where the leader lies on every numeric axis; None where there is none."""
+    edges = [edge for key in list_axes(report) if (edge := build_edge(report, key)) is not None]
+    if not edges:
+        return None
+    data = {"edges": edges, "command": _command(report, edges)}
+    return Section("edge", "The edge of the space", _say(edges), data=data)
+
+
+def build_edge(report: Report, key: str) -> Edge | None:
+    """Return where the leader lies on a setting; None where it is no number, or has no effect on the leader."""
+    axis, value = report.facts["axes"][key], report.leader.settings.get(key)
+    seen = [entry.settings[key] for entry in report.trials if key in entry.settings]
+    ends = [axis.get("low"), axis.get("high")] if isinstance(axis, Mapping) else list(axis)
+    known = sorted({*(ends if are_numbers(ends) else []), *seen}) if are_numbers([*seen, value]) else []
+    if len(known) < 2 or is_inert(report.leader, key, known):
+        return None
+    low, high = known[0], known[-1]
+    side = _side(value, low, high, is_range=isinstance(axis, Mapping))
+    step, rule = _next(report.leader, key, known, side, axis) if side else (None, "")
+    inside = [entry for entry in report.trials if entry.rank and _side_of(entry, key, low, high, axis) != side]
+    inner = max((entry.scores.miou or 0.0 for entry in inside), default=None) if side else None
+    tied = _tied(report, {entry.trial_id for entry in inside}) if side else 0
+    return Edge(key, value, low, high, side, step, rule, inner, tied)
+
+
+def _side_of(entry: Entry, key: str, low: float, high: float, axis: Any) -> str:
+    return _side(entry.settings[key], low, high, is_range=isinstance(axis, Mapping)) if key in entry.settings else ""
+
+
+def _side(value: float, low: float, high: float, *, is_range: bool) -> str:
+    """Return at which edge the value lies; a range's edges have a width."""
+    if is_range:
+        scale = math.log if are_logarithmic([low, high]) else float
+        share = (scale(value) - scale(low)) / (scale(high) - scale(low))
+        return "lowest" if share <= NEAR else "highest" if share >= 1 - NEAR else ""
+    return "lowest" if value <= low else "highest" if value >= high else ""
+
+
+def _next(entry: Entry, key: str, known: Sequence[float], side: str, axis: Any) -> tuple[float | None, str]:
+    """Return the next value beyond the edge, or the rule that forbids one."""
+    ordered = list(known) if side == "highest" else list(known)[::-1]
+    found = _beyond_range(ordered[0], ordered[-1]) if isinstance(axis, Mapping) else _beyond(ordered)
+    value = round(found) if isinstance(entry.settings[key], int) else float(f"{found:.1e}")
+    try:
+        TrainConfig().with_overrides({**entry.settings, key: value})
+    except ConfigError as error:
+        return None, str(error)
+    return (value, "") if value != ordered[-1] else (None, "no whole number lies between it and the smallest allowed")
+
+
+def _beyond(ordered: Sequence[float]) -> float:
+    """Return the number that follows a row of numbers: by the same step, or by the same factor.
+
+    1, 2, 3 is followed by 4; 1, 2, 4 by 8.
+    """
+    before, last = ordered[-2:]
+    steps = [ordered[place] - ordered[place - 1] for place in range(len(ordered) - 1, max(0, len(ordered) - 3), -1)]
+    is_even = len(steps) > 1 and math.isclose(*steps, rel_tol=1e-6)
+    return 2 * last - before if is_even or min(before, last) <= 0 else last * last / before
+
+
+def _beyond_range(start: float, end: float) -> float:
+    """Return a quarter of a range further than its end: of its width, or of its decades."""
+    if are_logarithmic([start, end]):
+        return end * (end / start) ** 0.25
+    return end + (end - start) / 4
+
+
+def _tied(report: Report, inside: set[str]) -> int:
+    """Return how many trials off the edge the verdict does not tell from the leader."""
+    return len(inside & set(report.verdict.tied)) if report.verdict is not None else 0
+
+
+def _say(edges: Sequence[Edge]) -> str:
+    outer = [edge for edge in edges if edge.side and not edge.rule]
+    if not outer:
+        where = ", ".join(edge.key for edge in edges)
+        return f"The leader does not lie at an edge of the space that could be moved: {where}."
+    named = " and ".join(f"the {edge.side} {edge.key} ({compact(edge.value)})" for edge in outer)
+    unsure = sum(bool(edge.tied) for edge in outer)
+    tied = "; trials that are tied with it lie inside, so that is not certain" if unsure == len(outer) else ""
+    return f"The leader has {named} of the space, so a better setting may lie beyond{tied}."
+
+
+def _command(report: Report, edges: Sequence[Edge]) -> str:
+    """Return the sweep's command with the axes extended by the next value; empty where nothing is to be added."""
+    sets = [
+        f"--set {shlex.quote(f'{edge.key}=[{_exact(edge.value)}, {_exact(edge.step)}]')}"
+        for edge in edges
+        if edge.step is not None
+    ]
+    command = str(report.facts["command"])
+    return " ".join([command, *sets]) if command and sets and not report.facts["confirmation"] else ""
+
+
+def _exact(value: float) -> str:
+    """Return a number as YAML reads it as one, no digit lost."""
+    short = compact(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)
