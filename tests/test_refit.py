@@ -1,4 +1,4 @@
-"""A confirmed setting is trained once more on everything but the test part, goes on after a stop, and leaves nothing."""
+"""A confirmed setting is trained once more on all but the test part, goes on after a stop, leaves nothing."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -123,20 +123,20 @@ def test_a_refit_that_diverges_leaves_nothing_to_register() -> None:
 
 
 def test_two_processes_do_not_train_the_same_model() -> None:
-    with refit(CONFIG, MATERIAL, print), pytest.raises(ModelError, match="another process trains this model"):
-        with refit(CONFIG, MATERIAL, print):
-            pass
+    second = refit(CONFIG, MATERIAL, print)
+    with refit(CONFIG, MATERIAL, print), pytest.raises(ModelError, match="another process trains this model"), second:
+        pass
 
 
 def test_frames_that_are_not_what_they_were_are_refused(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "data", {f"frame{index}": "highway" for index in range(12)})
     record = make_confirmation(make_run(0), root=str(root))
-    with pytest.raises(ExperimentError, match="used frames 0123456789abcdef .* but they are [0-9a-f]{16} now"):
+    with pytest.raises(ExperimentError, match=r"used frames 0123456789abcdef .* but they are [0-9a-f]{16} now"):
         load_recorded(record, CONFIG)
 
 
 def test_a_confirmation_that_does_not_say_its_data_is_refused() -> None:
-    with pytest.raises(ExperimentError, match="has no sweep.json in the store"):
+    with pytest.raises(ExperimentError, match=r"has no sweep.json in the store"):
         load_recorded(replace(make_confirmation(), manifest={}), CONFIG)
 
 
