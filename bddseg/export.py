@@ -1,5 +1,6 @@
 """A trained network -> a file that runs without this project, checked against the network before it is handed over."""
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class Raw(nn.Module):
 
     def __init__(self, trained: Trained) -> None:
         super().__init__()
-        self.model = trained.model
+        self.model = copy.deepcopy(trained.model).to(memory_format=torch.contiguous_format)  # as the writers expect
         self.register_buffer("mean", trained.mean)
         self.register_buffer("deviation", trained.deviation)
 
