@@ -64,8 +64,8 @@ def run(options: argparse.Namespace) -> int:
     with open_weights(options.model, store) as path:
         trained = load_trained(load_checkpoint(path), resolve_device(options.device))
     make_folder(options.out)
-    bad = 0
-    with tqdm(total=len(images), desc="painting", unit="image", file=sys.stderr, disable=options.quiet) as bar:
+    bad, is_silent = 0, options.quiet or not sys.stderr.isatty()
+    with tqdm(total=len(images), desc="painting", unit="image", file=sys.stderr, disable=is_silent) as bar:
         for _, found in paint_images(trained, images, options.out, list(dict.fromkeys(options.pictures))):
             bar.update()
             if isinstance(found, DataError):
