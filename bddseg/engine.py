@@ -176,7 +176,7 @@ class Engine:
 
 
 def _batches(order: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut an order into batches; a last one of one image joins the one before, as BatchNorm needs two; none is empty."""
+    """Cut an order into batches, none empty; a last one of one image joins the one before: BatchNorm needs two."""
     cuts = list(range(size, len(order), size))
     if cuts and len(order) - cuts[-1] == 1:
         cuts.pop()

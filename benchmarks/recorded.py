@@ -92,7 +92,14 @@ def make_manifest(trials: list[Made], size: Size) -> dict[str, Any]:
     flat = [trial.config.flat() for trial in trials]
     axes = ("optim.lr", "loss.name", "optim.weight_decay", "train.seed")
     split = {"train": 4 * size.images, "val": size.images, "test": size.images // 2, "by_drive": True, "warning": ""}
-    data = {"root": "made up", "embedded": True, "fingerprint": FINGERPRINT, "summary": [], "split": split, "scenes": {}}
+    data = {
+        "root": "made up",
+        "embedded": True,
+        "fingerprint": FINGERPRINT,
+        "summary": [],
+        "split": split,
+        "scenes": {},
+    }
     return {
         "version": 1,
         "sweep_id": SWEEP,
@@ -202,5 +209,3 @@ def _points(trial: Made, run_id: str) -> Iterator[tuple[str, float, int, str, in
         value = trial.quality * (1 - math.exp(-4 * epoch / trial.epochs)) + float(rng.normal(0, 0.004))
         for key in keys:
             yield key, value + 0.05 * key.startswith("train"), 1_000_000 + epoch, run_id, epoch
-
-

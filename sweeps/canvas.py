@@ -114,7 +114,13 @@ def shorten(keys: Sequence[str]) -> dict[str, str]:
 
 def are_numbers(values: Iterable[Any]) -> bool:
     """Return whether all values are numbers; true and false are names here."""
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    found = list(values)
+    return len(pick_numbers(found)) == len(found)
+
+
+def pick_numbers(values: Iterable[Any]) -> list[float]:
+    """Return those of the values that are numbers."""
+    return [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
 
 
 def are_logarithmic(values: Iterable[float]) -> bool:
@@ -123,14 +129,15 @@ def are_logarithmic(values: Iterable[float]) -> bool:
     return min(found) > 0 and max(found) / min(found) >= LOGARITHMIC
 
 
-def scale_axis(axis: Axis, values: Sequence[Any]) -> dict[Any, float]:
-    """Give an axis the scale and the ticks that its values ask for; return where each value stands."""
+def scale_axis(axes: Axes, along: str, values: Sequence[Any]) -> dict[Any, float]:
+    """Give the axis along "x" or "y" the scale and ticks that its values ask for; return where each value stands."""
+    axis = axes.xaxis if along == "x" else axes.yaxis
     if not are_numbers(values):
         axis.set_ticks(range(len(values)), [compact(value) for value in values])
         return {value: place for place, value in enumerate(values)}
     if not are_logarithmic(values):
         return {value: value for value in values}
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    (axes.set_xscale if along == "x" else axes.set_yscale)("log")
     scale_ticks(axis, values)
     return {value: value for value in values}
 

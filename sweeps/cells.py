@@ -7,7 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from sweeps.canvas import are_numbers, order_values
-from sweeps.gather import Entry, Report
+from sweeps.entries import Entry
+from sweeps.gather import Report
 
 FIRST = ("optim.lr", "loss.name")
 """The pair that is shown first where both vary."""
@@ -35,8 +36,6 @@ class Grid:
     """Mean figure at each point, and of how many trials."""
     others: tuple[str, ...]
     """Axes over which best and mean were taken."""
-    is_mean: bool
-    """The mean is what counts: the trials at a point are runs of one setting."""
 
     @property
     def is_dense(self) -> bool:
@@ -47,14 +46,12 @@ class Grid:
         """Return the grid with its two axes exchanged."""
         cells = {point[::-1]: entry for point, entry in self.cells.items()}
         means = {point[::-1]: mean for point, mean in self.means.items()}
-        return Grid(self.keys[::-1], self.values[::-1], cells, means, self.others, self.is_mean)
+        return Grid(self.keys[::-1], self.values[::-1], cells, means, self.others)
 
     def score(self, point: tuple[Any, ...]) -> float | None:
         """Return the figure of a cell; None where no trial has one."""
         entry = self.cells.get(point)
-        if entry is None or entry.rank is None:
-            return None
-        return self.means[point][0] if self.is_mean else entry.scores.miou
+        return None if entry is None or entry.rank is None else entry.scores.miou
 
 
 def list_axes(report: Report) -> tuple[str, ...]:
@@ -69,9 +66,9 @@ def list_pairs(axes: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def build_grid(report: Report, keys: tuple[str, ...]) -> Grid:
-    """Return the trials at each point of the axes."""
+    """Return the trials, or in a confirmation the finalists, at each point of the axes."""
     found: dict[tuple[Any, ...], list[Entry]] = {}
-    for entry in report.trials:  # the best first: whoever comes first at a point is its best
+    for entry in report.compared():  # the best first: whoever comes first at a point is its best
         found.setdefault(tuple(entry.settings.get(key) for key in keys), []).append(entry)
     scores = {point: [entry.scores.miou or 0.0 for entry in found[point] if entry.rank] for point in found}
     return Grid(
@@ -80,5 +77,4 @@ def build_grid(report: Report, keys: tuple[str, ...]) -> Grid:
         cells={point: entries[0] for point, entries in found.items()},
         means={point: (fmean(known), len(known)) for point, known in scores.items() if known},
         others=tuple(key for key in list_axes(report) if key not in keys),
-        is_mean=bool(report.facts["confirmation"]),
     )

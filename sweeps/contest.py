@@ -1,6 +1,6 @@
 """Scores and how they scatter -> simultaneous intervals, who is excluded, who is surely close, the outcome. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,11 @@ LEADERS = 64
 RANKED = 32
 """Among more trials the shares of every rank are left out."""
 
-POWER = 0.8
+PART = 256
+"""Replicates at a time."""
+
+FOUND = 0.85
+"""How often a lead of the detection limit is found by reckoning, so that it is found in 80 of 100 in truth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +42,8 @@ class Contest:
     low: np.ndarray
     high: np.ndarray
     p_best: np.ndarray
+    critical: float = 0.0
+    """Reach in units of the error."""
     is_blind: bool = False
     """Too few units, or runs, to say anything."""
 
@@ -78,9 +84,10 @@ def hold_contest(scores: np.ndarray, scatter: np.ndarray, *, is_blind: bool = Fa
     leaders = _possible_leaders(int(order[0]), p_best)
     errors = _errors(scatter, leaders)
     error = errors[int(np.flatnonzero(leaders == order[0])[0])]
-    reach = _critical(scatter, leaders, errors) * error
+    critical = _critical(scatter, leaders, errors)
+    reach = critical * error
     difference = scores - scores[order[0]]
-    return Contest(order, scores, scatter, error, reach, difference - reach, difference + reach, p_best)
+    return Contest(order, scores, scatter, error, reach, difference - reach, difference + reach, p_best, critical)
 
 
 def widen(contest: Contest, low: np.ndarray, high: np.ndarray) -> Contest:
@@ -94,9 +101,18 @@ def _wins(scores: np.ndarray, scatter: np.ndarray) -> np.ndarray:
     """Return the share of replicates that each won; equal ones share a win."""
     if not scatter.shape[1]:
         return np.full(len(scores), 1 / len(scores))
-    values = scatter + scores[:, None].astype(scatter.dtype)
-    is_best = values == values.max(0)
-    return (is_best / is_best.sum(0)).mean(1)
+    won = np.zeros(len(scores))
+    for part in _parts(scatter):
+        values = part + scores[:, None].astype(part.dtype)
+        is_best = values == values.max(0)
+        won += is_best @ (1 / is_best.sum(0))
+    return won / scatter.shape[1]
+
+
+def _parts(scatter: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the replicates some at a time: what fits into a processor's cache is several times as fast."""
+    for start in range(0, scatter.shape[1], PART):
+        yield np.ascontiguousarray(scatter[:, start : start + PART])
 
 
 def _possible_leaders(leader: int, p_best: np.ndarray) -> np.ndarray:
@@ -112,9 +128,11 @@ def _errors(scatter: np.ndarray, leaders: np.ndarray) -> np.ndarray:
     Shape:
         returns: (L, T).
     """
-    wide = scatter.astype(np.float64)
-    square = (wide**2).mean(1)
-    both = wide[leaders] @ wide.T / wide.shape[1]
+    square, both = np.zeros(len(scatter)), np.zeros((len(leaders), len(scatter)))
+    for part in _parts(scatter):
+        wide = part.astype(np.float64)
+        square += (wide**2).sum(1) / scatter.shape[1]
+        both += wide[leaders] @ wide.T / scatter.shape[1]
     whole = square[leaders, None] + square
     variance = whole - 2 * both
     return np.sqrt(np.where(variance > 1e-12 * whole, variance, 0.0))
@@ -123,16 +141,15 @@ def _errors(scatter: np.ndarray, leaders: np.ndarray) -> np.ndarray:
 def _critical(scatter: np.ndarray, leaders: np.ndarray, errors: np.ndarray) -> float:
     """Return the 95 % quantile of the largest studentised difference of all."""
     inverse = np.divide(1.0, errors, out=np.zeros_like(errors), where=errors > 0).astype(scatter.dtype)
-    largest = np.empty(scatter.shape[1])
-    for start in range(0, scatter.shape[1], 256):
-        part = np.ascontiguousarray(scatter[:, start : start + 256])
+    largest = []
+    for part in _parts(scatter):
         found = np.zeros(part.shape[1], dtype=part.dtype)
         for row, leader in enumerate(leaders):
             gaps = np.subtract(part, part[leader])
             np.multiply(gaps, inverse[row][:, None], out=gaps)
             np.maximum(found, np.maximum(gaps.max(0), -gaps.min(0)), out=found)
-        largest[start : start + 256] = found
-    return float(np.quantile(largest, 1 - ALPHA, method="higher"))
+        largest.append(found)
+    return float(np.quantile(np.concatenate(largest), 1 - ALPHA, method="higher"))
 
 
 def decide(contest: Contest, margin: float, *, surpassing: str) -> str:
@@ -155,7 +172,7 @@ def detectable(contest: Contest) -> float:
     if contest.is_blind:
         return float("inf")
     gaps = contest.scatter[rivals] - contest.scatter[contest.leader] + contest.reach[rivals, None]
-    return float(np.quantile(gaps.max(0), POWER))
+    return float(np.quantile(gaps.max(0), FOUND))
 
 
 def recommend(contest: Contest, margin: float, costs: Sequence[Sequence[float | None]]) -> int:

@@ -7,8 +7,9 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from sweeps.canvas import COLOUR, INK, NARROW_PX, PAPER, WIDE_PX, build_canvas
+from sweeps.entries import Entry
 from sweeps.experiment import Schedule
-from sweeps.gather import Entry, Report
+from sweeps.gather import Report
 from sweeps.hindsight import LEAST, Chance, Replay, replay, weigh_stops
 from sweeps.rungs import REASON, read_stop
 from sweeps.section import Drawing, Section
@@ -97,18 +98,23 @@ def build_cost(report: Report) -> Cost:
     begun = sum(share.epochs + share.left for share in shares)
     curves = [dict(entry.curve) for entry in report.trials if _how(entry) == "to the end" and entry.curve]
     stops = {entry.trial_id: stop for entry in report.trials if (stop := read_stop(entry.stop_detail)) is not None}
-    rungs, reduction = report.rungs or USUAL.rungs(report.budget), report.facts["scheduler"].get("reduction")
-    name = report.facts["scheduler"].get("name", "asha")
-    is_asked = not report.facts["confirmation"] and (name in REPLAYED or not report.rungs)
+    rules = {stop.rule for stop in stops.values()}
+    is_asked = not report.is_confirmation and rules <= set(REPLAYED)
     return Cost(
         shares=shares,
         planned=report.planned_epochs,
         not_started=max(0, report.planned_epochs - begun),
-        replayed=replay(curves, rungs, reduction if isinstance(reduction, int) else 3) if is_asked else None,
+        replayed=replay(curves, report.rungs or USUAL.rungs(report.budget), _reduction(report)) if is_asked else None,
         is_usual=not report.rungs,
         chances=weigh_stops(stops, curves, report.leader.scores.miou or 0.0),
         full=len(curves),
     )
+
+
+def _reduction(report: Report) -> int:
+    """Return the share that goes on at a rung, as it was recorded; the usual one where that is no such number."""
+    found = report.facts["scheduler"].get("reduction")
+    return found if type(found) is int and found > 1 else USUAL.reduction
 
 
 def draw_cost(cost: Cost, *, wide: bool) -> Figure:
@@ -173,13 +179,13 @@ def _say_chances(cost: Cost) -> list[str]:
         return []
     expected = sum(chance.overtaking for chance in cost.chances)
     first = cost.chances[0]
-    stopped = count(len(cost.chances), "stopped trial")
+    passed = f"{expected:.1f} of them would have passed the leader, the likeliest in {write_share(first.overtaking)} "
+    passed += f"of the cases, by {_size(first.regret)} points on average"
     return [
         (
-            f"Had the {stopped} gained as much from their rung on as the {cost.full} that ran to the end, "
-            f"{expected:.1f} of them would have passed the leader, the likeliest in {write_share(first.overtaking)} of "
-            f"the cases, by {_size(first.regret)} points on average. That they would have is an assumption: what a "
-            "stopped trial would have reached was not seen."
+            f"Had the {count(len(cost.chances), 'stopped trial')} gained as much from their rung on as any of the "
+            f"{cost.full} that ran to the end, {passed if first.overtaking else 'none would have passed the leader'}. "
+            "That they would have is an assumption: what a stopped trial would have reached was not seen."
         )
     ]
 

@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from sweeps.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas, label_ends
 from sweeps.cells import RUNS
-from sweeps.gather import Entry, Report
+from sweeps.entries import Entry
+from sweeps.gather import Report
 from sweeps.rungs import Stop, read_stop
 from sweeps.section import Drawing, Section
 
@@ -74,13 +75,14 @@ def build_section(report: Report) -> Section:
 
 
 def build_bands(report: Report) -> tuple[Band, ...]:
-    """Return the settings of which there are several runs with a curve."""
+    """Return the settings of which there are several runs that share an epoch."""
     found: dict[str, list[Entry]] = {}
     for entry in report.trials:
         if entry.curve:
             own = sorted((key, repr(value)) for key, value in entry.settings.items() if key not in RUNS)
             found.setdefault(repr(own), []).append(entry)
-    return tuple(Band(tuple(runs)) for runs in found.values() if len(runs) > 1)
+    bands = [Band(tuple(runs)) for runs in found.values() if len(runs) > 1]
+    return tuple(band for band in bands if band.spread())
 
 
 def build_rungs(report: Report) -> tuple[Rung, ...]:
@@ -108,7 +110,8 @@ def draw_curves(report: Report, bands: Sequence[Band], rungs: Sequence[Rung], *,
     _draw_ends(axes, [entry for entry in thin if entry.curve])
     for band in sorted(bands, key=lambda band: id(band) in roles):
         _draw_band(axes, band, COLOUR[roles.get(id(band), "quiet")])
-    lone = [entry for entry in report.shown() if entry.curve and report.role(entry) not in roles.values()]
+    drawn = {*in_band, *(entry.trial_id for entry in report.shown() if report.role(entry) in roles.values())}
+    lone = [entry for entry in report.shown() if entry.curve and entry.trial_id not in drawn]
     for entry in reversed(lone):
         _draw_line(axes, entry, COLOUR[report.role(entry)])
     _frame_curves(axes, report)
@@ -176,7 +179,8 @@ def _draw_ends(axes: Axes, entries: Sequence[Entry]) -> None:
         ends = [entry.curve[-1] for entry in entries if entry.state == state]
         if ends:
             lines = 1.4 if marker == "x" else 0
-            axes.scatter(*zip(*ends, strict=True), marker=marker, s=size, color=MUTED, lw=lines, zorder=4)
+            epochs, values = zip(*ends, strict=True)
+            axes.scatter(epochs, values, marker=marker, s=size, color=MUTED, lw=lines, zorder=4)
 
 
 def _draw_line(axes: Axes, entry: Entry, colour: str) -> None:
@@ -187,10 +191,7 @@ def _draw_line(axes: Axes, entry: Entry, colour: str) -> None:
 
 
 def _draw_band(axes: Axes, band: Band, colour: str) -> None:
-    spread = band.spread()
-    if not spread:
-        return
-    epochs, low, middle, high = zip(*spread, strict=True)
+    epochs, low, middle, high = zip(*band.spread(), strict=True)
     axes.fill_between(epochs, low, high, color=colour, alpha=0.22, lw=0)
     axes.plot(epochs, middle, color=colour, lw=2.0, solid_capstyle="round")
     _draw_ends(axes, band.runs)

@@ -8,9 +8,10 @@ from typing import Any
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
-from sweeps.canvas import are_logarithmic, are_numbers
+from sweeps.canvas import are_logarithmic, pick_numbers
 from sweeps.cells import list_axes
-from sweeps.gather import Entry, Report
+from sweeps.entries import Entry
+from sweeps.gather import Report
 from sweeps.plan import compact
 from sweeps.section import Section
 from sweeps.study import is_inert
@@ -39,8 +40,28 @@ class Edge:
     """Trials tied with the leader that are not at that edge."""
 
 
+@dataclass(frozen=True)
+class _Span:
+    known: tuple[float, ...]
+    """Ascending."""
+    is_range: bool
+
+    def side(self, value: Any) -> str:
+        """Return at which end the value lies; the ends of a range have a width."""
+        low, high = self.known[0], self.known[-1]
+        if not isinstance(value, int | float):
+            return ""
+        if not self.is_range:
+            return "lowest" if value <= low else "highest" if value >= high else ""
+        scale = math.log if are_logarithmic([low, high]) else float
+        share = (scale(value) - scale(low)) / (scale(high) - scale(low))
+        return "lowest" if share <= NEAR else "highest" if share >= 1 - NEAR else ""
+
+
 def build_section(report: Report) -> Section | None:
-    """Return where the leader lies on every numeric axis; None where there is none."""
+    """Return where the leader lies on every numeric axis; None where there is none, and of finalists, which are few."""
+    if report.is_confirmation:
+        return None
     edges = [edge for key in list_axes(report) if (edge := build_edge(report, key)) is not None]
     if not edges:
         return None
@@ -50,44 +71,42 @@ def build_section(report: Report) -> Section | None:
 
 def build_edge(report: Report, key: str) -> Edge | None:
     """Return where the leader lies on a setting; None where it is no number, or has no effect on the leader."""
-    axis, value = report.facts["axes"][key], report.leader.settings.get(key)
-    seen = [entry.settings[key] for entry in report.trials if key in entry.settings]
-    ends = [axis.get("low"), axis.get("high")] if isinstance(axis, Mapping) else list(axis)
-    known = sorted({*(ends if are_numbers(ends) else []), *seen}) if are_numbers([*seen, value]) else []
-    if len(known) < 2 or is_inert(report.leader, key, known):
+    span, value = _build_span(report, key), report.leader.settings.get(key)
+    if span is None or not isinstance(value, int | float) or is_inert(report.leader, key, span.known):
         return None
-    low, high = known[0], known[-1]
-    side = _side(value, low, high, is_range=isinstance(axis, Mapping))
-    step, rule = _next(report.leader, key, known, side, axis) if side else (None, "")
-    inside = [entry for entry in report.trials if entry.rank and _side_of(entry, key, low, high, axis) != side]
-    inner = max((entry.scores.miou or 0.0 for entry in inside), default=None) if side else None
-    tied = _tied(report, {entry.trial_id for entry in inside}) if side else 0
+    low, high, side = span.known[0], span.known[-1], span.side(value)
+    if not side:
+        return Edge(key, value, low, high, "", None, "", None, 0)
+    step, rule = _next(report.leader, key, span, side)
+    inside = [entry for entry in report.trials if entry.rank and span.side(entry.settings.get(key)) != side]
+    inner = max((entry.scores.miou or 0.0 for entry in inside), default=None)
+    tied = _count_tied(report, {entry.trial_id for entry in inside})
     return Edge(key, value, low, high, side, step, rule, inner, tied)
 
 
-def _side_of(entry: Entry, key: str, low: float, high: float, axis: Any) -> str:
-    return _side(entry.settings[key], low, high, is_range=isinstance(axis, Mapping)) if key in entry.settings else ""
+def _build_span(report: Report, key: str) -> _Span | None:
+    """Return the numbers of an axis; None where some are none, or where it has but one."""
+    axis = report.facts["axes"][key]
+    ends = [axis.get("low"), axis.get("high")] if isinstance(axis, Mapping) else axis
+    planned = pick_numbers(ends if isinstance(ends, list) else [])
+    values = [entry.settings.get(key) for entry in report.trials]
+    seen = pick_numbers(values)
+    known = tuple(sorted({*planned, *seen})) if len(seen) == len(values) else ()
+    return _Span(known, isinstance(axis, Mapping)) if len(known) > 1 else None
 
 
-def _side(value: float, low: float, high: float, *, is_range: bool) -> str:
-    """Return at which edge the value lies; a range's edges have a width."""
-    if is_range:
-        scale = math.log if are_logarithmic([low, high]) else float
-        share = (scale(value) - scale(low)) / (scale(high) - scale(low))
-        return "lowest" if share <= NEAR else "highest" if share >= 1 - NEAR else ""
-    return "lowest" if value <= low else "highest" if value >= high else ""
-
-
-def _next(entry: Entry, key: str, known: Sequence[float], side: str, axis: Any) -> tuple[float | None, str]:
+def _next(entry: Entry, key: str, span: _Span, side: str) -> tuple[float | None, str]:
     """Return the next value beyond the edge, or the rule that forbids one."""
-    ordered = list(known) if side == "highest" else list(known)[::-1]
-    found = _beyond_range(ordered[0], ordered[-1]) if isinstance(axis, Mapping) else _beyond(ordered)
+    ordered = span.known if side == "highest" else span.known[::-1]
+    found = _beyond_range(ordered[0], ordered[-1]) if span.is_range else _beyond(ordered)
     value = round(found) if isinstance(entry.settings[key], int) else float(f"{found:.1e}")
+    if value == ordered[-1]:
+        return None, "no whole number lies beyond"
     try:
         TrainConfig().with_overrides({**entry.settings, key: value})
     except ConfigError as error:
         return None, str(error)
-    return (value, "") if value != ordered[-1] else (None, "no whole number lies between it and the smallest allowed")
+    return value, ""
 
 
 def _beyond(ordered: Sequence[float]) -> float:
@@ -103,12 +122,10 @@ def _beyond(ordered: Sequence[float]) -> float:
 
 def _beyond_range(start: float, end: float) -> float:
     """Return a quarter of a range further than its end: of its width, or of its decades."""
-    if are_logarithmic([start, end]):
-        return end * (end / start) ** 0.25
-    return end + (end - start) / 4
+    return end * (end / start) ** 0.25 if are_logarithmic([start, end]) else end + (end - start) / 4
 
 
-def _tied(report: Report, inside: set[str]) -> int:
+def _count_tied(report: Report, inside: set[str]) -> int:
     """Return how many trials off the edge the verdict does not tell from the leader."""
     return len(inside & set(report.verdict.tied)) if report.verdict is not None else 0
 
@@ -132,7 +149,7 @@ def _command(report: Report, edges: Sequence[Edge]) -> str:
         if edge.step is not None
     ]
     command = str(report.facts["command"])
-    return " ".join([command, *sets]) if command and sets and not report.facts["confirmation"] else ""
+    return " ".join([command, *sets]) if command and sets else ""
 
 
 def _exact(value: float) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.gather import Entry, Report
+from sweeps.entries import Entry
+from sweeps.gather import Report
 from sweeps.section import Section
 from sweeps.wording import count
 

@@ -85,6 +85,8 @@ class Needed:
     """Runs of each finalist in all; None: no number of runs alone would."""
     detectable: float
     """Smallest true difference that the present images and runs show with a power of 80 %."""
+    together: tuple[int, int] | None = None
+    """Images and runs that would do together, where neither would alone."""
 
 
 @dataclass(frozen=True)

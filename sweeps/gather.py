@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
+from sweeps.album import Album
 from sweeps.confirm import CONFIRMS
 from sweeps.entries import DETAILS, Entry, build_entries, complete_row, join_runs
 from sweeps.errors import NothingFinishedError
@@ -34,6 +35,7 @@ class Reader(Protocol):
     ) -> Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]: ...
     def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
     def json_artifact(self, run_id: str, name: str) -> dict[str, Any] | None: ...
+    def album(self, run_id: str) -> Album | None: ...
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,13 @@ class Report:
     """None when no evidence can be compared."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Trial or finalist -> why the verdict does not compare it."""
-    evidence: Mapping[str, Evidence] = field(default_factory=dict)
+    evidence: Mapping[str, Evidence] = field(default_factory=dict, compare=False, repr=False)
     """Of the validation part, by trial; in a confirmation by finalist, all its runs after each other."""
     finalists: tuple[Entry, ...] = ()
     """In a confirmation, the best first; else empty."""
     margins: Margins = field(default_factory=Margins)
+    album: Album | None = None
+    """Pictures that were made when the sweep ended; None without them."""
 
     @property
     def is_final(self) -> bool:
@@ -149,7 +153,7 @@ def gather_report(
         else hear_screening(record, store, speed, margins)
     )
     report = replace(_build(record, histories, hearing, store, is_confirmation=is_confirmation), made=made, speed=speed)
-    report = replace(report, margins=margins)
+    report = replace(report, margins=margins, album=store.album(record.run_id))
     return replace(report, test=_open(report, screening if is_confirmation else record, store, ledger, reveal_all))
 
 

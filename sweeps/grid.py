@@ -110,8 +110,6 @@ def _words(grid: Grid, point: tuple[Any, ...], *, short: bool = False) -> tuple[
     mean, count = grid.means[point]
     ended = {"failed": entry.stop_words, "stopped": f"stopped at {entry.epochs}"}.get(entry.state, "")
     ended = f"at {entry.epochs}" if short and entry.state == "stopped" else ended
-    if grid.is_mean:
-        return f"{score:.3f}", [f"{count} runs"]
     taken = (f"({mean:.3f})" if short else f"mean {mean:.3f} of {count}") if count > 1 else ""
     return f"{score:.3f}", [*filter(None, [ended, taken or ("reference" if entry.is_reference else "")])]
 
@@ -120,7 +118,7 @@ def _range(grid: Grid) -> tuple[float, float]:
     """Return the figures between which shades tell: the lowest that was not stopped, or the median; the highest."""
     known = {point: grid.score(point) for point in grid.cells}
     scores = {point: score for point, score in known.items() if score is not None}
-    ended = [score for point, score in scores.items() if grid.is_mean or grid.cells[point].state != "stopped"]
+    ended = [score for point, score in scores.items() if grid.cells[point].state != "stopped"]
     high = max(scores.values())
     return min([*ended, median(scores.values()), high - 1e-9]), high
 
@@ -158,18 +156,19 @@ def _draw_points(report: Report, grid: Grid, *, wide: bool) -> Figure:
     left = 16 + 7.2 * max(map(len, labels)) if labels else 64.0
     height = 44 * len(labels) + 58 if labels else 420 if wide else 340
     figure, axes = build_canvas(WIDE_PX if wide else NARROW_PX, height, left=left, right=16, top=10, bottom=48)
-    across = scale_axis(axes.xaxis, grid.values[0])
-    down = scale_axis(axes.yaxis, grid.values[1]) if len(grid.keys) > 1 else {}
+    across = scale_axis(axes, "x", grid.values[0])
+    down = scale_axis(axes, "y", grid.values[1]) if len(grid.keys) > 1 else {}
     span = _range(grid)
     spots: dict[bool, list[tuple[float, float, float]]] = {True: [], False: []}
-    for point in reversed(grid.cells):  # the best on top
+    for point in reversed(list(grid.cells)):  # the best on top
         score = grid.score(point)
-        y = down[point[1]] if down else score if score is not None else span[0]
-        spots[score is not None].append((across[point[0]], y, _shade(score, span) if down else DARKEST))
+        up = down[point[1]] if down else score if score is not None else span[0]
+        spots[score is not None].append((across[point[0]], up, _shade(score, span) if down else DARKEST))
     axes.set_ymargin(0.5 / len(labels) if labels else 0.05)
     _scatter(axes, spots[True], is_large=bool(down))
     if spots[False]:
-        axes.scatter(*zip(*[spot[:2] for spot in spots[False]], strict=True), marker="x", s=40, lw=1.4, color=MUTED)
+        x, y, _ = zip(*spots[False], strict=True)
+        axes.scatter(x, y, marker="x", s=40, lw=1.4, color=MUTED)
     axes.set_xlabel(f"{grid.keys[0]} across, {grid.keys[1] if down else 'validation mIoU'} up", x=0, ha="left")
     axes.grid(color=RULE, lw=0.6)
     axes.set_axisbelow(True)
@@ -191,8 +190,6 @@ def _alternative(grid: Grid) -> str:
 
 def _sentence(report: Report, grid: Grid, pairs: int) -> str:
     at = " and ".join(f"{key} {compact(report.leader.settings.get(key))}" for key in grid.keys)
-    taken = f"; the best over {', '.join(grid.others)} stands for the rest" if grid.others and not grid.is_mean else ""
+    taken = f"; the best over {', '.join(grid.others)} stands for the rest" if grid.others else ""
     more = f"; {pairs} pairs of settings can be chosen" if pairs > 1 else ""
-    if grid.is_mean:
-        return f"Mean validation mIoU over runs at each setting of {' and '.join(grid.keys)}{more}."
     return f"The highest validation mIoU is at {at}{taken}{more}."

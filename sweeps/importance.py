@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from sweeps.canvas import COLOUR, INK, MUTED, NARROW_PX, PAPER, RULE, WIDE_PX, are_numbers, scale_ticks
+from sweeps.canvas import COLOUR, INK, MUTED, NARROW_PX, PAPER, RULE, WIDE_PX, are_numbers, pick_numbers, scale_ticks
 from sweeps.gather import Report
 from sweeps.plan import compact
 from sweeps.section import Drawing, Section
@@ -35,7 +36,7 @@ SLICE_PX = (346, 230)
 
 def build_section(report: Report) -> Section | None:
     """Return importance and plots; why there are none where too little varies; None where no setting does."""
-    if report.facts["confirmation"]:
+    if report.is_confirmation:
         return None
     sample = build_sample(report)
     if not sample.names:
@@ -89,13 +90,13 @@ def draw_parallel(sample: Sample, shares: Mapping[str, float], *, wide: bool) ->
     drawn = sample.thinned(MOST_DRAWN)
     axes = _plot(lambda study: plot_parallel_coordinate(study, params=names, target_name="mIoU"), drawn)
     figure = _place(axes, WIDE_PX if wide else NARROW_PX, 376 if wide else 310, left=46, right=84, top=12, bottom=64)
-    lines = next(item for item in axes.collections if hasattr(item, "get_segments"))
+    lines = next(item for item in axes.collections if isinstance(item, LineCollection))
     scores = [float(segment[0][1]) for segment in lines.get_segments()]
     low, high = min(scores), max(scores)
     heat = [max(0.0, (score - low) / (high - low or 1.0)) for score in scores]
     lines.set_array(None)
     lines.set(color=[to_rgba(COLOUR["heat"], 0.05 + 0.9 * share**2) for share in heat])
-    lines.set_linewidths([0.8 + 1.6 * share**2 for share in heat])
+    lines.set_linewidth([0.8 + 1.6 * share**2 for share in heat])
     for name, one in zip([label.get_text() for label in axes.get_xticklabels()], figure.axes, strict=True):
         key = next((key for key in drawn.names if drawn.names[key] == name), "")
         _mark_values(one, drawn, key, size=11 if wide else 9)
@@ -115,7 +116,7 @@ def draw_slice(sample: Sample, key: str, *, wide: bool) -> Figure:
     axes.set(xlabel=key, ylabel="")
     axes.grid(axis="y", color=RULE, lw=0.8)
     axes.set_axisbelow(True)
-    values = sorted({entry.settings[key] for entry in drawn.entries}) if _is_number(drawn, key) else []
+    values = _values(drawn, key)
     if values and axes.get_xscale() == "log":
         scale_ticks(axes.xaxis, values)
     if 0 < len(values) <= MOST_TICKS:
@@ -129,8 +130,8 @@ def _mark_values(axes: Axes, sample: Sample, key: str, *, size: int) -> None:
     """Give one of the parallel axes ticks that can be read over lines: at its values where they are few."""
     axes.spines[:].set_color(RULE)
     if axes.get_yscale() == "log":
-        scale_ticks(axes.yaxis, [entry.settings[key] for entry in sample.entries])
-    values = sorted({entry.settings[key] for entry in sample.entries}) if key and _is_number(sample, key) else []
+        scale_ticks(axes.yaxis, _values(sample, key))
+    values = _values(sample, key)
     if 0 < len(values) <= MOST_TICKS and not sample.inert[key]:
         axes.set_yticks(values, [compact(value) for value in values])
     if key and sample.inert[key]:
@@ -150,6 +151,8 @@ def _refuse(sample: Sample) -> str:
     if len(sample.entries) < LEAST_TRIALS:
         found = count(len(sample.entries), "trial")
         return f"Which setting matters most cannot be said from {found} with a figure; it takes {LEAST_TRIALS}."
+    if len({entry.scores.miou for entry in sample.entries}) == 1:
+        return "All trials have the same figure, so there is nothing to explain."
     return ""
 
 
@@ -176,7 +179,7 @@ def _plot(draw: "Callable[[Study], Any]", sample: Sample) -> Axes:
 
     with quiet():
         axes: Axes = draw(build_study(sample))
-    figure = axes.figure
+    figure = _figure_of(axes)
     for item in [one for one in figure.axes if one.get_label() == "<colorbar>"]:
         item.remove()
     pyplot.close(figure)
@@ -186,7 +189,11 @@ def _plot(draw: "Callable[[Study], Any]", sample: Sample) -> Axes:
     if legend is not None:
         legend.remove()
     axes.set_facecolor("none")
-    axes.tick_params(colors=MUTED)
+    axes.tick_params(colors=MUTED)  # from here on: none of the style that Optuna sets
+    axes.grid(False)
+    axes.spines[:].set_color(RULE)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.xaxis.label.set(color=MUTED, size=12)
     figure.patch.set_alpha(0)
     return axes
 
@@ -195,7 +202,7 @@ def _place(
     axes: Axes, width_px: float, height_px: float, *, left: float, right: float, top: float, bottom: float
 ) -> Figure:
     """Give Optuna's figure a size in pixels and its plots a place in it; return the figure."""
-    figure = axes.figure
+    figure = _figure_of(axes)
     figure.set_dpi(72)
     figure.set_size_inches(width_px / 72, height_px / 72)
     box = (left / width_px, bottom / height_px, 1 - (left + right) / width_px, 1 - (top + bottom) / height_px)
@@ -204,5 +211,13 @@ def _place(
     return figure
 
 
-def _is_number(sample: Sample, key: str) -> bool:
-    return are_numbers(entry.settings.get(key) for entry in sample.entries)
+def _figure_of(axes: Axes) -> Figure:
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
+def _values(sample: Sample, key: str) -> list[float]:
+    """Return the distinct numbers of a setting, ascending; nothing where its values are names."""
+    values = {entry.settings.get(key) for entry in sample.entries}
+    return sorted(pick_numbers(values)) if are_numbers(values) else []

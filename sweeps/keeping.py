@@ -1,21 +1,27 @@
-"""What is kept of a sweep when it ends: the finalists' weights, and the leader's figures verified from them."""
+"""What is kept of a sweep when it ends: the finalists' weights, the leader's figures verified, pictures, latencies."""
 
 import json
 import logging
 import math
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from bddseg.checkpoint import BEST, load_checkpoint
-from bddseg.errors import DataError
+from bddseg.errors import DataError, UserError
 from bddseg.evidence import load_evidence
 from bddseg.split import split_of
 from bddseg.verify import verify
+from sweeps.album import FOLDER, save_album
+from sweeps.exhibits import choose_exhibits
 from sweeps.monitor import Board
-from sweeps.outbox import Outbox
+from sweeps.outbox import PARENT, Outbox
+from sweeps.pace import save_latency
+from sweeps.panels import build_album
 from sweeps.plan import Plan
 from sweeps.source import Material
 from sweeps.trainable import EVIDENCE_FILE
@@ -37,15 +43,18 @@ class Keeper:
     checkpoints: Mapping[str, Path]
     """Trial -> folder of its last checkpoint, for those that have one."""
     outbox: Outbox
+    device: torch.device
+    """That predicts for the pictures and is timed."""
 
     def keep(self, material: Material, folder: Path, *, all_weights: bool) -> None:
-        """Hand the finalists' weights to MLflow, verify the leader, delete the other checkpoints."""
+        """Hand the finalists' weights to MLflow, verify the leader, show and time; delete the other checkpoints."""
         kept = set(self.checkpoints) if all_weights else self.finalists()
         for trial_id in sorted(kept):
             self._upload(trial_id, self.checkpoints[trial_id] / BEST, "weights")
         best = self.board.best()
         if best and best.trial_id in self.checkpoints:
             self._verify(best.trial_id, material, folder)
+        self._show(material, folder)
         for trial_id, checkpoint in self.checkpoints.items():
             if trial_id not in kept:
                 for old in checkpoint.parent.glob("checkpoint_*"):
@@ -58,6 +67,23 @@ class Keeper:
         first_of_model = {models[trial_id]: trial_id for trial_id in reversed(ranked)}
         references = {trial.trial_id for trial in self.plan.trials if trial.is_reference}
         return {*ranked[:FINALISTS], *first_of_model.values(), *references} & set(self.checkpoints)
+
+    def _show(self, material: Material, folder: Path) -> None:
+        """Paint the pictures and time the networks; a sweep that cannot be shown is a sweep all the same."""
+        try:
+            for path, where in self._shown(material, folder):
+                self._upload(PARENT, path, where)
+        except (OSError, RuntimeError, UserError) as error:  # a full disk, a full or broken GPU
+            log.warning("the sweep's pictures or latencies could not be made: %s", error)
+
+    def _shown(self, material: Material, folder: Path) -> Iterator[tuple[Path, str]]:
+        """Yield every file that is made, and the artifact folder it belongs to."""
+        frames = material.frames
+        yield save_latency(folder, self.plan, frames.size_px, self.device, first=self.finalists()), ""
+        exhibits = choose_exhibits(self.plan, self.board, self.checkpoints)
+        album = build_album(exhibits, frames, self.device, evidence_file=EVIDENCE_FILE.format(part="val"))
+        for path in save_album(folder / FOLDER, album) if album else ():
+            yield path, FOLDER
 
     def _verify(self, trial_id: str, material: Material, folder: Path) -> None:
         """Compute the leader's validation figures once more, from its saved weights."""

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 
 import numpy as np
 
@@ -145,12 +146,12 @@ def build_lineup(entrants: Sequence[Entrant]) -> Lineup | None:
     model = alike[0]
     left_out |= {it.trial_id: _difference(it, model) for it in present if keys[id(it)] != chosen}
     order = _Order(tuple(map(_order, model.runs)), tuple(run.names for run in model.runs))
-    truths = {it.trial_id: order.counts(it).sum(-1).tobytes() for it in alike}
-    (truth, _), *_ = Counter(truths.values()).most_common(1)
-    objections = {it.trial_id: _objection(order.counts(it), truths[it.trial_id] == truth) for it in alike}
+    found = {it.trial_id: _read(order.counts(it)) for it in alike}
+    (truth, _), *_ = Counter(cells.truth for cells in found.values()).most_common(1)
+    objections = {name: _objection(cells, truth) for name, cells in found.items()}
     left_out |= {name: reason for name, reason in objections.items() if reason}
     kept = [it for it in alike if not objections[it.trial_id]]
-    return _lineup(kept, model, order, left_out) if kept else None
+    return _lineup(kept, [found[it.trial_id] for it in kept], model, order, left_out) if kept else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,13 +177,28 @@ def _order(evidence: Evidence) -> np.ndarray:
     return np.asarray(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
 
 
-def _objection(counts: np.ndarray, has_truth: bool) -> str:
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Intersection and union of every class on every image, (N, C) each, and what tells masks from others."""
+
+    intersection: np.ndarray
+    union: np.ndarray
+    truth: bytes
+    is_damaged: bool
+
+
+def _read(counts: np.ndarray) -> _Cells:
+    above, truth = np.diagonal(counts, axis1=1, axis2=2), counts.sum(2)
+    return _Cells(above, counts.sum(1) + truth - above, sha256(truth).digest(), bool(counts.min(initial=0) < 0))
+
+
+def _objection(cells: _Cells, truth: bytes) -> str:
     """Return why these counts cannot be compared; empty when they can."""
-    if (counts < 0).any():
+    if cells.is_damaged:
         return "its counts are damaged: some are negative"
-    if not has_truth:
+    if cells.truth != truth:
         return "its counts are of other masks: on the same images the classes have other pixels"
-    return "" if counts.any() else "its evidence has no pixel of any class"
+    return "" if cells.union.any() else "its evidence has no pixel of any class"
 
 
 def _difference(it: Entrant, model: Entrant) -> str:
@@ -203,7 +219,9 @@ def _difference(it: Entrant, model: Entrant) -> str:
     return "its evidence cannot be compared"
 
 
-def _lineup(kept: Sequence[Entrant], model: Entrant, order: _Order, left_out: dict[str, str]) -> Lineup:
+def _lineup(
+    kept: Sequence[Entrant], cells: Sequence[_Cells], model: Entrant, order: _Order, left_out: dict[str, str]
+) -> Lineup:
     def words(attribute: str) -> tuple[str, ...]:
         pairs = zip(model.runs, order.places, strict=True)
         return tuple(str(getattr(run, attribute)[place]) for run, places in pairs for place in places)
@@ -213,7 +231,6 @@ def _lineup(kept: Sequence[Entrant], model: Entrant, order: _Order, left_out: di
     drives = [drive_of(name) for name in names]
     by_drive = all(drives)
     keys = [(number, drive if by_drive else at) for at, (number, drive) in enumerate(zip(run, drives, strict=True))]
-    cells = [_cells(order.counts(it)) for it in kept]
     return Lineup(
         entrants=tuple(kept),
         classes=model.runs[0].classes,
@@ -223,18 +240,8 @@ def _lineup(kept: Sequence[Entrant], model: Entrant, order: _Order, left_out: di
         run=run,
         unit=np.cumsum([0, *(int(now != before) for before, now in itertools.pairwise(keys))]),
         by_drive=by_drive,
-        intersection=np.stack([above for above, _ in cells]),
-        union=np.stack([below for _, below in cells]),
+        intersection=np.stack([found.intersection for found in cells]),
+        union=np.stack([found.union for found in cells]),
         left_out=left_out,
         order=order,
     )
-
-
-def _cells(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return intersection and union of every class on every image.
-
-    Shape:
-        counts: (N, C, C).  returns: (N, C) each.
-    """
-    above = np.diagonal(counts, axis1=1, axis2=2)
-    return above, counts.sum(1) + counts.sum(2) - above

@@ -22,7 +22,7 @@ DIFFERENCE = ("to_leader", "to_leader_low", "to_leader_high", "p_best", "tied")
 def render_json(reports: Sequence[Report]) -> str:
     """Return one object for one report, a list for several; what has no value is null."""
     found = [_plain(report) for report in reports]
-    return json.dumps(found[0] if len(found) == 1 else found, indent=1, allow_nan=False) + "\n"
+    return json.dumps(found[0] if len(found) == 1 else found, allow_nan=False) + "\n"
 
 
 def render_verdict(report: Report) -> str:
@@ -73,9 +73,9 @@ def render_table(reports: Sequence[Report]) -> str:
 
 
 def _plain(report: Report) -> dict[str, Any]:
-    """Return the report as JSON has it: trials once, elsewhere by their id; per-image counts stay in the store."""
+    """Return the report as JSON has it: trials once, elsewhere by id; counts per image and pictures are left out."""
     found = {"version": FORMAT, **{spec.name: getattr(report, spec.name) for spec in fields(report)}}
-    del found["evidence"]
+    del found["evidence"], found["album"]
     for name in ("leader", "runner_up", "reference"):
         entry = getattr(report, name)
         found[name] = entry.trial_id if entry else None

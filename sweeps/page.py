@@ -7,7 +7,22 @@ from functools import partial
 from jinja2 import Environment
 from markupsafe import Markup
 
-from sweeps import classes, cost, curves, edge, faults, grid, importance, intervals, scenes, sealed, tradeoff
+from sweeps import (
+    attention,
+    classes,
+    cost,
+    curves,
+    edge,
+    faults,
+    grid,
+    ignored,
+    importance,
+    intervals,
+    pictures,
+    scenes,
+    sealed,
+    tradeoff,
+)
 from sweeps.board import build_leaderboard, build_verdict
 from sweeps.gather import Report
 from sweeps.origin import build_again, build_check, build_data, say_source
@@ -28,6 +43,9 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
     faults.build_section,
     cost.build_section,
     tradeoff.build_section,
+    pictures.build_section,
+    attention.build_section,
+    ignored.build_section,
     sealed.build_section,
     build_check,
     build_data,

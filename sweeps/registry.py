@@ -109,7 +109,15 @@ class Registry:
             if BEST not in [item.path for item in client.list_logged_model_artifacts(match[1])]:
                 raise ModelError(f"{name} at {at} has no {BEST}, but must be a version that --register made")
             place = client.get_logged_model(match[1]).artifact_location
-            return self._store.download_to(folder, f"{place}/{BEST}")
+            return self._download(f"{place}/{BEST}", folder)
+
+    def _download(self, address: str, folder: Path) -> Path:
+        from mlflow.artifacts import download_artifacts
+
+        path = Path(download_artifacts(address, dst_path=str(folder), tracking_uri=self._store.tracking_uri))
+        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            return path
+        raise ModelError(f"{address[:80]!r} gave no file: the store may be damaged")
 
 
 def check_name(name: str) -> str:

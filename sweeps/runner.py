@@ -114,7 +114,10 @@ def _drive(run: "_Run", begin: Callable[[Say], None], say: Say) -> Summary:
                 say("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
                 _on_ray(run, interrupts, store, say)
             store.result()
-            say("keeping the finalists' weights, checking the leader's figures, delivering what was measured")
+            say(
+                "keeping the finalists' weights, checking the leader's figures, painting its predictions, timing the "
+                "networks, delivering what was measured"
+            )
             return run.end(interrupts.number)
         except BaseException as error:
             run.abandon(error, is_store_ready=store.done() and not store.exception())
@@ -216,7 +219,8 @@ class _Run:
         """Keep what is worth keeping, close the sweep's runs, deliver."""
         newest = {trial_id: self.folder.checkpoints(trial_id) for trial_id in self.trial_ids}
         checkpoints = {trial_id: found[0] for trial_id, found in newest.items() if found}
-        keeper = Keeper(self.order.plan, self.board, checkpoints, self.outbox)
+        device = resolve_device("auto" if self.order.address else self.order.device)
+        keeper = Keeper(self.order.plan, self.board, checkpoints, self.outbox, device)
         if not signal_number:
             keeper.keep(self.order.material, self.folder.path, all_weights=self.order.keep_all_weights)
         best = self.board.best()

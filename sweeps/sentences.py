@@ -73,6 +73,9 @@ def say_needed(needed: Needed | None) -> str:
     found = f"As it is, a lead of {points(needed.detectable)} points would be found in 80 of 100 sweeps."
     if needed.detectable >= 1:
         found = "As it is, no lead could be found."
+    if needed.together:
+        images, runs = needed.together
+        ways = [f"{_many(runs, 'run')} of each on {_many(images, 'validation image')} together"]
     way = " or ".join(ways)
     return (
         f"{found} {way[0].upper() + way[1:]} would decide." if ways else f"{found} It takes more runs and more images."

@@ -10,7 +10,8 @@ from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
 from sweeps.canvas import are_logarithmic, are_numbers, shorten
 from sweeps.cells import list_axes
-from sweeps.gather import Entry, Report
+from sweeps.entries import Entry
+from sweeps.gather import Report
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sweeps.canvas import COLOUR, HALF_PX, INK, NARROW_PX, RULE, are_logarithmic, build_canvas, scale_ticks
+from sweeps.entries import Entry
 from sweeps.findings import Interval
-from sweeps.gather import Entry, Report
+from sweeps.gather import Report
 from sweeps.section import Drawing, Section
 
 MEASURES = {
@@ -84,8 +85,8 @@ def draw_tradeoff(report: Report, points: Sequence[Point], measure: str, *, wide
     axes.scatter(costs, [point.miou for point in known], s=24, color=COLOUR["quiet"], alpha=0.7, lw=0, zorder=2)
     stairs = [(point.costs[measure], point.miou) for point in front] + [(max(costs), front[-1].miou)]
     axes.plot(*zip(*stairs, strict=True), color=COLOUR["heat"], lw=1.4, drawstyle="steps-post", zorder=3)
-    named = {point.entry.trial_id: point for point in known if report.role(point.entry)}
-    for point in [*front, *named.values()]:
+    named = [point for point in known if report.role(point.entry)]
+    for point in {point.entry.trial_id: point for point in [*front, *named]}.values():
         _draw_point(axes, point, point.costs[measure], report.role(point.entry))
     if are_logarithmic(costs):
         axes.set_xscale("log")

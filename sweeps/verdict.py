@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import ndtri
 
-from sweeps import power
 from sweeps.contest import (
     Contest,
     decide,
     describe_rivals,
-    detectable,
     hold_contest,
     recommend,
     widen,
@@ -18,6 +15,7 @@ from sweeps.contest import (
 from sweeps.errors import NothingFinishedError
 from sweeps.findings import Candidate, Finalist, Gap, Interval, Needed, Rival, Scenes, Slice, Verdict
 from sweeps.lineup import Entrant, Lineup, build_lineup
+from sweeps.needs import needed_confirmation, needed_screening
 from sweeps.noise import Noise, measure_noise
 from sweeps.resampling import draw_units, resample_miou, score_left_out
 from sweeps.sentences import say_caveats, say_verdict
@@ -83,7 +81,7 @@ def screen(
         chosen,
         weights,
         corrected=_correct(lineup, weights, sampled + luck, later),
-        needed=_needed_images_or_runs(contest, images, lineup, noise, margin),
+        needed=needed_screening(contest, images, lineup, noise, margin),
         margins=(margin, scene_margin),
         noise=noise,
     )
@@ -121,7 +119,7 @@ def confirm(
         chosen,
         weights,
         corrected=_correct(lineup, weights, sampled, 0.0),
-        needed=_needed_runs(first, contest, raw, lineup, margin),
+        needed=needed_confirmation(first, contest, raw, lineup, margin),
         margins=(margin, scene_margin),
         noise=None,
     )
@@ -170,64 +168,6 @@ def _paired_intervals(contest: Contest, run_scores: np.ndarray) -> tuple[np.ndar
     low, high = np.zeros(len(run_scores)), np.zeros(len(run_scores))
     low[rivals], high[rivals] = mean - reach, mean + reach
     return np.maximum(low, -1.0), np.minimum(high, 1.0)
-
-
-def _target(contest: Contest, margin: float) -> float:
-    """Return the difference to be shown: that of the nearest rival, were it the truth, but not less than the margin."""
-    rivals = contest.tied[1:]
-    return max(margin, float(-contest.difference[rivals[0]])) if rivals else margin
-
-
-def _needed_images_or_runs(
-    contest: Contest, images: np.ndarray, lineup: Lineup, noise: Noise, margin: float
-) -> Needed | None:
-    if len(lineup.ids) < 2:
-        return None
-    limit, rivals = detectable(contest), contest.tied[1:]
-    if not rivals or contest.is_blind:
-        return Needed(None if contest.is_blind else lineup.images, None if contest.is_blind else 1, limit)
-    critical = max(contest.reach[at] / contest.error[at] for at in rivals if contest.error[at] > 0)
-    by_images = max(float((images[at] - images[contest.leader]).var()) for at in rivals)
-    allowed = (_target(contest, margin) / (critical + float(ndtri(power.POWER)))) ** 2
-    by_runs = 2 * noise.sd**2
-    return Needed(
-        power.images_needed(lineup.images, by_images, by_runs, allowed),
-        power.runs_needed(1, by_images, by_runs, allowed),
-        limit,
-    )
-
-
-def _needed_runs(first: Contest, contest: Contest, raw: np.ndarray, lineup: Lineup, margin: float) -> Needed | None:
-    if len(lineup.ids) < 2:
-        return None
-    rivals, runs = contest.tied[1:], lineup.runs
-    sd = residual_sd(lineup.run_scores)
-    limit = max(detectable(first), sd * power.lead_over(max(len(rivals), 1), runs))
-    if not rivals or contest.is_blind:
-        return Needed(None if contest.is_blind else lineup.images, None if contest.is_blind else runs, limit)
-    target = _target(contest, margin)
-    of_runs = 2 * sd**2
-    both = max(float((raw[at] - raw[contest.leader]).var()) for at in rivals)
-    of_images = min(max(runs * both - of_runs * (runs - 1) / runs, 0.0), of_runs)  # of one fold
-    allowed = of_runs * (target / limit) ** 2
-    return Needed(
-        power.images_needed(lineup.images, of_images, of_runs - of_images, allowed),
-        power.runs_to_lead(target, sd, len(rivals)),
-        limit,
-    )
-
-
-def residual_sd(run_scores: np.ndarray) -> float:
-    """Return the standard deviation between runs of a setting, without what all settings share in a fold.
-
-    Shape:
-        run_scores: (T, R), at least 2 of each.
-    """
-    trials, runs = run_scores.shape
-    if trials < 2 or runs < 2:
-        return float("inf")
-    rest = run_scores - run_scores.mean(0) - run_scores.mean(1, keepdims=True) + run_scores.mean()
-    return float(np.sqrt((rest**2).sum() / ((trials - 1) * (runs - 1))))
 
 
 def _verdict(

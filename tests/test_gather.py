@@ -5,14 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pytest
 from test_ranking import make_evidence
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES
-from sweeps.errors import NothingFinishedError
-from sweeps.gather import Report, clean, gather_report
+from sweeps.album import Album
+from sweeps.errors import NothingFinishedError, TrackingError
+from sweeps.facts import clean
+from sweeps.gather import Report, gather_report
 from sweeps.store import SweepRecord, TrialRow
 
 RATES, LOSSES = (1e-5, 1e-4, 5e-4, 1e-3), ("cross_entropy", "focal")
@@ -90,11 +93,50 @@ def make_record(**changes: Any) -> SweepRecord:
     return replace(SweepRecord("grid-1", "parent", "FINISHED", manifest, {}, rows), **changes)
 
 
+def measured(row: TrialRow, images: int = 12) -> Evidence:
+    """Validation evidence with the trial's IoUs: of each class a million pixels, some taken for the next class."""
+    best = row.metrics.get("best/miou", 0.5)
+    logged = [row.metrics.get(f"best/iou/{label}", best) for label in CLASSES]
+    wanted = [best if math.isnan(value) else value for value in logged]
+    hits = [5e5] * len(CLASSES)
+    for place in list(range(len(CLASSES))) * 40:  # IoU = hits / (2 million - hits of the class before), solved in turn
+        hits[place] = wanted[place] * (2e6 - hits[place - 1])
+    counts = np.zeros((images, len(CLASSES), len(CLASSES)), dtype=np.int64)
+    for image in range(images):
+        for label, hit in enumerate(hits):
+            found = round(hit) + (image % 3 - 1) * 5000
+            counts[image, label, label] = found
+            counts[image, label, (label + 1) % len(CLASSES)] = 1_000_000 - found
+    scenes = tuple("city street" if image % 2 else "highway" for image in range(images))
+    words = ("",) * images
+    names = tuple(f"image{image}" for image in range(images))
+    ignored = np.zeros((images, len(CLASSES)), np.int64)
+    return Evidence(
+        "val", int(row.metrics.get("best/epoch", 1)), names, scenes, words, words, counts, ignored, "f" * 16
+    )
+
+
+@dataclass
+class FakeLedger:
+    """Keeps what is recorded, or cannot be written."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    is_closed: bool = False
+
+    def write_tag(self, run_id: str, key: str, value: str) -> None:
+        if self.is_closed:
+            raise TrackingError("attempt to write a readonly database")
+        self.tags[key] = value
+
+
 @dataclass
 class FakeStore:
     """Answers as the store does, and remembers what was asked of it."""
 
     part_evidence: Evidence | DataError | None = field(default_factory=lambda: make_evidence("city street", "highway"))
+    """Of the test part."""
+    val_evidence: dict[str, Evidence | DataError | None] = field(default_factory=dict)
+    """Instead of what belongs to the trial's figures."""
     verification: dict[str, Any] | None = None
     curves: dict[str, dict[str, list[tuple[int, float]]]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -103,15 +145,19 @@ class FakeStore:
         self.asked.append("histories")
         return {row.trial_id: self.curves.get(row.trial_id, rising_curve(row)) for row in record.trials}
 
-    def evidence(self, row: TrialRow, part: str) -> Evidence | None:
-        self.asked.append(f"{part} of {row.trial_id}")
-        if isinstance(self.part_evidence, DataError):
-            raise self.part_evidence
-        return self.part_evidence
+    def read_evidence(self, rows: Sequence[TrialRow], part: str) -> dict[str, Evidence | DataError | None]:
+        self.asked += [f"{part} of {row.trial_id}" for row in rows]
+        if part == "test":
+            return {row.trial_id: self.part_evidence for row in rows}
+        return {row.trial_id: self.val_evidence.get(row.trial_id, measured(row)) for row in rows}
 
     def json_artifact(self, run_id: str, name: str) -> dict[str, Any] | None:
         self.asked.append(f"{name} of {run_id}")
-        return self.verification
+        return self.verification if name == "verification.json" else None
+
+    def album(self, run_id: str) -> Album | None:
+        self.asked.append(f"album of {run_id}")
+        return None
 
 
 def rising_curve(row: TrialRow) -> dict[str, list[tuple[int, float]]]:
@@ -125,7 +171,7 @@ def rising_curve(row: TrialRow) -> dict[str, list[tuple[int, float]]]:
 
 
 def make_report(store: FakeStore | None = None, **changes: Any) -> Report:
-    return gather_report(make_record(**changes), store or FakeStore())
+    return gather_report(make_record(**changes), store or FakeStore(), FakeLedger())
 
 
 def without_best(row: TrialRow, status: str) -> TrialRow:
@@ -171,7 +217,7 @@ def test_time_and_epochs_of_a_trial_are_known() -> None:
 def test_the_test_part_is_opened_last_and_only_for_leader_and_reference() -> None:
     store = FakeStore()
     make_report(store)
-    assert [asked for asked in store.asked if " of lr" in asked] == [f"test of {LEADER}", f"test of {REFERENCE}"]
+    assert [asked for asked in store.asked if "test of" in asked] == [f"test of {LEADER}", f"test of {REFERENCE}"]
     assert store.asked[-2:] == [f"test of {LEADER}", f"test of {REFERENCE}"]
 
 
@@ -179,7 +225,7 @@ def test_a_reference_that_leads_is_opened_once() -> None:
     store = FakeStore()
     rows = tuple(replace(row, is_reference=row.trial_id == LEADER) for row in make_record().trials)
     report = make_report(store, trials=rows)
-    assert [entry.trial_id for entry, _, _ in report.test.opened] == [LEADER]
+    assert [found.trial_id for found in report.test.opened] == [LEADER]
     assert store.asked.count(f"test of {LEADER}") == 1
 
 
@@ -194,7 +240,7 @@ def test_an_unfinished_sweep_keeps_the_test_part_sealed(status: str, state: str)
 
 def test_missing_test_evidence_is_said() -> None:
     notes = make_report(FakeStore(part_evidence=None)).test.notes
-    assert notes[0].startswith("Leader (vanilla-f8 cross_entropy lr=0.001): it left no test evidence")
+    assert notes[0].startswith("vanilla-f8 cross_entropy lr=0.001: it left no test evidence")
 
 
 def test_damaged_test_evidence_is_said() -> None:
@@ -236,7 +282,7 @@ def test_a_sweep_in_which_nothing_has_started_says_so() -> None:
 
 @pytest.mark.parametrize("manifest", [{}, {"data": "x", "axes": 3, "trials": None, "scheduler": {"rungs": ["2", -1]}}])
 def test_a_manifest_that_lacks_or_garbles_things_still_gives_a_report(manifest: dict[str, Any]) -> None:
-    report = gather_report(replace(make_record(), manifest=manifest), FakeStore())
+    report = gather_report(replace(make_record(), manifest=manifest), FakeStore(), FakeLedger())
     assert (report.leader.trial_id, report.rungs, report.budget) == (LEADER, (), EPOCHS)
 
 

@@ -5,7 +5,16 @@ import math
 import pytest
 from scipy.stats import nct, t
 
-from sweeps.power import image_difference, joint_difference, run_difference, smallest_difference
+from sweeps.power import (
+    image_difference,
+    images_needed,
+    joint_difference,
+    lead_over,
+    run_difference,
+    runs_needed,
+    runs_to_lead,
+    smallest_difference,
+)
 
 
 @pytest.mark.parametrize(
@@ -33,3 +42,40 @@ def test_one_run_shows_nothing() -> None:
 
 def test_runs_and_images_add_in_squares() -> None:
     assert joint_difference(5, 100) == pytest.approx(math.hypot(run_difference(5), image_difference(100)))
+
+
+def test_a_lead_over_one_rival_is_that_of_the_corrected_t() -> None:
+    points = smallest_difference(
+        5, math.sqrt(2)
+    )  # of a plain paired t; the correction raises the critical value by 1.5
+    critical, runs = 1.5 * t.ppf(0.975, 4), math.sqrt(5 / 2)
+    assert nct.sf(critical, 4, lead_over(1, 5) * runs) == pytest.approx(0.8, abs=0.03)
+    assert lead_over(1, 5) > points
+
+
+def test_more_rivals_take_a_larger_lead_and_more_runs_a_smaller_one() -> None:
+    assert lead_over(5, 5) > lead_over(1, 5) > lead_over(1, 10)
+
+
+def test_one_run_shows_no_lead() -> None:
+    assert lead_over(1, 1) == math.inf
+
+
+def test_the_runs_needed_are_the_fewest_that_show_the_lead() -> None:
+    runs = runs_to_lead(1.0, 0.6, 1)
+    assert runs is not None
+    assert 0.6 * lead_over(1, runs) <= 1.0 < 0.6 * lead_over(1, runs - 1)
+
+
+def test_some_leads_take_more_runs_than_anybody_has() -> None:
+    assert runs_to_lead(0.01, 0.6, 1) is None
+
+
+def test_images_needed_grow_with_what_the_runs_leave_over() -> None:
+    assert images_needed(100, 4.0, 1.0, 2.0) == 400  # 4 x 100 / 400 + 1 is 2
+    assert images_needed(100, 4.0, 2.0, 2.0) is None
+
+
+def test_runs_needed_grow_with_what_the_images_leave_over() -> None:
+    assert runs_needed(1, 1.0, 4.0, 2.0) == 4  # 1 + 4 / 4 is 2
+    assert runs_needed(1, 2.0, 4.0, 2.0) is None

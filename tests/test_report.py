@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_gather import LEADER, REFERENCE, make_record, rising_curve
+from test_gather import LEADER, REFERENCE, make_record, measured, rising_curve
+from test_page import NoPlates
 from test_ranking import make_evidence, sides
 
 import report
@@ -28,12 +29,15 @@ ROOT = Path(report.__file__).parent
 def trial_events(row: TrialRow, folder: Path) -> list[dict[str, Any]]:
     """What a sweep writes about one trial, from its start to its end."""
     save_evidence(folder / "evidence-test.npz", make_evidence("city street", "highway"))
+    (folder / row.trial_id).mkdir()
+    save_evidence(folder / row.trial_id / "evidence-val.npz", measured(row))
     (folder / "verification.json").write_text(json.dumps(sides(0.25, 0.25)))
     tags = {"sweep.config_digest": row.digest, "sweep.reference": "true" if row.is_reference else "false"}
     ends = {"sweep.stop_reason": row.stop_reason, "sweep.stop_detail": row.stop_detail, "sweep.log_file": row.log_file}
     curves = rising_curve(row)
     steps = [(step, {key: dict(curve)[step] for key, curve in curves.items()}) for step, _ in curves["val/miou"]]
     artifacts = [("evidence-test.npz", "evidence"), ("verification.json", "")]
+    artifacts.append((f"{row.trial_id}/evidence-val.npz", "evidence"))
     files = [{"kind": "artifact", "path": str(folder / name), "folder": where} for name, where in artifacts]
     events: list[dict[str, Any]] = [
         {"kind": "start", "name": row.name, "params": dict(row.settings), "tags": tags},
@@ -76,6 +80,11 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return found
 
 
+@pytest.fixture(autouse=True)
+def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.output.Plates", NoPlates)
+
+
 def call(uri: str, out: Path, *words: str) -> int:
     return report.main([*words, "--tracking-uri", uri, "--out", str(out)])
 
@@ -94,14 +103,14 @@ def test_writing_a_page_needs_neither_torch_nor_ray() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_a_recorded_sweep_becomes_a_table_and_four_files(
+def test_a_recorded_sweep_becomes_a_table_and_files(
     uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(uri, tmp_path, "grid-1") == 0
     said = capsys.readouterr()
     assert "1  vanilla-f8 cross_entropy lr=0.001   leader     0.843" in said.out
     assert said.err == f"page: {tmp_path}/grid-1/index.html\n"
-    assert len(list((tmp_path / "grid-1").iterdir())) == 4
+    assert len(list((tmp_path / "grid-1").iterdir())) == 5
 
 
 def test_what_was_recorded_comes_out_in_json(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sweeps.hyperband import brackets
 from sweeps.median import Course
-from sweeps.rungs import Rungs, Stop, quantile
+from sweeps.rungs import Rungs, Stop, quantile, read_stop
 
 VALUES = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.7}
 
@@ -155,3 +155,15 @@ def test_trials_are_dealt_out_by_hyperbands_shares() -> None:
 def test_every_prefix_of_a_plan_has_the_shares() -> None:
     _, turns = brackets((2, 6, 18), 3, [str(number) for number in range(25)])
     assert [turns.count(bracket) for bracket in range(4)] == [14, 6, 3, 2]
+
+
+@pytest.mark.parametrize("rule", ["asha", "asha_promote", "hyperband", "median"])
+@pytest.mark.parametrize("compared", [1, 7])
+def test_a_sentence_is_read_back_as_the_stop_that_made_it(rule: str, compared: int) -> None:
+    stop = Stop(6, 0.25, 0.375, compared, rule)
+    assert read_stop(stop.sentence()) == stop
+
+
+@pytest.mark.parametrize("text", ["", "train/loss is nan", "the best val/miou up to epoch x, 0.1, was below"])
+def test_any_other_text_is_no_stop(text: str) -> None:
+    assert read_stop(text) is None

@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 from servers import server
+from test_album import make_album
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, save_evidence
 from sweeps.address import default_tracking_uri
+from sweeps.album import save_album
 from sweeps.delivery import Delivery
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.mlflow_store import prepare_store
 from sweeps.outbox import Outbox
-from sweeps.store import EXPERIMENT, Store, open_client
+from sweeps.store import EXPERIMENT, Store, local_root, open_client
 
 SWEEP = "smoke-20261123-034501-3f2a"
 SETTINGS = {"optim.lr": 1e-4, "train.epochs": 3, "model.name": "unet", "data.flip": True}
@@ -313,6 +315,43 @@ def test_a_download_that_lies_outside_its_folder_is_not_read(
     monkeypatch.setattr(MlflowClient, "download_artifacts", plant_a_link)
     assert store.json_artifact(run_id, "sweep.json") is None
     assert "lies outside the download folder" in caplog.text
+
+
+@pytest.fixture
+def pictured(own: Store, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The id and the artifact folder of a sweep's run that has an album; the folder is that of the other tests too."""
+    client, run_id = open_client(own.tracking_uri), own.read_sweep(SWEEP).run_id
+    save_album(tmp_path / "panels", make_album())
+    client.log_artifacts(run_id, str(tmp_path / "panels"), "panels")
+    root = local_root(client.get_run(run_id).info.artifact_uri)
+    assert root is not None
+    yield run_id, root
+    shutil.rmtree(root / "panels")
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_pictures_come_back_from_this_machine_and_from_afar(
+    own: Store, pictured: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, is_local: bool
+) -> None:
+    if not is_local:
+        monkeypatch.setattr("sweeps.store.local_root", lambda uri: None)
+    found = own.album(pictured[0])
+    assert found is not None and found.panels == make_album().panels and len(found.attention) == 1
+
+
+def test_a_picture_that_is_a_link_to_elsewhere_is_not_read(
+    own: Store, pictured: tuple[str, Path], tmp_path: Path
+) -> None:
+    run_id, root = pictured
+    (root / "panels" / "panel-001.png").unlink()
+    (root / "panels" / "panel-001.png").symlink_to(tmp_path / "panels" / "panel-001.png")
+    found = own.album(run_id)
+    assert found is not None and not found.panels and len(found.attention) == 1
+
+
+def test_a_sweep_without_pictures_has_no_album(store: Store) -> None:
+    record = store.read_sweep(SWEEP)
+    assert store.album(record.run_id) is None
 
 
 # ------------------------------------------------------------------------------------------------------------ refusals

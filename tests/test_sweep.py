@@ -98,6 +98,19 @@ def test_the_leaders_weights_give_its_recorded_figures_again(smoke: Ran) -> None
     assert verification["max_difference"] < 1e-4  # a pixel in a few thousand may fall on the other side of a tie
 
 
+def test_a_sweep_leaves_pictures_of_validation_images(smoke: Ran) -> None:
+    album, evidence = smoke.store.album(smoke.record.run_id), smoke.store.evidence(smoke.record.trials[0], "val")
+    assert album is not None and evidence is not None
+    assert [trial.role for trial in album.trials][:2] == ["leader", "runner-up"] and album.part == "validation"
+    assert {panel.kind for panel in album.panels} >= {"fixed", "worst"}
+    assert {panel.name for panel in album.panels} <= set(evidence.names)
+
+
+def test_every_trials_network_is_timed(smoke: Ran) -> None:
+    found = smoke.store.json_artifact(smoke.record.run_id, "latency.json")
+    assert found is not None and found["trials"].keys() == {row.trial_id for row in smoke.record.trials}
+
+
 def test_every_trial_has_a_log_file(smoke: Ran) -> None:
     assert all("epoch 3" in Path(trial.log_file).read_text() for trial in smoke.record.trials)
 
@@ -324,6 +337,14 @@ def test_the_weights_of_the_leading_run_give_its_figures_on_its_fold_again(confi
     leader = max(confirmed.record.trials, key=lambda row: row.metrics["best/miou"])
     found = confirmed.store.json_artifact(leader.run_id, "verification.json")
     assert found is not None and found["max_difference"] < 1e-4
+
+
+def test_finalists_are_shown_on_one_fold(confirmed: Ran) -> None:
+    album = confirmed.store.album(confirmed.record.run_id)
+    assert album is not None and album.part == "the fold of run 1"
+    shown = [row for row in confirmed.record.trials if row.trial_id in {it.trial_id for it in album.trials}]
+    assert len(shown) == len({row.finalist for row in confirmed.record.trials}) and len(shown) > 1
+    assert {row.settings["data.fold"] for row in shown} == {0}
 
 
 def test_the_report_of_a_confirmation_is_a_page(confirmed: Ran, tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""A network and a device -> how long it takes to predict, and how many numbers it has."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from bddseg.config import ModelSettings
+from bddseg.device import use_threads
+from bddseg.labels import CLASSES
+from bddseg.models import build_model, count_parameters
+
+BATCHES = (1, 16)
+LEAST, MOST = 3, 50
+"""Timed passes of one batch size."""
+
+SECONDS = 0.4
+"""So long passes of one batch size are repeated; one that takes longer by itself is not: its first time counts."""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What one network costs when it is used. Weights and dropout do not matter."""
+
+    parameters: int
+    batch_ms: tuple[float, ...]
+    """Milliseconds for one whole batch of each size in BATCHES; medians."""
+
+
+def measure_latency(
+    settings: ModelSettings, size_px: int, device: torch.device, precision: str, seconds: float = SECONDS
+) -> Latency:
+    """Return what predicting square images takes on the device; on the CPU with one thread.
+
+    Images lie on the device already, nothing is captured or compiled: the time is that of a plain forward pass.
+    """
+    model = build_model(settings.name, classes=len(CLASSES), base_filters=settings.base_filters)
+    model.eval().to(device).to(memory_format=torch.channels_last)
+    with _one_thread():
+        found = tuple(_median_ms(_pass(model, batch, size_px, device, precision), device, seconds) for batch in BATCHES)
+    return Latency(count_parameters(model), found)
+
+
+def _pass(model: nn.Module, batch: int, size_px: int, device: torch.device, precision: str) -> Callable[[], float]:
+    """Return what predicts one batch and says how many seconds it took."""
+    images = torch.zeros(batch, 3, size_px, size_px, device=device).to(memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def run() -> float:
+        _wait(device)
+        began = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            model(images).argmax(1)
+        _wait(device)
+        return time.perf_counter() - began
+
+    return run
+
+
+def _median_ms(run: Callable[[], float], device: torch.device, seconds: float) -> float:
+    first = run()
+    if device.type == "cpu" and first > seconds:
+        return first * 1000  # what a first pass has to set up weighs nothing beside it
+    run()
+    taken: list[float] = []
+    while len(taken) < LEAST or (sum(taken) < seconds and len(taken) < MOST):
+        taken.append(run())
+    return statistics.median(taken) * 1000
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    use_threads(1)
+    try:
+        yield
+    finally:
+        use_threads(before)

@@ -1,0 +1,164 @@
+"""An album goes to files and comes back; what somebody else wrote into them shows nothing that is not a picture."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bddseg.labels import IGNORE
+from sweeps.album import (
+    IGNORED,
+    INDEX,
+    RIGHT,
+    WRONG,
+    Album,
+    Attention,
+    Panel,
+    Shown,
+    draw_maps,
+    draw_panel,
+    read_album,
+    save_album,
+)
+
+SIDE = 8
+
+
+def make_album() -> Album:
+    """Return one image with two trials, and the maps of one of them."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    truth = rng.integers(0, 5, (SIDE, SIDE)).astype(np.uint8)
+    truth[0] = IGNORE
+    predicted = rng.integers(0, 5, (SIDE, SIDE))
+    pair = (predicted, (truth != predicted).astype(np.uint8))
+    maps = rng.random((4, SIDE, SIDE), dtype=np.float32)
+    return Album(
+        part="validation",
+        size_px=SIDE,
+        trials=(Shown("a", "leader"), Shown("b", "runner-up")),
+        panels=(Panel("fixed", "", "one", "city street", (0.5, None), "panel-001.png"),),
+        attention=(Attention("a", "leader", "one", "city street", ((0.0, 1.0),) * 4, "attention-001.png"),),
+        sheets={
+            "panel-001.png": draw_panel(image, truth, [pair, pair]),
+            "attention-001.png": draw_maps(maps, [(0, 1)] * 4),
+        },
+    )
+
+
+def reader(folder: Path, **changed: bytes) -> Any:
+    def files(names: Sequence[str]) -> Mapping[str, bytes]:
+        return {name: (folder / name).read_bytes() for name in names if (folder / name).exists()} | changed
+
+    return files
+
+
+def saved(folder: Path) -> dict[str, Any]:
+    save_album(folder, make_album())
+    found: dict[str, Any] = json.loads((folder / INDEX).read_text())
+    return found
+
+
+def test_an_album_comes_back_as_it_was(tmp_path: Path) -> None:
+    album, found = make_album(), read_album(saved(tmp_path), reader(tmp_path))
+    assert found is not None
+    assert (found.trials, found.panels, found.attention) == (album.trials, album.panels, album.attention)
+    assert all(np.array_equal(found.sheets[name].values, album.sheets[name].values) for name in album.sheets)
+
+
+def test_values_of_a_panel_are_classes_and_verdicts() -> None:
+    truth = np.array([[0, 1], [IGNORE, 3]], dtype=np.uint8)
+    predicted = np.array([[0, 2], [2, 3]])
+    sheet = draw_panel(np.zeros((2, 2, 3), np.uint8), truth, [(predicted, np.array([[0, 1], [2, 0]]))])
+    assert sheet.tile(1).tolist() == [[0, 1], [IGNORED, 3]] and sheet.tile(2).tolist() == [[0, 2], [2, 3]]
+    assert sheet.tile(3).tolist() == [[RIGHT, WRONG], [IGNORED, RIGHT]]
+
+
+def test_a_tile_is_a_png_of_the_colours_of_its_classes() -> None:
+    sheet = make_album().sheets["panel-001.png"]
+    with Image.open(io.BytesIO(sheet.picture(2))) as image:
+        assert image.size == (SIDE, SIDE)
+        assert image.convert("RGB").getpixel((0, 0)) == tuple(sheet.palette[3 * sheet.tile(2)[0, 0] :][:3])
+
+
+def test_maps_go_from_the_lowest_to_the_highest_value() -> None:
+    sheet = draw_maps(np.array([[[0.2, 0.6], [0.4, 0.2]]]), [(0.2, 0.6)])
+    assert sheet.tile(0).tolist() == [[0, 255], [130, 0]]  # in 64 steps
+
+
+def test_large_frames_are_shown_reduced_and_classes_stay_classes() -> None:
+    truth = np.kron(np.array([[0, 4]], dtype=np.uint8), np.ones((512, 256), np.uint8))
+    sheet = draw_panel(np.zeros((512, 512, 3), np.uint8), truth, [])
+    assert sheet.values.shape == (256, 512) and set(np.unique(sheet.tile(1))) == {0, 4}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": 2},
+        {"size_px": "8"},
+        {"size_px": 10**9},
+        {"trials": []},
+        {"trials": "ab"},
+    ],
+    ids=str,
+)
+def test_an_index_of_another_form_shows_nothing(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert read_album({**saved(tmp_path), **changes}, reader(tmp_path)) is None
+
+
+@pytest.mark.parametrize("name", ["../panel-001.png", "/etc/passwd", "panel-001.svg", "panel-1.png\n"])
+def test_a_file_of_another_name_is_not_even_asked_for(tmp_path: Path, name: str) -> None:
+    index = saved(tmp_path)
+    index["panels"][0]["file"] = index["attention"][0]["file"] = name
+    found = read_album(index, lambda names: pytest.fail(f"asked for {names}"))
+    assert found is not None and not found.panels and not found.attention
+
+
+@pytest.mark.parametrize("content", [b"", b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\n"], ids=["empty", "svg", "torn"])
+def test_a_file_that_is_no_picture_is_left_out(tmp_path: Path, content: bytes) -> None:
+    found = read_album(saved(tmp_path), reader(tmp_path, **{"panel-001.png": content}))
+    assert found is not None and not found.panels and len(found.attention) == 1
+
+
+def test_a_picture_of_another_size_is_left_out_before_it_is_unpacked(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("P", (5000, 5000)).save(buffer, "PNG")
+    found = read_album(saved(tmp_path), reader(tmp_path, **{"panel-001.png": buffer.getvalue()}))
+    assert found is not None and not found.panels
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"kind": "funny"}, {"name": 7}, {"mious": [0.5]}, {"scene": "x" * 600}],
+    ids=str,
+)
+def test_an_entry_of_another_form_is_left_out(tmp_path: Path, changes: dict[str, Any]) -> None:
+    index = saved(tmp_path)
+    index["panels"][0] |= changes
+    found = read_album(index, reader(tmp_path))
+    assert found is not None and not found.panels
+
+
+def test_figures_that_are_none_are_not_shown(tmp_path: Path) -> None:
+    index = saved(tmp_path)
+    index["panels"][0]["mious"] = {"a": "0.9", "b": 7.0}
+    found = read_album(index, reader(tmp_path))
+    assert found is not None and found.panels[0].mious == (None, None)
+
+
+@pytest.mark.parametrize("ranges", [[], [[0.1]], [[0.1, "b"]], "ab", [[0, 1]] * 40], ids=str)
+def test_maps_with_odd_ranges_are_left_out(tmp_path: Path, ranges: Any) -> None:
+    index = saved(tmp_path)
+    index["attention"][0]["ranges"] = ranges
+    found = read_album(index, reader(tmp_path))
+    assert found is not None and not found.attention
+
+
+def test_no_index_is_no_album() -> None:
+    assert read_album(None, lambda names: {}) is None

@@ -1,0 +1,60 @@
+"""Which images are shown."""
+
+import numpy as np
+
+from sweeps.choice import APART, WORST, Pick, choose_images, fixed_images
+
+NAMES = [f"image-{number:02d}" for number in range(20)]
+SCENES = ["city street", "highway"] * 10
+
+
+def kinds(picks: list[Pick], kind: str) -> list[int]:
+    return [pick.place for pick in picks if pick.kind == kind]
+
+
+def test_three_city_images_and_three_others_are_fixed() -> None:
+    found = fixed_images(NAMES, SCENES)
+    assert [SCENES[place] for place in found] == ["city street"] * 3 + ["highway"] * 3
+
+
+def test_the_fixed_images_do_not_depend_on_order() -> None:
+    there = {NAMES[place] for place in fixed_images(NAMES, SCENES)}
+    back = {NAMES[::-1][place] for place in fixed_images(NAMES[::-1], SCENES[::-1])}
+    assert there == back
+
+
+def test_more_images_leave_the_fixed_ones_or_replace_them_by_hash_alone() -> None:
+    few = {NAMES[place] for place in fixed_images(NAMES, SCENES)}
+    more = {NAMES[place] for place in fixed_images(NAMES[:19], SCENES[:19])}
+    assert few - more <= {NAMES[19]}
+
+
+def test_images_without_a_scene_are_no_city_images() -> None:
+    assert len(fixed_images(NAMES, [""] * 20)) == 3
+
+
+def test_the_largest_differences_are_shown_both_ways() -> None:
+    leader, other = np.full(20, 0.5), np.full(20, 0.5)
+    other[[3, 7, 9]] = 0.1, 0.2, 0.3  # the leader is ahead
+    other[[4, 8]] = 0.9, 0.8
+    picks = choose_images(NAMES, SCENES, {"a": leader, "b": other})
+    assert kinds(picks, "ahead") == [3, 7] and kinds(picks, "behind") == [4, 8] and APART == 2
+    assert {pick.against for pick in picks if pick.kind in ("ahead", "behind")} == {"b"}
+
+
+def test_trials_that_agree_have_no_differences_to_show() -> None:
+    same = np.linspace(0, 1, 20)
+    picks = choose_images(NAMES, SCENES, {"a": same, "b": same})
+    assert not kinds(picks, "ahead") and not kinds(picks, "behind")
+
+
+def test_the_ten_worst_of_the_leader_come_worst_first() -> None:
+    picks = choose_images(NAMES, SCENES, {"a": np.linspace(1, 0, 20)})
+    assert kinds(picks, "worst") == list(range(19, 19 - WORST, -1))
+
+
+def test_an_image_on_which_nothing_is_judged_is_neither_worst_nor_different() -> None:
+    leader, other = np.linspace(0.1, 1, 20), np.linspace(0.1, 1, 20)
+    leader[0] = np.nan
+    picks = choose_images(NAMES, SCENES, {"a": leader, "b": other})
+    assert 0 not in kinds(picks, "worst") and not kinds(picks, "behind")

@@ -1,0 +1,123 @@
+"""Report -> importance: what Optuna makes of trials, what it cannot, settings without effect."""
+
+import itertools
+import warnings
+from functools import partial
+
+import pytest
+from entries import make_entry, make_sweep
+from test_canvas import texts
+
+from bddseg.config import TrainConfig
+from sweeps.canvas import render_svg
+from sweeps.gather import Report
+from sweeps.importance import build_section, draw_importance, draw_parallel, draw_slice
+from sweeps.section import Section
+from sweeps.study import Sample, build_sample, build_study, measure_importance
+
+RATES = (1e-4, 1e-3, 1e-2)
+AXES = ("optim.lr", "loss.name", "loss.gamma")
+
+
+def make_searched_sweep() -> Report:
+    """24 trials: all that counts is the learning rate; gamma changes nothing under cross-entropy."""
+    kinds = itertools.product(RATES, ("cross_entropy", "focal"), (1.0, 2.0), (1, 2))
+    points = [TrainConfig().flat() | dict(zip((*AXES, "train.seed"), kind, strict=True)) for kind in kinds]
+    entries = [make_entry(f"t{n}", 0.2 + 0.2 * RATES.index(point["optim.lr"]), point) for n, point in enumerate(points)]
+    return make_sweep(entries, AXES)
+
+
+def section_of(report: Report) -> Section:
+    section = build_section(report)
+    assert section is not None
+    return section
+
+
+def sample_of() -> Sample:
+    return build_sample(make_searched_sweep())
+
+
+def test_the_setting_that_counts_alone_has_all_the_importance() -> None:
+    assert measure_importance(sample_of()) == {"lr": pytest.approx(1.0), "loss": pytest.approx(0.0)}
+
+
+def test_importance_is_the_same_every_time() -> None:
+    assert measure_importance(sample_of()) == measure_importance(sample_of())
+
+
+def test_a_setting_without_effect_in_some_trials_is_known_as_such() -> None:
+    sample = sample_of()
+    assert len(sample.inert["loss.gamma"]) == 12
+    assert sample.everywhere == ("optim.lr", "loss.name")
+
+
+def test_what_has_no_effect_is_no_parameter_of_the_study() -> None:
+    study = build_study(sample_of())
+    assert sum("gamma" in trial.params for trial in study.trials) == 12
+    assert study.best_value == pytest.approx(0.6)
+
+
+def test_the_section_says_what_fanova_left_out() -> None:
+    section = section_of(make_searched_sweep())
+    assert section.data["dropped"] == {"loss.gamma": 12}
+    assert section.sentence.startswith("Of what differs between 24 trials, optim.lr explains 100 % by itself")
+
+
+def test_too_few_trials_are_refused_in_words() -> None:
+    entries = [make_entry(f"t{n}", 0.1 * n, {"optim.lr": n, "loss.name": str(n % 2)}) for n in range(4)]
+    section = section_of(make_sweep(entries, AXES))
+    assert section.sentence == "Which setting matters most cannot be said from 4 trials with a figure; it takes 10."
+    assert not section.drawings
+
+
+def test_a_single_axis_is_refused_in_words() -> None:
+    entries = [make_entry(f"t{n}", 0.01 * n, {"optim.lr": n}) for n in range(12)]
+    assert "Only optim.lr varies" in section_of(make_sweep(entries, AXES)).sentence
+
+
+def test_without_axes_there_is_no_section() -> None:
+    assert build_section(make_sweep([make_entry("a", 0.5, {})], ())) is None
+
+
+def test_equal_figures_leave_nothing_to_explain() -> None:
+    entries = [make_entry(f"t{n}", 0.5, {"optim.lr": n, "loss.name": str(n % 2)}) for n in range(12)]
+    section = section_of(make_sweep(entries, AXES))
+    assert "nothing to explain" in section.sentence
+
+
+def test_a_failed_trial_is_not_among_those_weighed() -> None:
+    entries = [make_entry(f"t{n}", 0.01 * n, {"optim.lr": n, "loss.name": str(n % 2)}) for n in range(12)]
+    failed = make_entry("x", None, {"optim.lr": 99, "loss.name": "1"}, reason="oom")
+    assert len(build_sample(make_sweep([*entries, failed], AXES)).entries) == 12
+
+
+def test_a_sample_keeps_the_best_and_the_worst() -> None:
+    thinned = sample_of().thinned(5)
+    assert [entry.rank for entry in thinned.entries] == [1, 6, 12, 18, 24]
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_optuna_s_plots_are_drawn_in_the_page_s_colours_without_a_warning(wide: bool) -> None:
+    sample, shares = sample_of(), {"lr": 0.9, "loss": 0.1}
+    draws = [
+        partial(draw_parallel, sample, shares, wide=wide),
+        partial(draw_importance, sample, shares, wide=wide),
+        partial(draw_slice, sample, "optim.lr", wide=wide),
+        partial(draw_slice, sample, "loss.name", wide=wide),
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = [render_svg(draw, "x", "words") for draw in draws]
+    assert not any("#e5e5e5" in svg.lower() or "#ffffff" in svg.lower() for svg in found)
+
+
+def test_parallel_axes_are_marked_at_their_values() -> None:
+    found = texts(render_svg(partial(draw_parallel, sample_of(), {}, wide=True), "x", "words"))
+    assert {"1e-4", "1e-3", "0.01", "focal", "no effect", "lr"} <= set(found)
+
+
+def test_plots_leave_no_figure_open() -> None:
+    from matplotlib import pyplot
+
+    draw_slice(sample_of(), "optim.lr", wide=True)
+    assert pyplot.get_fignums() == []

@@ -1,0 +1,79 @@
+"""What is kept when a sweep ends, of two trials that were really trained."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from test_monitor import end, epoch, start
+from tiny import make_config, make_frames, make_split
+
+from bddseg.checkpoint import save_training
+from bddseg.evidence import save_evidence
+from bddseg.train import fit
+from sweeps.keeping import Keeper
+from sweeps.monitor import Board
+from sweeps.outbox import Outbox
+from sweeps.plan import Plan, PlannedTrial
+from sweeps.source import Material
+
+CPU = torch.device("cpu")
+MATERIAL = Material(Path("/data"), False, make_frames(), make_split(), ())
+
+
+def make_trial(seed: int) -> PlannedTrial:
+    config = make_config(train_seed=seed, train_epochs=1)
+    return PlannedTrial(config.digest(), f"seed {seed}", config, {}, is_reference=seed == 1)
+
+
+PLAN = Plan((make_trial(1), make_trial(2)), (), 1, 2)
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Keeper:
+    board, checkpoints = Board(PLAN), {}
+    for score, trial in enumerate(PLAN.trials, 1):
+        folder = tmp_path / "pass-1" / trial.trial_id / "checkpoint_000000"
+        folder.mkdir(parents=True)
+        last = list(fit(trial.config, MATERIAL.frames, MATERIAL.split, CPU))[-1]
+        save_training(folder, last.state())
+        save_evidence(folder / "evidence-val.npz", last.best_evidence("val"))
+        checkpoints[trial.trial_id] = folder
+        for event in (start(trial.trial_id), epoch(trial.trial_id, 1, score / 10), end(trial.trial_id)):
+            board.apply(event)
+    return Keeper(PLAN, board, checkpoints, Outbox(tmp_path / "outbox"), CPU)
+
+
+def uploads(keeper: Keeper) -> set[tuple[str, str]]:
+    """Return artifact folder and name of every file that is to be uploaded to the sweep's own run."""
+    events = [event for event in keeper.outbox.events() if event["trial"] == ""]
+    assert all(Path(event["path"]).is_file() for event in events)
+    return {(event["folder"], Path(event["path"]).name) for event in events}
+
+
+def test_pictures_and_latencies_become_artifacts_of_the_sweep(keeper: Keeper, tmp_path: Path) -> None:
+    keeper.keep(MATERIAL, tmp_path, all_weights=False)
+    assert {("", "latency.json"), ("panels", "panels.json"), ("panels", "panel-001.png")} <= uploads(keeper)
+
+
+def test_keeping_again_uploads_the_same_files(keeper: Keeper, tmp_path: Path) -> None:
+    keeper.keep(MATERIAL, tmp_path, all_weights=False)
+    before, first = uploads(keeper), (tmp_path / "panels" / "panels.json").read_text()
+    keeper.keep(MATERIAL, tmp_path, all_weights=False)
+    assert uploads(keeper) == before and (tmp_path / "panels" / "panels.json").read_text() == first
+
+
+def test_pictures_that_cannot_be_written_cost_nothing_else(
+    keeper: Keeper, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "panels").write_text("in the way")
+    with caplog.at_level(logging.WARNING):
+        keeper.keep(MATERIAL, tmp_path, all_weights=False)
+    assert "pictures or latencies could not be made" in caplog.text
+    assert uploads(keeper) == {("", "latency.json")} and (tmp_path / "verification.json").exists()
+
+
+def test_a_sweep_without_checkpoints_has_latencies_but_no_pictures(keeper: Keeper, tmp_path: Path) -> None:
+    empty = Keeper(PLAN, keeper.board, {}, keeper.outbox, CPU)
+    empty.keep(MATERIAL, tmp_path, all_weights=False)
+    assert uploads(empty) == {("", "latency.json")}

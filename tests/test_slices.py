@@ -1,0 +1,181 @@
+"""City against other scenes: gaps by hand, three answers, equal class mix, and slices that add up."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bddseg.confusion import miou
+from bddseg.evidence import Evidence
+from bddseg.labels import GROUPS
+from benchmarks.simulated import World
+from sweeps.findings import Scenes
+from sweeps.lineup import Entrant, Lineup, build_lineup
+from sweeps.resampling import draw_units
+from sweeps.slices import Sample, answer_gap, answer_scenes, count_units, find_slices, standard_miou
+
+WORLD = World(drives=40)
+DRIVES = {"city": 12, "non_city": 12}
+
+
+def lined_up(*evidence: Evidence) -> Lineup:
+    found = build_lineup([Entrant(f"trial{at}", (one,)) for at, one in enumerate(evidence)])
+    assert found is not None
+    return found
+
+
+def answered(*evidence: Evidence, margin: float = 0.02, draws: int = 300) -> Scenes | None:
+    lineup = lined_up(*evidence)
+    return answer_scenes(lineup, draw_units(lineup.run_of_unit, draws, 0), range(len(evidence)), margin, {})
+
+
+def made(change: Callable[[np.ndarray, np.ndarray], None] = lambda counts, is_city: None, seed: int = 0) -> Evidence:
+    """Return simulated evidence whose counts were changed in place."""
+    (evidence,) = WORLD.evidence([0.0], seed)
+    counts = evidence.counts.copy()
+    change(counts, np.array([scene == "city street" for scene in evidence.scenes]))
+    return replace(evidence, counts=counts)
+
+
+def worsen_city(counts: np.ndarray, is_city: np.ndarray) -> None:
+    """Half of the road pixels of city images are taken for buildings."""
+    moved = counts[is_city, 0, 0] // 2
+    counts[is_city, 0, 0] -= moved
+    counts[is_city, 0, 1] += moved
+
+
+def gap_of(evidence: Evidence) -> float:
+    is_city = np.array([scene == "city street" for scene in evidence.scenes])
+    return float(miou(evidence.counts[is_city].sum(0)) - miou(evidence.counts[~is_city].sum(0)))
+
+
+def test_the_gap_is_city_less_non_city() -> None:
+    evidence = made(worsen_city)
+    found = answered(evidence)
+    assert found is not None
+    assert found.gaps[0].gap.estimate == pytest.approx(gap_of(evidence))
+
+
+def test_a_large_gap_is_different() -> None:
+    found = answered(made(worsen_city))
+    assert found is not None
+    assert (found.gaps[0].answer, found.gaps[0].why[:15]) == ("different", "Non-city images")
+
+
+def test_a_gap_far_below_the_margin_is_equivalent() -> None:
+    found = answered(made(), margin=0.2)
+    assert found is not None
+    assert found.gaps[0].answer == "equivalent"
+
+
+def test_a_gap_about_the_margin_cannot_be_told() -> None:
+    found = answered(made(), margin=0.0001)
+    assert found is not None
+    assert found.gaps[0].answer == "cannot tell"
+
+
+@pytest.mark.parametrize(
+    ("p_equivalence", "p_difference", "answer"),
+    [(0.01, 0.5, "equivalent"), (0.01, 0.01, "equivalent"), (0.5, 0.01, "different"), (0.5, 0.5, "cannot tell")],
+)
+def test_two_tests_give_three_answers(p_equivalence: float, p_difference: float, answer: str) -> None:
+    assert answer_gap(p_equivalence, p_difference, DRIVES) == answer
+
+
+def test_fewer_than_ten_drives_cannot_tell() -> None:
+    assert answer_gap(0.0, 0.0, {**DRIVES, "city": 9}) == "cannot tell"
+
+
+def test_names_without_drives_can_tell() -> None:
+    assert answer_gap(0.0, 0.5, {}) == "equivalent"
+
+
+def test_equivalence_is_a_90_percent_interval_within_the_margin() -> None:
+    sample = Sample(0.01, np.random.default_rng(0).normal(0.01, 0.005, 4000), 30)
+    bounds = sample.interval(0.1)
+    assert bounds is not None
+    assert sample.tests(bounds.high + 1e-6)[0] < 0.05 < sample.tests(bounds.high - 1e-6)[0]
+
+
+def test_without_a_non_city_image_there_is_no_answer() -> None:
+    evidence = made()
+    assert answered(replace(evidence, scenes=("city street",) * len(evidence.scenes))) is None
+
+
+def test_groups_add_up_to_the_whole() -> None:
+    evidence = made()
+    found = answered(evidence)
+    assert found is not None
+    assert sum(found.gaps[0].images.values()) == len(evidence.names)
+    city = np.array([scene == "city street" for scene in evidence.scenes])
+    parts = evidence.counts[city].sum(0) + evidence.counts[~city].sum(0)
+    assert np.array_equal(parts, evidence.counts.sum(0))
+
+
+def test_equal_counts_have_equal_gaps() -> None:
+    found = answered(made(), made())
+    assert found is not None
+    assert (found.between["trial1"].low, found.between["trial1"].high) == (0.0, 0.0)
+
+
+def test_a_trial_that_is_worse_in_the_city_has_another_gap() -> None:
+    found = answered(made(), made(worsen_city))
+    assert found is not None
+    assert found.between["trial1"].high < 0
+    assert found.between["trial1"].estimate == pytest.approx(gap_of(made(worsen_city)) - gap_of(made()))
+
+
+def test_a_class_absent_in_a_group_has_no_gap() -> None:
+    def remove_city_cars(counts: np.ndarray, is_city: np.ndarray) -> None:
+        counts[is_city, 4, :] = 0
+        counts[is_city, :, 4] = 0
+
+    found = answered(made(remove_city_cars))
+    assert found is not None
+    assert found.gaps[0].by_class["car"] is None
+    assert found.gaps[0].by_class["road"] is not None
+
+
+def test_standard_iou_by_hand() -> None:
+    counts = np.array([[8, 2], [1, 9]])  # recall 0.8 and 0.9
+    assert standard_miou(counts, np.array([20, 10])) == pytest.approx((16 / 21 + 9 / 14) / 2)
+
+
+def test_with_the_mix_it_has_the_standard_iou_is_the_plain_one() -> None:
+    counts = np.array([[8, 2], [1, 9]])
+    assert standard_miou(counts, counts.sum(1)) == pytest.approx(float(miou(counts)))
+
+
+def test_groups_that_differ_in_their_mix_alone_have_no_standard_gap() -> None:
+    def make_equal(counts: np.ndarray, is_city: np.ndarray) -> None:
+        counts[:] = 0
+        at = np.arange(5)
+        counts[:, at, at], counts[:, at, (at + 1) % 5] = 80, 20
+        counts[is_city, 4] *= 9  # nine times the cars, each as often mistaken for road
+
+    found = answered(made(make_equal))
+    assert found is not None and found.gaps[0].standardised is not None
+    assert abs(found.gaps[0].gap.estimate) > 0.01
+    assert found.gaps[0].standardised.estimate == pytest.approx(0.0, abs=1e-12)
+
+
+def test_slices_are_corrected_for_their_number() -> None:
+    evidence = made(worsen_city)
+    lineup = lined_up(replace(evidence, weathers=("clear", "rainy") * (len(evidence.names) // 2)))
+    found = {(it.kind, it.value): it for it in find_slices(lineup, draw_units(lineup.run_of_unit, 300, 0), 0)}
+    assert found["scene", "city street"].is_significant
+    assert not found["weather", "rainy"].is_significant
+    assert found["weather", "rainy"].images == len(evidence.names) // 2
+
+
+def test_what_is_the_same_everywhere_is_no_slice() -> None:
+    evidence = replace(made(), scenes=("highway",) * WORLD.images)
+    lineup = lined_up(evidence)
+    assert find_slices(lineup, draw_units(lineup.run_of_unit, 50, 0), 0) == ()
+
+
+def test_drives_of_a_group_are_counted() -> None:
+    lineup = lined_up(made())
+    assert count_units(lineup, np.ones(lineup.images, dtype=bool)) == 40
+    assert len(GROUPS) == 2
