@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from folders import write_folder
 from models import FRAMES, SPLIT, learnt, make_verdict, record_sweep, write_model
+from tiny import SCENES
 
+import report
 from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.errors import DataError
 from bddseg.trained import load_trained
@@ -20,10 +23,11 @@ from sweeps.address import database_file, default_tracking_uri
 from sweeps.card import render_card
 from sweeps.deposit import Deposit
 from sweeps.errors import ModelError, NothingToRegisterError
-from sweeps.openings import Opened, Test
+from sweeps.openings import Opened, Test, read_openings
 from sweeps.ranking import score_evidence
-from sweeps.registration import Registration, _screened, register
+from sweeps.registration import Registration, _refitted, _screened, register
 from sweeps.registry import Registry, Version
+from sweeps.source import Source, load_material
 from sweeps.store import Store, open_client
 from sweeps.weights import open_weights
 
@@ -233,3 +237,67 @@ def test_a_tie_of_a_screening_registers_its_leader_and_names_the_recommended_one
     version, said = done(reported(screened, verdict=tie))
     assert said[0] == "trial a: the leader of a tie; recommended as cheaper and about as good: b"
     assert version.tags["verdict.outcome"] == "tie" and version.tags["sweep.trial_id"] == "a"
+
+
+def test_the_report_registers_the_sweep_that_it_is_of(
+    screened: Registration, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--tracking-uri", screened.store.tracking_uri, "--out", str(tmp_path / "reports"), "--no-upload"]
+    assert report.main([*words, "--register", "--model-name", "streets"]) == 0
+    assert "registered as version 1 of streets; @champion is version 1" in capsys.readouterr().err
+    assert aliases(screened) == {"champion": "1"}
+
+
+def test_the_exit_code_says_that_there_was_nothing_to_register(
+    tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_sweep(tmp_path, uri, weights=None)
+    words = ["--tracking-uri", uri, "--out", str(tmp_path / "reports"), "--no-upload", "--register"]
+    assert report.main(words) == 1
+    assert "its weights were not kept" in capsys.readouterr().err
+
+
+@pytest.fixture
+def confirmed(tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> Registration:
+    """A confirmation of one finalist, on a folder of tiny images."""
+    monkeypatch.setenv("BDDSEG_CACHE", str(tmp_path / "cache"))
+    root = write_folder(tmp_path / "data", {f"frame{index}": SCENES[index % 4] for index in range(24)})
+    config = learnt()[0]
+    material = load_material(Source("full", root), config, tmp_path / "cache", on_bad_sample="fail", progress=False)
+    manifest = {"data": {**material.to_dict(), "root": str(root)}}
+    found = record_sweep(tmp_path, uri, weights=None, tags={"sweep.finalist": "a"}, manifest=manifest)
+    return reported(found, verdict=make_verdict(stage="confirmation", outcome="winner", runs=5))
+
+
+def test_a_confirmed_winner_is_trained_on_everything_and_crowned(confirmed: Registration, tmp_path: Path) -> None:
+    version, said = done(confirmed)
+    assert said[0] == "trial a: the winner"
+    assert said[1] == "training 2 epochs on all 22 images of train and validation"
+    assert version.tags["model.refit"] == "true" and aliases(confirmed) == {"champion": "1"}
+    with open_weights("streets@champion", confirmed.store) as path:
+        best = load_checkpoint(path)
+    assert best["config"]["data"]["folds"] == 1 and best["epoch"] == 2
+    assert not list((tmp_path / "cache" / "refits").glob("*/*"))
+
+
+def test_a_refit_is_recorded_as_an_opening_of_the_test_part_and_made_once(confirmed: Registration) -> None:
+    done(confirmed)
+    assert done(confirmed)[1][1].startswith("it is registered already: version 1")
+    openings = read_openings(confirmed.store.read_sweep(confirmed.report.sweep_id).tags)
+    assert [it.names for it in openings if it.why == "refit of the confirmed setting"] == [("trial a",)]
+
+
+def test_the_card_of_a_refit_says_that_it_is_not_validated(confirmed: Registration, tmp_path: Path) -> None:
+    record = confirmed.store.read_sweep(confirmed.report.sweep_id)
+    with _refitted(confirmed, record, tmp_path, print) as card:
+        text = render_card(card)
+    assert "**Not itself validated.**" in text and "The verdict is of 5 runs of the same setting on folds" in text
+    assert "| IoU | out of fold | test |" in text
+
+
+def test_of_a_confirmed_tie_the_recommended_setting_is_taken(confirmed: Registration) -> None:
+    tie = make_verdict("b", stage="confirmation", outcome="tie", recommended="a", tied=("b", "a"))
+    assert reported(confirmed, verdict=tie).trial_id == "a"
+    assert reported(confirmed, verdict=tie).sentence() == "trial a: the recommended one of a tie"
+    undecided = make_verdict("b", stage="confirmation", outcome="undecided", recommended="a")
+    assert reported(confirmed, verdict=undecided).trial_id == "b"
