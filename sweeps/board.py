@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sweeps.findings import Interval, Needed, Rival, Verdict
 from sweeps.gather import Entry, Report
+from sweeps.intervals import find_span
 from sweeps.ranking import CAVEAT
 from sweeps.section import Section
 from sweeps.wording import count, write_iou, write_points, write_share, write_value
@@ -14,9 +15,6 @@ from sweeps.wording import count, write_iou, write_points, write_share, write_va
 TITLES = {"leader": "Leader", "winner": "Winner", "tie": "Tie", "undecided": "Undecided"}
 NAMED = 5
 """Of a tie set so many are named in the box."""
-
-CLIP_AT = 15
-"""The intervals of so many trials are drawn in full; those of worse ones are cut off at the same scale."""
 
 FEW_VALUES = 12
 """A setting with more values has no filter of its own."""
@@ -156,7 +154,11 @@ def _compared(report: Report, rivals: dict[str, Rival], entry: Entry) -> tuple[s
         return title.capitalize(), f"{write_iou(entry.scores.miou)}", f"{entry.name}; not compared"
     figure = f"{write_points(rival.difference.estimate)} points"
     low, high = write_points(rival.difference.low), write_points(rival.difference.high)
-    return title.capitalize(), figure, f"surely {low} to {high}; {entry.name} ({write_iou(rival.score.estimate)})"
+    return (
+        title.capitalize(),
+        figure,
+        f"between {low} and {high} (95 %); {entry.name} ({write_iou(rival.score.estimate)})",
+    )
 
 
 def _say_cheap(verdict: Verdict, rival: Rival) -> str:
@@ -202,22 +204,14 @@ def _say_trials(report: Report) -> str:
 
 def _lines(report: Report, entries: Sequence[Entry]) -> list[Line]:
     rivals = find_rivals(report)
-    drawn = [rivals[entry.trial_id].difference for entry in entries if entry.trial_id in rivals]
-    span = _span(drawn)
+    drawn = [rivals[entry.trial_id] for entry in entries if entry.trial_id in rivals]
+    span = find_span(drawn)
     lines = []
     for entry in entries:
         rival = rivals.get(entry.trial_id)
         bar = _bar(rival.difference, span) if rival else None
         lines.append(Line(entry, rival, bar, report.left_out.get(entry.trial_id, "")))
     return lines
-
-
-def _span(intervals: Sequence[Interval]) -> tuple[float, float]:
-    """Return the scale that all rows share: whole intervals of the best, zero included."""
-    best = intervals[:CLIP_AT]
-    low = min((interval.low for interval in best), default=-0.01)
-    high = max((interval.high for interval in best), default=0.01)
-    return min(low, -0.001), max(high, 0.001)
 
 
 def _bar(interval: Interval, span: tuple[float, float]) -> Bar:

@@ -7,16 +7,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sweeps.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
-from sweeps.findings import Interval, Rival
+from sweeps.findings import Rival
 from sweeps.gather import Report
 from sweeps.section import Drawing, Section
-from sweeps.wording import count, write_points
+from sweeps.wording import count
 
 NAMED = 30
 """So many of the best are drawn with their names; all of them, where there are more, by rank."""
 
-MARK_AT = 12
-"""The scale shows the intervals of so many of the best in full."""
+NEAR = 3
+"""Besides the tie set, the intervals of so many of the best are shown in full."""
+
+REACH = 2.5
+"""The scale goes so many times as far as they do; what is beyond is cut off."""
 
 
 def build_section(report: Report) -> Section | None:
@@ -49,7 +52,7 @@ def _draw_best(report: Report, rivals: Sequence[Rival], *, wide: bool) -> Figure
     figure, axes = build_canvas(
         WIDE_PX if wide else NARROW_PX, row * len(rivals) + 52, left=left, right=16, top=8, bottom=44
     )
-    low, high = _scale([rival.difference for rival in rivals])
+    low, high = find_span(rivals)
     axes.axvspan(-report.margins.score, report.margins.score, color=COLOUR["heat"], alpha=0.1, lw=0)
     axes.axvline(0, color=MUTED, lw=1)
     for y, rival in enumerate(rivals):
@@ -57,12 +60,13 @@ def _draw_best(report: Report, rivals: Sequence[Rival], *, wide: bool) -> Figure
         entry = report.find(rival.trial_id)
         name = entry.name if entry else rival.trial_id
         if wide:
-            axes.annotate(_short(name, 46), (0, y), (-8, 0), xycoords=("axes fraction", "data"), size=11,
+            axes.annotate(shorten(name, 46), (0, y), (-8, 0), xycoords=("axes fraction", "data"), size=11,
                           textcoords="offset points", ha="right", va="center")  # fmt: skip
         else:
-            axes.annotate(_short(name, 52), (0, y - 0.34), xycoords=("axes fraction", "data"), size=10.5,
+            axes.annotate(shorten(name, 52), (0, y - 0.34), xycoords=("axes fraction", "data"), size=10.5,
                           ha="left", va="center")  # fmt: skip
-    axes.set(xlim=(low, high), ylim=(len(rivals) - 0.4, -0.7))
+    room = 0.04 * (high - low)
+    axes.set(xlim=(low - room, high + room), ylim=(len(rivals) - 0.4, -0.7))
     _scale_points(axes)
     axes.set_yticks([])
     return figure
@@ -95,28 +99,36 @@ def _draw_all(report: Report, *, wide: bool) -> Figure:
         xlim=(0.5, len(rivals) + 0.5), ylim=(min(rival.difference.estimate for rival in rivals) * 1.05 - 0.002, None)
     )
     axes.set_xlabel("rank")
-    axes.yaxis.set_major_formatter(lambda value, _: write_points(value).removesuffix(".00"))
+    axes.yaxis.set_major_formatter(lambda value, _: write_tick(value))
     axes.spines["left"].set_visible(False)
     return figure
 
 
-def _scale(intervals: Sequence[Interval]) -> tuple[float, float]:
-    best = intervals[:MARK_AT]
-    low = min([-0.002, *(interval.low for interval in best)])
-    high = max([0.002, *(interval.high for interval in intervals)])
-    room = 0.04 * (high - low)
-    return low - room, high + room
+def find_span(rivals: Sequence[Rival]) -> tuple[float, float]:
+    """Return the scale of differences on which those near the leader can be told apart."""
+    near = [rival.difference for rival in rivals if rival.is_tied] + [
+        rival.difference for rival in rivals[1 : 1 + NEAR]
+    ]
+    low = REACH * min([-0.002, *(found.low for found in near if found.high > -0.2)])
+    high = max([0.002, *(found.high for found in near)])
+    lowest = min([-0.004, *(rival.difference.low for rival in rivals)])
+    return max(low, lowest), high
 
 
 def _scale_points(axes: Axes) -> None:
     axes.grid(axis="x", color=RULE, lw=0.8)
     axes.set_axisbelow(True)
-    axes.xaxis.set_major_formatter(lambda value, _: write_points(value).removesuffix("0").removesuffix(".0"))
+    axes.xaxis.set_major_formatter(lambda value, _: write_tick(value))
     axes.set_xlabel("points of validation mIoU, less the leader's")
     axes.spines["left"].set_visible(False)
 
 
-def _short(name: str, letters: int) -> str:
+def write_tick(value: float) -> str:
+    """Return a difference in points as a scale has it: no more digits than it takes."""
+    return f"{round(value * 100, 2) + 0.0:+g}".replace("-", "−") if abs(value) > 1e-9 else "0"
+
+
+def shorten(name: str, letters: int) -> str:
     """Return a name that fits, cut in its middle: both its ends tell trials apart."""
     if len(name) <= letters:
         return name

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from sweeps.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
 from sweeps.findings import Gap, Interval, Scenes
 from sweeps.gather import Report
+from sweeps.intervals import shorten, write_tick
 from sweeps.section import Drawing, Section
-from sweeps.wording import write_points
 
 SHOWN = 8
 """Most gaps that are drawn."""
@@ -28,7 +28,7 @@ def build_section(report: Report) -> Section | None:
             partial(_draw_classes, scenes, gaps[0]),
             "Intervals: the leader's IoU on city images less that on the others",
         )
-    return Section("scenes", "City and elsewhere", scenes.paragraph, drawings, gaps)
+    return Section("scenes", "City and elsewhere", gaps[0].why, drawings, gaps)
 
 
 def _draw_gaps(report: Report, scenes: Scenes, gaps: Sequence[Gap], *, wide: bool) -> Figure:
@@ -36,9 +36,10 @@ def _draw_gaps(report: Report, scenes: Scenes, gaps: Sequence[Gap], *, wide: boo
     for gap in gaps:
         entry = report.find(gap.trial_id)
         role = report.role(entry) if entry else ""
-        rows.append(
-            (f"{role or (entry.name if entry else gap.trial_id)}: {gap.answer}", gap.gap, gap.equivalence, role)
+        name = role or (
+            f"place {entry.rank}" if entry and not wide else shorten(entry.name if entry else gap.trial_id, 36)
         )
+        rows.append((f"{name}: {gap.answer}", gap.gap, gap.equivalence, role))
     return _draw_rows(rows, scenes.margin, wide=wide)
 
 
@@ -49,7 +50,7 @@ def _draw_classes(scenes: Scenes, gap: Gap, *, wide: bool) -> Figure:
 
 def _draw_rows(rows: Sequence[tuple[str, Interval, Interval | None, str]], margin: float, *, wide: bool) -> Figure:
     """Return intervals around zero; the margin as a band, the inner interval of an equivalence test as a thick line."""
-    left = 230 if wide else 150
+    left = 330 if wide else 164
     figure, axes = build_canvas(
         WIDE_PX if wide else NARROW_PX, 34 * len(rows) + 60, left=left, right=16, top=8, bottom=44
     )
@@ -67,7 +68,7 @@ def _draw_rows(rows: Sequence[tuple[str, Interval, Interval | None, str]], margi
     axes.tick_params(axis="y", colors=INK, labelsize=11)
     axes.grid(axis="x", color=RULE, lw=0.8)
     axes.set_axisbelow(True)
-    axes.xaxis.set_major_formatter(lambda value, _: write_points(value).removesuffix("0").removesuffix(".0"))
+    axes.xaxis.set_major_formatter(lambda value, _: write_tick(value))
     axes.set_xlabel("points, city less elsewhere")
     axes.spines["left"].set_visible(False)
     return figure
