@@ -133,7 +133,8 @@ def _screened(registration: Registration, record: SweepRecord, folder: Path, _: 
         NothingToRegisterError: when they were not kept, are damaged, or are another trial's.
     """
     row, report = _row(record, registration.trial_id), registration.report
-    best = _best_weights(registration.store, row, folder, f"{report.sweep_id}, trial {row.name}")
+    words = f"{report.sweep_id}, trial {row.name} (code {report.facts['code_version']})"
+    best = _best_weights(registration.store, row, folder, words)
     opened = {found.trial_id: found.scores for found in report.test.opened}
     yield Card(
         name=registration.name,
