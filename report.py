@@ -3,6 +3,7 @@
 python report.py                        the latest sweep
 python report.py SWEEP --format csv     one by its id, its leaderboard as CSV
 python report.py SWEEP SWEEP            a page for each, and one with their leaders side by side
+python report.py SWEEP --register       its leader, or its winner, into the model registry
 """
 
 import argparse
@@ -67,6 +68,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--reveal-test", choices=("verdict", "all"), default="verdict",
                         help="for whom the test part is opened: for those the verdict is about, or, to reproduce "
                         "earlier figures, for all trials; recorded either way (default: verdict)")  # fmt: skip
+    parser.add_argument("--register", action="store_true",
+                        help="put the leader's weights, or a confirmed winner trained once more on train and "
+                        "validation, into MLflow's model registry as @champion")  # fmt: skip
+    parser.add_argument("--model-name", default="bdd100k-unet", metavar="NAME",
+                        help="of the registered model (default: bdd100k-unet)")  # fmt: skip
     parser.add_argument("--no-upload", action="store_true", help="do not put the files among the sweep's artifacts")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -93,6 +99,8 @@ def run(options: argparse.Namespace) -> int:
             _upload(deposit, reports[-1], pages[-1].parent)
     if reports:
         _print(reports, pages, options)
+    if options.register and reports:
+        _register(reports, store, deposit, options.model_name)
     try:
         compared = _compare(reports, options)
     except ComparisonError as error:
@@ -100,6 +108,14 @@ def run(options: argparse.Namespace) -> int:
     if compared:
         print(f"compared: {compared}", file=sys.stderr)
     return code
+
+
+def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", name: str) -> None:
+    from sweeps.registration import Registration, register
+
+    if len(reports) > 1:
+        raise UserError("--register takes one sweep, for a model has one champion: name the one to register")
+    register(Registration(name, reports[0], store, deposit), lambda words: print(words, file=sys.stderr))
 
 
 def _gather(sweep_id: str, store: "Store", deposit: "Deposit", options: argparse.Namespace) -> "Report":
@@ -141,7 +157,8 @@ def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespa
     from sweeps.listing import render_csv, render_json, render_table
     from sweeps.page import render_markdown
 
-    shown = [replace(report, trials=report.trials[: options.top]) for report in reports]
+    top = options.top
+    shown = [replace(it, trials=it.trials[:top], finalists=it.finalists[:top]) for it in reports]
     renderers = {
         "html": lambda: "".join(f"{page}\n" for page in pages),
         "markdown": lambda: "\n".join(render_markdown(report) for report in shown),

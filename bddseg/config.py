@@ -27,7 +27,6 @@ POSITIVE: Rule = ("must be > 0", lambda x: x > 0)
 NOT_NEGATIVE: Rule = ("must be >= 0", lambda x: x >= 0)
 SHARE: Rule = ("must be > 0 and < 1", lambda x: 0 < x < 1)
 PROBABILITY: Rule = ("must be >= 0 and < 1", lambda x: 0 <= x < 1)
-FOLDS: Rule = ("must be 0 (no folds) or >= 2", lambda x: x == 0 or x >= 2)
 
 
 def one_of(*names: str) -> Rule:
@@ -54,10 +53,16 @@ class DataSettings:
     """What is done to training images; standard mirrors, enlarges a part and changes colours."""
     val_fraction: float = setting(0.2, SHARE)
     test_fraction: float = setting(0.1, SHARE)
-    folds: int = setting(0, FOLDS)
-    """Cut train and validation images together into so many folds; 0 keeps the two parts as they are."""
+    folds: int = setting(0, NOT_NEGATIVE)
+    """Cut train and validation images together into so many folds; 0 keeps the two parts as they are. With 1 all of
+    them train and none validates: for a setting that is settled."""
     fold: int = setting(0, NOT_NEGATIVE)
     """The fold that validates, from 0; the others train."""
+
+    @property
+    def has_validation(self) -> bool:
+        """Return whether any image is kept from training, to judge it by."""
+        return self.folds != 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,9 +134,10 @@ class TrainConfig:
                 f"data.val_fraction + data.test_fraction is {self.data.val_fraction + self.data.test_fraction:g}, "
                 "but must be < 1 to leave images for training"
             )
-
         if self.data.folds and self.data.fold >= self.data.folds:
             raise ConfigError(f"data.fold is {self.data.fold}, but must be < data.folds, which is {self.data.folds}")
+        if not self.data.has_validation and self.train.keep != "last":
+            raise ConfigError("train.keep is 'best', but must be 'last' when data.folds is 1: nothing is validated on")
         if self.model.name == "attention_unet" and self.model.base_filters % 2:
             raise ConfigError(
                 f"model.base_filters is {self.model.base_filters}, but must be even for attention_unet: gates halve it"

@@ -177,11 +177,11 @@ class Engine:
 
 
 def _batches(order: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut an order into batches; a last batch of one image joins the one before: BatchNorm needs two values."""
+    """Cut an order into batches, none empty; a last one of one image joins the one before: BatchNorm needs two."""
     cuts = list(range(size, len(order), size))
     if cuts and len(order) - cuts[-1] == 1:
         cuts.pop()
-    return np.split(order, cuts)
+    return np.split(order, cuts) if len(order) else []
 
 
 def _epoch_seed(seed: int, epoch: int) -> int:

@@ -3,7 +3,8 @@
 UserError
 ├── DataError      files are missing, damaged or do not fit together
 ├── ConfigError    a setting has the wrong name, type or value
-└── DeviceError    the device is too small, or does not do what is asked of it
+├── DeviceError    the device is too small, or does not do what is asked of it
+└── ExportError    an exported network does not do what the original does
 """
 
 
@@ -19,6 +20,12 @@ class DataError(UserError):
 
 class DeviceError(UserError):
     """The device has too little memory, or fails."""
+
+
+class ExportError(UserError):
+    """An exported network does not do what the original does."""
+
+    exit_code = 1
 
 
 class ConfigError(UserError):

@@ -9,12 +9,10 @@ import json
 import logging
 import os
 import shutil
-import struct
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -22,12 +20,13 @@ from typing import Self
 import numpy as np
 from filelock import FileLock
 from numpy.lib.format import write_array_header_1_0
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL import __version__ as pillow_version
 from tqdm import tqdm
 
 from bddseg.catalog import Sample
 from bddseg.errors import ConfigError, DataError
+from bddseg.images import open_image, shrink
 from bddseg.labels import is_known_label, remap_table
 
 FORMAT = 1
@@ -38,9 +37,6 @@ ON_BAD_SAMPLE = ("fail", "skip")
 
 AHEAD_PER_WORKER = 8
 """Samples decoded before they are written; bounds the memory that a build needs."""
-
-# What Pillow raises for damaged files; broken PNG chunks come as SyntaxError or struct.error.
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 _log = logging.getLogger(__name__)
 
@@ -313,26 +309,12 @@ def _decode(sample: Sample, size_px: int) -> Pair:
     Raises:
         DataError: naming the file that cannot be used and why.
     """
-    with _opened(sample.image) as image:
-        size = image.size
-        colour = image if image.mode == "RGB" else image.convert("RGB")  # convert would copy what is RGB already
-        small = colour.resize((size_px, size_px), Image.Resampling.BILINEAR)
-    with _opened(sample.mask) as mask:
+    with open_image(sample.image) as image:
+        size, small = image.size, shrink(image, size_px)
+    with open_image(sample.mask) as mask:
         _check_mask(mask, size, sample)
         labels = mask.resize((size_px, size_px), Image.Resampling.NEAREST)
     return np.asarray(small), remap_table()[np.asarray(labels)]
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    try:
-        with Image.open(path) as image:
-            yield image
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path} cannot be read: it is no image") from error
-    except _UNREADABLE as error:
-        why = getattr(error, "strerror", None) or error
-        raise DataError(f"{path} cannot be read: {why}") from error
 
 
 def _check_mask(mask: Image.Image, size: tuple[int, int], sample: Sample) -> None:

@@ -89,9 +89,14 @@ def split_samples(
 
 
 def split_of(data: DataSettings, split: Split, names: Sequence[str], scenes: Sequence[str]) -> Split:
-    """Return what a trial of these settings trains and is judged on: the usual split, or one fold made from it."""
+    """Return what a trial of these settings trains and is judged on: the usual split, or one fold made from it.
+
+    Where nothing is to be validated on, train and val both train.
+    """
     if not data.folds:
         return split
+    if not data.has_validation:
+        return replace(split, train=tuple(sorted((*split.train, *split.val))), val=())
     return fold_split(split, names, scenes, folds=data.folds, fold=data.fold, seed=data.split_seed)
 
 

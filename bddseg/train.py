@@ -34,7 +34,8 @@ def fit(
     """Train one configuration and yield an `EpochResult` after every epoch.
 
     Ends with the epoch budget, after `train.patience` epochs without a better val/miou, or when the loss is no longer
-    finite. Under `train.keep` "last" every epoch takes the place of the best.
+    finite. Under `train.keep` "last" every epoch takes the place of the best; where nothing validates, figures of the
+    validation part are NaN.
 
     Batch order and dropout derive from (seed, epoch): going on from a `state()` equals never having stopped,
     bitwise on the CPU in fp32.
@@ -81,14 +82,16 @@ class _Best:
 
     def offer(self, epoch: int, value: float, validation: Pass, engine: Engine) -> bool:
         """Keep the epoch when its val/miou beats all earlier ones, the first of equals stays; or because it is last."""
-        if math.isnan(value) or (self.keep == "best" and value <= self.miou):
+        is_judged = len(validation.counts) > 0
+        if (is_judged and math.isnan(value)) or (self.keep == "best" and value <= self.miou):
             return False
         self.epoch, self.miou, self.validation, self.weights = epoch, value, validation, engine.weights()
         return True
 
 
 def _stop_reason(config: TrainConfig, epoch: int, best: _Best, metrics: Mapping[str, float]) -> str | None:
-    if not (math.isfinite(metrics["train/loss"]) and math.isfinite(metrics["val/loss"])):
+    losses = ("train/loss", "val/loss") if config.data.has_validation else ("train/loss",)
+    if not all(math.isfinite(metrics[name]) for name in losses):
         return "diverged"
     if epoch >= config.train.epochs:
         return "max_epochs"

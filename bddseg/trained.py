@@ -15,6 +15,8 @@ from bddseg.labels import CLASSES
 from bddseg.models import build_model
 
 CPU = torch.device("cpu")
+REASON_CHARS = 160
+"""Of what torch says: it names every tensor that does not fit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +78,7 @@ def load_trained(best: Mapping[str, Any], device: torch.device = CPU) -> Trained
         model.load_state_dict(best["weights"])
         mean, deviation = (best["normalisation"][name].view(1, 3, 1, 1).to(device) for name in ("mean", "deviation"))
     except (LookupError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = " ".join(str(error).split())[:REASON_CHARS] or type(error).__name__
         raise DataError(f"weights cannot be used, they are of no trial of this version: {reason}") from error
     return Trained(
         model=model.eval().to(device).to(memory_format=torch.channels_last),

@@ -7,7 +7,9 @@ UserError                     (bddseg.errors)
     ├── TrackingError         2  the MLflow store cannot be reached or used
     ├── NoSweepError          2  no such sweep is recorded
     ├── ComparisonError       2  sweeps that cannot be compared
-    └── NothingFinishedError  1  the sweep ran, but no trial gave a usable figure
+    ├── ModelError            2  a model's name or its registered files cannot be used
+    ├── NothingFinishedError  1  the sweep ran, but no trial gave a usable figure
+    └── NothingToRegisterError  1  the sweep has no weights that could be handed on
 """
 
 from bddseg.errors import UserError
@@ -39,5 +41,15 @@ class ComparisonError(SweepError):
 
 class NothingFinishedError(SweepError):
     """The sweep ran, but no trial gave a usable figure."""
+
+    exit_code = 1
+
+
+class ModelError(SweepError):
+    """A model's name, or what is registered under it, cannot be used."""
+
+
+class NothingToRegisterError(SweepError):
+    """The sweep has no verdict or no weights that could be handed on."""
 
     exit_code = 1

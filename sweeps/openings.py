@@ -84,11 +84,8 @@ def open_test(
     """Record the opening on the sweep, then open the test evidence of these trials of it."""
     names = tuple(clean(row.name) for row in rows)
     opening = Opening(when, why, len(rows), names[:NAMED])
-    notes = []
-    try:
-        ledger.write_tag(record.run_id, *_tag(opening))
-    except TrackingError as error:
-        notes.append(f"This opening could NOT be recorded on the sweep: {clean(error)}.")
+    failure = record_opening(record.run_id, opening, ledger)
+    notes = [failure] if failure else []
     opened = []
     answers = store.read_evidence(rows, "test")
     for row, name in zip(rows, names, strict=True):
@@ -98,6 +95,15 @@ def open_test(
         else:
             opened.append(Opened(clean(row.trial_id), found.epoch, score_evidence(found)))
     return Test(tuple(opened), tuple(notes), (*read_openings(record.tags), opening), is_all)
+
+
+def record_opening(run_id: str, opening: Opening, ledger: Ledger) -> str:
+    """Record an opening on the run of the sweep that owns the test part; return "", or in words that it failed."""
+    try:
+        ledger.write_tag(run_id, *_tag(opening))
+    except TrackingError as error:
+        return f"This opening could NOT be recorded on the sweep: {clean(error)}."
+    return ""
 
 
 def read_openings(tags: Mapping[str, str]) -> tuple[Opening, ...]:

@@ -1,5 +1,6 @@
 """Report -> where its figures come from: counted twice, the data, the commands and versions."""
 
+import re
 import shlex
 from typing import Any
 
@@ -26,9 +27,24 @@ def build_again(report: Report) -> Section:
         ("The sweep", facts["command"]),
         ("Its leader alone", _leader_command(report)),
         ("This page", facts["report_command"]),
+        *_use_commands(facts["report_command"]),
     ]
-    sentence = "These commands repeat the sweep, train its leader alone, and write this page anew."
+    sentence = (
+        "These commands repeat the sweep, train its leader alone, write this page anew, and put its model to use."
+    )
     return Section("again", "Do it again", sentence, data=[pair for pair in commands if pair[1]])
+
+
+def _use_commands(report_command: str) -> list[tuple[str, str]]:
+    """Return the commands that register the model, paint with it and export it, in the report's own store."""
+    if not report_command:
+        return []
+    store = "".join(re.findall(r""" --tracking-uri (?:"[^"]*"|'[^']*'|\S+)""", report_command)[:1])
+    return [
+        ("Its model in the registry, as @champion", f"{report_command} --register"),
+        ("New images painted by it", f"python -m sweeps.predict @champion IMAGES --out painted{store}"),
+        ("A file that runs without this project", f"python -m sweeps.export @champion --out exported{store}"),
+    ]
 
 
 def say_source(facts: dict[str, Any]) -> str:

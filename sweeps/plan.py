@@ -87,6 +87,8 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
         raise ExperimentError("grid.train.epochs: the epoch budget must be the same for all trials, so it is no axis")
     if shared := [key for key, _ in experiment.axes if key.startswith("data.") and key != "data.augment"]:
         raise ExperimentError(f"grid.{shared[0]}: all trials of a sweep share their frames and split, so it is no axis")
+    if not experiment.base.data.has_validation:
+        raise ExperimentError("data.folds is 1, but must be 0 or >= 2 in a sweep: without validation nothing compares")
     points = _grid(experiment)
     reference = _config(experiment, experiment.reference, precision).digest()
     trials: dict[str, PlannedTrial] = {}

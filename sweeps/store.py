@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from bddseg.errors import DataError
+from bddseg.errors import DataError, UserError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.result import OBJECTIVE
 from sweeps.address import check_server, database_file, hide_password, scheme_of
@@ -217,6 +217,20 @@ class Store:
                 return None
         return content if isinstance(content, dict) else None
 
+    @contextmanager
+    def client(self, what: str) -> Iterator["MlflowClient"]:
+        """Give MLflow's client to a room that does more than read sweeps; what it raises becomes one line.
+
+        Raises:
+            TrackingError: "cannot be" with `what`, the reason and the cure.
+        """
+        with self._reading(what) as client:
+            yield client
+
+    def download(self, run_id: str, name: str, folder: Path) -> Path | None:
+        """Return a copy, in the folder, of a run's artifact; None when the run has none of that name."""
+        return self._download(run_id, PurePosixPath(name), folder)
+
     def album(self, run_id: str) -> Album | None:
         """Return the pictures among the artifacts of a sweep's run; None when it has none."""
         index = self.json_artifact(run_id, f"{FOLDER}/{INDEX}")
@@ -262,15 +276,15 @@ class Store:
             raise NoSweepError(f"no sweep recorded yet in {self._shown}; {HOW_TO_START}")
 
     @contextmanager
-    def _reading(self) -> Iterator["MlflowClient"]:
+    def _reading(self, what: str = "read") -> Iterator["MlflowClient"]:
         """Give MLflow's client, and turn what it raises within the context into one line."""
         try:
             yield self._client
-        except (NoSweepError, TrackingError):
+        except UserError:
             raise
         except Exception as error:  # each database, server and artifact store fails in its own way
             raise TrackingError(
-                f"{self._shown} cannot be read ({reason(error)}): check --tracking-uri and that its server runs"
+                f"{self._shown} cannot be {what} ({reason(error)}): check --tracking-uri and that its server runs"
             ) from error
 
     def _search(self, query: str, order: str = "start_time ASC") -> list["Run"]:

@@ -212,9 +212,14 @@ def test_a_fold_beyond_the_folds_is_refused() -> None:
         changed(data_folds=5, data_fold=5)
 
 
-def test_one_fold_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"data.folds is 1, but must be 0 \(no folds\) or >= 2"):
+def test_one_fold_leaves_nothing_to_choose_an_epoch_by() -> None:
+    with pytest.raises(ConfigError, match=r"train.keep is 'best', but must be 'last' when data.folds is 1"):
         changed(data_folds=1)
+
+
+def test_only_one_fold_leaves_nothing_to_validate_on() -> None:
+    found = {folds: changed(data_folds=folds, train_keep="last").data.has_validation for folds in (0, 1, 2)}
+    assert found == {0: True, 1: False, 2: True}
 
 
 def test_a_new_recipe_changes_every_digest(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Experiment -> plan: folding by hand-counted grids, order, names, limit and rungs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,6 +113,13 @@ def test_a_reference_that_was_folded_is_still_the_reference() -> None:
 def test_an_experiment_without_axes_is_one_trial() -> None:
     plan = build_plan(make_experiment())
     assert len(plan.trials) == plan.grid_points == 1 and plan.trials[0].is_reference
+
+
+def test_a_sweep_without_validation_is_refused() -> None:
+    experiment = make_experiment(optim_lr=[1e-3, 1e-4])
+    whole = experiment.base.with_overrides({"train.keep": "last", "data.folds": 1})
+    with pytest.raises(ExperimentError, match=r"data.folds is 1, but must be 0 or >= 2 in a sweep"):
+        build_plan(replace(experiment, base=whole))
 
 
 def test_a_trial_is_named_by_its_digest() -> None:

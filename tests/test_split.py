@@ -304,6 +304,14 @@ def test_settings_name_their_fold() -> None:
     assert split_of(DataSettings(folds=3, fold=2, split_seed=5), split, names, scenes) == expected
 
 
+def test_one_fold_trains_on_train_and_validation_and_leaves_the_test_part() -> None:
+    names, scenes = frame_names(30), [CITY] * 30
+    split = split_samples(names, scenes)
+    whole = split_of(DataSettings(folds=1), split, names, scenes)
+    assert whole.train == tuple(sorted((*split.train, *split.val)))
+    assert (whole.val, whole.test) == ((), split.test)
+
+
 def test_fewer_drives_than_folds_are_refused() -> None:
     names = drive_names(5, 10)
     with pytest.raises(DataError, match=r"have \d drives \(with \d+ images\), too few for 5 folds"):

@@ -20,7 +20,7 @@ from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES, IGNORE, group_of
 from bddseg.result import METRICS, OBJECTIVE, EpochResult
-from bddseg.split import Split
+from bddseg.split import Split, split_of
 from bddseg.train import _metrics, fit
 
 CPU = torch.device("cpu")
@@ -192,6 +192,28 @@ def test_where_the_last_epoch_counts_it_does_after_going_on_too(
     save_training(tmp_path, next(start(config)).state())
     (last,) = start(config, resume=load_training(tmp_path))
     assert (last.best_epoch, last.best_miou) == (2, 0.1)
+
+
+def whole(**changes: Any) -> Iterator[EpochResult]:
+    """Train on train and validation together."""
+    config = make_config(train_keep="last", **changes).with_overrides({"data.folds": 1})
+    return fit(config, FRAMES, split_of(config.data, SPLIT, FRAMES.names, FRAMES.scenes), CPU)
+
+
+def test_without_validation_a_run_goes_to_its_end_and_keeps_the_last_weights() -> None:
+    results = list(whole())
+    assert [result.stop_reason for result in results] == [None, None, "max_epochs"]
+    assert results[-1].best_epoch == 3 and math.isnan(results[-1].metrics["val/miou"])
+    assert are_equal(results[-1].state()["best"]["weights"], results[-1].state()["model"])
+
+
+def test_without_validation_there_is_still_test_evidence() -> None:
+    last = list(whole())[-1]
+    assert len(last.best_evidence("test").counts) == len(SPLIT.test) and len(last.best_evidence("val").counts) == 0
+
+
+def test_without_validation_a_run_may_still_diverge() -> None:
+    assert [result.stop_reason for result in whole(optim_lr=1e30)][-1] == "diverged"
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged() -> None:

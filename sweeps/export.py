@@ -1,0 +1,63 @@
+"""Write a trained network as a file that runs without this project, checked against PyTorch.
+
+python -m sweeps.export @champion --out exported
+python -m sweeps.export MODEL --out exported --format onnx
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sweeps.console import FINE, Parser, finish
+from sweeps.predict import MODEL_HELP, ROOT, make_folder
+
+FORMATS = ("onnx", "torch")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Export the network that is named; return the exit code."""
+    return finish(run, build_parser().parse_args(arguments))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = Parser(
+        prog="python -m sweeps.export", description="Export a network to ONNX and to torch.export, in fp32."
+    )
+    parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="where to write model.onnx and model.pt2"
+    )
+    parser.add_argument("--format", nargs="+", choices=FORMATS, default=list(FORMATS), metavar="KIND",
+                        help="onnx, torch (default: both)")  # fmt: skip
+    parser.add_argument("--tracking-uri", metavar="URI",
+                        help="MLflow's store (default: MLFLOW_TRACKING_URI, else the database in runs)")  # fmt: skip
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write a file of each kind, print where, and say how well it agrees."""
+    from bddseg.checkpoint import load_checkpoint
+    from bddseg.export import KINDS, export_model
+    from bddseg.trained import load_trained
+    from sweeps.address import resolve_tracking_uri
+    from sweeps.store import Store
+    from sweeps.weights import open_weights
+
+    store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
+    with open_weights(options.model, store) as path:
+        best = load_checkpoint(path)
+    trained = load_trained(best)
+    make_folder(options.out)
+    for kind in dict.fromkeys(options.format):
+        path = options.out / f"model.{KINDS[kind][0]}"
+        agreement = export_model(trained, path, kind)
+        print(path)
+        print(f"{kind}: {agreement.sentence()}", file=sys.stderr)
+    return FINE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

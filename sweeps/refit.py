@@ -1,0 +1,144 @@
+"""The winner of a confirmation, trained once more on train and validation together, for use. It is not validated."""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from bddseg.checkpoint import BEST, LAST, load_training, save_training
+from bddseg.config import TrainConfig
+from bddseg.device import resolve_device
+from bddseg.errors import ConfigError, DataError
+from bddseg.evidence import Evidence, load_evidence, save_evidence
+from bddseg.result import EpochResult
+from bddseg.split import split_of
+from bddseg.train import fit
+from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
+from sweeps.source import Material, Source, cache_folder, load_material
+from sweeps.store import SweepRecord, TrialRow
+
+log = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+
+SAVE_SECONDS = 30
+"""A state is saved when so much work would be lost without it, and at the end."""
+
+TEST_EVIDENCE = "evidence-test.npz"
+
+
+@dataclass(frozen=True)
+class Refit:
+    """What a refit left: its weights, and what they do on the test part, which was counted once."""
+
+    config: TrainConfig
+    weights: Path
+    test: Evidence
+    images: int
+    """That it was trained on."""
+    seconds: float
+
+
+def refit_config(record: SweepRecord, finalist: str) -> TrainConfig:
+    """Return the settings of a finalist's first run in a confirmation, with nothing kept back from training.
+
+    Raises:
+        ExperimentError: when its record is incomplete.
+    """
+    runs: list[TrialRow] = [row for row in record.trials if row.finalist == finalist]
+    if not runs:
+        raise ExperimentError(f"{record.sweep_id} has no run of finalist {finalist}, so its settings are not known")
+    try:
+        run = TrainConfig().with_overrides(runs[0].settings)
+        return run.with_overrides({"data.folds": 1, "data.fold": 0, "train.keep": "last", "train.patience": 0})
+    except ConfigError as error:
+        raise ExperimentError(f"{record.sweep_id}, trial {runs[0].name}: {error}") from error
+
+
+def load_recorded(record: SweepRecord, config: TrainConfig) -> Material:
+    """Return the frames and the split that a sweep used.
+
+    Raises:
+        ExperimentError: when they are not what they were, or the sweep does not say what they were.
+    """
+    data: Any = record.manifest.get("data")
+    if not isinstance(data, dict) or not {"root", "embedded", "fingerprint"} <= data.keys():
+        raise ExperimentError(f"{record.sweep_id} has no sweep.json in the store, so its data is not known")
+    source = Source(str(record.manifest.get("profile", "")), None if data["embedded"] else Path(str(data["root"])))
+    material = load_material(source, config, cache_folder(), on_bad_sample="skip", progress=True)
+    if material.frames.fingerprint != data["fingerprint"]:
+        raise ExperimentError(
+            f"{record.sweep_id} used frames {data['fingerprint']} of {data['root']}, but they are "
+            f"{material.frames.fingerprint} now: put the folder back as it was, or screen and confirm again"
+        )
+    return material
+
+
+@contextmanager
+def refit(config: TrainConfig, material: Material, say: Say) -> Iterator[Refit]:
+    """Give the trained weights for as long as the context lasts; when it ends well, nothing of the refit is left.
+
+    What was interrupted goes on from where it was saved.
+
+    Raises:
+        NothingToRegisterError: when the loss is no longer finite.
+        ModelError: when another process is at it.
+    """
+    folder = cache_folder() / "refits" / f"{config.digest()}-{config.train.epochs}-{material.frames.fingerprint}"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{folder}.lock")
+    try:
+        with lock.acquire(timeout=0):
+            yield _refitted(config, material, folder, say)
+            shutil.rmtree(folder, ignore_errors=True)
+    except Timeout as error:
+        raise ModelError(f"another process trains this model, see {folder}: wait for it") from error
+
+
+def _refitted(config: TrainConfig, material: Material, folder: Path, say: Say) -> Refit:
+    began, device, frames = time.monotonic(), resolve_device(), material.frames
+    split = split_of(config.data, material.split, frames.names, frames.scenes)
+    state = _saved(folder, device)
+    done = state["epoch"] if state else 0
+    after = f", going on after epoch {done}" if done else ""
+    say(f"training {config.train.epochs} epochs on all {len(split.train)} images of train and validation{after}")
+    saved_at = time.monotonic()
+    for result in fit(config, frames, split, device, state):
+        say(_sentence(result, config.train.epochs))
+        if result.stop_reason == "diverged":
+            shutil.rmtree(folder, ignore_errors=True)
+            raise NothingToRegisterError(f"the refit diverged in epoch {result.epoch}, so there is nothing to register")
+        if result.stop_reason:
+            save_evidence(folder / TEST_EVIDENCE, result.best_evidence("test"))
+        if result.stop_reason or time.monotonic() - saved_at > SAVE_SECONDS:
+            save_training(folder, result.state())
+            saved_at = time.monotonic()
+    return Refit(
+        config=config,
+        weights=folder / BEST,
+        test=load_evidence(folder / TEST_EVIDENCE),
+        images=len(split.train),
+        seconds=time.monotonic() - began,
+    )
+
+
+def _saved(folder: Path, device: torch.device) -> dict[str, Any] | None:
+    if not (folder / LAST).exists():
+        return None
+    try:
+        return load_training(folder, device)
+    except DataError as error:
+        log.warning("a refit begins anew: %s", error)
+        return None
+
+
+def _sentence(result: EpochResult, epochs: int) -> str:
+    loss, seconds = (result.metrics[name] for name in ("train/loss", "time/epoch_s"))
+    return f"epoch {result.epoch} of {epochs}: train/loss {loss:.4f}, {seconds:.1f} s"

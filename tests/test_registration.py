@@ -1,0 +1,303 @@
+"""A sweep's verdict becomes a registered model: once, whole, crowned, and never by running what it was given."""
+
+import json
+import pickle
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from folders import write_folder
+from models import FRAMES, SPLIT, learnt, make_verdict, record_sweep, write_model
+from tiny import SCENES
+
+import report
+from bddseg.checkpoint import BEST, load_checkpoint
+from bddseg.errors import DataError
+from bddseg.trained import load_trained
+from sweeps.address import database_file, default_tracking_uri
+from sweeps.card import render_card
+from sweeps.deposit import Deposit
+from sweeps.errors import ModelError, NothingToRegisterError
+from sweeps.openings import Opened, Test, read_openings
+from sweeps.ranking import score_evidence
+from sweeps.registration import Registration, _refitted, _screened, register
+from sweeps.registry import Registry, Version
+from sweeps.source import Source, load_material
+from sweeps.store import Store, open_client
+from sweeps.weights import open_weights
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Registration:
+    """A sweep in a store that nobody writes to: recording one takes a second."""
+    folder = tmp_path_factory.mktemp("recorded")
+    shutil.copy(template, folder / "mlflow.db")
+    return record_sweep(folder, default_tracking_uri(folder), weights=write_model(folder / "weights"))
+
+
+@pytest.fixture
+def screened(recorded: Registration, tmp_path: Path) -> Registration:
+    """The sweep in a store of the test's own."""
+    uri = default_tracking_uri(tmp_path)
+    source, target = (sqlite3.connect(database_file(it)) for it in (recorded.store.tracking_uri, uri))
+    with closing(source), closing(target):
+        source.backup(target)
+    return replace(recorded, store=Store(uri), ledger=Deposit(uri))
+
+
+def done(registration: Registration) -> tuple[Version, list[str]]:
+    """Register; return the version and what was said."""
+    said: list[str] = []
+    return register(registration, said.append), said
+
+
+def aliases(registration: Registration) -> dict[str, str]:
+    found = open_client(registration.store.tracking_uri).get_registered_model(registration.name).aliases
+    return {alias: str(number) for alias, number in found.items()}
+
+
+def test_the_leader_of_a_screening_becomes_champion(screened: Registration) -> None:
+    version, said = done(screened)
+    assert version.words == "version 1 of streets" and aliases(screened) == {"champion": "1"}
+    assert said == [
+        "trial a: the leader, screened once and not confirmed",
+        "registered as version 1 of streets; @champion is version 1",
+    ]
+
+
+def test_a_version_says_where_it_comes_from(screened: Registration) -> None:
+    tags = done(screened)[0].tags
+    assert tags["sweep.id"] == screened.report.sweep_id and tags["sweep.trial_id"] == "a"
+    assert tags["sweep.config_digest"] == learnt()[0].digest() and tags["data.fingerprint"] == FRAMES.fingerprint
+    assert (tags["verdict.outcome"], tags["model.refit"]) == ("leader", "false")
+
+
+def test_the_same_trial_is_registered_once(screened: Registration) -> None:
+    done(screened)
+    version, said = done(screened)
+    assert version.number == "1" and aliases(screened) == {"champion": "1"}
+    assert said[1] == "it is registered already: version 1 of streets; @champion is version 1"
+
+
+def test_another_champion_takes_over_and_the_old_one_is_remembered(screened: Registration, tmp_path: Path) -> None:
+    done(screened)
+    registry = Registry(screened.store)
+    other = registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, "")
+    assert registry.crown(other) == "@champion is version 2, after version 1"
+    assert aliases(screened) == {"champion": "2", "previous-champion": "1"}
+
+
+def test_registering_an_earlier_champion_again_moves_nothing(screened: Registration, tmp_path: Path) -> None:
+    done(screened)
+    registry = Registry(screened.store)
+    registry.crown(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
+    assert done(screened)[1][1].endswith("@champion is version 2")
+    assert aliases(screened) == {"champion": "2", "previous-champion": "1"}
+
+
+def test_a_registration_that_died_before_the_crown_is_completed(
+    screened: Registration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "crown", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            done(screened)
+    assert aliases(screened) == {}
+    assert done(screened)[0].number == "1" and aliases(screened) == {"champion": "1"}
+
+
+def test_the_registered_weights_are_those_of_the_trial(screened: Registration) -> None:
+    done(screened)
+    run = screened.report.trials[0].run_id
+    with open_weights("streets@champion", screened.store) as path, open_weights(run, screened.store) as recorded:
+        assert path.read_bytes() == recorded.read_bytes()
+        predicted = load_trained(load_checkpoint(path)).predict(FRAMES.images[list(SPLIT.val)])
+    assert predicted.shape == (len(SPLIT.val), 16, 16)
+
+
+@pytest.fixture
+def files(screened: Registration) -> Path:
+    """The files of a registered version."""
+    done(screened)
+    client = open_client(screened.store.tracking_uri)
+    source = client.get_model_version("streets", "1").source
+    place = client.get_logged_model(source.removeprefix("models:/")).artifact_location
+    return Path(place.removeprefix("file://"))
+
+
+def test_a_version_holds_weights_settings_and_card(files: Path) -> None:
+    assert sorted(path.name for path in files.iterdir()) == [BEST, "card.md", "config.json"]
+
+
+def test_the_configuration_says_what_an_input_must_look_like(files: Path) -> None:
+    config = json.loads((files / "config.json").read_text())
+    assert config["input"]["size_px"] == 16 and len(config["input"]["mean"]) == 3
+    assert config["settings"] == learnt()[0].to_dict()
+    assert config["bdd100k_labels"] == [0, 2, 8, 10, 13]
+
+
+def test_the_card_says_verdict_interval_and_limits(files: Path) -> None:
+    card = (files / "card.md").read_text()
+    assert "The leader is ahead." in card and "One run per setting." in card
+    assert "mIoU 0.700, 95 % interval 0.650 to 0.750 (validation, 4 images)" in card
+    assert "python -m sweeps.predict streets@champion" in card and "## Limits" in card
+
+
+def reported(registration: Registration, **changes: Any) -> Registration:
+    return replace(registration, report=replace(registration.report, **changes))
+
+
+def card_of(registration: Registration, tmp_path: Path) -> str:
+    """Return the card of a screened trial."""
+    record = registration.store.read_sweep(registration.report.sweep_id)
+    with _screened(registration, record, tmp_path, print) as card:
+        return render_card(card)
+
+
+def test_the_card_has_test_figures_only_where_the_report_opened_them(screened: Registration, tmp_path: Path) -> None:
+    assert "The test part is sealed for this model" in card_of(reported(screened, test=Test()), tmp_path)
+    opened = Test((Opened("a", 2, score_evidence(learnt()[1].best_evidence("test"))),))
+    assert "| IoU | validation | test |" in card_of(reported(screened, test=opened), tmp_path)
+
+
+def test_a_hostile_name_in_the_card_is_text(screened: Registration, tmp_path: Path) -> None:
+    hostile = replace(screened.report.trials[0], name="<script>alert(1)</script> | [x](http://y)")
+    text = card_of(reported(screened, trials=(hostile,)), tmp_path)
+    assert "<script>" not in text and r"\[x\]" in text
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "a:b", "x' or 1=1", "", "..", "ä"])
+def test_a_name_that_means_something_elsewhere_is_refused(screened: Registration, name: str) -> None:
+    with pytest.raises(ModelError, match="must be of letters, digits"):
+        done(replace(screened, name=name))
+
+
+def test_a_trial_whose_weights_were_not_kept_is_refused(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(NothingToRegisterError, match="its weights were not kept; --keep-weights all"):
+        done(record_sweep(tmp_path, uri, weights=None))
+
+
+def test_a_running_sweep_is_refused(tmp_path: Path, uri: str) -> None:
+    found = record_sweep(tmp_path, uri, weights=write_model(tmp_path / "weights"), status="")
+    with pytest.raises(NothingToRegisterError, match="is running: its leader may still change"):
+        done(found)
+
+
+def test_torn_weights_are_refused_and_nothing_is_registered(tmp_path: Path, uri: str) -> None:
+    path = write_model(tmp_path / "weights")
+    path.write_bytes(path.read_bytes()[:2000])
+    found = record_sweep(tmp_path, uri, weights=path)
+    with pytest.raises(NothingToRegisterError, match="is not a readable checkpoint"):
+        done(found)
+    assert not open_client(uri).search_registered_models()
+
+
+def test_weights_of_another_trial_are_refused(tmp_path: Path, uri: str) -> None:
+    found = record_sweep(tmp_path, uri, weights=write_model(tmp_path / "weights", "vanilla_unet"))
+    with pytest.raises(NothingToRegisterError, match=r"its weights are those of trial .*, but must be those of"):
+        done(found)
+
+
+class Malice:
+    """Leaves a file behind when it is unpickled by whoever trusts it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("writer", ["torch", "pickle"])
+def test_a_malicious_file_of_weights_is_not_run(tmp_path: Path, uri: str, writer: str) -> None:
+    path, sign = tmp_path / BEST, tmp_path / "it ran"
+    content = {"format": 1, "weights": Malice(sign)}
+    torch.save(content, path) if writer == "torch" else path.write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(DataError, match="not a readable checkpoint"):
+        load_checkpoint(path)
+    with pytest.raises(NothingToRegisterError, match="not a readable checkpoint"):
+        done(record_sweep(tmp_path, uri, weights=path))
+    assert not sign.exists()
+    torch.load(path, weights_only=False) if writer == "torch" else pickle.loads(path.read_bytes())
+    assert sign.exists(), "the file would have run"
+
+
+def test_a_sweep_without_a_verdict_is_refused(screened: Registration) -> None:
+    with pytest.raises(NothingToRegisterError, match="has no verdict"):
+        done(reported(screened, verdict=None))
+
+
+def test_a_tie_of_a_screening_registers_its_leader_and_names_the_recommended_one(screened: Registration) -> None:
+    tie = make_verdict(outcome="tie", recommended="b", tied=("a", "b"))
+    version, said = done(reported(screened, verdict=tie))
+    assert said[0] == "trial a: the leader of a tie; recommended as cheaper and about as good: b"
+    assert version.tags["verdict.outcome"] == "tie" and version.tags["sweep.trial_id"] == "a"
+
+
+def test_the_report_registers_the_sweep_that_it_is_of(
+    screened: Registration, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--tracking-uri", screened.store.tracking_uri, "--out", str(tmp_path / "reports"), "--no-upload"]
+    assert report.main([*words, "--register", "--model-name", "streets"]) == 0
+    assert "registered as version 1 of streets; @champion is version 1" in capsys.readouterr().err
+    assert aliases(screened) == {"champion": "1"}
+
+
+def test_the_exit_code_says_that_there_was_nothing_to_register(
+    tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_sweep(tmp_path, uri, weights=None)
+    words = ["--tracking-uri", uri, "--out", str(tmp_path / "reports"), "--no-upload", "--register"]
+    assert report.main(words) == 1
+    assert "its weights were not kept" in capsys.readouterr().err
+
+
+@pytest.fixture
+def confirmed(tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> Registration:
+    """A confirmation of one finalist, on a folder of tiny images."""
+    monkeypatch.setenv("BDDSEG_CACHE", str(tmp_path / "cache"))
+    root = write_folder(tmp_path / "data", {f"frame{index}": SCENES[index % 4] for index in range(24)})
+    config = learnt()[0]
+    material = load_material(Source("full", root), config, tmp_path / "cache", on_bad_sample="fail", progress=False)
+    manifest = {"data": {**material.to_dict(), "root": str(root)}}
+    found = record_sweep(tmp_path, uri, weights=None, tags={"sweep.finalist": "a"}, manifest=manifest)
+    return reported(found, verdict=make_verdict(stage="confirmation", outcome="winner", runs=5))
+
+
+def test_a_confirmed_winner_is_trained_on_everything_and_crowned(confirmed: Registration, tmp_path: Path) -> None:
+    version, said = done(confirmed)
+    assert said[0] == "trial a: the winner"
+    assert said[1] == "training 2 epochs on all 22 images of train and validation"
+    assert version.tags["model.refit"] == "true" and aliases(confirmed) == {"champion": "1"}
+    with open_weights("streets@champion", confirmed.store) as path:
+        best = load_checkpoint(path)
+    assert best["config"]["data"]["folds"] == 1 and best["epoch"] == 2
+    assert not list((tmp_path / "cache" / "refits").glob("*/*"))
+
+
+def test_a_refit_is_recorded_as_an_opening_of_the_test_part_and_made_once(confirmed: Registration) -> None:
+    done(confirmed)
+    assert done(confirmed)[1][1].startswith("it is registered already: version 1")
+    openings = read_openings(confirmed.store.read_sweep(confirmed.report.sweep_id).tags)
+    assert [it.names for it in openings if it.why == "refit of the confirmed setting"] == [("trial a",)]
+
+
+def test_the_card_of_a_refit_says_that_it_is_not_validated(confirmed: Registration, tmp_path: Path) -> None:
+    record = confirmed.store.read_sweep(confirmed.report.sweep_id)
+    with _refitted(confirmed, record, tmp_path, print) as card:
+        text = render_card(card)
+    assert "**Not itself validated.**" in text and "The verdict is of 5 runs of the same setting on folds" in text
+    assert "| IoU | out of fold | test |" in text
+
+
+def test_of_a_confirmed_tie_the_recommended_setting_is_taken(confirmed: Registration) -> None:
+    tie = make_verdict("b", stage="confirmation", outcome="tie", recommended="a", tied=("b", "a"))
+    assert reported(confirmed, verdict=tie).trial_id == "a"
+    assert reported(confirmed, verdict=tie).sentence() == "trial a: the recommended one of a tie"
+    undecided = make_verdict("b", stage="confirmation", outcome="undecided", recommended="a")
+    assert reported(confirmed, verdict=undecided).trial_id == "b"
