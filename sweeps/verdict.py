@@ -112,6 +112,7 @@ def confirm(
     chosen = [known[name] for name in lineup.ids]
     weights, sampled = _sample(lineup, draws, seed)
     units = draw_units(np.zeros(lineup.units, dtype=int), draws, seed)
+    by_units = resample_miou(lineup.above, lineup.below, units)
     wide = np.float32(min(widening(lineup.runs), WIDEST))
     raw = sampled - lineup.scores[:, None].astype(np.float32)
     first = hold_contest(lineup.scores, raw * wide, is_blind=lineup.runs < 2 or lineup.units < 2)
@@ -122,9 +123,9 @@ def confirm(
         contest,
         chosen,
         units,
-        scores=_judged_scores(lineup, units),
+        scores=_judged_scores(lineup, by_units),
         corrected=_correct(lineup, weights, sampled, 0.0),
-        needed=needed_confirmation(first, contest, raw, lineup, margin),
+        needed=needed_confirmation(first, contest, by_units, lineup, margin),
         margins=(margin, scene_margin),
         noise=None,
     )
@@ -164,12 +165,11 @@ def _correct(lineup: Lineup, weights: np.ndarray, values: np.ndarray, later: np.
     return Interval(float(rest[usable].mean()), float(max(low, 0.0)), float(min(high, 1.0)))
 
 
-def _judged_scores(lineup: Lineup, units: np.ndarray) -> list[Interval]:
+def _judged_scores(lineup: Lineup, by_units: np.ndarray) -> list[Interval]:
     """Return the score of each with its 95 % interval by units or by runs, whichever is wider."""
-    sampled = resample_miou(lineup.above, lineup.below, units)
     found = [
         (score, Sample(float(score), draws, lineup.units, runs).interval())
-        for score, draws, runs in zip(lineup.scores, sampled, lineup.run_scores, strict=True)
+        for score, draws, runs in zip(lineup.scores, by_units, lineup.run_scores, strict=True)
     ]
     return [known or Interval(float(score), 0.0, 1.0) for score, known in found]
 
