@@ -15,8 +15,8 @@ from sweeps.findings import Gap, Interval, Scenes, Slice
 from sweeps.lineup import Lineup
 from sweeps.resampling import mean_ratio, weigh
 from sweeps.sample import Sample
+from sweeps.sentences import say_gap, say_scenes
 from sweeps.significance import ALPHA, holm
-from sweeps.wording import say_gap, say_scenes
 
 DRIVES = 10
 """With fewer drives in a group nothing can be said of it."""

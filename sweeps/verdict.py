@@ -20,9 +20,9 @@ from sweeps.needs import needed_confirmation, needed_screening
 from sweeps.noise import Noise, measure_noise
 from sweeps.resampling import draw_units, resample_miou, score_left_out
 from sweeps.sample import Sample
+from sweeps.sentences import say_caveats, say_verdict
 from sweeps.significance import ALPHA, corrected_t, holm_levels, t_quantile, widening
 from sweeps.slices import answer_scenes
-from sweeps.wording import say_caveats, say_verdict
 
 __all__ = [
     "Candidate",

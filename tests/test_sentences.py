@@ -4,7 +4,7 @@ import pytest
 
 from sweeps.findings import Interval, Needed, Rival
 from sweeps.noise import Noise
-from sweeps.wording import interval_words, points, say_caveats, say_gap, say_needed, say_verdict
+from sweeps.sentences import interval_words, points, say_caveats, say_gap, say_needed, say_verdict
 
 ITSELF = Interval(0.0, 0.0, 0.0)
 
