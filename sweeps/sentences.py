@@ -1,59 +1,67 @@
-"""How figures, times and settings are written, on a page, in Markdown, on a terminal; the templates' environment."""
+"""Numbers of a verdict -> sentences."""
 
-import math
-import re
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-<<<<<<<< HEAD:sweeps/wording.py
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-========
 from sweeps.findings import Gap, Interval, Needed, Rival, Slice
 from sweeps.noise import Noise
 from sweeps.power import MOST_RUNS
->>>>>>>> stats:sweeps/sentences.py
 
-from bddseg.labels import CLASSES, GROUPS, PALETTE
-from sweeps.findings import Interval
-from sweeps.plan import compact
-
-TEMPLATES = Path(__file__).with_name("templates")
-NONE = "–"
-GROUP_NAMES = {"city": "city", "non_city": "non-city"}
+GROUP_WORDS = {"city": "city", "non_city": "non-city"}
 
 
-def build_environment(**options: Any) -> Environment:
-    """Return the environment of all templates: every text is escaped, every unknown name an error."""
-    environment = Environment(
-        autoescape=True,
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        **options,
+def points(value: float, *, signed: bool = False) -> str:
+    """Return a fraction in points: 0.0123 as 1.23."""
+    text = f"{100 * value:{'+' if signed else ''}.2f}"
+    return text.replace("-0.00", "0.00").replace("+0.00", "0.00")
+
+
+def interval_words(interval: Interval, *, signed: bool = True) -> str:
+    """Return bounds in points: `-1.20 to +0.30`."""
+    return f"{points(interval.low, signed=signed)} to {points(interval.high, signed=signed)}"
+
+
+def say_verdict(
+    outcome: str,
+    rivals: Sequence[Rival],
+    recommended: str,
+    needed: Needed | None,
+    margin: float,
+    names: Mapping[str, str],
+) -> str:
+    """Return the verdict in one or two sentences; rivals are the best first."""
+    best, *others = rivals
+    who = names.get(best.trial_id, best.trial_id)
+    score = f"{who} has {points(best.score.estimate)} % mIoU ({interval_words(best.score, signed=False)})"
+    if not others:
+        return f"Nothing to compare: {score} and is the only one with usable evidence."
+    if outcome in ("leader", "winner"):
+        nearest = max(others, key=lambda rival: rival.difference.high)
+        word = "wins" if outcome == "winner" else "leads"
+        return (
+            f"{score} and {word}: the nearest of {_many(len(others), 'rival')}, {_name(nearest, names)}, is "
+            f"{points(-nearest.difference.estimate)} points behind (at least {points(-nearest.difference.high)})."
+        )
+    tied = [rival for rival in others if rival.is_tied]
+    if outcome == "tie":
+        return (
+            f"A tie: {score}, and {_many(len(tied), 'rival')} of {len(others)} cannot be told from it. "
+            f"{_advice(best, recommended, margin, names)}"
+        )
+    nearest = tied[0]
+    return (
+        f"Undecided: {score}, but {_many(len(tied), 'rival')} of {len(others)} may be better; the nearest, "
+        f"{_name(nearest, names)}, differs by {points(nearest.difference.estimate, signed=True)} points "
+        f"({interval_words(nearest.difference)}). {say_needed(needed)}"
     )
-    environment.filters |= FILTERS
-    environment.globals |= {
-        "CLASSES": CLASSES,
-        "GROUPS": GROUPS,
-        "GROUP_NAMES": GROUP_NAMES,
-        "colours": {name: f"rgb{colour}" for name, colour in zip(CLASSES, PALETTE, strict=True)},
-    }
-    return environment
 
 
-def build_markdown_environment() -> Environment:
-    """Return the environment of the Markdown templates: what would be markup there comes out as text."""
-    return build_environment(finalize=_plain_markdown)
+def _advice(best: Rival, recommended: str, margin: float, names: Mapping[str, str]) -> str:
+    if recommended == best.trial_id:
+        return "None that is surely as good is cheaper."
+    name = names.get(recommended, recommended)
+    return f"Recommended: {name}, the cheapest that is surely less than {points(margin)} points behind."
 
 
-<<<<<<<< HEAD:sweeps/wording.py
-def write_iou(value: float | None) -> str:
-    """Return an IoU with three decimals."""
-    return NONE if value is None else f"{value:.3f}"
-========
 def say_needed(needed: Needed | None) -> str:
     """Return what would decide."""
     if needed is None:
@@ -74,89 +82,101 @@ def say_needed(needed: Needed | None) -> str:
         return f"{found} It takes more {more}."
     way = " or ".join(ways)
     return f"{found} {way[0].upper() + way[1:]} would decide."
->>>>>>>> stats:sweeps/sentences.py
 
 
-def write_points(value: float | None) -> str:
-    """Return a difference of IoUs in points: 0.0129 as `+1.29`."""
-    if value is None:
-        return NONE
-    points = round(value * 100, 2) + 0.0  # no minus before a zero
-    return f"{points:+.2f}".replace("-", "−")
+def say_caveats(
+    *, noise: Noise | None, runs: int, units: int, by_drive: bool, absent: Sequence[str]
+) -> tuple[str, ...]:
+    """Return what has to be known to read the verdict."""
+    said = []
+    if noise is not None and not noise.freedom:
+        said.append(
+            f"One run of each setting cannot see run-to-run noise: a standard deviation of {points(noise.sd)} points "
+            "is assumed, and every interval allows for it. Short training on few images has more: five values of "
+            "train.seed measure it, or a confirmation."
+        )
+    elif noise is not None:
+        said.append(
+            f"Run-to-run noise was measured between seeds: a standard deviation of {points(noise.sd)} points "
+            f"({noise.freedom} degrees of freedom); every interval allows for it."
+        )
+    else:
+        said.append(
+            f"{_many(runs, 'run')} of each bound run-to-run noise but loosely, and runs share training images: "
+            "intervals are widened for both, and of two tests the more cautious decides."
+        )
+    if not by_drive:
+        said.append("Names carry no drive: neighbouring frames count as independent, so intervals may be too narrow.")
+    if units < 10:
+        said.append(f"Only {_many(units, 'drive' if by_drive else 'image')}: intervals are rough.")
+    if absent:
+        said.append(f"No pixel of {', '.join(absent)} anywhere: the mean is over the other classes.")
+    return tuple(said)
 
 
-def write_interval(interval: Interval | None) -> str:
-    """Return an interval of differences, in points: `−1.29 (−2.10 to −0.48)`."""
-    if interval is None:
-        return NONE
-    estimate, low, high = map(write_points, (interval.estimate, interval.low, interval.high))
-    return f"{estimate} ({low} to {high})"
+def say_gap(answer: str, gap: Interval, margin: float, drives: Mapping[str, int], least: int) -> str:
+    """Return why the answer is what it is."""
+    few = {group: count for group, count in drives.items() if count < least}
+    if few:
+        words = " and ".join(f"{GROUP_WORDS[group]} images come from {_many(n, 'drive')}" for group, n in few.items())
+        return f"{words[0].upper() + words[1:]}; it takes at least {least} to tell."
+    size = f"the gap is {points(gap.estimate, signed=True)} points ({interval_words(gap)})"
+    if answer == "equivalent":
+        return f"{size[0].upper() + size[1:]} and surely smaller than {points(margin)} points either way."
+    if answer == "different":
+        side = "City" if gap.estimate > 0 else "Non-city"
+        return f"{side} images are segmented better: {size}."
+    return f"Neither a difference nor equivalence is shown: {size}, the margin {points(margin)}."
 
 
-def write_chance(p: float | None) -> str:
-    """Return a p-value; a very small one is never written as 0."""
-    if p is None or math.isnan(p):
-        return NONE
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+def say_scenes(
+    gaps: Sequence[Gap],
+    between: Mapping[str, Interval],
+    slices: Sequence[Slice],
+    margin: float,
+    names: Mapping[str, str],
+    runs: int,
+) -> str:
+    """Return the research question answered in one paragraph; gaps are the leader's first."""
+    first = gaps[0]
+    who = names.get(first.trial_id, first.trial_id)
+    counts = " and ".join(
+        f"{n} {GROUP_WORDS[group]}" + (f" (from {_many(first.drives[group], 'drive')})" if first.drives else "")
+        for group, n in first.images.items()
+    )
+    head = {
+        "equivalent": f"{who} does as well on city streets as off them, within {points(margin)} points.",
+        "different": f"{who} does not do equally well on city streets and off them.",
+        "cannot tell": f"Whether {who} does as well on city streets as off them cannot be told.",
+    }[first.answer]
+    said = [head, first.why, f"Images: {counts}."]
+    if first.standardised is not None:
+        mixed = first.standardised
+        said.append(
+            f"With equal class mix the gap would be {points(mixed.estimate, signed=True)} ({interval_words(mixed)})."
+        )
+    if between:
+        apart = [name for name, found in between.items() if found.low > 0 or found.high < 0]
+        others = _many(len(between), "other trial")
+        said.append(
+            f"Of {others} shown, {len(apart)} differ{'s' if len(apart) == 1 else ''} from it in the gap."
+            if apart
+            else f"No gap of {others} shown is told from it."
+        )
+    if runs == 1:
+        said.append("This is of one run: trained with another seed the gap may be another.")
+    told = [f"{found.kind} {found.value}" for found in slices if found.is_significant]
+    if slices:
+        said.append(
+            f"Of {_many(len(slices), 'value')} of scene, weather and time of day looked into, "
+            + (f"{', '.join(told)} stand out after correction for their number." if told else "none stands out.")
+        )
+    return " ".join(said)
 
 
-def write_share(value: float | None) -> str:
-    """Return a share in percent; what is neither none nor all is never written as 0 or 100 %."""
-    if value is None:
-        return NONE
-    if 0 < value < 0.005:
-        return "<1 %"
-    return ">99 %" if 0.995 <= value < 1 else f"{value * 100:.0f} %"
+def _name(rival: Rival, names: Mapping[str, str]) -> str:
+    return names.get(rival.trial_id, rival.trial_id)
 
 
-def write_time(seconds: float | None) -> str:
-    """Return a duration as people say it."""
-    if seconds is None:
-        return NONE
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def write_value(value: Any) -> str:
-    """Return a setting's value."""
-    return NONE if value is None else compact(value)
-
-
-def write_when(text: str) -> str:
-    """Return an ISO time as people write it, in UTC; any other text as it is."""
-    try:
-        time = datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        return text
-    return f"{time.day} {time:%B %Y, %H:%M} UTC"
-
-
-def count(number: int, noun: str) -> str:
-    """Return `1 trial`, `2 trials`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _code(value: str) -> Markup:
-    """Return a text as an indented block, inside which Markdown changes nothing."""
-    return Markup("    " + " ".join(value.split()))  # noqa: S704 - Markdown shows tags in a block as text
-
-
-def _plain_markdown(value: Any) -> Any:
-    """Return a value so that Markdown shows it as text; tags are escaped after this, as in HTML."""
-    return value if isinstance(value, Markup) else re.sub(r"([\\`*\[\]|~])", r"\\\1", str(value))
-
-
-FILTERS = {
-    "chance": write_chance,
-    "code": _code,
-    "interval": write_interval,
-    "iou": write_iou,
-    "points": write_points,
-    "share": write_share,
-    "time": write_time,
-    "value": write_value,
-    "when": write_when,
-}
-"""Name in a template -> how a value is written."""
+def _many(count: int, one: str, several: str = "") -> str:
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
