@@ -97,6 +97,16 @@ def widen(contest: Contest, low: np.ndarray, high: np.ndarray) -> Contest:
     return replace(contest, reach=reach, low=low, high=high)
 
 
+def plain_intervals(contest: Contest) -> list[Interval]:
+    """Return the 95 % interval of each score by itself, from its scatter."""
+    reach = (
+        contest.scatter.std(1) * float(ndtri(1 - ALPHA / 2)) if not contest.is_blind else np.ones(len(contest.scores))
+    )
+    return [
+        Interval(float(at), float(at - half), float(at + half)) for at, half in zip(contest.scores, reach, strict=True)
+    ]
+
+
 def _wins(scores: np.ndarray, scatter: np.ndarray) -> np.ndarray:
     """Return the share of replicates that each won; equal ones share a win."""
     if not scatter.shape[1]:
@@ -193,15 +203,15 @@ def describe_rivals(
     margin: float,
     latencies: Sequence[float | None],
     parameters: Sequence[int | None],
+    scores: Sequence[Interval],
     run_scores: np.ndarray | None = None,
 ) -> tuple[Rival, ...]:
-    """Return all that were compared, the best first."""
-    spread = np.ones(len(ids)) if contest.is_blind else contest.scatter.std(1) * float(ndtri(1 - ALPHA / 2))
+    """Return all that were compared, the best first; `scores` are their own intervals."""
     close, tied, shares = contest.is_surely_close(margin), set(contest.tied), _rank_shares(contest)
     return tuple(
         Rival(
             trial_id=ids[at],
-            score=_interval(contest.scores[at], contest.scores[at] - spread[at], contest.scores[at] + spread[at], 0, 1),
+            score=_interval(scores[at].estimate, scores[at].low, scores[at].high, 0, 1),
             difference=_interval(contest.difference[at], contest.low[at], contest.high[at], -1, 1),
             p_best=float(contest.p_best[at]),
             is_tied=at in tied,

@@ -44,12 +44,12 @@ def needed_screening(
 
 
 def needed_confirmation(
-    first: Contest, contest: Contest, raw: np.ndarray, lineup: Lineup, margin: float
+    first: Contest, contest: Contest, by_units: np.ndarray, lineup: Lineup, margin: float
 ) -> Needed | None:
     """Return what would decide a confirmation; `first` is its contest before the paired t test had its say.
 
     Shape:
-        raw: (T, B), deviations of scores under the draws.
+        by_units: (T, B), scores under draws of units alone, runs as they are.
     """
     if contest.is_blind or len(lineup.ids) < 2:
         return NOTHING if len(lineup.ids) > 1 else None
@@ -58,12 +58,11 @@ def needed_confirmation(
     if not rivals or limit == 0:
         return Needed(lineup.images, lineup.runs, limit)
     of_runs = 2 * sd**2  # of a difference, in one run
-    both = max(float((raw[at] - raw[contest.leader]).var()) for at in rivals)
-    of_images = min(max(runs * both - of_runs * (runs - 1) / runs, 0.0), of_runs)
+    of_images = runs * max(float(np.nanvar(by_units[at] - by_units[contest.leader])) for at in rivals)
     target = _target(contest, margin)
     allowed = of_runs * (target / limit) ** 2
     alone = (
-        power.images_needed(lineup.images, of_images, of_runs - of_images, allowed),
+        power.images_needed(lineup.images, of_images, max(of_runs - of_images, 0.0), allowed),
         power.runs_to_lead(target, sd, len(rivals)),
     )
     return Needed(*_at_least(alone, lineup), limit)

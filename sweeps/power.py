@@ -16,6 +16,9 @@ RUN_SD = 0.6
 Source: published seed noise of segmentation networks lies between 0.3 and 1.2 points; this is the middle.
 """
 
+MOST_RUNS = 100
+"""Of a setting; nobody trains more."""
+
 SIMULATED = 2000
 """Confirmations by which the power of several tests at once is found."""
 
@@ -84,7 +87,7 @@ def lead_over(rivals: int, runs: int) -> float:
     return high
 
 
-def runs_to_lead(lead: float, sd: float, rivals: int, *, most: int = 100) -> int | None:
+def runs_to_lead(lead: float, sd: float, rivals: int, *, most: int = MOST_RUNS) -> int | None:
     """Return the fewest runs with which a true lead is found over so many rivals; None when it takes more than most."""
     low, high = 1, most
     if sd * lead_over(rivals, high) > lead:

@@ -92,7 +92,7 @@ def resample_miou(intersection: np.ndarray, union: np.ndarray, draws: np.ndarray
 
 def mean_ratio(above: np.ndarray, below: np.ndarray, axis: int) -> np.ndarray:
     """Return the mean of above / below along the axis over what has a positive below; NaN where nothing has."""
-    if below.min() > 0:
+    if below.min(initial=1) > 0:
         return (above / below).mean(axis)
     present = below > 0
     ratio = np.divide(above, below, out=np.zeros_like(above), where=present)

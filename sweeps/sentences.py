@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from sweeps.findings import Gap, Interval, Needed, Rival, Slice
 from sweeps.noise import Noise
+from sweeps.power import MOST_RUNS
 
 GROUP_WORDS = {"city": "city", "non_city": "non-city"}
 
@@ -76,10 +77,11 @@ def say_needed(needed: Needed | None) -> str:
     if needed.together:
         images, runs = needed.together
         ways = [f"{_many(runs, 'run')} of each on {_many(images, 'validation image')} together"]
+    if not ways:
+        more = "runs and images" if needed.detectable >= 1 else f"than {MOST_RUNS} runs of each"
+        return f"{found} It takes more {more}."
     way = " or ".join(ways)
-    return (
-        f"{found} {way[0].upper() + way[1:]} would decide." if ways else f"{found} It takes more runs and more images."
-    )
+    return f"{found} {way[0].upper() + way[1:]} would decide."
 
 
 def say_caveats(

@@ -1,7 +1,7 @@
 """City against other scenes: how large the gap is, whether it is surely small, and whether trials differ in it.
 
-All of it under the draws of the verdict, so that gaps compare in pairs and a drive with images of both groups is drawn
-with both.
+Drives (images, where names carry none) are drawn alike for all trials, so that gaps compare in pairs and a drive with
+images of both groups is drawn with both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,14 +14,12 @@ from bddseg.labels import GROUPS, group_of
 from sweeps.findings import Gap, Interval, Scenes, Slice
 from sweeps.lineup import Lineup
 from sweeps.resampling import mean_ratio, weigh
+from sweeps.sample import Sample
 from sweeps.sentences import say_gap, say_scenes
-from sweeps.significance import ALPHA, holm, p_above, t_quantile
+from sweeps.significance import ALPHA, holm
 
 DRIVES = 10
 """With fewer drives in a group nothing can be said of it."""
-
-LOST = 0.05
-"""A figure that is missing in a larger share of draws gets no interval."""
 
 KINDS = ("scene", "weather", "time of day")
 UNSAID = ("", "undefined")
@@ -30,65 +28,17 @@ Figure = Callable[[np.ndarray], np.ndarray]
 """(..., C, C) -> (...)"""
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """A figure, and what it is in every draw."""
-
-    estimate: float
-    draws: np.ndarray
-    units: int
-    """On how many units, or runs, it rests."""
-
-    @property
-    def error(self) -> float:
-        """Standard error; that of too few units is made wider, since it is itself but an estimate."""
-        usable = self.draws[np.isfinite(self.draws)]
-        if (
-            self.units < 2
-            or not len(usable)
-            or len(usable) < (1 - LOST) * len(self.draws)
-            or not np.isfinite(self.estimate)
-        ):
-            return float("nan")
-        loss = self.units / (self.units - 1)
-        return float(np.sqrt(((usable - self.estimate) ** 2).mean() * loss))
-
-    def tests(self, margin: float) -> tuple[float, float]:
-        """Return the p values of two one-sided tests for being within the margin, and of a two-sided one against 0.
-
-        Source: Schuirmann 1987, A comparison of the two one-sided tests procedure and the power approach.
-        """
-        above = self.p_beyond(0.0)
-        return max(self.p_beyond(-margin), 1 - self.p_beyond(margin)), 2 * min(above, 1 - above)
-
-    def interval(self, alpha: float = ALPHA) -> Interval | None:
-        """Return the 1 - alpha interval; None where there is no saying."""
-        half = self.error * t_quantile(1 - alpha / 2, self.units - 1)
-        return Interval(self.estimate, self.estimate - half, self.estimate + half) if np.isfinite(half) else None
-
-    def p_beyond(self, bound: float) -> float:
-        """Return the probability of an estimate so much above the bound, were the truth at it."""
-        gap = self.estimate - bound
-        if self.error == 0:
-            return 0.5 if gap == 0 else float(gap < 0)
-        return p_above(gap / self.error, self.units - 1)
-
-    def minus(self, other: "Sample") -> "Sample":
-        """Return the paired difference."""
-        return Sample(self.estimate - other.estimate, self.draws - other.draws, min(self.units, other.units))
-
-
 def answer_scenes(
     lineup: Lineup, draws: np.ndarray, shown: Sequence[int], margin: float, names: Mapping[str, str]
 ) -> Scenes | None:
     """Return the answer for the trials shown, the leader first; None when a group has no labelled image."""
     groups = np.asarray([group_of(scene) for scene in lineup.scenes])
     sides = [groups == group for group in GROUPS]
-    counts = lineup.counts_of(shown[0])
-    if not all(counts[side].any() for side in sides):
+    counts = [lineup.counts_of(place) for place in shown]
+    if not all(counts[0][side].any() for side in sides):
         return None
-    sampled = _resample(lineup, np.stack([lineup.counts_of(place) for place in shown]), sides, draws)
-    pairs = [_Pair(lineup, place, found, sides) for place, found in zip(shown, sampled, strict=True)]
+    sampled = _resample(lineup, np.stack(counts), sides, draws)
+    pairs = [_Pair(lineup, *found, sides) for found in zip(shown, counts, sampled, strict=True)]
     gaps = tuple(pair.gap(margin) for pair in pairs)
     whole = [pair.contrast(miou) for pair in pairs]
     ids = [lineup.ids[place] for place in shown]
@@ -103,31 +53,31 @@ class _Pair:
     """Both groups of one trial.
 
     Shape:
-        sampled: (2, B, C, C).
+        counts: (N, C, C).  sampled: (2, B, C, C).
     """
 
     lineup: Lineup
     place: int
+    counts: np.ndarray
     sampled: np.ndarray
     sides: Sequence[np.ndarray]
 
     def contrast(self, figure: Figure) -> Sample:
         """Return a figure of the city images less that of the others."""
-        city, other = self.pooled()
+        city, other = (figure(pooled) for pooled in self.pooled)
+        first, second = (figure(sampled) for sampled in self.sampled)
+        by_run = [figure(_by_run(self.lineup, self.counts, side)) for side in self.sides]
         units = min(count_units(self.lineup, side) for side in self.sides)
-        if self.lineup.runs > 1:
-            units = min(units, self.lineup.runs)
-        return Sample(float(figure(city) - figure(other)), figure(self.sampled[0]) - figure(self.sampled[1]), units)
+        return Sample(float(city - other), first - second, units, by_run[0] - by_run[1])
 
-    def pooled(self) -> tuple[np.ndarray, np.ndarray]:
+    @property
+    def pooled(self) -> list[np.ndarray]:
         """Shape: returns: (C, C) each."""
-        counts = self.lineup.counts_of(self.place)
-        city, other = (counts[side].sum(0) for side in self.sides)
-        return city, other
+        return [self.counts[side].sum(0) for side in self.sides]
 
     def standardised(self) -> Sample | None:
         """Return the gap if both groups had the class mix of both together; None without a class in common."""
-        truths = [counts.sum(1) for counts in self.pooled()]
+        truths = [counts.sum(1) for counts in self.pooled]
         common = (truths[0] > 0) & (truths[1] > 0)
         mix = np.where(common, truths[0] + truths[1], 0)
         return self.contrast(lambda counts: standard_miou(counts, mix)) if common.any() else None
@@ -205,9 +155,8 @@ def find_slices(lineup: Lineup, draws: np.ndarray, place: int) -> tuple[Slice, .
     for (key, mask), inside in zip(masks.items(), sampled, strict=True):
         estimate = miou(counts[mask].sum(0)) - miou(counts[~mask].sum(0))
         units = min(count_units(lineup, mask), count_units(lineup, ~mask))
-        if lineup.runs > 1:
-            units = min(units, lineup.runs)
-        samples[key] = Sample(float(estimate), miou(inside) - miou(whole - inside), units)
+        by_run = miou(_by_run(lineup, counts, mask)) - miou(_by_run(lineup, counts, ~mask))
+        samples[key] = Sample(float(estimate), miou(inside) - miou(whole - inside), units, by_run)
     return _corrected(samples, {key: int(mask.sum()) for key, mask in masks.items()})
 
 
@@ -225,6 +174,17 @@ def _corrected(samples: Mapping[tuple[str, str], Sample], images: Mapping[tuple[
 def count_units(lineup: Lineup, mask: np.ndarray) -> int:
     """Return over how many drives, or images, the chosen images are spread."""
     return len(np.unique(lineup.unit[mask]))
+
+
+def _by_run(lineup: Lineup, counts: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return the pooled counts of the chosen images in each run; of a single run nothing.
+
+    Shape:
+        counts: (N, C, C).  returns: (R, C, C), or (0, C, C).
+    """
+    runs = range(lineup.runs if lineup.runs > 1 else 0)
+    found = [counts[mask & (lineup.run == run)].sum(0) for run in runs]
+    return np.asarray(found).reshape(len(runs), *counts.shape[1:])
 
 
 def _resample(lineup: Lineup, counts: np.ndarray, masks: Sequence[np.ndarray], draws: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from sweeps.contest import (
     decide,
     describe_rivals,
     hold_contest,
+    plain_intervals,
     recommend,
     widen,
 )
@@ -18,6 +19,7 @@ from sweeps.lineup import Entrant, Lineup, build_lineup
 from sweeps.needs import needed_confirmation, needed_screening
 from sweeps.noise import Noise, measure_noise
 from sweeps.resampling import draw_units, resample_miou, score_left_out
+from sweeps.sample import Sample
 from sweeps.sentences import say_caveats, say_verdict
 from sweeps.significance import ALPHA, corrected_t, holm_levels, t_quantile, widening
 from sweeps.slices import answer_scenes
@@ -80,6 +82,7 @@ def screen(
         contest,
         chosen,
         weights,
+        scores=plain_intervals(contest),
         corrected=_correct(lineup, weights, sampled + luck, later),
         needed=needed_screening(contest, images, lineup, noise, margin),
         margins=(margin, scene_margin),
@@ -108,6 +111,8 @@ def confirm(
     known = {it.finalist_id: it for it in finalists}
     chosen = [known[name] for name in lineup.ids]
     weights, sampled = _sample(lineup, draws, seed)
+    units = draw_units(np.zeros(lineup.units, dtype=int), draws, seed)
+    by_units = resample_miou(lineup.above, lineup.below, units)
     wide = np.float32(min(widening(lineup.runs), WIDEST))
     raw = sampled - lineup.scores[:, None].astype(np.float32)
     first = hold_contest(lineup.scores, raw * wide, is_blind=lineup.runs < 2 or lineup.units < 2)
@@ -117,9 +122,10 @@ def confirm(
         lineup,
         contest,
         chosen,
-        weights,
+        units,
+        scores=_judged_scores(lineup, by_units),
         corrected=_correct(lineup, weights, sampled, 0.0),
-        needed=needed_confirmation(first, contest, raw, lineup, margin),
+        needed=needed_confirmation(first, contest, by_units, lineup, margin),
         margins=(margin, scene_margin),
         noise=None,
     )
@@ -159,6 +165,15 @@ def _correct(lineup: Lineup, weights: np.ndarray, values: np.ndarray, later: np.
     return Interval(float(rest[usable].mean()), float(max(low, 0.0)), float(min(high, 1.0)))
 
 
+def _judged_scores(lineup: Lineup, by_units: np.ndarray) -> list[Interval]:
+    """Return the score of each with its 95 % interval by units or by runs, whichever is wider."""
+    found = [
+        (score, Sample(float(score), draws, lineup.units, runs).interval())
+        for score, draws, runs in zip(lineup.scores, by_units, lineup.run_scores, strict=True)
+    ]
+    return [known or Interval(float(score), 0.0, 1.0) for score, known in found]
+
+
 def _paired_intervals(contest: Contest, run_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the bounds of the corrected paired t test, each at the level at which Holm's procedure tests it."""
     leader, runs = contest.leader, run_scores.shape[1]
@@ -175,8 +190,9 @@ def _verdict(
     lineup: Lineup,
     contest: Contest,
     chosen: Sequence[Candidate | Finalist],
-    weights: np.ndarray,
+    units: np.ndarray,
     *,
+    scores: Sequence[Interval],
     corrected: Interval | None,
     needed: Needed | None,
     margins: tuple[float, float],
@@ -186,7 +202,7 @@ def _verdict(
     names = {name: it.name for name, it in zip(lineup.ids, chosen, strict=True) if it.name}
     latencies, parameters = [it.latency_ms for it in chosen], [it.parameters for it in chosen]
     runs = lineup.run_scores if stage == "confirmation" else None
-    rivals = describe_rivals(contest, lineup.ids, margin, latencies, parameters, runs)
+    rivals = describe_rivals(contest, lineup.ids, margin, latencies, parameters, scores, runs)
     outcome = decide(contest, margin, surpassing="winner" if stage == "confirmation" else "leader")
     recommended = recommend(contest, margin, (latencies, parameters))
     absent = [name for name, found in zip(lineup.classes, lineup.union.sum((0, 1)), strict=True) if not found]
@@ -202,11 +218,11 @@ def _verdict(
         images=lineup.images,
         drives=lineup.drives,
         runs=lineup.runs,
-        draws=len(weights),
+        draws=len(units),
         needed=needed,
         left_out=lineup.left_out,
         kendall_tau=_agreement(lineup, chosen),
-        scenes=answer_scenes(lineup, weights, _shown(contest, recommended, chosen), scene_margin, names),
+        scenes=answer_scenes(lineup, units, _shown(contest, recommended, chosen), scene_margin, names),
         sentence=say_verdict(outcome, rivals, lineup.ids[recommended], needed, margin, names),
         caveats=say_caveats(
             noise=noise,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, studentized_range
 
-from sweeps.contest import Contest, decide, describe_rivals, detectable, hold_contest, recommend, widen
+from sweeps.contest import Contest, decide, describe_rivals, detectable, hold_contest, plain_intervals, recommend, widen
 
 SD = 0.01
 
@@ -103,7 +103,8 @@ def test_nobody_cheap_but_far_is_recommended() -> None:
 
 
 def test_shares_of_ranks_add_up_to_one() -> None:
-    rivals = describe_rivals(contest(0.5, 0.49, 0.48), "abc", 0.005, [None] * 3, [None] * 3)
+    made = contest(0.5, 0.49, 0.48)
+    rivals = describe_rivals(made, "abc", 0.005, [None] * 3, [None] * 3, plain_intervals(made))
     assert [rival.trial_id for rival in rivals] == ["a", "b", "c"]
     assert [sum(rival.rank_shares) for rival in rivals] == pytest.approx([1.0] * 3)
     assert rivals[0].rank_shares[0] == pytest.approx(rivals[0].p_best)

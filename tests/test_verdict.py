@@ -225,3 +225,9 @@ def test_an_image_without_a_label_is_drawn_like_any_other() -> None:
 def test_every_number_of_a_verdict_is_finite() -> None:
     for verdict in (screened(0.0), screened(0.0, 0.1), confirmed(0.0, 0.1), confirmed(0.0, 0.1, runs=1)):
         json.dumps(asdict(verdict), allow_nan=False)
+
+
+def test_where_runs_make_the_noise_no_number_of_images_would_decide() -> None:
+    noisy = replace(FOLD, drives=60, run_sd=0.2)
+    found = confirm(noisy.confirmation([0.0, 0.0], 0), draws=DRAWS)
+    assert found.needed is not None and found.needed.images is None

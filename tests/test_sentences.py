@@ -4,7 +4,7 @@ import pytest
 
 from sweeps.findings import Interval, Needed, Rival
 from sweeps.noise import Noise
-from sweeps.wording import interval_words, points, say_caveats, say_gap, say_needed, say_verdict
+from sweeps.sentences import interval_words, points, say_caveats, say_gap, say_needed, say_verdict
 
 ITSELF = Interval(0.0, 0.0, 0.0)
 
@@ -55,8 +55,8 @@ def test_what_is_undecided_says_what_would_decide() -> None:
     [
         (Needed(1400, 9, 0.02), "9 runs of each or 1,400 validation images would decide."),
         (Needed(None, None, 0.02, (900, 80)), "80 runs of each on 900 validation images together would decide."),
-        (Needed(None, None, 0.02), "It takes more runs and more images."),
-        (Needed(None, None, 1.0), "no lead could be found. It takes more runs and more images."),
+        (Needed(None, None, 0.02), "It takes more than 100 runs of each."),
+        (Needed(None, None, 1.0), "no lead could be found. It takes more runs and images."),
     ],
 )
 def test_ways_to_decide_are_named(needed: Needed, end: str) -> None:
