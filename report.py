@@ -2,6 +2,7 @@
 
 python report.py                        the latest sweep
 python report.py SWEEP --format csv     one by its id, its leaderboard as CSV
+python report.py SWEEP SWEEP            a page for each, and one with their leaders side by side
 python report.py SWEEP --register       its leader, or its winner, into the model registry
 """
 
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bddseg.errors import UserError
-from sweeps.errors import NoSweepError, NothingFinishedError, TrackingError
+from sweeps.errors import ComparisonError, NoSweepError, NothingFinishedError, TrackingError
 
 if TYPE_CHECKING:
     from sweeps.deposit import Deposit
@@ -81,27 +82,43 @@ def run(options: argparse.Namespace) -> int:
     """Write and print the reports; a sweep without a usable figure is named and the others are still reported."""
     from sweeps.address import resolve_tracking_uri
     from sweeps.deposit import Deposit
-    from sweeps.output import write_report
     from sweeps.store import Store
 
     store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
     deposit = Deposit(store.tracking_uri)
-    reports, pages, code = [], [], FINE
-    for sweep_id in dict.fromkeys(options.sweeps or [store.latest_sweep_id()]):
-        try:
-            reports.append(_gather(sweep_id, store, deposit, options))
-        except NothingFinishedError as error:
-            code = _say(error, options)
-            continue
-        pages.append(write_report(reports[-1], options.out))
-        if not options.no_upload:
-            _upload(deposit, reports[-1], pages[-1].parent)
-    _warn_other_data(reports)
+    reports, pages, code = _write_all(store, deposit, options)
     if reports:
         _print(reports, pages, options)
     if options.register and reports:
         _register(reports, store, deposit, options.model_name)
+    try:
+        compared = _compare(reports, options)
+    except ComparisonError as error:
+        return _say(error, options)
+    if compared:
+        print(f"compared: {compared}", file=sys.stderr)
     return code
+
+
+def _write_all(
+    store: "Store", deposit: "Deposit", options: argparse.Namespace
+) -> "tuple[list[Report], list[Path], int]":
+    """Write the reports that can be written; return them, their pages and the exit code so far."""
+    from sweeps.output import write_report
+    from sweeps.press import open_press
+
+    reports, pages, code = [], [], FINE
+    with open_press() as press:
+        for sweep_id in dict.fromkeys(options.sweeps or [store.latest_sweep_id()]):
+            try:
+                reports.append(_gather(sweep_id, store, deposit, options))
+            except NothingFinishedError as error:
+                code = _say(error, options)
+                continue
+            pages.append(write_report(reports[-1], options.out, press))
+            if not options.no_upload:
+                _upload(deposit, reports[-1], pages[-1].parent)
+    return reports, pages, code
 
 
 def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", name: str) -> None:
@@ -151,7 +168,8 @@ def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespa
     from sweeps.listing import render_csv, render_json, render_table
     from sweeps.page import render_markdown
 
-    shown = [replace(report, trials=report.trials[: options.top]) for report in reports]
+    top = options.top
+    shown = [replace(it, trials=it.trials[:top], finalists=it.finalists[:top]) for it in reports]
     renderers = {
         "html": lambda: "".join(f"{page}\n" for page in pages),
         "markdown": lambda: "\n".join(render_markdown(report) for report in shown),
@@ -166,10 +184,16 @@ def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespa
             print(f"page: {page}", file=sys.stderr)
 
 
-def _warn_other_data(reports: "list[Report]") -> None:
-    prints = {report.facts["data"]["fingerprint"] for report in reports}
-    if len(prints) > 1:
-        print("these sweeps used different data: their figures do not compare", file=sys.stderr)
+def _compare(reports: "list[Report]", options: argparse.Namespace) -> "Path | None":
+    """Write the page of all sweeps side by side; return its path.
+
+    Raises:
+        ComparisonError: when they used different data.
+    """
+    from sweeps.comparison import build_comparison
+    from sweeps.output import write_comparison
+
+    return write_comparison(build_comparison(reports), options.out) if len(reports) > 1 else None
 
 
 def _say(error: UserError, options: argparse.Namespace) -> int:

@@ -9,8 +9,19 @@ import sys
 
 from benchmarks.script import ROOT, parser, show
 
-SCENARIOS = ("s0_parity", "s1_data", "s2_cpu_epoch", "s3_cpu_sweep", "s4_gpu_trial", "s6_packing", "s7_overhead")
-FIGURE = re.compile(r"^(?P<name>S\d .*) (?:ratio|value)=(?P<value>\S+) target=(?P<target>\S+) rounds=(?P<rounds>\d+)$")
+SCENARIOS = (
+    "s0_parity",
+    "s1_data",
+    "s2_cpu_epoch",
+    "s3_cpu_sweep",
+    "s4_gpu_trial",
+    "s6_packing",
+    "s7_overhead",
+    "verdict",
+)
+FIGURE = re.compile(
+    r"^(?P<name>[SV]\d .*) (?:ratio|value)=(?P<value>\S+) target=(?P<target>\S+) rounds=(?P<rounds>\d+)$"
+)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -130,6 +130,12 @@ def confirm_many(world: World, sweeps: int, title: str, *, lead: float = 0.0) ->
     return Tally(title, found, lead, world.truth(0.0))
 
 
+def gaps_held(world: World, sweeps: int) -> float:
+    """Return in how many of 100 screenings of a single trial its gap, in truth 0, lies in the interval of the gap."""
+    found = [screen(world.screening([0.0], 200_000 + seed), draws=DRAWS, seed=seed) for seed in range(sweeps)]
+    return Tally("", found, 0.0, math.nan).gaps_held
+
+
 def shuffled(candidates: Sequence[Candidate], seed: int) -> list[Candidate]:
     """Return the same candidates, each with its images in an order of its own."""
     return [replace(it, evidence=_shuffled(it.evidence, seed + at)) for at, it in enumerate(candidates) if it.evidence]
@@ -190,12 +196,10 @@ def main(argv: list[str] | None = None) -> int:
             *(
                 Figure(f"V4 {stage} {what} held %", value, 93.0, n, "value")
                 for stage, tally in (("screening", same), ("confirmation", runs))
-                for what, value in (
-                    ("differences", tally.differences_held),
-                    ("scores", tally.scores_held),
-                    ("gaps", tally.gaps_held),
-                )
+                for what, value in (("differences", tally.differences_held), ("scores", tally.scores_held))
             ),
+            Figure("V4 screening gaps held %", gaps_held(SCREENED, 4 * n), 93.0, 4 * n, "value"),
+            Figure("V4 confirmation gaps held %", runs.gaps_held, 93.0, n, "value"),
             *_exactness(n),
             *_quickness(arguments.rounds, arguments.clock),
         ]

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweeps.album import Album, Attention, encode, map_colours
+from sweeps.album import Album, Attention
 from sweeps.gather import Report
 from sweeps.pictures import Row, Tile, name_trial, photograph, picture_source
 from sweeps.section import Section
+from sweeps.sheet import encode, map_colours
 
 
 @dataclass(frozen=True)

@@ -138,8 +138,11 @@ def _rows(report: Report, verdict: Verdict) -> list[tuple[str, str, str]]:
         rows.append(("Not told apart from it", count(len(verdict.tied) - 1, "trial"), _names(report, verdict.tied[1:])))
     if verdict.recommended != verdict.leader and (cheap := report.find(verdict.recommended)):
         rows.append(("Recommended", cheap.name, _say_cheap(verdict, rivals[verdict.recommended])))
-    if verdict.needed:
+    if verdict.needed and verdict.outcome in ("tie", "undecided"):
         rows.append(("What would decide", *_say_needed(verdict.needed, verdict)))
+    if verdict.kendall_tau is not None:
+        rows.append(("Order of the screening", f"Kendall's tau {verdict.kendall_tau:+.2f}".replace("-", "−"),
+                     "1 when the finalists come in the same order again, −1 when in the opposite one"))  # fmt: skip
     if report.left_out:
         why = "; ".join(dict.fromkeys(report.left_out.values()))
         rows.append(("Not compared", count(len(report.left_out), "trial"), why))

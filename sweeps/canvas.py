@@ -1,5 +1,6 @@
 """What figures are drawn on: the page's colours, sizes and type, and a figure -> SVG that takes them from the page."""
 
+import hashlib
 import io
 import math
 import re
@@ -56,8 +57,9 @@ STYLE: dict[str, Any] = {
 }
 
 WIDE_PX, HALF_PX, NARROW_PX = 1080, 524, 352
+LABEL_CHARS = 26
 FRACTION = re.compile(r"-?\d+\.\d{3,}")
-LOGARITHMIC = 20
+LOGARITHMIC, LARGEST = 20, 1e300
 """Numbers whose largest is so many times the smallest get a logarithmic scale."""
 
 
@@ -112,6 +114,12 @@ def shorten(keys: Sequence[str]) -> dict[str, str]:
     return {key: key if name in alike else name for key, name in names.items()}
 
 
+def plain_name(words: str) -> str:
+    """Return a name for files and ids; one that had to be changed for that gets a part of its hash."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", words)[:100]
+    return plain if plain == words else f"{plain}-{hashlib.sha256(words.encode(errors='replace')).hexdigest()[:8]}"
+
+
 def are_numbers(values: Iterable[Any]) -> bool:
     """Return whether all values are numbers; true and false are names here."""
     found = list(values)
@@ -119,8 +127,15 @@ def are_numbers(values: Iterable[Any]) -> bool:
 
 
 def pick_numbers(values: Iterable[Any]) -> list[float]:
-    """Return those of the values that are numbers."""
-    return [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    """Return those of the values that are numbers, finite ones."""
+    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    return [value for value in numbers if abs(value) < LARGEST]
+
+
+def write_label(value: Any) -> str:
+    """Return a value as it stands beside an axis: short enough to leave room for the rest."""
+    text = compact(value)
+    return text if len(text) <= LABEL_CHARS else f"{text[: LABEL_CHARS - 1]}…"
 
 
 def are_logarithmic(values: Iterable[float]) -> bool:
@@ -133,7 +148,7 @@ def scale_axis(axes: Axes, along: str, values: Sequence[Any]) -> dict[Any, float
     """Give the axis along "x" or "y" the scale and ticks that its values ask for; return where each value stands."""
     axis = axes.xaxis if along == "x" else axes.yaxis
     if not are_numbers(values):
-        axis.set_ticks(range(len(values)), [compact(value) for value in values])
+        axis.set_ticks(range(len(values)), [write_label(value) for value in values])
         return {value: place for place, value in enumerate(values)}
     if not are_logarithmic(values):
         return {value: value for value in values}

@@ -1,5 +1,6 @@
 """Report -> the trials at every point of one or two of the settings that vary."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,8 +17,8 @@ FIRST = ("optim.lr", "loss.name")
 MOST_PAIRS = 15
 """Of six axes all pairs; of more the first ones."""
 
-MOST_VALUES = 12
-"""Numbers that are more than this are no grid: they are drawn as points."""
+MOST_VALUES, MOST_CELLS = 12, 400
+"""Numbers that are more than this, and pairs that are more than this, are no grid: they are drawn as points."""
 
 RUNS = ("train.seed", "data.fold")
 """Settings that tell runs of one setting apart."""
@@ -40,7 +41,8 @@ class Grid:
     @property
     def is_dense(self) -> bool:
         """Few values on each axis: cells can be drawn."""
-        return not any(are_numbers(values) and len(values) > MOST_VALUES for values in self.values)
+        many = any(are_numbers(values) and len(values) > MOST_VALUES for values in self.values)
+        return not many and math.prod(map(len, self.values)) <= MOST_CELLS
 
     def turned(self) -> "Grid":
         """Return the grid with its two axes exchanged."""

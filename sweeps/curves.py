@@ -16,6 +16,7 @@ from sweeps.entries import Entry
 from sweeps.gather import Report
 from sweeps.rungs import Stop, read_stop
 from sweeps.section import Drawing, Section
+from sweeps.wording import count
 
 MANY = 60
 """More trials than this are drawn finer."""
@@ -135,7 +136,7 @@ def draw_fit(report: Report, *, wide: bool) -> Figure:
 
 def _say(report: Report, bands: Sequence[Band], rungs: Sequence[Rung]) -> str:
     runs = (
-        f" {len(bands)} settings ran several times: their band reaches from the lowest to the highest run."
+        f" {count(len(bands), 'setting')} ran several times: a band is from the lowest to the highest run."
         if bands
         else ""
     )

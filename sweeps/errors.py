@@ -6,6 +6,7 @@ UserError                     (bddseg.errors)
     ├── StorageError          2  the output folder cannot be used
     ├── TrackingError         2  the MLflow store cannot be reached or used
     ├── NoSweepError          2  no such sweep is recorded
+    ├── ComparisonError       2  sweeps that cannot be compared
     ├── ModelError            2  a model's name or its registered files cannot be used
     ├── NothingFinishedError  1  the sweep ran, but no trial gave a usable figure
     └── NothingToRegisterError  1  the sweep has no weights that could be handed on
@@ -32,6 +33,10 @@ class TrackingError(SweepError):
 
 class NoSweepError(SweepError):
     """No such sweep is recorded; the message names the known ones."""
+
+
+class ComparisonError(SweepError):
+    """Sweeps that cannot be compared; the message names them and says why."""
 
 
 class NothingFinishedError(SweepError):

@@ -84,7 +84,7 @@ class Needed:
     runs: int | None
     """Runs of each finalist in all; None: no number of runs alone would."""
     detectable: float
-    """Smallest true difference that the present images and runs show with a power of 80 %."""
+    """Smallest true lead that the present images and runs show with a power of 80 %; 1 where they show none."""
     together: tuple[int, int] | None = None
     """Images and runs that would do together, where neither would alone."""
 

@@ -169,7 +169,6 @@ def _build(
     order = order or [entry for entry in places.values() if entry.rank]
     leader, runner_up = order[0], order[1] if len(order) > 1 else None
     facts = read_facts(record.manifest)
-    verification = store.json_artifact(leader.run_id, VERIFICATION)
     return Report(
         sweep_id=clean(record.sweep_id),
         run_id=clean(record.run_id),
@@ -185,12 +184,20 @@ def _build(
         runner_up=runner_up,
         reference=next((entry for entry in places.values() if entry.is_reference), None),
         gap=_gap(leader, runner_up),
-        check=compare_figures(clean_all(verification)) if verification else None,
+        check=_read_check(leader, ranked, store),
         verdict=hearing.verdict,
         left_out=hearing.left_out,
         evidence=hearing.evidence,
         finalists=finalists,
     )
+
+
+def _read_check(leader: Entry, ranked: Sequence[Entry], store: Reader) -> Check | None:
+    """Return the leader's figures counted twice; of a finalist, those of the run that was."""
+    own = [entry for entry in ranked if entry.finalist == leader.trial_id] if leader.finalist else [leader]
+    found = (store.json_artifact(entry.run_id, VERIFICATION) for entry in own)
+    verification = next(filter(None, found), None)
+    return compare_figures(clean_all(verification)) if verification else None
 
 
 def _join(runs: Sequence[Entry], hearing: Hearing) -> tuple[Entry, ...]:

@@ -10,6 +10,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bddseg.config import TrainConfig
+from bddseg.errors import ConfigError
 from sweeps.canvas import (
     COLOUR,
     DARKEST,
@@ -21,15 +23,17 @@ from sweeps.canvas import (
     WIDE_PX,
     are_numbers,
     build_canvas,
+    plain_name,
     quiet_axes,
     scale_axis,
     shorten,
+    write_label,
 )
 from sweeps.cells import MOST_PAIRS, Grid, build_grid, list_axes, list_pairs
 from sweeps.gather import Report
-from sweeps.plan import compact
 from sweeps.section import Drawing, Section
 
+TALLEST_PX = 1200
 TINY_PX, SMALL_PX = 34, 64
 """Cells narrower than this have a figure of two decimals and no note; a short note."""
 
@@ -39,7 +43,7 @@ def build_section(report: Report) -> Section | None:
     axes = list_axes(report)
     if not axes:
         return None
-    grids = {"-".join(keys): build_grid(report, keys) for keys in list_pairs(axes)}
+    grids = {plain_name("-".join(keys)): build_grid(report, keys) for keys in list_pairs(axes)}
     drawings = {name: Drawing(partial(draw_grid, report, grid), _alternative(grid)) for name, grid in grids.items()}
     short = shorten(axes)
     titles = {name: " × ".join(short[key] for key in grid.keys) for name, grid in grids.items()}
@@ -59,7 +63,7 @@ def _draw_heat(report: Report, grid: Grid, *, wide: bool) -> Figure:
     across, down = map(len, grid.values)
     if (across < down) if wide else (across > down):  # the longer axis along the longer side
         grid = grid.turned()
-    columns, rows = ([compact(value) for value in values] for values in grid.values)
+    columns, rows = ([write_label(value) for value in values] for values in grid.values)
     left = 16 + 7.2 * max(map(len, rows))
     cell = min(150.0, ((WIDE_PX if wide else NARROW_PX) - left - 4) / len(columns))
     tilted = max(map(len, columns)) * 7.2 > cell
@@ -85,11 +89,11 @@ def _draw_cell(
     """Draw one cell; the leader's has a frame, the reference's says so."""
     entry = grid.cells.get(point)
     corner = (at[0] - 0.47, at[1] - 0.46)
-    axes.add_patch(Rectangle(corner, 0.94, 0.92, facecolor=COLOUR["heat"], alpha=shade, lw=0))
     leads = entry is not None and entry.trial_id == report.leader.trial_id
     edge, line = (INK, 2.0) if leads else (RULE, 0.8)
-    axes.add_patch(Rectangle(corner, 0.94, 0.92, facecolor="none", edgecolor=edge, lw=line))
-    value, notes = _words(grid, point, short=width_px < SMALL_PX)
+    heat = to_rgba(COLOUR["heat"], shade)
+    axes.add_patch(Rectangle(corner, 0.94, 0.92, facecolor=heat, edgecolor=edge, lw=line))
+    value, notes = _words(report, grid, point, short=width_px < SMALL_PX)
     notes = notes if width_px >= TINY_PX else []
     lift = {0: 0.0, 1: 0.13}.get(len(notes), 0.22)
     size = 14.0 if width_px >= SMALL_PX else 11.0 if width_px >= TINY_PX else 9.0
@@ -100,11 +104,11 @@ def _draw_cell(
         axes.text(at[0], down, note, ha="center", va="center", size=8 if width_px < SMALL_PX else 10)
 
 
-def _words(grid: Grid, point: tuple[Any, ...], *, short: bool = False) -> tuple[str, list[str]]:
+def _words(report: Report, grid: Grid, point: tuple[Any, ...], *, short: bool = False) -> tuple[str, list[str]]:
     """Return what stands in a cell: the figure; how its trial ended where not at the end; the mean of the others."""
     entry, score = grid.cells.get(point), grid.score(point)
     if entry is None:
-        return "–", ["not run"]
+        return "–", [_why_empty(report, grid, point)]
     if score is None:
         return "–", [entry.stop_words]
     mean, count = grid.means[point]
@@ -112,6 +116,16 @@ def _words(grid: Grid, point: tuple[Any, ...], *, short: bool = False) -> tuple[
     ended = f"at {entry.epochs}" if short and entry.state == "stopped" else ended
     taken = (f"({mean:.3f})" if short else f"mean {mean:.3f} of {count}") if count > 1 else ""
     return f"{score:.3f}", [*filter(None, [ended, taken or ("reference" if entry.is_reference else "")])]
+
+
+def _why_empty(report: Report, grid: Grid, point: tuple[Any, ...]) -> str:
+    """Return why no trial has these settings: one of them changes nothing here, or it was not run."""
+    wanted = dict(zip(grid.keys, point, strict=True))
+    try:
+        folded = TrainConfig().with_overrides({**report.leader.settings, **wanted}).folded().flat()
+    except ConfigError:
+        return "not run"
+    return "no effect" if any(folded[key] != value for key, value in wanted.items()) else "not run"
 
 
 def _range(grid: Grid) -> tuple[float, float]:
@@ -131,7 +145,7 @@ def _shade(score: float | None, span: tuple[float, float]) -> float:
 
 
 def _draw_values(report: Report, grid: Grid, *, wide: bool) -> Figure:
-    names = [compact(value) for value in grid.values[0]]
+    names = [write_label(value) for value in grid.values[0]]
     left = 16 + 7.2 * max(map(len, names))
     figure, axes = build_canvas(
         WIDE_PX if wide else NARROW_PX, 38 * len(names) + 44, left=left, right=200 if wide else 120, top=4, bottom=40
@@ -140,7 +154,7 @@ def _draw_values(report: Report, grid: Grid, *, wide: bool) -> Figure:
         entry, score = grid.cells.get((value,)), grid.score((value,))
         role = report.role(entry) if entry is not None else ""
         axes.barh(y, score or 0, height=0.62, color=COLOUR[role or "quiet"])
-        text, notes = _words(grid, (value,), short=not wide)
+        text, notes = _words(report, grid, (value,), short=not wide)
         note = " · ".join(filter(None, [text, *notes, role if role not in notes else ""]))
         axes.text((score or 0) + 0.01, y, note, va="center", size=12)
     axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5))
@@ -152,9 +166,11 @@ def _draw_values(report: Report, grid: Grid, *, wide: bool) -> Figure:
 
 def _draw_points(report: Report, grid: Grid, *, wide: bool) -> Figure:
     """Return a point for each cell: where its settings are, its figure as its shade; of one axis, as its height."""
-    labels = [] if len(grid.keys) == 1 or are_numbers(grid.values[1]) else [compact(value) for value in grid.values[1]]
+    labels = (
+        [] if len(grid.keys) == 1 or are_numbers(grid.values[1]) else [write_label(value) for value in grid.values[1]]
+    )
     left = 16 + 7.2 * max(map(len, labels)) if labels else 64.0
-    height = 44 * len(labels) + 58 if labels else 420 if wide else 340
+    height = min(44 * len(labels), TALLEST_PX) + 58 if labels else 420 if wide else 340
     figure, axes = build_canvas(WIDE_PX if wide else NARROW_PX, height, left=left, right=16, top=10, bottom=48)
     across = scale_axis(axes, "x", grid.values[0])
     down = scale_axis(axes, "y", grid.values[1]) if len(grid.keys) > 1 else {}
@@ -189,7 +205,7 @@ def _alternative(grid: Grid) -> str:
 
 
 def _sentence(report: Report, grid: Grid, pairs: int) -> str:
-    at = " and ".join(f"{key} {compact(report.leader.settings.get(key))}" for key in grid.keys)
+    at = " and ".join(f"{key} {write_label(report.leader.settings.get(key))}" for key in grid.keys)
     taken = f"; the best over {', '.join(grid.others)} stands for the rest" if grid.others else ""
     more = f"; {pairs} pairs of settings can be chosen" if pairs > 1 else ""
     return f"The highest validation mIoU is at {at}{taken}{more}."

@@ -10,11 +10,23 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from sweeps.canvas import COLOUR, INK, MUTED, NARROW_PX, PAPER, RULE, WIDE_PX, are_numbers, pick_numbers, scale_ticks
+from sweeps.canvas import (
+    COLOUR,
+    INK,
+    MUTED,
+    NARROW_PX,
+    PAPER,
+    RULE,
+    WIDE_PX,
+    are_numbers,
+    pick_numbers,
+    plain_name,
+    scale_ticks,
+)
 from sweeps.gather import Report
 from sweeps.plan import compact
 from sweeps.section import Drawing, Section
-from sweeps.study import Sample, build_sample, build_study, measure_importance, quiet
+from sweeps.study import Sample, build_sample, measure_importance, quiet
 from sweeps.wording import count, write_share
 
 if TYPE_CHECKING:
@@ -45,16 +57,18 @@ def build_section(report: Report) -> Section | None:
     if refusal:
         return Section("importance", "What matters", refusal)
     shares = measure_importance(sample) if len(sample.everywhere) > 1 else {}
-    drawings = {"parallel": Drawing(partial(draw_parallel, sample, shares), _parallel_words(sample))}
+    drawn = sample.thinned(MOST_DRAWN)
+    drawings = {"parallel": Drawing(partial(draw_parallel, drawn, shares), _parallel_words(sample))}
     if shares:
         words = "Bars: share of the variance in validation mIoU that each setting explains"
-        drawings["importance"] = Drawing(partial(draw_importance, sample, shares), words)
-    slices = sorted(sample.names, key=lambda key: -shares.get(sample.names[key], 0.0))[:MOST_SLICES]
-    for key in slices:
-        drawings[f"slice-{key}"] = Drawing(partial(draw_slice, sample, key), f"Points: validation mIoU by {key}")
+        drawings["importance"] = Drawing(partial(draw_importance, drawn, shares), words)
+    weighed = sorted(sample.names, key=lambda key: -shares.get(sample.names[key], 0.0))
+    slices = {key: plain_name(f"slice-{key}") for key in weighed[:MOST_SLICES]}
+    for key, name in slices.items():
+        drawings[name] = Drawing(partial(draw_slice, drawn, key), f"Points: validation mIoU by {key}")
     dropped = {key: len(sample.inert[key]) for key in sample.names if sample.inert[key]}
-    drawn = min(MOST_DRAWN, len(sample.entries))
-    data = {"shares": shares, "slices": slices, "dropped": dropped, "trials": len(sample.entries), "drawn": drawn}
+    counts = {"trials": len(sample.entries), "drawn": len(drawn.entries)}
+    data = {"shares": shares, "slices": slices, "dropped": dropped, **counts}
     return Section("importance", "What matters", _say(sample, shares), drawings, data)
 
 
@@ -68,7 +82,7 @@ def draw_importance(sample: Sample, shares: Mapping[str, float], *, wide: bool) 
             return dict(shares)
 
     axes = _plot(lambda study: plot_param_importances(study, evaluator=Known(), params=list(shares)), sample)
-    left = 16 + 7.2 * max(map(len, shares))
+    left = min(16 + 7.2 * max(map(len, shares)), 160)
     figure = _place(axes, WIDE_PX if wide else NARROW_PX, 34 * len(shares) + 12, left=left, right=60, top=6, bottom=6)
     axes.set(xlim=(0, 1.0), xticks=[], xlabel="", ylabel="")
     for label in axes.texts:
@@ -87,8 +101,7 @@ def draw_parallel(sample: Sample, shares: Mapping[str, float], *, wide: bool) ->
 
     names = sorted(sample.names.values(), key=lambda name: -shares.get(name, 0.0))
     names = names if wide else names[:MOST_NARROW]
-    drawn = sample.thinned(MOST_DRAWN)
-    axes = _plot(lambda study: plot_parallel_coordinate(study, params=names, target_name="mIoU"), drawn)
+    axes = _plot(lambda study: plot_parallel_coordinate(study, params=names, target_name="mIoU"), sample)
     figure = _place(axes, WIDE_PX if wide else NARROW_PX, 376 if wide else 310, left=46, right=84, top=12, bottom=64)
     lines = next(item for item in axes.collections if isinstance(item, LineCollection))
     scores = [float(segment[0][1]) for segment in lines.get_segments()]
@@ -98,8 +111,8 @@ def draw_parallel(sample: Sample, shares: Mapping[str, float], *, wide: bool) ->
     lines.set(color=[to_rgba(COLOUR["heat"], 0.05 + 0.9 * share**2) for share in heat])
     lines.set_linewidth([0.8 + 1.6 * share**2 for share in heat])
     for name, one in zip([label.get_text() for label in axes.get_xticklabels()], figure.axes, strict=True):
-        key = next((key for key in drawn.names if drawn.names[key] == name), "")
-        _mark_values(one, drawn, key, size=11 if wide else 9)
+        key = next((key for key in sample.names if sample.names[key] == name), "")
+        _mark_values(one, sample, key, size=11 if wide else 9)
     return figure
 
 
@@ -107,8 +120,7 @@ def draw_slice(sample: Sample, key: str, *, wide: bool) -> Figure:
     """Return Optuna's slice along one setting: a point for each trial in which it has an effect."""
     from optuna.visualization.matplotlib import plot_slice
 
-    drawn = sample.thinned(MOST_DRAWN)
-    axes = _plot(lambda study: plot_slice(study, params=[sample.names[key]], target_name="mIoU"), drawn)
+    axes = _plot(lambda study: plot_slice(study, params=[sample.names[key]], target_name="mIoU"), sample)
     figure = _place(axes, *SLICE_PX, left=46, right=12, top=10, bottom=44)
     for points in axes.collections:
         points.set_array(None)
@@ -116,7 +128,7 @@ def draw_slice(sample: Sample, key: str, *, wide: bool) -> Figure:
     axes.set(xlabel=key, ylabel="")
     axes.grid(axis="y", color=RULE, lw=0.8)
     axes.set_axisbelow(True)
-    values = _values(drawn, key)
+    values = _values(sample, key)
     if values and axes.get_xscale() == "log":
         scale_ticks(axes.xaxis, values)
     if 0 < len(values) <= MOST_TICKS:
@@ -178,7 +190,7 @@ def _plot(draw: "Callable[[Study], Any]", sample: Sample) -> Axes:
     from matplotlib import pyplot
 
     with quiet():
-        axes: Axes = draw(build_study(sample))
+        axes: Axes = draw(sample.study)
     figure = _figure_of(axes)
     for item in [one for one in figure.axes if one.get_label() == "<colorbar>"]:
         item.remove()

@@ -42,8 +42,8 @@ def _say(report: Report, rivals: Sequence[Rival]) -> str:
     tied = sum(rival.is_tied for rival in others)
     noun = "finalist" if report.is_confirmation else "trial"
     return (
-        f"{len(others) - tied} of {count(len(others), f'other {noun}')} are surely worse than the leader, "
-        f"{tied} cannot be told apart from it: their interval reaches zero."
+        f"Of {count(len(others), f'other {noun}')} the leader is surely better than {len(others) - tied}; "
+        f"{tied or 'none'} cannot be told apart from it, with an interval that reaches zero."
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from bddseg.labels import CLASSES, GROUPS
 from sweeps.board import find_rivals, say_verdict
+from sweeps.comparison import Comparison
 from sweeps.gather import Entry, Report
 from sweeps.ranking import CAVEAT, figure
 from sweeps.wording import NONE, write_iou, write_time
@@ -22,13 +23,31 @@ DIFFERENCE = ("to_leader", "to_leader_low", "to_leader_high", "p_best", "tied")
 def render_json(reports: Sequence[Report]) -> str:
     """Return one object for one report, a list for several; what has no value is null."""
     found = [_plain(report) for report in reports]
-    return json.dumps(found[0] if len(found) == 1 else found, allow_nan=False) + "\n"
+    return _dump(found[0] if len(found) == 1 else found) + "\n"
 
 
 def render_verdict(report: Report) -> str:
     """Return the verdict alone as JSON: numbers, intervals and words."""
     found = {"version": FORMAT, "sweep_id": report.sweep_id, "verdict": report.verdict, "left_out": report.left_out}
-    return json.dumps(_values(found), indent=1, allow_nan=False) + "\n"
+    return _dump(found) + "\n"
+
+
+def render_standing(comparison: Comparison) -> str:
+    """Return a comparison as JSON: each sweep by its id, with its leader's figures."""
+    rows = [
+        {
+            "sweep_id": it.report.sweep_id,
+            "title": it.title,
+            "leader": it.entry.trial_id,
+            "name": it.entry.name,
+            "scores": it.entry.scores,
+            "compared": it.rival,
+            "left_out": it.left_out,
+            "latency": it.latency,
+        }
+        for it in comparison.contenders
+    ]
+    return _dump({"version": FORMAT, "sweeps": rows, "verdict": comparison.verdict}) + "\n"
 
 
 def render_csv(reports: Sequence[Report]) -> str:
@@ -79,7 +98,19 @@ def _plain(report: Report) -> dict[str, Any]:
     for name in ("leader", "runner_up", "reference"):
         entry = getattr(report, name)
         found[name] = entry.trial_id if entry else None
-    return {key: _values(value) for key, value in found.items()}
+    return found
+
+
+def _dump(value: Any) -> str:
+    """Return JSON; the quick way is for what has no number that JSON does not know."""
+    try:
+        return json.dumps(value, default=_fields, allow_nan=False)
+    except ValueError:
+        return json.dumps(_values(value), allow_nan=False)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else vars(value)
 
 
 def _values(value: Any) -> Any:

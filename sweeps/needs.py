@@ -11,8 +11,8 @@ from sweeps.findings import Needed
 from sweeps.lineup import Lineup
 from sweeps.noise import Noise
 
-NOTHING = Needed(None, None, math.inf)
-"""Of a single unit, or run, nothing can be reckoned."""
+NOTHING = Needed(None, None, 1.0)
+"""Of a single unit, or run, nothing can be reckoned, and no difference shown."""
 
 
 def needed_screening(
@@ -27,7 +27,7 @@ def needed_screening(
     """
     if contest.is_blind or len(lineup.ids) < 2:
         return NOTHING if len(lineup.ids) > 1 else None
-    limit, rivals = detectable(contest), contest.tied[1:]
+    limit, rivals = min(detectable(contest), 1.0), contest.tied[1:]
     if not rivals:
         return Needed(lineup.images, lineup.runs, limit)
     by_images = max(float((images[at] - images[contest.leader]).var()) for at in rivals)
@@ -54,7 +54,7 @@ def needed_confirmation(
     if contest.is_blind or len(lineup.ids) < 2:
         return NOTHING if len(lineup.ids) > 1 else None
     rivals, runs, sd = contest.tied[1:], lineup.runs, residual_sd(lineup.run_scores)
-    limit = max(detectable(first), sd * power.lead_over(max(len(rivals), 1), runs))
+    limit = min(max(detectable(first), sd * power.lead_over(max(len(rivals), 1), runs)), 1.0)
     if not rivals or limit == 0:
         return Needed(lineup.images, lineup.runs, limit)
     of_runs = 2 * sd**2  # of a difference, in one run

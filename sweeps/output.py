@@ -7,22 +7,25 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from sweeps import side_by_side
+from sweeps.comparison import Comparison
 from sweeps.errors import StorageError
 from sweeps.gather import Report
-from sweeps.listing import render_csv, render_json, render_verdict
-from sweeps.page import build_sections, render_html, render_markdown
-from sweeps.plates import Plates
+from sweeps.listing import render_csv, render_json, render_standing, render_verdict
+from sweeps.page import build_sections, render_comparison, render_html, render_markdown
+from sweeps.plates import Plates, Printer
 
 PAGE, FIGURES = "index.html", "figures"
 
 
-def write_report(report: Report, out: Path) -> Path:
+def write_report(report: Report, out: Path, printer: Printer | None = None) -> Path:
     """Write the report below `out`; return the page's path.
 
     Raises:
         StorageError: when the folder cannot be written.
     """
-    sections, plates = build_sections(report), Plates()
+    sections = build_sections(report)
+    plates = Plates(printer, sections)
     texts = {
         PAGE: render_html(report, sections, plates),
         "report.md": render_markdown(report, sections),
@@ -33,6 +36,25 @@ def write_report(report: Report, out: Path) -> Path:
     folder = out / folder_name(report.sweep_id)
     figures = {f"{FIGURES}/{name}": content for name, content in plates.files(sections).items()}
     write_files(folder, {**{name: text.encode(errors="replace") for name, text in texts.items()}, **figures})
+    return folder / PAGE
+
+
+def write_comparison(comparison: Comparison, out: Path) -> Path:
+    """Write the page of several sweeps below `out`; return its path.
+
+    Raises:
+        StorageError: when the folder cannot be written.
+    """
+    plates, ids = Plates(), "+".join(contender.report.sweep_id for contender in comparison.contenders)
+    texts = {
+        PAGE: render_comparison(comparison, "html", plates),
+        "comparison.md": render_comparison(comparison, "md", plates),
+        "comparison.json": render_standing(comparison),
+    }
+    figures = plates.files(side_by_side.build_sections(comparison))
+    folder = out / f"comparison-{hashlib.sha256(ids.encode(errors='replace')).hexdigest()[:8]}"
+    found = {name: text.encode(errors="replace") for name, text in texts.items()}
+    write_files(folder, found | {f"{FIGURES}/{name}": content for name, content in figures.items()})
     return folder / PAGE
 
 

@@ -21,9 +21,11 @@ from sweeps import (
     pictures,
     scenes,
     sealed,
+    side_by_side,
     tradeoff,
 )
 from sweeps.board import build_leaderboard, build_verdict
+from sweeps.comparison import Comparison
 from sweeps.gather import Report
 from sweeps.origin import build_again, build_check, build_data, say_source
 from sweeps.plates import Plates
@@ -79,14 +81,29 @@ def render_markdown(report: Report, sections: Sequence[Section] | None = None) -
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
+def render_comparison(comparison: Comparison, form: str, plates: Plates | None = None) -> str:
+    """Return the page of several sweeps, `html` or `md`."""
+    environment = build_environment() if form == "html" else build_markdown_environment()
+    found, plates = side_by_side.build_sections(comparison), plates or Plates()
+    bodies = {
+        section.name: _render_body(environment, None, section, form, figure=partial(plates.show, section))
+        for section in found
+    }
+    template = environment.get_template(f"comparison.{form}.j2")
+    text = template.render(comparison=comparison, sections=found, bodies=bodies)
+    return text if form == "html" else re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
 def _context(report: Report) -> dict[str, object]:
     return {"report": report, "facts": report.facts, "source": say_source(report.facts)}
 
 
-def _render_body(environment: Environment, report: Report, section: Section, form: str, **more: object) -> Markup:
+def _render_body(
+    environment: Environment, report: Report | None, section: Section, form: str, **more: object
+) -> Markup:
     """Return what stands below the section's sentence: its template's text, which escaped itself; empty without one."""
     name = f"sections/{section.name}.{form}.j2"
     if not (TEMPLATES / name).exists():
         return Markup()
-    text = environment.get_template(name).render(_context(report), section=section, **more)
+    text = environment.get_template(name).render({**(_context(report) if report else {}), "section": section, **more})
     return Markup(text)  # noqa: S704

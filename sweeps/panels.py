@@ -17,9 +17,10 @@ from bddseg.evidence import Evidence, load_evidence
 from bddseg.explain import attention_maps, compare, score_images
 from bddseg.frames import Frames
 from bddseg.trained import Trained, load_trained
-from sweeps.album import LARGEST_PX, Album, Attention, Panel, Sheet, draw_maps, draw_panel
+from sweeps.album import Album, Attention, Panel
 from sweeps.choice import Pick, choose_images
 from sweeps.exhibits import Exhibit, Exhibits
+from sweeps.sheet import LARGEST_PX, Sheet, draw_maps, draw_panel
 
 log = logging.getLogger(__name__)
 

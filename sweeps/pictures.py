@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from bddseg.labels import CLASSES
-from sweeps.album import COLOURS, IGNORED, KINDS, RIGHT, WRONG, Album, Panel, Sheet
+from sweeps.album import KINDS, Album, Panel
 from sweeps.gather import Report
 from sweeps.section import Section
+from sweeps.sheet import COLOURS, IGNORED, RIGHT, WRONG, Sheet
 from sweeps.wording import count, write_iou, write_share
 
 NAMES = (*CLASSES, "not judged", "right", "wrong")

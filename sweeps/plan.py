@@ -1,6 +1,7 @@
 """Experiment -> the distinct trials: inert settings folded, hashed, in order, with their rungs."""
 
 import itertools
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -129,7 +130,7 @@ def compact(value: Any) -> str:
     """Return a number as people write it: 0.0001 as 1e-4, 0.5 as 0.5; other values as they are."""
     if not isinstance(value, float):
         return str(value)
-    if value and (abs(value) < 0.01 or abs(value) >= 1e5):
+    if value and (abs(value) < 0.01 or 1e5 <= abs(value) < math.inf):
         mantissa, exponent = f"{value:e}".split("e")
         return f"{float(mantissa):g}e{int(exponent)}"
     return f"{value:g}"

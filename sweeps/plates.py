@@ -4,8 +4,9 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -35,35 +36,63 @@ PNG_SCALE = 2
 COLOURED = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
 
 
-class Plates:
-    """Draws each drawing of a report's sections once for each width, when it is first asked for."""
+@dataclass(frozen=True)
+class Plate:
+    """A drawing, drawn."""
 
-    def __init__(self) -> None:
-        self._drawn: dict[tuple[str, str, bool], str] = {}
+    wide: str
+    """SVG for wide pages, as `render_svg` made and escaped it."""
+    narrow: str
+    png: bytes
+
+
+class Printer(Protocol):
+    """Whoever draws many at once."""
+
+    def draw(self, sections: Sequence[Section]) -> dict[tuple[str, str], Plate]: ...
+
+
+class Plates:
+    """The drawings of a report's sections, each drawn once: all at once by a printer, or when they are asked for."""
+
+    def __init__(self, printer: Printer | None = None, sections: Sequence[Section] = ()) -> None:
+        self._drawn = printer.draw(sections) if printer else {}
+        """By section and name."""
 
     def show(self, section: Section, name: str) -> Markup:
-        """Return a drawing twice, as `render_svg` made and escaped it: for wide pages and for narrow ones."""
-        wide, narrow = (self._draw(section, name, wide=wide) for wide in (True, False))
-        return Markup(f'<div class="figure wide">{wide}</div>\n<div class="figure narrow">{narrow}</div>')  # noqa: S704
+        """Return a drawing twice: for wide pages and for narrow ones."""
+        plate = self._find(section, name)
+        both = f'<div class="figure wide">{plate.wide}</div>\n<div class="figure narrow">{plate.narrow}</div>'
+        return Markup(both)  # noqa: S704
 
     def files(self, sections: Sequence[Section]) -> dict[str, bytes]:
         """Return the name and content of each drawing's files."""
-        found = {}
+        found: dict[str, bytes] = {}
         for section in sections:
-            for name, drawing in section.drawings.items():
-                stem = f"{section.name}-{name}"
-                found[f"{stem}.svg"] = stand_alone(self._draw(section, name, wide=True)).encode()
-                found[f"{stem}.png"] = render_png(drawing)
+            for name in section.drawings:
+                plate, stem = self._find(section, name), f"{section.name}-{name}"
+                found |= {f"{stem}.svg": stand_alone(plate.wide).encode(), f"{stem}.png": plate.png}
         return found
 
-    def _draw(self, section: Section, name: str, *, wide: bool) -> str:
-        key = (section.name, name, wide)
+    def _find(self, section: Section, name: str) -> Plate:
+        key = (section.name, name)
         if key not in self._drawn:
-            drawing = section.drawings[name]
-            said = f"{drawing.words}; the tables of this page hold the same figures."
-            own = f"{section.name}-{name}-{'wide' if wide else 'narrow'}"
-            self._drawn[key] = render_svg(partial(drawing.draw, wide=wide), own, said)
+            self._drawn[key] = draw_plate(*key, section.drawings[name])
         return self._drawn[key]
+
+
+def draw_plate(section: str, name: str, drawing: Drawing) -> Plate:
+    """Return the drawing in both widths and as PNG; the same drawing is the same bytes."""
+    said = f"{drawing.words}; the tables of this page hold the same figures."
+    kept: list[Figure] = []
+
+    def draw_wide() -> Figure:
+        kept.append(drawing.draw(wide=True))
+        return kept[0]
+
+    wide = render_svg(draw_wide, f"{section}-{name}-wide", said)
+    narrow = render_svg(partial(drawing.draw, wide=False), f"{section}-{name}-narrow", said)
+    return Plate(wide, narrow, render_png(kept[0]))
 
 
 def stand_alone(svg: str) -> str:
@@ -75,15 +104,16 @@ def stand_alone(svg: str) -> str:
     return re.sub(r'<svg( role="img" aria-label="[^"]*") style="[^"]*"', rf"{opening}\1", svg, count=1) + "\n"
 
 
-def render_png(drawing: Drawing) -> bytes:
-    """Return the drawing for wide pages as PNG."""
+def render_png(figure: Figure) -> bytes:
+    """Return a figure that was drawn for a page as PNG, in the colours of light paper."""
     buffer = io.BytesIO()
     style = {key: _printed(value) for key, value in STYLE.items()} | {"savefig.facecolor": LIGHT["paper"]}
     with mpl.rc_context(cast(Any, style)), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = drawing.draw(wide=True)
         recolour(figure)
-        figure.savefig(buffer, format="png", dpi=72 * PNG_SCALE, metadata={"Software": None})
+        figure.savefig(
+            buffer, format="png", dpi=72 * PNG_SCALE, metadata={"Software": None}, pil_kwargs={"compress_level": 4}
+        )
     return buffer.getvalue()
 
 

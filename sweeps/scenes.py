@@ -36,9 +36,8 @@ def _draw_gaps(report: Report, scenes: Scenes, gaps: Sequence[Gap], *, wide: boo
     for gap in gaps:
         entry = report.find(gap.trial_id)
         role = report.role(entry) if entry else ""
-        name = role or (
-            f"place {entry.rank}" if entry and not wide else shorten(entry.name if entry else gap.trial_id, 36)
-        )
+        long = shorten(entry.name, 36) if entry else gap.trial_id
+        name = role or (long if wide or entry is None else f"place {entry.rank}")
         rows.append((f"{name}: {gap.answer}", gap.gap, gap.equivalence, role))
     return _draw_rows(rows, scenes.margin, wide=wide)
 

@@ -90,7 +90,8 @@ def say_caveats(
     if noise is not None and not noise.freedom:
         said.append(
             f"One run of each setting cannot see run-to-run noise: a standard deviation of {points(noise.sd)} points "
-            "is assumed, and every interval allows for it. Only a confirmation measures it."
+            "is assumed, and every interval allows for it. Short training on few images has more: five values of "
+            "train.seed measure it, or a confirmation."
         )
     elif noise is not None:
         said.append(
@@ -132,6 +133,7 @@ def say_scenes(
     slices: Sequence[Slice],
     margin: float,
     names: Mapping[str, str],
+    runs: int,
 ) -> str:
     """Return the research question answered in one paragraph; gaps are the leader's first."""
     first = gaps[0]
@@ -159,6 +161,8 @@ def say_scenes(
             if apart
             else f"No gap of {others} shown is told from it."
         )
+    if runs == 1:
+        said.append("This is of one run: trained with another seed the gap may be another.")
     told = [f"{found.kind} {found.value}" for found in slices if found.is_significant]
     if slices:
         said.append(

@@ -43,7 +43,12 @@ class Sample:
     def error(self) -> float:
         """Standard error; that of too few units is made wider, since it is itself but an estimate."""
         usable = self.draws[np.isfinite(self.draws)]
-        if self.units < 2 or len(usable) < (1 - LOST) * len(self.draws) or not np.isfinite(self.estimate):
+        if (
+            self.units < 2
+            or not len(usable)
+            or len(usable) < (1 - LOST) * len(self.draws)
+            or not np.isfinite(self.estimate)
+        ):
             return float("nan")
         loss = self.units / (self.units - 1)
         return float(np.sqrt(((usable - self.estimate) ** 2).mean() * loss))
@@ -76,10 +81,11 @@ class Sample:
 def answer_scenes(
     lineup: Lineup, draws: np.ndarray, shown: Sequence[int], margin: float, names: Mapping[str, str]
 ) -> Scenes | None:
-    """Return the answer for the trials shown, the leader first; None when one of the groups has no image."""
+    """Return the answer for the trials shown, the leader first; None when a group has no labelled image."""
     groups = np.asarray([group_of(scene) for scene in lineup.scenes])
     sides = [groups == group for group in GROUPS]
-    if not all(side.any() for side in sides):
+    counts = lineup.counts_of(shown[0])
+    if not all(counts[side].any() for side in sides):
         return None
     sampled = _resample(lineup, np.stack([lineup.counts_of(place) for place in shown]), sides, draws)
     pairs = [_Pair(lineup, place, found, sides) for place, found in zip(shown, sampled, strict=True)]
@@ -89,7 +95,7 @@ def answer_scenes(
     apart = {name: found.minus(whole[0]).interval() for name, found in zip(ids[1:], whole[1:], strict=True)}
     between = {name: found for name, found in apart.items() if found is not None}
     slices = find_slices(lineup, draws, shown[0])
-    return Scenes(margin, gaps, between, slices, say_scenes(gaps, between, slices, margin, names))
+    return Scenes(margin, gaps, between, slices, say_scenes(gaps, between, slices, margin, names, lineup.runs))
 
 
 @dataclass(frozen=True, eq=False)

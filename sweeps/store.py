@@ -20,9 +20,10 @@ from bddseg.errors import DataError, UserError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.result import OBJECTIVE
 from sweeps.address import check_server, database_file, hide_password, scheme_of
-from sweeps.album import FOLDER, INDEX, MOST_BYTES, Album, read_album
+from sweeps.album import FOLDER, INDEX, Album, read_album
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.failures import reason
+from sweeps.sheet import MOST_BYTES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bddseg.config import TrainConfig
@@ -37,10 +38,17 @@ class Sample:
         """Return the settings that have an effect in every trial."""
         return tuple(key for key in self.names if not self.inert[key])
 
+    @cached_property
+    def study(self) -> "Study":
+        """The trials as Optuna's plots and measures want them, made when it is first asked for."""
+        return build_study(self)
+
     def thinned(self, most: int) -> "Sample":
         """Return at most so many trials, evenly from the best to the worst."""
         count = len(self.entries)
-        kept = sorted({place * (count - 1) // (most - 1) for place in range(most)}) if count > most else range(count)
+        if count <= most:
+            return self
+        kept = sorted({place * (count - 1) // (most - 1) for place in range(most)})
         return Sample(tuple(self.entries[place] for place in kept), self.names, self.inert)
 
 
@@ -83,7 +91,7 @@ def measure_importance(sample: Sample) -> dict[str, float]:
     with quiet():
         evaluator = FanovaImportanceEvaluator(n_trees=trees, seed=0)
         names = [sample.names[key] for key in sample.everywhere]
-        found = get_param_importances(build_study(sample), evaluator=evaluator, params=names)
+        found = get_param_importances(sample.study, evaluator=evaluator, params=names)
     return {name: float(share) for name, share in found.items()}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -95,10 +96,19 @@ def draw_tradeoff(report: Report, points: Sequence[Point], measure: str, *, wide
         axes.set_xlim(0, max(costs) * 1.04)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.xaxis.set_major_formatter(lambda value, _: _size(value))
+    axes.set_ylim(_floor(known, front))
     axes.set_xlabel(f"{MEASURES[measure]} across, validation mIoU up", x=0, ha="left")
     axes.grid(color=RULE, lw=0.6)
     axes.set_axisbelow(True)
     return figure
+
+
+def _floor(points: Sequence[Point], front: Sequence[Point]) -> float:
+    """Return where the scale of mIoU begins: the lower half of the field is cut off, what is on the front is not."""
+    middle = median(point.miou for point in points)
+    lowest = min(point.interval.low if point.interval else point.miou for point in front)
+    floor = min(middle, lowest)
+    return floor - 0.06 * (max(point.miou for point in points) - floor) - 0.002
 
 
 def _draw_point(axes: Axes, point: Point, cost: float, role: str) -> None:
@@ -108,7 +118,15 @@ def _draw_point(axes: Axes, point: Point, cost: float, role: str) -> None:
         axes.vlines(cost, point.interval.low, point.interval.high, color=colour, lw=1.6, alpha=0.6, zorder=4)
     axes.plot(cost, point.miou, marker="o", ms=8, color=colour, mew=0, zorder=5)
     if role:
-        axes.annotate(role, (cost, point.miou), (8, 4), textcoords="offset points", size=11, color=INK, zorder=6)
+        axes.annotate(
+            role,
+            (cost, point.miou),
+            (8, -13 if role == "runner-up" else 4),
+            textcoords="offset points",
+            size=11,
+            color=INK,
+            zorder=6,
+        )
 
 
 def _device(report: Report) -> str:

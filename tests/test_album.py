@@ -11,20 +11,8 @@ import pytest
 from PIL import Image
 
 from bddseg.labels import IGNORE
-from sweeps.album import (
-    IGNORED,
-    INDEX,
-    RIGHT,
-    WRONG,
-    Album,
-    Attention,
-    Panel,
-    Shown,
-    draw_maps,
-    draw_panel,
-    read_album,
-    save_album,
-)
+from sweeps.album import INDEX, Album, Attention, Panel, Shown, read_album, save_album
+from sweeps.sheet import draw_maps, draw_panel
 
 SIDE = 8
 
@@ -69,32 +57,6 @@ def test_an_album_comes_back_as_it_was(tmp_path: Path) -> None:
     assert found is not None
     assert (found.trials, found.panels, found.attention) == (album.trials, album.panels, album.attention)
     assert all(np.array_equal(found.sheets[name].values, album.sheets[name].values) for name in album.sheets)
-
-
-def test_values_of_a_panel_are_classes_and_verdicts() -> None:
-    truth = np.array([[0, 1], [IGNORE, 3]], dtype=np.uint8)
-    predicted = np.array([[0, 2], [2, 3]])
-    sheet = draw_panel(np.zeros((2, 2, 3), np.uint8), truth, [(predicted, np.array([[0, 1], [2, 0]]))])
-    assert sheet.tile(1).tolist() == [[0, 1], [IGNORED, 3]] and sheet.tile(2).tolist() == [[0, 2], [2, 3]]
-    assert sheet.tile(3).tolist() == [[RIGHT, WRONG], [IGNORED, RIGHT]]
-
-
-def test_a_tile_is_a_png_of_the_colours_of_its_classes() -> None:
-    sheet = make_album().sheets["panel-001.png"]
-    with Image.open(io.BytesIO(sheet.picture(2))) as image:
-        assert image.size == (SIDE, SIDE)
-        assert image.convert("RGB").getpixel((0, 0)) == tuple(sheet.palette[3 * sheet.tile(2)[0, 0] :][:3])
-
-
-def test_maps_go_from_the_lowest_to_the_highest_value() -> None:
-    sheet = draw_maps(np.array([[[0.2, 0.6], [0.4, 0.2]]]), [(0.2, 0.6)])
-    assert sheet.tile(0).tolist() == [[0, 255], [130, 0]]  # in 64 steps
-
-
-def test_large_frames_are_shown_reduced_and_classes_stay_classes() -> None:
-    truth = np.kron(np.array([[0, 4]], dtype=np.uint8), np.ones((512, 256), np.uint8))
-    sheet = draw_panel(np.zeros((512, 512, 3), np.uint8), truth, [])
-    assert sheet.values.shape == (256, 512) and set(np.unique(sheet.tile(1))) == {0, 4}
 
 
 @pytest.mark.parametrize(

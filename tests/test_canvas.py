@@ -15,6 +15,7 @@ from sweeps.canvas import (
     build_canvas,
     label_ends,
     order_values,
+    plain_name,
     render_svg,
     scale_axis,
     shorten,
@@ -108,3 +109,9 @@ def test_names_at_the_ends_of_lines_never_overlap() -> None:
     label_ends(axes, [("a", (1, 0.5)), ("b", (1, 0.501))])
     heights = [text.xy[1] * axes.get_window_extent().height for text in axes.texts if hasattr(text, "xy")]
     assert heights[1] - heights[0] >= 15
+
+
+def test_a_hostile_name_becomes_no_path_and_no_markup() -> None:
+    assert plain_name("optim.lr-loss.name") == "optim.lr-loss.name"
+    assert re.fullmatch(r"\.\._x_-[0-9a-f]{8}", plain_name('../x">'))
+    assert plain_name("a/b") != plain_name("a b")

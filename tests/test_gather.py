@@ -259,9 +259,9 @@ def test_a_running_trial_counts_with_its_best_epoch_so_far() -> None:
     rows = make_record().trials
     rows = tuple(without_best(row, "RUNNING") if row.trial_id == LEADER else row for row in rows)
     curve = [(1, 0.2), (2, 0.9), (3, 0.7)]
-    store = FakeStore(curves={LEADER: {"val/miou": curve, "val/iou/car": [(1, 0.1), (2, 0.6), (3, 0.5)]}})
+    store = FakeStore(curves={LEADER: {"val/miou": curve, "val/iou/car": [(1, 0.1), (2, 0.9), (3, 0.5)]}})
     report = make_report(store, trials=rows, status="RUNNING")
-    assert (report.leader.scores.miou, report.leader.best_epoch, report.leader.scores.iou["car"]) == (0.9, 2, 0.6)
+    assert (report.leader.scores.miou, report.leader.best_epoch, report.leader.scores.iou["car"]) == (0.9, 2, 0.9)
 
 
 def test_trials_that_never_started_are_counted_as_planned() -> None:

@@ -7,6 +7,7 @@ import pytest
 from entries import make_entry, make_sweep
 from test_canvas import texts
 
+from bddseg.config import TrainConfig
 from sweeps.canvas import render_svg
 from sweeps.cells import build_grid, list_axes, list_pairs
 from sweeps.gather import Report
@@ -128,3 +129,25 @@ def test_hostile_values_stay_text() -> None:
     svg = svg_of(make_sweep(entries, ("x", "y")), ("x", "y"))
     assert "<script" not in svg
     assert "<script>1" in texts(svg)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_values_that_are_long_or_many_still_make_a_figure(wide: bool) -> None:
+    entries = [make_entry(f"t{n}", n / 50, {"x": "long" * 2000 + str(n), "y": str(n)}) for n in range(40)]
+    report = make_sweep(entries, ("x", "y"))
+    assert not build_grid(report, ("x", "y")).is_dense
+    assert len(svg_of(report, ("x", "y"), wide=wide)) < 100_000
+    assert svg_of(make_sweep(entries[:2], ("x", "y")), ("x", "y"), wide=wide)
+
+
+def test_a_number_without_end_is_a_name() -> None:
+    entries = [make_entry(f"t{n}", 0.5, {"x": value, "y": n}) for n, value in enumerate([1.0, float("inf")])]
+    assert "inf" in texts(svg_of(make_sweep(entries, ("x", "y")), ("x", "y")))
+
+
+def test_a_cell_whose_setting_has_no_effect_says_so() -> None:
+    points = [("attention_unet", 0.0), ("attention_unet", 0.2), ("vanilla_unet", 0.0)]
+    keys = ("model.name", "model.dropout")
+    settings = [TrainConfig().flat() | dict(zip(keys, point, strict=True)) for point in points]
+    entries = [make_entry(f"t{n}", 0.5, settings[n]) for n in range(3)]
+    assert "no effect" in texts(svg_of(make_sweep(entries, keys), keys))

@@ -1,6 +1,7 @@
 """Report -> importance: what Optuna makes of trials, what it cannot, settings without effect."""
 
 import itertools
+import re
 import warnings
 from functools import partial
 
@@ -121,3 +122,12 @@ def test_plots_leave_no_figure_open() -> None:
 
     draw_slice(sample_of(), "optim.lr", wide=True)
     assert pyplot.get_fignums() == []
+
+
+def test_a_hostile_setting_names_no_file_and_stays_text() -> None:
+    hostile = '../<script>"'
+    entries = [make_entry(f"t{n}", 0.01 * n, {"optim.lr": n, hostile: str(n % 2)}) for n in range(12)]
+    section = section_of(make_sweep(entries, ("optim.lr", hostile)))
+    assert all(re.fullmatch(r"[\w.-]+", name) for name in section.drawings)
+    for name, drawing in section.drawings.items():
+        assert "<script" not in render_svg(partial(drawing.draw, wide=True), name, drawing.words)

@@ -8,6 +8,7 @@ import pytest
 from bddseg.config import TrainConfig
 from sweeps.errors import ExperimentError
 from sweeps.experiment import Experiment, Schedule, load_experiment, read_book, space_names
+from sweeps.noise import setting_of
 from sweeps.plan import Plan, build_plan, compact, trial_name
 
 PROFILES = tuple(read_book()["profiles"])
@@ -72,6 +73,7 @@ def test_rungs_of_every_shipped_plan_leave_a_tenth_and_end_early(space: str, pro
         ("focal", 2),
         ("grid_lr_loss", 8),
         ("attention", 4),
+        ("aa", 6),
         ("full_grid", 108),  # 3 lr * 2 losses * 2 decays * 3 widths = 36 vanilla, and 36 * 2 dropouts attention
     ],
 )
@@ -254,3 +256,10 @@ def test_numbers_are_written_as_people_write_them(value: Any, text: str) -> None
 def test_augmentation_is_the_one_setting_of_the_data_that_may_vary() -> None:
     plan = build_plan(make_experiment(data_augment=["none", "flip", "standard"]))
     assert {trial.config.data.augment for trial in plan.trials} == {"none", "flip", "standard"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_copies_of_one_setting_are_trials_named_by_their_seed(profile: str) -> None:
+    trials = PLANS["aa", profile].trials
+    assert {trial.name.split(" ")[-1] for trial in trials} == {f"seed={seed}" for seed in range(1, 7)}
+    assert len({setting_of(trial.settings) for trial in trials}) == 1

@@ -1,6 +1,7 @@
 """Evidence in, verdict out: outcomes, order, what is left out, two judges, and the same verdict again."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from benchmarks.verdict import shuffled
 from sweeps.errors import NothingFinishedError
 from sweeps.needs import residual_sd
 from sweeps.noise import Noise
-from sweeps.verdict import Candidate, Finalist, Verdict, confirm, screen
+from sweeps.verdict import Candidate, Finalist, Needed, Verdict, confirm, screen
 
 WORLD = World(drives=30)
 FOLD = World(drives=12)
@@ -162,7 +163,8 @@ def test_copies_are_not_confirmed() -> None:
 
 
 def test_one_run_confirms_nothing() -> None:
-    assert confirmed(0.0, 2.0, runs=1).outcome == "undecided"
+    found = confirmed(0.0, 2.0, runs=1)
+    assert found.outcome == "undecided" and found.needed == Needed(None, None, 1.0)
 
 
 def test_one_lucky_run_does_not_win() -> None:
@@ -209,3 +211,17 @@ def test_what_all_share_in_a_fold_is_no_noise() -> None:
 def test_names_stand_in_sentences_for_ids() -> None:
     made = [replace(it, name=f"setting {it.trial_id}") for it in WORLD.screening([0.0, 0.9], 0)]
     assert "setting trial1 has" in screen(made, draws=DRAWS).sentence
+
+
+def test_an_image_without_a_label_is_drawn_like_any_other() -> None:
+    evidence = make_evidence("highway", "city street", "highway")
+    counts = evidence.counts.copy()
+    counts[1:] = 0
+    found = screen([Candidate("a", replace(evidence, counts=counts))], draws=DRAWS)
+    assert found.draws < DRAWS and found.rivals[0].score.estimate == pytest.approx((0.8 + 10 / 12) / 2)
+    assert found.scenes is None
+
+
+def test_every_number_of_a_verdict_is_finite() -> None:
+    for verdict in (screened(0.0), screened(0.0, 0.1), confirmed(0.0, 0.1), confirmed(0.0, 0.1, runs=1)):
+        json.dumps(asdict(verdict), allow_nan=False)

@@ -1,0 +1,72 @@
+"""R: how long a report takes and how large its page is, from the command to the files. `python -m benchmarks.report`
+
+The sweeps are made up (`benchmarks.recorded`) and kept in the cache; 1,000 trials take ten minutes to make, once. Every
+round is a process of its own, as a user starts it: what Python and MLflow take to load is in the figures. Nothing is
+uploaded, and the opening of the test part is recorded, as always.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.recorded import Size, build_sweep
+from benchmarks.rounds import Figure, Spread
+from benchmarks.script import ROOT, close, machine, parser
+from sweeps.address import default_tracking_uri
+
+TARGETS = {100: 8.0, 1000: 20.0}
+"""Trials -> seconds that a report may take."""
+
+EPOCHS, IMAGES = 50, 700
+PAGE_MB = 15.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure and print."""
+    options = parser(str(__doc__))
+    options.add_argument("--trials", nargs="+", type=int, choices=tuple(TARGETS), default=tuple(TARGETS), metavar="N",
+                         help="sizes of sweep, 100 or 1000")  # fmt: skip
+    arguments = options.parse_args(argv)
+    print(machine())
+    figures = []
+    for trials in arguments.trials:
+        uri = find_sweep(arguments.cache, Size(trials, EPOCHS, IMAGES))
+        rounds = [report(uri) for _ in range(arguments.rounds)]
+        seconds = Spread.of([seconds for seconds, _ in rounds])
+        print(f"{trials} trials x {EPOCHS} epochs, {IMAGES} images: {seconds.words(' s')}")
+        figures.append(
+            Figure(f"R {trials} trials seconds", seconds.median, TARGETS[trials], len(rounds), "value", True)
+        )
+        figures.append(Figure(f"R {trials} trials page_mb", rounds[0][1], PAGE_MB, len(rounds), "value", True))
+    return close(figures)
+
+
+def ceiling(name: str, value: float, target: float, rounds: int) -> Figure:
+    """Return a figure that must not be higher than its target."""
+    return Figure(name, value, target, rounds, kind="value", at_most=True)
+
+
+def find_sweep(cache: Path, size: Size) -> str:
+    """Return the address of a made-up sweep of that size; it is made where it was not."""
+    folder = cache / "recorded" / f"{size.trials}-{size.epochs}-{size.images}"
+    mark = folder / "complete"
+    if not mark.exists():
+        build_sweep(folder, size)
+        mark.touch()
+    return default_tracking_uri(folder)
+
+
+def report(uri: str) -> tuple[float, float]:
+    """Return the seconds that a report took, and the megabytes of its page."""
+    with tempfile.TemporaryDirectory(prefix="report-") as out:
+        words = ["report.py", "--tracking-uri", uri, "--out", out, "--format", "html", "--no-upload"]
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+        seconds = time.perf_counter() - began
+        return seconds, Path(done.stdout.strip()).stat().st_size / 1e6
+
+
+if __name__ == "__main__":
+    sys.exit(main())

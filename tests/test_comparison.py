@@ -1,0 +1,73 @@
+"""Sweeps side by side: the same images are compared, others are listed, other data are refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_gather import LEADER, FakeStore, make_record, make_report, measured
+from test_page import HOSTILE, NoPlates, Page
+
+from sweeps.comparison import build_comparison
+from sweeps.errors import ComparisonError
+from sweeps.gather import Report
+from sweeps.output import write_comparison
+from sweeps.page import render_comparison
+
+
+def weaker(sweep_id: str = "grid-2", space: str = "other", **manifest: Any) -> Report:
+    """A sweep on the same images without the first one's leader."""
+    rows = tuple(row for row in make_record().trials if row.trial_id != LEADER)
+    return make_report(sweep_id=sweep_id, trials=rows, manifest={"space": space, **manifest})
+
+
+def other_data() -> Report:
+    return weaker(data={**make_record().manifest["data"], "fingerprint": "0" * 16})
+
+
+def test_the_better_leader_comes_first_and_the_other_has_its_distance() -> None:
+    found = build_comparison([weaker(), make_report()])
+    assert [it.report.sweep_id for it in found.contenders] == ["grid-1", "grid-2"]
+    rival = found.contenders[1].rival
+    assert rival is not None
+    assert rival.difference.estimate == pytest.approx(0.8305 - 0.8434, abs=1e-5)
+
+
+def test_sweeps_on_other_data_are_refused_and_named() -> None:
+    with pytest.raises(ComparisonError, match=r"grid-1 on f{16}; grid-2 on 0{16}"):
+        build_comparison([make_report(), other_data()])
+
+
+def test_a_leader_measured_on_other_images_is_listed_but_not_compared() -> None:
+    store = FakeStore()
+    for row in make_record().trials:
+        evidence = measured(row)
+        store.val_evidence[row.trial_id] = replace(evidence, names=tuple(f"other{n}" for n in range(12)))
+    found = build_comparison([make_report(), make_report(store, sweep_id="grid-2")])
+    assert found.verdict is None
+    text = Page(render_comparison(found, "html", NoPlates())).text
+    assert "were not measured on the same images" in text
+
+
+def test_the_page_and_markdown_have_the_same_figures() -> None:
+    found = build_comparison([make_report(), weaker()])
+    page, text = Page(render_comparison(found, "html", NoPlates())).text, render_comparison(found, "md")
+    for words in ("0.843", "0.831", "grid-2", "other"):
+        assert words in page
+        assert words in text
+
+
+def test_hostile_names_are_text() -> None:
+    found = build_comparison([make_report(), weaker(f"../{HOSTILE}", HOSTILE)])
+    page = Page(render_comparison(found, "html", NoPlates()))
+    assert [tag for tag, _ in page.tags].count("script") == 1
+    assert "<script" not in render_comparison(found, "md")
+
+
+def test_a_comparison_is_a_folder_of_its_own(tmp_path: Path) -> None:
+    page = write_comparison(build_comparison([make_report(), weaker("../x")]), tmp_path)
+    assert page.parent.parent == tmp_path
+    found = json.loads((page.parent / "comparison.json").read_text())
+    assert [it["sweep_id"] for it in found["sweeps"]] == ["grid-1", "../x"]
+    assert {path.name for path in (page.parent / "figures").iterdir()} == {"bars-bars.svg", "bars-bars.png"}

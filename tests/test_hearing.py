@@ -1,0 +1,141 @@
+"""Validation evidence -> verdict: who is compared, who is left out and why; finalists on the folds they share."""
+
+from dataclasses import replace
+
+import pytest
+from test_gather import LEADER, REFERENCE, RUNNER_UP, FakeLedger, FakeStore, make_record, make_report, measured
+
+from bddseg.errors import DataError
+from sweeps.gather import Report, gather_report
+from sweeps.hearing import join_evidence
+from sweeps.store import SweepRecord, TrialRow
+
+FOLDS = 3
+
+
+def runs_of(finalist: TrialRow, folds: int = FOLDS) -> list[TrialRow]:
+    """The finalist trained anew, a little differently on each fold."""
+    settings = [{**finalist.settings, "data.fold": fold, "train.seed": fold + 1} for fold in range(folds)]
+    return [
+        replace(
+            finalist,
+            trial_id=f"{finalist.trial_id}-run{fold}",
+            run_id=f"run-{finalist.trial_id}-{fold}",
+            name=f"{finalist.name} run {fold + 1}",
+            finalist=finalist.trial_id,
+            settings=own,
+            metrics={**finalist.metrics, "best/miou": finalist.metrics["best/miou"] + 0.001 * (fold - 1)},
+        )
+        for fold, own in enumerate(settings)
+    ]
+
+
+def confirmation(*rows: TrialRow, status: str = "FINISHED") -> SweepRecord:
+    manifest = {**make_record().manifest, "confirmation": {"screening": "grid-1"}, "axes": {}}
+    tags = {"sweep.confirms": "grid-1"}
+    return SweepRecord("confirm-1", "parent-2", status, manifest, tags, rows)
+
+
+def of_folds(rows: tuple[TrialRow, ...]) -> FakeStore:
+    """A store in which every fold has images of its own."""
+    store = FakeStore()
+    for row in rows:
+        evidence, fold = measured(row), row.settings["data.fold"]
+        store.val_evidence[row.trial_id] = replace(evidence, names=tuple(f"fold{fold}-{n}" for n in range(12)))
+    return store
+
+
+def finalists() -> tuple[TrialRow, TrialRow]:
+    rows = {row.trial_id: row for row in make_record().trials}
+    return rows[LEADER], rows[RUNNER_UP]
+
+
+@pytest.fixture(scope="module")
+def confirmed() -> Report:
+    rows = tuple(run for finalist in finalists() for run in runs_of(finalist))
+    return gather_report(confirmation(*rows), of_folds(rows), FakeLedger(), screening=make_record())
+
+
+def test_all_trials_with_a_figure_are_compared() -> None:
+    report = make_report()
+    assert report.verdict is not None
+    assert len(report.verdict.rivals) == 7
+    assert report.verdict.leader == LEADER
+
+
+def test_a_trial_without_evidence_is_listed_and_not_compared() -> None:
+    report = make_report(FakeStore(val_evidence={RUNNER_UP: None}))
+    assert report.left_out == {RUNNER_UP: "it left no validation evidence"}
+    assert report.verdict is not None
+    assert RUNNER_UP not in {rival.trial_id for rival in report.verdict.rivals}
+
+
+def test_damaged_evidence_and_evidence_of_other_frames_are_not_compared() -> None:
+    rows = {row.trial_id: row for row in make_record().trials}
+    other = replace(measured(rows[REFERENCE]), fingerprint="0" * 16)
+    report = make_report(FakeStore(val_evidence={RUNNER_UP: DataError("x.npz is torn"), REFERENCE: other}))
+    assert report.left_out[RUNNER_UP] == "its evidence is damaged: x.npz is torn"
+    assert report.left_out[REFERENCE] == "its evidence is of other frames (0000000000000000)"
+
+
+def test_evidence_of_another_split_is_not_compared() -> None:
+    rows = {row.trial_id: row for row in make_record().trials}
+    other = replace(measured(rows[RUNNER_UP]), names=tuple(f"else{n}" for n in range(12)))
+    assert RUNNER_UP in make_report(FakeStore(val_evidence={RUNNER_UP: other})).left_out
+
+
+def test_without_any_evidence_there_is_no_verdict_and_the_test_part_stays_sealed() -> None:
+    store = FakeStore(val_evidence={row.trial_id: None for row in make_record().trials})
+    report = make_report(store)
+    assert (report.verdict, report.leader.trial_id) == (None, LEADER)
+    assert not any(asked.startswith("test of") for asked in store.asked)
+
+
+def test_a_trial_without_evidence_never_leads() -> None:
+    assert make_report(FakeStore(val_evidence={LEADER: None})).leader.trial_id == RUNNER_UP
+
+
+def test_a_confirmation_compares_finalists_over_all_their_runs(confirmed: Report) -> None:
+    assert confirmed.verdict is not None
+    assert (confirmed.verdict.stage, confirmed.verdict.runs) == ("confirmation", FOLDS)
+    assert [entry.trial_id for entry in confirmed.finalists] == [LEADER, RUNNER_UP]
+    assert confirmed.leader.scores.miou == pytest.approx(0.8434, abs=2e-3)
+
+
+def test_a_finalist_is_named_without_its_run_and_counts_all_epochs(confirmed: Report) -> None:
+    assert (confirmed.leader.name, confirmed.leader.epochs) == ("vanilla-f8 cross_entropy lr=0.001", 60)
+
+
+def test_a_run_has_the_role_of_its_finalist(confirmed: Report) -> None:
+    assert {confirmed.role(run) for run in confirmed.trials if run.finalist == LEADER} == {"leader"}
+
+
+def test_the_test_figures_of_a_confirmation_are_those_of_the_screened_trials(confirmed: Report) -> None:
+    assert [found.trial_id for found in confirmed.test.opened] == [LEADER]
+
+
+def test_a_running_confirmation_stays_sealed_and_compares_the_folds_that_all_have() -> None:
+    first, second = finalists()
+    rows = (*runs_of(first), *runs_of(second, folds=2))
+    report = gather_report(confirmation(*rows, status="RUNNING"), of_folds(rows), FakeLedger(), screening=make_record())
+    assert report.verdict is not None
+    assert (report.verdict.runs, report.test.opened) == (2, ())
+
+
+def test_a_finalist_that_lacks_a_fold_at_the_end_is_left_out() -> None:
+    first, second = finalists()
+    rows = (*runs_of(first), *runs_of(second, folds=2))
+    report = gather_report(confirmation(*rows), of_folds(rows), FakeLedger(), screening=make_record())
+    assert report.left_out == {RUNNER_UP: "it has evidence of 2 of 3 folds only"}
+
+
+def test_without_the_screening_in_the_store_the_test_part_stays_sealed() -> None:
+    rows = tuple(runs_of(finalists()[0]))
+    report = gather_report(confirmation(*rows), of_folds(rows), FakeLedger())
+    assert "is not in this store" in report.test.notes[0]
+
+
+def test_joined_runs_have_all_images_once() -> None:
+    rows = runs_of(finalists()[0])
+    joined = join_evidence([measured(row) for row in rows])
+    assert (len(joined.names), joined.counts.shape[0]) == (36, 36)
