@@ -1,6 +1,7 @@
 """Figures drawn by two processes are those that one draws, and a lost process costs nothing but time."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 
@@ -8,9 +9,10 @@ import pytest
 from test_gather import make_report
 
 from sweeps.page import build_sections
-from sweeps.plates import Plates
+from sweeps.plates import LIGHT, Plates
 from sweeps.press import Press, open_press
 from sweeps.section import Section
+from sweeps.wording import TEMPLATES
 
 SHOWN = ("classes", "intervals", "scenes")
 
@@ -52,3 +54,8 @@ def test_one_core_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweeps.press.count_cores", lambda: 1)
     with open_press() as press:
         assert press._pool is None
+
+
+def test_files_have_the_colours_of_the_page_s_light_paper() -> None:
+    style = (TEMPLATES / "style.css").read_text().partition("@media")[0]
+    assert dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", style)).items() >= LIGHT.items()
