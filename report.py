@@ -82,21 +82,11 @@ def run(options: argparse.Namespace) -> int:
     """Write and print the reports; a sweep without a usable figure is named and the others are still reported."""
     from sweeps.address import resolve_tracking_uri
     from sweeps.deposit import Deposit
-    from sweeps.output import write_report
     from sweeps.store import Store
 
     store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
     deposit = Deposit(store.tracking_uri)
-    reports, pages, code = [], [], FINE
-    for sweep_id in dict.fromkeys(options.sweeps or [store.latest_sweep_id()]):
-        try:
-            reports.append(_gather(sweep_id, store, deposit, options))
-        except NothingFinishedError as error:
-            code = _say(error, options)
-            continue
-        pages.append(write_report(reports[-1], options.out))
-        if not options.no_upload:
-            _upload(deposit, reports[-1], pages[-1].parent)
+    reports, pages, code = _write_all(store, deposit, options)
     if reports:
         _print(reports, pages, options)
     if options.register and reports:
@@ -108,6 +98,27 @@ def run(options: argparse.Namespace) -> int:
     if compared:
         print(f"compared: {compared}", file=sys.stderr)
     return code
+
+
+def _write_all(
+    store: "Store", deposit: "Deposit", options: argparse.Namespace
+) -> "tuple[list[Report], list[Path], int]":
+    """Write the reports that can be written; return them, their pages and the exit code so far."""
+    from sweeps.output import write_report
+    from sweeps.press import open_press
+
+    reports, pages, code = [], [], FINE
+    with open_press() as press:
+        for sweep_id in dict.fromkeys(options.sweeps or [store.latest_sweep_id()]):
+            try:
+                reports.append(_gather(sweep_id, store, deposit, options))
+            except NothingFinishedError as error:
+                code = _say(error, options)
+                continue
+            pages.append(write_report(reports[-1], options.out, press))
+            if not options.no_upload:
+                _upload(deposit, reports[-1], pages[-1].parent)
+    return reports, pages, code
 
 
 def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", name: str) -> None:

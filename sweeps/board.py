@@ -174,14 +174,18 @@ def _say_cheap(verdict: Verdict, rival: Rival) -> str:
 
 def _say_needed(needed: Needed, verdict: Verdict) -> tuple[str, str]:
     ways = []
-    if needed.images is not None:
-        ways.append(f"about {count(needed.images, 'validation image')} instead of {verdict.images:,}")
     if needed.runs is not None:
-        ways.append(f"about {count(needed.runs, 'run')} of each finalist")
+        ways.append(f"{count(needed.runs, 'run')} of each")
+    if needed.images is not None:
+        ways.append(f"{count(needed.images, 'validation image')} instead of {verdict.images:,}")
+    if needed.together:
+        images, runs = needed.together
+        ways = [f"{count(runs, 'run')} of each on {count(images, 'validation image')}"]
     least = write_points(needed.detectable).replace("+", "")
-    return " or ".join(
-        ways
-    ) or "nothing within reach", f"as it is, a difference of {least} points would be found 4 times in 5"
+    found = f"as it is, a lead of {least} points would be found 4 times in 5"
+    if needed.detectable >= 1:
+        found = "as it is, no lead would be found"
+    return f"about {' or '.join(ways)}" if ways else "more runs and more images", found
 
 
 def _names(report: Report, trial_ids: Sequence[str]) -> str:

@@ -13,18 +13,19 @@ from sweeps.errors import StorageError
 from sweeps.gather import Report
 from sweeps.listing import render_csv, render_json, render_standing, render_verdict
 from sweeps.page import build_sections, render_comparison, render_html, render_markdown
-from sweeps.plates import Plates
+from sweeps.plates import Plates, Printer
 
 PAGE, FIGURES = "index.html", "figures"
 
 
-def write_report(report: Report, out: Path) -> Path:
+def write_report(report: Report, out: Path, printer: Printer | None = None) -> Path:
     """Write the report below `out`; return the page's path.
 
     Raises:
         StorageError: when the folder cannot be written.
     """
-    sections, plates = build_sections(report), Plates()
+    sections = build_sections(report)
+    plates = Plates(printer, sections)
     texts = {
         PAGE: render_html(report, sections, plates),
         "report.md": render_markdown(report, sections),

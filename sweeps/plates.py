@@ -4,8 +4,9 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -35,43 +36,63 @@ PNG_SCALE = 2
 COLOURED = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
 
 
-class Plates:
-    """Draws each drawing of a report's sections once for each width, when it is first asked for."""
+@dataclass(frozen=True)
+class Plate:
+    """A drawing, drawn."""
 
-    def __init__(self) -> None:
-        self._drawn: dict[tuple[str, str, bool], str] = {}
-        self._figures: dict[tuple[str, str], Figure] = {}
-        """Drawn for wide pages, to be printed too."""
+    wide: str
+    """SVG for wide pages, as `render_svg` made and escaped it."""
+    narrow: str
+    png: bytes
+
+
+class Printer(Protocol):
+    """Whoever draws many at once."""
+
+    def draw(self, sections: Sequence[Section]) -> dict[tuple[str, str], Plate]: ...
+
+
+class Plates:
+    """The drawings of a report's sections, each drawn once: all at once by a printer, or when they are asked for."""
+
+    def __init__(self, printer: Printer | None = None, sections: Sequence[Section] = ()) -> None:
+        self._drawn = printer.draw(sections) if printer else {}
+        """By section and name."""
 
     def show(self, section: Section, name: str) -> Markup:
-        """Return a drawing twice, as `render_svg` made and escaped it: for wide pages and for narrow ones."""
-        wide, narrow = (self._draw(section, name, wide=wide) for wide in (True, False))
-        return Markup(f'<div class="figure wide">{wide}</div>\n<div class="figure narrow">{narrow}</div>')  # noqa: S704
+        """Return a drawing twice: for wide pages and for narrow ones."""
+        plate = self._find(section, name)
+        both = f'<div class="figure wide">{plate.wide}</div>\n<div class="figure narrow">{plate.narrow}</div>'
+        return Markup(both)  # noqa: S704
 
     def files(self, sections: Sequence[Section]) -> dict[str, bytes]:
         """Return the name and content of each drawing's files."""
-        found = {}
+        found: dict[str, bytes] = {}
         for section in sections:
             for name in section.drawings:
-                stem = f"{section.name}-{name}"
-                found[f"{stem}.svg"] = stand_alone(self._draw(section, name, wide=True)).encode()
-                found[f"{stem}.png"] = render_png(self._figures.pop((section.name, name)))
+                plate, stem = self._find(section, name), f"{section.name}-{name}"
+                found |= {f"{stem}.svg": stand_alone(plate.wide).encode(), f"{stem}.png": plate.png}
         return found
 
-    def _draw(self, section: Section, name: str, *, wide: bool) -> str:
-        key = (section.name, name, wide)
+    def _find(self, section: Section, name: str) -> Plate:
+        key = (section.name, name)
         if key not in self._drawn:
-            drawing = section.drawings[name]
-            said = f"{drawing.words}; the tables of this page hold the same figures."
-            own = f"{section.name}-{name}-{'wide' if wide else 'narrow'}"
-            self._drawn[key] = render_svg(partial(self._keep, section.name, name, drawing, wide=wide), own, said)
+            self._drawn[key] = draw_plate(*key, section.drawings[name])
         return self._drawn[key]
 
-    def _keep(self, section: str, name: str, drawing: Drawing, *, wide: bool) -> Figure:
-        figure = drawing.draw(wide=wide)
-        if wide:
-            self._figures[section, name] = figure
-        return figure
+
+def draw_plate(section: str, name: str, drawing: Drawing) -> Plate:
+    """Return the drawing in both widths and as PNG; the same drawing is the same bytes."""
+    said = f"{drawing.words}; the tables of this page hold the same figures."
+    kept: list[Figure] = []
+
+    def draw_wide() -> Figure:
+        kept.append(drawing.draw(wide=True))
+        return kept[0]
+
+    wide = render_svg(draw_wide, f"{section}-{name}-wide", said)
+    narrow = render_svg(partial(drawing.draw, wide=False), f"{section}-{name}-narrow", said)
+    return Plate(wide, narrow, render_png(kept[0]))
 
 
 def stand_alone(svg: str) -> str:

@@ -2,12 +2,11 @@
 
 import json
 import logging
-import math
 import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -19,10 +18,11 @@ from urllib.parse import unquote, urlsplit
 from bddseg.errors import DataError, UserError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.result import OBJECTIVE
-from sweeps.address import check_server, database_file, hide_password, scheme_of
+from sweeps.address import check_server, database_file, hide_password
 from sweeps.album import FOLDER, INDEX, Album, read_album
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.failures import reason
+from sweeps.histories import History, Point, ask_histories, by_run
 from sweeps.sheet import MOST_BYTES
 
 if TYPE_CHECKING:
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Value = str | int | float | bool
-History = list[tuple[int, float]]
-Point = tuple[str, int, int, float]
-"""Run id, step, timestamp, value."""
-
 EXPERIMENT = "bdd100k-unet"
 """The one MLflow experiment in which sweeps are recorded."""
 
@@ -58,15 +54,6 @@ EVIDENCE = "evidence/evidence-{part}.npz"
 PAGE_ROWS = 1000
 READERS = 4
 """Evidence files that are read at once."""
-
-BULK_RUNS = 100
-"""Most runs that a server gives histories of in one answer."""
-
-BULK_POINTS = 2500
-"""Most points of a history that a server gives in one answer."""
-
-BULK_ENDPOINT = "/api/2.0/mlflow/metrics/get-history-bulk-interval"
-DATABASE_POINTS = 1_000_000
 
 HOW_TO_START = "run python tune_main.py --space smoke"
 SHOWN_SWEEPS = 10
@@ -179,7 +166,7 @@ class Store:
         trial_of = {row.run_id: row.trial_id for row in record.trials}
         found: dict[str, dict[str, History]] = {trial_id: {} for trial_id in trial_of.values()}
         for key in keys:
-            for run_id, history in _by_run(self._points(sorted(trial_of), key)).items():
+            for run_id, history in by_run(self._points(sorted(trial_of), key)).items():
                 if run_id in trial_of:
                     found[trial_of[run_id]][key] = history
         return found
@@ -317,10 +304,8 @@ class Store:
 
     def _points(self, run_ids: Sequence[str], key: str) -> list[Point]:
         """Return every recorded value of a metric, in as few questions as the store allows."""
-        ask = BULK.get(scheme_of(self.tracking_uri), _ask_each)
         with self._reading() as client:
-            chunks = [run_ids[start : start + BULK_RUNS] for start in range(0, len(run_ids), BULK_RUNS)]
-            return [point for chunk in chunks for point in ask(client, chunk, key)]
+            return ask_histories(client, run_ids, key)
 
     @contextmanager
     def _at_hand(self, run_id: str, artifact_uri: str, name: str) -> Iterator[Path | None]:
@@ -395,71 +380,3 @@ def _typed(text: str) -> Value:
         except ValueError:
             continue
     return text
-
-
-def _by_run(points: Iterable[Point]) -> dict[str, History]:
-    latest: dict[str, dict[int, tuple[int, float]]] = {}
-    for run_id, step, time_ms, value in points:
-        steps = latest.setdefault(run_id, {})
-        if step not in steps or time_ms >= steps[step][0]:
-            steps[step] = (time_ms, value)
-    return {run_id: [(step, steps[step][1]) for step in sorted(steps)] for run_id, steps in latest.items()}
-
-
-def _ask_file(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
-    """Read MLflow's table of metrics itself, several times faster; where it is another, MLflow is asked."""
-    path = database_file(client.tracking_uri) or Path()
-    columns, marks = "run_uuid, step, timestamp, value, is_nan", ", ".join("?" * len(run_ids))
-    query = f"SELECT {columns} FROM metrics WHERE key = ? AND run_uuid IN ({marks})"  # noqa: S608 - nothing but marks
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            rows = connection.execute(query, (key, *run_ids)).fetchall()
-    except sqlite3.Error as error:
-        log.debug("the table of metrics is not as expected: %s", error)
-        return _ask_database(client, run_ids, key)
-    return [(run_id, step, time_ms, math.nan if is_nan else value) for run_id, step, time_ms, value, is_nan in rows]
-
-
-def _ask_database(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
-    from mlflow.tracking._tracking_service.utils import _get_store
-
-    found = _get_store(client.tracking_uri).get_metric_history_bulk(list(run_ids), key, DATABASE_POINTS)
-    return [(point.run_id, point.step, point.timestamp, point.value) for point in found]
-
-
-def _ask_server(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
-    """Ask for many runs at once; a server that does not know the question is asked run by run."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.rest_utils import http_request_safe
-
-    words = [*(("run_ids", run_id) for run_id in run_ids), ("metric_key", key), ("max_results", str(BULK_POINTS))]
-    try:
-        answer = http_request_safe(get_default_host_creds(client.tracking_uri), BULK_ENDPOINT, "GET", params=words)
-        return [_point(point) for point in answer.json().get("metrics", [])]
-    except (MlflowException, KeyError, TypeError, ValueError) as error:
-        log.debug("no histories in bulk: %s", error)
-        return _ask_each(client, run_ids, key)
-
-
-def _point(answer: Mapping[str, Any]) -> Point:
-    return answer["run_id"], int(answer.get("step", 0)), int(answer.get("timestamp", 0)), float(answer["value"])
-
-
-def _ask_each(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
-    return [
-        (run_id, point.step, point.timestamp, point.value)
-        for run_id in run_ids
-        for point in client.get_metric_history(run_id, key)
-    ]
-
-
-BULK: dict[str, Callable[["MlflowClient", Sequence[str], str], list[Point]]] = {
-    "sqlite": _ask_file,
-    "postgresql": _ask_database,
-    "mysql": _ask_database,
-    "mssql": _ask_database,
-    "http": _ask_server,
-    "https": _ask_server,
-}
-"""Kind of store -> how it gives the histories of many runs at once."""

@@ -17,7 +17,7 @@ HEAVY = {"torch", "ray", "mlflow"}
 DOORS = {
     "ray-doors": {"cluster", "controller", "monitor", "passes", "runner", "search", "tracking", "trainable"}
     | {"hyperband", "median", "promotion", "schedulers"},
-    "mlflow-doors": {"deposit", "mlflow_store", "recorder", "registry", "store"},
+    "mlflow-doors": {"deposit", "histories", "mlflow_store", "recorder", "registry", "store"},
 }
 REGISTRIES = ("py" + "pi.", "python" + "hosted", "download.py" + "torch", "index" + "-url", "conda" + ".anaconda")
 SHARED = "shared" + "/"

@@ -20,7 +20,7 @@ from sweeps.gather import Report
 from sweeps.listing import render_csv, render_json, render_table
 from sweeps.output import folder_name, write_report
 from sweeps.page import build_sections, render_html, render_markdown
-from sweeps.plates import Plates
+from sweeps.plates import Plates, Printer
 from sweeps.section import Section
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](javascript:1) &amp; \n# title"
@@ -62,6 +62,9 @@ class Page(HTMLParser):
 
 class NoPlates(Plates):
     """Draws nothing: most facts about a page are in its words."""
+
+    def __init__(self, printer: Printer | None = None, sections: Sequence[Section] = ()) -> None:
+        super().__init__()
 
     def show(self, section: Section, name: str) -> Markup:
         return Markup("")

@@ -83,6 +83,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(autouse=True)
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweeps.output.Plates", NoPlates)
+    monkeypatch.setattr("sweeps.press.count_cores", lambda: 1)
 
 
 def call(uri: str, out: Path, *words: str) -> int:

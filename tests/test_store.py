@@ -252,7 +252,7 @@ def test_the_order_in_which_a_store_answers_does_not_matter(store: Store, monkey
     record = store.read_sweep(SWEEP)
     run_id = record.trials[0].run_id
     points = [(run_id, 2, 10, 0.2), (run_id, 1, 30, 0.8), (run_id, 1, 20, 0.7), ("f" * 32, 1, 1, 0.1)]
-    monkeypatch.setattr("sweeps.store.BULK", {"sqlite": lambda client, run_ids, key: points})
+    monkeypatch.setattr("sweeps.histories.BULK", {"sqlite": lambda client, run_ids, key: points})
     assert store.histories(record, ["x"])["c"] == {"x": [(1, 0.8), (2, 0.2)]}
 
 
@@ -267,7 +267,7 @@ def test_histories_are_read_in_few_questions(store: Store, monkeypatch: pytest.M
 def test_asking_run_by_run_gives_the_same_histories(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     record = store.read_sweep(SWEEP)
     in_bulk = store.histories(record, ["val/miou", "train/loss"])
-    monkeypatch.setattr("sweeps.store.BULK", {})
+    monkeypatch.setattr("sweeps.histories.BULK", {})
     assert as_text(store.histories(record, ["val/miou", "train/loss"])) == as_text(in_bulk)
 
 
@@ -446,7 +446,7 @@ def test_a_server_gives_the_same_sweep_as_a_file(store: Store, tmp_path: Path, m
         found = remote.evidence(record.trials[1], "val")
         assert found is not None and found.counts.tolist() == evidence().counts.tolist()
         assert remote.json_artifact(record.run_id, "nothing.json") is None
-        monkeypatch.setattr("sweeps.store.BULK_ENDPOINT", "/api/2.0/mlflow/metrics/unknown")
+        monkeypatch.setattr("sweeps.histories.BULK_ENDPOINT", "/api/2.0/mlflow/metrics/unknown")
         assert as_text(remote.histories(record, ["val/miou", "train/loss"])) == expected
         monkeypatch.undo()
         monkeypatch.setattr("mlflow.MlflowClient.get_metric_history", None)

@@ -1,0 +1,65 @@
+"""A made-up sweep in a real database is read as any other, and its histories are what MLflow itself says."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from bddseg.confusion import miou, pool
+from bddseg.evidence import Evidence
+from benchmarks.recorded import SWEEP, Size, build_sweep
+from sweeps.histories import ask_database, ask_file
+from sweeps.store import Store, SweepRecord, local_root
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(build_sweep(tmp_path_factory.mktemp("recorded"), Size(trials=3, epochs=6, images=9)))
+
+
+@pytest.fixture(scope="module")
+def record(store: Store) -> SweepRecord:
+    return store.read_sweep(SWEEP)
+
+
+def test_every_trial_is_there_with_its_epochs(store: Store, record: SweepRecord) -> None:
+    histories = store.histories(record, ["val/miou"])
+    assert (record.status, len(record.trials)) == ("FINISHED", 3)
+    assert all(len(histories[row.trial_id]["val/miou"]) == row.metrics["best/epoch"] for row in record.trials)
+
+
+def test_a_trial_s_evidence_has_its_score(store: Store, record: SweepRecord) -> None:
+    found = store.read_evidence(record.trials, "val")
+    for row in record.trials:
+        evidence = found[row.trial_id]
+        assert isinstance(evidence, Evidence)
+        assert float(miou(pool(evidence.counts))) == pytest.approx(row.metrics["best/miou"], abs=1e-6)
+
+
+def test_the_table_of_metrics_says_what_mlflow_says(store: Store, record: SweepRecord) -> None:
+    runs = sorted(row.run_id for row in record.trials)
+    ours, theirs = (ask(store._client, runs, "val/miou") for ask in (ask_file, ask_database))
+    assert sorted(ours) == sorted(theirs)
+    assert not any(math.isnan(value) for *_, value in ours)
+
+
+def test_evidence_that_is_a_link_to_elsewhere_is_not_read(store: Store, record: SweepRecord, tmp_path: Path) -> None:
+    root = local_root(record.trials[0].artifact_uri)
+    assert root is not None
+    path, kept = root / "evidence" / "evidence-test.npz", tmp_path / "kept.npz"
+    path.rename(kept)
+    path.symlink_to(kept)
+    assert store.evidence(record.trials[0], "test") is None
+
+
+@pytest.mark.parametrize(
+    "uri", ["mlflow-artifacts:/1/x", "s3://bucket/x", "/a/../etc", "relative", "file://host/etc", ""]
+)
+def test_what_is_no_folder_of_this_machine_is_fetched(uri: str) -> None:
+    assert local_root(uri) is None
+
+
+def test_a_folder_is_found_by_its_path_and_by_its_address(tmp_path: Path) -> None:
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    assert local_root(str(folder)) == local_root(folder.as_uri()) == folder
