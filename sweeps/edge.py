@@ -14,7 +14,7 @@ from sweeps.entries import Entry
 from sweeps.gather import Report
 from sweeps.plan import compact
 from sweeps.section import Section
-from sweeps.study import is_inert
+from sweeps.plotted import is_inert
 
 NEAR = 0.05
 """Of a range, this share of its width at either end is its edge."""

@@ -26,7 +26,7 @@ from sweeps.canvas import (
 from sweeps.gather import Report
 from sweeps.plan import compact
 from sweeps.section import Drawing, Section
-from sweeps.study import Sample, build_sample, measure_importance, quiet
+from sweeps.plotted import Sample, build_sample, measure_importance, quiet
 from sweeps.wording import count, write_share
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from sweeps.canvas import render_svg
 from sweeps.gather import Report
 from sweeps.importance import build_section, draw_importance, draw_parallel, draw_slice
 from sweeps.section import Section
-from sweeps.study import Sample, build_sample, build_study, measure_importance
+from sweeps.plotted import Sample, build_sample, build_study, measure_importance
 
 RATES = (1e-4, 1e-3, 1e-2)
 AXES = ("optim.lr", "loss.name", "loss.gamma")
