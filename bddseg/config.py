@@ -20,6 +20,9 @@ LATER = ("data.folds", "data.fold", "train.keep")
 """Settings that came after the first digests were recorded. At their defaults, which change nothing, they are not
 hashed: a trial recorded before them is still the same trial."""
 
+CONDITIONAL = ("model.dropout", "loss.gamma", "data.fold", "train.patience")
+"""Settings that have an effect only where others let them."""
+
 Value = str | int | float | bool
 Rule = tuple[str, Callable[[Any], bool]]
 
@@ -163,6 +166,19 @@ class TrainConfig:
 
     def folded(self) -> Self:
         """Return the configuration with settings that have no effect here set to their defaults, or switched off."""
+        return self.with_overrides(self._inert())
+
+    def has_effect(self, key: str) -> bool:
+        """Return whether a setting changes anything here; gamma does not without the focal loss."""
+        return key not in self._inert()
+
+    @staticmethod
+    def is_conditional(key: str) -> bool:
+        """Return whether it depends on other settings if this one has an effect."""
+        return key in CONDITIONAL
+
+    def _inert(self) -> dict[str, Value]:
+        """Return the settings without effect here, with what they are set to; CONDITIONAL has all that may be there."""
         inert: dict[str, Value] = {}
         if self.model.name != "attention_unet":
             inert["model.dropout"] = 0.0
@@ -172,7 +188,7 @@ class TrainConfig:
             inert["data.fold"] = 0
         if self.train.keep == "last":
             inert["train.patience"] = 0  # every epoch counts more than those before: none goes without a better one
-        return self.with_overrides(inert)
+        return inert
 
     def digest(self) -> str:
         """Return 12 hex digits that name the configuration: equal for equal effect, whatever the epoch budget.

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bddseg.result import OBJECTIVE
-from sweeps.plan import Plan
+from sweeps.plan import Plan, PlannedTrial
 
 PLAIN_SECONDS = 30
 """Without a terminal a line is written when a trial ends, and otherwise so often."""
@@ -64,9 +64,17 @@ class Board:
 
     def __post_init__(self) -> None:
         for trial in self.plan.trials:
-            self.rows[trial.trial_id] = Row(
-                trial.trial_id, trial.name, trial.is_reference, trial.epochs, trial.config.train.keep
-            )
+            self._add(trial)
+
+    def _add(self, trial: PlannedTrial) -> None:
+        self.rows[trial.trial_id] = Row(
+            trial.trial_id, trial.name, trial.is_reference, trial.epochs, trial.config.train.keep
+        )
+
+    def admit(self, trial: PlannedTrial) -> None:
+        """Take in a trial that was not known when the sweep began."""
+        self.plan = self.plan.with_trial(trial)
+        self._add(trial)
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take in one event; those of the sweep itself change no row."""
@@ -114,7 +122,8 @@ class Board:
 
     def epochs_budget(self) -> int:
         """Return the epochs that still make up the whole: a stopped trial gives back what it did not use."""
-        return sum(row.budget if row.state in OPEN else row.epochs for row in self.rows.values())
+        known = sum(row.budget if row.state in OPEN else row.epochs for row in self.rows.values())
+        return known + self.plan.to_come * self.plan.epochs
 
     def seconds_left(self) -> float | None:
         """Return an upper bound: what is left if nothing more is stopped; None before the first epoch."""
@@ -122,13 +131,14 @@ class Board:
         if not done:
             return None
         per_epoch = sum(row.seconds for row in self.rows.values()) / done
-        is_open = sum(row.state in OPEN for row in self.rows.values())
+        is_open = sum(row.state in OPEN for row in self.rows.values()) + self.plan.to_come
         return (self.epochs_budget() - done) * per_epoch / max(1, min(self.slots, is_open))
 
     def sentence(self) -> str:
         """Return the state of the sweep in one line."""
         counts = self.counts()
         words = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+        words += [f"{self.plan.to_come} to come"] if self.plan.to_come else []
         best, left = self.best(), self.seconds_left()
         parts = [", ".join(words), f"epochs {self.epochs_done()} of at most {self.epochs_budget()}"]
         if best:

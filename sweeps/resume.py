@@ -10,6 +10,7 @@ from typing import Any
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
 from bddseg.result import OBJECTIVE
+from sweeps.axes import recorded_axis
 from sweeps.backlog import sweep_folders
 from sweeps.errors import NoSweepError, StorageError
 from sweeps.experiment import Experiment, Schedule
@@ -19,6 +20,7 @@ from sweeps.manifest import FILE, read_manifest
 from sweeps.outbox import PARENT, Event, Outbox
 from sweeps.past import Past, read_past
 from sweeps.plan import Plan, PlannedTrial
+from sweeps.sampling import recorded_sampling
 
 
 def unfinished_sweep(storage: Path) -> Path:
@@ -101,7 +103,7 @@ def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
         base = TrainConfig.from_dict(manifest["base"])
     except ConfigError as error:
         raise _other_version(manifest, str(error)) from error
-    axes = tuple((key, tuple(values)) for key, values in manifest["axes"].items())
+    axes = tuple((key, recorded_axis(axis)) for key, axis in manifest["axes"].items())
     schedule = Schedule(manifest["scheduler"]["name"], manifest["grace_share"], manifest["scheduler"]["reduction"])
     points = {trial["trial_id"]: trial["point"] for trial in manifest["trials"]}
     return Experiment(
@@ -113,6 +115,7 @@ def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
         reference=points.get(manifest["reference"], {}),
         schedule=schedule,
         metric=manifest["metric"],
+        sampling=recorded_sampling(manifest.get("search", {})),
     )
 
 
@@ -128,7 +131,14 @@ def recorded_plan(manifest: Mapping[str, Any]) -> Plan:
         rungs=tuple(schedule["rungs"]),
         epochs=schedule["max_epochs"],
         grid_points=manifest["grid_points"],
+        reduction=schedule["reduction"],
+        samples=recorded_sampling(manifest["search"]).samples if is_open(manifest) else 0,
     )
+
+
+def is_open(manifest: Mapping[str, Any]) -> bool:
+    """Return whether trials of the sweep are suggested while others run."""
+    return bool(manifest["axes"]) and recorded_sampling(manifest.get("search", {})).is_open
 
 
 def _trial(recorded: Mapping[str, Any], manifest: Mapping[str, Any]) -> PlannedTrial:

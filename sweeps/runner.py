@@ -5,42 +5,47 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bddseg.device import describe, resolve_device
 from bddseg.errors import DataError
 from bddseg.result import OBJECTIVE
 from sweeps.address import check_server, check_uri, database_file, hide_password
+from sweeps.axes import Axis, Range
 from sweeps.backlog import close_lost_sweeps
-from sweeps.cluster import check_address, ray_cluster, slots
+from sweeps.cluster import check_address, ray_cluster, room, slots
 from sweeps.confirm import CONFIRMS
 from sweeps.delivery import Delivery
 from sweeps.errors import SweepError, TrackingError
 from sweeps.folder import SweepFolder
 from sweeps.heartbeat import Heartbeat, this_pulse
-from sweeps.index import find_finished
+from sweeps.index import Entry, find_finished
 from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.keeping import Keeper
 from sweeps.lost import reopen
-from sweeps.manifest import build_manifest, read_manifest, save_manifest
+from sweeps.manifest import FILE, build_manifest, read_manifest, record_trial, save_manifest
 from sweeps.memory import FILE as MEMORY
 from sweeps.mlflow_store import prepare_store
 from sweeps.monitor import Board, View
 from sweeps.order import Order, Summary
 from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
-from sweeps.passes import Pass, recall, run_pass, teller
+from sweeps.passes import MEMORY_ATTEMPTS, Pass, recall, run_pass, teller
 from sweeps.past import Past, read_past
-from sweeps.plan import PlannedTrial
-from sweeps.reuse import reuse_sentences, take_over
+from sweeps.plan import Plan, PlannedTrial
+from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
+from sweeps.schedulers import Scheduler
 from sweeps.search import build_search
 from sweeps.shares import kind, remember_peaks
 from sweeps.source import cache_folder
 from sweeps.tracking import Tracker, source_tags
+
+if TYPE_CHECKING:
+    from sweeps.supply import Supply
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +115,7 @@ def _drive(run: "_Run", begin: Callable[[Say], None], say: Say) -> Summary:
         begin(say)
         store = helper.submit(run.prepare_store)
         try:
-            if run.todo().trials:
+            if not run.todo().is_over:
                 say("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
                 _on_ray(run, interrupts, store, say)
             store.result()
@@ -134,12 +139,18 @@ class _Run:
     def __init__(self, order: Order, sweep_id: str, folder: Path, manifest: dict[str, Any] | None = None) -> None:
         self.sweep_id, self.folder = sweep_id, SweepFolder(folder)
         self.order = replace(order, report_command=f"{order.report_command} {sweep_id}")
-        self.trial_ids = [trial.trial_id for trial in order.plan.trials]
+        self.trials = {trial.trial_id: trial for trial in order.plan.trials}
+        self.scheduler: Scheduler | None = None
+        """Of the present pass."""
+        self.supply: Supply | None = None
+        """Where trials come from that are suggested while others run."""
         self.board = Board(order.plan)
         self.view = View(self.board, is_quiet=order.is_quiet)
         self.outbox = Outbox(self.folder.outbox, PATIENCE_SECONDS)
         self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
         self.past: dict[str, Past] = {}
+        self.finished: list[Entry] = []
+        """What other sweeps have trained."""
         self.manifest = manifest or build_manifest(
             sweep_id, order.experiment, order.plan, order.material.to_dict(), self._facts()
         )
@@ -151,29 +162,73 @@ class _Run:
         self.outbox.append(self._event("artifact", path=str(path), folder=""))
         if not self.order.is_fresh:
             self._reuse(say)
+        self._open_supply()
 
     def begin_again(self, say: Say) -> None:
         """Remember what has happened, open the runs that go on, and start delivering."""
         self._remember()
         todo = self.todo()
-        done = len(self.trial_ids) - len(todo.trials)
+        done, trials = len(self.trials) - len(todo.trials), len(self.trials) + todo.to_come
         started = sum(self.past_of(trial).is_started for trial in todo.trials)
-        say(f"sweep {self.sweep_id}: {done} of {len(self.trial_ids)} trials have ended, {started} go on")
+        say(f"sweep {self.sweep_id}: {done} of {trials} trials have ended, {started} go on")
         reopen(self.outbox)
+        self._open_supply()
+
+    def _open_supply(self) -> None:
+        """Begin or go on with suggesting, where the plan does not know all its trials."""
+        if self.order.plan.samples:
+            from sweeps.supply import Supply  # imports Optuna
+
+            self.supply = Supply(
+                experiment=self.order.experiment,
+                folder=self.folder.path,
+                plan=lambda: self.order.plan,
+                past=self.past,
+                is_settled=self._is_settled,
+                admit=self._admit,
+            )
+            self.supply.catch_up()
+
+    def _is_settled(self, trial_id: str) -> bool:
+        """Return whether a trial has come to an end that stays: not one that another pass may change."""
+        known = self.past.get(trial_id, Past())
+        is_open = known.is_open(self.folder.is_cancelled(trial_id))
+        return not is_open and (known.reason != "oom" or known.memory_failures >= MEMORY_ATTEMPTS)
+
+    def _admit(self, trial: PlannedTrial) -> bool:
+        """Make a suggestion a trial of the sweep, in its manifest first; return whether it is to be trained."""
+        manifest = {**self.manifest, "trials": [*self.manifest["trials"], record_trial(trial)]}
+        save_manifest(self.folder.path, manifest)
+        self.manifest, self.trials[trial.trial_id] = manifest, trial
+        self.order = replace(self.order, plan=self.order.plan.with_trial(trial))
+        self.board.admit(trial)
+        if self.scheduler:
+            self.scheduler.know(trial.trial_id, trial.config.model.name)
+        if not self.order.is_fresh:
+            self._take_over(replace(self.order.plan, trials=(trial,)), whole_only=True)
+        return not self._is_settled(trial.trial_id)
 
     def _reuse(self, say: Say) -> None:
         """Take over what other sweeps in the storage folder have trained."""
-        entries = find_finished(self.order.storage)
-        fingerprint = self.order.material.frames.fingerprint
-        found = take_over(self.order.plan, entries, fingerprint, self.sweep_id, self.folder, self.outbox)
-        self._remember()
-        for sentence in reuse_sentences(found, len(self.trial_ids)):
+        self.finished = find_finished(self.order.storage)
+        for sentence in reuse_sentences(self._take_over(self.order.plan), len(self.trials) + self.order.plan.to_come):
             say(sentence)
 
-    def _remember(self) -> None:
-        """Learn from the sweep's events what has become of its trials."""
-        self.past = read_past(self.own_events(), OBJECTIVE)
-        for event in self.own_events():
+    def _take_over(self, plan: Plan, *, whole_only: bool = False) -> list[Reused]:
+        """Take over what was trained of a plan's trials; return which they were."""
+        fingerprint = self.order.material.frames.fingerprint
+        entries = [it for it in self.finished if not whole_only or is_same_budget(it, plan.epochs)]
+        found = take_over(plan, entries, fingerprint, self.sweep_id, self.folder, self.outbox)
+        if found:
+            self._remember(it.trial for it in found)
+        return found
+
+    def _remember(self, trials: Iterable[PlannedTrial] | None = None) -> None:
+        """Learn from the sweep's events what has become of its trials, or of some of them."""
+        wanted = set(self.trials) if trials is None else {trial.trial_id for trial in trials}
+        events = [event for event in self.own_events() if event["trial"] in wanted]
+        self.past.update(read_past(events, OBJECTIVE))
+        for event in events:
             self.board.apply(event)
 
     def prepare_store(self) -> None:
@@ -192,29 +247,37 @@ class _Run:
 
     def own_events(self) -> Iterator[Event]:
         """Yield every event of the plan's trials so far."""
-        return (event for event in self.outbox.events() if event.get("trial") in self.trial_ids)
+        return (event for event in self.outbox.events() if event.get("trial") in self.trials)
 
     def todo(self) -> Pass:
         """Return the pass over what is open."""
-        return Pass.of(self.order, self.past, self.folder, os.cpu_count() or 1)
+        found = Pass.of(self.order, self.past, self.folder, os.cpu_count() or 1)
+        return replace(found, to_come=0) if self.supply and self.supply.is_exhausted else found
 
     def tracker(self, scheduler: Any) -> Tracker:
         """Return the callback that writes down what happens in a pass; it remembers the passes before."""
         tracker = Tracker(
             self.folder.outbox,
             self.sweep_id,
-            {trial.trial_id: trial for trial in self.order.plan.trials},
+            self.trials,
             scheduler,
             logs=self.folder.logs,
             tags=self.run_tags(),
-            listeners=(teller(self.past, self.trial_ids), self.board.apply, self.view.apply),
+            listeners=(teller(self.past, self.trials), self.board.apply, self.view.apply, self._tell_study),
         )
         tracker.recall(self.own_events())
         return tracker
 
+    def _tell_study(self, event: Event) -> None:
+        if self.supply and event["kind"] == "end":
+            self.supply.catch_up()
+
     def end(self, signal_number: int) -> Summary:
         """Keep what is worth keeping, close the sweep's runs, deliver."""
-        newest = {trial_id: self.folder.checkpoints(trial_id) for trial_id in self.trial_ids}
+        if self.supply:
+            self.supply.catch_up() if signal_number else self.supply.close()
+            self.outbox.append(self._event("artifact", path=str(self.folder.path / FILE), folder=""))
+        newest = {trial_id: self.folder.checkpoints(trial_id) for trial_id in self.trials}
         checkpoints = {trial_id: found[0] for trial_id, found in newest.items() if found}
         keeper = Keeper(self.order.plan, self.board, checkpoints, self.outbox)
         if not signal_number:
@@ -289,8 +352,10 @@ class _Run:
     def _params(self) -> dict[str, Any]:
         shown = ("space", "profile", "question", "seed", "metric", "reference", "device", "precision")
         schedule = {f"scheduler.{key}": str(value) for key, value in self.manifest["scheduler"].items()}
-        axes = {f"axis.{key}": str(values) for key, values in self.manifest["axes"].items()}
-        return {key: self.manifest[key] for key in shown} | schedule | axes | {"trials": len(self.order.plan.trials)}
+        axes = {f"axis.{key}": _axis_words(axis) for key, axis in self.order.experiment.axes}
+        search = {f"search.{key}": str(value) for key, value in self.manifest["search"].items()}
+        trials = {"trials": len(self.order.plan.trials) + self.order.plan.to_come}
+        return {key: self.manifest[key] for key in shown} | schedule | search | axes | trials
 
     def run_tags(self) -> dict[str, str]:
         """Return the tags that the sweep's run and every trial's run carry."""
@@ -319,7 +384,7 @@ class _Run:
 
 def _on_ray(run: _Run, interrupts: Interrupts, store: Future[None], say: Say) -> None:
     """Run pass after pass, until nothing is open, on a Ray that is up for as long as that takes."""
-    order, frames = run.order, run.order.material.frames
+    order, frames = run.order, run.order.material.frames  # but the plan of run.order may grow
     ray_is_up = ray_cluster(
         cache_folder(),
         address=order.address,
@@ -333,7 +398,7 @@ def _on_ray(run: _Run, interrupts: Interrupts, store: Future[None], say: Say) ->
         smallest = {"GPU": min(order.gpu_shares.values())} if order.gpu_shares else {}
         run.board.slots = slots(order.resources | smallest, order.max_concurrent)
         before: Pass | None = None
-        while (todo := run.todo()).trials and not interrupts.is_requested():
+        while not (todo := run.todo()).is_over and not interrupts.is_requested():
             if todo == before:
                 raise SweepError(f"Ray ended a pass and left {len(todo.trials)} trials open; see {run.folder.logs}")
             if any(run.past_of(trial).memory_failures for trial in todo.trials):
@@ -341,12 +406,21 @@ def _on_ray(run: _Run, interrupts: Interrupts, store: Future[None], say: Say) ->
             memory = run.folder.path / MEMORY
             search = build_search(
                 order.experiment,
-                order.plan,
+                run.order.plan,
                 open_trials=todo.trials,
                 memory=memory,
                 slots=run.board.slots,
                 max_concurrent=order.max_concurrent,
+                source=run.supply.next if run.supply else None,
+                room=lambda: room(order.resources, order.max_concurrent),
             )
+            run.scheduler = search.scheduler
             recall(search.scheduler, memory, run.own_events())
-            run_pass(todo, order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
+            run_pass(todo, run.order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
+            if error := search.failure():
+                raise SweepError(f"no further trial could be suggested ({type(error).__name__}: {error})") from error
             before = todo
+
+
+def _axis_words(axis: Axis) -> str:
+    return str(axis if isinstance(axis, Range) else list(axis))

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweeps.confirm import Confirmation
+    from sweeps.experiment import Experiment
     from sweeps.monitor import Board
     from sweeps.order import Summary
+    from sweeps.plan import Plan
 
 WIDEST_LINE = 400
 """A table that goes to a file or a pipe has one line per row, up to so many characters."""
@@ -47,8 +49,28 @@ def last_words(summary: "Summary") -> Iterator[str]:
 
 def interruption(board: "Board") -> str:
     """Return how far an interrupted sweep came."""
-    waiting = board.counts()["waiting"]
+    waiting = board.counts()["waiting"] + board.plan.to_come
     return f"{board.epochs_done()} of {board.plan.epochs_in_all} epochs done; {waiting} trials not started"
+
+
+def print_plan(plan: "Plan", experiment: "Experiment") -> None:
+    """Print the trials of a plan; of those that are still to be suggested, how many, and from what."""
+    from sweeps.axes import name_axis
+
+    rows = [
+        (str(number), trial.name, trial.trial_id, str(trial.epochs), "reference" if trial.is_reference else "")
+        for number, trial in enumerate(plan.trials, 1)
+    ]
+    print_table(("", "trial", "digest", "epochs", ""), rows)
+    rungs = ", ".join(map(str, plan.rungs)) or "none"
+    if not plan.to_come:
+        print(f"\n{plan.size_words()}, of {plan.grid_points} points; rungs: {rungs}")
+        return
+    sampling = experiment.sampling
+    print(f"\nand {plan.to_come} that are suggested while others run ({sampling.sampler}, by "
+          f"{' and '.join(sampling.objectives)}), from:\n")  # fmt: skip
+    print_table(("setting", "from"), [(key, name_axis(axis)) for key, axis in experiment.axes])
+    print(f"\n{plan.size_words()}; rungs: {rungs}")
 
 
 def print_leaderboard(board: "Board") -> None:

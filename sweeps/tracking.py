@@ -121,7 +121,7 @@ class Tracker(Callback):
         self._logs = Path(logs).absolute() if logs else self._folder / "logs"
         self._listeners = tuple(listeners)
         self._sweep_id = sweep_id
-        self._trials = dict(trials)
+        self._trials = trials  # not a copy: trials that are suggested meanwhile join it
         self._tags = {**source_tags(), **(tags or {})}
         self._progress: dict[str, Progress] = {}
         self._outbox: Outbox | None = None
@@ -130,6 +130,10 @@ class Tracker(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_outbox": None, "_listeners": ()}
+
+    def name_of(self, trial_id: str) -> str:
+        """Return a trial's name."""
+        return self._trials[trial_id].name
 
     def recall(self, events: Iterable[Event]) -> None:
         """Remember what earlier passes wrote down of the trials."""
