@@ -18,6 +18,8 @@ COST = "gflops"
 latency that is measured while other trials run beside says more of them than of the network."""
 OBJECTIVES = ((OBJECTIVE,), (OBJECTIVE, COST))
 SAMPLES = 20
+PATIENCE = 1000
+"""So many points in a row that make no configuration, and none is drawn any more."""
 KEYS = ("name", "samples", "sampler", "objectives")
 
 
@@ -91,15 +93,17 @@ def recorded_sampling(recorded: Mapping[str, Any]) -> Sampling:
 
 
 def draw_points(base: TrainConfig, axes: Mapping[str, Axis], seed: int) -> Iterator[dict[str, Any]]:
-    """Yield points drawn at random, without end: the same for the same seed, so that a longer plan begins as a
-    shorter one does. Points that make no valid configuration are passed over.
+    """Yield points drawn at random: the same for the same seed, so that a longer plan begins as a shorter one does.
+
+    Points that make no valid configuration are passed over; the end comes when there is hardly any other.
     """
-    chance = random.Random(seed)
-    while True:
+    chance, invalid = random.Random(seed), 0
+    while invalid < PATIENCE:
         try:
             yield draw_point(base, axes, lambda _, axis: draw_value(axis, chance))
+            invalid = 0
         except ConfigError:
-            continue
+            invalid += 1
 
 
 def draw_point(base: TrainConfig, axes: Mapping[str, Axis], draw: Any) -> dict[str, Any]:

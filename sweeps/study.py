@@ -106,14 +106,11 @@ class Study:
             else:
                 self._study.tell(trial.number, state=TrialState.FAIL)
 
-    def ask(self, *, by_chance: bool = False) -> Asked:
-        """Return a point to try: the same again until it was accepted or refused.
-
-        `by_chance` draws it at random, without a model.
-        """
+    def ask(self) -> Asked:
+        """Return a point to try: the same again until it was accepted or refused."""
         while self._asked is None:
             number = len(self._study.get_trials(deepcopy=False))
-            self._study.sampler = self._sampler(number, by_chance)
+            self._study.sampler = self._sampler(number)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
                 trial = self._study.ask()
@@ -209,10 +206,8 @@ class Study:
         except (KeyError, ConfigError):
             return False
 
-    def _sampler(self, number: int, by_chance: bool = False) -> optuna.samplers.BaseSampler:
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
         seed = int(np.random.SeedSequence([self.base.train.seed, number]).generate_state(1)[0])
-        if by_chance:
-            return optuna.samplers.RandomSampler(seed)
         if self.sampling.sampler == "gp":
             return optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False)
         if self.sampling.sampler == "nsga2":

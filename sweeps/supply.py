@@ -3,17 +3,19 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from sweeps.experiment import Experiment
 from sweeps.past import Past
 from sweeps.plan import Plan, PlannedTrial, plan_trial
 from sweeps.price import forward_flops
-from sweeps.sampling import COST
+from sweeps.sampling import COST, draw_points
 from sweeps.study import FILE, Study, settle
 
 TWINS = 10
-"""Suggestions in a row of what is a trial already, until points are drawn by chance; and so many of those, at most."""
+"""Suggestions in a row of what is a trial already, until a point is drawn by chance; and so many of those, at most."""
 CHANCES = 200
 
 log = logging.getLogger(__name__)
@@ -84,18 +86,21 @@ class Supply:
 
     def _suggested(self) -> PlannedTrial | None:
         """Return a trial that is not in the plan yet; None after many suggestions that were."""
-        study, plan = self._study, self.plan()
+        study, axes = self._study, dict(self.experiment.axes)
         assert study is not None
-        known, precision = {trial.trial_id for trial in plan.trials}, plan.trials[0].config.train.precision
-        for number in range(TWINS + CHANCES):
-            asked = study.ask(by_chance=number >= TWINS)
-            axes = dict(self.experiment.axes)
-            point = {key: settle(axes[key], value) for key, value in asked.point.items()}
-            trial = plan_trial(self.experiment, point, precision)
+        known = {trial.trial_id for trial in self.plan().trials}
+        for _ in range(TWINS):
+            asked = study.ask()
+            trial = self._trial({key: settle(axes[key], value) for key, value in asked.point.items()})
             if trial.trial_id not in known:
                 return trial
             study.refuse(asked, trial.trial_id)
-        return None
+        base = self.experiment.base
+        drawn = map(self._trial, draw_points(base, axes, base.train.seed + len(known)))
+        return next((trial for trial in islice(drawn, CHANCES) if trial.trial_id not in known), None)
+
+    def _trial(self, point: Mapping[str, Any]) -> PlannedTrial:
+        return plan_trial(self.experiment, point, self.plan().trials[0].config.train.precision)
 
     def _cost(self, trial: PlannedTrial) -> float:
         return forward_flops(trial.config) / 1e9 if COST in self.experiment.sampling.objectives else 0.0
