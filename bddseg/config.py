@@ -1,6 +1,7 @@
 """TrainConfig: every setting of one trial, frozen, checked, hashed by what has an effect. Needs no torch."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -147,13 +148,11 @@ class TrainConfig:
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
         """Return a copy with dotted keys set, for example `{"optim.lr": 1e-3}`."""
-        sections = {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
+        changes: dict[str, dict[str, Any]] = {}
         for key, value in overrides.items():
-            spec = known_setting(key)
-            section = key.split(".")[0]
-            value = _widened(value, spec)
-            _check(key, value, spec)
-            sections[section] = dataclasses.replace(sections[section], **{spec.name: value})
+            section, _, name = key.partition(".")
+            changes.setdefault(section, {})[name] = check_setting(key, value)
+        sections = {name: dataclasses.replace(getattr(self, name), **found) for name, found in changes.items()}
         return dataclasses.replace(self, **sections)
 
     def flat(self) -> dict[str, Value]:
@@ -195,7 +194,7 @@ class TrainConfig:
 
         `train.precision` should be resolved before (see `bddseg.device.resolve_precision`): "auto" hashes as itself.
         """
-        unused = {key: value for key, value in TrainConfig().flat().items() if key in LATER}
+        unused = {key: _specs()[key].default for key in LATER}
         settings = self.folded().flat()
         effective = {
             key: value for key, value in settings.items() if key != "train.epochs" and value != unused.get(key)
@@ -226,7 +225,7 @@ def known_setting(key: str) -> dataclasses.Field[Any]:
     Raises:
         ConfigError: naming the nearest and all known keys, when there is none.
     """
-    specs = {name: spec for name, _, spec in _settings(TrainConfig())}
+    specs = _specs()
     if key not in specs:
         near = get_close_matches(key, specs, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
@@ -244,6 +243,11 @@ def check_setting(key: str, value: Any) -> Value:
     widened = _widened(value, spec)
     _check(key, widened, spec)
     return widened
+
+
+@functools.cache
+def _specs() -> dict[str, dataclasses.Field[Any]]:
+    return {name: spec for name, _, spec in _settings(TrainConfig())}
 
 
 def _settings(config: TrainConfig) -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:

@@ -13,12 +13,12 @@ import shutil
 import sys
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from bddseg.config import TrainConfig
 from bddseg.result import METRICS
@@ -35,8 +35,9 @@ from sweeps.plan import Plan, PlannedTrial, build_plan
 from sweeps.resume import check_events, recorded_experiment, recorded_plan, unfinished_sweep
 from sweeps.reuse import EVIDENCE
 from sweeps.runner import _Run
-from sweeps.search import build_search
+from sweeps.search import Search, build_search
 from sweeps.source import Material, Source, load_material
+from sweeps.tracking import Tracker
 
 EPOCHS, SWEEPS, OPEN = 20, 50, 2
 ASKED = 100
@@ -62,10 +63,11 @@ def main(argv: list[str] | None = None) -> int:
         is_met &= reuse("one sweep", folder, material, trials)
         shutil.rmtree(folder / "new")
         reopen_last(sweep)
-        before = psutil.Process().memory_info().rss
         is_met &= tell(f"resume of one sweep of {trials}", *timed(lambda: resume(folder, material)))
-        grown = psutil.Process().memory_info().rss - before
-        print(f"store driver_kb_per_trial={grown / 1e3 / trials:.1f}")
+        tracemalloc.start()  # slows everything down, so it is done once more for this
+        kept = resume(folder, material)
+        print(f"store driver_kb_per_trial={tracemalloc.get_traced_memory()[0] / 1e3 / trials:.1f}")
+        del kept
     return int(not is_met)
 
 
@@ -75,9 +77,8 @@ def reuse(what: str, folder: Path, material: Material, trials: int) -> bool:
     for state in ("first", "later"):
         shutil.rmtree(folder / "new", ignore_errors=True)
         run = new_run(folder, material)
-        is_met &= tell(
-            f"planning with reuse, {trials} trials in {what}, {state}", *timed(lambda run=run: run._reuse(say))
-        )
+        took = timed(partial(run._reuse, say))
+        is_met &= tell(f"planning with reuse, {trials} trials in {what}, {state}", *took)
         assert len(run.past) == ASKED, f"{len(run.past)} of {ASKED} trials were taken over"
     return is_met
 
@@ -167,8 +168,8 @@ def new_run(folder: Path, material: Material) -> _Run:
     return _Run(order_of(folder, experiment, plan, material), "new", folder / "new")
 
 
-def resume(folder: Path, material: Material) -> None:
-    """Do what the resume of the latest unfinished sweep does before its trials go on."""
+def resume(folder: Path, material: Material) -> tuple[_Run, Search, Tracker]:
+    """Do what the resume of the latest unfinished sweep does before its trials go on; return what it holds."""
     sweep = unfinished_sweep(folder)
     check_events(sweep)
     manifest = read_manifest(sweep)
@@ -178,8 +179,8 @@ def resume(folder: Path, material: Material) -> None:
     todo, memory = run.todo(), SweepFolder(sweep).path / MEMORY
     assert len(todo.trials) == OPEN, f"{len(todo.trials)} trials are open, not {OPEN}"
     search = build_search(experiment, plan, open_trials=todo.trials, memory=memory, slots=OPEN)
-    recall(search.scheduler, memory, run.own_events())
-    run.tracker(search.scheduler)
+    recall(search.scheduler, memory, run.past)
+    return run, search, run.tracker(search.scheduler)
 
 
 @contextmanager

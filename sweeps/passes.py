@@ -8,7 +8,7 @@ nor read. (They are not written atomically, and a restore that cannot read them 
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,8 +121,8 @@ def run_pass(
     tracker.flush(PATIENCE_SECONDS)
 
 
-def recall(scheduler: Scheduler, memory: Path, events: Iterable[Event]) -> None:
-    """Let a scheduler have what it had: its own file, and from the trials' events what that lacks.
+def recall(scheduler: Scheduler, memory: Path, past: Mapping[str, Past]) -> None:
+    """Let a scheduler have what it had: its own file, and from what the trials reported what that lacks.
 
     A damaged file is set aside; the values at the rungs are in the events, the reasons of earlier stops too.
     """
@@ -131,13 +131,9 @@ def recall(scheduler: Scheduler, memory: Path, events: Iterable[Event]) -> None:
     except StorageError as error:
         log.warning("%s; it is set aside, the rungs are filled from what the trials reported", error)
         os.replace(memory, memory.with_suffix(".damaged"))
-    bests: dict[str, float] = {}
-    for event in events:
-        value = event["metrics"].get(OBJECTIVE) if event.get("kind") == "epoch" else None
-        if value is not None:
-            trial_id = event["trial"]
-            bests[trial_id] = max(value, bests.get(trial_id, value))
-            scheduler.relearn(trial_id, int(event["step"]), value, bests[trial_id])
+    for trial_id, known in past.items():
+        for epoch, best in known.bests().items():
+            scheduler.relearn(trial_id, epoch, known.values[epoch] or best, best)
 
 
 def teller(past: dict[str, Past], known: Collection[str]) -> Callable[[Event], None]:

@@ -42,7 +42,7 @@ def is_unfinished(folder: Path) -> bool:
         manifest = read_manifest(folder)
     except StorageError:
         return False
-    events = list(Outbox(folder / "outbox").events())
+    events = list(Outbox(folder / "outbox").events(epochs=False))
     past = read_past(events, OBJECTIVE)
     sweep, trial_ids = SweepFolder(folder), [trial["trial_id"] for trial in manifest["trials"]]
     is_open = any(past.get(trial_id, Past()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
@@ -66,7 +66,7 @@ def check_events(folder: Path) -> None:
     Raises:
         StorageError: naming how many trials have checkpoints that no event tells of.
     """
-    sweep, events = SweepFolder(folder), list(Outbox(folder / "outbox").events())
+    sweep, events = SweepFolder(folder), list(Outbox(folder / "outbox").events(epochs=False))
     past = read_past(events, OBJECTIVE)
     trial_ids = [trial["trial_id"] for trial in read_manifest(folder)["trials"]]
     lost = [trial_id for trial_id in trial_ids if trial_id not in past and sweep.checkpoints(trial_id)]

@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ from sweeps.monitor import Board, View
 from sweeps.order import Order, Summary
 from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
 from sweeps.passes import MEMORY_ATTEMPTS, Pass, recall, run_pass, teller
-from sweeps.past import Past, read_past
+from sweeps.past import Past
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
 from sweeps.schedulers import Scheduler
@@ -225,11 +225,12 @@ class _Run:
 
     def _remember(self, trials: Iterable[PlannedTrial] | None = None) -> None:
         """Learn from the sweep's events what has become of its trials, or of some of them."""
-        wanted = set(self.trials) if trials is None else {trial.trial_id for trial in trials}
-        events = [event for event in self.own_events() if event["trial"] in wanted]
-        self.past.update(read_past(events, OBJECTIVE))
-        for event in events:
+        wanted = self.trials if trials is None else {trial.trial_id for trial in trials}
+        found: dict[str, Past] = {}
+        for event in self.own_events(wanted):
+            found.setdefault(event["trial"], Past()).tell(event, OBJECTIVE)
             self.board.apply(event)
+        self.past.update(found)
 
     def prepare_store(self) -> None:
         """Make MLflow's store ready and start delivering, unless offline.
@@ -245,9 +246,9 @@ class _Run:
         """Return what has become of a trial."""
         return self.past.get(trial.trial_id, Past())
 
-    def own_events(self) -> Iterator[Event]:
-        """Yield every event of the plan's trials so far."""
-        return (event for event in self.outbox.events() if event.get("trial") in self.trials)
+    def own_events(self, trials: Collection[str] | None = None) -> Iterator[Event]:
+        """Yield every event of the plan's trials so far, or of some of them."""
+        return self.outbox.events(self.trials if trials is None else trials)
 
     def todo(self) -> Pass:
         """Return the pass over what is open."""
@@ -265,7 +266,7 @@ class _Run:
             tags=self.run_tags(),
             listeners=(teller(self.past, self.trials), self.board.apply, self.view.apply, self._tell_study),
         )
-        tracker.recall(self.own_events())
+        tracker.recall(self.own_events([trial.trial_id for trial in self.todo().trials]))
         return tracker
 
     def _tell_study(self, event: Event) -> None:
@@ -415,7 +416,7 @@ def _on_ray(run: _Run, interrupts: Interrupts, store: Future[None], say: Say) ->
                 room=lambda: room(order.resources, order.max_concurrent),
             )
             run.scheduler = search.scheduler
-            recall(search.scheduler, memory, run.own_events())
+            recall(search.scheduler, memory, run.past)
             run_pass(todo, run.order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
             if error := search.failure():
                 raise SweepError(f"no further trial could be suggested ({type(error).__name__}: {error})") from error

@@ -164,7 +164,7 @@ class Study:
         frozen = self._study.get_trials(deepcopy=False)[self._known[trial_id]]
         if frozen.state != TrialState.RUNNING or not past.reason:
             return
-        bests = _bests(past)
+        bests = past.bests()
         if past.reason in COMPLETE and bests:
             values = {OBJECTIVE: max(bests.values())}
             self._study.tell(frozen.number, [values.get(name, cost) for name in self.sampling.objectives])
@@ -254,13 +254,3 @@ def _distribution(axis: Axis) -> BaseDistribution:
     if axis.is_whole:
         return IntDistribution(int(axis.low), int(axis.high), step=int(axis.step) or 1, log=axis.log)
     return FloatDistribution(axis.low, axis.high, step=axis.step or None, log=axis.log)
-
-
-def _bests(past: Past) -> dict[int, float]:
-    """Return epoch -> the best value up to there."""
-    found: dict[int, float] = {}
-    for epoch in sorted(past.values):
-        value = past.values[epoch]
-        if value is not None:
-            found[epoch] = max(value, max(found.values(), default=value))
-    return found
