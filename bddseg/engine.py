@@ -1,6 +1,7 @@
 """One training pass and one evaluation pass, as fast as the device allows."""
 
 import contextlib
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -147,7 +148,7 @@ class Engine:
         """Go on from what `state` returned."""
         with self._running():
             self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # torch would share the moments
         for group in self.optimizer.param_groups:
             if isinstance(group["lr"], Tensor):
                 group["lr"] = group["lr"].to(self.device)  # it comes from wherever the state was read to

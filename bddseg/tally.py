@@ -5,11 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from bddseg.labels import CLASSES
 
 ROWS, COLUMNS = len(CLASSES) + 1, len(CLASSES)
 """Of one image's counts: a row per true class and one for IGNORE, a column per predicted class."""
+
+CHUNK = 512
+"""Pixels that one product counts. Products of whole images of 128 x 128 left a GPU all but idle: 0.28 ms of a step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +95,9 @@ def count_by_products(rows: Tensor, columns: Tensor) -> Tensor:
     Shape:
         rows, columns: (N, pixels), int64.  returns: (N, C + 1, C), int64.
     """
-    is_row = (rows.unsqueeze(1) == torch.arange(ROWS, device=rows.device).view(1, -1, 1)).float()  # (N, C+1, pixels)
-    is_column = (columns.unsqueeze(2) == torch.arange(COLUMNS, device=rows.device)).float()  # (N, pixels, C)
-    return torch.bmm(is_row, is_column).round().long()
+    filler = -rows.shape[1] % CHUNK
+    rows = pad(rows, (0, filler), value=ROWS).unflatten(1, (-1, CHUNK))  # (N, chunks, CHUNK); the filler is in no row
+    columns = pad(columns, (0, filler)).unflatten(1, (-1, CHUNK))
+    is_row = (rows.unsqueeze(2) == torch.arange(ROWS, device=rows.device).view(-1, 1)).float()  # (.., C+1, CHUNK)
+    is_column = (columns.unsqueeze(3) == torch.arange(COLUMNS, device=rows.device)).float()  # (.., CHUNK, C)
+    return (is_row @ is_column).sum(1).round().long()

@@ -100,6 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     for case in CASES:
         seconds = _seconds(course, case, arguments.rounds)
         rows.append(_row(course, case, seconds))
+        print("  ".join(rows[-1]), file=sys.stderr, flush=True)  # a run that is cut short has shown something
         figures += _figures(course, case, seconds)
     train, val, _ = course.scale.parts
     show(

@@ -1,7 +1,8 @@
 """S6 packing: how many trials should share one GPU? `python -m benchmarks.s6_packing`
 
 1, 2, 4 and 8 processes, each training one vanilla U-Net on the same GPU at the same time: images per second of all of
-them together, against one alone, for 32, 64 and 128 filters. 128 px, batch 16. Needs bddseg and torch, no Ray.
+them together, against one alone, for 32, 64 and 128 filters. 128 px, batch 16; a network twice as wide trains on half
+as many images, so that an epoch of each takes about as long. Needs bddseg and torch, no Ray.
 """
 
 import multiprocessing
@@ -23,8 +24,10 @@ from benchmarks.synthetic import synthetic_frames, synthetic_split
 
 PROCESSES = (1, 2, 4, 8)
 WIDTHS = (32, 64, 128)
-PARTS = (2398, 2, 2)
-REHEARSAL = (32, 2, 2)
+IMAGES = 76_800
+"""Images of an epoch times filters: 2,400 at 32 filters."""
+
+REHEARSAL_IMAGES = 32
 START_SECONDS = 240
 """Longest wait for a process to be ready, or for an epoch of all of them."""
 
@@ -46,6 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         speeds = _speeds(filters, arguments.rounds, arguments.epochs, rehearse=arguments.rehearse)
         gains = {number: _gain(speeds, number) for number in speeds}
         best = max(gains, key=lambda number: gains[number].median)
+        print(f"b{filters}: k={best}, {gains[best].words('x')}", file=sys.stderr, flush=True)
         rows += [
             (f"b{filters}", str(number), Spread.of(found).words(), gains[number].words("x"), _mark(number, best))
             for number, found in speeds.items()
@@ -55,6 +59,10 @@ def main(argv: list[str] | None = None) -> int:
     missing = f"a width ends at the most processes that its memory allows, {PROCESSES[-1]} at the most"
     show("S6 packing", ("", "processes", "img/s together", "vs one", ""), rows, (machine(device), missing))
     return close([] if arguments.rehearse else figures)
+
+
+def _images(filters: int, *, rehearse: bool) -> int:
+    return REHEARSAL_IMAGES if rehearse else IMAGES // filters
 
 
 def _gain(speeds: dict[int, list[float]], number: int) -> Spread:
@@ -67,7 +75,7 @@ def _mark(number: int, best: int) -> str:
 
 def _speeds(filters: int, rounds: int, epochs: int, *, rehearse: bool) -> dict[int, list[float]]:
     """Return the images per second of all processes together, per number of processes and round."""
-    images = (REHEARSAL if rehearse else PARTS)[0]
+    images = _images(filters, rehearse=rehearse)
     with _started(2 if rehearse else PROCESSES[-1], filters, rehearse=rehearse) as ready:
         numbers = [number for number in PROCESSES if number <= len(ready)]
         if not numbers:
@@ -118,7 +126,7 @@ def _received(pipe: Connection) -> Any:
 def _work(pipe: Connection, filters: int, rehearse: bool) -> None:
     """Train one trial: an epoch to warm up, then as many as are asked for; says when each began and ended."""
     use_threads(1)
-    parts, size = (REHEARSAL, 32) if rehearse else (PARTS, 128)
+    parts, size = (_images(filters, rehearse=rehearse), 2, 2), 32 if rehearse else 128
     device = torch.device("cpu") if rehearse else torch.device("cuda", 0)
     frames, split = synthetic_frames(sum(parts), size), synthetic_split(*parts)
     config = settings(data_size=size, model_base_filters=filters)

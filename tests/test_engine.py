@@ -205,6 +205,15 @@ def test_an_epoch_at_once_is_training_and_then_evaluation() -> None:
     assert (scored.counts == apart.evaluate(SPLIT.val).counts).all()
 
 
+def test_an_engine_that_goes_on_from_another_leaves_it_alone() -> None:
+    first, undisturbed, second = make_engine(), make_engine(), make_engine(train_seed=7)
+    for engine in (first, undisturbed):
+        engine.train_epoch(1)
+    second.load_state(first.state())
+    second.train_epoch(2)
+    assert first.train_epoch(2).loss == undisturbed.train_epoch(2).loss
+
+
 def test_without_cuda_no_step_is_captured() -> None:
     engine = make_engine(train_batch_size=2)
     engine.train_epoch(1)

@@ -42,6 +42,13 @@ def test_products_of_one_hot_rows_count_as_bincount_does() -> None:
     assert torch.equal(found, count_pixels(truth, prediction))
 
 
+@pytest.mark.parametrize("side", [1, 8, 23, 32])
+def test_images_of_any_number_of_pixels_are_counted_by_products(side: int) -> None:
+    rng = np.random.default_rng(side)
+    truth, prediction = (torch.from_numpy(rng.integers(0, top, (3, side, side))) for top in (6, 5))
+    assert torch.equal(count_by_products(truth.flatten(1), prediction.flatten(1)), count_pixels(truth, prediction))
+
+
 def counted(*values: int) -> torch.Tensor:
     """Return one image's counts, with these in the first row.
 
