@@ -34,27 +34,34 @@ def list_spaces(arguments: argparse.Namespace) -> int:
 
 
 def show_status(arguments: argparse.Namespace) -> int:
-    """Print the trials of a recorded sweep."""
+    """Print the trials of a recorded sweep: from its folder, or from MLflow where that is elsewhere."""
     from sweeps.address import resolve_tracking_uri
     from sweeps.lost import lost_driver
+    from sweeps.manifest import FILE
+    from sweeps.status import Status, read_status, row_of, state_of_sweep
     from sweeps.store import Store
 
-    record = Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage)).read_sweep(arguments.status)
+    folder = arguments.storage / arguments.status
+    if (folder / FILE).exists():
+        status = read_status(folder)
+    else:
+        record = Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage)).read_sweep(arguments.status)
+        status = Status(state_of_sweep(record.status), tuple(map(row_of, record.trials)), 0)
     rows = [
         (
-            trial.name,
-            trial.status.lower(),
-            trial.stop_reason or "-",
-            figure(trial.metrics.get("best/miou")),
-            trial.stop_detail or "-",
-            trial.log_file or "-",
+            row.name,
+            row.state,
+            row.stop_reason or "-",
+            figure(row.best_miou),
+            row.stop_detail or "-",
+            row.log_file or "-",
         )
-        for trial in record.trials
+        for row in status.rows
     ]
-    print(f"{record.sweep_id}: {record.status.lower()}", file=sys.stderr)
-    lost = lost_driver(arguments.storage / record.sweep_id)
-    if lost:
-        closing = f"{tune_command(arguments)} --sync {record.sweep_id}"
+    come = f"; {status.to_come} trials are still to be suggested" if status.to_come else ""
+    print(f"{arguments.status}: {status.state}{come}", file=sys.stderr)
+    if lost := lost_driver(folder):
+        closing = f"{tune_command(arguments)} --sync {arguments.status}"
         print(f"its driver, {lost.driver}, is gone; close what it left open with: {closing}", file=sys.stderr)
     print_table(("trial", "state", "stopped by", "best val/miou", "why", "log file"), rows)
     return 0

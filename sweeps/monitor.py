@@ -52,6 +52,32 @@ class Row:
         """Has a figure that counts: a failed trial has none, as in the report."""
         return self.state != "failed" and not math.isnan(self.best_miou)
 
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Take in one event of the trial."""
+        if event["kind"] == "start":
+            self.state, self.stop_reason, self.stop_detail = "running", "", ""
+        elif event["kind"] == "pause":
+            self.state = "paused"
+        elif event["kind"] == "epoch":
+            self._epoch(event["step"], event["metrics"])
+        elif event["kind"] == "end":
+            self.end(event["status"], event["tags"])
+
+    def end(self, status: str, tags: Mapping[str, str]) -> None:
+        """Take in how it ended, in MLflow's word and the tags of its run."""
+        self.state = STATE_OF_STATUS.get(status, "running")
+        self.stop_reason, self.stop_detail = tags.get("sweep.stop_reason", ""), tags.get("sweep.stop_detail", "")
+        self.log_file = tags.get("sweep.log_file", "")
+
+    def _epoch(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
+        if epoch <= self.epochs:
+            return  # a retried trial reports an epoch again
+        self.epochs = epoch
+        self.seconds += metrics.get("time/epoch_s") or 0.0
+        value = metrics.get(OBJECTIVE)
+        if value is not None and (self.keep == "last" or not value <= self.best_miou):
+            self.best_miou, self.best_epoch = value, epoch
+
 
 @dataclass
 class Board:
@@ -78,30 +104,8 @@ class Board:
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take in one event; those of the sweep itself change no row."""
-        row = self.rows.get(event["trial"])
-        if row is None:
-            return
-        if event["kind"] == "start":
-            row.state, row.stop_reason, row.stop_detail = "running", "", ""
-        elif event["kind"] == "pause":
-            row.state = "paused"
-        elif event["kind"] == "epoch":
-            self._epoch(row, event["step"], event["metrics"])
-        elif event["kind"] == "end":
-            row.state = STATE_OF_STATUS[event["status"]]
-            tags = event["tags"]
-            row.stop_reason, row.stop_detail = tags.get("sweep.stop_reason", ""), tags.get("sweep.stop_detail", "")
-            row.log_file = tags.get("sweep.log_file", "")
-
-    @staticmethod
-    def _epoch(row: Row, epoch: int, metrics: Mapping[str, float | None]) -> None:
-        if epoch <= row.epochs:
-            return  # a retried trial reports an epoch again
-        row.epochs = epoch
-        row.seconds += metrics.get("time/epoch_s") or 0.0
-        value = metrics.get(OBJECTIVE)
-        if value is not None and (row.keep == "last" or not value <= row.best_miou):
-            row.best_miou, row.best_epoch = value, epoch
+        if row := self.rows.get(event["trial"]):
+            row.apply(event)
 
     def ranked(self) -> list[Row]:
         """Return the rows, best first; those without a figure last."""
