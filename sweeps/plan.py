@@ -127,8 +127,8 @@ def imagine_plan(plan: Plan, experiment: Experiment) -> Plan:
     precision = plan.trials[0].config.train.precision
     known = [dict(trial.point) for trial in plan.trials]
     drawn = replace(experiment, sampling=replace(experiment.sampling, name="random", samples=plan.samples))
-    _, trials = _drawn(drawn, known, precision, 0)
-    return replace(plan, trials=tuple(trials), samples=0)
+    points, trials = _drawn(drawn, known, precision, 0)
+    return replace(plan, trials=tuple(trials), grid_points=len(points), samples=0)
 
 
 def check_axes(experiment: Experiment) -> None:

@@ -23,6 +23,7 @@ from sweeps.confirm import CONFIRMS
 from sweeps.delivery import Delivery
 from sweeps.errors import SweepError, TrackingError
 from sweeps.folder import SweepFolder
+from sweeps.gauges import Gauges
 from sweeps.heartbeat import Heartbeat, this_pulse
 from sweeps.index import Entry, find_finished
 from sweeps.interrupts import Interrupted, Interrupts
@@ -252,11 +253,19 @@ class _Run:
 
     def todo(self) -> Pass:
         """Return the pass over what is open."""
-        found = Pass.of(self.order, self.past, self.folder, os.cpu_count() or 1)
-        return replace(found, to_come=0) if self.supply and self.supply.is_exhausted else found
+        return Pass.of(self.order, self.past, self.folder, os.cpu_count() or 1)
+
+    def close_plan(self, say: Say) -> None:
+        """Expect no more trials than are known, where the space has no more points."""
+        plan = self.order.plan
+        if self.supply and self.supply.is_exhausted and plan.to_come:
+            say(f"the space has no more points: {len(plan.trials)} trials instead of {plan.samples}")
+            self.order = replace(self.order, plan=replace(plan, samples=len(plan.trials)))
+            self.board.plan = self.order.plan
 
     def tracker(self, scheduler: Any) -> Tracker:
         """Return the callback that writes down what happens in a pass; it remembers the passes before."""
+        gauges = Gauges(self.board, self.sweep_id)
         tracker = Tracker(
             self.folder.outbox,
             self.sweep_id,
@@ -264,7 +273,13 @@ class _Run:
             scheduler,
             logs=self.folder.logs,
             tags=self.run_tags(),
-            listeners=(teller(self.past, self.trials), self.board.apply, self.view.apply, self._tell_study),
+            listeners=(
+                teller(self.past, self.trials),
+                self.board.apply,
+                self.view.apply,
+                gauges.apply,
+                self._tell_study,
+            ),
         )
         tracker.recall(self.own_events([trial.trial_id for trial in self.todo().trials]))
         return tracker
@@ -420,6 +435,7 @@ def _on_ray(run: _Run, interrupts: Interrupts, store: Future[None], say: Say) ->
             run_pass(todo, run.order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
             if error := search.failure():
                 raise SweepError(f"no further trial could be suggested ({type(error).__name__}: {error})") from error
+            run.close_plan(say)
             before = todo
 
 

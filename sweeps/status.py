@@ -43,7 +43,7 @@ def read_status(folder: Path) -> Status:
     for trial_id in _paused(folder):
         if trial_id in rows and rows[trial_id].state == "running":
             rows[trial_id].state = "paused"
-    samples = manifest.get("search", {}).get("samples", 0) if manifest["axes"] else 0
+    samples = manifest.get("search", {}).get("samples", 0) if manifest["axes"] and state != "finished" else 0
     return Status(state, tuple(rows.values()), max(0, samples - len(rows)))
 
 
