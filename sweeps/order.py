@@ -85,6 +85,8 @@ class Summary:
     """The signal that ended it early; 0 when it ran to its end."""
     report_command: str
     tune_command: str
+    weighs_cost: bool = False
+    """Accuracy was weighed against cost."""
     rejects: list[dict[str, Any]] = field(default_factory=list)
     """Events that MLflow refused for good, with the reason."""
 

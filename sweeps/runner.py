@@ -39,6 +39,7 @@ from sweeps.passes import MEMORY_ATTEMPTS, Pass, recall, run_pass, teller
 from sweeps.past import Past
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
+from sweeps.sampling import COST
 from sweeps.schedulers import Scheduler
 from sweeps.search import build_search
 from sweeps.shares import kind, remember_peaks
@@ -314,6 +315,7 @@ class _Run:
             signal_number=signal_number,
             report_command=self.order.report_command,
             tune_command=self.order.tune_command,
+            weighs_cost=COST in self.order.experiment.sampling.objectives,
             rejects=self.outbox.rejects(),
         )
 

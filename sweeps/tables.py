@@ -22,6 +22,8 @@ def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Conf
         print_standings(confirmation, summary.board)
     else:
         print_leaderboard(summary.board)
+    if summary.weighs_cost:
+        print_front(summary.board)
     failed = [row for row in summary.board.rows.values() if row.state == "failed"]
     for row in failed:
         say(arguments, f"failed: {row.name}: {row.stop_detail}; see {row.log_file}")
@@ -87,6 +89,16 @@ def print_leaderboard(board: "Board") -> None:
         for rank, row in enumerate(board.ranked(), 1)
     ]
     print_table(("", "trial", "best val/miou", "at epoch", "epochs", "ended by"), rows)
+
+
+def print_front(board: "Board") -> None:
+    """Print the trials that no other beats in accuracy and in cost at once, the cheapest first."""
+    from sweeps.front import board_points, front
+
+    points = board_points(board)
+    rows = [(board.rows[one].name, figure(points[one][0]), f"{points[one][1]:.4g}") for one in front(points)]
+    print()
+    print_table(("no other is better and cheaper", "best val/miou", "gflops an image"), rows)
 
 
 def print_standings(confirmation: "Confirmation", board: "Board") -> None:
