@@ -1,5 +1,6 @@
 """Run a sweep: plan -> passes of Ray Tune -> outbox -> MLflow; resume one; returns a summary."""
 
+import errno
 import logging
 import os
 import secrets
@@ -21,7 +22,7 @@ from sweeps.backlog import close_lost_sweeps
 from sweeps.cluster import check_address, ray_cluster, room, slots
 from sweeps.confirm import CONFIRMS
 from sweeps.delivery import Delivery
-from sweeps.errors import SweepError, TrackingError
+from sweeps.errors import StorageError, SweepError, TrackingError
 from sweeps.folder import SweepFolder
 from sweeps.gauges import Gauges
 from sweeps.heartbeat import Heartbeat, this_pulse
@@ -56,6 +57,9 @@ FLUSH_SECONDS = 60
 
 HASTY_FLUSH_SECONDS = 6
 """The same after an interrupt."""
+
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""A disk that went on failing for longer than was waited for it."""
 
 Say = Callable[[str], None]
 
@@ -124,9 +128,15 @@ def _drive(run: "_Run", begin: Callable[[Say], None], say: Say) -> Summary:
             say("keeping the finalists' weights, checking the leader's figures, delivering what was measured")
             return run.end(interrupts.number)
         except BaseException as error:
-            run.abandon(error, is_store_ready=store.done() and not store.exception())
+            again = f"{run.order.tune_command} --resume {run.sweep_id}"
+            try:
+                run.abandon(error, is_store_ready=store.done() and not store.exception())
+            except OSError as failure:
+                log.warning("the ends of its runs could not be written: %s", failure)
+            if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+                raise StorageError(f"{run.folder.path}: {error.strerror}; once that is mended: {again}") from error
             if isinstance(error, Interrupted):
-                error.resume_command = f"{run.order.tune_command} --resume {run.sweep_id}"
+                error.resume_command = again
             raise
 
 
