@@ -34,7 +34,7 @@ from sweeps.passes import recall
 from sweeps.plan import Plan, PlannedTrial, build_plan
 from sweeps.resume import check_events, recorded_experiment, recorded_plan, unfinished_sweep
 from sweeps.reuse import EVIDENCE
-from sweeps.runner import _Run
+from sweeps.run import Run
 from sweeps.search import Search, build_search
 from sweeps.source import Material, Source, load_material
 from sweeps.tracking import Tracker
@@ -77,7 +77,7 @@ def reuse(what: str, folder: Path, material: Material, trials: int) -> bool:
     for state in ("first", "later"):
         shutil.rmtree(folder / "new", ignore_errors=True)
         run = new_run(folder, material)
-        took = timed(partial(run._reuse, say))
+        took = timed(partial(run.reuse, say))
         is_met &= tell(f"planning with reuse, {trials} trials in {what}, {state}", *took)
         assert len(run.past) == ASKED, f"{len(run.past)} of {ASKED} trials were taken over"
     return is_met
@@ -161,20 +161,20 @@ def order_of(folder: Path, experiment: Experiment, plan: Plan, material: Materia
     return Order(experiment, plan, material, folder, default_tracking_uri(folder), resources, is_offline=True)
 
 
-def new_run(folder: Path, material: Material) -> _Run:
+def new_run(folder: Path, material: Material) -> Run:
     """Return a sweep that has begun, and whose trials one of the old ones has trained."""
     experiment, plan = plan_of(ASKED)
     (folder / "new").mkdir()
-    return _Run(order_of(folder, experiment, plan, material), "new", folder / "new")
+    return Run(order_of(folder, experiment, plan, material), "new", folder / "new")
 
 
-def resume(folder: Path, material: Material) -> tuple[_Run, Search, Tracker]:
+def resume(folder: Path, material: Material) -> tuple[Run, Search, Tracker]:
     """Do what the resume of the latest unfinished sweep does before its trials go on; return what it holds."""
     sweep = unfinished_sweep(folder)
     check_events(sweep)
     manifest = read_manifest(sweep)
     experiment, plan = recorded_experiment(manifest), recorded_plan(manifest)
-    run = _Run(order_of(folder, experiment, plan, material), sweep.name, sweep, manifest)
+    run = Run(order_of(folder, experiment, plan, material), sweep.name, sweep, manifest)
     run.begin_again(say)
     todo, memory = run.todo(), SweepFolder(sweep).path / MEMORY
     assert len(todo.trials) == OPEN, f"{len(todo.trials)} trials are open, not {OPEN}"
