@@ -16,7 +16,13 @@ SHORT = {"vanilla_unet": "vanilla", "attention_unet": "attention", "unet": "unet
 ALWAYS_NAMED = ("model.name", "model.base_filters", "loss.name", "optim.lr", "optim.weight_decay")
 PATIENCE = 200
 """So many points drawn one after the other that are known already mean that the space has no more."""
-ABBREVIATIONS = {"optim.lr": "lr", "optim.weight_decay": "wd", "model.dropout": "dropout", "loss.gamma": "gamma"}
+ABBREVIATIONS = {
+    "optim.lr": "lr",
+    "optim.weight_decay": "wd",
+    "model.dropout": "dropout",
+    "loss.gamma": "gamma",
+    "optim.name": "optim",
+}
 
 
 @dataclass(frozen=True)

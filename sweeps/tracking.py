@@ -127,6 +127,8 @@ class Tracker(Callback):
         self._outbox: Outbox | None = None
         self._held: deque[Event] = deque()
         """Events that could not be written yet."""
+        self._is_failing = False
+        """That was said already."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_outbox": None, "_listeners": ()}
@@ -327,8 +329,11 @@ class Tracker(Callback):
             while self._held:
                 self._outbox.append(self._held[0])
                 self._held.popleft()
+            self._is_failing = False
         except (OSError, StorageError) as error:
-            log.warning("%d events wait for the disk: %s", len(self._held), error)
+            if not self._is_failing:
+                log.warning("events wait for the disk: %s", error)
+            self._is_failing = True
 
 
 def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None], keep: str) -> None:
