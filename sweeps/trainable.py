@@ -213,7 +213,8 @@ def _logged(path: Path) -> Iterator[None]:
         raise
     finally:
         logging.getLogger().removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):  # a disk that is full takes the log's last lines, not the trial
+            handler.close()
 
 
 def _open_log(path: Path) -> logging.FileHandler:
