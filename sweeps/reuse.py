@@ -138,7 +138,7 @@ def _taken(events: Iterable[Event], reused: Reused, sweep_id: str, folder: Sweep
             if reused.is_whole and Path(event["path"]).is_file():
                 yield event | {"path": str(_linked(Path(event["path"]), reused.trial.trial_id, folder))}
         elif event["kind"] == "start":
-            yield event | {"tags": {**event["tags"], **mark, **reused.trial.tags}}
+            yield event | {"name": reused.trial.name, "tags": {**event["tags"], **mark, **reused.trial.tags}}
         elif event["kind"] == "epoch":
             yield event if reused.is_whole else {key: value for key, value in event.items() if key != "ending"}
         elif event["kind"] == "end" and reused.is_whole:
