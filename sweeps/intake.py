@@ -124,7 +124,7 @@ def prepare(
         dashboard=arguments.dashboard,
         is_quiet=bool(arguments.quiet),
         is_offline=arguments.offline,
-        is_fresh=arguments.fresh,
+        is_fresh=arguments.fresh or terms.get("is_fresh", False),
         command=hide_password(shlex.join(["python", "tune_main.py", *words])),
         report_command=report_command(arguments, tracking_uri),
         tune_command=tune_command(arguments),

@@ -69,6 +69,7 @@ class Order:
             "keep_all_weights": self.keep_all_weights,
             "checkpoint_seconds": self.checkpoint_seconds,
             "is_offline": self.is_offline,
+            "is_fresh": self.is_fresh,
         }
 
 

@@ -95,6 +95,7 @@ class Run:
         if self.order.plan.samples:
             from sweeps.supply import Supply  # imports Optuna
 
+            self.finished = [] if self.order.is_fresh else self.finished or find_finished(self.order.storage)
             self.supply = Supply(
                 experiment=self.order.experiment,
                 folder=self.folder.path,

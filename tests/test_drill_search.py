@@ -9,6 +9,7 @@ import pytest
 from drills import Site, survived
 
 from sweeps.manifest import read_manifest
+from sweeps.memory import FILE as MEMORY
 from sweeps.study import FILE, NAME, TRIAL
 
 pytestmark = pytest.mark.drill
@@ -29,12 +30,22 @@ def test_a_sweep_whose_trials_are_suggested_loses_nothing_when_its_driver_is_kil
         assert driver.poll() is None, "the sweep was done too soon"
         driver.kill()
         driver.wait()
+        tear(place)
         words = ("--resume",)
     assert place.run("--resume") == 0
     found = survived("kill9_suggesting", place, KILLS, repeated_at_most=KILLS * 2 * 6)
     assert found.planned == 10
     told = {trial.user_attrs[TRIAL]: trial.state.name for trial in study(place) if TRIAL in trial.user_attrs}
+    assert "is set aside, the rungs are filled from what the trials reported" in place.said()
     assert told == {trial_id: STATES[reasons[-1]] for trial_id, reasons in found.reasons.items()}
+
+
+def tear(place: Site) -> None:
+    """Leave half a line in the study's file, and half of what the scheduler remembers."""
+    with (place.folder / FILE).open("ab") as file:
+        file.write(b'{"op_code": 6, "tri')
+    if (memory := place.folder / MEMORY).exists():
+        memory.write_bytes(memory.read_bytes()[:-20])
 
 
 def study(place: Site) -> list[optuna.trial.FrozenTrial]:
