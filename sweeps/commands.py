@@ -120,7 +120,8 @@ def resume(arguments: argparse.Namespace, words: list[str]) -> int:
     storage = arguments.storage.absolute()
     folder = find_sweep(storage, arguments.resume) if arguments.resume else unfinished_sweep(storage)
     check_not_running(folder)
-    check_events(folder)
+    if sentence := check_events(folder):
+        say(arguments, sentence)
     manifest = read_manifest(folder)
     data = manifest["data"]
     source = Source(manifest["profile"], None if data["embedded"] else Path(data["root"]))

@@ -117,7 +117,10 @@ def run_pass(
         ),
     )
     with interrupts.deferred(), patient_controller(interrupts.is_requested):
-        tuner.fit()
+        try:
+            tuner.fit()
+        except (OSError, EOFError) as error:  # at its end Ray reads what it wrote, and a full disk took that
+            log.warning("Ray's own account of the pass cannot be read: %s", error)
     tracker.flush(PATIENCE_SECONDS)
 
 

@@ -60,8 +60,11 @@ def check_not_running(folder: Path) -> None:
         raise StorageError(f"sweep {folder.name} is running ({pulse.driver})")
 
 
-def check_events(folder: Path) -> None:
+def check_events(folder: Path) -> str:
     """Refuse a sweep whose events were lost: what they do not tell would be trained anew, over what is there.
+
+    Returns a sentence, "" mostly, where only the last events are missing: a loss of power, or a disk that was full,
+    takes the end of the file. Trials that it does not tell of begin anew, beside what they left.
 
     Raises:
         StorageError: naming how many trials have checkpoints that no event tells of.
@@ -70,11 +73,13 @@ def check_events(folder: Path) -> None:
     past = read_past(events, OBJECTIVE)
     trial_ids = [trial["trial_id"] for trial in read_manifest(folder)["trials"]]
     lost = [trial_id for trial_id in trial_ids if trial_id not in past and sweep.checkpoints(trial_id)]
+    is_begun = any(event.get("kind") == "start" and event.get("trial") == PARENT for event in events)
     cure = "put the file back from a copy, or begin a new sweep"
-    if lost:
+    if lost and not is_begun:
         raise StorageError(f"{sweep.outbox} tells nothing of {len(lost)} trials that have checkpoints: {cure}")
-    if not any(event.get("kind") == "start" and event.get("trial") == PARENT for event in events):
+    if not is_begun:
         raise StorageError(f"{sweep.outbox} does not tell that the sweep was begun: {cure}")
+    return f"the last events were never written: {len(lost)} trials that had begun begin anew" if lost else ""
 
 
 def find_trial(folder: Path, word: str) -> str:

@@ -98,7 +98,9 @@ def _drive(run: Run, begin: Callable[[Say], None], say: Say) -> Summary:
             except OSError as failure:
                 log.warning("the ends of its runs could not be written: %s", failure)
             if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-                raise StorageError(f"{run.folder.path}: {error.strerror}; once that is mended: {again}") from error
+                error = StorageError(f"{run.folder.path} cannot be written: {error.strerror}")
+            if isinstance(error, StorageError):
+                raise StorageError(f"{error}; once that is mended, go on with: {again}") from error
             if isinstance(error, Interrupted):
                 error.resume_command = again
             raise
