@@ -62,6 +62,7 @@ def main(argv: list[str] | None = None) -> int:
         return 128 + getattr(interrupt, "number", signal.SIGINT)
 
 
+SEARCHES = ("grid", "random", "optuna")
 SCHEDULERS = ("asha", "asha_promote", "hyperband", "median", "none")
 
 
@@ -75,9 +76,13 @@ def build_parser() -> argparse.ArgumentParser:
     what.add_argument("--space", metavar="NAME", help="a space of experiments.yaml; --list shows them")
     what.add_argument("--profile", metavar="NAME", help="full where BDD100K is found, otherwise quick")
     what.add_argument("--data", type=Path, metavar="DIR", help="folder in the BDD100K layout")
-    what.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, or a list as an axis")
+    what.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, or a list or range as an axis"
+    )
     what.add_argument("--limit", type=_positive, default=0, metavar="N", help="only the first N trials of the plan")
     what.add_argument("--scheduler", choices=SCHEDULERS, help="how weak trials are stopped early; none runs all")
+    what.add_argument("--search", choices=SEARCHES, help="how points are chosen: all, at random, or as figures come in")
+    what.add_argument("--samples", type=_positive, default=0, metavar="N", help="trials in all, of random or optuna")
     what.add_argument("--seed", type=_whole, metavar="N", help="of training and of the order of trials")
     what.add_argument("--fresh", action="store_true", help="train again what was trained before")
     what.add_argument("--on-bad-sample", choices=("fail", "skip"), default="fail", help="a damaged image or mask")

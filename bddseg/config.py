@@ -1,6 +1,7 @@
 """TrainConfig: every setting of one trial, frozen, checked, hashed by what has an effect. Needs no torch."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -19,6 +20,9 @@ DIGEST_CHARS = 12
 LATER = ("data.folds", "data.fold", "train.keep")
 """Settings that came after the first digests were recorded. At their defaults, which change nothing, they are not
 hashed: a trial recorded before them is still the same trial."""
+
+CONDITIONAL = ("model.dropout", "loss.gamma", "data.fold", "train.patience")
+"""Settings that have an effect only where others let them."""
 
 Value = str | int | float | bool
 Rule = tuple[str, Callable[[Any], bool]]
@@ -150,13 +154,11 @@ class TrainConfig:
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
         """Return a copy with dotted keys set, for example `{"optim.lr": 1e-3}`."""
-        sections = {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
+        changes: dict[str, dict[str, Any]] = {}
         for key, value in overrides.items():
-            spec = known_setting(key)
-            section = key.split(".")[0]
-            value = _widened(value, spec)
-            _check(key, value, spec)
-            sections[section] = dataclasses.replace(sections[section], **{spec.name: value})
+            section, _, name = key.partition(".")
+            changes.setdefault(section, {})[name] = check_setting(key, value)
+        sections = {name: dataclasses.replace(getattr(self, name), **found) for name, found in changes.items()}
         return dataclasses.replace(self, **sections)
 
     def flat(self) -> dict[str, Value]:
@@ -169,6 +171,19 @@ class TrainConfig:
 
     def folded(self) -> Self:
         """Return the configuration with settings that have no effect here set to their defaults, or switched off."""
+        return self.with_overrides(self._inert())
+
+    def has_effect(self, key: str) -> bool:
+        """Return whether a setting changes anything here; gamma does not without the focal loss."""
+        return key not in self._inert()
+
+    @staticmethod
+    def is_conditional(key: str) -> bool:
+        """Return whether it depends on other settings if this one has an effect."""
+        return key in CONDITIONAL
+
+    def _inert(self) -> dict[str, Value]:
+        """Return the settings without effect here, with what they are set to; CONDITIONAL has all that may be there."""
         inert: dict[str, Value] = {}
         if self.model.name != "attention_unet":
             inert["model.dropout"] = 0.0
@@ -178,14 +193,14 @@ class TrainConfig:
             inert["data.fold"] = 0
         if self.train.keep == "last":
             inert["train.patience"] = 0  # every epoch counts more than those before: none goes without a better one
-        return self.with_overrides(inert)
+        return inert
 
     def digest(self) -> str:
         """Return 12 hex digits that name the configuration: equal for equal effect, whatever the epoch budget.
 
         `train.precision` should be resolved before (see `bddseg.device.resolve_precision`): "auto" hashes as itself.
         """
-        unused = {key: value for key, value in TrainConfig().flat().items() if key in LATER}
+        unused = {key: _specs()[key].default for key in LATER}
         settings = self.folded().flat()
         effective = {
             key: value for key, value in settings.items() if key != "train.epochs" and value != unused.get(key)
@@ -216,7 +231,7 @@ def known_setting(key: str) -> dataclasses.Field[Any]:
     Raises:
         ConfigError: naming the nearest and all known keys, when there is none.
     """
-    specs = {name: spec for name, _, spec in _settings(TrainConfig())}
+    specs = _specs()
     if key not in specs:
         near = get_close_matches(key, specs, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
@@ -234,6 +249,11 @@ def check_setting(key: str, value: Any) -> Value:
     widened = _widened(value, spec)
     _check(key, widened, spec)
     return widened
+
+
+@functools.cache
+def _specs() -> dict[str, dataclasses.Field[Any]]:
+    return {name: spec for name, _, spec in _settings(TrainConfig())}
 
 
 def _settings(config: TrainConfig) -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:

@@ -106,6 +106,18 @@ def slots(resources: dict[str, float], max_concurrent: int) -> int:
     return min(fits, max_concurrent or fits)
 
 
+def room(resources: dict[str, float], max_concurrent: int) -> int:
+    """Return how many trials may be under way now: as many as run side by side, and one that waits for its turn.
+
+    Ray keeps a process for reuse only when a trial waits for it. Nodes come and go: without any, one may wait.
+    """
+    try:
+        fits = slots(resources, 0)
+    except ExperimentError:
+        return 1
+    return min(fits + 1, max_concurrent or fits + 1)
+
+
 def _join(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env())

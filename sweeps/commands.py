@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError
 from sweeps.intake import find_source, here, make_plan, prepare, tune_command
-from sweeps.tables import close, figure, print_table, say
+from sweeps.tables import close, figure, print_plan, print_table, say
 
 if TYPE_CHECKING:
+    from sweeps.experiment import Experiment
     from sweeps.plan import Plan
     from sweeps.source import Source
 
@@ -26,33 +27,41 @@ def list_spaces(arguments: argparse.Namespace) -> int:
         experiment = load_experiment(name, profile=source.profile)
         plan = build_plan(experiment)
         axes = ", ".join(key for key, _ in experiment.axes) or "-"
-        rows.append((name, str(len(plan.trials)), str(plan.epochs), axes, experiment.question))
-    print_table(("space", "trials", "epochs", f"varies (profile {source.profile})", "question"), rows)
+        trials, search = str(len(plan.trials) + plan.to_come), experiment.sampling.name
+        rows.append((name, trials, str(plan.epochs), search, axes, experiment.question))
+    print_table(("space", "trials", "epochs", "search", f"varies (profile {source.profile})", "question"), rows)
     return 0
 
 
 def show_status(arguments: argparse.Namespace) -> int:
-    """Print the trials of a recorded sweep."""
+    """Print the trials of a recorded sweep: from its folder, or from MLflow where that is elsewhere."""
     from sweeps.address import resolve_tracking_uri
     from sweeps.lost import lost_driver
+    from sweeps.manifest import FILE
+    from sweeps.status import Status, read_status, row_of, state_of_sweep
     from sweeps.store import Store
 
-    record = Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage)).read_sweep(arguments.status)
+    folder = arguments.storage / arguments.status
+    if (folder / FILE).exists():
+        status = read_status(folder)
+    else:
+        record = Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage)).read_sweep(arguments.status)
+        status = Status(state_of_sweep(record.status), tuple(map(row_of, record.trials)), 0)
     rows = [
         (
-            trial.name,
-            trial.status.lower(),
-            trial.stop_reason or "-",
-            figure(trial.metrics.get("best/miou")),
-            trial.stop_detail or "-",
-            trial.log_file or "-",
+            row.name,
+            row.state,
+            row.stop_reason or "-",
+            figure(row.best_miou),
+            row.stop_detail or "-",
+            row.log_file or "-",
         )
-        for trial in record.trials
+        for row in status.rows
     ]
-    print(f"{record.sweep_id}: {record.status.lower()}", file=sys.stderr)
-    lost = lost_driver(arguments.storage / record.sweep_id)
-    if lost:
-        closing = f"{tune_command(arguments)} --sync {record.sweep_id}"
+    come = f"; {status.to_come} trials are still to be suggested" if status.to_come else ""
+    print(f"{arguments.status}: {status.state}{come}", file=sys.stderr)
+    if lost := lost_driver(folder):
+        closing = f"{tune_command(arguments)} --sync {arguments.status}"
         print(f"its driver, {lost.driver}, is gone; close what it left open with: {closing}", file=sys.stderr)
     print_table(("trial", "state", "stopped by", "best val/miou", "why", "log file"), rows)
     return 0
@@ -86,12 +95,14 @@ def run(arguments: argparse.Namespace, words: list[str]) -> int:
         profile=source.profile if source else arguments.profile,
         overrides=arguments.set,
         scheduler=arguments.scheduler,
+        search=arguments.search,
+        samples=arguments.samples,
         seed=arguments.seed,
     )
     if source:
         say(arguments, f"{experiment.name}: {source.sentence()}")
     if source is None or arguments.dry_run:
-        return dry_run(make_plan(arguments, experiment), experiment.schedule.name, source, arguments)
+        return dry_run(make_plan(arguments, experiment), experiment, source, arguments)
     order = prepare(arguments, experiment, source, words)
     from sweeps.runner import run_sweep
 
@@ -105,10 +116,12 @@ def resume(arguments: argparse.Namespace, words: list[str]) -> int:
     from sweeps.resume import check_events, check_not_running, recorded_experiment, unfinished_sweep
     from sweeps.source import Source
 
+    check_recorded(arguments, "--resume goes on with a sweep as it was begun")
     storage = arguments.storage.absolute()
     folder = find_sweep(storage, arguments.resume) if arguments.resume else unfinished_sweep(storage)
     check_not_running(folder)
-    check_events(folder)
+    if sentence := check_events(folder):
+        say(arguments, sentence)
     manifest = read_manifest(folder)
     data = manifest["data"]
     source = Source(manifest["profile"], None if data["embedded"] else Path(data["root"]))
@@ -116,6 +129,17 @@ def resume(arguments: argparse.Namespace, words: list[str]) -> int:
     from sweeps.runner import resume_sweep
 
     return close(resume_sweep(order, folder.name, lambda sentence: say(arguments, sentence)), arguments)
+
+
+def check_recorded(arguments: argparse.Namespace, why: str) -> None:
+    """Refuse options that choose what a sweep trains where that is recorded.
+
+    Raises:
+        UserError: naming them.
+    """
+    settled = ("space", "profile", "set", "limit", "scheduler", "search", "samples", "seed")
+    if given := [f"--{name}" for name in settled if getattr(arguments, name) not in (None, [], 0)]:
+        raise UserError(f"{why}, so it does not go with {', '.join(given)}")
 
 
 def cancel(arguments: argparse.Namespace) -> int:
@@ -139,9 +163,7 @@ def confirm(arguments: argparse.Namespace, words: list[str]) -> int:
     from sweeps.source import Source
     from sweeps.store import Store
 
-    settled = ("space", "profile", "set", "limit", "scheduler", "seed")
-    if given := [f"--{name}" for name in settled if getattr(arguments, name) not in (None, [], 0)]:
-        raise UserError(f"--confirm trains the settings that were recorded, so it does not go with {', '.join(given)}")
+    check_recorded(arguments, "--confirm trains the settings that were recorded")
     record = Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage)).read_sweep(arguments.confirm)
     confirmation = plan_confirmation(record, top=arguments.top, runs=arguments.runs)
     for note in confirmation.notes:
@@ -152,22 +174,19 @@ def confirm(arguments: argparse.Namespace, words: list[str]) -> int:
     for finalist in confirmation.finalists:
         say(arguments, f"finalist {finalist.name} ({finalist.why}): {finalist.epochs} epochs")
     if arguments.dry_run:
-        return dry_run(confirmation.plan, "none", source, arguments)
+        return dry_run(confirmation.plan, confirmation.experiment, source, arguments)
     order = prepare(arguments, confirmation.experiment, source, words, confirmation=confirmation)
     from sweeps.runner import run_sweep
 
     return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments, confirmation)
 
 
-def dry_run(plan: "Plan", scheduler: str, source: "Source | None", arguments: argparse.Namespace) -> int:
+def dry_run(plan: "Plan", experiment: "Experiment", source: "Source | None", arguments: argparse.Namespace) -> int:
     """Print the trials that would run, and what they would take; without data, only the trials."""
-    rows = [
-        (str(number), trial.name, trial.trial_id, str(trial.epochs), "reference" if trial.is_reference else "")
-        for number, trial in enumerate(plan.trials, 1)
-    ]
-    print_table(("", "trial", "digest", "epochs", ""), rows)
-    rungs = ", ".join(map(str, plan.rungs)) or "none"
-    print(f"\n{plan.size_words()}, of {plan.grid_points} points; rungs: {rungs}")
+    from sweeps.plan import imagine_plan
+
+    print_plan(plan, experiment)
+    plan = imagine_plan(plan, experiment)
     if source is None:
         say(arguments, "what it would take needs the data: its images are counted")
         return 0
@@ -175,7 +194,7 @@ def dry_run(plan: "Plan", scheduler: str, source: "Source | None", arguments: ar
 
     machine = here(arguments)
     machine.check_memory(plan)
-    table, how = forecast(plan, scheduler, source, machine, arguments.max_concurrent)
+    table, how = forecast(plan, experiment.schedule.name, source, machine, arguments.max_concurrent)
     print()
     print_table(("what it takes", "", ""), table)
     say(arguments, how)

@@ -13,8 +13,8 @@ from sweeps.cells import list_axes
 from sweeps.entries import Entry
 from sweeps.gather import Report
 from sweeps.plan import compact
-from sweeps.section import Section
 from sweeps.plotted import is_inert
+from sweeps.section import Section
 
 NEAR = 0.05
 """Of a range, this share of its width at either end is its edge."""

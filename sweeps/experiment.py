@@ -8,10 +8,24 @@ from typing import Any
 
 import yaml
 
-from bddseg.config import TrainConfig, check_setting, flatten, known_setting
+from bddseg.config import TrainConfig, known_setting
 from bddseg.errors import ConfigError
 from bddseg.result import METRICS, OBJECTIVE
+from sweeps.axes import (
+    Axis,
+    Range,
+    build_axes,
+    build_axis,
+    build_point,
+    build_points,
+    build_settings,
+    check_value,
+    fill_point,
+    first_value,
+    space_axes,
+)
 from sweeps.errors import ExperimentError
+from sweeps.sampling import GRID, Sampling, build_sampling, check_grid
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments.yaml"
 
@@ -22,7 +36,7 @@ SECTION_KEYS = {
     "": ("defaults", "profiles", "spaces"),
     "defaults": ("settings", "scheduler", "metric"),
     "profile": ("data", "settings", "grid"),
-    "space": ("question", "settings", "grid", "reference", "pin", "scheduler"),
+    "space": ("question", "search", "settings", "grid", "vary", "reference", "points", "pin", "scheduler"),
     "scheduler": ("name", "grace", "reduction"),
 }
 
@@ -59,17 +73,20 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A space under a profile, with every value settled but the axes of its grid."""
+    """A space under a profile, with every value settled but its axes."""
 
     name: str
     question: str
     profile: str
     base: TrainConfig
-    axes: tuple[tuple[str, tuple[Any, ...]], ...]
+    axes: tuple[tuple[str, Axis], ...]
     """Dotted setting -> the values it takes; without axes there is one trial."""
     reference: Mapping[str, Any]
     schedule: Schedule
     metric: str = OBJECTIVE
+    sampling: Sampling = GRID
+    points: tuple[Mapping[str, Any], ...] = ()
+    """Tried first, after the reference."""
 
 
 def load_experiment(
@@ -78,13 +95,15 @@ def load_experiment(
     profile: str,
     overrides: Sequence[str] = (),
     scheduler: str | None = None,
+    search: str | None = None,
+    samples: int = 0,
     seed: int | None = None,
     path: Path = EXPERIMENTS,
 ) -> Experiment:
     """Return the named space under a profile.
 
-    `overrides` are `key=value` texts of the command line: a list as value makes or replaces a grid axis, a single
-    value fixes the setting.
+    `overrides` are `key=value` texts of the command line: a list or a range as value makes or replaces an axis, a
+    single value fixes the setting.
 
     Raises:
         ExperimentError: naming place, value, rule and known names.
@@ -93,14 +112,16 @@ def load_experiment(
     space = _named(book["spaces"], name, "space", path)
     chosen = _named(book["profiles"], profile, "profile", path)
     at = f"{path.name}: spaces.{name}"
-    axes = _axes(space.get("grid", {}), f"{at}.grid")
-    reference = _reference(space.get("reference", {}), axes, f"{at}.reference")
+    axes = space_axes(space, at)
+    reference = build_point(space.get("reference", {}), axes, f"{at}.reference")
+    points = build_points(space.get("points", []), axes, f"{at}.points")
     pinned = _pinned(space.get("pin", {}), axes, f"{at}.pin")
-    axes |= {key: values for key, values in _axes(chosen.get("grid", {}), _place(path, profile)).items() if key in axes}
+    replacing = build_axes(chosen.get("grid", {}), f"{path.name}: profiles.{profile}.grid")
+    axes |= {key: values for key, values in replacing.items() if key in axes}
     settings = {
-        **_settings(book["defaults"].get("settings", {}), f"{path.name}: defaults.settings"),
-        **_settings(space.get("settings", {}), f"{at}.settings"),
-        **_settings(chosen.get("settings", {}), f"{path.name}: profiles.{profile}.settings"),
+        **build_settings(book["defaults"].get("settings", {}), f"{path.name}: defaults.settings"),
+        **build_settings(space.get("settings", {}), f"{at}.settings"),
+        **build_settings(chosen.get("settings", {}), f"{path.name}: profiles.{profile}.settings"),
         **pinned,
     }
     _config(settings, at)  # what the file says alone, so that its faults are not laid at the command line's door
@@ -108,22 +129,32 @@ def load_experiment(
     if seed is not None:
         typed.setdefault("train.seed", seed)
     axes, settings = _override(axes, settings, typed)
+    base = _config(settings, "--set")
+    usual = {key: first_value(axis, base.flat()[key]) for key, axis in axes.items()}
+    standard = fill_point(reference, axes, usual)
+    sampling = build_sampling(space.get("search", "grid"), {"name": search, "samples": samples}, f"{at}.search")
+    check_grid(axes, sampling, at)
+    schedule = _schedule(
+        {
+            **_mapping(book["defaults"].get("scheduler", {}), f"{path.name}: defaults.scheduler"),
+            **_mapping(space.get("scheduler", {}), f"{at}.scheduler"),
+        },
+        scheduler,
+        at,
+    )
+    if sampling.is_open and schedule.name == "asha_promote":
+        raise ExperimentError(f"{at}: asha_promote lets trials wait until all have come, so it does not go with optuna")
     return Experiment(
         name=name,
         question=str(space.get("question", "")),
         profile=profile,
-        base=_config(settings, "--set"),
-        axes=tuple((key, values) for key, values in axes.items()),
-        reference={key: reference.get(key) if reference.get(key) in axes[key] else axes[key][0] for key in axes},
-        schedule=_schedule(
-            {
-                **_mapping(book["defaults"].get("scheduler", {}), f"{path.name}: defaults.scheduler"),
-                **_mapping(space.get("scheduler", {}), f"{at}.scheduler"),
-            },
-            scheduler,
-            at,
-        ),
+        base=base,
+        axes=tuple(axes.items()),
+        reference=standard,
+        schedule=schedule,
         metric=_metric(book["defaults"].get("metric", OBJECTIVE), path),
+        sampling=sampling,
+        points=tuple(fill_point(point, axes, standard) for point in points),
     )
 
 
@@ -161,10 +192,6 @@ def space_names(path: Path = EXPERIMENTS) -> tuple[str, ...]:
     return tuple(read_book(path)["spaces"])
 
 
-def _place(path: Path, profile: str) -> str:
-    return f"{path.name}: profiles.{profile}.grid"
-
-
 def _mapping(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ExperimentError(f"{place} is {value!r}, but must be a mapping")
@@ -183,49 +210,8 @@ def _named(sections: Mapping[str, Any], name: str, kind: str, path: Path) -> dic
     return sections[name]
 
 
-def _settings(section: Any, place: str) -> dict[str, Any]:
-    checked = {}
-    for key, value in flatten(_mapping(section, place)).items():
-        checked[key] = _checked(key, value, f"{place}.{key}")
-    return checked
-
-
-def _axes(section: Any, place: str) -> dict[str, tuple[Any, ...]]:
-    axes = {}
-    for key, values in flatten(_mapping(section, place)).items():
-        axes[key] = _axis(key, values, f"{place}.{key}")
-    return axes
-
-
-def _axis(key: str, values: Any, place: str) -> tuple[Any, ...]:
-    if not isinstance(values, list) or not values:
-        raise ExperimentError(f"{place} is {values!r}, but must be a list of at least one value")
-    checked = tuple(_checked(key, value, f"{place}[{index}]") for index, value in enumerate(values))
-    if len(set(checked)) < len(checked):
-        raise ExperimentError(f"{place} is {values!r}, but must not hold a value twice")
-    return checked
-
-
-def _checked(key: str, value: Any, place: str) -> Any:
-    try:
-        return check_setting(key, value)
-    except ConfigError as error:
-        raise ExperimentError(f"{place}: {error}") from error
-
-
-def _reference(section: Any, axes: Mapping[str, tuple[Any, ...]], place: str) -> dict[str, Any]:
-    reference = _settings(section, place)
-    for key in reference:
-        if key not in axes:
-            raise ExperimentError(f"{place}.{key} is no axis of the grid; known: {', '.join(axes) or 'none'}")
-        if reference[key] not in axes[key]:
-            known = ", ".join(map(str, axes[key]))
-            raise ExperimentError(f"{place}.{key} is {reference[key]!r}, but must be one of {known}")
-    return reference
-
-
-def _pinned(section: Any, axes: Mapping[str, tuple[Any, ...]], place: str) -> dict[str, Any]:
-    pinned = _settings(section, place)
+def _pinned(section: Any, axes: Mapping[str, Axis], place: str) -> dict[str, Any]:
+    pinned = build_settings(section, place)
     for key in pinned:
         if key in axes:
             raise ExperimentError(f"{place}.{key} is an axis of the grid too, but must be only one of both")
@@ -246,8 +232,10 @@ def _parse_override(text: str) -> tuple[str, Any]:
         raise ExperimentError(f"--set {text!r}: {error}") from error
     place = f"--set {key}"
     if isinstance(value, list):
-        return key, list(_axis(key, [_number(item, spec.type) for item in value], place))
-    return key, _checked(key, _number(value, spec.type), place)
+        return key, build_axis(key, [_number(item, spec.type) for item in value], place)
+    if isinstance(value, dict):
+        return key, build_axis(key, {name: _number(item, spec.type) for name, item in value.items()}, place)
+    return key, check_value(key, _number(value, spec.type), place)
 
 
 def _number(value: Any, kind: Any) -> Any:
@@ -260,11 +248,11 @@ def _number(value: Any, kind: Any) -> Any:
 
 
 def _override(
-    axes: dict[str, tuple[Any, ...]], settings: dict[str, Any], typed: Mapping[str, Any]
-) -> tuple[dict[str, tuple[Any, ...]], dict[str, Any]]:
+    axes: dict[str, Axis], settings: dict[str, Any], typed: Mapping[str, Any]
+) -> tuple[dict[str, Axis], dict[str, Any]]:
     for key, value in typed.items():
-        if isinstance(value, list):
-            axes = {**axes, key: tuple(value)}
+        if isinstance(value, tuple | Range):
+            axes = {**axes, key: value}
         else:
             axes = {name: values for name, values in axes.items() if name != key}
             settings = {**settings, key: value}

@@ -8,6 +8,9 @@ from pathlib import Path
 from sweeps.errors import StorageError
 
 CHECKPOINT = re.compile(r"checkpoint_(\d+)")
+PROBE_BYTES = 1 << 18
+"""What a sweep writes before anything is trained."""
+
 PASS = re.compile(r"pass-(\d+)")
 
 
@@ -56,14 +59,16 @@ def check_storage(folder: Path) -> Path:
     """Return the absolute output folder, made if need be.
 
     Raises:
-        StorageError: when it cannot be made or written.
+        StorageError: when it cannot be made or written, or has no room for a sweep's first files.
     """
     folder = folder.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{secrets.token_hex(4)}"
-        probe.touch()
-        probe.unlink()
+        try:
+            probe.write_bytes(bytes(PROBE_BYTES))
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"--storage {folder} cannot be written: {error.strerror}; choose another folder") from error
     return folder

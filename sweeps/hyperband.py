@@ -36,6 +36,12 @@ class Hyperband(Halving):
         self.bracket = dict(zip(models, turns, strict=True))
         self.brackets = [Rungs(reduction, {rung: {} for rung in one}) for one in found]
 
+    def know(self, trial_id: str, model: str) -> None:
+        """Take in a trial, and deal it to its bracket."""
+        super().know(trial_id, model)
+        _, turns = brackets(self.rungs.values, self.rungs.reduction, self._models)
+        self.bracket[trial_id] = turns[-1]
+
     def _judge(self, controller: "TuneController", trial_id: str, epoch: int, value: float, ends: bool) -> str:
         rungs = self.brackets[self.bracket[trial_id]]
         if trial_id in rungs.values.get(epoch, {trial_id: 0}):

@@ -25,8 +25,8 @@ from sweeps.canvas import (
 )
 from sweeps.gather import Report
 from sweeps.plan import compact
-from sweeps.section import Drawing, Section
 from sweeps.plotted import Sample, build_sample, measure_importance, quiet
+from sweeps.section import Drawing, Section
 from sweeps.wording import count, write_share
 
 if TYPE_CHECKING:

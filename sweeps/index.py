@@ -15,13 +15,11 @@ from typing import Any
 
 from filelock import FileLock
 
-from bddseg.result import OBJECTIVE
 from sweeps.backlog import sweep_folders
 from sweeps.errors import StorageError
 from sweeps.folder import SweepFolder
 from sweeps.manifest import read_manifest
 from sweeps.outbox import Outbox
-from sweeps.past import read_past
 
 FILE = "index.json"
 FORMAT = 1
@@ -74,9 +72,13 @@ def _current(known: Mapping[str, Any] | None, folder: Path) -> dict[str, Any]:
     except (StorageError, KeyError, TypeError, ValueError) as error:
         log.info("the trials of %s are not reused: %s", folder, error)
         return {"size": size, "fingerprint": "", "trials": {}}
-    past = read_past(Outbox(SweepFolder(folder).outbox).events(), OBJECTIVE)
-    ended = {name: one for name, one in past.items() if one.reason in OWN_END and name in budgets}
-    trials = {name: [budgets[name], one.epochs, one.reason] for name, one in ended.items()}
+    trials: dict[str, list[Any]] = {}
+    for event in Outbox(SweepFolder(folder).outbox).events(budgets, epochs=False):
+        reason = event["tags"].get("sweep.stop_reason", "") if event["kind"] == "end" else ""
+        if event["kind"] in ("start", "end"):
+            trials.pop(event["trial"], None)
+        if reason in OWN_END:
+            trials[event["trial"]] = [budgets[event["trial"]], int(event["step"]), reason]
     return {"size": size, "fingerprint": fingerprint, "trials": trials}
 
 

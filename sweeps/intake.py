@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bddseg.errors import DataError
+from bddseg.errors import DataError, UserError
 from sweeps.tables import say
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def prepare(
     from sweeps.address import hide_password, resolve_tracking_uri
     from sweeps.folder import check_storage
     from sweeps.order import Order
+    from sweeps.plan import imagine_plan
     from sweeps.resume import recorded_plan
     from sweeps.source import cache_folder, load_material
 
@@ -88,7 +89,7 @@ def prepare(
     else:
         plan = confirmation.plan if confirmation else make_plan(arguments, experiment)
     if not (address or os.environ.get("RAY_ADDRESS")):  # a cluster's memory is not this machine's
-        machine.check_memory(plan)
+        machine.check_memory(imagine_plan(plan, experiment))
     storage = check_storage(arguments.storage)
     tracking_uri = resolve_tracking_uri(arguments.tracking_uri, storage)
     material = load_material(
@@ -105,6 +106,8 @@ def prepare(
         say(arguments, line)
     every = arguments.checkpoint_every
     is_packed = arguments.gpus_per_trial == AUTO and machine.device.type == "cuda"
+    if is_packed and plan.samples:
+        raise UserError("--gpus-per-trial auto measures trials beforehand, so it does not go with --search optuna")
     order = Order(
         experiment=experiment,
         plan=plan,
@@ -121,7 +124,7 @@ def prepare(
         dashboard=arguments.dashboard,
         is_quiet=bool(arguments.quiet),
         is_offline=arguments.offline,
-        is_fresh=arguments.fresh,
+        is_fresh=arguments.fresh or terms.get("is_fresh", False),
         command=hide_password(shlex.join(["python", "tune_main.py", *words])),
         report_command=report_command(arguments, tracking_uri),
         tune_command=tune_command(arguments),
@@ -161,11 +164,12 @@ def tell_price(order: "Order", arguments: argparse.Namespace) -> None:
     import torch
 
     from sweeps.monitor import duration
+    from sweeps.plan import imagine_plan
     from sweeps.price import estimate
 
     split = order.material.split
     price = estimate(
-        order.plan,
+        imagine_plan(order.plan, order.experiment),
         train_images=len(split.train),
         val_images=len(split.val),
         slots=here(arguments).slots(order.max_concurrent),

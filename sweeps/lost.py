@@ -36,14 +36,15 @@ def close_lost(folder: Path, outbox: Outbox) -> int:
 def runs_left_open(outbox: Outbox) -> dict[str, int]:
     """Return the runs that were started and have not ended, with their last epoch."""
     found: dict[str, int] = {}
-    for event in outbox.events():
+    for event in outbox.events(epochs=False):
         trial = str(event.get("trial"))
         if event.get("kind") == "start":
             found.setdefault(trial, 0)
         elif event.get("kind") == "end":
             found.pop(trial, None)
-        elif event.get("kind") == "epoch" and trial in found and isinstance(event.get("step"), int):
-            found[trial] = event["step"]
+    for event in outbox.events(found):
+        if event.get("kind") == "epoch" and isinstance(event.get("step"), int):
+            found[event["trial"]] = event["step"]
     return found
 
 
@@ -72,7 +73,7 @@ def claim_and_close(folder: Path) -> int:
 
 def _lost_runs(outbox: Outbox) -> set[str]:
     found: set[str] = set()
-    for event in outbox.events():
+    for event in outbox.events(epochs=False):
         trial = str(event.get("trial"))
         if event.get("kind") == "start":
             found.discard(trial)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sweeps.axes import record_axis
 from sweeps.errors import StorageError
 from sweeps.experiment import Experiment
 from sweeps.plan import Plan, PlannedTrial
@@ -40,12 +41,13 @@ def build_manifest(
             "max_epochs": plan.epochs,
             "rungs": list(plan.rungs),
         },
-        "axes": {key: list(values) for key, values in experiment.axes},
+        "axes": {key: record_axis(axis) for key, axis in experiment.axes},
+        "search": experiment.sampling.to_dict() | ({"samples": plan.samples} if plan.samples else {}),
         "base": experiment.base.to_dict(),
         "grace_share": experiment.schedule.grace,
         "grid_points": plan.grid_points,
         "reference": reference,
-        "trials": [_trial(trial) for trial in plan.trials],
+        "trials": [record_trial(trial) for trial in plan.trials],
         "data": dict(data),
         "versions": versions(),
         "code_version": code_version(),
@@ -109,7 +111,8 @@ def _git(*words: str) -> str:
     return done.stdout.strip()
 
 
-def _trial(trial: PlannedTrial) -> dict[str, Any]:
+def record_trial(trial: PlannedTrial) -> dict[str, Any]:
+    """Return a trial as the manifest holds it."""
     return {
         "trial_id": trial.trial_id,
         "name": trial.name,

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bddseg.result import OBJECTIVE
-from sweeps.plan import Plan
+from sweeps.plan import Plan, PlannedTrial
 
 PLAIN_SECONDS = 30
 """Without a terminal a line is written when a trial ends, and otherwise so often."""
@@ -52,6 +52,32 @@ class Row:
         """Has a figure that counts: a failed trial has none, as in the report."""
         return self.state != "failed" and not math.isnan(self.best_miou)
 
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Take in one event of the trial."""
+        if event["kind"] == "start":
+            self.state, self.stop_reason, self.stop_detail = "running", "", ""
+        elif event["kind"] == "pause":
+            self.state = "paused"
+        elif event["kind"] == "epoch":
+            self._epoch(event["step"], event["metrics"])
+        elif event["kind"] == "end":
+            self.end(event["status"], event["tags"])
+
+    def end(self, status: str, tags: Mapping[str, str]) -> None:
+        """Take in how it ended, in MLflow's word and the tags of its run."""
+        self.state = STATE_OF_STATUS.get(status, "running")
+        self.stop_reason, self.stop_detail = tags.get("sweep.stop_reason", ""), tags.get("sweep.stop_detail", "")
+        self.log_file = tags.get("sweep.log_file", "")
+
+    def _epoch(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
+        if epoch <= self.epochs:
+            return  # a retried trial reports an epoch again
+        self.epochs = epoch
+        self.seconds += metrics.get("time/epoch_s") or 0.0
+        value = metrics.get(OBJECTIVE)
+        if value is not None and (self.keep == "last" or not value <= self.best_miou):
+            self.best_miou, self.best_epoch = value, epoch
+
 
 @dataclass
 class Board:
@@ -64,36 +90,22 @@ class Board:
 
     def __post_init__(self) -> None:
         for trial in self.plan.trials:
-            self.rows[trial.trial_id] = Row(
-                trial.trial_id, trial.name, trial.is_reference, trial.epochs, trial.config.train.keep
-            )
+            self._add(trial)
+
+    def _add(self, trial: PlannedTrial) -> None:
+        self.rows[trial.trial_id] = Row(
+            trial.trial_id, trial.name, trial.is_reference, trial.epochs, trial.config.train.keep
+        )
+
+    def admit(self, trial: PlannedTrial) -> None:
+        """Take in a trial that was not known when the sweep began."""
+        self.plan = self.plan.with_trial(trial)
+        self._add(trial)
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take in one event; those of the sweep itself change no row."""
-        row = self.rows.get(event["trial"])
-        if row is None:
-            return
-        if event["kind"] == "start":
-            row.state, row.stop_reason, row.stop_detail = "running", "", ""
-        elif event["kind"] == "pause":
-            row.state = "paused"
-        elif event["kind"] == "epoch":
-            self._epoch(row, event["step"], event["metrics"])
-        elif event["kind"] == "end":
-            row.state = STATE_OF_STATUS[event["status"]]
-            tags = event["tags"]
-            row.stop_reason, row.stop_detail = tags.get("sweep.stop_reason", ""), tags.get("sweep.stop_detail", "")
-            row.log_file = tags.get("sweep.log_file", "")
-
-    @staticmethod
-    def _epoch(row: Row, epoch: int, metrics: Mapping[str, float | None]) -> None:
-        if epoch <= row.epochs:
-            return  # a retried trial reports an epoch again
-        row.epochs = epoch
-        row.seconds += metrics.get("time/epoch_s") or 0.0
-        value = metrics.get(OBJECTIVE)
-        if value is not None and (row.keep == "last" or not value <= row.best_miou):
-            row.best_miou, row.best_epoch = value, epoch
+        if row := self.rows.get(event["trial"]):
+            row.apply(event)
 
     def ranked(self) -> list[Row]:
         """Return the rows, best first; those without a figure last."""
@@ -114,7 +126,8 @@ class Board:
 
     def epochs_budget(self) -> int:
         """Return the epochs that still make up the whole: a stopped trial gives back what it did not use."""
-        return sum(row.budget if row.state in OPEN else row.epochs for row in self.rows.values())
+        known = sum(row.budget if row.state in OPEN else row.epochs for row in self.rows.values())
+        return known + self.plan.to_come * self.plan.epochs
 
     def seconds_left(self) -> float | None:
         """Return an upper bound: what is left if nothing more is stopped; None before the first epoch."""
@@ -122,13 +135,14 @@ class Board:
         if not done:
             return None
         per_epoch = sum(row.seconds for row in self.rows.values()) / done
-        is_open = sum(row.state in OPEN for row in self.rows.values())
+        is_open = sum(row.state in OPEN for row in self.rows.values()) + self.plan.to_come
         return (self.epochs_budget() - done) * per_epoch / max(1, min(self.slots, is_open))
 
     def sentence(self) -> str:
         """Return the state of the sweep in one line."""
         counts = self.counts()
         words = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+        words += [f"{self.plan.to_come} to come"] if self.plan.to_come else []
         best, left = self.best(), self.seconds_left()
         parts = [", ".join(words), f"epochs {self.epochs_done()} of at most {self.epochs_budget()}"]
         if best:

@@ -69,6 +69,7 @@ class Order:
             "keep_all_weights": self.keep_all_weights,
             "checkpoint_seconds": self.checkpoint_seconds,
             "is_offline": self.is_offline,
+            "is_fresh": self.is_fresh,
         }
 
 
@@ -85,6 +86,8 @@ class Summary:
     """The signal that ended it early; 0 when it ran to its end."""
     report_command: str
     tune_command: str
+    weighs_cost: bool = False
+    """Accuracy was weighed against cost."""
     rejects: list[dict[str, Any]] = field(default_factory=list)
     """Events that MLflow refused for good, with the reason."""
 

@@ -8,7 +8,7 @@ nor read. (They are not written atomically, and a restore that cannot read them 
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,12 @@ class Pass:
     trials: Sequence[PlannedTrial]
     """Those that were started before come first."""
     resources: Mapping[str, Mapping[str, float]]
+    to_come: int = 0
+    """Trials that are still to be suggested."""
+
+    @property
+    def is_over(self) -> bool:
+        return not self.trials and not self.to_come
 
     @classmethod
     def of(cls, order: Order, past: Mapping[str, Past], folder: SweepFolder, cores: int) -> "Pass":
@@ -62,7 +68,7 @@ class Pass:
             resources[trial.trial_id] = larger or share
         is_new = {trial_id: not past.get(trial_id, Past()).is_started for trial_id in resources}
         is_open = [trial for trial in order.plan.trials if trial.trial_id in resources]
-        return cls(sorted(is_open, key=lambda trial: is_new[trial.trial_id]), resources)
+        return cls(sorted(is_open, key=lambda trial: is_new[trial.trial_id]), resources, order.plan.to_come)
 
 
 def run_pass(
@@ -84,12 +90,12 @@ def run_pass(
         rungs=order.plan.rungs,
         folder=folder,
         resources=todo.resources,
+        share=order.resources,
         threads=int(order.resources["CPU"]),
         device="auto" if order.resources["GPU"] else "cpu",
         reported={trial_id: known.safe_epoch for trial_id, known in past.items()},
         checkpoint_seconds=order.checkpoint_seconds,
     )
-    names = {trial.trial_id: trial.name for trial in order.plan.trials}
     tuner = tune.Tuner(
         build_trainable(workload, reused=order.reuses_processes),
         param_space=search.param_space,
@@ -98,7 +104,7 @@ def run_pass(
             scheduler=search.scheduler,
             num_samples=search.num_samples,
             reuse_actors=order.reuses_processes,
-            trial_name_creator=lambda trial: names[trial.config[TRIAL_KEY]],
+            trial_name_creator=lambda trial: tracker.name_of(trial.config[TRIAL_KEY]),
             trial_dirname_creator=lambda trial: str(trial.config[TRIAL_KEY]),
         ),
         run_config=tune.RunConfig(
@@ -111,12 +117,15 @@ def run_pass(
         ),
     )
     with interrupts.deferred(), patient_controller(interrupts.is_requested):
-        tuner.fit()
+        try:
+            tuner.fit()
+        except (OSError, EOFError) as error:  # at its end Ray reads what it wrote, and a full disk took that
+            log.warning("Ray's own account of the pass cannot be read: %s", error)
     tracker.flush(PATIENCE_SECONDS)
 
 
-def recall(scheduler: Scheduler, memory: Path, events: Iterable[Event]) -> None:
-    """Let a scheduler have what it had: its own file, and from the trials' events what that lacks.
+def recall(scheduler: Scheduler, memory: Path, past: Mapping[str, Past]) -> None:
+    """Let a scheduler have what it had: its own file, and from what the trials reported what that lacks.
 
     A damaged file is set aside; the values at the rungs are in the events, the reasons of earlier stops too.
     """
@@ -125,16 +134,12 @@ def recall(scheduler: Scheduler, memory: Path, events: Iterable[Event]) -> None:
     except StorageError as error:
         log.warning("%s; it is set aside, the rungs are filled from what the trials reported", error)
         os.replace(memory, memory.with_suffix(".damaged"))
-    bests: dict[str, float] = {}
-    for event in events:
-        value = event["metrics"].get(OBJECTIVE) if event.get("kind") == "epoch" else None
-        if value is not None:
-            trial_id = event["trial"]
-            bests[trial_id] = max(value, bests.get(trial_id, value))
-            scheduler.relearn(trial_id, int(event["step"]), value, bests[trial_id])
+    for trial_id, known in past.items():
+        for epoch, best in known.bests().items():
+            scheduler.relearn(trial_id, epoch, known.values[epoch] or best, best)
 
 
-def teller(past: dict[str, Past], known: Sequence[str]) -> Callable[[Event], None]:
+def teller(past: dict[str, Past], known: Collection[str]) -> Callable[[Event], None]:
     """Return a listener that keeps the past up to date."""
 
     def tell(event: Event) -> None:

@@ -1,5 +1,6 @@
 """What has become of each trial of a sweep so far, told by the events that it wrote down."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -34,6 +35,15 @@ class Past:
         A trial that ended itself but was cut off before its end was written down reports its last epoch again.
         """
         return self.epochs - 1 if self.ending else self.epochs
+
+    def bests(self) -> dict[int, float]:
+        """Return epoch -> the best value up to there, for epochs that have a value."""
+        found: dict[int, float] = {}
+        best = -math.inf
+        for epoch, value in sorted(self.values.items()):
+            if value is not None:
+                found[epoch] = best = max(value, best)
+        return found
 
     def is_open(self, is_cancelled: bool) -> bool:
         """Return whether the trial has come to no end of its own, leaving aside what memory it may need.

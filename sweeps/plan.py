@@ -3,18 +3,27 @@
 import itertools
 import math
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
 from sweeps.errors import ExperimentError
 from sweeps.experiment import Experiment
+from sweeps.sampling import draw_points
 
 SHORT = {"vanilla_unet": "vanilla", "attention_unet": "attention", "unet": "unet"}
 ALWAYS_NAMED = ("model.name", "model.base_filters", "loss.name", "optim.lr", "optim.weight_decay")
-ABBREVIATIONS = {"optim.lr": "lr", "optim.weight_decay": "wd", "model.dropout": "dropout", "loss.gamma": "gamma"}
+PATIENCE = 200
+"""So many points drawn one after the other that are known already mean that the space has no more."""
+ABBREVIATIONS = {
+    "optim.lr": "lr",
+    "optim.weight_decay": "wd",
+    "model.dropout": "dropout",
+    "loss.gamma": "gamma",
+    "optim.name": "optim",
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class PlannedTrial:
     name: str
     config: TrainConfig
     point: Mapping[str, Any]
-    """Its value on each axis of the grid."""
+    """Its value on each axis."""
     is_reference: bool
     tags: Mapping[str, str] = field(default_factory=dict)
     """What its run is tagged with besides."""
@@ -54,9 +63,11 @@ class Plan:
     epochs: int
     """Budget of each trial; where they differ, the largest."""
     grid_points: int
-    """Before settings without effect were folded and `limit` was applied."""
+    """Points that were looked at: before settings without effect were folded and `limit` was applied."""
     reduction: int = 3
     """At each rung about one in so many trials goes on."""
+    samples: int = 0
+    """Trials in all where some are suggested while others run; 0 where all are known."""
 
     @property
     def reference(self) -> PlannedTrial:
@@ -65,17 +76,26 @@ class Plan:
     @property
     def epochs_in_all(self) -> int:
         """Return the epochs of all trials together, if none is stopped early."""
-        return sum(trial.epochs for trial in self.trials)
+        return sum(trial.epochs for trial in self.trials) + self.to_come * self.epochs
+
+    @property
+    def to_come(self) -> int:
+        """Return how many trials are still to be suggested."""
+        return max(0, self.samples - len(self.trials))
 
     def size_words(self) -> str:
         """Return its size in words: `8 trials, 20 epochs each`."""
         least = min(trial.epochs for trial in self.trials)
         epochs = f"{self.epochs} epochs each" if least == self.epochs else f"{least} to {self.epochs} epochs"
-        return f"{len(self.trials)} trials, {epochs}"
+        return f"{len(self.trials) + self.to_come} trials, {epochs}"
+
+    def with_trial(self, trial: PlannedTrial) -> "Plan":
+        """Return the plan with one more trial, the last."""
+        return replace(self, trials=(*self.trials, trial))
 
 
 def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 0) -> Plan:
-    """Return the distinct trials of the experiment.
+    """Return the distinct trials of the experiment, as far as they are known before any has run.
 
     `precision` is what "auto" resolves to on the device that will train. Points that differ only in settings without
     effect (dropout on a net without one, gamma under cross-entropy) are one trial. `limit` > 0 keeps the first ones.
@@ -83,30 +103,68 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
     Raises:
         ExperimentError: when a combination of grid values makes no valid configuration, or the budget varies.
     """
-    if any(key == "train.epochs" for key, _ in experiment.axes):
-        raise ExperimentError("grid.train.epochs: the epoch budget must be the same for all trials, so it is no axis")
-    if shared := [key for key, _ in experiment.axes if key.startswith("data.") and key != "data.augment"]:
-        raise ExperimentError(f"grid.{shared[0]}: all trials of a sweep share their frames and split, so it is no axis")
+    check_axes(experiment)
     if not experiment.base.data.has_validation:
         raise ExperimentError("data.folds is 1, but must be 0 or >= 2 in a sweep: without validation nothing compares")
-    points = _grid(experiment)
-    reference = _config(experiment, experiment.reference, precision).digest()
-    trials: dict[str, PlannedTrial] = {}
-    for point in points:
-        config = _config(experiment, point, precision)
-        trial_id = config.digest()
-        name = trial_name(config, tuple(point))
-        trials.setdefault(
-            trial_id, PlannedTrial(trial_id, name, config, _effective(point, config), trial_id == reference)
-        )
-    ordered = _order(list(trials.values()), experiment.base.train.seed)
+    known = _known_points(experiment)
+    if not experiment.axes or experiment.sampling.name == "grid":
+        points = _grid(experiment)
+        ordered = _order(_distinct(experiment, points, precision), experiment.base.train.seed)
+    elif experiment.sampling.name == "random":
+        points, ordered = _drawn(experiment, known, precision, limit)
+    else:
+        points, ordered = known, _distinct(experiment, known, precision)
+    is_open = bool(experiment.axes) and experiment.sampling.is_open
+    samples = min(experiment.sampling.samples, limit or experiment.sampling.samples) if is_open else 0
     return Plan(
-        trials=tuple(ordered[:limit] if limit > 0 else ordered),
+        trials=tuple(ordered[: limit or samples or len(ordered)]),
         rungs=experiment.schedule.rungs(experiment.base.train.epochs),
         epochs=experiment.base.train.epochs,
         grid_points=len(points),
         reduction=experiment.schedule.reduction,
+        samples=samples,
     )
+
+
+def imagine_plan(plan: Plan, experiment: Experiment) -> Plan:
+    """Return the plan with trials drawn at random in the place of those that are still to be suggested.
+
+    For what a sweep takes: it is not known which they will be, but what they may be.
+    """
+    if not plan.to_come:
+        return plan
+    precision = plan.trials[0].config.train.precision
+    known = [dict(trial.point) for trial in plan.trials]
+    drawn = replace(experiment, sampling=replace(experiment.sampling, name="random", samples=plan.samples))
+    points, trials = _drawn(drawn, known, precision, 0)
+    return replace(plan, trials=tuple(trials), grid_points=len(points), samples=0)
+
+
+def check_axes(experiment: Experiment) -> None:
+    """Refuse what cannot differ within a sweep.
+
+    Raises:
+        ExperimentError: naming the axis.
+    """
+    for key, _ in experiment.axes:
+        if key == "train.epochs":
+            raise ExperimentError(f"axis {key}: the epoch budget must be the same for all trials, so it is no axis")
+        if key.startswith("data.") and key != "data.augment":
+            raise ExperimentError(f"axis {key}: all trials of a sweep share their frames and split, so it is no axis")
+
+
+def plan_trial(experiment: Experiment, point: Mapping[str, Any], precision: str) -> PlannedTrial:
+    """Return the trial of a point.
+
+    Raises:
+        ExperimentError: when the point makes no valid configuration.
+    """
+    config = _config(experiment, point, precision)
+    keys = [key for key, _ in experiment.axes]
+    is_reference = config.digest() == _config(experiment, experiment.reference, precision).digest()
+    settings = config.flat()
+    effective = {key: settings[key] for key in keys}
+    return PlannedTrial(config.digest(), trial_name(config, tuple(keys)), config, effective, is_reference)
 
 
 def trial_name(config: TrainConfig, axes: tuple[str, ...] = ()) -> str:
@@ -141,9 +199,10 @@ def _meaningless(config: TrainConfig) -> set[str]:
     return hidden if config.loss.name == "focal" else hidden | {"loss.gamma"}
 
 
-def _grid(experiment: Experiment) -> list[dict[str, Any]]:
+def _grid(experiment: Experiment) -> list[Mapping[str, Any]]:
     keys = [key for key, _ in experiment.axes]
-    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*(v for _, v in experiment.axes))]
+    lists = [axis for _, axis in experiment.axes if isinstance(axis, tuple)]  # a grid has no ranges
+    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*lists)]
 
 
 def _config(experiment: Experiment, point: Mapping[str, Any], precision: str) -> TrainConfig:
@@ -156,9 +215,37 @@ def _config(experiment: Experiment, point: Mapping[str, Any], precision: str) ->
         raise ExperimentError(f"{experiment.name}: {error}") from error
 
 
-def _effective(point: Mapping[str, Any], config: TrainConfig) -> dict[str, Any]:
-    settings = config.flat()
-    return {key: settings[key] for key in point}
+def _known_points(experiment: Experiment) -> list[Mapping[str, Any]]:
+    """Return what is tried first: the reference, then the points that the space names."""
+    return [experiment.reference, *experiment.points]
+
+
+def _distinct(experiment: Experiment, points: Iterable[Mapping[str, Any]], precision: str) -> list[PlannedTrial]:
+    trials: dict[str, PlannedTrial] = {}
+    for point in points:
+        trial = plan_trial(experiment, point, precision)
+        trials.setdefault(trial.trial_id, trial)
+    return list(trials.values())
+
+
+def _drawn(
+    experiment: Experiment, known: Sequence[Mapping[str, Any]], precision: str, limit: int
+) -> tuple[list[Mapping[str, Any]], list[PlannedTrial]]:
+    """Return the points known and drawn at random, and so many distinct trials of them as are asked for, in order.
+
+    Where the space has fewer points than that, it ends when nothing new has come for long.
+    """
+    trials = {trial.trial_id: trial for trial in _distinct(experiment, known, precision)}
+    samples, points, in_vain = experiment.sampling.samples, list(known), 0
+    most = min(samples, limit or samples)
+    for point in draw_points(experiment.base, dict(experiment.axes), experiment.base.train.seed):
+        if len(trials) >= most or in_vain >= PATIENCE:
+            break
+        trial = plan_trial(experiment, point, precision)
+        in_vain = in_vain + 1 if trial.trial_id in trials else 0
+        trials.setdefault(trial.trial_id, trial)
+        points.append(point)
+    return points, list(trials.values())[:most]
 
 
 def _order(trials: list[PlannedTrial], seed: int) -> list[PlannedTrial]:

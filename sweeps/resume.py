@@ -10,6 +10,7 @@ from typing import Any
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
 from bddseg.result import OBJECTIVE
+from sweeps.axes import recorded_axis
 from sweeps.backlog import sweep_folders
 from sweeps.errors import NoSweepError, StorageError
 from sweeps.experiment import Experiment, Schedule
@@ -19,6 +20,7 @@ from sweeps.manifest import FILE, read_manifest
 from sweeps.outbox import PARENT, Event, Outbox
 from sweeps.past import Past, read_past
 from sweeps.plan import Plan, PlannedTrial
+from sweeps.sampling import recorded_sampling
 
 
 def unfinished_sweep(storage: Path) -> Path:
@@ -40,7 +42,7 @@ def is_unfinished(folder: Path) -> bool:
         manifest = read_manifest(folder)
     except StorageError:
         return False
-    events = list(Outbox(folder / "outbox").events())
+    events = list(Outbox(folder / "outbox").events(epochs=False))
     past = read_past(events, OBJECTIVE)
     sweep, trial_ids = SweepFolder(folder), [trial["trial_id"] for trial in manifest["trials"]]
     is_open = any(past.get(trial_id, Past()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
@@ -58,21 +60,26 @@ def check_not_running(folder: Path) -> None:
         raise StorageError(f"sweep {folder.name} is running ({pulse.driver})")
 
 
-def check_events(folder: Path) -> None:
+def check_events(folder: Path) -> str:
     """Refuse a sweep whose events were lost: what they do not tell would be trained anew, over what is there.
+
+    Returns a sentence, "" mostly, where only the last events are missing: a loss of power, or a disk that was full,
+    takes the end of the file. Trials that it does not tell of begin anew, beside what they left.
 
     Raises:
         StorageError: naming how many trials have checkpoints that no event tells of.
     """
-    sweep, events = SweepFolder(folder), list(Outbox(folder / "outbox").events())
+    sweep, events = SweepFolder(folder), list(Outbox(folder / "outbox").events(epochs=False))
     past = read_past(events, OBJECTIVE)
     trial_ids = [trial["trial_id"] for trial in read_manifest(folder)["trials"]]
     lost = [trial_id for trial_id in trial_ids if trial_id not in past and sweep.checkpoints(trial_id)]
+    is_begun = any(event.get("kind") == "start" and event.get("trial") == PARENT for event in events)
     cure = "put the file back from a copy, or begin a new sweep"
-    if lost:
+    if lost and not is_begun:
         raise StorageError(f"{sweep.outbox} tells nothing of {len(lost)} trials that have checkpoints: {cure}")
-    if not any(event.get("kind") == "start" and event.get("trial") == PARENT for event in events):
+    if not is_begun:
         raise StorageError(f"{sweep.outbox} does not tell that the sweep was begun: {cure}")
+    return f"the last events were never written: {len(lost)} trials that had begun begin anew" if lost else ""
 
 
 def find_trial(folder: Path, word: str) -> str:
@@ -101,7 +108,7 @@ def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
         base = TrainConfig.from_dict(manifest["base"])
     except ConfigError as error:
         raise _other_version(manifest, str(error)) from error
-    axes = tuple((key, tuple(values)) for key, values in manifest["axes"].items())
+    axes = tuple((key, recorded_axis(axis)) for key, axis in manifest["axes"].items())
     schedule = Schedule(manifest["scheduler"]["name"], manifest["grace_share"], manifest["scheduler"]["reduction"])
     points = {trial["trial_id"]: trial["point"] for trial in manifest["trials"]}
     return Experiment(
@@ -113,6 +120,7 @@ def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
         reference=points.get(manifest["reference"], {}),
         schedule=schedule,
         metric=manifest["metric"],
+        sampling=recorded_sampling(manifest.get("search", {})),
     )
 
 
@@ -128,7 +136,14 @@ def recorded_plan(manifest: Mapping[str, Any]) -> Plan:
         rungs=tuple(schedule["rungs"]),
         epochs=schedule["max_epochs"],
         grid_points=manifest["grid_points"],
+        reduction=schedule["reduction"],
+        samples=recorded_sampling(manifest["search"]).samples if is_open(manifest) else 0,
     )
+
+
+def is_open(manifest: Mapping[str, Any]) -> bool:
+    """Return whether trials of the sweep are suggested while others run."""
+    return bool(manifest["axes"]) and recorded_sampling(manifest.get("search", {})).is_open
 
 
 def _trial(recorded: Mapping[str, Any], manifest: Mapping[str, Any]) -> PlannedTrial:

@@ -8,7 +8,7 @@ linked, or copied), so the old one may be deleted; events keep their times: they
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,9 @@ REUSED = "sweep.reused_from"
 
 EVIDENCE = "evidence-val.npz"
 """The file without which a trial cannot be compared: it is trained again."""
+
+AT_A_TIME = 200
+"""Trials whose events are held in memory together."""
 
 log = logging.getLogger(__name__)
 
@@ -52,20 +55,42 @@ def take_over(
 
     Of several the newest whole one is taken, otherwise the one with the most epochs to go on from.
     """
-    found: list[Reused] = []
     by_trial: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.fingerprint == fingerprint and entry.sweep != folder.path:
             by_trial.setdefault(entry.trial_id, []).append(entry)
-    for trial in plan.trials:
-        known = by_trial.get(trial.trial_id, [])
-        whole = [entry for entry in known if is_same_budget(entry, trial.epochs)]
-        begun = sorted((entry for entry in known if entry.epochs < trial.epochs), key=lambda entry: -entry.epochs)
-        candidates = [*whole, *(entry for entry in begun if entry not in whole)]
-        reused = (Reused(trial, entry) for entry in candidates)
-        one = next((it for it in reused if _take(it, sweep_id, folder, outbox)), None)
-        if one is not None:
-            found.append(one)
+    found: dict[str, Reused] = {}
+    left = {it.trial_id: _candidates(it, by_trial[it.trial_id]) for it in plan.trials if it.trial_id in by_trial}
+    while left := {trial_id: ones for trial_id, ones in left.items() if ones and trial_id not in found}:
+        for ones in _together([ones.pop(0) for ones in left.values()]):
+            told = _events(ones)
+            taken = (it for it in ones if _take(it, told.get(it.trial.trial_id, []), sweep_id, folder, outbox))
+            found.update({it.trial.trial_id: it for it in taken})
+    return [found[trial.trial_id] for trial in plan.trials if trial.trial_id in found]
+
+
+def _candidates(trial: PlannedTrial, known: Sequence[Entry]) -> list[Reused]:
+    """Return what a trial might be taken over from, the best first."""
+    whole = [entry for entry in known if is_same_budget(entry, trial.epochs)]
+    begun = sorted((entry for entry in known if entry.epochs < trial.epochs), key=lambda entry: -entry.epochs)
+    return [Reused(trial, entry) for entry in (*whole, *(entry for entry in begun if entry not in whole))]
+
+
+def _together(ones: Iterable[Reused]) -> Iterator[list[Reused]]:
+    """Yield those of one sweep together, so many at a time: its events are read once for all of them."""
+    by_sweep: dict[Path, list[Reused]] = {}
+    for it in ones:
+        by_sweep.setdefault(it.entry.sweep, []).append(it)
+    for found in by_sweep.values():
+        yield from (found[first : first + AT_A_TIME] for first in range(0, len(found), AT_A_TIME))
+
+
+def _events(ones: Sequence[Reused]) -> dict[str, list[Event]]:
+    """Return the events of trials of one sweep."""
+    found: dict[str, list[Event]] = {}
+    outbox = Outbox(SweepFolder(ones[0].entry.sweep).outbox)
+    for event in outbox.events({it.trial.trial_id for it in ones}):
+        found.setdefault(event["trial"], []).append(event)
     return found
 
 
@@ -84,10 +109,9 @@ def _sweeps(found: Iterable[Reused]) -> str:
     return ", ".join(dict.fromkeys(it.entry.sweep.name for it in found))
 
 
-def _take(reused: Reused, sweep_id: str, folder: SweepFolder, outbox: Outbox) -> bool:
+def _take(reused: Reused, events: Sequence[Event], sweep_id: str, folder: SweepFolder, outbox: Outbox) -> bool:
     """Take one trial over; return whether it could be."""
     source, trial_id = SweepFolder(reused.entry.sweep), reused.trial.trial_id
-    events = [event for event in Outbox(source.outbox).events() if event.get("trial") == trial_id]
     checkpoint = next(iter(source.checkpoints(trial_id)), None)
     try:
         if reused.is_whole:
@@ -114,7 +138,7 @@ def _taken(events: Iterable[Event], reused: Reused, sweep_id: str, folder: Sweep
             if reused.is_whole and Path(event["path"]).is_file():
                 yield event | {"path": str(_linked(Path(event["path"]), reused.trial.trial_id, folder))}
         elif event["kind"] == "start":
-            yield event | {"tags": {**event["tags"], **mark, **reused.trial.tags}}
+            yield event | {"name": reused.trial.name, "tags": {**event["tags"], **mark, **reused.trial.tags}}
         elif event["kind"] == "epoch":
             yield event if reused.is_whole else {key: value for key, value in event.items() if key != "ending"}
         elif event["kind"] == "end" and reused.is_whole:

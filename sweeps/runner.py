@@ -1,56 +1,31 @@
 """Run a sweep: plan -> passes of Ray Tune -> outbox -> MLflow; resume one; returns a summary."""
 
+import errno
 import logging
-import os
 import secrets
-import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from datetime import datetime
 
-from bddseg.device import describe, resolve_device
 from bddseg.errors import DataError
-from bddseg.result import OBJECTIVE
-from sweeps.address import check_server, check_uri, database_file, hide_password
+from sweeps.address import check_server, check_uri, database_file
 from sweeps.backlog import close_lost_sweeps
-from sweeps.cluster import check_address, ray_cluster, slots
-from sweeps.confirm import CONFIRMS
-from sweeps.delivery import Delivery
-from sweeps.errors import SweepError, TrackingError
-from sweeps.folder import SweepFolder
-from sweeps.heartbeat import Heartbeat, this_pulse
-from sweeps.index import find_finished
+from sweeps.cluster import check_address, ray_cluster, room, slots
+from sweeps.errors import StorageError, SweepError
+from sweeps.heartbeat import Heartbeat
 from sweeps.interrupts import Interrupted, Interrupts
-from sweeps.keeping import Keeper
-from sweeps.lost import reopen
-from sweeps.manifest import build_manifest, read_manifest, save_manifest
+from sweeps.manifest import read_manifest
 from sweeps.memory import FILE as MEMORY
-from sweeps.mlflow_store import prepare_store
-from sweeps.monitor import Board, View
 from sweeps.order import Order, Summary
-from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
-from sweeps.passes import Pass, recall, run_pass, teller
-from sweeps.past import Past, read_past
-from sweeps.plan import PlannedTrial
-from sweeps.reuse import reuse_sentences, take_over
+from sweeps.passes import Pass, recall, run_pass
+from sweeps.run import Run, Say
 from sweeps.search import build_search
-from sweeps.shares import kind, remember_peaks
 from sweeps.source import cache_folder
-from sweeps.tracking import Tracker, source_tags
 
 log = logging.getLogger(__name__)
 
-FLUSH_SECONDS = 60
-"""How long the end of a sweep waits for MLflow; what is left stays in the outbox."""
-
-HASTY_FLUSH_SECONDS = 6
-"""The same after an interrupt."""
-
-Say = Callable[[str], None]
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""A disk that went on failing for longer than was waited for it."""
 
 
 def run_sweep(order: Order, say: Say = log.info) -> Summary:
@@ -63,7 +38,7 @@ def run_sweep(order: Order, say: Say = log.info) -> Summary:
     sweep_id = new_sweep_id(order.title)
     folder = order.storage / sweep_id
     folder.mkdir(parents=True)
-    run = _Run(order, sweep_id, folder)
+    run = Run(order, sweep_id, folder)
     say(f"sweep {sweep_id}: {order.plan.size_words()}; files in {folder}")
     if order.is_offline:
         say(f"offline: MLflow is told nothing; deliver the sweep later with: {order.tune_command} --sync {sweep_id}")
@@ -85,7 +60,7 @@ def resume_sweep(order: Order, sweep_id: str, say: Say = log.info) -> Summary:
     if recorded != found:
         raise DataError(f"sweep {sweep_id} began on data {recorded}, but {order.material.root} now gives {found}")
     _prepare(order, say)
-    run = _Run(order, sweep_id, folder, manifest)
+    run = Run(order, sweep_id, folder, manifest)
     return _drive(run, run.begin_again, say)
 
 
@@ -99,7 +74,7 @@ def _prepare(order: Order, say: Say) -> None:
         say(sentence)
 
 
-def _drive(run: "_Run", begin: Callable[[Say], None], say: Say) -> Summary:
+def _drive(run: Run, begin: Callable[[Say], None], say: Say) -> Summary:
     """Hold the sweep, run its passes, close it. MLflow's store is made ready while Ray starts: both take seconds."""
     with (
         Interrupts(say) as interrupts,
@@ -110,7 +85,7 @@ def _drive(run: "_Run", begin: Callable[[Say], None], say: Say) -> Summary:
         begin(say)
         store = helper.submit(run.prepare_store)
         try:
-            if run.todo().trials:
+            if not run.todo().is_over:
                 say("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
                 _on_ray(run, interrupts, store, say)
             store.result()
@@ -120,9 +95,17 @@ def _drive(run: "_Run", begin: Callable[[Say], None], say: Say) -> Summary:
             )
             return run.end(interrupts.number)
         except BaseException as error:
-            run.abandon(error, is_store_ready=store.done() and not store.exception())
+            again = f"{run.order.tune_command} --resume {run.sweep_id}"
+            try:
+                run.abandon(error, is_store_ready=store.done() and not store.exception())
+            except OSError as failure:
+                log.warning("the ends of its runs could not be written: %s", failure)
+            if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+                error = StorageError(f"{run.folder.path} cannot be written: {error.strerror}")
+            if isinstance(error, StorageError):
+                raise StorageError(f"{error}; once that is mended, go on with: {again}") from error
             if isinstance(error, Interrupted):
-                error.resume_command = f"{run.order.tune_command} --resume {run.sweep_id}"
+                error.resume_command = again
             raise
 
 
@@ -131,199 +114,9 @@ def new_sweep_id(space: str) -> str:
     return f"{space}-{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-class _Run:
-    """The parts of one sweep while it runs."""
-
-    def __init__(self, order: Order, sweep_id: str, folder: Path, manifest: dict[str, Any] | None = None) -> None:
-        self.sweep_id, self.folder = sweep_id, SweepFolder(folder)
-        self.order = replace(order, report_command=f"{order.report_command} {sweep_id}")
-        self.trial_ids = [trial.trial_id for trial in order.plan.trials]
-        self.board = Board(order.plan)
-        self.view = View(self.board, is_quiet=order.is_quiet)
-        self.outbox = Outbox(self.folder.outbox, PATIENCE_SECONDS)
-        self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
-        self.past: dict[str, Past] = {}
-        self.manifest = manifest or build_manifest(
-            sweep_id, order.experiment, order.plan, order.material.to_dict(), self._facts()
-        )
-
-    def begin(self, say: Say) -> None:
-        """Write down what is about to happen, and start delivering."""
-        path = save_manifest(self.folder.path, self.manifest)
-        self.outbox.append(self._event("start", name=self.sweep_id, params=self._params(), tags=self._tags()))
-        self.outbox.append(self._event("artifact", path=str(path), folder=""))
-        if not self.order.is_fresh:
-            self._reuse(say)
-
-    def begin_again(self, say: Say) -> None:
-        """Remember what has happened, open the runs that go on, and start delivering."""
-        self._remember()
-        todo = self.todo()
-        done = len(self.trial_ids) - len(todo.trials)
-        started = sum(self.past_of(trial).is_started for trial in todo.trials)
-        say(f"sweep {self.sweep_id}: {done} of {len(self.trial_ids)} trials have ended, {started} go on")
-        reopen(self.outbox)
-
-    def _reuse(self, say: Say) -> None:
-        """Take over what other sweeps in the storage folder have trained."""
-        entries = find_finished(self.order.storage)
-        fingerprint = self.order.material.frames.fingerprint
-        found = take_over(self.order.plan, entries, fingerprint, self.sweep_id, self.folder, self.outbox)
-        self._remember()
-        for sentence in reuse_sentences(found, len(self.trial_ids)):
-            say(sentence)
-
-    def _remember(self) -> None:
-        """Learn from the sweep's events what has become of its trials."""
-        self.past = read_past(self.own_events(), OBJECTIVE)
-        for event in self.own_events():
-            self.board.apply(event)
-
-    def prepare_store(self) -> None:
-        """Make MLflow's store ready and start delivering, unless offline.
-
-        Raises:
-            TrackingError: when it cannot be used.
-        """
-        if not self.order.is_offline:
-            prepare_store(self.order.tracking_uri, self.order.storage / "artifacts")
-            self.delivery.start()
-
-    def past_of(self, trial: PlannedTrial) -> Past:
-        """Return what has become of a trial."""
-        return self.past.get(trial.trial_id, Past())
-
-    def own_events(self) -> Iterator[Event]:
-        """Yield every event of the plan's trials so far."""
-        return (event for event in self.outbox.events() if event.get("trial") in self.trial_ids)
-
-    def todo(self) -> Pass:
-        """Return the pass over what is open."""
-        return Pass.of(self.order, self.past, self.folder, os.cpu_count() or 1)
-
-    def tracker(self, scheduler: Any) -> Tracker:
-        """Return the callback that writes down what happens in a pass; it remembers the passes before."""
-        tracker = Tracker(
-            self.folder.outbox,
-            self.sweep_id,
-            {trial.trial_id: trial for trial in self.order.plan.trials},
-            scheduler,
-            logs=self.folder.logs,
-            tags=self.run_tags(),
-            listeners=(teller(self.past, self.trial_ids), self.board.apply, self.view.apply),
-        )
-        tracker.recall(self.own_events())
-        return tracker
-
-    def end(self, signal_number: int) -> Summary:
-        """Keep what is worth keeping, close the sweep's runs, deliver."""
-        newest = {trial_id: self.folder.checkpoints(trial_id) for trial_id in self.trial_ids}
-        checkpoints = {trial_id: found[0] for trial_id, found in newest.items() if found}
-        device = resolve_device("auto" if self.order.address else self.order.device)
-        keeper = Keeper(self.order.plan, self.board, checkpoints, self.outbox, device)
-        if not signal_number:
-            keeper.keep(self.order.material, self.folder.path, all_weights=self.order.keep_all_weights)
-        best = self.board.best()
-        status = "KILLED" if signal_number else "FINISHED" if best else "FAILED"
-        metrics, step = {"best/miou": best.best_miou} if best else {}, self.board.epochs_done()
-        self.outbox.append(
-            self._event("end", status=status, tags={}, metrics=metrics, step=step, note=self.board.markdown())
-        )
-        if self.order.gpu_shares:
-            remember_peaks(cache_folder(), self._peaks())
-        return Summary(
-            sweep_id=self.sweep_id,
-            folder=self.folder.path,
-            board=self.board,
-            undelivered=self._deliver(HASTY_FLUSH_SECONDS if signal_number else FLUSH_SECONDS),
-            signal_number=signal_number,
-            report_command=self.order.report_command,
-            tune_command=self.order.tune_command,
-            rejects=self.outbox.rejects(),
-        )
-
-    def abandon(self, error: BaseException, *, is_store_ready: bool) -> None:
-        """Close the sweep's runs when it could not be run to an end, so that they do not look alive.
-
-        A sweep that was refused by MLflow's store before anything was trained leaves nothing behind.
-        """
-        if isinstance(error, TrackingError) and not is_store_ready and not self.past:
-            shutil.rmtree(self.folder.path)
-            return
-        status = "FAILED" if isinstance(error, Exception) else "KILLED"
-        tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
-        for row in self.board.rows.values():
-            if row.state in ("running", "paused"):
-                cut = {"sweep.stop_reason": "user", **tags}
-                event = self._event("end", status="KILLED", tags=cut, metrics={}, step=row.epochs, note=None)
-                self.outbox.append(event | {"trial": row.trial_id})
-        self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
-        if is_store_ready:
-            self._deliver(HASTY_FLUSH_SECONDS)
-
-    def _peaks(self) -> dict[str, float]:
-        """Return the most memory in MB that a trial of each kind really took."""
-        device = describe(resolve_device(self.order.device))
-        kinds = {trial.trial_id: kind(trial.config, device) for trial in self.order.plan.trials}
-        found: dict[str, float] = {}
-        for event in self.outbox.events():
-            taken = event.get("metrics", {}).get("system/memory_mb") if event.get("kind") == "epoch" else None
-            if taken and event["trial"] in kinds:
-                name = kinds[event["trial"]]
-                found[name] = max(taken, found.get(name, 0.0))
-        return found
-
-    def _deliver(self, seconds: float) -> int:
-        """Let MLflow have what is left; return how many events it does not have."""
-        return self.outbox.pending() if self.order.is_offline else self.delivery.close(seconds)
-
-    def _facts(self) -> dict[str, Any]:
-        order = self.order
-        return {
-            "device": describe(resolve_device(order.device)) if not order.address else f"cluster {order.address}",
-            "precision": order.plan.trials[0].config.train.precision,
-            "tracking_uri": hide_password(order.tracking_uri),
-            "command": order.command,
-            "report_command": order.report_command,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "terms": order.terms(),
-            **({"confirmation": order.confirmation.to_dict()} if order.confirmation else {}),
-        }
-
-    def _params(self) -> dict[str, Any]:
-        shown = ("space", "profile", "question", "seed", "metric", "reference", "device", "precision")
-        schedule = {f"scheduler.{key}": str(value) for key, value in self.manifest["scheduler"].items()}
-        axes = {f"axis.{key}": str(values) for key, values in self.manifest["axes"].items()}
-        return {key: self.manifest[key] for key in shown} | schedule | axes | {"trials": len(self.order.plan.trials)}
-
-    def run_tags(self) -> dict[str, str]:
-        """Return the tags that the sweep's run and every trial's run carry."""
-        version = self.manifest["code_version"]
-        commit = {} if version == "unknown" else {"mlflow.source.git.commit": version}
-        return {"data.fingerprint": self.manifest["data"]["fingerprint"], "code.version": version, **commit}
-
-    def _tags(self) -> dict[str, str]:
-        data = self.manifest["data"]
-        return {
-            **source_tags(),
-            **self.run_tags(),
-            **({CONFIRMS: self.order.confirmation.screening} if self.order.confirmation else {}),
-            "sweep.space": self.order.experiment.name,
-            "sweep.profile": self.order.experiment.profile,
-            "sweep.folder": str(self.folder.path),
-            "sweep.driver": this_pulse().driver,
-            "data.root": data["root"],
-            "data.embedded": str(data["embedded"]).lower(),
-        }
-
-    @staticmethod
-    def _event(kind: str, **fields: Any) -> dict[str, Any]:
-        return {"kind": kind, "trial": PARENT, "time_ms": int(time.time() * 1000), **fields}
-
-
-def _on_ray(run: _Run, interrupts: Interrupts, store: Future[None], say: Say) -> None:
+def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> None:
     """Run pass after pass, until nothing is open, on a Ray that is up for as long as that takes."""
-    order, frames = run.order, run.order.material.frames
+    order, frames = run.order, run.order.material.frames  # but the plan of run.order may grow
     ray_is_up = ray_cluster(
         cache_folder(),
         address=order.address,
@@ -337,7 +130,7 @@ def _on_ray(run: _Run, interrupts: Interrupts, store: Future[None], say: Say) ->
         smallest = {"GPU": min(order.gpu_shares.values())} if order.gpu_shares else {}
         run.board.slots = slots(order.resources | smallest, order.max_concurrent)
         before: Pass | None = None
-        while (todo := run.todo()).trials and not interrupts.is_requested():
+        while not (todo := run.todo()).is_over and not interrupts.is_requested():
             if todo == before:
                 raise SweepError(f"Ray ended a pass and left {len(todo.trials)} trials open; see {run.folder.logs}")
             if any(run.past_of(trial).memory_failures for trial in todo.trials):
@@ -345,12 +138,18 @@ def _on_ray(run: _Run, interrupts: Interrupts, store: Future[None], say: Say) ->
             memory = run.folder.path / MEMORY
             search = build_search(
                 order.experiment,
-                order.plan,
+                run.order.plan,
                 open_trials=todo.trials,
                 memory=memory,
                 slots=run.board.slots,
                 max_concurrent=order.max_concurrent,
+                source=run.supply.next if run.supply else None,
+                room=lambda: room(order.resources, order.max_concurrent),
             )
-            recall(search.scheduler, memory, run.own_events())
-            run_pass(todo, order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
+            run.scheduler = search.scheduler
+            recall(search.scheduler, memory, run.past)
+            run_pass(todo, run.order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
+            if error := search.failure():
+                raise SweepError(f"no further trial could be suggested ({type(error).__name__}: {error})") from error
+            run.close_plan(say)
             before = todo

@@ -109,6 +109,10 @@ class Scheduler(FIFOScheduler):
             self.load_state(state)
         return state is not None
 
+    def know(self, trial_id: str, model: str) -> None:
+        """Take in a trial that was not known when the sweep began."""
+        self._models[trial_id] = model
+
     def relearn(self, trial_id: str, epoch: int, value: float, best: float) -> None:
         """Take in what a trial had at an epoch before this process, unless it is known; decides nothing.
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweeps.confirm import Confirmation
+    from sweeps.experiment import Experiment
     from sweeps.monitor import Board
     from sweeps.order import Summary
+    from sweeps.plan import Plan
 
 WIDEST_LINE = 400
 """A table that goes to a file or a pipe has one line per row, up to so many characters."""
@@ -20,6 +22,8 @@ def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Conf
         print_standings(confirmation, summary.board)
     else:
         print_leaderboard(summary.board)
+    if summary.weighs_cost:
+        print_front(summary.board)
     failed = [row for row in summary.board.rows.values() if row.state == "failed"]
     for row in failed:
         say(arguments, f"failed: {row.name}: {row.stop_detail}; see {row.log_file}")
@@ -47,8 +51,28 @@ def last_words(summary: "Summary") -> Iterator[str]:
 
 def interruption(board: "Board") -> str:
     """Return how far an interrupted sweep came."""
-    waiting = board.counts()["waiting"]
+    waiting = board.counts()["waiting"] + board.plan.to_come
     return f"{board.epochs_done()} of {board.plan.epochs_in_all} epochs done; {waiting} trials not started"
+
+
+def print_plan(plan: "Plan", experiment: "Experiment") -> None:
+    """Print the trials of a plan; of those that are still to be suggested, how many, and from what."""
+    from sweeps.axes import name_axis
+
+    rows = [
+        (str(number), trial.name, trial.trial_id, str(trial.epochs), "reference" if trial.is_reference else "")
+        for number, trial in enumerate(plan.trials, 1)
+    ]
+    print_table(("", "trial", "digest", "epochs", ""), rows)
+    rungs = ", ".join(map(str, plan.rungs)) or "none"
+    if not plan.to_come:
+        print(f"\n{plan.size_words()}, of {plan.grid_points} points; rungs: {rungs}")
+        return
+    sampling = experiment.sampling
+    print(f"\nand {plan.to_come} that are suggested while others run ({sampling.sampler}, by "
+          f"{' and '.join(sampling.objectives)}), from:\n")  # fmt: skip
+    print_table(("setting", "from"), [(key, name_axis(axis)) for key, axis in experiment.axes])
+    print(f"\n{plan.size_words()}; rungs: {rungs}")
 
 
 def print_leaderboard(board: "Board") -> None:
@@ -65,6 +89,16 @@ def print_leaderboard(board: "Board") -> None:
         for rank, row in enumerate(board.ranked(), 1)
     ]
     print_table(("", "trial", "best val/miou", "at epoch", "epochs", "ended by"), rows)
+
+
+def print_front(board: "Board") -> None:
+    """Print the trials that no other beats in accuracy and in cost at once, the cheapest first."""
+    from sweeps.front import board_points, front
+
+    points = board_points(board)
+    rows = [(board.rows[one].name, figure(points[one][0]), f"{points[one][1]:.4g}") for one in front(points)]
+    print()
+    print_table(("no other is better and cheaper", "best val/miou", "gflops an image"), rows)
 
 
 def print_standings(confirmation: "Confirmation", board: "Board") -> None:

@@ -121,15 +121,21 @@ class Tracker(Callback):
         self._logs = Path(logs).absolute() if logs else self._folder / "logs"
         self._listeners = tuple(listeners)
         self._sweep_id = sweep_id
-        self._trials = dict(trials)
+        self._trials = trials  # not a copy: trials that are suggested meanwhile join it
         self._tags = {**source_tags(), **(tags or {})}
         self._progress: dict[str, Progress] = {}
         self._outbox: Outbox | None = None
         self._held: deque[Event] = deque()
         """Events that could not be written yet."""
+        self._is_failing = False
+        """That was said already."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_outbox": None, "_listeners": ()}
+
+    def name_of(self, trial_id: str) -> str:
+        """Return a trial's name."""
+        return self._trials[trial_id].name
 
     def recall(self, events: Iterable[Event]) -> None:
         """Remember what earlier passes wrote down of the trials."""
@@ -323,8 +329,11 @@ class Tracker(Callback):
             while self._held:
                 self._outbox.append(self._held[0])
                 self._held.popleft()
+            self._is_failing = False
         except (OSError, StorageError) as error:
-            log.warning("%d events wait for the disk: %s", len(self._held), error)
+            if not self._is_failing:
+                log.warning("events wait for the disk: %s", error)
+            self._is_failing = True
 
 
 def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None], keep: str) -> None:

@@ -67,6 +67,8 @@ class Workload:
     folder: SweepFolder
     resources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Trial -> its CPU and GPU."""
+    share: Mapping[str, float] = field(default_factory=dict)
+    """The same for a trial that was not known when the pass began."""
     threads: int = 1
     device: str = "auto"
     checkpoint_seconds: float = 30.0
@@ -75,16 +77,21 @@ class Workload:
     reported: Mapping[str, int] = field(default_factory=dict)
     """Trial -> the epoch after which it goes on from a checkpoint of an earlier pass; without one it begins anew."""
 
+    def resources_of(self, trial_id: str) -> dict[str, float]:
+        """Return the CPU and GPU of a trial."""
+        return dict(self.resources.get(trial_id, self.share))
+
 
 def build_trainable(workload: Workload, *, reused: bool = False) -> Any:
     """Return what a Tuner runs: `run_trial` over the workload, each trial with its own resources.
 
     Each actor has its trial's own name, unless it is to be reused by others: Ray asks for the name once.
     """
-    resources = {trial_id: dict(amounts) for trial_id, amounts in workload.resources.items()}
+    known = {trial_id: dict(amounts) for trial_id, amounts in workload.resources.items()}
+    share = dict(workload.share)
 
     def needed(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        return tune.PlacementGroupFactory([resources[config[TRIAL_KEY]]])
+        return tune.PlacementGroupFactory([known.get(config[TRIAL_KEY], share)])
 
     function = tune.with_resources(tune.with_parameters(run_trial, workload=workload), needed)
     return name_trials(wrap_function(function), reused=reused)
@@ -115,7 +122,7 @@ def run_trial(config: dict[str, Any], *, workload: Workload) -> None:
     """
     use_threads(workload.threads)
     device = resolve_device(workload.device)
-    share = workload.resources.get(config[TRIAL_KEY], {}).get("GPU", 0.0)
+    share = workload.resources_of(config[TRIAL_KEY]).get("GPU", 0.0)
     with _logged(workload.folder.log(config[TRIAL_KEY])):
         await_gpu_memory(device, share)
         limit_memory(device, share)
@@ -206,7 +213,8 @@ def _logged(path: Path) -> Iterator[None]:
         raise
     finally:
         logging.getLogger().removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):  # a disk that is full takes the log's last lines, not the trial
+            handler.close()
 
 
 def _open_log(path: Path) -> logging.FileHandler:

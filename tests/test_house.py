@@ -15,7 +15,18 @@ ROOT = Path(__file__).resolve().parent.parent
 OWN = {"bddseg", "sweeps", "benchmarks", "tune_main", "report"}
 HEAVY = {"torch", "ray", "mlflow"}
 DOORS = {
-    "ray-doors": {"cluster", "controller", "monitor", "passes", "runner", "search", "tracking", "trainable"}
+    "ray-doors": {
+        "cluster",
+        "controller",
+        "gauges",
+        "monitor",
+        "passes",
+        "run",
+        "runner",
+        "search",
+        "tracking",
+        "trainable",
+    }
     | {"hyperband", "median", "promotion", "schedulers"},
     "mlflow-doors": {"deposit", "histories", "mlflow_store", "recorder", "registry", "store"},
 }

@@ -13,8 +13,8 @@ from bddseg.config import TrainConfig
 from sweeps.canvas import render_svg
 from sweeps.gather import Report
 from sweeps.importance import build_section, draw_importance, draw_parallel, draw_slice
-from sweeps.section import Section
 from sweeps.plotted import Sample, build_sample, build_study, measure_importance
+from sweeps.section import Section
 
 RATES = (1e-4, 1e-3, 1e-2)
 AXES = ("optim.lr", "loss.name", "loss.gamma")

@@ -88,11 +88,18 @@ def test_a_sweep_that_is_driven_is_not_unfinished(folder: Path) -> None:
 def test_checkpoints_of_trials_that_no_event_tells_of_are_refused(folder: Path) -> None:
     for trial in (FIRST, SECOND):
         save_checkpoint(folder, trial)
-    told(folder, FIRST)
-    with pytest.raises(StorageError, match="tells nothing of 1 trials that have checkpoints: put the file back"):
+    (folder / "outbox" / "outbox.jsonl").write_bytes(b"")
+    with pytest.raises(StorageError, match="tells nothing of 2 trials that have checkpoints: put the file back"):
         check_events(folder)
+
+
+def test_trials_whose_first_events_were_never_written_begin_anew(folder: Path) -> None:
+    for trial in (FIRST, SECOND):
+        save_checkpoint(folder, trial)
+    told(folder, FIRST)
+    assert check_events(folder) == "the last events were never written: 1 trials that had begun begin anew"
     told(folder, SECOND)
-    check_events(folder)
+    assert check_events(folder) == ""
 
 
 def test_a_sweep_without_its_first_event_is_refused(folder: Path) -> None:

@@ -227,6 +227,17 @@ def test_a_larger_budget_goes_on_where_the_smaller_one_ended(storage: Path) -> N
     assert _points(longer, ["train/loss", OBJECTIVE]) == _points(whole, ["train/loss", OBJECTIVE])
 
 
+def test_suggested_trials_are_recorded_and_the_next_sweep_trains_none_of_them_again(storage: Path) -> None:
+    words = ("--space", "optuna_wide", "--profile", "quick", *TINY, "--samples", "5", "--scheduler", "none")
+    small = ("--set", "model.base_filters=4", "--set", "data.max_images=60")
+    first, again = run(storage, *words, *small), run(storage, *words, *small, reuse=True)
+    found, planned = ([trial.trial_id for trial in first.record.trials], first.record.manifest["trials"])
+    assert found == [trial["trial_id"] for trial in planned] and len(found) == 5
+    assert {trial.stop_reason for trial in first.record.trials} == {"max_epochs"}
+    assert [trial.trial_id for trial in again.record.trials] == found
+    assert trained_here(again, storage) == set()
+
+
 def test_a_diverging_trial_is_recorded_and_the_sweep_goes_on(storage: Path) -> None:
     words = ("--space", "smoke", "--profile", "quick", "--scheduler", "none", "--limit", "3")
     ran = run(storage, *words, "--set", "optim.lr=[1e-3,1e30]")

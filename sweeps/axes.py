@@ -1,0 +1,237 @@
+"""What may vary: lists of values and ranges, read from YAML and checked by type."""
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Union
+
+from bddseg.config import check_setting, flatten, known_setting
+from bddseg.errors import ConfigError
+from sweeps.errors import ExperimentError
+
+RANGE_KEYS = ("low", "high", "log", "step")
+DIGITS = 4
+"""Significant digits of a value that is drawn: enough to tell two apart, few enough to read and type."""
+WHOLE = 1e-9
+"""How far from a whole number a count of steps may lie for arithmetic's sake."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Every number from low to high, both ends included."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Drawn evenly in the logarithm."""
+    step: float = 0
+    """Only low plus so many steps; 0 for every number, of whole ones for each."""
+
+    def __contains__(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
+            return False
+        return not self.step or _is_whole((value - self.low) / self.step)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a range of whole numbers."""
+        return isinstance(self.low, int)
+
+    def draw(self, chance: random.Random) -> float:
+        """Return a value."""
+        if self.step:
+            return self.settle(self.low + self.step * chance.randint(0, round((self.high - self.low) / self.step)))
+        if self.is_whole and not self.log:
+            return chance.randint(int(self.low), int(self.high))
+        if not self.log:
+            return self.settle(chance.uniform(self.low, self.high))
+        half = 0.5 if self.is_whole else 0.0  # of whole numbers the ends come as often as their neighbours
+        return self.settle(math.exp(chance.uniform(math.log(self.low - half), math.log(self.high + half))))
+
+    def settle(self, value: float) -> float:
+        """Return the value as it is trained: whole where that is meant, else with a few digits, never outside."""
+        rounded = round(value) if self.is_whole else float(f"{value:.{DIGITS - 1}e}")
+        return min(max(rounded, self.low), self.high)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as YAML has them."""
+        log, step = {"log": True} if self.log else {}, {"step": self.step} if self.step else {}
+        return {"low": self.low, "high": self.high, **log, **step}
+
+    def __str__(self) -> str:
+        log, step = ", log" if self.log else "", f", step {self.step:g}" if self.step else ""
+        return f"{self.low:g} to {self.high:g}{log}{step}"
+
+
+Axis = Union[tuple[Any, ...], Range]  # noqa: UP007  (an alias for annotations and isinstance alike)
+"""The values that a setting may take."""
+
+
+def build_axes(section: Any, place: str) -> dict[str, Axis]:
+    """Return dotted setting -> its axis.
+
+    Raises:
+        ExperimentError: naming place, value and rule.
+    """
+    if not isinstance(section, Mapping):
+        raise ExperimentError(f"{place} is {section!r}, but must be a mapping")
+    axes: dict[str, Axis] = {}
+    for key, values in section.items():
+        if isinstance(values, Mapping) and not _is_range(values):
+            axes.update(build_axes({f"{key}.{inner}": deep for inner, deep in values.items()}, place))
+        else:
+            axes[str(key)] = build_axis(str(key), values, f"{place}.{key}")
+    return axes
+
+
+def build_axis(key: str, values: Any, place: str) -> Axis:
+    """Return the axis that a list of values, or a mapping of low and high, makes.
+
+    Raises:
+        ExperimentError: naming place, value and rule.
+    """
+    if isinstance(values, Mapping):
+        return _range(key, values, place)
+    if not isinstance(values, list) or not values:
+        raise ExperimentError(f"{place} is {values!r}, but must be a list of at least one value, or a range")
+    checked = tuple(check_value(key, value, f"{place}[{index}]") for index, value in enumerate(values))
+    if len(set(checked)) < len(checked):
+        raise ExperimentError(f"{place} is {values!r}, but must not hold a value twice")
+    return checked
+
+
+def space_axes(space: Mapping[str, Any], place: str) -> dict[str, Axis]:
+    """Return the axes of a space: `grid` has lists, `vary` has lists and ranges.
+
+    Raises:
+        ExperimentError: naming place, value and rule.
+    """
+    axes = build_axes(space.get("grid", {}), f"{place}.grid")
+    for key, axis in axes.items():
+        if isinstance(axis, Range):
+            raise ExperimentError(f"{place}.grid.{key} is a range, but must be a list; ranges go under vary")
+    for key, axis in build_axes(space.get("vary", {}), f"{place}.vary").items():
+        if key in axes:
+            raise ExperimentError(f"{place}.vary.{key} is an axis of the grid too, but must be only one of both")
+        axes[key] = axis
+    return axes
+
+
+def build_settings(section: Any, place: str) -> dict[str, Any]:
+    """Return dotted setting -> value.
+
+    Raises:
+        ExperimentError: naming place, value and rule.
+    """
+    if not isinstance(section, Mapping):
+        raise ExperimentError(f"{place} is {section!r}, but must be a mapping")
+    return {key: check_value(key, value, f"{place}.{key}") for key, value in flatten(section).items()}
+
+
+def build_point(section: Any, axes: Mapping[str, Axis], place: str) -> dict[str, Any]:
+    """Return a point of the axes, as far as it is given."""
+    point = build_settings(section, place)
+    for key, value in point.items():
+        if key not in axes:
+            raise ExperimentError(f"{place}.{key} is no axis of the space; known: {', '.join(axes) or 'none'}")
+        if value not in axes[key]:
+            rule = "within" if isinstance(axes[key], Range) else "one of"
+            raise ExperimentError(f"{place}.{key} is {value!r}, but must be {rule} {name_axis(axes[key])}")
+    return point
+
+
+def build_points(section: Any, axes: Mapping[str, Axis], place: str) -> list[dict[str, Any]]:
+    """Return points of the axes, as far as they are given."""
+    if not isinstance(section, list):
+        raise ExperimentError(f"{place} is {section!r}, but must be a list of points")
+    return [build_point(point, axes, f"{place}[{index}]") for index, point in enumerate(section)]
+
+
+def fill_point(point: Mapping[str, Any], axes: Mapping[str, Axis], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a point with a value on each axis: a profile or the command line may have replaced some."""
+    return {key: point[key] if key in point and point[key] in axes[key] else usual[key] for key in axes}
+
+
+def check_value(key: str, value: Any, place: str) -> Any:
+    """Return a value as its setting holds it.
+
+    Raises:
+        ExperimentError: naming place, value and rule.
+    """
+    try:
+        return check_setting(key, value)
+    except ConfigError as error:
+        raise ExperimentError(f"{place}: {error}") from error
+
+
+def first_value(axis: Axis, usual: Any) -> Any:
+    """Return the value that stands for an axis where none is named: of a range the usual one, if it is in it."""
+    if isinstance(axis, tuple):
+        return axis[0]
+    return usual if usual in axis else axis.low
+
+
+def draw_value(axis: Axis, chance: random.Random) -> Any:
+    """Return one of its values, each as likely as any other."""
+    return axis.draw(chance) if isinstance(axis, Range) else chance.choice(axis)
+
+
+def record_axis(axis: Axis) -> Any:
+    """Return the axis as JSON holds it."""
+    return axis.to_dict() if isinstance(axis, Range) else list(axis)
+
+
+def recorded_axis(recorded: Any) -> Axis:
+    """Return the axis that `record_axis` wrote."""
+    return Range(**recorded) if isinstance(recorded, Mapping) else tuple(recorded)
+
+
+def name_axis(axis: Axis) -> str:
+    """Return an axis in words: its values, or its ends."""
+    if isinstance(axis, Range):
+        return str(axis)
+    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in axis)
+
+
+def _is_range(values: Mapping[Any, Any]) -> bool:
+    return not values or any(key in RANGE_KEYS for key in values)
+
+
+def _range(key: str, values: Mapping[Any, Any], place: str) -> Range:
+    kind = _kind(key, place)
+    for name in values:
+        if name not in RANGE_KEYS:
+            raise ExperimentError(f"{place} has an unknown key {name!r}; known: {', '.join(RANGE_KEYS)}")
+    for name in ("low", "high"):
+        if name not in values:
+            raise ExperimentError(f"{place} has no {name}, but must have both ends: low and high")
+    low, high = (check_value(key, values[name], f"{place}.{name}") for name in ("low", "high"))
+    if low >= high:
+        raise ExperimentError(f"{place}.high is {high!r}, but must be > low, which is {low!r}")
+    log, step = values.get("log", False), values.get("step", 0)
+    if not isinstance(log, bool):
+        raise ExperimentError(f"{place}.log is {log!r}, but must be true or false")
+    if isinstance(step, bool) or not isinstance(step, int | kind) or step < 0:
+        raise ExperimentError(f"{place}.step is {step!r}, but must be a {'whole ' if kind is int else ''}number > 0")
+    if log and low <= 0:
+        raise ExperimentError(f"{place}.low is {low!r}, but must be > 0 where log is true")
+    if log and step:
+        raise ExperimentError(f"{place}.step is {step!r}, but must not be given where log is true")
+    if step and not _is_whole((high - low) / step):
+        raise ExperimentError(f"{place}.high is {high!r}, but must be low plus a whole number of steps of {step!r}")
+    return Range(low, high, log, step)
+
+
+def _kind(key: str, place: str) -> Any:
+    try:
+        kind = known_setting(key).type
+    except ConfigError as error:
+        raise ExperimentError(f"{place}: {error}") from error
+    if kind not in (int, float):
+        raise ExperimentError(f"{place} is a range, but {key} is no number: give a list of its values")
+    return kind
+
+
+def _is_whole(number: float) -> bool:
+    return abs(number - round(number)) < WHOLE

@@ -1,0 +1,26 @@
+"""Trials that no other beats in accuracy and in cost at once."""
+
+from collections.abc import Mapping
+
+from sweeps.monitor import Board
+from sweeps.price import forward_flops
+
+Point = tuple[float, float]
+"""Accuracy, where more is better, and cost, where less is."""
+
+
+def front(points: Mapping[str, Point]) -> list[str]:
+    """Return the names of the points that none is at least as good as in both and better in one; the cheapest first."""
+    found, best = [], -float("inf")
+    for name, (value, _) in sorted(points.items(), key=lambda item: (item[1][1], -item[1][0])):
+        if value > best:
+            found.append(name)
+            best = value
+    return found
+
+
+def board_points(board: Board) -> dict[str, Point]:
+    """Return best val/miou and 10^9 operations of a forward pass for each trial that came to its end."""
+    configs = {trial.trial_id: trial.config for trial in board.plan.trials}
+    done = [row for row in board.rows.values() if row.is_scored and row.state == "finished"]
+    return {row.trial_id: (row.best_miou, forward_flops(configs[row.trial_id]) / 1e9) for row in done}

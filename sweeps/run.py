@@ -1,0 +1,320 @@
+"""The parts of one sweep while it runs: what it knows of its trials, what it writes down, how it ends."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bddseg.device import describe, resolve_device
+from bddseg.result import OBJECTIVE
+from sweeps.address import hide_password
+from sweeps.axes import Axis, Range
+from sweeps.confirm import CONFIRMS
+from sweeps.delivery import Delivery
+from sweeps.errors import TrackingError
+from sweeps.folder import SweepFolder
+from sweeps.gauges import Gauges
+from sweeps.heartbeat import this_pulse
+from sweeps.index import Entry, find_finished
+from sweeps.keeping import Keeper
+from sweeps.lost import reopen
+from sweeps.manifest import FILE, build_manifest, record_trial, save_manifest
+from sweeps.mlflow_store import prepare_store
+from sweeps.monitor import Board, View
+from sweeps.order import Order, Summary
+from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
+from sweeps.passes import MEMORY_ATTEMPTS, Pass, teller
+from sweeps.past import Past
+from sweeps.plan import Plan, PlannedTrial
+from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
+from sweeps.sampling import COST
+from sweeps.schedulers import Scheduler
+from sweeps.shares import kind, remember_peaks
+from sweeps.source import cache_folder
+from sweeps.tracking import Tracker, source_tags
+
+if TYPE_CHECKING:
+    from sweeps.supply import Supply
+
+FLUSH_SECONDS = 60
+"""How long the end of a sweep waits for MLflow; what is left stays in the outbox."""
+
+HASTY_FLUSH_SECONDS = 6
+"""The same after an interrupt."""
+
+Say = Callable[[str], None]
+
+
+class Run:
+    """The parts of one sweep while it runs."""
+
+    def __init__(self, order: Order, sweep_id: str, folder: Path, manifest: dict[str, Any] | None = None) -> None:
+        self.sweep_id, self.folder = sweep_id, SweepFolder(folder)
+        self.order = replace(order, report_command=f"{order.report_command} {sweep_id}")
+        self.trials = {trial.trial_id: trial for trial in order.plan.trials}
+        self.scheduler: Scheduler | None = None
+        """Of the present pass."""
+        self.supply: Supply | None = None
+        """Where trials come from that are suggested while others run."""
+        self.board = Board(order.plan)
+        self.view = View(self.board, is_quiet=order.is_quiet)
+        self.outbox = Outbox(self.folder.outbox, PATIENCE_SECONDS)
+        self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
+        self.past: dict[str, Past] = {}
+        self.finished: list[Entry] = []
+        """What other sweeps have trained."""
+        self.manifest = manifest or build_manifest(
+            sweep_id, order.experiment, order.plan, order.material.to_dict(), self._facts()
+        )
+
+    def begin(self, say: Say) -> None:
+        """Write down what is about to happen, and start delivering."""
+        path = save_manifest(self.folder.path, self.manifest)
+        self.outbox.append(self._event("start", name=self.sweep_id, params=self._params(), tags=self._tags()))
+        self.outbox.append(self._event("artifact", path=str(path), folder=""))
+        if not self.order.is_fresh:
+            self.reuse(say)
+        self._open_supply()
+
+    def begin_again(self, say: Say) -> None:
+        """Remember what has happened, open the runs that go on, and start delivering."""
+        self._remember()
+        todo = self.todo()
+        done, trials = len(self.trials) - len(todo.trials), len(self.trials) + todo.to_come
+        started = sum(self.past_of(trial).is_started for trial in todo.trials)
+        say(f"sweep {self.sweep_id}: {done} of {trials} trials have ended, {started} go on")
+        reopen(self.outbox)
+        self._open_supply()
+
+    def _open_supply(self) -> None:
+        """Begin or go on with suggesting, where the plan does not know all its trials."""
+        if self.order.plan.samples:
+            from sweeps.supply import Supply  # imports Optuna
+
+            self.finished = [] if self.order.is_fresh else self.finished or find_finished(self.order.storage)
+            self.supply = Supply(
+                experiment=self.order.experiment,
+                folder=self.folder.path,
+                plan=lambda: self.order.plan,
+                past=self.past,
+                is_settled=self._is_settled,
+                admit=self._admit,
+            )
+            self.supply.catch_up()
+
+    def _is_settled(self, trial_id: str) -> bool:
+        """Return whether a trial has come to an end that stays: not one that another pass may change."""
+        known = self.past.get(trial_id, Past())
+        is_open = known.is_open(self.folder.is_cancelled(trial_id))
+        return not is_open and (known.reason != "oom" or known.memory_failures >= MEMORY_ATTEMPTS)
+
+    def _admit(self, trial: PlannedTrial) -> bool:
+        """Make a suggestion a trial of the sweep, in its manifest first; return whether it is to be trained."""
+        manifest = {**self.manifest, "trials": [*self.manifest["trials"], record_trial(trial)]}
+        save_manifest(self.folder.path, manifest)
+        self.manifest, self.trials[trial.trial_id] = manifest, trial
+        self.order = replace(self.order, plan=self.order.plan.with_trial(trial))
+        self.board.admit(trial)
+        if self.scheduler:
+            self.scheduler.know(trial.trial_id, trial.config.model.name)
+        if not self.order.is_fresh:
+            self._take_over(replace(self.order.plan, trials=(trial,)), whole_only=True)
+        return not self._is_settled(trial.trial_id)
+
+    def reuse(self, say: Say) -> None:
+        """Take over what other sweeps in the storage folder have trained."""
+        self.finished = find_finished(self.order.storage)
+        for sentence in reuse_sentences(self._take_over(self.order.plan), len(self.trials) + self.order.plan.to_come):
+            say(sentence)
+
+    def _take_over(self, plan: Plan, *, whole_only: bool = False) -> list[Reused]:
+        """Take over what was trained of a plan's trials; return which they were."""
+        fingerprint = self.order.material.frames.fingerprint
+        entries = [it for it in self.finished if not whole_only or is_same_budget(it, plan.epochs)]
+        found = take_over(plan, entries, fingerprint, self.sweep_id, self.folder, self.outbox)
+        if found:
+            self._remember(it.trial for it in found)
+        return found
+
+    def _remember(self, trials: Iterable[PlannedTrial] | None = None) -> None:
+        """Learn from the sweep's events what has become of its trials, or of some of them."""
+        wanted = self.trials if trials is None else {trial.trial_id for trial in trials}
+        found: dict[str, Past] = {}
+        for event in self.own_events(wanted):
+            found.setdefault(event["trial"], Past()).tell(event, OBJECTIVE)
+            self.board.apply(event)
+        self.past.update(found)
+
+    def prepare_store(self) -> None:
+        """Make MLflow's store ready and start delivering, unless offline.
+
+        Raises:
+            TrackingError: when it cannot be used.
+        """
+        if not self.order.is_offline:
+            prepare_store(self.order.tracking_uri, self.order.storage / "artifacts")
+            self.delivery.start()
+
+    def past_of(self, trial: PlannedTrial) -> Past:
+        """Return what has become of a trial."""
+        return self.past.get(trial.trial_id, Past())
+
+    def own_events(self, trials: Collection[str] | None = None) -> Iterator[Event]:
+        """Yield every event of the plan's trials so far, or of some of them."""
+        return self.outbox.events(self.trials if trials is None else trials)
+
+    def todo(self) -> Pass:
+        """Return the pass over what is open."""
+        return Pass.of(self.order, self.past, self.folder, os.cpu_count() or 1)
+
+    def close_plan(self, say: Say) -> None:
+        """Expect no more trials than are known, where the space has no more points."""
+        plan = self.order.plan
+        if self.supply and self.supply.is_exhausted and plan.to_come:
+            say(f"the space has no more points: {len(plan.trials)} trials instead of {plan.samples}")
+            self.order = replace(self.order, plan=replace(plan, samples=len(plan.trials)))
+            self.board.plan = self.order.plan
+
+    def tracker(self, scheduler: Any) -> Tracker:
+        """Return the callback that writes down what happens in a pass; it remembers the passes before."""
+        gauges = Gauges(self.board, self.sweep_id)
+        tracker = Tracker(
+            self.folder.outbox,
+            self.sweep_id,
+            self.trials,
+            scheduler,
+            logs=self.folder.logs,
+            tags=self.run_tags(),
+            listeners=(
+                teller(self.past, self.trials),
+                self.board.apply,
+                self.view.apply,
+                gauges.apply,
+                self._tell_study,
+            ),
+        )
+        tracker.recall(self.own_events([trial.trial_id for trial in self.todo().trials]))
+        return tracker
+
+    def _tell_study(self, event: Event) -> None:
+        if self.supply and event["kind"] == "end":
+            self.supply.catch_up()
+
+    def end(self, signal_number: int) -> Summary:
+        """Keep what is worth keeping, close the sweep's runs, deliver."""
+        if self.supply:
+            self.supply.catch_up() if signal_number else self.supply.close()
+            self.outbox.append(self._event("artifact", path=str(self.folder.path / FILE), folder=""))
+        newest = {trial_id: self.folder.checkpoints(trial_id) for trial_id in self.trials}
+        checkpoints = {trial_id: found[0] for trial_id, found in newest.items() if found}
+        device = resolve_device("auto" if self.order.address else self.order.device)
+        keeper = Keeper(self.order.plan, self.board, checkpoints, self.outbox, device)
+        if not signal_number:
+            keeper.keep(self.order.material, self.folder.path, all_weights=self.order.keep_all_weights)
+        best = self.board.best()
+        status = "KILLED" if signal_number else "FINISHED" if best else "FAILED"
+        metrics, step = {"best/miou": best.best_miou} if best else {}, self.board.epochs_done()
+        self.outbox.append(
+            self._event("end", status=status, tags={}, metrics=metrics, step=step, note=self.board.markdown())
+        )
+        if self.order.gpu_shares:
+            remember_peaks(cache_folder(), self._peaks())
+        return Summary(
+            sweep_id=self.sweep_id,
+            folder=self.folder.path,
+            board=self.board,
+            undelivered=self._deliver(HASTY_FLUSH_SECONDS if signal_number else FLUSH_SECONDS),
+            signal_number=signal_number,
+            report_command=self.order.report_command,
+            tune_command=self.order.tune_command,
+            weighs_cost=COST in self.order.experiment.sampling.objectives,
+            rejects=self.outbox.rejects(),
+        )
+
+    def abandon(self, error: BaseException, *, is_store_ready: bool) -> None:
+        """Close the sweep's runs when it could not be run to an end, so that they do not look alive.
+
+        A sweep that was refused by MLflow's store before anything was trained leaves nothing behind.
+        """
+        if isinstance(error, TrackingError) and not is_store_ready and not self.past:
+            shutil.rmtree(self.folder.path)
+            return
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"
+        tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
+        for row in self.board.rows.values():
+            if row.state in ("running", "paused"):
+                cut = {"sweep.stop_reason": "user", **tags}
+                event = self._event("end", status="KILLED", tags=cut, metrics={}, step=row.epochs, note=None)
+                self.outbox.append(event | {"trial": row.trial_id})
+        self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
+        if is_store_ready:
+            self._deliver(HASTY_FLUSH_SECONDS)
+
+    def _peaks(self) -> dict[str, float]:
+        """Return the most memory in MB that a trial of each kind really took."""
+        device = describe(resolve_device(self.order.device))
+        kinds = {trial.trial_id: kind(trial.config, device) for trial in self.order.plan.trials}
+        found: dict[str, float] = {}
+        for event in self.outbox.events():
+            taken = event.get("metrics", {}).get("system/memory_mb") if event.get("kind") == "epoch" else None
+            if taken and event["trial"] in kinds:
+                name = kinds[event["trial"]]
+                found[name] = max(taken, found.get(name, 0.0))
+        return found
+
+    def _deliver(self, seconds: float) -> int:
+        """Let MLflow have what is left; return how many events it does not have."""
+        return self.outbox.pending() if self.order.is_offline else self.delivery.close(seconds)
+
+    def _facts(self) -> dict[str, Any]:
+        order = self.order
+        return {
+            "device": describe(resolve_device(order.device)) if not order.address else f"cluster {order.address}",
+            "precision": order.plan.trials[0].config.train.precision,
+            "tracking_uri": hide_password(order.tracking_uri),
+            "command": order.command,
+            "report_command": order.report_command,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "terms": order.terms(),
+            **({"confirmation": order.confirmation.to_dict()} if order.confirmation else {}),
+        }
+
+    def _params(self) -> dict[str, Any]:
+        shown = ("space", "profile", "question", "seed", "metric", "reference", "device", "precision")
+        schedule = {f"scheduler.{key}": str(value) for key, value in self.manifest["scheduler"].items()}
+        axes = {f"axis.{key}": _axis_words(axis) for key, axis in self.order.experiment.axes}
+        search = {f"search.{key}": str(value) for key, value in self.manifest["search"].items()}
+        trials = {"trials": len(self.order.plan.trials) + self.order.plan.to_come}
+        return {key: self.manifest[key] for key in shown} | schedule | search | axes | trials
+
+    def run_tags(self) -> dict[str, str]:
+        """Return the tags that the sweep's run and every trial's run carry."""
+        version = self.manifest["code_version"]
+        commit = {} if version == "unknown" else {"mlflow.source.git.commit": version}
+        return {"data.fingerprint": self.manifest["data"]["fingerprint"], "code.version": version, **commit}
+
+    def _tags(self) -> dict[str, str]:
+        data = self.manifest["data"]
+        return {
+            **source_tags(),
+            **self.run_tags(),
+            **({CONFIRMS: self.order.confirmation.screening} if self.order.confirmation else {}),
+            "sweep.space": self.order.experiment.name,
+            "sweep.profile": self.order.experiment.profile,
+            "sweep.folder": str(self.folder.path),
+            "sweep.driver": this_pulse().driver,
+            "data.root": data["root"],
+            "data.embedded": str(data["embedded"]).lower(),
+        }
+
+    @staticmethod
+    def _event(kind: str, **fields: Any) -> dict[str, Any]:
+        return {"kind": kind, "trial": PARENT, "time_ms": int(time.time() * 1000), **fields}
+
+
+def _axis_words(axis: Axis) -> str:
+    return str(axis if isinstance(axis, Range) else list(axis))

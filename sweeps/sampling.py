@@ -1,0 +1,137 @@
+"""How the points of a space are chosen: all of a grid, at random, or by Optuna as figures come in."""
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bddseg.config import TrainConfig
+from bddseg.errors import ConfigError
+from bddseg.result import OBJECTIVE
+from sweeps.axes import Axis, Range, draw_value
+from sweeps.errors import ExperimentError
+
+SEARCHES = ("grid", "random", "optuna")
+SAMPLERS = ("tpe", "gp", "nsga2")
+COST = "gflops"
+"""The second objective: what one image costs the network, forward, in 10^9 operations. It is counted, not timed: a
+latency that is measured while other trials run beside says more of them than of the network."""
+OBJECTIVES = ((OBJECTIVE,), (OBJECTIVE, COST))
+SAMPLES = 20
+PATIENCE = 1000
+"""So many points in a row that make no configuration, and none is drawn any more."""
+KEYS = ("name", "samples", "sampler", "objectives")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How points are chosen."""
+
+    name: str = "grid"
+    samples: int = SAMPLES
+    """Trials in all, the reference and the points to try first among them; a grid has as many as it has."""
+    sampler: str = "tpe"
+    """Optuna's: tree-structured Parzen estimator, Gaussian process, or NSGA-II."""
+    objectives: tuple[str, ...] = (OBJECTIVE,)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether trials are suggested while others run."""
+        return self.name == "optuna"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values; nothing for a grid that would not hold."""
+        if self.name != "optuna":
+            return {"name": self.name} | ({"samples": self.samples} if self.name == "random" else {})
+        return {key: list(value) if isinstance(value := getattr(self, key), tuple) else value for key in KEYS}
+
+
+GRID = Sampling()
+
+
+def build_sampling(section: Any, given: Mapping[str, Any], place: str) -> Sampling:
+    """Return what a space says, a name or a mapping, with what the command line gives instead.
+
+    Raises:
+        ExperimentError: naming place, value and rule.
+    """
+    said = {"name": section} if isinstance(section, str) else section
+    if not isinstance(said, Mapping):
+        raise ExperimentError(f"{place} is {section!r}, but must be one of {', '.join(SEARCHES)}, or a mapping")
+    for key in said:
+        if key not in KEYS:
+            raise ExperimentError(f"{place} has an unknown key {key!r}; known: {', '.join(KEYS)}")
+    chosen = dict(said) | {key: value for key, value in given.items() if value}
+    found = Sampling(
+        chosen.get("name", "grid"),
+        chosen.get("samples", SAMPLES),
+        chosen.get("sampler", "tpe"),
+        tuple(chosen.get("objectives", (OBJECTIVE,))),
+    )
+    _check(found, given, place)
+    return found
+
+
+def check_grid(axes: Mapping[str, Axis], sampling: Sampling, place: str) -> None:
+    """Refuse a grid with an axis that has no end of values.
+
+    Raises:
+        ExperimentError: naming the axis.
+    """
+    for key, axis in axes.items():
+        if sampling.name == "grid" and isinstance(axis, Range):
+            raise ExperimentError(
+                f"{place}: {key} is a range ({axis}), of which there is no grid: choose --search random or optuna, or "
+                f'give its values with --set "{key}=[...]"'
+            )
+
+
+def recorded_sampling(recorded: Mapping[str, Any]) -> Sampling:
+    """Return what `to_dict` gave."""
+    values: dict[str, Any] = {key: tuple(it) if isinstance(it, list) else it for key, it in recorded.items()}
+    return Sampling(**values)
+
+
+def draw_points(base: TrainConfig, axes: Mapping[str, Axis], seed: int) -> Iterator[dict[str, Any]]:
+    """Yield points drawn at random: the same for the same seed, so that a longer plan begins as a shorter one does.
+
+    Points that make no valid configuration are passed over; the end comes when there is hardly any other.
+    """
+    chance, invalid = random.Random(seed), 0
+    while invalid < PATIENCE:
+        try:
+            yield draw_point(base, axes, lambda _, axis: draw_value(axis, chance))
+            invalid = 0
+        except ConfigError:
+            invalid += 1
+
+
+def draw_point(base: TrainConfig, axes: Mapping[str, Axis], draw: Any) -> dict[str, Any]:
+    """Return a point whose values `draw(key, axis)` gives; a setting that has no effect there is not drawn.
+
+    Raises:
+        ConfigError: when the values do not go together.
+    """
+    point: dict[str, Any] = {}
+    for key in sorted(axes, key=TrainConfig.is_conditional):  # what decides comes before what depends on it
+        if not TrainConfig.is_conditional(key) or base.with_overrides(point).has_effect(key):
+            point[key] = draw(key, axes[key])
+    base.with_overrides(point)
+    return point
+
+
+def _check(sampling: Sampling, given: Mapping[str, Any], place: str) -> None:
+    if sampling.name not in SEARCHES:
+        raise ExperimentError(f"{place}.name is {sampling.name!r}, but must be one of {', '.join(SEARCHES)}")
+    if type(sampling.samples) is not int or sampling.samples < 1:
+        raise ExperimentError(f"{place}.samples is {sampling.samples!r}, but must be a whole number >= 1")
+    if sampling.sampler not in SAMPLERS:
+        raise ExperimentError(f"{place}.sampler is {sampling.sampler!r}, but must be one of {', '.join(SAMPLERS)}")
+    if sampling.objectives not in OBJECTIVES:
+        raise ExperimentError(
+            f"{place}.objectives is {list(sampling.objectives)!r}, but must be [{OBJECTIVE}] or [{OBJECTIVE}, {COST}]"
+        )
+    if sampling.name == "grid" and given.get("samples"):
+        raise ExperimentError(f"--samples goes with --search random or optuna, but the search of {place} is grid")
+    if sampling.sampler == "nsga2" and len(sampling.objectives) == 1:
+        raise ExperimentError(f"{place}.sampler is 'nsga2', which weighs two objectives, but there is one: {OBJECTIVE}")

@@ -1,0 +1,74 @@
+"""Where a sweep stands, from its own folder alone: every trial it set out to run, those that never started too."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeps.errors import StorageError
+from sweeps.manifest import read_manifest
+from sweeps.memory import FILE as MEMORY
+from sweeps.memory import load_memory
+from sweeps.monitor import Row
+from sweeps.outbox import PARENT, Outbox
+from sweeps.store import TrialRow
+
+STATE_OF_SWEEP = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}
+"""MLflow's word for a sweep -> ours; any other is an interrupt."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a sweep."""
+
+    state: str
+    rows: tuple[Row, ...]
+    to_come: int
+    """Trials that are still to be suggested."""
+
+
+def read_status(folder: Path) -> Status:
+    """Return where the sweep of a folder stands, as its manifest and its events tell.
+
+    Raises:
+        StorageError: when the manifest is missing or damaged.
+    """
+    manifest, state = read_manifest(folder), "running"
+    rows = {trial["trial_id"]: _row(trial) for trial in manifest["trials"]}
+    for event in Outbox(folder / "outbox").events():
+        if (trial_id := event.get("trial")) in rows:
+            rows[trial_id].apply(event)
+        elif trial_id == PARENT and event.get("kind") in ("start", "end"):
+            state = state_of_sweep(event.get("status", "RUNNING"))
+    for trial_id in _paused(folder):
+        if trial_id in rows and rows[trial_id].state == "running":
+            rows[trial_id].state = "paused"
+    samples = manifest.get("search", {}).get("samples", 0) if manifest["axes"] and state != "finished" else 0
+    return Status(state, tuple(rows.values()), max(0, samples - len(rows)))
+
+
+def state_of_sweep(status: str) -> str:
+    """Return our word for what MLflow says of a sweep's run."""
+    return STATE_OF_SWEEP.get(status, "interrupted")
+
+
+def row_of(trial: TrialRow) -> Row:
+    """Return the row of a trial that only the tracking store knows."""
+    row = Row(trial.trial_id, trial.name, trial.is_reference, 0)
+    row.end(trial.status, {"sweep.stop_reason": trial.stop_reason, "sweep.stop_detail": trial.stop_detail,
+                           "sweep.log_file": trial.log_file})  # fmt: skip
+    row.best_miou = trial.metrics.get("best/miou", row.best_miou)
+    return row
+
+
+def _row(trial: Mapping[str, Any]) -> Row:
+    settings = trial["settings"]
+    keep = settings.get("train.keep", "best")
+    return Row(trial["trial_id"], trial["name"], trial["reference"], settings["train.epochs"], keep)
+
+
+def _paused(folder: Path) -> Mapping[str, int]:
+    try:
+        return (load_memory(folder / MEMORY) or {}).get("paused", {})
+    except StorageError:
+        return {}

@@ -1,0 +1,106 @@
+"""Trials that are suggested while others run: known to the sweep before they train, told to the study when they end."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sweeps.experiment import Experiment
+from sweeps.past import Past
+from sweeps.plan import Plan, PlannedTrial, plan_trial
+from sweeps.price import forward_flops
+from sweeps.sampling import COST, draw_points
+from sweeps.study import FILE, Study, settle
+
+TWINS = 10
+"""Suggestions in a row of what is a trial already, until a point is drawn by chance; and so many of those, at most."""
+CHANCES = 200
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Supply:
+    """Where new trials of a sweep come from.
+
+    A suggestion becomes a trial in this order: it is in the study's file, then in the sweep's manifest (`admit`), then
+    the study knows which trial it is. Whoever resumes the sweep finds it in one of these states and goes on from there.
+    """
+
+    experiment: Experiment
+    folder: Path
+    plan: Callable[[], Plan]
+    """The plan as it is now."""
+    past: Mapping[str, Past]
+    is_settled: Callable[[str], bool]
+    """Whether a trial has come to an end that stays."""
+    admit: Callable[[PlannedTrial], bool]
+    """Makes a suggestion a trial of the plan; returns whether it is to be trained: it may have been before."""
+    is_exhausted: bool = False
+    """The space has no more points than those that are known."""
+    _study: Study | None = field(default=None, init=False)
+    _told: set[str] = field(default_factory=set, init=False)
+
+    def catch_up(self) -> None:
+        """Let the study have what it lacks: trials that it does not know, and the ends of those that have ended.
+
+        Raises:
+            OSError: when its file cannot be read or written; the next call begins by reading it again.
+        """
+        study, self._study = self._study, None  # until all is written it is not trusted
+        if study is None:
+            experiment = self.experiment
+            axes, rungs = dict(experiment.axes), self.plan().rungs
+            study = Study(self.folder / FILE, experiment.sampling, experiment.base, axes, rungs)
+            self._told.clear()
+        study.plant(self.plan().trials)
+        for trial in self.plan().trials:
+            if trial.trial_id not in self._told and self.is_settled(trial.trial_id):
+                study.tell(trial.trial_id, self.past[trial.trial_id], self._cost(trial))
+                self._told.add(trial.trial_id)
+        self._study = study
+
+    def next(self) -> PlannedTrial | None:
+        """Return a new trial that is to be trained; None when the plan is full, or the space has no more.
+
+        Raises:
+            OSError: when the sweep's folder cannot be written; nothing is lost by asking again.
+        """
+        while self.plan().to_come and not self.is_exhausted:
+            self.catch_up()
+            trial = self._suggested()
+            if trial is None:
+                self.is_exhausted = True
+            elif self.admit(trial):
+                self.catch_up()
+                return trial
+        return None
+
+    def close(self) -> None:
+        """Tell the study all; that what did not come to an end has failed."""
+        self.catch_up()
+        if self._study:
+            self._study.end()
+
+    def _suggested(self) -> PlannedTrial | None:
+        """Return a trial that is not in the plan yet; None after many suggestions that were."""
+        study, axes = self._study, dict(self.experiment.axes)
+        assert study is not None
+        known = {trial.trial_id for trial in self.plan().trials}
+        for _ in range(TWINS):
+            asked = study.ask()
+            trial = self._trial({key: settle(axes[key], value) for key, value in asked.point.items()})
+            if trial.trial_id not in known:
+                return trial
+            study.refuse(asked, trial.trial_id)
+        base = self.experiment.base
+        drawn = map(self._trial, draw_points(base, axes, base.train.seed + len(known)))
+        return next((trial for trial in islice(drawn, CHANCES) if trial.trial_id not in known), None)
+
+    def _trial(self, point: Mapping[str, Any]) -> PlannedTrial:
+        return plan_trial(self.experiment, point, self.plan().trials[0].config.train.precision)
+
+    def _cost(self, trial: PlannedTrial) -> float:
+        return forward_flops(trial.config) / 1e9 if COST in self.experiment.sampling.objectives else 0.0

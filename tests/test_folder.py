@@ -1,0 +1,36 @@
+"""The storage folder is refused before anything is lost in it."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sweeps.errors import StorageError
+from sweeps.folder import check_storage
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Make the kernel refuse files of more than a kilobyte."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    assert check_storage(tmp_path / "new" / "runs") == tmp_path / "new" / "runs"
+    assert not list((tmp_path / "new" / "runs").iterdir())
+
+
+def test_a_folder_without_room_is_refused_in_one_line(tmp_path: Path) -> None:
+    with (
+        no_room(),
+        pytest.raises(StorageError, match=r"--storage .* cannot be written: File too large; choose another"),
+    ):
+        check_storage(tmp_path)
+    assert not list(tmp_path.iterdir())

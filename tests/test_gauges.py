@@ -1,0 +1,36 @@
+"""The live figures as Ray's node has them for whoever scrapes it."""
+
+import re
+import urllib.request
+from pathlib import Path
+
+import ray
+from recording import end, epoch, start, until
+from test_resume import FIRST, PLAN
+
+from sweeps.cluster import ray_cluster
+from sweeps.gauges import Gauges
+from sweeps.monitor import Board
+
+LINE = re.compile(r'^ray_(sweep_\w+)\{.*?(?:state="(\w+)",)?sweep="s-1"\} (\S+)$', re.MULTILINE)
+
+
+def scraped() -> dict[str, float]:
+    """Return name (and state) -> value, as the node's metrics say."""
+    address = f"http://127.0.0.1:{ray.nodes()[0]['MetricsExportPort']}/metrics"
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        return {f"{name} {state}".strip(): float(value) for name, state, value in LINE.findall(answer.read().decode())}
+
+
+def test_a_sweep_is_seen_among_the_metrics_of_the_node(tmp_path: Path) -> None:
+    board = Board(PLAN)
+    with ray_cluster(tmp_path):
+        gauges = Gauges(board, "s-1")
+        for event in (start(FIRST), epoch(1, 0.25, FIRST), end("FINISHED", FIRST)):
+            board.apply(event)
+            gauges.apply(event)
+        assert until(lambda: "sweep_best_miou" in scraped(), 60)
+        found = scraped()
+    assert (found["sweep_trials finished"], found["sweep_trials waiting"], found["sweep_trials running"]) == (1, 1, 0)
+    assert (found["sweep_best_miou"], found["sweep_epochs_done"], found["sweep_epochs_budget"]) == (0.25, 1, 4)
+    assert found["sweep_trials_to_come"] == 0

@@ -1,0 +1,63 @@
+"""Where a sweep stands, told by its folder."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from recording import end, epoch, start
+from test_resume import EXPERIMENT, FIRST, PLAN, SECOND
+
+import tune_main
+from sweeps.manifest import build_manifest, save_manifest
+from sweeps.memory import FILE as MEMORY
+from sweeps.memory import save_memory
+from sweeps.outbox import PARENT, Outbox
+from sweeps.status import read_status
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A sweep of two trials, of which the first has reported an epoch and the second has not started."""
+    found = tmp_path / "smoke-1"
+    found.mkdir()
+    save_manifest(found, build_manifest("smoke-1", EXPERIMENT, PLAN, {}, {}))
+    tell(found, start(PARENT), start(FIRST), epoch(1, 0.25, FIRST))
+    return found
+
+
+def tell(folder: Path, *events: dict[str, object]) -> None:
+    for event in events:
+        Outbox(folder / "outbox").append(event)
+
+
+def test_a_trial_that_never_started_is_waiting(folder: Path) -> None:
+    status = read_status(folder)
+    assert [(row.trial_id, row.state) for row in status.rows] == [(FIRST, "running"), (SECOND, "waiting")]
+    assert (status.state, status.to_come, status.rows[0].best_miou) == ("running", 0, 0.25)
+
+
+def test_a_trial_that_waits_at_its_rung_is_paused(folder: Path) -> None:
+    save_memory(folder / MEMORY, {"paused": {FIRST: 1}})
+    assert read_status(folder).rows[0].state == "paused"
+
+
+@pytest.mark.parametrize(
+    ("status", "of_trial", "of_sweep"),
+    [("FINISHED", "finished", "finished"), ("KILLED", "stopped", "interrupted"), ("FAILED", "failed", "failed")],
+)
+def test_ends_have_the_words_of_the_live_view(folder: Path, status: str, of_trial: str, of_sweep: str) -> None:
+    tell(folder, end(status, FIRST), end(status, PARENT))
+    found = read_status(folder)
+    assert (found.rows[0].state, found.state) == (of_trial, of_sweep)
+
+
+def test_trials_that_are_still_to_be_suggested_are_counted(folder: Path) -> None:
+    plan = replace(PLAN, samples=9)
+    save_manifest(folder, build_manifest("smoke-1", EXPERIMENT, plan, {}, {}))
+    assert read_status(folder).to_come == 7
+
+
+def test_a_sweep_that_mlflow_knows_nothing_of_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune_main.main(["--status", "smoke-1", "--storage", str(folder.parent)]) == 0
+    said = capsys.readouterr()
+    assert "waiting" in said.out and "0.2500" in said.out and said.err == "smoke-1: running\n"

@@ -1,0 +1,121 @@
+"""Where new trials come from: each is in the plan before it trains, none is trained twice, an end is told."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from test_sampling import make
+from test_study import recorded
+
+from sweeps.axes import Axis, Range
+from sweeps.past import Past
+from sweeps.plan import Plan, PlannedTrial, build_plan
+from sweeps.search import TRIAL_KEY, Suggester
+from sweeps.study import TRIAL
+from sweeps.supply import Supply
+
+NARROW: dict[str, Axis] = {"model.name": ("vanilla_unet", "attention_unet"), "loss.name": ("cross_entropy", "focal")}
+RATE: dict[str, Axis] = {"optim.lr": Range(1e-5, 1e-2, log=True)}
+
+
+@dataclass
+class Sweep:
+    """What a supply knows of its sweep."""
+
+    folder: Path
+    plan: Plan
+    past: dict[str, Past] = field(default_factory=dict)
+    trained_before: Callable[[PlannedTrial], bool] = lambda trial: False
+    fails: int = 0
+
+    def supply(self, axes: dict[str, Axis], samples: int) -> Supply:
+        experiment = make(axes, name="optuna", samples=samples)
+        is_settled = lambda trial_id: bool(self.past.get(trial_id, Past()).reason)  # noqa: E731
+        return Supply(experiment, self.folder, lambda: self.plan, self.past, is_settled, self.admit)
+
+    def admit(self, trial: PlannedTrial) -> bool:
+        if self.fails:
+            self.fails -= 1
+            raise OSError("no space left on device")
+        self.plan = self.plan.with_trial(trial)
+        if self.trained_before(trial):
+            self.past[trial.trial_id] = Past({1: 0.5}, reason="max_epochs")
+        return not self.trained_before(trial)
+
+
+def begun(folder: Path, axes: dict[str, Axis], samples: int) -> tuple[Sweep, Supply]:
+    sweep = Sweep(folder, build_plan(make(axes, name="optuna", samples=samples), precision="fp32"))
+    return sweep, sweep.supply(axes, samples)
+
+
+def test_a_supply_ends_when_the_plan_is_full(tmp_path: Path) -> None:
+    sweep, supply = begun(tmp_path, RATE, 4)
+    found = [supply.next() for _ in range(4)]
+    assert [trial is None for trial in found] == [False, False, False, True] and not supply.is_exhausted
+    assert len(sweep.plan.trials) == 4 and sweep.plan.to_come == 0
+
+
+def test_a_supply_ends_when_the_space_has_no_more_points(tmp_path: Path) -> None:
+    sweep, supply = begun(tmp_path, NARROW, 20)
+    while supply.next():
+        pass
+    assert len({trial.trial_id for trial in sweep.plan.trials}) == 4 and supply.is_exhausted
+
+
+def test_a_trial_that_was_trained_before_is_told_and_the_next_one_given(tmp_path: Path) -> None:
+    sweep, supply = begun(tmp_path, RATE, 5)
+    sweep.trained_before = lambda trial: len(sweep.plan.trials) < 4  # the first two that are suggested
+    assert supply.next() is sweep.plan.trials[3]
+    assert [found.state.name for found in recorded(tmp_path)] == ["RUNNING", "COMPLETE", "COMPLETE", "RUNNING"]
+
+
+def test_a_full_disk_costs_no_suggestion(tmp_path: Path) -> None:
+    sweep, supply = begun(tmp_path, RATE, 3)
+    sweep.fails = 1
+    with pytest.raises(OSError, match="no space left"):
+        supply.next()
+    assert supply.next() is sweep.plan.trials[1]
+    assert [found.user_attrs[TRIAL] for found in recorded(tmp_path)] == [it.trial_id for it in sweep.plan.trials]
+
+
+def test_another_process_goes_on_where_one_was_lost(tmp_path: Path) -> None:
+    sweep, supply = begun(tmp_path, RATE, 4)
+    first = supply.next()
+    assert first
+    sweep.past[first.trial_id] = Past({1: 0.3}, reason="asha")  # it ended, and nobody told the study
+    again = sweep.supply(RATE, 4)
+    assert again.next() is sweep.plan.trials[2]
+    assert [found.state.name for found in recorded(tmp_path)] == ["RUNNING", "PRUNED", "RUNNING"]
+
+
+def test_what_is_open_at_the_end_has_failed(tmp_path: Path) -> None:
+    _, supply = begun(tmp_path, RATE, 2)
+    supply.next()
+    supply.close()
+    assert [found.state.name for found in recorded(tmp_path)] == ["FAIL", "FAIL"]
+
+
+# As Tune asks
+
+
+def test_open_trials_come_first_and_no_more_than_there_is_room_for(tmp_path: Path) -> None:
+    sweep, supply = begun(tmp_path, RATE, 4)
+    suggester = Suggester(sweep.plan.trials, supply.next, lambda: 2)
+    first, second = suggester.suggest("a"), suggester.suggest("b")
+    assert isinstance(first, dict) and first[TRIAL_KEY] == sweep.plan.trials[0].trial_id
+    assert isinstance(second, dict) and second["optim.lr"] == sweep.plan.trials[1].config.optim.lr
+    assert suggester.suggest("c") is None
+    suggester.on_trial_complete("a")
+    assert isinstance(suggester.suggest("c"), dict) and len(sweep.plan.trials) == 3
+
+
+def test_what_fails_ends_the_suggestions_and_is_kept_a_full_disk_is_asked_again() -> None:
+    errors = [OSError("no space"), ValueError("no model")]
+
+    def source() -> PlannedTrial | None:
+        raise errors.pop(0)
+
+    suggester = Suggester([], source, lambda: 2)
+    assert suggester.suggest("a") is None and suggester.failure is None
+    assert suggester.suggest("a") == Suggester.FINISHED and isinstance(suggester.failure, ValueError)
