@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-CHUNK = 256
+DRAWN, WEIGHED = 256, 1024
 """Draws at a time: bounds memory."""
 
 EXACT = 2**24
@@ -27,8 +27,8 @@ def draw_units(run_of_unit: np.ndarray, draws: int, seed: int) -> np.ndarray:
     sizes = np.bincount(run_of_unit)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     found = np.empty((draws, len(run_of_unit)), dtype=np.int16)
-    for start in range(0, draws, CHUNK):
-        found[start : start + CHUNK] = _draw(generator, sizes, starts, min(CHUNK, draws - start))
+    for start in range(0, draws, DRAWN):
+        found[start : start + DRAWN] = _draw(generator, sizes, starts, min(DRAWN, draws - start))
     return found
 
 
@@ -53,8 +53,8 @@ def weigh(table: np.ndarray, draws: np.ndarray) -> Iterator[tuple[slice, np.ndar
     rows = table.reshape(-1, table.shape[-1])
     heaviest = rows.max(0)
     single = rows.astype(np.float32)
-    for start in range(0, len(draws), CHUNK):
-        chosen = slice(start, min(start + CHUNK, len(draws)))
+    for start in range(0, len(draws), WEIGHED):
+        chosen = slice(start, min(start + WEIGHED, len(draws)))
         weights = draws[chosen].T  # (U, b)
         edges = _edges(weights * heaviest[:, None])
         if edges is None:
