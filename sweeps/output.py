@@ -24,7 +24,7 @@ def write_report(report: Report, out: Path, printer: Printer | None = None) -> P
     Raises:
         StorageError: when the folder cannot be written.
     """
-    sections = build_sections(report)
+    sections = build_sections(report, printer)
     plates = Plates(printer, sections)
     texts = {
         PAGE: render_html(report, sections, plates),

@@ -28,7 +28,7 @@ from sweeps.board import build_leaderboard, build_verdict
 from sweeps.comparison import Comparison
 from sweeps.gather import Report
 from sweeps.origin import build_again, build_check, build_data, say_source
-from sweeps.plates import Plates
+from sweeps.plates import Plates, Printer
 from sweeps.section import Section
 from sweeps.wording import TEMPLATES, build_environment, build_markdown_environment
 
@@ -56,9 +56,15 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
 """The sections of a page, in order; a builder gives None where its section does not apply."""
 
 
-def build_sections(report: Report) -> list[Section]:
+SLOW = (importance.build_section,)
+"""Builders that have a lot to load and to compute: a printer does it meanwhile."""
+
+
+def build_sections(report: Report, printer: Printer | None = None) -> list[Section]:
     """Return the sections that apply."""
-    return [section for build in BUILDERS if (section := build(report)) is not None]
+    begun = {build: printer.begin(build, report) for build in SLOW} if printer else {}
+    found = [begun[build]() if build in begun else build(report) for build in BUILDERS]
+    return [section for section in found if section is not None]
 
 
 def render_html(report: Report, sections: Sequence[Section] | None = None, plates: Plates | None = None) -> str:

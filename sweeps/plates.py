@@ -3,10 +3,10 @@
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -16,7 +16,10 @@ from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 
 from sweeps.canvas import STYLE, THEME, render_svg
+from sweeps.gather import Report
 from sweeps.section import Drawing, Section
+
+T = TypeVar("T")
 
 LIGHT = {
     "paper": "#fcfcfa",
@@ -47,8 +50,9 @@ class Plate:
 
 
 class Printer(Protocol):
-    """Whoever draws many at once."""
+    """Whoever draws many at once, and meanwhile does other work."""
 
+    def begin(self, build: Callable[[Report], T], report: Report) -> Callable[[], T]: ...
     def draw(self, sections: Sequence[Section]) -> dict[tuple[str, str], Plate]: ...
 
 

@@ -78,6 +78,15 @@ def build_study(sample: Sample) -> "Study":
     return study
 
 
+def load_optuna() -> None:
+    """Load what measuring and plotting take, which is long: whoever waits anyway can have it ready."""
+    with quiet():
+        import optuna.importance
+        import optuna.visualization.matplotlib
+
+        optuna.importance.FanovaImportanceEvaluator()
+
+
 def measure_importance(sample: Sample) -> dict[str, float]:
     """Return the share of the variance in mIoU that each setting explains, by short name, the largest first.
 

@@ -7,18 +7,21 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from bddseg.evidence import Evidence
+from sweeps.gather import Report
 from sweeps.plates import Plate, draw_plate
 from sweeps.section import Drawing, Section
 
 CANNOT_TRAVEL = (pickle.PicklingError, TypeError, AttributeError)
 """What pickle raises for a drawing that cannot be sent."""
 
+T = TypeVar("T")
 Key = tuple[str, str]
 """Section and name of a drawing."""
 
@@ -34,6 +37,23 @@ class Press:
 
     def __init__(self, pool: ProcessPoolExecutor | None) -> None:
         self._pool = pool
+
+    def begin(self, build: Callable[[Report], T], report: Report) -> Callable[[], T]:
+        """Let the second process build something of a report; return what gives it. The counts stay at home."""
+        if self._pool is None:
+            return partial(build, report)
+        try:
+            promise = self._pool.submit(_build, _pack((build, report)))
+        except (*CANNOT_TRAVEL, BrokenExecutor):
+            return partial(build, report)
+
+        def receive() -> T:
+            try:
+                return cast(T, promise.result())
+            except (*CANNOT_TRAVEL, BrokenExecutor):
+                return build(report)
+
+        return receive
 
     def draw(self, sections: Sequence[Section]) -> dict[Key, Plate]:
         """Return every drawing by section and name. The second process begins at the front, this one at the end."""
@@ -64,7 +84,7 @@ class _Share:
         if self._pool is None:
             return
         try:
-            self._pool.submit(_take, _pack(self._drawings))
+            self._pool.submit(_take, _pack(dict(self._drawings)))
         except (*CANNOT_TRAVEL, BrokenExecutor):
             return
         for _ in range(AHEAD):
@@ -118,9 +138,9 @@ class _Packer(pickle.Pickler):
         return (type(None), ()) if isinstance(value, Evidence) else NotImplemented
 
 
-def _pack(drawings: Mapping[Key, Drawing]) -> bytes:
+def _pack(value: Any) -> bytes:
     buffer = io.BytesIO()
-    _Packer(buffer).dump(dict(drawings))
+    _Packer(buffer).dump(value)
     return buffer.getvalue()
 
 
@@ -128,11 +148,19 @@ def _load() -> None:
     """Load what figures are drawn with; an interrupt is the first process's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from sweeps import page  # noqa: F401
+    from sweeps.plotted import load_optuna
+
+    load_optuna()
 
 
 def _take(packed: bytes) -> None:
     _sent.clear()
     _sent.update(pickle.loads(packed))  # noqa: S301 - from the process that started this one
+
+
+def _build(packed: bytes) -> Any:
+    build, report = pickle.loads(packed)  # noqa: S301 - from the process that started this one
+    return build(report)
 
 
 def _draw(key: Key) -> Plate:

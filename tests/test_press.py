@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from test_gather import make_report
 
+from sweeps import importance
 from sweeps.page import build_sections
 from sweeps.plates import LIGHT, Plates
 from sweeps.press import Press, open_press
@@ -59,3 +60,11 @@ def test_one_core_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_files_have_the_colours_of_the_page_s_light_paper() -> None:
     style = (TEMPLATES / "style.css").read_text().partition("@media")[0]
     assert dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", style)).items() >= LIGHT.items()
+
+
+def test_what_the_second_process_builds_is_what_this_one_would(press: Press) -> None:
+    report = make_report()
+    mine, theirs = importance.build_section(report), press.begin(importance.build_section, report)()
+    assert mine is not None
+    assert theirs is not None
+    assert (theirs.sentence, list(theirs.drawings)) == (mine.sentence, list(mine.drawings))
