@@ -20,8 +20,8 @@ from bddseg.errors import UserError
 from sweeps.errors import ComparisonError, NoSweepError, NothingFinishedError, TrackingError
 
 if TYPE_CHECKING:
-    from sweeps.deposit import Deposit
-    from sweeps.gather import Report
+    from sweeps.report.deposit import Deposit
+    from sweeps.report.gather import Report
     from sweeps.store import Store
 
 ROOT = Path(__file__).resolve().parent
@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Write and print the reports; a sweep without a usable figure is named and the others are still reported."""
     from sweeps.address import resolve_tracking_uri
-    from sweeps.deposit import Deposit
+    from sweeps.report.deposit import Deposit
     from sweeps.store import Store
 
     store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
@@ -104,8 +104,8 @@ def _write_all(
     store: "Store", deposit: "Deposit", options: argparse.Namespace
 ) -> "tuple[list[Report], list[Path], int]":
     """Write the reports that can be written; return them, their pages and the exit code so far."""
-    from sweeps.output import write_report
-    from sweeps.press import open_press
+    from sweeps.report.output import write_report
+    from sweeps.report.press import open_press
 
     reports, pages, code = [], [], FINE
     with open_press() as press:
@@ -122,7 +122,7 @@ def _write_all(
 
 
 def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", name: str) -> None:
-    from sweeps.registration import Registration, register
+    from sweeps.winner.registration import Registration, register
 
     if len(reports) > 1:
         raise UserError("--register takes one sweep, for a model has one champion: name the one to register")
@@ -131,8 +131,8 @@ def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", name:
 
 def _gather(sweep_id: str, store: "Store", deposit: "Deposit", options: argparse.Namespace) -> "Report":
     from sweeps.confirm import CONFIRMS
-    from sweeps.gather import gather_report
-    from sweeps.hearing import Margins
+    from sweeps.report.gather import gather_report
+    from sweeps.report.hearing import Margins
 
     record = store.read_sweep(sweep_id)
     screening = None
@@ -165,8 +165,8 @@ def _upload(deposit: "Deposit", report: "Report", folder: Path) -> None:
 
 
 def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespace) -> None:
-    from sweeps.listing import render_csv, render_json, render_table
-    from sweeps.page import render_markdown
+    from sweeps.report.listing import render_csv, render_json, render_table
+    from sweeps.report.page import render_markdown
 
     top = options.top
     shown = [replace(it, trials=it.trials[:top], finalists=it.finalists[:top]) for it in reports]
@@ -190,8 +190,8 @@ def _compare(reports: "list[Report]", options: argparse.Namespace) -> "Path | No
     Raises:
         ComparisonError: when they used different data.
     """
-    from sweeps.comparison import build_comparison
-    from sweeps.output import write_comparison
+    from sweeps.report.comparison import build_comparison
+    from sweeps.report.output import write_comparison
 
     return write_comparison(build_comparison(reports), options.out) if len(reports) > 1 else None
 

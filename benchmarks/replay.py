@@ -34,11 +34,11 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from bddseg.result import OBJECTIVE
 from benchmarks.record_curves import FOLDER, Table, load_table
 from sweeps.experiment import Schedule
-from sweeps.hyperband import Hyperband
-from sweeps.median import Median
-from sweeps.promotion import AshaPromote
-from sweeps.rungs import BEST
-from sweeps.schedulers import Asha
+from sweeps.stopping.hyperband import Hyperband
+from sweeps.stopping.median import Median
+from sweeps.stopping.promotion import AshaPromote
+from sweeps.stopping.rungs import BEST
+from sweeps.stopping.schedulers import Asha
 
 ORDERS, SLOTS = 200, (2, 4)
 EPOCHS_TARGET, KEPT_TARGET = 0.30, 0.95

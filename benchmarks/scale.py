@@ -30,8 +30,8 @@ from sweeps.delivery import Delivery
 from sweeps.mlflow_store import prepare_store
 from sweeps.outbox import PARENT, Outbox
 from sweeps.plan import PlannedTrial
-from sweeps.schedulers import RunAll
 from sweeps.search import TRIAL_KEY
+from sweeps.stopping.schedulers import RunAll
 from sweeps.tracking import Tracker
 from sweeps.trainable import name_trials
 

@@ -9,7 +9,7 @@ import numpy as np
 from bddseg.confusion import miou
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES
-from sweeps.findings import Candidate, Finalist
+from sweeps.statistics.findings import Candidate, Finalist
 
 PIXELS = 4000
 """Of an image, in all classes together."""

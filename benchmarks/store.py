@@ -27,7 +27,6 @@ from sweeps.address import default_tracking_uri
 from sweeps.experiment import Experiment, Schedule
 from sweeps.folder import SweepFolder
 from sweeps.manifest import build_manifest, read_manifest, save_manifest
-from sweeps.memory import FILE as MEMORY
 from sweeps.order import Order
 from sweeps.outbox import PARENT, Event
 from sweeps.passes import recall
@@ -37,6 +36,7 @@ from sweeps.reuse import EVIDENCE
 from sweeps.run import Run
 from sweeps.search import Search, build_search
 from sweeps.source import Material, Source, load_material
+from sweeps.stopping.memory import FILE as MEMORY
 from sweeps.tracking import Tracker
 
 EPOCHS, SWEEPS, OPEN = 20, 50, 2

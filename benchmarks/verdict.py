@@ -21,7 +21,7 @@ from bddseg.evidence import Evidence
 from benchmarks.rounds import Figure, Spread, time_of
 from benchmarks.script import close, machine, parser, positive, show
 from benchmarks.simulated import World
-from sweeps.findings import Candidate, Verdict
+from sweeps.statistics.findings import Candidate, Verdict
 from sweeps.verdict import confirm, screen
 
 COPIES, DRAWS = 6, 1000

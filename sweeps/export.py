@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from bddseg.trained import load_trained
     from sweeps.address import resolve_tracking_uri
     from sweeps.store import Store
-    from sweeps.weights import open_weights
+    from sweeps.winner.weights import open_weights
 
     store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
     with open_weights(options.model, store) as path:

@@ -11,10 +11,10 @@ from bddseg.labels import CLASSES
 from sweeps.calibration import Calibration, calibrate
 from sweeps.machine import Machine
 from sweeps.plan import Plan
-from sweeps.power import ALPHA, POWER, RUN_SD, UNIT_SD, image_difference, joint_difference
 from sweeps.price import count_weights, epoch_share
 from sweeps.shares import kind, read_peaks, remember_peaks
 from sweeps.source import Counted, Source, cache_folder, count_images
+from sweeps.statistics.power import ALPHA, POWER, RUN_SD, UNIT_SD, image_difference, joint_difference
 
 CONFIRMING_RUNS = 5
 """Of each finalist, as `--confirm` does unless told otherwise."""

@@ -16,12 +16,12 @@ from bddseg.errors import DataError, UserError
 from bddseg.evidence import load_evidence
 from bddseg.split import split_of
 from bddseg.verify import verify
-from sweeps.album import FOLDER, save_album
-from sweeps.exhibits import choose_exhibits
+from sweeps.gallery.album import FOLDER, save_album
+from sweeps.gallery.exhibits import choose_exhibits
+from sweeps.gallery.panels import build_album
 from sweeps.monitor import Board
 from sweeps.outbox import PARENT, Outbox
 from sweeps.pace import save_latency
-from sweeps.panels import build_album
 from sweeps.plan import Plan
 from sweeps.source import Material
 from sweeps.trainable import EVIDENCE_FILE

@@ -23,9 +23,9 @@ from sweeps.order import Order
 from sweeps.outbox import PATIENCE_SECONDS, Event
 from sweeps.past import Past
 from sweeps.plan import PlannedTrial
-from sweeps.schedulers import Scheduler
 from sweeps.search import TRIAL_KEY, Search
 from sweeps.shares import enlarged
+from sweeps.stopping.schedulers import Scheduler
 from sweeps.tracking import Tracker
 from sweeps.trainable import Workload, build_trainable
 

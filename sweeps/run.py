@@ -32,9 +32,9 @@ from sweeps.past import Past
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
 from sweeps.sampling import COST
-from sweeps.schedulers import Scheduler
 from sweeps.shares import kind, remember_peaks
 from sweeps.source import cache_folder
+from sweeps.stopping.schedulers import Scheduler
 from sweeps.tracking import Tracker, source_tags
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from sweeps.errors import StorageError, SweepError
 from sweeps.heartbeat import Heartbeat
 from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.manifest import read_manifest
-from sweeps.memory import FILE as MEMORY
 from sweeps.order import Order, Summary
 from sweeps.passes import Pass, recall, run_pass
 from sweeps.run import Run, Say
 from sweeps.search import build_search
 from sweeps.source import cache_folder
+from sweeps.stopping.memory import FILE as MEMORY
 
 log = logging.getLogger(__name__)
 

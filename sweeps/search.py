@@ -14,11 +14,11 @@ from ray.tune.search import Searcher
 from ray.tune.search.basic_variant import BasicVariantGenerator
 
 from sweeps.experiment import Experiment
-from sweeps.hyperband import Hyperband
-from sweeps.median import Median
 from sweeps.plan import Plan, PlannedTrial
-from sweeps.promotion import AshaPromote
-from sweeps.schedulers import Asha, RunAll, Scheduler
+from sweeps.stopping.hyperband import Hyperband
+from sweeps.stopping.median import Median
+from sweeps.stopping.promotion import AshaPromote
+from sweeps.stopping.schedulers import Asha, RunAll, Scheduler
 
 NO_EPOCH = "no_epoch"
 """Marks a trial's report that has no figures and only says why the trial ends."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from sweeps.errors import StorageError
 from sweeps.manifest import read_manifest
-from sweeps.memory import FILE as MEMORY
-from sweeps.memory import load_memory
 from sweeps.monitor import Row
 from sweeps.outbox import PARENT, Outbox
+from sweeps.stopping.memory import FILE as MEMORY
+from sweeps.stopping.memory import load_memory
 from sweeps.store import TrialRow
 
 STATE_OF_SWEEP = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}

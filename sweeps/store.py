@@ -19,11 +19,11 @@ from bddseg.errors import DataError, UserError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.result import OBJECTIVE
 from sweeps.address import check_server, database_file, hide_password
-from sweeps.album import FOLDER, INDEX, Album, read_album
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.failures import reason
+from sweeps.gallery.album import FOLDER, INDEX, Album, read_album
+from sweeps.gallery.sheet import MOST_BYTES
 from sweeps.histories import History, Point, ask_histories, by_run
-from sweeps.sheet import MOST_BYTES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

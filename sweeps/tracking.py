@@ -24,8 +24,8 @@ from bddseg.result import METRICS, OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.outbox import RETRY_SECONDS, Event, Outbox
 from sweeps.plan import PlannedTrial
-from sweeps.rungs import Stop
 from sweeps.search import NO_EPOCH, TRIAL_KEY
+from sweeps.stopping.rungs import Stop
 
 log = logging.getLogger(__name__)
 

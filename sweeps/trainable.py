@@ -36,8 +36,8 @@ from bddseg.result import OBJECTIVE, EpochResult
 from bddseg.split import Split, split_of
 from bddseg.train import fit
 from sweeps.folder import SweepFolder
-from sweeps.rungs import BEST
 from sweeps.search import NO_EPOCH, TRIAL_KEY
+from sweeps.stopping.rungs import BEST
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sweeps.contest import (
+from sweeps.errors import NothingFinishedError
+from sweeps.statistics.contest import (
     Contest,
     decide,
     describe_rivals,
@@ -13,16 +14,15 @@ from sweeps.contest import (
     recommend,
     widen,
 )
-from sweeps.errors import NothingFinishedError
-from sweeps.findings import Candidate, Finalist, Gap, Interval, Needed, Rival, Scenes, Slice, Verdict
-from sweeps.lineup import Entrant, Lineup, build_lineup
-from sweeps.needs import needed_confirmation, needed_screening
-from sweeps.noise import Noise, measure_noise
-from sweeps.resampling import draw_units, resample_miou, score_left_out
-from sweeps.sample import Sample
-from sweeps.sentences import say_caveats, say_verdict
-from sweeps.significance import ALPHA, corrected_t, holm_levels, t_quantile, widening
-from sweeps.slices import answer_scenes
+from sweeps.statistics.findings import Candidate, Finalist, Gap, Interval, Needed, Rival, Scenes, Slice, Verdict
+from sweeps.statistics.lineup import Entrant, Lineup, build_lineup
+from sweeps.statistics.needs import needed_confirmation, needed_screening
+from sweeps.statistics.noise import Noise, measure_noise
+from sweeps.statistics.resampling import draw_units, resample_miou, score_left_out
+from sweeps.statistics.sample import Sample
+from sweeps.statistics.sentences import say_caveats, say_verdict
+from sweeps.statistics.significance import ALPHA, corrected_t, holm_levels, t_quantile, widening
+from sweeps.statistics.slices import answer_scenes
 
 __all__ = [
     "Candidate",

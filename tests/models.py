@@ -16,12 +16,12 @@ from bddseg.config import TrainConfig
 from bddseg.evidence import save_evidence
 from bddseg.result import EpochResult
 from bddseg.train import fit
-from sweeps.deposit import Deposit
-from sweeps.findings import Interval, Rival, Verdict
-from sweeps.gather import gather_report
 from sweeps.outbox import Outbox
-from sweeps.registration import Registration
+from sweeps.report.deposit import Deposit
+from sweeps.report.gather import gather_report
+from sweeps.statistics.findings import Interval, Rival, Verdict
 from sweeps.store import Store
+from sweeps.winner.registration import Registration
 
 FRAMES, SPLIT = make_frames(), make_split()
 CPU = torch.device("cpu")

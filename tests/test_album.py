@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from bddseg.labels import IGNORE
-from sweeps.album import INDEX, Album, Attention, Panel, Shown, read_album, save_album
-from sweeps.sheet import draw_maps, draw_panel
+from sweeps.gallery.album import INDEX, Album, Attention, Panel, Shown, read_album, save_album
+from sweeps.gallery.sheet import draw_maps, draw_panel
 
 SIDE = 8
 

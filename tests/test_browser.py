@@ -9,8 +9,8 @@ from browser import FOUND, MISSING, Tab, Wire, browser, open_page, resize
 from test_gather import make_record, make_report
 from test_page import NoPlates
 
-from sweeps.output import write_report
-from sweeps.page import render_html
+from sweeps.report.output import write_report
+from sweeps.report.page import render_html
 
 pytestmark = pytest.mark.skipif(FOUND is None, reason=MISSING)
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from matplotlib.figure import Figure
 
-from sweeps.canvas import (
+from sweeps.report.canvas import (
     COLOUR,
     INK,
     THEME,

@@ -9,11 +9,11 @@ import pytest
 from test_gather import LEADER, FakeStore, make_record, make_report, measured
 from test_page import HOSTILE, NoPlates, Page
 
-from sweeps.comparison import build_comparison
 from sweeps.errors import ComparisonError
-from sweeps.gather import Report
-from sweeps.output import write_comparison
-from sweeps.page import render_comparison
+from sweeps.report.comparison import build_comparison
+from sweeps.report.gather import Report
+from sweeps.report.output import write_comparison
+from sweeps.report.page import render_comparison
 
 
 def weaker(sweep_id: str = "grid-2", space: str = "other", **manifest: Any) -> Report:

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy.stats import norm, studentized_range
 
-from sweeps.contest import Contest, decide, describe_rivals, detectable, hold_contest, plain_intervals, recommend, widen
+from sweeps.statistics.contest import (
+    Contest,
+    decide,
+    describe_rivals,
+    detectable,
+    hold_contest,
+    plain_intervals,
+    recommend,
+    widen,
+)
 
 SD = 0.01
 

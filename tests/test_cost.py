@@ -6,11 +6,11 @@ import pytest
 from entries import make_entry, make_sweep
 from test_canvas import texts
 
-from sweeps.canvas import render_svg
-from sweeps.cost import build_cost, build_section, draw_cost
-from sweeps.entries import Entry
-from sweeps.gather import Report
-from sweeps.rungs import Stop
+from sweeps.report.canvas import render_svg
+from sweeps.report.entries import Entry
+from sweeps.report.gather import Report
+from sweeps.sections.cost import build_cost, build_section, draw_cost
+from sweeps.stopping.rungs import Stop
 
 BUDGET = {"train.epochs": 10}
 

@@ -6,10 +6,10 @@ import pytest
 from recording import SWEEP, delivered, runs, start
 
 from sweeps.address import default_tracking_uri
-from sweeps.deposit import Deposit
 from sweeps.errors import TrackingError
 from sweeps.mlflow_store import prepare_store
 from sweeps.outbox import Outbox
+from sweeps.report.deposit import Deposit
 from sweeps.store import Store
 
 

@@ -17,8 +17,8 @@ from bddseg.result import OBJECTIVE
 from sweeps.manifest import read_manifest
 from sweeps.outbox import PARENT
 from sweeps.resume import recorded_experiment, recorded_plan
-from sweeps.rungs import BEST
 from sweeps.search import build_scheduler
+from sweeps.stopping.rungs import BEST
 
 pytestmark = pytest.mark.drill
 

@@ -9,7 +9,7 @@ import pytest
 from drills import Site, survived
 
 from sweeps.manifest import read_manifest
-from sweeps.memory import FILE as MEMORY
+from sweeps.stopping.memory import FILE as MEMORY
 from sweeps.study import FILE, NAME, TRIAL
 
 pytestmark = pytest.mark.drill

@@ -6,8 +6,8 @@ import pytest
 from entries import make_entry, make_sweep
 
 from bddseg.config import TrainConfig
-from sweeps.edge import Edge, build_edge, build_section
-from sweeps.gather import Report
+from sweeps.report.gather import Report
+from sweeps.sections.edge import Edge, build_edge, build_section
 
 DEFAULTS = TrainConfig().flat()
 

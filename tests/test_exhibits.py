@@ -7,8 +7,8 @@ from test_confirm import ROWS, planned
 from test_monitor import end, epoch, start
 
 from sweeps.confirm import FINALIST, RUN
-from sweeps.exhibits import choose_exhibits
 from sweeps.experiment import load_experiment
+from sweeps.gallery.exhibits import choose_exhibits
 from sweeps.monitor import Board
 from sweeps.plan import Plan, build_plan
 

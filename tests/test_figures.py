@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from test_canvas import texts
 
 from bddseg.labels import CLASSES
-from sweeps.canvas import render_svg
-from sweeps.figures import draw_classes, draw_scenes
-from sweeps.gather import Report
 from sweeps.ranking import Scores
+from sweeps.report.canvas import render_svg
+from sweeps.report.gather import Report
+from sweeps.sections.figures import draw_classes, draw_scenes
 
 
 def make_scored_sweep() -> Report:

@@ -12,10 +12,10 @@ from test_ranking import make_evidence
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES
-from sweeps.album import Album
 from sweeps.errors import NothingFinishedError, TrackingError
-from sweeps.facts import clean
-from sweeps.gather import Report, gather_report
+from sweeps.gallery.album import Album
+from sweeps.report.facts import clean
+from sweeps.report.gather import Report, gather_report
 from sweeps.store import SweepRecord, TrialRow
 
 RATES, LOSSES = (1e-5, 1e-4, 5e-4, 1e-3), ("cross_entropy", "focal")

@@ -8,11 +8,11 @@ from entries import make_entry, make_sweep
 from test_canvas import texts
 
 from bddseg.config import TrainConfig
-from sweeps.canvas import render_svg
-from sweeps.cells import build_grid, list_axes, list_pairs
-from sweeps.gather import Report
-from sweeps.grid import build_section, draw_grid
-from sweeps.section import Section
+from sweeps.report.canvas import render_svg
+from sweeps.report.gather import Report
+from sweeps.report.section import Section
+from sweeps.sections.cells import build_grid, list_axes, list_pairs
+from sweeps.sections.grid import build_section, draw_grid
 
 RATES, LOSSES = (1e-4, 1e-3, 1e-2), ("cross_entropy", "focal")
 AXES = ("optim.weight_decay", "optim.lr", "loss.name")

@@ -6,8 +6,8 @@ import pytest
 from test_gather import LEADER, REFERENCE, RUNNER_UP, FakeLedger, FakeStore, make_record, make_report, measured
 
 from bddseg.errors import DataError
-from sweeps.gather import Report, gather_report
-from sweeps.hearing import join_evidence
+from sweeps.report.gather import Report, gather_report
+from sweeps.report.hearing import join_evidence
 from sweeps.store import SweepRecord, TrialRow
 
 FOLDS = 3

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sweeps.hindsight import Curve, replay, weigh_stops
-from sweeps.rungs import Stop
+from sweeps.sections.hindsight import Curve, replay, weigh_stops
+from sweeps.stopping.rungs import Stop
 
 
 def straight(*bests: float) -> list[Curve]:

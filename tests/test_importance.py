@@ -10,11 +10,11 @@ from entries import make_entry, make_sweep
 from test_canvas import texts
 
 from bddseg.config import TrainConfig
-from sweeps.canvas import render_svg
-from sweeps.gather import Report
-from sweeps.importance import build_section, draw_importance, draw_parallel, draw_slice
-from sweeps.plotted import Sample, build_sample, build_study, measure_importance
-from sweeps.section import Section
+from sweeps.report.canvas import render_svg
+from sweeps.report.gather import Report
+from sweeps.report.section import Section
+from sweeps.sections.importance import build_section, draw_importance, draw_parallel, draw_slice
+from sweeps.sections.plotted import Sample, build_sample, build_study, measure_importance
 
 RATES = (1e-4, 1e-3, 1e-2)
 AXES = ("optim.lr", "loss.name", "loss.gamma")

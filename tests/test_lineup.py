@@ -7,7 +7,7 @@ from test_ranking import make_evidence
 
 from bddseg.confusion import miou
 from bddseg.evidence import Evidence
-from sweeps.lineup import Entrant, Lineup, build_lineup
+from sweeps.statistics.lineup import Entrant, Lineup, build_lineup
 
 EVIDENCE = make_evidence("city street", "highway", "city street")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sweeps.noise import ASSUMED, Noise, measure_noise, setting_of
+from sweeps.statistics.noise import ASSUMED, Noise, measure_noise, setting_of
 
 
 def test_without_seeds_the_noise_is_assumed() -> None:

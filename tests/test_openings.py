@@ -5,9 +5,9 @@ from dataclasses import replace
 from test_gather import LEADER, REFERENCE, FakeLedger, FakeStore, make_record
 from test_page import NoPlates, Page
 
-from sweeps.gather import Report, gather_report
-from sweeps.openings import TAG, choose_trials, read_openings
-from sweeps.page import render_html
+from sweeps.report.gather import Report, gather_report
+from sweeps.report.openings import TAG, choose_trials, read_openings
+from sweeps.report.page import render_html
 
 WHEN = "2026-11-27T10:00:00+00:00"
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from test_gather import make_report
 
-from sweeps.origin import build_again
+from sweeps.sections.origin import build_again
 
 
 def commands(report_command: str) -> dict[str, str]:

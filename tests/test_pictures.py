@@ -15,12 +15,12 @@ from test_gather import LEADER, make_report
 from test_ranking import make_evidence
 
 from bddseg.labels import PALETTE
-from sweeps import attention, ignored, pictures
-from sweeps.album import Album, Panel, Shown
-from sweeps.gather import Report
-from sweeps.ignored import count_ignored
-from sweeps.listing import render_json
-from sweeps.page import render_html, render_markdown
+from sweeps.gallery.album import Album, Panel, Shown
+from sweeps.report.gather import Report
+from sweeps.report.listing import render_json
+from sweeps.report.page import render_html, render_markdown
+from sweeps.sections import attention, ignored, pictures
+from sweeps.sections.ignored import count_ignored
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -8,8 +8,8 @@ import pytest
 from bddseg.config import TrainConfig
 from sweeps.errors import ExperimentError
 from sweeps.experiment import Experiment, Schedule, load_experiment, read_book, space_names
-from sweeps.noise import setting_of
 from sweeps.plan import Plan, build_plan, compact, trial_name
+from sweeps.statistics.noise import setting_of
 
 PROFILES = tuple(read_book()["profiles"])
 PLANS = {

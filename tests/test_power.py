@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy.stats import nct, t
 
-from sweeps.power import (
+from sweeps.statistics.power import (
     image_difference,
     images_needed,
     joint_difference,

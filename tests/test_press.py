@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 from test_gather import make_report
 
-from sweeps import importance
-from sweeps.page import build_sections
-from sweeps.plates import LIGHT, Plates
-from sweeps.press import Press, open_press
-from sweeps.section import Section
-from sweeps.wording import TEMPLATES
+from sweeps.report.page import build_sections
+from sweeps.report.plates import LIGHT, Plates
+from sweeps.report.press import Press, open_press
+from sweeps.report.section import Section
+from sweeps.report.wording import TEMPLATES
+from sweeps.sections import importance
 
 SHOWN = ("classes", "intervals", "scenes")
 
@@ -26,7 +26,7 @@ def sections() -> list[Section]:
 @pytest.fixture(scope="module")
 def press() -> Iterator[Press]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sweeps.press.count_cores", lambda: 2)
+        patch.setattr("sweeps.report.press.count_cores", lambda: 2)
         with open_press() as found:
             yield found
 
@@ -44,7 +44,7 @@ def test_what_was_drawn_together_is_what_a_page_shows(sections: list[Section], p
 
 def test_a_process_that_is_lost_is_done_without(sections: list[Section]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sweeps.press.count_cores", lambda: 2)
+        patch.setattr("sweeps.report.press.count_cores", lambda: 2)
         with open_press() as press:
             assert press._pool is not None
             os.kill(press._pool.submit(os.getpid).result(), signal.SIGKILL)
@@ -52,7 +52,7 @@ def test_a_process_that_is_lost_is_done_without(sections: list[Section]) -> None
 
 
 def test_one_core_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.press.count_cores", lambda: 1)
+    monkeypatch.setattr("sweeps.report.press.count_cores", lambda: 1)
     with open_press() as press:
         assert press._pool is None
 

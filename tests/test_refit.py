@@ -12,9 +12,9 @@ from tiny import make_config, make_frames, make_split
 from bddseg.checkpoint import load_checkpoint
 from bddseg.trained import load_trained
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
-from sweeps.refit import load_recorded, refit, refit_config
 from sweeps.source import Material, cache_folder
 from sweeps.store import SweepRecord, TrialRow
+from sweeps.winner.refit import load_recorded, refit, refit_config
 
 FRAMES, SPLIT = make_frames(), make_split()
 MATERIAL = Material(Path("/data"), False, FRAMES, SPLIT, ())
@@ -81,7 +81,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
         if words.startswith(f"epoch {after + 1} "):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("sweeps.refit.SAVE_SECONDS", 0)
+    monkeypatch.setattr("sweeps.winner.refit.SAVE_SECONDS", 0)
     with pytest.raises(KeyboardInterrupt), refit(CONFIG, MATERIAL, say):
         pass
 

@@ -20,16 +20,16 @@ from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.errors import DataError
 from bddseg.trained import load_trained
 from sweeps.address import database_file, default_tracking_uri
-from sweeps.card import render_card
-from sweeps.deposit import Deposit
 from sweeps.errors import ModelError, NothingToRegisterError
-from sweeps.openings import Opened, Test, read_openings
 from sweeps.ranking import score_evidence
-from sweeps.registration import Registration, _refitted, _screened, register
-from sweeps.registry import Registry, Version
+from sweeps.report.deposit import Deposit
+from sweeps.report.openings import Opened, Test, read_openings
 from sweeps.source import Source, load_material
 from sweeps.store import Store, open_client
-from sweeps.weights import open_weights
+from sweeps.winner.card import render_card
+from sweeps.winner.registration import Registration, _refitted, _screened, register
+from sweeps.winner.registry import Registry, Version
+from sweeps.winner.weights import open_weights
 
 
 @pytest.fixture(scope="module")

@@ -82,8 +82,8 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.output.Plates", NoPlates)
-    monkeypatch.setattr("sweeps.press.count_cores", lambda: 1)
+    monkeypatch.setattr("sweeps.report.output.Plates", NoPlates)
+    monkeypatch.setattr("sweeps.report.press.count_cores", lambda: 1)
 
 
 def call(uri: str, out: Path, *words: str) -> int:
@@ -99,7 +99,8 @@ def test_help_needs_neither_torch_nor_ray_nor_mlflow() -> None:
 
 
 def test_writing_a_page_needs_neither_torch_nor_ray() -> None:
-    check = "import sys, sweeps.page, sweeps.gather, sweeps.store; print({'torch', 'ray', 'mlflow'} & set(sys.modules))"
+    rooms = "sweeps.report.page, sweeps.report.gather, sweeps.store"
+    check = f"import sys, {rooms}; print({{'torch', 'ray', 'mlflow'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

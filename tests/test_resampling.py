@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bddseg.confusion import miou
-from sweeps.resampling import EXACT, draw_units, resample_miou, score_left_out, weigh
+from sweeps.statistics.resampling import EXACT, draw_units, resample_miou, score_left_out, weigh
 
 
 def test_a_draw_of_one_run_takes_as_many_units_as_there_are() -> None:

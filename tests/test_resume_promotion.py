@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bddseg.result import OBJECTIVE
-from sweeps.memory import load_memory
+from sweeps.stopping.memory import load_memory
 
 ROOT = Path(__file__).resolve().parent.parent
 TRIALS, EPOCHS = 9, 9
@@ -22,7 +22,7 @@ import json, sys, time
 from pathlib import Path
 from ray import tune
 from sweeps.cluster import ray_cluster
-from sweeps.promotion import AshaPromote
+from sweeps.stopping.promotion import AshaPromote
 
 FOLDER = Path(sys.argv[1])
 

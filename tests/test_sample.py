@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sweeps.sample import Sample
+from sweeps.statistics.sample import Sample
 
 
 def test_equivalence_is_a_90_percent_interval_within_the_margin() -> None:

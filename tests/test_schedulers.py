@@ -14,14 +14,14 @@ from ray.tune.schedulers import TrialScheduler
 from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.experiment import SCHEDULERS, load_experiment
-from sweeps.gather import REASONS
-from sweeps.hyperband import Hyperband
-from sweeps.median import Median
 from sweeps.plan import build_plan
-from sweeps.promotion import AshaPromote
-from sweeps.rungs import REASON, Stop
-from sweeps.schedulers import Asha, RunAll, Scheduler
+from sweeps.report.gather import REASONS
 from sweeps.search import build_scheduler
+from sweeps.stopping.hyperband import Hyperband
+from sweeps.stopping.median import Median
+from sweeps.stopping.promotion import AshaPromote
+from sweeps.stopping.rungs import REASON, Stop
+from sweeps.stopping.schedulers import Asha, RunAll, Scheduler
 from sweeps.tracking import STATUS
 
 GO, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sweeps.findings import Interval, Needed, Rival
-from sweeps.noise import Noise
-from sweeps.sentences import interval_words, points, say_caveats, say_gap, say_needed, say_verdict
+from sweeps.statistics.findings import Interval, Needed, Rival
+from sweeps.statistics.noise import Noise
+from sweeps.statistics.sentences import interval_words, points, say_caveats, say_gap, say_needed, say_verdict
 
 ITSELF = Interval(0.0, 0.0, 0.0)
 

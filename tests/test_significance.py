@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import ttest_rel
 from statsmodels.stats.multitest import multipletests
 
-from sweeps.significance import corrected_t, holm, holm_levels, overlap_factor, p_above, t_quantile, widening
+from sweeps.statistics.significance import corrected_t, holm, holm_levels, overlap_factor, p_above, t_quantile, widening
 
 
 def test_holm_by_hand() -> None:

@@ -10,10 +10,10 @@ from bddseg.confusion import miou
 from bddseg.evidence import Evidence
 from bddseg.labels import GROUPS
 from benchmarks.simulated import World
-from sweeps.findings import Scenes
-from sweeps.lineup import Entrant, Lineup, build_lineup
-from sweeps.resampling import draw_units
-from sweeps.slices import answer_gap, answer_scenes, count_units, find_slices, standard_miou
+from sweeps.statistics.findings import Scenes
+from sweeps.statistics.lineup import Entrant, Lineup, build_lineup
+from sweeps.statistics.resampling import draw_units
+from sweeps.statistics.slices import answer_gap, answer_scenes, count_units, find_slices, standard_miou
 
 WORLD = World(drives=40)
 DRIVES = {"city": 12, "non_city": 12}

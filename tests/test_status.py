@@ -9,10 +9,10 @@ from test_resume import EXPERIMENT, FIRST, PLAN, SECOND
 
 import tune_main
 from sweeps.manifest import build_manifest, save_manifest
-from sweeps.memory import FILE as MEMORY
-from sweeps.memory import save_memory
 from sweeps.outbox import PARENT, Outbox
 from sweeps.status import read_status
+from sweeps.stopping.memory import FILE as MEMORY
+from sweeps.stopping.memory import save_memory
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from test_album import make_album
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, save_evidence
 from sweeps.address import default_tracking_uri
-from sweeps.album import save_album
 from sweeps.delivery import Delivery
 from sweeps.errors import NoSweepError, TrackingError
+from sweeps.gallery.album import save_album
 from sweeps.mlflow_store import prepare_store
 from sweeps.outbox import Outbox
 from sweeps.store import EXPERIMENT, Store, local_root, open_client

@@ -17,7 +17,7 @@ from bddseg.result import METRICS
 from sweeps.errors import StorageError
 from sweeps.outbox import Event, Outbox
 from sweeps.plan import PlannedTrial
-from sweeps.schedulers import RunAll, Stop
+from sweeps.stopping.schedulers import RunAll, Stop
 from sweeps.tracking import STATUS, Progress, Tracker
 
 TRIAL_ID = "0123456789ab"

@@ -7,10 +7,10 @@ import pytest
 from entries import make_entry, make_sweep
 from test_canvas import texts
 
-from sweeps.canvas import render_svg
-from sweeps.gather import Report
-from sweeps.latency import Latency, Speed
-from sweeps.tradeoff import build_points, build_section, draw_tradeoff, find_front
+from sweeps.report.canvas import render_svg
+from sweeps.report.gather import Report
+from sweeps.report.latency import Latency, Speed
+from sweeps.sections.tradeoff import build_points, build_section, draw_tradeoff, find_front
 
 SIZES = {"a": (4e6, 4.0, 40.0), "b": (2e6, 2.0, 21.0), "c": (1e6, 3.0, 33.0), "d": (3e6, 5.0, None)}
 SCORES = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}

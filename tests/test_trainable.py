@@ -11,7 +11,7 @@ from bddseg.config import TrainConfig
 from bddseg.split import Split
 from bddseg.train import fit
 from sweeps.folder import SweepFolder
-from sweeps.rungs import BEST
+from sweeps.stopping.rungs import BEST
 from sweeps.trainable import Workload, _metrics, build_trainable, reason_for_end, trial_config
 
 

@@ -13,8 +13,8 @@ from bddseg.confusion import count_pixels
 from benchmarks.simulated import World
 from benchmarks.verdict import shuffled
 from sweeps.errors import NothingFinishedError
-from sweeps.needs import residual_sd
-from sweeps.noise import Noise
+from sweeps.statistics.needs import residual_sd
+from sweeps.statistics.noise import Noise
 from sweeps.verdict import Candidate, Finalist, Needed, Verdict, confirm, screen
 
 WORLD = World(drives=30)

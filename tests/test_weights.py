@@ -9,9 +9,9 @@ from recording import delivered, end, start
 from bddseg.checkpoint import BEST
 from sweeps.errors import ModelError, TrackingError
 from sweeps.outbox import Outbox
-from sweeps.registry import Registry
 from sweeps.store import Store, open_client
-from sweeps.weights import open_weights
+from sweeps.winner.registry import Registry
+from sweeps.winner.weights import open_weights
 
 NOWHERE = Store("sqlite:////nonexistent/mlflow.db")
 

@@ -1,0 +1,73 @@
+"""A sweep that has ended -> the trials that are shown: leader, runner-up, reference, best attention net."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from sweeps.confirm import FINALIST, RUN
+from sweeps.gallery.album import Shown
+from sweeps.monitor import Board, Row
+from sweeps.plan import Plan, PlannedTrial
+
+GATES = "attention_unet"
+VALIDATION = "validation"
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A trial that is to be shown."""
+
+    shown: Shown
+    checkpoint: Path
+    """Folder with its best weights and its validation evidence."""
+    is_painting: bool = True
+    """Its predictions are shown, not only its attention."""
+
+
+@dataclass(frozen=True)
+class Exhibits:
+    """The trials to be shown, the leader first, and the images they are shown on."""
+
+    trials: tuple[Exhibit, ...]
+    part: str
+    """`validation`, or in a confirmation the fold: every run was judged on another one."""
+
+
+def choose_exhibits(plan: Plan, board: Board, checkpoints: Mapping[str, Path]) -> Exhibits:
+    """Return what can be shown: of the trials with a checkpoint, one that was stopped early too.
+
+    In a confirmation each finalist is shown by its run of the same number, so that all are judged on the same images.
+    """
+    trials = {trial.trial_id: trial for trial in plan.trials}
+    scored = [row for row in board.ranked() if row.is_scored]
+    ranked = _finalists(scored, trials, checkpoints) or [row.trial_id for row in scored]
+    roles = dict(zip(ranked, ("leader", "runner-up"), strict=False))
+    for trial_id in ranked:
+        if trials[trial_id].is_reference:
+            roles.setdefault(trial_id, "reference")
+    found = [
+        Exhibit(Shown(trial_id, role), checkpoints[trial_id])
+        for trial_id, role in roles.items()
+        if trial_id in checkpoints
+    ]
+    gated = [trial_id for trial_id in ranked if trials[trial_id].config.model.name == GATES and trial_id in checkpoints]
+    if found and gated and not any(trials[it.shown.trial_id].config.model.name == GATES for it in found):
+        found.append(Exhibit(Shown(gated[0], "best attention net"), checkpoints[gated[0]], is_painting=False))
+    run = trials[ranked[0]].tags.get(RUN) if ranked else None
+    return Exhibits(tuple(found), f"the fold of run {run}" if run else VALIDATION)
+
+
+def _finalists(rows: Sequence[Row], trials: Mapping[str, PlannedTrial], checkpoints: Mapping[str, Path]) -> list[str]:
+    """Return one run of each finalist, the best mean first: the leader's first run, and the others' of that number."""
+    runs: dict[str, list[Row]] = {}
+    for row in rows:
+        if finalist := trials[row.trial_id].tags.get(FINALIST):
+            runs.setdefault(finalist, []).append(row)
+    order = sorted(runs.values(), key=lambda found: -fmean(row.best_miou for row in found))
+    by_number = [
+        {trials[row.trial_id].tags[RUN]: row.trial_id for row in found if row.trial_id in checkpoints}
+        for found in order
+    ]
+    number = min(by_number[0], default="") if by_number else ""
+    return [found[number] for found in by_number if number in found]

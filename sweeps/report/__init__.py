@@ -1,0 +1,1 @@
+"""Rows of the store -> Report -> its files: gathered, judged, drawn, written."""

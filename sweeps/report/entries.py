@@ -1,0 +1,155 @@
+"""Rows of the store -> entries: what is known of one trial, typed, cleaned and rounded once for every format."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+from bddseg.labels import CLASSES, GROUPS
+from bddseg.result import OBJECTIVE
+from sweeps.ranking import DECIMALS, FAILED, SCORE, Scores, figure, rank
+from sweeps.report.facts import clean
+from sweeps.store import TrialRow
+
+STATES = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed", "RUNNING": "running"}
+
+REASONS = {
+    "max_epochs": "ran to the end",
+    "plateau": "no longer improved",
+    "asha": "stopped early",
+    "hyperband": "stopped early",
+    "median": "stopped early",
+    "diverged": "diverged",
+    "oom": "out of memory",
+    "error": "error",
+    "user": "interrupted",
+    "time_budget": "time was up",
+    "driver_lost": "driver lost",
+}
+"""Recorded reason why a trial stopped -> how it is said."""
+
+DETAILS = (*(f"iou/{name}" for name in CLASSES), *(f"group_miou/{group}" for group in GROUPS))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One trial as the leaderboard shows it; in a confirmation also a finalist, over all its runs."""
+
+    rank: int | None
+    """From 1; None for a trial without a usable figure."""
+    trial_id: str
+    run_id: str
+    name: str
+    digest: str
+    is_reference: bool
+    state: str
+    """finished, stopped, failed, running or waiting."""
+    settings: dict[str, str | int | float | bool]
+    scores: Scores
+    """On the validation part, at the best epoch; of a finalist, of all its runs together."""
+    best_epoch: int | None
+    epochs: int
+    seconds: float | None
+    stop_reason: str
+    stop_words: str
+    stop_detail: str
+    log_file: str
+    curve: tuple[tuple[int, float], ...]
+    """Epoch and validation mIoU; of a finalist, the mean of its runs."""
+    train_curve: tuple[tuple[int, float], ...]
+    finalist: str = ""
+    """In a confirmation, the finalist that this is a run of."""
+
+    @property
+    def seed(self) -> int | None:
+        """Return the seed of its training."""
+        value = self.settings.get("train.seed")
+        return value if type(value) is int else None
+
+    def at(self, epoch: int) -> float | None:
+        """Return the validation mIoU at an epoch, where there is one."""
+        return dict(self.curve).get(epoch)
+
+
+def complete_row(row: TrialRow, history: Mapping[str, Sequence[tuple[int, float]]]) -> TrialRow:
+    """Return the row with the best figures so far, where the trial has not ended and recorded them itself."""
+    points = [point for point in history.get(OBJECTIVE, ()) if math.isfinite(point[1])]
+    if SCORE in row.metrics or not points or row.status == FAILED:
+        return row
+    is_last = row.settings.get("train.keep") == "last"
+    epoch, value = points[-1] if is_last else max(points, key=lambda point: (point[1], -point[0]))
+    found = {f"best/{name}": dict(history.get(f"val/{name}", ())).get(epoch, math.nan) for name in DETAILS}
+    return replace(row, metrics={**row.metrics, **found, SCORE: value, "best/epoch": epoch})
+
+
+def build_entries(rows: Sequence[TrialRow], histories: Mapping[str, Any], state: str) -> dict[str, Entry]:
+    """Return the entries by the trial's id as it was recorded."""
+    places = {row.trial_id: place for place, row in enumerate(rank(rows), start=1)}
+    return {row.trial_id: _entry(row, places.get(row.trial_id), histories.get(row.trial_id, {}), state) for row in rows}
+
+
+def join_runs(finalist: str, name: str, runs: Sequence[Entry], scores: Scores) -> Entry:
+    """Return a finalist as one entry: figures over all its runs, curves as their mean, epochs and time as their sum."""
+    first, seconds = runs[0], [run.seconds for run in runs if run.seconds is not None]
+    return replace(
+        first,
+        trial_id=finalist,
+        name=name,
+        finalist=finalist,
+        scores=scores,
+        settings={key: value for key, value in first.settings.items() if key not in ("train.seed", "data.fold")},
+        epochs=sum(run.epochs for run in runs),
+        seconds=sum(seconds) if seconds else None,
+        curve=_mean_curve([run.curve for run in runs]),
+        train_curve=_mean_curve([run.train_curve for run in runs]),
+    )
+
+
+def _mean_curve(curves: Sequence[tuple[tuple[int, float], ...]]) -> tuple[tuple[int, float], ...]:
+    values: dict[int, list[float]] = {}
+    for epoch, value in (point for curve in curves for point in curve):
+        values.setdefault(epoch, []).append(value)
+    whole = [(epoch, found) for epoch, found in sorted(values.items()) if len(found) == len(curves)]
+    return tuple((epoch, round(fmean(found), DECIMALS)) for epoch, found in whole)
+
+
+def _entry(row: TrialRow, place: int | None, history: Mapping[str, Any], sweep_state: str) -> Entry:
+    state = STATES.get(row.status, "waiting")
+    unknown = {"running": "running" if sweep_state == "running" else "did not end", "waiting": "waiting"}.get(state)
+    best = figure(row.metrics.get("best/epoch"))
+    timed = row.started_ms is not None and row.ended_ms is not None
+    return Entry(
+        rank=place,
+        trial_id=clean(row.trial_id),
+        run_id=clean(row.run_id),
+        name=clean(row.name),
+        digest=clean(row.digest),
+        is_reference=row.is_reference,
+        state=state,
+        settings={clean(key): clean(value) if isinstance(value, str) else value for key, value in row.settings.items()},
+        scores=_logged_scores(row.metrics),
+        best_epoch=None if best is None else int(best),
+        epochs=max((step for step, _ in history.get(OBJECTIVE, ())), default=0),
+        seconds=figure(((row.ended_ms or 0) - (row.started_ms or 0)) / 1000) if timed else None,
+        stop_reason=clean(row.stop_reason),
+        stop_words=unknown or REASONS.get(row.stop_reason, clean(row.stop_reason) or state),
+        stop_detail=clean(row.stop_detail),
+        log_file=clean(row.log_file),
+        curve=_points(history.get(OBJECTIVE, ())),
+        train_curve=_points(history.get("train/miou", ())),
+        finalist=clean(row.finalist),
+    )
+
+
+def _points(history: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
+    return tuple((step, round(value, DECIMALS)) for step, value in history if math.isfinite(value))
+
+
+def _logged_scores(metrics: Mapping[str, float]) -> Scores:
+    return Scores(
+        miou=figure(metrics.get(SCORE)),
+        iou={name: figure(metrics.get(f"best/iou/{name}")) for name in CLASSES},
+        groups={group: figure(metrics.get(f"best/group_miou/{group}")) for group in GROUPS},
+        images={},
+    )

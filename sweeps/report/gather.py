@@ -1,0 +1,253 @@
+"""Rows of the store -> Report: all that is said about a sweep, the verdict first, the test part last."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from bddseg.errors import DataError
+from bddseg.evidence import Evidence
+from bddseg.result import OBJECTIVE
+from sweeps.confirm import CONFIRMS
+from sweeps.errors import NothingFinishedError
+from sweeps.gallery.album import Album
+from sweeps.ranking import Check, compare_figures, figure, rank, score_evidence
+from sweeps.report.entries import DETAILS, Entry, build_entries, complete_row, join_runs
+from sweeps.report.facts import clean, clean_all, read_facts, whole
+from sweeps.report.hearing import Hearing, Margins, finalist_name, hear_confirmation, hear_screening
+from sweeps.report.latency import LATENCY, Speed, read_speed
+from sweeps.report.openings import Ledger, Test, choose_trials, open_test, read_openings
+from sweeps.statistics.findings import Verdict
+from sweeps.store import SweepRecord, TrialRow
+
+VERIFICATION = "verification.json"
+"""Artifact of the leader's run: its figures counted twice."""
+
+CURVES = (OBJECTIVE, "train/miou")
+ENDED = ("FINISHED", "KILLED", "FAILED")
+
+
+class Reader(Protocol):
+    """What is asked of the store."""
+
+    def histories(
+        self, record: SweepRecord, keys: Sequence[str]
+    ) -> Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]: ...
+    def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
+    def json_artifact(self, run_id: str, name: str) -> dict[str, Any] | None: ...
+    def album(self, run_id: str) -> Album | None: ...
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is said about one sweep."""
+
+    sweep_id: str
+    run_id: str
+    """Of the sweep in MLflow."""
+    state: str
+    """running, finished, interrupted or failed."""
+    facts: dict[str, Any]
+    """The sweep's manifest, cleaned; what it lacks is as in FACTS."""
+    budget: int
+    """Epochs that a trial may train."""
+    rungs: tuple[int, ...]
+    made: str
+    """When the report was written; empty leaves it out."""
+    trials: tuple[Entry, ...]
+    """Ranked ones first, the best first; then the others in plan order. In a confirmation, the runs."""
+    planned: int
+    varying: tuple[str, ...]
+    leader: Entry
+    """The verdict's; without a verdict, whose recorded figure is highest. In a confirmation, a finalist."""
+    runner_up: Entry | None
+    reference: Entry | None
+    gap: float | None
+    check: Check | None
+    test: Test = field(default_factory=Test)
+    speed: Speed = field(default_factory=Speed)
+    verdict: Verdict | None = None
+    """None when no evidence can be compared."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Trial or finalist -> why the verdict does not compare it."""
+    evidence: Mapping[str, Evidence] = field(default_factory=dict, compare=False, repr=False)
+    """Of the validation part, by trial; in a confirmation by finalist, all its runs after each other."""
+    finalists: tuple[Entry, ...] = ()
+    """In a confirmation, the best first; else empty."""
+    margins: Margins = field(default_factory=Margins)
+    album: Album | None = None
+    """Pictures that were made when the sweep ended; None without them."""
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing about the sweep can change any more."""
+        return self.state in ("finished", "failed")
+
+    @property
+    def is_confirmation(self) -> bool:
+        """The trials are runs of finalists."""
+        return bool(self.finalists)
+
+    @property
+    def planned_epochs(self) -> int:
+        """Return the epochs of all trials together, each with its own budget where that is known."""
+        settings = [trial.get("settings") for trial in self.facts["trials"] if isinstance(trial, dict)]
+        known = [whole(found.get("train.epochs")) for found in settings if isinstance(found, dict)]
+        return sum(known) if len(known) == self.planned and all(known) else self.planned * self.budget
+
+    def compared(self) -> tuple[Entry, ...]:
+        """Return what the verdict is about: the trials, or in a confirmation the finalists."""
+        return self.finalists or self.trials
+
+    def find(self, trial_id: str) -> Entry | None:
+        """Return the trial or finalist of that id."""
+        return next((entry for entry in (*self.finalists, *self.trials) if entry.trial_id == trial_id), None)
+
+    def role(self, entry: Entry) -> str:
+        """Return leader, runner-up, reference, or nothing; a run has the role of its finalist."""
+        owner = entry.finalist or entry.trial_id
+        if owner == self.leader.trial_id:
+            return "leader"
+        if self.runner_up is not None and owner == self.runner_up.trial_id:
+            return "runner-up"
+        return "reference" if entry.is_reference else ""
+
+    def shown(self) -> tuple[Entry, ...]:
+        """Return leader, runner-up and reference, each once and only with figures."""
+        found = [self.leader, self.runner_up, self.reference]
+        return tuple({entry.trial_id: entry for entry in found if entry is not None and entry.rank}.values())
+
+    def epochs_shown(self) -> tuple[int, ...]:
+        """Return the epochs at which one of the trials shown has a figure."""
+        return tuple(sorted({epoch for entry in self.shown() for epoch, _ in entry.curve}))
+
+
+def gather_report(
+    record: SweepRecord,
+    store: Reader,
+    ledger: Ledger,
+    *,
+    screening: SweepRecord | None = None,
+    made: str = "",
+    margins: Margins | None = None,
+    reveal_all: bool = False,
+) -> Report:
+    """Return all that is to be said about the sweep; test evidence is opened last, once the verdict is settled.
+
+    `screening` is the sweep that this one confirms, where it does and is recorded.
+
+    Raises:
+        NothingFinishedError: when no trial has a usable figure; the message says why they failed.
+    """
+    is_open = any(row.status not in ENDED for row in record.trials)
+    histories = store.histories(record, [*CURVES, *([f"val/{name}" for name in DETAILS] if is_open else [])])
+    rows = tuple(complete_row(row, histories.get(row.trial_id, {})) for row in record.trials)
+    record = replace(record, trials=rows)
+    if not rank(rows):
+        raise NothingFinishedError(_why_nothing(record))
+    margins, speed = margins or Margins(), read_speed(store.json_artifact(record.run_id, LATENCY))
+    is_confirmation = CONFIRMS in record.tags or bool(record.manifest.get("confirmation"))
+    hearing = (
+        hear_confirmation(record, screening, store, speed, margins)
+        if is_confirmation
+        else hear_screening(record, store, speed, margins)
+    )
+    report = replace(_build(record, histories, hearing, store, is_confirmation=is_confirmation), made=made, speed=speed)
+    report = replace(report, margins=margins, album=store.album(record.run_id))
+    return replace(report, test=_open(report, screening if is_confirmation else record, store, ledger, reveal_all))
+
+
+def _build(
+    record: SweepRecord, histories: Mapping[str, Any], hearing: Hearing, store: Reader, *, is_confirmation: bool
+) -> Report:
+    state = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}.get(record.status, "interrupted")
+    entries = build_entries(record.trials, histories, state)
+    ranked = sorted(entries.values(), key=lambda entry: entry.rank or math.inf)
+    finalists = _join(ranked, hearing) if is_confirmation else ()
+    places = {entry.trial_id: entry for entry in (finalists or ranked)}
+    order = [places[rival.trial_id] for rival in hearing.verdict.rivals] if hearing.verdict else []
+    order = order or [entry for entry in places.values() if entry.rank]
+    leader, runner_up = order[0], order[1] if len(order) > 1 else None
+    facts = read_facts(record.manifest)
+    return Report(
+        sweep_id=clean(record.sweep_id),
+        run_id=clean(record.run_id),
+        state=state,
+        facts=facts,
+        budget=max([whole(facts["scheduler"]["max_epochs"]), *(entry.epochs for entry in ranked)]),
+        rungs=tuple(filter(None, map(whole, facts["scheduler"]["rungs"]))),
+        made="",
+        trials=tuple(ranked),
+        planned=max(len(facts["trials"]), len(record.trials)),
+        varying=_varying(ranked, facts["axes"]),
+        leader=leader,
+        runner_up=runner_up,
+        reference=next((entry for entry in places.values() if entry.is_reference), None),
+        gap=_gap(leader, runner_up),
+        check=_read_check(leader, ranked, store),
+        verdict=hearing.verdict,
+        left_out=hearing.left_out,
+        evidence=hearing.evidence,
+        finalists=finalists,
+    )
+
+
+def _read_check(leader: Entry, ranked: Sequence[Entry], store: Reader) -> Check | None:
+    """Return the leader's figures counted twice; of a finalist, those of the run that was."""
+    own = [entry for entry in ranked if entry.finalist == leader.trial_id] if leader.finalist else [leader]
+    found = (store.json_artifact(entry.run_id, VERIFICATION) for entry in own)
+    verification = next(filter(None, found), None)
+    return compare_figures(clean_all(verification)) if verification else None
+
+
+def _join(runs: Sequence[Entry], hearing: Hearing) -> tuple[Entry, ...]:
+    """Return the finalists, as the verdict ranks them; those that it leaves out last, with the mean of nothing."""
+    places = {rival.trial_id: place for place, rival in enumerate(hearing.verdict.rivals, 1)} if hearing.verdict else {}
+    owned: dict[str, list[Entry]] = {}
+    for run in sorted(runs, key=lambda run: whole(run.settings.get("data.fold"))):
+        owned.setdefault(run.finalist, []).append(run)
+    joined = []
+    for finalist, own in owned.items():
+        scores = score_evidence(hearing.evidence[finalist]) if finalist in hearing.evidence else own[0].scores
+        entry = join_runs(finalist, finalist_name(own[0].name), own, scores)
+        joined.append(replace(entry, rank=places.get(finalist)))
+    return tuple(sorted(joined, key=lambda entry: entry.rank or math.inf))
+
+
+def _gap(leader: Entry, runner_up: Entry | None) -> float | None:
+    if runner_up is None or leader.scores.miou is None or runner_up.scores.miou is None:
+        return None
+    return figure(leader.scores.miou - runner_up.scores.miou)
+
+
+def _varying(entries: Sequence[Entry], axes: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the settings in which trials differ, the axes of the grid first, in their order."""
+    keys = dict.fromkeys([*map(clean, axes), *(key for entry in entries for key in entry.settings)])
+    return tuple(key for key in keys if len({repr(entry.settings.get(key)) for entry in entries}) > 1)
+
+
+def _why_nothing(record: SweepRecord) -> str:
+    reasons = [
+        f"{clean(row.name)}: {clean(row.stop_detail or row.stop_reason or row.status.lower())}" for row in record.trials
+    ]
+    shown = "; ".join(reasons[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
+    return f"no trial of sweep {clean(record.sweep_id)} has a usable figure ({shown or 'none has started'})"
+
+
+def _open(report: Report, owner: SweepRecord | None, store: Reader, ledger: Ledger, reveal_all: bool) -> Test:
+    """Open the test part of the sweep that owns it: of a confirmation, the screening."""
+    before = read_openings(owner.tags) if owner else ()
+    if not report.is_final:
+        why = f"The test part stays sealed: the sweep is {report.state}, so its leader may still change."
+    elif report.verdict is None:
+        why = "The test part stays sealed: without a verdict there is nobody to open it for."
+    elif owner is None:
+        why = "The test part stays sealed: the screening sweep, whose trials have test figures, is not in this store."
+    else:
+        reference = report.reference.trial_id if report.reference else None
+        wanted = choose_trials(report.verdict, reference)
+        rows = {clean(row.trial_id): row for row in owner.trials}
+        chosen = rank(owner.trials) if reveal_all else [rows[trial_id] for trial_id in wanted if trial_id in rows]
+        why = "--reveal-test all" if reveal_all else f"{report.verdict.stage}: {report.verdict.outcome}"
+        return open_test(owner, chosen, store, ledger, why=why, when=report.made, is_all=reveal_all)
+    return Test(notes=(why,), openings=before)

@@ -1,0 +1,147 @@
+"""The sealed test part: for whom it is opened, and the record of every opening, on the sweep whose trials it shows.
+
+Records are tags of the sweep's run, one each, with a key of its own: none ever replaces another.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bddseg.errors import DataError
+from bddseg.evidence import Evidence
+from sweeps.errors import TrackingError
+from sweeps.ranking import Scores, score_evidence
+from sweeps.report.facts import clean
+from sweeps.statistics.findings import Verdict
+from sweeps.store import SweepRecord, TrialRow
+
+TAG = "test.opened."
+TIED_SHOWN = 10
+"""Of a larger tie set only the best so many are opened: opening everything would seal nothing."""
+
+NAMED = 20
+"""Trials that a record names; of more it has the number."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One opening of the test part."""
+
+    when: str
+    why: str
+    """The verdict that it followed, or that all was revealed."""
+    trials: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Test figures of one trial."""
+
+    trial_id: str
+    epoch: int
+    """Of the weights."""
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Test:
+    """What a report shows of the test part."""
+
+    __test__ = False
+    opened: tuple[Opened, ...] = ()
+    notes: tuple[str, ...] = ()
+    openings: tuple[Opening, ...] = ()
+    """All so far, this one included, the first one first."""
+    is_all: bool = False
+    """All trials were revealed, as it was asked for."""
+
+
+class Witness(Protocol):
+    """What is asked of the store."""
+
+    def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
+
+
+class Ledger(Protocol):
+    """Where openings are recorded."""
+
+    def write_tag(self, run_id: str, key: str, value: str) -> None: ...
+
+
+def choose_trials(verdict: Verdict, reference: str | None) -> list[str]:
+    """Return for whom the test part is opened: leader or winner, tie set, who is recommended, and the reference."""
+    tied = verdict.tied[:TIED_SHOWN] if verdict.outcome == "tie" else ()
+    return list(dict.fromkeys([verdict.leader, *tied, verdict.recommended, *([reference] if reference else [])]))
+
+
+def open_test(
+    record: SweepRecord, rows: Sequence[TrialRow], store: Witness, ledger: Ledger, *, why: str, when: str, is_all: bool
+) -> Test:
+    """Record the opening on the sweep, then open the test evidence of these trials of it."""
+    names = tuple(clean(row.name) for row in rows)
+    opening = Opening(when, why, len(rows), names[:NAMED])
+    failure = record_opening(record.run_id, opening, ledger)
+    notes = [failure] if failure else []
+    opened = []
+    answers = store.read_evidence(rows, "test")
+    for row, name in zip(rows, names, strict=True):
+        found = _usable(answers.get(row.trial_id), record)
+        if isinstance(found, str):
+            notes.append(f"{name}: {found}")
+        else:
+            opened.append(Opened(clean(row.trial_id), found.epoch, score_evidence(found)))
+    return Test(tuple(opened), tuple(notes), (*read_openings(record.tags), opening), is_all)
+
+
+def record_opening(run_id: str, opening: Opening, ledger: Ledger) -> str:
+    """Record an opening on the run of the sweep that owns the test part; return "", or in words that it failed."""
+    try:
+        ledger.write_tag(run_id, *_tag(opening))
+    except TrackingError as error:
+        return f"This opening could NOT be recorded on the sweep: {clean(error)}."
+    return ""
+
+
+def read_openings(tags: Mapping[str, str]) -> tuple[Opening, ...]:
+    """Return the openings that a sweep's tags record; one that cannot be read still counts."""
+    found = [_read_opening(value) for key, value in sorted(tags.items()) if key.startswith(TAG)]
+    return tuple(sorted(found, key=lambda opening: opening.when))
+
+
+def _tag(opening: Opening) -> tuple[str, str]:
+    value = json.dumps(
+        {"when": opening.when, "why": opening.why, "trials": opening.trials, "names": list(opening.names)}
+    )
+    return f"{TAG}{re.sub('[^0-9A-Za-z]', '', opening.when)}-{hashlib.sha256(value.encode()).hexdigest()[:6]}", value
+
+
+def _read_opening(value: str) -> Opening:
+    try:
+        found = json.loads(value)
+    except ValueError:
+        found = None
+    found = found if isinstance(found, dict) else {}
+    names, number = found.get("names"), found.get("trials")
+    return Opening(
+        when=clean(found.get("when", "at an unknown time")),
+        why=clean(found.get("why", "unknown")),
+        trials=number if type(number) is int else 0,
+        names=tuple(map(clean, names)) if isinstance(names, list) else (),
+    )
+
+
+def _usable(found: Evidence | DataError | None, record: SweepRecord) -> Evidence | str:
+    """Return the evidence, or in words why there is none to show."""
+    if isinstance(found, DataError):
+        return f"its test evidence is damaged: {clean(found)}."
+    if found is None:
+        return "it left no test evidence, so there is no test figure."
+    data = record.manifest.get("data")
+    known = data.get("fingerprint") if isinstance(data, Mapping) else None
+    if known and found.fingerprint != known:
+        return f"its test evidence is of other frames ({clean(found.fingerprint)}), so it is not shown."
+    return found

@@ -1,0 +1,97 @@
+"""Report -> its files, below one folder of its own: the page, the same in other forms, every figure by itself."""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from sweeps.errors import StorageError
+from sweeps.report.comparison import Comparison
+from sweeps.report.gather import Report
+from sweeps.report.listing import render_csv, render_json, render_standing, render_verdict
+from sweeps.report.page import build_sections, render_comparison, render_html, render_markdown
+from sweeps.report.plates import Plates, Printer
+from sweeps.sections import side_by_side
+
+PAGE, FIGURES = "index.html", "figures"
+
+
+def write_report(report: Report, out: Path, printer: Printer | None = None) -> Path:
+    """Write the report below `out`; return the page's path.
+
+    Raises:
+        StorageError: when the folder cannot be written.
+    """
+    sections = build_sections(report, printer)
+    plates = Plates(printer, sections)
+    texts = {
+        PAGE: render_html(report, sections, plates),
+        "report.md": render_markdown(report, sections),
+        "report.json": render_json([report]),
+        "verdict.json": render_verdict(report),
+        "leaderboard.csv": render_csv([report]),
+    }
+    folder = out / folder_name(report.sweep_id)
+    figures = {f"{FIGURES}/{name}": content for name, content in plates.files(sections).items()}
+    write_files(folder, {**{name: text.encode(errors="replace") for name, text in texts.items()}, **figures})
+    return folder / PAGE
+
+
+def write_comparison(comparison: Comparison, out: Path) -> Path:
+    """Write the page of several sweeps below `out`; return its path.
+
+    Raises:
+        StorageError: when the folder cannot be written.
+    """
+    plates, ids = Plates(), "+".join(contender.report.sweep_id for contender in comparison.contenders)
+    texts = {
+        PAGE: render_comparison(comparison, "html", plates),
+        "comparison.md": render_comparison(comparison, "md", plates),
+        "comparison.json": render_standing(comparison),
+    }
+    figures = plates.files(side_by_side.build_sections(comparison))
+    folder = out / f"comparison-{hashlib.sha256(ids.encode(errors='replace')).hexdigest()[:8]}"
+    found = {name: text.encode(errors="replace") for name, text in texts.items()}
+    write_files(folder, found | {f"{FIGURES}/{name}": content for name, content in figures.items()})
+    return folder / PAGE
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files below a folder, each whole or not at all; figures of an earlier report that are gone are deleted.
+
+    Raises:
+        StorageError: when the folder cannot be written.
+    """
+    try:
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(path, content)
+        for old in (folder / FIGURES).glob("*.[sp][vn]g"):
+            if f"{FIGURES}/{old.name}" not in files:
+                old.unlink()
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be written ({error.strerror}): give a folder that can be with --out"
+        ) from error
+
+
+def folder_name(sweep_id: str) -> str:
+    """Return the sweep's id as the name of one folder; an id that had to be changed gets a part of its hash."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", sweep_id).strip("._-")[:100]
+    if name and name == sweep_id:
+        return name
+    return f"{name or 'sweep'}-{hashlib.sha256(sweep_id.encode(errors='replace')).hexdigest()[:8]}"
+
+
+def _write(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,115 @@
+"""Report -> its sections, in order -> one self-contained HTML page, and Markdown with the same words and numbers."""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from sweeps.report.comparison import Comparison
+from sweeps.report.gather import Report
+from sweeps.report.plates import Plates, Printer
+from sweeps.report.section import Section
+from sweeps.report.wording import TEMPLATES, build_environment, build_markdown_environment
+from sweeps.sections import (
+    attention,
+    classes,
+    cost,
+    curves,
+    edge,
+    faults,
+    grid,
+    ignored,
+    importance,
+    intervals,
+    pictures,
+    scenes,
+    sealed,
+    side_by_side,
+    tradeoff,
+)
+from sweeps.sections.board import build_leaderboard, build_verdict
+from sweeps.sections.origin import build_again, build_check, build_data, say_source
+
+BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
+    build_verdict,
+    build_leaderboard,
+    grid.build_section,
+    intervals.build_section,
+    classes.build_section,
+    scenes.build_section,
+    curves.build_section,
+    importance.build_section,
+    edge.build_section,
+    faults.build_section,
+    cost.build_section,
+    tradeoff.build_section,
+    pictures.build_section,
+    attention.build_section,
+    ignored.build_section,
+    sealed.build_section,
+    build_check,
+    build_data,
+    build_again,
+)
+"""The sections of a page, in order; a builder gives None where its section does not apply."""
+
+
+SLOW = (importance.build_section,)
+"""Builders that have a lot to load and to compute: a printer does it meanwhile."""
+
+
+def build_sections(report: Report, printer: Printer | None = None) -> list[Section]:
+    """Return the sections that apply."""
+    begun = {build: printer.begin(build, report) for build in SLOW} if printer else {}
+    found = [begun[build]() if build in begun else build(report) for build in BUILDERS]
+    return [section for section in found if section is not None]
+
+
+def render_html(report: Report, sections: Sequence[Section] | None = None, plates: Plates | None = None) -> str:
+    """Return the page: everything in one file, nothing fetched, every text escaped."""
+    environment, plates = build_environment(), plates or Plates()
+    found = build_sections(report) if sections is None else sections
+    bodies = {
+        section.name: _render_body(environment, report, section, "html", figure=partial(plates.show, section))
+        for section in found
+    }
+    return environment.get_template("page.html.j2").render(_context(report), sections=found, bodies=bodies)
+
+
+def render_markdown(report: Report, sections: Sequence[Section] | None = None) -> str:
+    """Return the report as Markdown; a `|` or a tag in what was read back comes out as text."""
+    environment = build_markdown_environment()
+    found = build_sections(report) if sections is None else sections
+    bodies = {section.name: _render_body(environment, report, section, "md") for section in found}
+    text = environment.get_template("report.md.j2").render(_context(report), sections=found, bodies=bodies)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def render_comparison(comparison: Comparison, form: str, plates: Plates | None = None) -> str:
+    """Return the page of several sweeps, `html` or `md`."""
+    environment = build_environment() if form == "html" else build_markdown_environment()
+    found, plates = side_by_side.build_sections(comparison), plates or Plates()
+    bodies = {
+        section.name: _render_body(environment, None, section, form, figure=partial(plates.show, section))
+        for section in found
+    }
+    template = environment.get_template(f"comparison.{form}.j2")
+    text = template.render(comparison=comparison, sections=found, bodies=bodies)
+    return text if form == "html" else re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _context(report: Report) -> dict[str, object]:
+    return {"report": report, "facts": report.facts, "source": say_source(report.facts)}
+
+
+def _render_body(
+    environment: Environment, report: Report | None, section: Section, form: str, **more: object
+) -> Markup:
+    """Return what stands below the section's sentence: its template's text, which escaped itself; empty without one."""
+    name = f"sections/{section.name}.{form}.j2"
+    if not (TEMPLATES / name).exists():
+        return Markup()
+    text = environment.get_template(name).render({**(_context(report) if report else {}), "section": section, **more})
+    return Markup(text)  # noqa: S704

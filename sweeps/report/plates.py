@@ -1,0 +1,156 @@
+"""A drawing -> the SVG of a page in two widths, and files that stand alone: SVG and PNG in the colours of paper."""
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
+
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+from matplotlib.artist import Artist
+from matplotlib.colors import to_hex, to_rgba
+from matplotlib.figure import Figure
+
+from sweeps.report.canvas import STYLE, THEME, render_svg
+from sweeps.report.gather import Report
+from sweeps.report.section import Drawing, Section
+
+T = TypeVar("T")
+
+LIGHT = {
+    "paper": "#fcfcfa",
+    "ink": "#1c2127",
+    "muted": "#5b6470",
+    "rule": "#dfe0dc",
+    "leader": "#0072b2",
+    "runner-up": "#9c5c00",
+    "reference": "#616a75",
+    "quiet": "#b9bec4",
+    "heat": "#0b5c8f",
+}
+"""Name of a colour -> the page's colour on light paper."""
+
+PRINTED = {sentinel: LIGHT[name] for sentinel, name in THEME.items()}
+PNG_SCALE = 2
+COLOURED = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A drawing, drawn."""
+
+    wide: str
+    """SVG for wide pages, as `render_svg` made and escaped it."""
+    narrow: str
+    png: bytes
+
+
+class Printer(Protocol):
+    """Whoever draws many at once, and meanwhile does other work."""
+
+    def begin(self, build: Callable[[Report], T], report: Report) -> Callable[[], T]: ...
+    def draw(self, sections: Sequence[Section]) -> dict[tuple[str, str], Plate]: ...
+
+
+class Plates:
+    """The drawings of a report's sections, each drawn once: all at once by a printer, or when they are asked for."""
+
+    def __init__(self, printer: Printer | None = None, sections: Sequence[Section] = ()) -> None:
+        self._drawn = printer.draw(sections) if printer else {}
+        """By section and name."""
+
+    def show(self, section: Section, name: str) -> Markup:
+        """Return a drawing twice: for wide pages and for narrow ones."""
+        plate = self._find(section, name)
+        both = f'<div class="figure wide">{plate.wide}</div>\n<div class="figure narrow">{plate.narrow}</div>'
+        return Markup(both)  # noqa: S704
+
+    def files(self, sections: Sequence[Section]) -> dict[str, bytes]:
+        """Return the name and content of each drawing's files."""
+        found: dict[str, bytes] = {}
+        for section in sections:
+            for name in section.drawings:
+                plate, stem = self._find(section, name), f"{section.name}-{name}"
+                found |= {f"{stem}.svg": stand_alone(plate.wide).encode(), f"{stem}.png": plate.png}
+        return found
+
+    def _find(self, section: Section, name: str) -> Plate:
+        key = (section.name, name)
+        if key not in self._drawn:
+            self._drawn[key] = draw_plate(*key, section.drawings[name])
+        return self._drawn[key]
+
+
+def draw_plate(section: str, name: str, drawing: Drawing) -> Plate:
+    """Return the drawing in both widths and as PNG; the same drawing is the same bytes."""
+    said = f"{drawing.words}; the tables of this page hold the same figures."
+    kept: list[Figure] = []
+
+    def draw_wide() -> Figure:
+        kept.append(drawing.draw(wide=True))
+        return kept[0]
+
+    wide = render_svg(draw_wide, f"{section}-{name}-wide", said)
+    narrow = render_svg(partial(drawing.draw, wide=False), f"{section}-{name}-narrow", said)
+    return Plate(wide, narrow, render_png(kept[0]))
+
+
+def stand_alone(svg: str) -> str:
+    """Return a page's SVG as a file of its own: colours, type and paper are in it."""
+    for name, colour in LIGHT.items():
+        svg = svg.replace(f"var(--{name})", colour)
+    svg = svg.replace("var(--sans)", "sans-serif")
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" style="background: {LIGHT["paper"]}"'
+    return re.sub(r'<svg( role="img" aria-label="[^"]*") style="[^"]*"', rf"{opening}\1", svg, count=1) + "\n"
+
+
+def render_png(figure: Figure) -> bytes:
+    """Return a figure that was drawn for a page as PNG, in the colours of light paper."""
+    buffer = io.BytesIO()
+    style = {key: _printed(value) for key, value in STYLE.items()} | {"savefig.facecolor": LIGHT["paper"]}
+    with mpl.rc_context(cast(Any, style)), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        recolour(figure)
+        figure.savefig(
+            buffer, format="png", dpi=72 * PNG_SCALE, metadata={"Software": None}, pil_kwargs={"compress_level": 4}
+        )
+    return buffer.getvalue()
+
+
+def recolour(figure: Figure) -> None:
+    """Put the colours of light paper in place of those that stand in for them."""
+    for artist in figure.findobj():
+        for name in COLOURED:
+            _recolour(artist, name)
+
+
+def _recolour(artist: Artist, name: str) -> None:
+    read, write = getattr(artist, f"get_{name}", None), getattr(artist, f"set_{name}", None)
+    if read is None or write is None:
+        return
+    value = read()
+    if isinstance(value, np.ndarray) and value.ndim == 2 and len(value):
+        rows = [_printed_row(row) for row in value]
+        if not np.array_equal(rows, value):
+            write(rows)
+        return
+    if isinstance(value, str) and value in ("none", "auto"):
+        return
+    if isinstance(value, str | tuple) and len(value):
+        drawn = to_rgba(cast(Any, value))
+        if (rgba := _printed_row(drawn)) != drawn:
+            write(rgba)
+
+
+def _printed_row(row: Any) -> tuple[float, float, float, float]:
+    red, green, blue, alpha = map(float, row)
+    known = PRINTED.get(to_hex((red, green, blue)))
+    return (red, green, blue, alpha) if known is None else to_rgba(known, alpha)
+
+
+def _printed(value: Any) -> Any:
+    return PRINTED.get(value, value) if isinstance(value, str) else value

@@ -1,0 +1,133 @@
+"""How figures, times and settings are written, on a page, in Markdown, on a terminal; the templates' environment."""
+
+import math
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from bddseg.labels import CLASSES, GROUPS, PALETTE
+from sweeps.plan import compact
+from sweeps.statistics.findings import Interval
+
+TEMPLATES = Path(__file__).with_name("templates")
+NONE = "–"
+GROUP_NAMES = {"city": "city", "non_city": "non-city"}
+
+
+def build_environment(**options: Any) -> Environment:
+    """Return the environment of all templates: every text is escaped, every unknown name an error."""
+    environment = Environment(
+        autoescape=True,
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        **options,
+    )
+    environment.filters |= FILTERS
+    environment.globals |= {
+        "CLASSES": CLASSES,
+        "GROUPS": GROUPS,
+        "GROUP_NAMES": GROUP_NAMES,
+        "colours": {name: f"rgb{colour}" for name, colour in zip(CLASSES, PALETTE, strict=True)},
+    }
+    return environment
+
+
+def build_markdown_environment() -> Environment:
+    """Return the environment of the Markdown templates: what would be markup there comes out as text."""
+    return build_environment(finalize=_plain_markdown)
+
+
+def write_iou(value: float | None) -> str:
+    """Return an IoU with three decimals."""
+    return NONE if value is None else f"{value:.3f}"
+
+
+def write_points(value: float | None) -> str:
+    """Return a difference of IoUs in points: 0.0129 as `+1.29`."""
+    if value is None:
+        return NONE
+    points = round(value * 100, 2) + 0.0  # no minus before a zero
+    return f"{points:+.2f}".replace("-", "−")
+
+
+def write_interval(interval: Interval | None) -> str:
+    """Return an interval of differences, in points: `−1.29 (−2.10 to −0.48)`."""
+    if interval is None:
+        return NONE
+    estimate, low, high = map(write_points, (interval.estimate, interval.low, interval.high))
+    return f"{estimate} ({low} to {high})"
+
+
+def write_chance(p: float | None) -> str:
+    """Return a p-value; a very small one is never written as 0."""
+    if p is None or math.isnan(p):
+        return NONE
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def write_share(value: float | None) -> str:
+    """Return a share in percent; what is neither none nor all is never written as 0 or 100 %."""
+    if value is None:
+        return NONE
+    if 0 < value < 0.005:
+        return "<1 %"
+    return ">99 %" if 0.995 <= value < 1 else f"{value * 100:.0f} %"
+
+
+def write_time(seconds: float | None) -> str:
+    """Return a duration as people say it."""
+    if seconds is None:
+        return NONE
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def write_value(value: Any) -> str:
+    """Return a setting's value."""
+    return NONE if value is None else compact(value)
+
+
+def write_when(text: str) -> str:
+    """Return an ISO time as people write it, in UTC; any other text as it is."""
+    try:
+        time = datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return text
+    return f"{time.day} {time:%B %Y, %H:%M} UTC"
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 trial`, `2 trials`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _code(value: str) -> Markup:
+    """Return a text as an indented block, inside which Markdown changes nothing."""
+    return Markup("    " + " ".join(value.split()))  # noqa: S704 - Markdown shows tags in a block as text
+
+
+def _plain_markdown(value: Any) -> Any:
+    """Return a value so that Markdown shows it as text; tags are escaped after this, as in HTML."""
+    return value if isinstance(value, Markup) else re.sub(r"([\\`*\[\]|~])", r"\\\1", str(value))
+
+
+FILTERS = {
+    "chance": write_chance,
+    "code": _code,
+    "interval": write_interval,
+    "iou": write_iou,
+    "points": write_points,
+    "share": write_share,
+    "time": write_time,
+    "value": write_value,
+    "when": write_when,
+}
+"""Name in a template -> how a value is written."""

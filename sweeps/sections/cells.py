@@ -1,0 +1,82 @@
+"""Report -> the trials at every point of one or two of the settings that vary."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
+from typing import Any
+
+from sweeps.report.canvas import are_numbers, order_values
+from sweeps.report.entries import Entry
+from sweeps.report.gather import Report
+
+FIRST = ("optim.lr", "loss.name")
+"""The pair that is shown first where both vary."""
+
+MOST_PAIRS = 15
+"""Of six axes all pairs; of more the first ones."""
+
+MOST_VALUES, MOST_CELLS = 12, 400
+"""Numbers that are more than this, and pairs that are more than this, are no grid: they are drawn as points."""
+
+RUNS = ("train.seed", "data.fold")
+"""Settings that tell runs of one setting apart."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The trials at each point of one or two axes."""
+
+    keys: tuple[str, ...]
+    """One or two settings: along x, along y."""
+    values: tuple[tuple[Any, ...], ...]
+    cells: Mapping[tuple[Any, ...], Entry]
+    """The best trial at each point."""
+    means: Mapping[tuple[Any, ...], tuple[float, int]]
+    """Mean figure at each point, and of how many trials."""
+    others: tuple[str, ...]
+    """Axes over which best and mean were taken."""
+
+    @property
+    def is_dense(self) -> bool:
+        """Few values on each axis: cells can be drawn."""
+        many = any(are_numbers(values) and len(values) > MOST_VALUES for values in self.values)
+        return not many and math.prod(map(len, self.values)) <= MOST_CELLS
+
+    def turned(self) -> "Grid":
+        """Return the grid with its two axes exchanged."""
+        cells = {point[::-1]: entry for point, entry in self.cells.items()}
+        means = {point[::-1]: mean for point, mean in self.means.items()}
+        return Grid(self.keys[::-1], self.values[::-1], cells, means, self.others)
+
+    def score(self, point: tuple[Any, ...]) -> float | None:
+        """Return the figure of a cell; None where no trial has one."""
+        entry = self.cells.get(point)
+        return None if entry is None or entry.rank is None else entry.scores.miou
+
+
+def list_axes(report: Report) -> tuple[str, ...]:
+    """Return the axes along which trials differ; runs of one setting are not told apart by them."""
+    return tuple(key for key in report.facts["axes"] if key in report.varying and key not in RUNS)
+
+
+def list_pairs(axes: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return the pairs of axes, learning rate and loss first; the only axis where there is but one."""
+    pairs: list[tuple[str, ...]] = [*combinations(axes, 2)] if len(axes) > 1 else [axes[:1]]
+    return sorted(pairs, key=lambda pair: set(pair) != set(FIRST))[:MOST_PAIRS]
+
+
+def build_grid(report: Report, keys: tuple[str, ...]) -> Grid:
+    """Return the trials, or in a confirmation the finalists, at each point of the axes."""
+    found: dict[tuple[Any, ...], list[Entry]] = {}
+    for entry in report.compared():  # the best first: whoever comes first at a point is its best
+        found.setdefault(tuple(entry.settings.get(key) for key in keys), []).append(entry)
+    scores = {point: [entry.scores.miou or 0.0 for entry in found[point] if entry.rank] for point in found}
+    return Grid(
+        keys=keys,
+        values=tuple(order_values([point[place] for point in found]) for place in range(len(keys))),
+        cells={point: entries[0] for point, entries in found.items()},
+        means={point: (fmean(known), len(known)) for point, known in scores.items() if known},
+        others=tuple(key for key in list_axes(report) if key not in keys),
+    )

@@ -1,0 +1,107 @@
+"""Report -> how well each class is found, scene by scene."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from bddseg.confusion import iou, miou, pool
+from bddseg.evidence import Evidence
+from bddseg.labels import CLASSES, GROUPS, group_of
+from sweeps.ranking import figure
+from sweeps.report.gather import Entry, Report
+from sweeps.report.section import Drawing, Section
+from sweeps.report.wording import GROUP_NAMES, write_iou, write_points
+from sweeps.sections.figures import draw_classes, draw_scenes
+
+
+@dataclass(frozen=True)
+class Column:
+    """The figures of one set of images."""
+
+    title: str
+    images: int | None
+    """None where it is not known."""
+    miou: float | None
+    iou: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Class by scene, of one trial."""
+
+    entry: Entry
+    columns: tuple[Column, ...]
+    """All images, the two groups, then each scene by its number of images."""
+
+
+def build_section(report: Report) -> Section:
+    """Return the figures of the trials shown, by class and by scene."""
+    tables = tuple(Table(entry, tuple(_columns(report, entry))) for entry in report.shown())
+    drawings = {}
+    if any(value is not None for table in tables for value in table.entry.scores.iou.values()):
+        drawings["classes"] = Drawing(partial(draw_classes, report), "Bars: validation IoU of each class")
+    rows = _rows(tables)
+    if rows:
+        words = "Bars: validation mIoU of city and non-city images and of each scene"
+        drawings["scenes"] = Drawing(partial(draw_scenes, report, rows), words)
+    return Section("classes", "Classes and scenes", f"{_say_classes(report)} {_say_groups(report)}", drawings, tables)
+
+
+def score_images(evidence: Evidence, keep: np.ndarray | None, title: str) -> Column:
+    """Return the pooled figures of some images."""
+    pooled = pool(evidence.counts, keep)
+    values = zip(evidence.classes, iou(pooled), strict=True)
+    images = len(evidence.names) if keep is None else int(keep.sum())
+    return Column(title, images, figure(float(miou(pooled))), {name: figure(float(value)) for name, value in values})
+
+
+def _columns(report: Report, entry: Entry) -> list[Column]:
+    evidence = report.evidence.get(entry.trial_id)
+    if evidence is None:
+        return _logged_columns(entry)
+    scenes = np.asarray(evidence.scenes)
+    groups = np.asarray([group_of(scene) for scene in evidence.scenes])
+    names, numbers = np.unique(scenes, return_counts=True)
+    ordered = [str(name) for _, name in sorted(zip(-numbers, names, strict=True))]
+    return [
+        score_images(evidence, None, "all"),
+        *(score_images(evidence, groups == group, GROUP_NAMES[group]) for group in GROUPS),
+        *(score_images(evidence, scenes == name, name or "unnamed") for name in ordered if name != "city street"),
+    ]
+
+
+def _logged_columns(entry: Entry) -> list[Column]:
+    """Return what the trial recorded of itself: no scenes, and of groups the mean only."""
+    groups = [(GROUP_NAMES[group], entry.scores.groups.get(group)) for group in GROUPS]
+    return [
+        Column("all", None, entry.scores.miou, entry.scores.iou),
+        *(Column(title, None, value, dict.fromkeys(CLASSES)) for title, value in groups),
+    ]
+
+
+def _rows(tables: tuple[Table, ...]) -> list[tuple[str, list[float | None]]]:
+    """Return a row of bars for each group and scene; none where nothing is known of them."""
+    titles = dict.fromkeys(column.title for table in tables for column in table.columns[1:])
+    found = [{column.title: column.miou for column in table.columns} for table in tables]
+    rows = [(title, [values.get(title) for values in found]) for title in titles]
+    return [row for row in rows if any(value is not None for value in row[1])]
+
+
+def _say_classes(report: Report) -> str:
+    known = sorted((value, name) for name, value in report.leader.scores.iou.items() if value is not None)
+    if not known:
+        return "The leader has no figures per class."
+    (low, weakest), (high, best) = known[0], known[-1]
+    return f"The leader is best at {best} ({write_iou(high)}) and weakest at {weakest} ({write_iou(low)})."
+
+
+def _say_groups(report: Report) -> str:
+    scores = report.leader.scores
+    if scores.gap is None:
+        return "City and non-city cannot be compared: the leader has no figure for both."
+    return (
+        f"The leader's mIoU is {write_iou(scores.groups['city'])} on city images and "
+        f"{write_iou(scores.groups['non_city'])} on the others, {write_points(scores.gap)} points."
+    )

@@ -1,0 +1,208 @@
+"""Report -> epochs and hours spent and saved, and what stopping trials early may have cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from sweeps.experiment import Schedule
+from sweeps.report.canvas import COLOUR, INK, NARROW_PX, PAPER, WIDE_PX, build_canvas
+from sweeps.report.entries import Entry
+from sweeps.report.gather import Report
+from sweeps.report.section import Drawing, Section
+from sweeps.report.wording import count, write_points, write_share, write_time
+from sweeps.sections.hindsight import LEAST, Chance, Replay, replay, weigh_stops
+from sweeps.stopping.rungs import REASON, read_stop
+
+EARLY = frozenset(REASON.values())
+"""Stop reasons of early stopping by comparison."""
+
+USUAL = Schedule("asha", 0.1, 3)
+"""The rule that is asked about a sweep in which nothing was stopped."""
+
+ENDED = {
+    "to the end": "leader",
+    "no longer improved": "heat",
+    "stopped early": "runner-up",
+    "failed": "ink",
+    "not ended": "quiet",
+}
+"""How trials ended -> colour of their epochs."""
+
+REPLAYED = ("asha", "asha_promote")
+"""Schedulers whose rule is replayed; the others compare in other ways."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """The trials that ended in one way."""
+
+    how: str
+    trials: int
+    epochs: int
+    seconds: float
+    left: int
+    """Epochs of their budget that were not trained."""
+    saved_seconds: float
+    """Those epochs at each trial's own pace."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a sweep took."""
+
+    shares: tuple[Share, ...]
+    planned: int
+    not_started: int
+    """Epochs of trials that were never started."""
+    replayed: Replay | None
+    """The rule asked again about the trials that ran to the end."""
+    is_usual: bool
+    """Nothing was stopped: the rule asked is the usual one."""
+    chances: tuple[Chance, ...]
+    full: int
+    """Trials that ran to the end."""
+
+    @property
+    def spent(self) -> int:
+        return sum(share.epochs for share in self.shares)
+
+    @property
+    def seconds(self) -> float:
+        return sum(share.seconds for share in self.shares)
+
+    def share(self, how: str) -> Share | None:
+        """Return the trials that ended so, where there are any."""
+        return next((share for share in self.shares if share.how == how), None)
+
+
+def build_section(report: Report) -> Section:
+    """Return what the sweep took, with a bar of its epochs."""
+    cost = build_cost(report)
+    drawing = Drawing(
+        partial(draw_cost, cost), "Bar: epochs of the sweep by how their trials ended, and those not trained"
+    )
+    names = {entry.trial_id: entry.name for entry in report.trials}
+    data = {"cost": cost, "colours": ENDED, "names": names, "verdict": _say_stops(report, cost), "least": LEAST}
+    waits = report.facts["scheduler"].get("name") == "asha_promote"
+    return Section("cost", "Cost", _say(cost), {"epochs": drawing}, {**data, "waits": waits})
+
+
+def build_cost(report: Report) -> Cost:
+    """Return the sweep's epochs and hours, and what can be said about the stops."""
+    ended: dict[str, list[Entry]] = {}
+    for entry in report.trials:
+        ended.setdefault(_how(entry), []).append(entry)
+    shares = tuple(_share(report, how, ended[how]) for how in ENDED if how in ended)
+    begun = sum(share.epochs + share.left for share in shares)
+    curves = [dict(entry.curve) for entry in report.trials if _how(entry) == "to the end" and entry.curve]
+    stops = {entry.trial_id: stop for entry in report.trials if (stop := read_stop(entry.stop_detail)) is not None}
+    rules = {stop.rule for stop in stops.values()}
+    is_asked = not report.is_confirmation and rules <= set(REPLAYED)
+    return Cost(
+        shares=shares,
+        planned=report.planned_epochs,
+        not_started=max(0, report.planned_epochs - begun),
+        replayed=replay(curves, report.rungs or USUAL.rungs(report.budget), _reduction(report)) if is_asked else None,
+        is_usual=not report.rungs,
+        chances=weigh_stops(stops, curves, report.leader.scores.miou or 0.0),
+        full=len(curves),
+    )
+
+
+def _reduction(report: Report) -> int:
+    """Return the share that goes on at a rung, as it was recorded; the usual one where that is no such number."""
+    found = report.facts["scheduler"].get("reduction")
+    return found if type(found) is int and found > 1 else USUAL.reduction
+
+
+def draw_cost(cost: Cost, *, wide: bool) -> Figure:
+    """Return one bar: epochs by how their trials ended, then those that were not trained."""
+    width = WIDE_PX if wide else NARROW_PX
+    figure, axes = build_canvas(width, 76, left=2, right=2, top=4, bottom=26)
+    parts = [(share.how, share.epochs, COLOUR[ENDED[share.how]], 0.8) for share in cost.shares]
+    saved, at = cost.planned - cost.spent, 0
+    for how, epochs, colour, opacity in [*parts, ("not trained", max(0, saved), COLOUR["quiet"], 0.25)]:
+        axes.barh(0, epochs, left=at, height=1, color=colour, alpha=opacity)
+        if epochs * (width - 4) / max(cost.planned, 1) > 7.4 * len(how):
+            axes.annotate(how, (at, -0.5), (1, -12), textcoords="offset points", size=12, color=INK)
+            axes.annotate(f"{epochs:,}", (at, 0), (6, -4), textcoords="offset points", size=12, color=INK,
+                          bbox={"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "pad": 1.5})  # fmt: skip
+        at += epochs
+    axes.set(xlim=(0, max(cost.planned, at, 1)), ylim=(-0.5, 0.5), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def _how(entry: Entry) -> str:
+    if entry.state == "failed":
+        return "failed"
+    if entry.stop_reason in EARLY:
+        return "stopped early"
+    return {"max_epochs": "to the end", "plateau": "no longer improved"}.get(entry.stop_reason, "not ended")
+
+
+def _share(report: Report, how: str, entries: Sequence[Entry]) -> Share:
+    left = {entry.trial_id: max(0, _budget(report, entry) - entry.epochs) for entry in entries}
+    saved = [left[e.trial_id] * e.seconds / e.epochs for e in entries if e.seconds is not None and e.epochs]
+    seconds = sum(entry.seconds or 0.0 for entry in entries)
+    return Share(how, len(entries), sum(entry.epochs for entry in entries), seconds, sum(left.values()), sum(saved))
+
+
+def _budget(report: Report, entry: Entry) -> int:
+    found = entry.settings.get("train.epochs")
+    return found if type(found) is int and found > 0 else report.budget
+
+
+def _say(cost: Cost) -> str:
+    stopped = cost.share("stopped early")
+    spent = f"{cost.spent:,} of {cost.planned:,} planned epochs were trained, in {write_time(cost.seconds)}"
+    if stopped is None:
+        return f"{spent}; nothing was saved by stopping trials early."
+    return (
+        f"{spent}; stopping {count(stopped.trials, 'trial')} early saved {stopped.left:,} epochs "
+        f"({write_share(stopped.left / max(cost.planned, 1))}), about {write_time(stopped.saved_seconds)}."
+    )
+
+
+def _say_stops(report: Report, cost: Cost) -> list[str]:
+    """Return what stopping cost, or would have, in sentences."""
+    if cost.full < LEAST:
+        few = f"{count(cost.full, 'trial')} ran to the end; it takes {LEAST} to say"
+        return [f"What the stops cost cannot be known: {few}."] if cost.share("stopped early") else []
+    return [*_say_chances(cost), *_say_replay(cost)]
+
+
+def _say_chances(cost: Cost) -> list[str]:
+    if not cost.chances:
+        return []
+    expected = sum(chance.overtaking for chance in cost.chances)
+    first = cost.chances[0]
+    passed = f"{expected:.1f} of them would have passed the leader, the likeliest in {write_share(first.overtaking)} "
+    passed += f"of the cases, by {_size(first.regret)} points on average"
+    return [
+        (
+            f"Had the {count(len(cost.chances), 'stopped trial')} gained as much from their rung on as any of the "
+            f"{cost.full} that ran to the end, {passed if first.overtaking else 'none would have passed the leader'}. "
+            "That they would have is an assumption: what a stopped trial would have reached was not seen."
+        )
+    ]
+
+
+def _say_replay(cost: Cost) -> list[str]:
+    found = cost.replayed
+    if found is None:
+        return []
+    rule = "Early stopping by asha, as it is set by default" if cost.is_usual else "The rule of the rungs"
+    costs = (
+        f"stopped the best of them in {write_share(found.lost)} of the orders, which costs {_size(found.regret)} "
+        f"points on average, and trained {write_share(found.epochs)} of their epochs."
+    )
+    sterner = "" if cost.is_usual else " These are the survivors, so it is a sterner test than the sweep was."
+    who = f"the {found.trials} trials that ran to the end"
+    return [f"{rule}, asked about {who} in other orders of arrival, would have {costs}{sterner}"]
+
+
+def _size(difference: float) -> str:
+    return write_points(difference).lstrip("+")

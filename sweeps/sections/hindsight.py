@@ -1,0 +1,106 @@
+"""What early stopping may have cost, told from the trials that ran to the end. Curves in, figures out."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from sweeps.stopping.rungs import Rungs, Stop
+
+Curve = Mapping[int, float]
+"""Epoch -> validation mIoU."""
+
+ORDERS = 200
+LEAST, MOST = 6, 100
+"""Trials run to the end that it takes to say something; of more than the latter a part is replayed."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The rule of the rungs, asked again about trials that ran to the end, in other orders of arrival."""
+
+    trials: int
+    lost: float
+    """Share of orders in which the best of them would have been stopped."""
+    regret: float
+    """Mean of what the best that would have been left is behind the best, as a fraction of 1."""
+    epochs: float
+    """Share of their epochs that would have been trained."""
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What a stopped trial might have reached, had it gained as much from its rung on as those that ran to the end."""
+
+    trial_id: str
+    stop: Stop
+    overtaking: float
+    """Share of these gains that would have lifted it over the leader."""
+    regret: float
+    """Mean of what it would have been ahead of the leader."""
+
+
+def replay(curves: Sequence[Curve], rungs: Sequence[int], reduction: int, *, seed: int = 0) -> Replay | None:
+    """Return what the rule would have done to these trials; None where they are too few to say.
+
+    A trial arrives at all its rungs before the next one comes, as with a single slot. The best is who has the highest
+    value at any epoch.
+    """
+    if len(curves) < LEAST or not rungs:
+        return None
+    used = [_course(curve, rungs) for curve in _thin(sorted(curves, key=_best, reverse=True))]
+    chance, full = random.Random(seed), sum(course.epochs for course in used)
+    outcomes = [_replay_once(chance.sample(used, len(used)), reduction) for _ in range(ORDERS)]
+    gaps = [used[0].best - best for best, _ in outcomes]
+    return Replay(
+        trials=len(used),
+        lost=fmean(gap > 0 for gap in gaps),
+        regret=fmean(gaps),
+        epochs=fmean(epochs / full for _, epochs in outcomes),
+    )
+
+
+def weigh_stops(stops: Mapping[str, Stop], curves: Sequence[Curve], leader: float) -> tuple[Chance, ...]:
+    """Return each stopped trial's chance to have led, the highest first; empty where too few ran to the end to say."""
+    if len(curves) < LEAST:
+        return ()
+    found = []
+    for trial_id, stop in stops.items():
+        gains = [_best(curve) - _best(curve, stop.rung) for curve in curves if min(curve) <= stop.rung]
+        ahead = [stop.value + gain - leader for gain in gains]
+        if ahead:
+            found.append(Chance(trial_id, stop, fmean(gap > 0 for gap in ahead), fmean(max(0.0, gap) for gap in ahead)))
+    return tuple(sorted(found, key=lambda chance: (-chance.overtaking, -chance.regret)))
+
+
+@dataclass(frozen=True)
+class _Course:
+    epochs: int
+    best: float
+    at: Mapping[int, float]
+    """Rung -> best value up to there."""
+
+
+def _course(curve: Curve, rungs: Sequence[int]) -> _Course:
+    last = max(curve)
+    return _Course(last, _best(curve), {rung: _best(curve, rung) for rung in rungs if min(curve) <= rung < last})
+
+
+def _replay_once(order: Sequence[_Course], reduction: int) -> tuple[float, int]:
+    """Return the best value of the trials that are left, and the epochs trained."""
+    memory, epochs, left = Rungs(reduction), 0, 0.0
+    for place, course in enumerate(order):
+        stop = next((rung for rung, value in course.at.items() if memory.judge(rung, str(place), value)), None)
+        epochs += stop or course.epochs
+        left = left if stop else max(left, course.best)
+    return left, epochs
+
+
+def _best(curve: Curve, until: int | None = None) -> float:
+    return max(value for epoch, value in curve.items() if until is None or epoch <= until)
+
+
+def _thin(ranked: Sequence[Curve]) -> list[Curve]:
+    """Return at most so many curves, evenly from the best to the worst."""
+    count = len(ranked)
+    return list(ranked) if count <= MOST else [ranked[place * (count - 1) // (MOST - 1)] for place in range(MOST)]

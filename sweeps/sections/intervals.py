@@ -1,0 +1,136 @@
+"""Report -> all trials against the leader, as intervals."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sweeps.report.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
+from sweeps.report.gather import Report
+from sweeps.report.section import Drawing, Section
+from sweeps.report.wording import count
+from sweeps.statistics.findings import Rival
+
+NAMED = 30
+"""So many of the best are drawn with their names; all of them, where there are more, by rank."""
+
+NEAR = 3
+"""Besides the tie set, the intervals of so many of the best are shown in full."""
+
+REACH = 2.5
+"""The scale goes so many times as far as they do; what is beyond is cut off."""
+
+
+def build_section(report: Report) -> Section | None:
+    """Return the intervals; None with nobody to compare."""
+    verdict = report.verdict
+    if verdict is None or len(verdict.rivals) < 2:
+        return None
+    best = verdict.rivals[:NAMED]
+    words = f"Intervals: difference in validation mIoU to the leader, of the best {len(best)}"
+    drawings = {"best": Drawing(partial(_draw_best, report, best), words)}
+    if len(verdict.rivals) > NAMED:
+        drawings["all"] = Drawing(
+            partial(_draw_all, report), "Intervals: difference in validation mIoU to the leader, by rank, of all"
+        )
+    return Section("intervals", "Against the leader", _say(report, verdict.rivals), drawings)
+
+
+def _say(report: Report, rivals: Sequence[Rival]) -> str:
+    others = [rival for rival in rivals if rival.trial_id != report.leader.trial_id]
+    tied = sum(rival.is_tied for rival in others)
+    noun = "finalist" if report.is_confirmation else "trial"
+    return (
+        f"Of {count(len(others), f'other {noun}')} the leader is surely better than {len(others) - tied}; "
+        f"{tied or 'none'} cannot be told apart from it, with an interval that reaches zero."
+    )
+
+
+def _draw_best(report: Report, rivals: Sequence[Rival], *, wide: bool) -> Figure:
+    row, left = (26, 330) if wide else (40, 8)
+    figure, axes = build_canvas(
+        WIDE_PX if wide else NARROW_PX, row * len(rivals) + 52, left=left, right=16, top=8, bottom=44
+    )
+    low, high = find_span(rivals)
+    axes.axvspan(-report.margins.score, report.margins.score, color=COLOUR["heat"], alpha=0.1, lw=0)
+    axes.axvline(0, color=MUTED, lw=1)
+    for y, rival in enumerate(rivals):
+        _draw_interval(axes, report, rival, y, low)
+        entry = report.find(rival.trial_id)
+        name = entry.name if entry else rival.trial_id
+        if wide:
+            axes.annotate(shorten(name, 46), (0, y), (-8, 0), xycoords=("axes fraction", "data"), size=11,
+                          textcoords="offset points", ha="right", va="center")  # fmt: skip
+        else:
+            axes.annotate(shorten(name, 52), (0, y - 0.34), xycoords=("axes fraction", "data"), size=10.5,
+                          ha="left", va="center")  # fmt: skip
+    room = 0.04 * (high - low)
+    axes.set(xlim=(low - room, high + room), ylim=(len(rivals) - 0.4, -0.7))
+    _scale_points(axes)
+    axes.set_yticks([])
+    return figure
+
+
+def _draw_interval(axes: Axes, report: Report, rival: Rival, y: float, low: float) -> None:
+    entry = report.find(rival.trial_id)
+    role = report.role(entry) if entry else ""
+    colour = COLOUR[role] if role else (INK if rival.is_tied else MUTED)
+    start = max(rival.difference.low, low)
+    axes.plot([start, rival.difference.high], [y, y], color=colour, lw=2.2 if rival.is_tied else 1.4)
+    if rival.difference.low < low:
+        axes.plot([low], [y], marker="<", ms=6, color=colour, mew=0, clip_on=False)
+    if rival.difference.estimate >= low:
+        axes.plot([rival.difference.estimate], [y], marker="o" if rival.is_tied else "D", ms=6 if rival.is_tied else 5,
+                  color=colour, mew=0)  # fmt: skip
+
+
+def _draw_all(report: Report, *, wide: bool) -> Figure:
+    rivals = report.verdict.rivals if report.verdict else ()
+    figure, axes = build_canvas(WIDE_PX if wide else NARROW_PX, 260, left=52, right=16, top=10, bottom=44)
+    ranks = range(1, len(rivals) + 1)
+    lows, highs = ([getattr(rival.difference, side) for rival in rivals] for side in ("low", "high"))
+    axes.fill_between(ranks, lows, highs, color=COLOUR["heat"], alpha=0.25, lw=0, step="mid")
+    axes.plot(ranks, [rival.difference.estimate for rival in rivals], color=INK, lw=1.4)
+    axes.axhline(0, color=MUTED, lw=1)
+    axes.grid(axis="y", color=RULE, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.set(
+        xlim=(0.5, len(rivals) + 0.5), ylim=(min(rival.difference.estimate for rival in rivals) * 1.05 - 0.002, None)
+    )
+    axes.set_xlabel("rank")
+    axes.yaxis.set_major_formatter(lambda value, _: write_tick(value))
+    axes.spines["left"].set_visible(False)
+    return figure
+
+
+def find_span(rivals: Sequence[Rival]) -> tuple[float, float]:
+    """Return the scale of differences on which those near the leader can be told apart."""
+    near = [rival.difference for rival in rivals if rival.is_tied] + [
+        rival.difference for rival in rivals[1 : 1 + NEAR]
+    ]
+    low = REACH * min([-0.002, *(found.low for found in near if found.high > -0.2)])
+    high = max([0.002, *(found.high for found in near)])
+    lowest = min([-0.004, *(rival.difference.low for rival in rivals)])
+    return max(low, lowest), high
+
+
+def _scale_points(axes: Axes) -> None:
+    axes.grid(axis="x", color=RULE, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.xaxis.set_major_formatter(lambda value, _: write_tick(value))
+    axes.set_xlabel("points of validation mIoU, less the leader's")
+    axes.spines["left"].set_visible(False)
+
+
+def write_tick(value: float) -> str:
+    """Return a difference in points as a scale has it: no more digits than it takes."""
+    return f"{round(value * 100, 2) + 0.0:+g}".replace("-", "−") if abs(value) > 1e-9 else "0"
+
+
+def shorten(name: str, letters: int) -> str:
+    """Return a name that fits, cut in its middle: both its ends tell trials apart."""
+    if len(name) <= letters:
+        return name
+    half = (letters - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"

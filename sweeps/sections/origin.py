@@ -1,0 +1,94 @@
+"""Report -> where its figures come from: counted twice, the data, the commands and versions."""
+
+import re
+import shlex
+from typing import Any
+
+from sweeps.plan import compact
+from sweeps.report.gather import Report
+from sweeps.report.section import Section
+
+
+def build_check(report: Report) -> Section:
+    """Return the comparison of the leader's figures with those recomputed from its saved weights."""
+    disagrees = report.check is not None and not report.check.agrees
+    return Section("check", "Counted twice", _say_check(report), is_alarm=disagrees)
+
+
+def build_data(report: Report) -> Section:
+    """Return data and split."""
+    return Section("data", "Data and split", _say_data(report))
+
+
+def build_again(report: Report) -> Section:
+    """Return the commands that do it again."""
+    facts = report.facts
+    commands = [
+        ("The sweep", facts["command"]),
+        ("Its leader alone", _leader_command(report)),
+        ("This page", facts["report_command"]),
+        *_use_commands(facts["report_command"]),
+    ]
+    sentence = (
+        "These commands repeat the sweep, train its leader alone, write this page anew, and put its model to use."
+    )
+    return Section("again", "Do it again", sentence, data=[pair for pair in commands if pair[1]])
+
+
+def _use_commands(report_command: str) -> list[tuple[str, str]]:
+    """Return the commands that register the model, paint with it and export it, in the report's own store."""
+    if not report_command:
+        return []
+    store = "".join(re.findall(r""" --tracking-uri (?:"[^"]*"|'[^']*'|\S+)""", report_command)[:1])
+    return [
+        ("Its model in the registry, as @champion", f"{report_command} --register"),
+        ("New images painted by it", f"python -m sweeps.predict @champion IMAGES --out painted{store}"),
+        ("A file that runs without this project", f"python -m sweeps.export @champion --out exported{store}"),
+    ]
+
+
+def say_source(facts: dict[str, Any]) -> str:
+    """Return where the frames come from."""
+    data = facts["data"]
+    return "the embedded street scenes (generated pictures, no real data)" if data["embedded"] else str(data["root"])
+
+
+def _say_check(report: Report) -> str:
+    check = report.check
+    if check is None and not report.is_final:
+        return "The leader's figures have not been recomputed yet: that is done when a sweep ends."
+    if check is None:
+        return "The leader's figures were not recomputed: its run holds no verification.json."
+    if check.difference is None:
+        return (
+            "The leader's figures could not be compared with those recomputed from its saved weights: one side is "
+            "incomplete."
+        )
+    return (
+        f"Recomputed from the leader's saved weights with torchmetrics, its figures {'' if check.agrees else 'do NOT '}"
+        f"agree: the largest difference is {check.difference:.1e}."
+    )
+
+
+def _say_data(report: Report) -> str:
+    split = report.facts["data"]["split"]
+    return (
+        f"Trained and measured on {say_source(report.facts)}: {split['train']} images to train, {split['val']} to "
+        f"validate, {split['test']} to test, {'drives whole' if split['by_drive'] else 'split frame by frame'}."
+    )
+
+
+def _leader_command(report: Report) -> str:
+    """Return the sweep's command with every axis set to the leader's value: a sweep of that one trial."""
+    if report.facts["confirmation"]:
+        return ""  # its trials are runs of settings, not points of a grid
+    command = report.facts["command"]
+    axes = [key for key in report.facts["axes"] if key in report.leader.settings]
+    pinned = [f"--set {shlex.quote(f'{key}={_exact(report.leader.settings[key])}')}" for key in axes]
+    return " ".join([command, *pinned]) if command else ""
+
+
+def _exact(value: Any) -> str:
+    """Return a value as people write it, or in full where that would lose digits."""
+    short = compact(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)

@@ -1,0 +1,156 @@
+"""Report -> pictures: what a few trials paint on the same images, and where that is right."""
+
+import base64
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bddseg.labels import CLASSES
+from sweeps.gallery.album import KINDS, Album, Panel
+from sweeps.gallery.sheet import COLOURS, IGNORED, RIGHT, WRONG, Sheet
+from sweeps.report.gather import Report
+from sweeps.report.section import Section
+from sweeps.report.wording import count, write_iou, write_share
+
+NAMES = (*CLASSES, "not judged", "right", "wrong")
+"""What the values of a sheet below 8 mean, in words."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One small picture, what stands below it, and what stands for it where it cannot be seen."""
+
+    source: str
+    """A `data:` address."""
+    label: str
+    words: str
+    is_exact: bool
+    """Its pixels are classes: enlarged, they must not be blurred."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image with everything that is shown of it."""
+
+    name: str
+    scene: str
+    tiles: tuple[Tile, ...]
+    mious: tuple[float | None, ...]
+
+    @property
+    def columns(self) -> int:
+        """Return into how many columns the tiles go on a narrow page, pairs beside each other."""
+        return len(self.tiles) if len(self.tiles) <= 5 else 4
+
+
+@dataclass(frozen=True)
+class Group:
+    """The images that are shown for one reason."""
+
+    kind: str
+    title: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What the section's template shows."""
+
+    trials: tuple[tuple[str, str], ...]
+    """Role and name."""
+    legend: tuple[tuple[str, str], ...]
+    """Word and CSS colour."""
+    groups: tuple[Group, ...]
+
+
+def build_section(report: Report) -> Section | None:
+    """Return the panels of the sweep's album; None where the sweep has none."""
+    album = report.album
+    if album is None or not album.panels:
+        return None
+    legend = tuple((word, f"rgb{colour}") for word, colour in zip(NAMES, COLOURS, strict=True))
+    trials = tuple((trial.role, name_trial(report, trial.trial_id)) for trial in album.trials)
+    return Section("pictures", "Pictures", _say(album), data=Gallery(trials, legend, tuple(_groups(album))))
+
+
+def name_trial(report: Report, trial_id: str) -> str:
+    """Return a trial's name, or its id where the report has no such trial."""
+    entry = report.find(trial_id)
+    return entry.name if entry else trial_id
+
+
+def picture_source(content: bytes) -> str:
+    """Return a PNG as an address that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
+def photograph(sheet: Sheet, name: str) -> Tile:
+    """Return the image itself, the first tile of a panel."""
+    return Tile(picture_source(sheet.picture(0)), "image", f"Photograph {name}", is_exact=False)
+
+
+def _say(album: Album) -> str:
+    *others, last = [trial.role for trial in album.trials]
+    who = f"the {', '.join(others)} and {last} paint" if others else f"the {last} paints"
+    images = len({panel.file for panel in album.panels})
+    is_usual = album.part == "validation"
+    shown = count(images, "validation image") if is_usual else f"{count(images, 'image')} of {album.part}"
+    fixed = sum(panel.kind == "fixed" for panel in album.panels)
+    always = "the same in every sweep on these data" if is_usual else "drawn by their names"
+    return f"What {who} on {shown}; the first {fixed} are {always}."
+
+
+def _groups(album: Album) -> Iterator[Group]:
+    found: dict[tuple[str, str], list[Panel]] = {}
+    for panel in sorted(album.panels, key=lambda panel: KINDS.index(panel.kind)):
+        found.setdefault((panel.kind, panel.against), []).append(panel)
+    roles = {trial.trial_id: trial.role for trial in album.trials}
+    for (kind, against), panels in found.items():
+        rows = tuple(_row(album, panel) for panel in panels)
+        yield Group(kind, _title(kind, len(rows), roles.get(against, "other trial"), album), rows)
+
+
+def _title(kind: str, images: int, other: str, album: Album) -> str:
+    first = album.trials[0].role
+    titles: Mapping[str, str] = {
+        "fixed": f"{count(images, 'fixed image')}, city streets first",
+        "ahead": f"{count(images, 'image')} on which the {first} is furthest ahead of the {other}",
+        "behind": f"{count(images, 'image')} on which the {first} is furthest behind the {other}",
+        "worst": f"{count(images, 'image')} on which the {first} is worst",
+    }
+    return titles[kind]
+
+
+def _row(album: Album, panel: Panel) -> Row:
+    sheet = album.sheets[panel.file]
+    tiles = [photograph(sheet, panel.name), _painted(sheet, 1, "truth", "Truth")]
+    for number, (trial, miou) in enumerate(zip(album.trials, panel.mious, strict=True)):
+        label = f"{trial.role} {write_iou(miou)}"
+        tiles.append(_painted(sheet, 2 + 2 * number, label, f"Prediction of the {trial.role}, mIoU {write_iou(miou)}"))
+        tiles.append(_judged(sheet, 3 + 2 * number, trial.role))
+    return Row(panel.name, panel.scene or "no scene known", tuple(tiles), panel.mious)
+
+
+def _painted(sheet: Sheet, place: int, label: str, what: str) -> Tile:
+    shares = _shares(sheet.tile(place))
+    parts = [f"{NAMES[value]} {write_share(shares[value])}" for value in np.argsort(-shares) if shares[value] > 0]
+    return Tile(picture_source(sheet.picture(place)), label, f"{what}: {', '.join(parts)}", is_exact=True)
+
+
+def _judged(sheet: Sheet, place: int, role: str) -> Tile:
+    shares = _shares(sheet.tile(place))
+    judged = shares[RIGHT] + shares[WRONG]
+    right = f"{write_share(shares[RIGHT] / judged)} of the pixels judged" if judged else "nothing is judged"
+    return Tile(picture_source(sheet.picture(place)), "agreement", f"Where the {role} is right: {right}", is_exact=True)
+
+
+def _shares(values: np.ndarray) -> np.ndarray:
+    """Return the share of the pixels that have each value with a meaning.
+
+    Shape:
+        returns: (8,), float64.
+    """
+    meant = np.where(values < len(NAMES), values, IGNORED)
+    found: np.ndarray = np.bincount(meant.ravel(), minlength=len(NAMES)) / values.size
+    return found

@@ -1,0 +1,151 @@
+"""Report -> a study in Optuna's words, so that its importance and its plots can be used on any sweep."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from bddseg.config import TrainConfig
+from bddseg.errors import ConfigError
+from sweeps.report.canvas import are_logarithmic, are_numbers, shorten
+from sweeps.report.entries import Entry
+from sweeps.report.gather import Report
+from sweeps.sections.cells import list_axes
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+
+FEW_TREES, MANY_TREES, MANY = 32, 64, 300
+"""Trees of fANOVA's forest: the usual number, and half of it for more trials than this, which take longer."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The trials with a figure, and which setting has an effect in which of them."""
+
+    entries: tuple[Entry, ...]
+    """The best first."""
+    names: Mapping[str, str]
+    """Setting that varies -> its short name."""
+    inert: Mapping[str, frozenset[str]]
+    """Setting -> trials in which it changes nothing, such as the dropout of a network without one."""
+
+    @property
+    def everywhere(self) -> tuple[str, ...]:
+        """Return the settings that have an effect in every trial."""
+        return tuple(key for key in self.names if not self.inert[key])
+
+    @cached_property
+    def study(self) -> "Study":
+        """The trials as Optuna's plots and measures want them, made when it is first asked for."""
+        return build_study(self)
+
+    def thinned(self, most: int) -> "Sample":
+        """Return at most so many trials, evenly from the best to the worst."""
+        count = len(self.entries)
+        if count <= most:
+            return self
+        kept = sorted({place * (count - 1) // (most - 1) for place in range(most)})
+        return Sample(tuple(self.entries[place] for place in kept), self.names, self.inert)
+
+
+def build_sample(report: Report) -> Sample:
+    """Return the trials that have a figure, with the axes on which they differ."""
+    entries = tuple(entry for entry in report.trials if entry.rank)
+    axes = [key for key in list_axes(report) if len({repr(entry.settings.get(key)) for entry in entries}) > 1]
+    inert = {key: _find_inert(entries, key) for key in axes}
+    kept = [
+        key for key in axes if len({repr(e.settings.get(key)) for e in entries if e.trial_id not in inert[key]}) > 1
+    ]
+    return Sample(entries, shorten(kept), {key: inert[key] for key in kept})
+
+
+def build_study(sample: Sample) -> "Study":
+    """Return an Optuna study that holds the trials; a setting without effect in a trial is not among its parameters."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize")
+    spans = {key: _span([entry.settings.get(key) for entry in sample.entries]) for key in sample.names}
+    for entry in sample.entries:
+        own = [key for key in sample.names if entry.trial_id not in sample.inert[key]]
+        params = {sample.names[key]: _plain(entry.settings.get(key)) for key in own}
+        known = {sample.names[key]: spans[key] for key in own}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=known, value=entry.scores.miou))
+    return study
+
+
+def load_optuna() -> None:
+    """Load what measuring and plotting take, which is long: whoever waits anyway can have it ready."""
+    with quiet():
+        import optuna.importance
+        import optuna.visualization.matplotlib
+
+        optuna.importance.FanovaImportanceEvaluator()
+
+
+def measure_importance(sample: Sample) -> dict[str, float]:
+    """Return the share of the variance in mIoU that each setting explains, by short name, the largest first.
+
+    Settings that have no effect in some trials are left out: fANOVA needs a value of each in all of them.
+
+    Source: Hutter et al. 2014, An Efficient Approach for Assessing Hyperparameter Importance.
+    """
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    trees = MANY_TREES if len(sample.entries) <= MANY else FEW_TREES
+    with quiet():
+        evaluator = FanovaImportanceEvaluator(n_trees=trees, seed=0)
+        names = [sample.names[key] for key in sample.everywhere]
+        found = get_param_importances(sample.study, evaluator=evaluator, params=names)
+    return {name: float(share) for name, share in found.items()}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Optuna from warning that its plots may change."""
+    from optuna.exceptions import ExperimentalWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
+
+
+def _find_inert(entries: Sequence[Entry], key: str) -> frozenset[str]:
+    """Return the trials in which the setting has no effect: any of its values gives the same configuration."""
+    values = list(dict.fromkeys(entry.settings.get(key) for entry in entries))
+    decided: dict[tuple[Any, ...], bool] = {}  # what has an effect depends on settings that are names
+    for entry in entries:
+        kind = _kind(entry)
+        if kind not in decided:
+            decided[kind] = is_inert(entry, key, values)
+    return frozenset(entry.trial_id for entry in entries if decided[_kind(entry)])
+
+
+def _kind(entry: Entry) -> tuple[Any, ...]:
+    return tuple(value for value in entry.settings.values() if isinstance(value, str))
+
+
+def is_inert(entry: Entry, key: str, values: Sequence[Any]) -> bool:
+    """Return whether the trial would be the same with any of the values."""
+    try:
+        configs = [TrainConfig().with_overrides({**entry.settings, key: value}).folded() for value in values]
+    except ConfigError:
+        return False  # recorded by another version, or a value that this network cannot have
+    return all(config == configs[0] for config in configs)
+
+
+def _span(values: Sequence[Any]) -> "BaseDistribution":
+    """Return between what a setting varied: numbers from the lowest to the highest, names as they are."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if not are_numbers(values):
+        return CategoricalDistribution(sorted({_plain(value) for value in values}))
+    return FloatDistribution(min(values), max(values), log=are_logarithmic(values))
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if are_numbers([value]) else str(value)

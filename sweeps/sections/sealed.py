@@ -1,0 +1,62 @@
+"""Report -> the figures of the sealed test part, and how often it was opened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bddseg.labels import GROUPS
+from sweeps.report.gather import Entry, Report
+from sweeps.report.openings import Opened
+from sweeps.report.section import Section
+from sweeps.report.wording import count, write_when
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trial on the test part."""
+
+    found: Opened
+    entry: Entry | None
+    """As the report lists it; None for a trial of the screening that is no finalist."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Who was opened, the best on validation first."""
+
+    rows: tuple[Row, ...]
+    images: Mapping[str, int]
+
+
+def build_section(report: Report) -> Section:
+    """Return the test figures of those for whom the test part was opened."""
+    rows = tuple(Row(found, report.find(found.trial_id)) for found in report.test.opened)
+    images = rows[0].found.scores.images if rows else dict.fromkeys(GROUPS, 0)
+    is_alarm = report.test.is_all or any("NOT be recorded" in note for note in report.test.notes)
+    return Section("test", "Test figures", _say(report), data=Table(rows, images), is_alarm=is_alarm)
+
+
+def _say(report: Report) -> str:
+    times = _say_times(report)
+    if not report.test.opened:
+        return f"No test figures are shown. {times}".strip()
+    if report.test.is_all:
+        return (
+            "All trials were revealed on the test part, as --reveal-test all asked, to reproduce earlier figures: "
+            f"whoever chooses by them has no test part left. {times}"
+        )
+    whose = " of the screened weights" if report.is_confirmation else ""
+    return (
+        f"Opened last, after the verdict was settled, for who leads, a tie set, who is recommended and the reference "
+        f"only; these figures{whose} choose nothing. {times}"
+    )
+
+
+def _say_times(report: Report) -> str:
+    openings = report.test.openings
+    if not openings:
+        return "The test part of this sweep was never opened." if not report.test.opened else ""
+    times = "once" if len(openings) == 1 else count(len(openings), "time")
+    widest = max(opening.trials for opening in openings)
+    return (
+        f"So far it was opened {times}, first on {write_when(openings[0].when)}, for at most {count(widest, 'trial')}."
+    )

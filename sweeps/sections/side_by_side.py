@@ -1,0 +1,77 @@
+"""Comparison -> the sections of its page: who is best, and the leaders class by class."""
+
+from collections.abc import Callable
+from functools import partial
+
+from matplotlib.figure import Figure
+
+from bddseg.labels import CLASSES, GROUPS
+from sweeps.report.canvas import COLOUR, NARROW_PX, WIDE_PX, build_canvas, quiet_axes
+from sweeps.report.comparison import Comparison, Contender
+from sweeps.report.section import Drawing, Section
+from sweeps.report.wording import GROUP_NAMES, count, write_iou
+
+COLOURS = ("leader", "runner-up", "reference", "heat", "quiet")
+"""Of the first five; more begin anew."""
+
+
+def build_sections(comparison: Comparison) -> list[Section]:
+    """Return all that the page shows."""
+    return [_build_standing(comparison), _build_bars(comparison)]
+
+
+def _build_standing(comparison: Comparison) -> Section:
+    return Section("standing", "Side by side", _say(comparison), data=comparison)
+
+
+def _say(comparison: Comparison) -> str:
+    if comparison.verdict is not None:
+        return comparison.verdict.sentence
+    best, number = comparison.contenders[0], len(comparison.contenders)
+    return (
+        f"{best.title} has the highest figure, {write_iou(best.entry.scores.miou)}, but the {number} leaders "
+        "were not measured on the same images, so nothing is tested."
+    )
+
+
+def _build_bars(comparison: Comparison) -> Section:
+    words = (
+        f"Bars: validation IoU of each class and mIoU by scene group, of {count(len(comparison.contenders), 'leader')}"
+    )
+    legend = [(COLOURS[place % len(COLOURS)], it) for place, it in enumerate(comparison.contenders)]
+    return Section(
+        "bars",
+        "Classes and scenes",
+        "The leaders of the sweeps, class by class, in the city and elsewhere.",
+        {"bars": Drawing(partial(_draw, comparison), words)},
+        legend,
+    )
+
+
+def _draw(comparison: Comparison, *, wide: bool) -> Figure:
+    shown = comparison.contenders
+    rows: list[tuple[str, Callable[[Contender], float | None]]] = [("mIoU", lambda it: it.entry.scores.miou)]
+    rows += [(name, partial(_class_iou, name)) for name in CLASSES]
+    rows += [(f"mIoU, {GROUP_NAMES[group]}", partial(_group_miou, group)) for group in GROUPS]
+    pitch = len(shown) * 15 + 14
+    figure, axes = build_canvas(
+        WIDE_PX if wide else NARROW_PX, pitch * len(rows) + 8, left=104, right=46, top=4, bottom=4
+    )
+    for y, (_, read) in enumerate(rows):
+        for place, contender in enumerate(shown):
+            at = y + (place - (len(shown) - 1) / 2) * 15 / pitch
+            value = read(contender)
+            axes.barh(at, value or 0, height=13 / pitch, color=COLOUR[COLOURS[place % len(COLOURS)]])
+            axes.text((value or 0) + 0.006, at, write_iou(value), va="center", size=10)
+    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    quiet_axes(axes)
+    return figure
+
+
+def _class_iou(name: str, contender: Contender) -> float | None:
+    return contender.column.iou.get(name)
+
+
+def _group_miou(group: str, contender: Contender) -> float | None:
+    return contender.entry.scores.groups.get(group)

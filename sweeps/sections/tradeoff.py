@@ -1,0 +1,154 @@
+"""Accuracy against size and speed: which trials no other one beats in both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from sweeps.report.canvas import COLOUR, HALF_PX, INK, NARROW_PX, RULE, are_logarithmic, build_canvas, scale_ticks
+from sweeps.report.entries import Entry
+from sweeps.report.gather import Report
+from sweeps.report.section import Drawing, Section
+from sweeps.statistics.findings import Interval
+
+MEASURES = {
+    "batch_1_ms": "milliseconds for one image",
+    "batch_16_ms": "milliseconds for 16 images",
+    "parameters": "weights of the network",
+}
+"""What accuracy is set against -> how an axis says it."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A trial, or in a confirmation a finalist, with its costs."""
+
+    entry: Entry
+    miou: float
+    interval: Interval | None
+    """Of its mIoU, 95 %; None without a verdict on it."""
+    costs: Mapping[str, float]
+    """By measure, as far as it is known."""
+
+
+def build_section(report: Report) -> Section | None:
+    """Return accuracy against each measure that is known; None while a sweep runs and nothing is known yet."""
+    points = build_points(report)
+    known = [measure for measure in MEASURES if any(measure in point.costs for point in points)]
+    if not known:
+        why = "Size and speed of the networks were not measured when this sweep ended, so nothing can be weighed."
+        return Section("tradeoff", "Accuracy, size and speed", why) if report.is_final else None
+    fronts = {measure: find_front(points, measure) for measure in known}
+    words = "Points: validation mIoU against {}, a line through the trials that no other one beats in both"
+    drawings = {
+        measure: Drawing(partial(draw_tradeoff, report, points, measure), words.format(MEASURES[measure]))
+        for measure in known
+    }
+    first = known[0]
+    data = {"fronts": fronts, "measures": {name: MEASURES[name] for name in known}, "device": _device(report)}
+    return Section("tradeoff", "Accuracy, size and speed", _say(report, fronts[first], first), drawings, data)
+
+
+def build_points(report: Report) -> list[Point]:
+    """Return every trial or finalist that has a figure, the best first."""
+    rivals = {rival.trial_id: rival for rival in report.verdict.rivals} if report.verdict is not None else {}
+    points = []
+    for entry in report.compared():
+        if entry.rank and entry.scores.miou is not None:
+            rival, speed = rivals.get(entry.trial_id), report.speed.of(entry.trial_id)
+            costs = {name: value for name in MEASURES if (value := getattr(speed, name)) is not None}
+            points.append(Point(entry, entry.scores.miou, rival.score if rival else None, costs))
+    return points
+
+
+def find_front(points: Sequence[Point], measure: str) -> list[Point]:
+    """Return the points that no other one beats or equals in both, the cheapest first.
+
+    Of (1 ms, 0.5), (2 ms, 0.4) and (3 ms, 0.6) the second is beaten by the first.
+    """
+    found: list[Point] = []
+    known = [point for point in points if measure in point.costs]
+    for point in sorted(known, key=lambda point: (point.costs[measure], -point.miou)):
+        if not found or point.miou > found[-1].miou:
+            found.append(point)
+    return found
+
+
+def draw_tradeoff(report: Report, points: Sequence[Point], measure: str, *, wide: bool) -> Figure:
+    """Return all points, and the front as a staircase with the intervals of those on it."""
+    figure, axes = build_canvas(HALF_PX if wide else NARROW_PX, 320, left=48, right=76, top=12, bottom=46)
+    known = [point for point in points if measure in point.costs]
+    costs, front = [point.costs[measure] for point in known], find_front(known, measure)
+    axes.scatter(costs, [point.miou for point in known], s=24, color=COLOUR["quiet"], alpha=0.7, lw=0, zorder=2)
+    stairs = [(point.costs[measure], point.miou) for point in front] + [(max(costs), front[-1].miou)]
+    axes.plot(*zip(*stairs, strict=True), color=COLOUR["heat"], lw=1.4, drawstyle="steps-post", zorder=3)
+    named = [point for point in known if report.role(point.entry)]
+    for point in {point.entry.trial_id: point for point in [*front, *named]}.values():
+        _draw_point(axes, point, point.costs[measure], report.role(point.entry))
+    if are_logarithmic(costs):
+        axes.set_xscale("log")
+        scale_ticks(axes.xaxis, costs)
+    else:
+        axes.set_xlim(0, max(costs) * 1.04)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.xaxis.set_major_formatter(lambda value, _: _size(value))
+    axes.set_ylim(_floor(known, front))
+    axes.set_xlabel(f"{MEASURES[measure]} across, validation mIoU up", x=0, ha="left")
+    axes.grid(color=RULE, lw=0.6)
+    axes.set_axisbelow(True)
+    return figure
+
+
+def _floor(points: Sequence[Point], front: Sequence[Point]) -> float:
+    """Return where the scale of mIoU begins: the lower half of the field is cut off, what is on the front is not."""
+    middle = median(point.miou for point in points)
+    lowest = min(point.interval.low if point.interval else point.miou for point in front)
+    floor = min(middle, lowest)
+    return floor - 0.06 * (max(point.miou for point in points) - floor) - 0.002
+
+
+def _draw_point(axes: Axes, point: Point, cost: float, role: str) -> None:
+    """Draw a point with its interval, in the colour of its role; with the role beside it where it has one."""
+    colour = COLOUR[role or "heat"]
+    if point.interval is not None:
+        axes.vlines(cost, point.interval.low, point.interval.high, color=colour, lw=1.6, alpha=0.6, zorder=4)
+    axes.plot(cost, point.miou, marker="o", ms=8, color=colour, mew=0, zorder=5)
+    if role:
+        axes.annotate(
+            role,
+            (cost, point.miou),
+            (8, -13 if role == "runner-up" else 4),
+            textcoords="offset points",
+            size=11,
+            color=INK,
+            zorder=6,
+        )
+
+
+def _device(report: Report) -> str:
+    """Return on what was measured, in words; empty where nothing says so."""
+    return ", ".join(filter(None, [report.speed.device, report.speed.precision]))
+
+
+def _say(report: Report, front: Sequence[Point], measure: str) -> str:
+    cheapest, best = front[0], front[-1]
+    unit = {"parameters": "weights"}.get(measure, "ms")
+    if len(front) == 1:
+        return f"{best.entry.name} is both the most accurate and the cheapest in {MEASURES[measure]}."
+    less = (best.miou - cheapest.miou) * 100
+    costs = [f"{_size(point.costs[measure])} {unit}" for point in (cheapest, best)]
+    return (
+        f"{len(front)} settings are not beaten in both accuracy and {MEASURES[measure]}: from {cheapest.entry.name} "
+        f"({costs[0]}) to {best.entry.name} ({costs[1]}), which is {less:.2f} points better."
+    )
+
+
+def _size(value: float) -> str:
+    """Return a number as people read it: 31,400,000 as 31.4 M."""
+    if value >= 1e6:
+        return f"{value / 1e6:.3g} M"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,0 +1,182 @@
+"""Numbers of a verdict -> sentences."""
+
+from collections.abc import Mapping, Sequence
+
+from sweeps.statistics.findings import Gap, Interval, Needed, Rival, Slice
+from sweeps.statistics.noise import Noise
+from sweeps.statistics.power import MOST_RUNS
+
+GROUP_WORDS = {"city": "city", "non_city": "non-city"}
+
+
+def points(value: float, *, signed: bool = False) -> str:
+    """Return a fraction in points: 0.0123 as 1.23."""
+    text = f"{100 * value:{'+' if signed else ''}.2f}"
+    return text.replace("-0.00", "0.00").replace("+0.00", "0.00")
+
+
+def interval_words(interval: Interval, *, signed: bool = True) -> str:
+    """Return bounds in points: `-1.20 to +0.30`."""
+    return f"{points(interval.low, signed=signed)} to {points(interval.high, signed=signed)}"
+
+
+def say_verdict(
+    outcome: str,
+    rivals: Sequence[Rival],
+    recommended: str,
+    needed: Needed | None,
+    margin: float,
+    names: Mapping[str, str],
+) -> str:
+    """Return the verdict in one or two sentences; rivals are the best first."""
+    best, *others = rivals
+    who = names.get(best.trial_id, best.trial_id)
+    score = f"{who} has {points(best.score.estimate)} % mIoU ({interval_words(best.score, signed=False)})"
+    if not others:
+        return f"Nothing to compare: {score} and is the only one with usable evidence."
+    if outcome in ("leader", "winner"):
+        nearest = max(others, key=lambda rival: rival.difference.high)
+        word = "wins" if outcome == "winner" else "leads"
+        return (
+            f"{score} and {word}: the nearest of {_many(len(others), 'rival')}, {_name(nearest, names)}, is "
+            f"{points(-nearest.difference.estimate)} points behind (at least {points(-nearest.difference.high)})."
+        )
+    tied = [rival for rival in others if rival.is_tied]
+    if outcome == "tie":
+        return (
+            f"A tie: {score}, and {_many(len(tied), 'rival')} of {len(others)} cannot be told from it. "
+            f"{_advice(best, recommended, margin, names)}"
+        )
+    nearest = tied[0]
+    return (
+        f"Undecided: {score}, but {_many(len(tied), 'rival')} of {len(others)} may be better; the nearest, "
+        f"{_name(nearest, names)}, differs by {points(nearest.difference.estimate, signed=True)} points "
+        f"({interval_words(nearest.difference)}). {say_needed(needed)}"
+    )
+
+
+def _advice(best: Rival, recommended: str, margin: float, names: Mapping[str, str]) -> str:
+    if recommended == best.trial_id:
+        return "None that is surely as good is cheaper."
+    name = names.get(recommended, recommended)
+    return f"Recommended: {name}, the cheapest that is surely less than {points(margin)} points behind."
+
+
+def say_needed(needed: Needed | None) -> str:
+    """Return what would decide."""
+    if needed is None:
+        return ""
+    ways = []
+    if needed.runs is not None:
+        ways.append(_many(needed.runs, "run") + " of each")
+    if needed.images is not None:
+        ways.append(_many(needed.images, "validation image"))
+    found = f"As it is, a lead of {points(needed.detectable)} points would be found in 80 of 100 sweeps."
+    if needed.detectable >= 1:
+        found = "As it is, no lead could be found."
+    if needed.together:
+        images, runs = needed.together
+        ways = [f"{_many(runs, 'run')} of each on {_many(images, 'validation image')} together"]
+    if not ways:
+        more = "runs and images" if needed.detectable >= 1 else f"than {MOST_RUNS} runs of each"
+        return f"{found} It takes more {more}."
+    way = " or ".join(ways)
+    return f"{found} {way[0].upper() + way[1:]} would decide."
+
+
+def say_caveats(
+    *, noise: Noise | None, runs: int, units: int, by_drive: bool, absent: Sequence[str]
+) -> tuple[str, ...]:
+    """Return what has to be known to read the verdict."""
+    said = []
+    if noise is not None and not noise.freedom:
+        said.append(
+            f"One run of each setting cannot see run-to-run noise: a standard deviation of {points(noise.sd)} points "
+            "is assumed, and every interval allows for it. Short training on few images has more: five values of "
+            "train.seed measure it, or a confirmation."
+        )
+    elif noise is not None:
+        said.append(
+            f"Run-to-run noise was measured between seeds: a standard deviation of {points(noise.sd)} points "
+            f"({noise.freedom} degrees of freedom); every interval allows for it."
+        )
+    else:
+        said.append(
+            f"{_many(runs, 'run')} of each bound run-to-run noise but loosely, and runs share training images: "
+            "intervals are widened for both, and of two tests the more cautious decides."
+        )
+    if not by_drive:
+        said.append("Names carry no drive: neighbouring frames count as independent, so intervals may be too narrow.")
+    if units < 10:
+        said.append(f"Only {_many(units, 'drive' if by_drive else 'image')}: intervals are rough.")
+    if absent:
+        said.append(f"No pixel of {', '.join(absent)} anywhere: the mean is over the other classes.")
+    return tuple(said)
+
+
+def say_gap(answer: str, gap: Interval, margin: float, drives: Mapping[str, int], least: int) -> str:
+    """Return why the answer is what it is."""
+    few = {group: count for group, count in drives.items() if count < least}
+    if few:
+        words = " and ".join(f"{GROUP_WORDS[group]} images come from {_many(n, 'drive')}" for group, n in few.items())
+        return f"{words[0].upper() + words[1:]}; it takes at least {least} to tell."
+    size = f"the gap is {points(gap.estimate, signed=True)} points ({interval_words(gap)})"
+    if answer == "equivalent":
+        return f"{size[0].upper() + size[1:]} and surely smaller than {points(margin)} points either way."
+    if answer == "different":
+        side = "City" if gap.estimate > 0 else "Non-city"
+        return f"{side} images are segmented better: {size}."
+    return f"Neither a difference nor equivalence is shown: {size}, the margin {points(margin)}."
+
+
+def say_scenes(
+    gaps: Sequence[Gap],
+    between: Mapping[str, Interval],
+    slices: Sequence[Slice],
+    margin: float,
+    names: Mapping[str, str],
+    runs: int,
+) -> str:
+    """Return the research question answered in one paragraph; gaps are the leader's first."""
+    first = gaps[0]
+    who = names.get(first.trial_id, first.trial_id)
+    counts = " and ".join(
+        f"{n} {GROUP_WORDS[group]}" + (f" (from {_many(first.drives[group], 'drive')})" if first.drives else "")
+        for group, n in first.images.items()
+    )
+    head = {
+        "equivalent": f"{who} does as well on city streets as off them, within {points(margin)} points.",
+        "different": f"{who} does not do equally well on city streets and off them.",
+        "cannot tell": f"Whether {who} does as well on city streets as off them cannot be told.",
+    }[first.answer]
+    said = [head, first.why, f"Images: {counts}."]
+    if first.standardised is not None:
+        mixed = first.standardised
+        said.append(
+            f"With equal class mix the gap would be {points(mixed.estimate, signed=True)} ({interval_words(mixed)})."
+        )
+    if between:
+        apart = [name for name, found in between.items() if found.low > 0 or found.high < 0]
+        others = _many(len(between), "other trial")
+        said.append(
+            f"Of {others} shown, {len(apart)} differ{'s' if len(apart) == 1 else ''} from it in the gap."
+            if apart
+            else f"No gap of {others} shown is told from it."
+        )
+    if runs == 1:
+        said.append("This is of one run: trained with another seed the gap may be another.")
+    told = [f"{found.kind} {found.value}" for found in slices if found.is_significant]
+    if slices:
+        said.append(
+            f"Of {_many(len(slices), 'value')} of scene, weather and time of day looked into, "
+            + (f"{', '.join(told)} stand out after correction for their number." if told else "none stands out.")
+        )
+    return " ".join(said)
+
+
+def _name(rival: Rival, names: Mapping[str, str]) -> str:
+    return names.get(rival.trial_id, rival.trial_id)
+
+
+def _many(count: int, one: str, several: str = "") -> str:
+    return f"{count:,} {one if count == 1 else several or one + 's'}"

@@ -1,0 +1,1 @@
+"""Who is stopped early, and why: schedulers on Ray, their rungs and their memory."""

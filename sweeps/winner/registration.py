@@ -1,0 +1,203 @@
+"""A report's verdict -> a registered model: whose weights, trained anew where a winner was confirmed, crowned champion.
+
+After a screening it is the leader: its own best weights. After a confirmation it is the winner's setting, trained once
+more on train and validation; of a tie it is the recommended one, and where nobody can tell, the leader.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bddseg.checkpoint import BEST, load_checkpoint
+from bddseg.config import TrainConfig
+from bddseg.errors import DataError
+from bddseg.evidence import save_evidence
+from bddseg.trained import load_trained
+from sweeps.confirm import CONFIRMS
+from sweeps.errors import NoSweepError, NothingToRegisterError
+from sweeps.ranking import score_evidence
+from sweeps.report.facts import whole
+from sweeps.report.gather import Report
+from sweeps.report.openings import Ledger, Opening, record_opening
+from sweeps.statistics.findings import Verdict
+from sweeps.store import Store, SweepRecord, TrialRow
+from sweeps.winner.card import Card, describe_model, identity, name_of, render_card
+from sweeps.winner.refit import TEST_EVIDENCE, load_recorded, refit, refit_config
+from sweeps.winner.registry import Registry, Version, check_name
+from sweeps.winner.weights import WEIGHTS
+
+Say = Callable[[str], None]
+
+CARD, CONFIG = "card.md", "config.json"
+
+PLACES = {
+    "winner": "the winner",
+    "leader": "the leader, screened once and not confirmed",
+    "undecided": "the leader, though nobody can tell yet",
+}
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What is to be registered under which name, and what it is taken from."""
+
+    name: str
+    report: Report
+    store: Store
+    ledger: Ledger
+    """Where it is recorded that a refit opened the test part."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the report's verdict.
+
+        Raises:
+            NothingToRegisterError: when there is none.
+        """
+        if self.report.verdict is None:
+            raise NothingToRegisterError(f"{self.report.sweep_id} has no verdict: no evidence of it can be compared")
+        return self.report.verdict
+
+    @property
+    def is_refit(self) -> bool:
+        return self.verdict.stage == "confirmation"
+
+    @property
+    def trial_id(self) -> str:
+        """Return the trial, or finalist, that is registered."""
+        is_tie = self.is_refit and self.verdict.outcome == "tie"
+        return self.verdict.recommended if is_tie else self.verdict.leader
+
+    def sentence(self) -> str:
+        """Return in words what is registered, and how sure its place is."""
+        tie = "the recommended one of a tie" if self.is_refit else "the leader of a tie"
+        place, recommended = PLACES.get(self.verdict.outcome, tie), self.verdict.recommended
+        other = f"; recommended as cheaper and about as good: {name_of(self.report, recommended)}"
+        return f"{name_of(self.report, self.trial_id)}: {place}{other if recommended != self.trial_id else ''}"
+
+
+def register(registration: Registration, say: Say) -> Version:
+    """Return the registered version, made where there is none of this trial yet, and crowned if it never was.
+
+    Raises:
+        NothingToRegisterError: when the sweep still runs, or left no weights that can be used.
+        ModelError: for a name that cannot be one.
+    """
+    name, report, verdict = check_name(registration.name), registration.report, registration.verdict
+    if report.state == "running":
+        raise NothingToRegisterError(f"{report.sweep_id} is running: its leader may still change; register it later")
+    say(registration.sentence())
+    record, registry = registration.store.read_sweep(report.sweep_id), Registry(registration.store)
+    run_id = record.run_id if registration.is_refit else _row(record, registration.trial_id).run_id
+    found = registry.find(
+        name, run_id, identity(report.sweep_id, registration.trial_id, is_refit=registration.is_refit)
+    )
+    if found:
+        say(f"it is registered already: {found.words}; {registry.crown(found)}")
+        return found
+    make = _refitted if registration.is_refit else _screened
+    with tempfile.TemporaryDirectory(prefix="bddseg-register-") as place:
+        folder = Path(place)
+        with make(registration, record, folder, say) as card:
+            write_words(card, folder)
+            made = registry.add(name, run_id, folder, card.tags(), verdict.sentence)
+    say(f"registered as {made.words}; {registry.crown(made)}")
+    return made
+
+
+def write_words(card: Card, folder: Path) -> None:
+    """Write the card and config.json beside the weights."""
+    trained = load_trained(load_checkpoint(folder / BEST))
+    (folder / CARD).write_text(render_card(card))
+    (folder / CONFIG).write_text(json.dumps(describe_model(card, trained), indent=1))
+
+
+def _row(record: SweepRecord, trial_id: str) -> TrialRow:
+    rows = [row for row in record.trials if row.trial_id == trial_id]
+    if not rows:
+        raise NothingToRegisterError(f"{record.sweep_id} has no trial {trial_id}")
+    return rows[0]
+
+
+@contextmanager
+def _screened(registration: Registration, record: SweepRecord, folder: Path, _: Say) -> Iterator[Card]:
+    """Put the trial's best weights into the folder, and give their card.
+
+    Raises:
+        NothingToRegisterError: when they were not kept, are damaged, or are another trial's.
+    """
+    row, report = _row(record, registration.trial_id), registration.report
+    words = f"{report.sweep_id}, trial {row.name} (code {report.facts['code_version']})"
+    best = _best_weights(registration.store, row, folder, words)
+    opened = {found.trial_id: found.scores for found in report.test.opened}
+    yield Card(
+        name=registration.name,
+        report=report,
+        verdict=registration.verdict,
+        trial_id=registration.trial_id,
+        trial_name=name_of(report, registration.trial_id),
+        config=TrainConfig.from_dict(best["config"]),
+        digest=row.digest,
+        epoch=int(best["epoch"]),
+        is_refit=False,
+        trained_on=whole(report.facts["data"]["split"]["train"]),
+        test=opened.get(registration.trial_id),
+    )
+
+
+def _best_weights(store: Store, row: TrialRow, folder: Path, words: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="bddseg-weights-") as place:
+        path = store.download(row.run_id, WEIGHTS, Path(place))
+        if path is None:
+            raise NothingToRegisterError(f"{words}: its weights were not kept; --keep-weights all keeps every trial's")
+        shutil.copyfile(path, folder / BEST)
+    try:
+        best = load_checkpoint(folder / BEST)
+        load_trained(best)
+    except DataError as error:
+        raise NothingToRegisterError(f"{words}: {error}") from error
+    if best.get("digest") != row.digest:
+        raise NothingToRegisterError(
+            f"{words}: its weights are those of trial {best.get('digest')}, but must be those of {row.digest}"
+        )
+    return best
+
+
+@contextmanager
+def _refitted(registration: Registration, record: SweepRecord, folder: Path, say: Say) -> Iterator[Card]:
+    """Train the setting anew, put its weights into the folder, and give their card."""
+    config = refit_config(record, registration.trial_id)
+    with refit(config, load_recorded(record, config), say) as found:
+        shutil.copyfile(found.weights, folder / BEST)
+        save_evidence(folder / TEST_EVIDENCE, found.test)
+        name = name_of(registration.report, registration.trial_id)
+        opening = Opening(datetime.now(UTC).isoformat(timespec="seconds"), "refit of the confirmed setting", 1, (name,))
+        if failure := record_opening(_owner(record, registration.store), opening, registration.ledger):
+            say(failure)
+        yield Card(
+            name=registration.name,
+            report=registration.report,
+            verdict=registration.verdict,
+            trial_id=registration.trial_id,
+            trial_name=name,
+            config=config,
+            digest=config.digest(),
+            epoch=config.train.epochs,
+            is_refit=True,
+            trained_on=found.images,
+            test=score_evidence(found.test),
+        )
+
+
+def _owner(record: SweepRecord, store: Store) -> str:
+    """Return the run on which openings of the test part are recorded: the screening's, where the store has it."""
+    try:
+        return store.read_sweep(record.tags.get(CONFIRMS, "")).run_id
+    except NoSweepError:
+        return record.run_id
