@@ -15,7 +15,7 @@ from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.experiment import SCHEDULERS, load_experiment
 from sweeps.plan import build_plan
-from sweeps.report.gather import REASONS
+from sweeps.report.entries import REASONS
 from sweeps.search import build_scheduler
 from sweeps.stopping.hyperband import Hyperband
 from sweeps.stopping.median import Median
