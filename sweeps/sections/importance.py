@@ -189,7 +189,7 @@ def _plot(draw: "Callable[[Study], Any]", sample: Sample) -> Axes:
     mpl.use("Agg")  # Optuna draws through pyplot, which would open a window
     from matplotlib import pyplot
 
-    with quiet():
+    with quiet(), mpl.rc_context():  # Optuna sets a style of its own for all that is drawn later
         axes: Axes = draw(sample.study)
     figure = _figure_of(axes)
     for item in [one for one in figure.axes if one.get_label() == "<colorbar>"]:
