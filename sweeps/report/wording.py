@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bddseg.labels import CLASSES, GROUPS, PALETTE
 from sweeps.plan import compact
@@ -115,8 +115,11 @@ def _code(value: str) -> Markup:
 
 
 def _plain_markdown(value: Any) -> Any:
-    """Return a value so that Markdown shows it as text; tags are escaped after this, as in HTML."""
-    return value if isinstance(value, Markup) else re.sub(r"([\\`*\[\]|~])", r"\\\1", str(value))
+    """Return a value so that Markdown shows it as text: tags are escaped as in HTML, quotes stay as they are."""
+    if isinstance(value, Markup):
+        return value
+    text = escape(re.sub(r"([\\`*\[\]|~])", r"\\\1", str(value)))
+    return Markup(text.replace("&#39;", "'").replace("&#34;", '"'))  # noqa: S704 - what could be a tag is escaped
 
 
 FILTERS = {
