@@ -141,7 +141,7 @@ def test_every_format_says_what_an_arg_max_cannot_see(html: str, report: Report)
 def test_the_page_says_what_a_leader_must_say(html: str) -> None:
     text = Page(html).text
     assert "0.843 validation mIoU vanilla-f8 cross_entropy lr=0.001" in text
-    assert "the nearest, vanilla-f8 cross_entropy lr=0.0005, differs by -1.29 points" in text
+    assert "the nearest, vanilla-f8 cross_entropy lr=0.0005, differs by −1.29 points" in text
     assert "Reached at epoch 20 of 20." in text
     assert "Reference −10.22 points" in text
 

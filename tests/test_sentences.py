@@ -25,12 +25,12 @@ def test_fractions_are_said_in_points(value: float, text: str) -> None:
 
 
 def test_bounds_have_signs() -> None:
-    assert interval_words(Interval(0.0, -0.01, 0.02)) == "-1.00 to +2.00"
+    assert interval_words(Interval(0.0, -0.01, 0.02)) == "−1.00 to +2.00"
 
 
 def test_a_leader_leads_by_at_least() -> None:
     assert say_verdict("leader", [BEST, BEHIND], "a", None, 0.005, {"a": "wide"}) == (
-        "wide has 50.00 % mIoU (49.00 to 51.00) and leads: the nearest of 1 rival, b, is 5.00 points behind "
+        "wide has 0.500 mIoU (0.490 to 0.510) and leads: the nearest of 1 rival, b, is 5.00 points behind "
         "(at least 3.00)."
     )
 
@@ -46,7 +46,7 @@ def test_a_tie_recommends_what_is_cheaper() -> None:
 
 def test_what_is_undecided_says_what_would_decide() -> None:
     said = say_verdict("undecided", [BEST, OPEN], "a", Needed(None, 12, 0.03), 0.005, {})
-    assert "differs by -1.00 points (-3.00 to +1.00)" in said
+    assert "differs by −1.00 points (−3.00 to +1.00)" in said
     assert said.endswith("12 runs of each would decide.")
 
 

@@ -12,12 +12,12 @@ GROUP_WORDS = {"city": "city", "non_city": "non-city"}
 def points(value: float, *, signed: bool = False) -> str:
     """Return a fraction in points: 0.0123 as 1.23."""
     text = f"{100 * value:{'+' if signed else ''}.2f}"
-    return text.replace("-0.00", "0.00").replace("+0.00", "0.00")
+    return text.replace("-0.00", "0.00").replace("+0.00", "0.00").replace("-", "−")
 
 
-def interval_words(interval: Interval, *, signed: bool = True) -> str:
-    """Return bounds in points: `-1.20 to +0.30`."""
-    return f"{points(interval.low, signed=signed)} to {points(interval.high, signed=signed)}"
+def interval_words(interval: Interval) -> str:
+    """Return bounds in points: `−1.20 to +0.30`."""
+    return f"{points(interval.low, signed=True)} to {points(interval.high, signed=True)}"
 
 
 def say_verdict(
@@ -31,7 +31,7 @@ def say_verdict(
     """Return the verdict in one or two sentences; rivals are the best first."""
     best, *others = rivals
     who = names.get(best.trial_id, best.trial_id)
-    score = f"{who} has {points(best.score.estimate)} % mIoU ({interval_words(best.score, signed=False)})"
+    score = f"{who} has {best.score.estimate:.3f} mIoU ({best.score.low:.3f} to {best.score.high:.3f})"
     if not others:
         return f"Nothing to compare: {score} and is the only one with usable evidence."
     if outcome in ("leader", "winner"):
