@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from statistics import median
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -129,19 +128,16 @@ def _why_empty(report: Report, grid: Grid, point: tuple[Any, ...]) -> str:
 
 
 def _range(grid: Grid) -> tuple[float, float]:
-    """Return the figures between which shades tell: the lowest that was not stopped, or the median; the highest."""
-    known = {point: grid.score(point) for point in grid.cells}
-    scores = {point: score for point, score in known.items() if score is not None}
-    ended = [score for point, score in scores.items() if grid.cells[point].state != "stopped"]
-    high = max(scores.values())
-    return min([*ended, median(scores.values()), high - 1e-9]), high
+    """Return the lowest and the highest figure of all cells: shades tell all of them apart."""
+    scores = [score for point in grid.cells if (score := grid.score(point)) is not None]
+    return min(*scores, max(scores) - 1e-9), max(scores)
 
 
 def _shade(score: float | None, span: tuple[float, float]) -> float:
     """Return the opacity of a figure's heat."""
     if score is None:
         return 0.0
-    return PALEST + max(0.0, (score - span[0]) / (span[1] - span[0])) * (DARKEST - PALEST)
+    return PALEST + (score - span[0]) / (span[1] - span[0]) * (DARKEST - PALEST)
 
 
 def _draw_values(report: Report, grid: Grid, *, wide: bool) -> Figure:
