@@ -119,7 +119,7 @@ def print_standings(confirmation: "Confirmation", board: "Board") -> None:
         )
         for rank, it in enumerate(found, 1)
     ]
-    print_table(("", "finalist", "mean val/miou", "sd over runs", "to the first", "each run", "epochs"), rows)
+    print_table(("", "finalist", "mean of the runs", "sd over runs", "to the first", "each run", "epochs"), rows)
 
 
 def print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

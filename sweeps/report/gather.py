@@ -23,6 +23,9 @@ from sweeps.store import SweepRecord, TrialRow
 VERIFICATION = "verification.json"
 """Artifact of the leader's run: its figures counted twice."""
 
+RUNS = ("train.seed", "data.fold")
+"""Settings that tell runs of one setting apart."""
+
 CURVES = (OBJECTIVE, "train/miou")
 ENDED = ("FINISHED", "KILLED", "FAILED")
 
@@ -94,6 +97,10 @@ class Report:
         settings = [trial.get("settings") for trial in self.facts["trials"] if isinstance(trial, dict)]
         known = [whole(found.get("train.epochs")) for found in settings if isinstance(found, dict)]
         return sum(known) if len(known) == self.planned and all(known) else self.planned * self.budget
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the settings that tell what is compared apart: those that vary, without what only runs differ in."""
+        return tuple(key for key in self.varying if not (self.is_confirmation and key in RUNS))
 
     def compared(self) -> tuple[Entry, ...]:
         """Return what the verdict is about: the trials, or in a confirmation the finalists."""

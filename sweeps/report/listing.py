@@ -51,12 +51,13 @@ def render_standing(comparison: Comparison) -> str:
 
 
 def render_csv(reports: Sequence[Report]) -> str:
-    """Return the leaderboards as CSV, a line per trial."""
+    """Return the leaderboards as CSV, a line per trial; of a confirmation per finalist, ranked, then per run."""
     keys = list(dict.fromkeys(key for report in reports for key in report.varying))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     fixed = [
         "sweep",
+        "kind",
         "rank",
         "trial",
         "role",
@@ -126,7 +127,9 @@ def _values(value: Any) -> Any:
 
 def _csv_row(report: Report, entry: Entry, keys: Iterable[str]) -> list[Any]:
     scores = entry.scores
-    fixed = [report.sweep_id, entry.rank, entry.name, report.role(entry), entry.is_reference]
+    kind = "finalist" if entry.finalist == entry.trial_id else "run" if entry.finalist else "trial"
+    place = None if kind == "run" else entry.rank
+    fixed = [report.sweep_id, kind, place, entry.name, report.role(entry), entry.is_reference]
     settings = [entry.settings.get(key) for key in keys]
     figures = [
         scores.miou,

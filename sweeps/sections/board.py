@@ -4,6 +4,7 @@ import itertools
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from sweeps.ranking import CAVEAT
 from sweeps.report.gather import Entry, Report
@@ -30,6 +31,8 @@ class Box:
     rows: tuple[tuple[str, str, str], ...]
     """What, the figure, what it means."""
     caveats: tuple[str, ...]
+    mean: float | None
+    """Of a finalist that leads, the mean of its runs."""
     command: str
     """That trains the finalists anew; empty where that is not what comes next."""
 
@@ -55,6 +58,8 @@ class Line:
     bar: Bar | None
     left_out: str
     """Why the verdict does not compare it, where it does not."""
+    mean: float | None
+    """Of a finalist, the mean of its runs."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,8 @@ def build_verdict(report: Report) -> Section:
     title = TITLES[verdict.outcome] if verdict else "Highest figure"
     rows = _rows(report, verdict) if verdict else ()
     caveats = verdict.caveats if verdict else (CAVEAT,)
-    box = Box(tuple(rows), tuple(caveats), confirm_command(report))
+    mean = mean_of_runs(find_rivals(report).get(report.leader.trial_id))
+    box = Box(tuple(rows), tuple(caveats), mean, confirm_command(report))
     return Section("verdict", title + ("" if report.is_final else ", so far"), say_verdict(report), data=box)
 
 
@@ -124,6 +130,11 @@ def confirm_command(report: Report) -> str:
 def find_rivals(report: Report) -> dict[str, Rival]:
     """Return what the verdict says of each compared trial, by its id."""
     return {rival.trial_id: rival for rival in report.verdict.rivals} if report.verdict else {}
+
+
+def mean_of_runs(rival: Rival | None) -> float | None:
+    """Return the mean of a finalist's runs, which need not be its score over the images of all of them together."""
+    return fmean(rival.run_scores) if rival and rival.run_scores else None
 
 
 def _rows(report: Report, verdict: Verdict) -> list[tuple[str, str, str]]:
@@ -217,7 +228,7 @@ def _lines(report: Report, entries: Sequence[Entry]) -> list[Line]:
     for entry in entries:
         rival = rivals.get(entry.trial_id)
         bar = _bar(rival.difference, span) if rival else None
-        lines.append(Line(entry, rival, bar, report.left_out.get(entry.trial_id, "")))
+        lines.append(Line(entry, rival, bar, report.left_out.get(entry.trial_id, ""), mean_of_runs(rival)))
     return lines
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sweeps.report.canvas import are_numbers, order_values
 from sweeps.report.entries import Entry
-from sweeps.report.gather import Report
+from sweeps.report.gather import RUNS, Report
 
 FIRST = ("optim.lr", "loss.name")
 """The pair that is shown first where both vary."""
@@ -19,9 +19,6 @@ MOST_PAIRS = 15
 
 MOST_VALUES, MOST_CELLS = 12, 400
 """Numbers that are more than this, and pairs that are more than this, are no grid: they are drawn as points."""
-
-RUNS = ("train.seed", "data.fold")
-"""Settings that tell runs of one setting apart."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""Page, Markdown and CSV of a confirmation: two scores that are told apart, and no column that says nothing."""
+
+import csv
+import io
+from statistics import fmean
+
+import pytest
+from test_gather import FakeLedger, make_record
+from test_hearing import confirmation, finalists, of_folds, runs_of
+from test_page import NoPlates, Page
+
+from sweeps.report.gather import Report, gather_report
+from sweeps.report.listing import render_csv
+from sweeps.report.page import render_html, render_markdown
+
+
+@pytest.fixture(scope="module")
+def confirmed() -> Report:
+    rows = tuple(run for finalist in finalists() for run in runs_of(finalist))
+    return gather_report(confirmation(*rows), of_folds(rows), FakeLedger(), screening=make_record())
+
+
+def test_the_mean_of_the_runs_stands_beside_the_score_of_all_images_together(confirmed: Report) -> None:
+    assert confirmed.verdict is not None
+    mean = fmean(confirmed.verdict.rivals[0].run_scores)
+    words = f"over all folds' images together; mean of the runs {mean:.3f}"
+    assert words in Page(render_html(confirmed, plates=NoPlates())).text
+    assert words in render_markdown(confirmed)
+
+
+def test_in_csv_finalists_have_ranks_and_runs_have_none(confirmed: Report) -> None:
+    rows = list(csv.DictReader(io.StringIO(render_csv([confirmed]))))
+    assert [(row["kind"], row["rank"]) for row in rows] == [("finalist", "1"), ("finalist", "2"), *[("run", "")] * 6]
+
+
+def test_markdown_has_no_column_for_what_only_runs_differ_in(confirmed: Report) -> None:
+    text = render_markdown(confirmed)
+    assert "train.seed |" not in text
+    assert "&#39;" not in text
