@@ -56,6 +56,14 @@ def test_what_was_not_measured_is_said_once_the_sweep_is_over() -> None:
     assert build_section(make_measured_sweep(speed=Speed(), state="running")) is None
 
 
+def test_networks_that_are_all_alike_are_one_sentence() -> None:
+    speed = Speed(trials=dict.fromkeys(SIZES, Latency(4000, 2.0, None)))
+    section = build_section(make_measured_sweep(speed=speed))
+    assert section is not None
+    assert "one size and speed (2 milliseconds for one image, 4,000 weights of the network)" in section.sentence
+    assert not section.drawings
+
+
 def test_the_sentence_names_both_ends_of_the_front() -> None:
     section = build_section(make_measured_sweep())
     assert section is not None

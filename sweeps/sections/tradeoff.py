@@ -39,6 +39,8 @@ def build_section(report: Report) -> Section | None:
     """Return accuracy against each measure that is known; None while a sweep runs and nothing is known yet."""
     points = build_points(report)
     known = [measure for measure in MEASURES if any(measure in point.costs for point in points)]
+    if len(points) > 1 and known and not any(_differs(points, measure) for measure in known):
+        return Section("tradeoff", "Accuracy, size and speed", _say_alike(points))
     if not known:
         why = "Size and speed of the networks were not measured when this sweep ended, so nothing can be weighed."
         return Section("tradeoff", "Accuracy, size and speed", why) if report.is_final else None
@@ -101,6 +103,16 @@ def draw_tradeoff(report: Report, points: Sequence[Point], measure: str, *, wide
     axes.grid(color=RULE, lw=0.6)
     axes.set_axisbelow(True)
     return figure
+
+
+def _differs(points: Sequence[Point], measure: str) -> bool:
+    return len({point.costs[measure] for point in points if measure in point.costs}) > 1
+
+
+def _say_alike(points: Sequence[Point]) -> str:
+    costs = {measure: cost for point in points for measure, cost in point.costs.items()}
+    said = ", ".join(f"{_size(cost)} {MEASURES[measure]}" for measure, cost in costs.items())
+    return f"All networks compared are of one size and speed ({said}), so that only accuracy tells them apart."
 
 
 def _floor(points: Sequence[Point], front: Sequence[Point]) -> float:
