@@ -185,15 +185,21 @@ def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespa
 
 
 def _compare(reports: "list[Report]", options: argparse.Namespace) -> "Path | None":
-    """Write the page of all sweeps side by side; return its path.
+    """Say how the sweeps compare and write the page of all side by side; return its path.
 
     Raises:
         ComparisonError: when they used different data.
     """
     from sweeps.report.comparison import build_comparison
     from sweeps.report.output import write_comparison
+    from sweeps.sections.side_by_side import say_standing
 
-    return write_comparison(build_comparison(reports), options.out) if len(reports) > 1 else None
+    if len(reports) < 2:
+        return None
+    comparison = build_comparison(reports)
+    words_to = sys.stdout if options.format in ("table", "markdown") else sys.stderr
+    print(f"\n{say_standing(comparison)}", file=words_to)
+    return write_comparison(comparison, options.out)
 
 
 def _say(error: UserError, options: argparse.Namespace) -> int:

@@ -35,7 +35,7 @@ def test_the_better_leader_comes_first_and_the_other_has_its_distance() -> None:
 
 
 def test_sweeps_on_other_data_are_refused_and_named() -> None:
-    with pytest.raises(ComparisonError, match=r"grid-1 on f{16}; grid-2 on 0{16}"):
+    with pytest.raises(ComparisonError, match=r"grid-1 on .+ \(f{16}\); grid-2 on .+ \(0{16}\)"):
         build_comparison([make_report(), other_data()])
 
 
@@ -46,8 +46,21 @@ def test_a_leader_measured_on_other_images_is_listed_but_not_compared() -> None:
         store.val_evidence[row.trial_id] = replace(evidence, names=tuple(f"other{n}" for n in range(12)))
     found = build_comparison([make_report(), make_report(store, sweep_id="grid-2")])
     assert found.verdict is None
-    text = Page(render_comparison(found, "html", NoPlates())).text
-    assert "were not measured on the same images" in text
+    page = Page(render_comparison(found, "html", NoPlates()))
+    assert "Not compared: other images." in page.text
+    assert "bars" not in [attributes.get("id") for _, attributes in page.tags]
+
+
+def test_sweeps_of_one_space_have_names_of_their_own_and_links_to_their_pages() -> None:
+    reports = [
+        make_report(),
+        weaker(space="grid_lr_loss"),
+        weaker("grid-3", "grid_lr_loss", started="2026-11-27T09:30:00Z"),
+    ]
+    found = build_comparison(reports)
+    assert {it.title for it in found.contenders} == {"grid-1", "grid-2", "grid_lr_loss of 27 November 2026, 09:30"}
+    assert found.title == "grid_lr_loss, 3 sweeps"
+    assert 'href="../grid-3/index.html"' in render_comparison(found, "html", NoPlates())
 
 
 def test_the_page_and_markdown_have_the_same_figures() -> None:

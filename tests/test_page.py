@@ -18,10 +18,11 @@ from test_ranking import sides
 from sweeps.errors import StorageError
 from sweeps.report.gather import Report
 from sweeps.report.listing import render_csv, render_json, render_table
-from sweeps.report.output import folder_name, write_report
+from sweeps.report.output import write_report
 from sweeps.report.page import build_sections, render_html, render_markdown
 from sweeps.report.plates import Plates, Printer
 from sweeps.report.section import Section
+from sweeps.report.wording import folder_name
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](javascript:1) &amp; \n# title"
 VOID = {"meta", "link", "br", "use", "input"}

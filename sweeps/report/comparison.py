@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sweeps.errors import ComparisonError
 from sweeps.report.gather import Entry, Report
 from sweeps.report.latency import Latency
+from sweeps.report.wording import write_when
 from sweeps.sections.classes import Column, score_images
 from sweeps.statistics.findings import Candidate, Rival, Verdict
 from sweeps.verdict import screen
@@ -17,6 +18,8 @@ class Contender:
     """The leader or winner of one sweep."""
 
     report: Report
+    title: str
+    """How the sweep is called: as no other one here."""
     entry: Entry
     column: Column
     """Its figures on the validation part."""
@@ -25,12 +28,6 @@ class Contender:
     left_out: str
     """Why it is not compared with the others, where it is not."""
     latency: Latency
-
-    @property
-    def title(self) -> str:
-        """Return how the sweep is called: by its space, and as a confirmation where it is one."""
-        space = str(self.report.facts["space"]) or self.report.sweep_id
-        return f"{space}, confirmed" if self.report.is_confirmation else space
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,9 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """Return the names of all."""
-        return ", ".join(dict.fromkeys(contender.title for contender in self.contenders))
+        """Return the names of all; of sweeps of one space, how many there are."""
+        spaces = list(dict.fromkeys(_space(it.report) for it in self.contenders))
+        return ", ".join(spaces) if len(spaces) > 1 else f"{spaces[0]}, {len(self.contenders)} sweeps"
 
 
 def build_comparison(reports: Sequence[Report]) -> Comparison:
@@ -56,32 +54,53 @@ def build_comparison(reports: Sequence[Report]) -> Comparison:
         ComparisonError: when they used different data; each is named with its fingerprint.
     """
     check_data(reports)
+    titles = name_sweeps(reports)
     known = {report.sweep_id: report for report in reports if report.leader.trial_id in report.evidence}
-    verdict = screen([_candidate(report) for report in known.values()]) if len(known) > 1 else None
+    verdict = screen([_candidate(report, titles) for report in known.values()]) if len(known) > 1 else None
     rivals = {rival.trial_id: rival for rival in verdict.rivals} if verdict else {}
     left_out = dict(verdict.left_out) if verdict else {}
     if len(rivals) < 2:
         verdict, rivals = None, {}
-    found = [_contender(report, rivals, left_out) for report in reports]
+    found = [_contender(report, titles, rivals, left_out) for report in reports]
     ordered = sorted(found, key=lambda it: -(it.entry.scores.miou or -math.inf))
     return Comparison(tuple(ordered), verdict, max(report.made for report in reports))
+
+
+def name_sweeps(reports: Sequence[Report]) -> dict[str, str]:
+    """Return what each sweep is called, by its id: its space; if others are called so too, with its start or its id."""
+    spaces = {report.sweep_id: _space(report) for report in reports}
+    started = {report.sweep_id: write_when(report.facts["started"]).removesuffix(" UTC") for report in reports}
+    dated = {name: f"{space} of {started[name]}" if started[name] else name for name, space in spaces.items()}
+    named = dict(spaces)
+    for names in (dated, {name: name for name in spaces}):
+        taken = list(named.values())
+        named = {name: names[name] if taken.count(title) > 1 else title for name, title in named.items()}
+    return named
 
 
 def check_data(reports: Sequence[Report]) -> None:
     """Refuse sweeps on different data.
 
     Raises:
-        ComparisonError: with each sweep and its fingerprint.
+        ComparisonError: with each sweep, the root of its data and their fingerprint.
     """
-    prints: dict[str, list[str]] = {}
+    prints: dict[tuple[str, str], list[str]] = {}
     for report in reports:
-        prints.setdefault(str(report.facts["data"]["fingerprint"]), []).append(report.sweep_id)
-    if len(prints) > 1:
-        named = "; ".join(f"{', '.join(ids)} on {print_ or 'unknown data'}" for print_, ids in prints.items())
+        data = report.facts["data"]
+        prints.setdefault((str(data["fingerprint"]), str(data["root"])), []).append(report.sweep_id)
+    if len({print_ for print_, _ in prints}) > 1:
+        named = "; ".join(
+            f"{', '.join(ids)} on {root} ({print_ or 'no fingerprint'})" for (print_, root), ids in prints.items()
+        )
         raise ComparisonError(f"these sweeps used different data, so their figures do not compare: {named}")
 
 
-def _candidate(report: Report) -> Candidate:
+def _space(report: Report) -> str:
+    space = str(report.facts["space"]) or report.sweep_id
+    return f"{space}, confirmed" if report.is_confirmation else space
+
+
+def _candidate(report: Report, titles: Mapping[str, str]) -> Candidate:
     leader = report.leader
     latency = report.speed.of(leader.trial_id)
     return Candidate(
@@ -89,16 +108,19 @@ def _candidate(report: Report) -> Candidate:
         evidence=report.evidence[leader.trial_id],
         latency_ms=latency.batch_1_ms,
         parameters=latency.parameters,
-        name=f"{report.facts['space'] or report.sweep_id}: {leader.name}",
+        name=f"{leader.name} ({titles[report.sweep_id]})",
     )
 
 
-def _contender(report: Report, rivals: Mapping[str, Rival], left_out: Mapping[str, str]) -> Contender:
+def _contender(
+    report: Report, titles: Mapping[str, str], rivals: Mapping[str, Rival], left_out: Mapping[str, str]
+) -> Contender:
     leader = report.leader
     evidence = report.evidence.get(leader.trial_id)
     column = Column(leader.name, None, leader.scores.miou, leader.scores.iou)
     return Contender(
         report=report,
+        title=titles[report.sweep_id],
         entry=leader,
         column=score_images(evidence, None, leader.name) if evidence is not None else column,
         rival=rivals.get(report.sweep_id),

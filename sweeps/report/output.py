@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from sweeps.report.gather import Report
 from sweeps.report.listing import render_csv, render_json, render_standing, render_verdict
 from sweeps.report.page import build_sections, render_comparison, render_html, render_markdown
 from sweeps.report.plates import Plates, Printer
+from sweeps.report.wording import folder_name
 from sweeps.sections import side_by_side
 
 PAGE, FIGURES = "index.html", "figures"
@@ -76,14 +76,6 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         raise StorageError(
             f"{folder} cannot be written ({error.strerror}): give a folder that can be with --out"
         ) from error
-
-
-def folder_name(sweep_id: str) -> str:
-    """Return the sweep's id as the name of one folder; an id that had to be changed gets a part of its hash."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", sweep_id).strip("._-")[:100]
-    if name and name == sweep_id:
-        return name
-    return f"{name or 'sweep'}-{hashlib.sha256(sweep_id.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def _write(path: Path, content: bytes) -> None:

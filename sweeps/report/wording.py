@@ -1,5 +1,6 @@
 """How figures, times and settings are written, on a page, in Markdown, on a terminal; the templates' environment."""
 
+import hashlib
 import math
 import re
 from datetime import UTC, datetime
@@ -109,6 +110,14 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def folder_name(sweep_id: str) -> str:
+    """Return the sweep's id as the name of one folder; an id that had to be changed gets a part of its hash."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", sweep_id).strip("._-")[:100]
+    if name and name == sweep_id:
+        return name
+    return f"{name or 'sweep'}-{hashlib.sha256(sweep_id.encode(errors='replace')).hexdigest()[:8]}"
+
+
 def _code(value: str) -> Markup:
     """Return a text as an indented block, inside which Markdown changes nothing."""
     return Markup("    " + " ".join(value.split()))  # noqa: S704 - Markdown shows tags in a block as text
@@ -118,13 +127,14 @@ def _plain_markdown(value: Any) -> Any:
     """Return a value so that Markdown shows it as text: tags are escaped as in HTML, quotes stay as they are."""
     if isinstance(value, Markup):
         return value
-    text = escape(re.sub(r"([\\`*\[\]|~])", r"\\\1", str(value)))
+    text = str(escape(re.sub(r"([\\`*\[\]|~])", r"\\\1", str(value))))
     return Markup(text.replace("&#39;", "'").replace("&#34;", '"'))  # noqa: S704 - what could be a tag is escaped
 
 
 FILTERS = {
     "chance": write_chance,
     "code": _code,
+    "folder": folder_name,
     "interval": write_interval,
     "iou": write_iou,
     "points": write_points,

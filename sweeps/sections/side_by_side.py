@@ -1,6 +1,6 @@
 """Comparison -> the sections of its page: who is best, and the leaders class by class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from matplotlib.figure import Figure
@@ -16,40 +16,40 @@ COLOURS = ("leader", "runner-up", "reference", "heat", "quiet")
 
 
 def build_sections(comparison: Comparison) -> list[Section]:
-    """Return all that the page shows."""
-    return [_build_standing(comparison), _build_bars(comparison)]
+    """Return all that the page shows; bars of those only that were measured on the same images."""
+    shown = [it for it in comparison.contenders if it.rival is not None]
+    return [_build_standing(comparison), *([_build_bars(shown)] if shown else [])]
+
+
+def say_standing(comparison: Comparison) -> str:
+    """Return who is best of those that compare, and who does not."""
+    if comparison.verdict is None:
+        return (
+            f"Not compared: other images. The {len(comparison.contenders)} leaders were not measured on the same "
+            "validation images, so their figures stand side by side and say nothing of each other."
+        )
+    apart = [it.title for it in comparison.contenders if it.rival is None]
+    rest = f" Not compared: {', '.join(apart)}, measured on other images." if apart else ""
+    return comparison.verdict.sentence + rest
 
 
 def _build_standing(comparison: Comparison) -> Section:
-    return Section("standing", "Side by side", _say(comparison), data=comparison)
+    return Section("standing", "Side by side", say_standing(comparison), data=comparison)
 
 
-def _say(comparison: Comparison) -> str:
-    if comparison.verdict is not None:
-        return comparison.verdict.sentence
-    best, number = comparison.contenders[0], len(comparison.contenders)
-    return (
-        f"{best.title} has the highest figure, {write_iou(best.entry.scores.miou)}, but the {number} leaders "
-        "were not measured on the same images, so nothing is tested."
-    )
-
-
-def _build_bars(comparison: Comparison) -> Section:
-    words = (
-        f"Bars: validation IoU of each class and mIoU by scene group, of {count(len(comparison.contenders), 'leader')}"
-    )
-    legend = [(COLOURS[place % len(COLOURS)], it) for place, it in enumerate(comparison.contenders)]
+def _build_bars(shown: Sequence[Contender]) -> Section:
+    words = f"Bars: validation IoU of each class and mIoU by scene group, of {count(len(shown), 'leader')}"
+    legend = [(COLOURS[place % len(COLOURS)], it) for place, it in enumerate(shown)]
     return Section(
         "bars",
         "Classes and scenes",
         "The leaders of the sweeps, class by class, in the city and elsewhere.",
-        {"bars": Drawing(partial(_draw, comparison), words)},
+        {"bars": Drawing(partial(_draw, shown), words)},
         legend,
     )
 
 
-def _draw(comparison: Comparison, *, wide: bool) -> Figure:
-    shown = comparison.contenders
+def _draw(shown: Sequence[Contender], *, wide: bool) -> Figure:
     rows: list[tuple[str, Callable[[Contender], float | None]]] = [("mIoU", lambda it: it.entry.scores.miou)]
     rows += [(name, partial(_class_iou, name)) for name in CLASSES]
     rows += [(f"mIoU, {GROUP_NAMES[group]}", partial(_group_miou, group)) for group in GROUPS]
