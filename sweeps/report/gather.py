@@ -80,6 +80,10 @@ class Report:
     margins: Margins = field(default_factory=Margins)
     album: Album | None = None
     """Pictures that were made when the sweep ended; None without them."""
+    full_names: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Where names are short ones: trial or finalist -> its whole name."""
+    in_common: str = ""
+    """What short names leave out."""
 
     @property
     def is_final(self) -> bool:

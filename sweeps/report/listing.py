@@ -95,7 +95,7 @@ def render_table(reports: Sequence[Report]) -> str:
 def _plain(report: Report) -> dict[str, Any]:
     """Return the report as JSON has it: trials once, elsewhere by id; counts per image and pictures are left out."""
     found = {"version": FORMAT, **{spec.name: getattr(report, spec.name) for spec in fields(report)}}
-    del found["evidence"], found["album"]
+    del found["evidence"], found["album"], found["full_names"], found["in_common"]
     for name in ("leader", "runner_up", "reference"):
         entry = getattr(report, name)
         found[name] = entry.trial_id if entry else None

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from sweeps.report.comparison import Comparison
 from sweeps.report.gather import Report
+from sweeps.report.naming import shorten_names
 from sweeps.report.plates import Plates, Printer
 from sweeps.report.section import Section
 from sweeps.report.wording import TEMPLATES, build_environment, build_markdown_environment
@@ -61,7 +62,8 @@ SLOW = (importance.build_section,)
 
 
 def build_sections(report: Report, printer: Printer | None = None) -> list[Section]:
-    """Return the sections that apply."""
+    """Return the sections that apply, with short names."""
+    report = shorten_names(report)
     begun = {build: printer.begin(build, report) for build in SLOW} if printer else {}
     found = [begun[build]() if build in begun else build(report) for build in BUILDERS]
     return [section for section in found if section is not None]
@@ -70,6 +72,7 @@ def build_sections(report: Report, printer: Printer | None = None) -> list[Secti
 def render_html(report: Report, sections: Sequence[Section] | None = None, plates: Plates | None = None) -> str:
     """Return the page: everything in one file, nothing fetched, every text escaped."""
     environment, plates = build_environment(), plates or Plates()
+    report = shorten_names(report)
     found = build_sections(report) if sections is None else sections
     bodies = {
         section.name: _render_body(environment, report, section, "html", figure=partial(plates.show, section))
@@ -81,6 +84,7 @@ def render_html(report: Report, sections: Sequence[Section] | None = None, plate
 def render_markdown(report: Report, sections: Sequence[Section] | None = None) -> str:
     """Return the report as Markdown; a `|` or a tag in what was read back comes out as text."""
     environment = build_markdown_environment()
+    report = shorten_names(report)
     found = build_sections(report) if sections is None else sections
     bodies = {section.name: _render_body(environment, report, section, "md") for section in found}
     text = environment.get_template("report.md.j2").render(_context(report), sections=found, bodies=bodies)
