@@ -29,5 +29,7 @@ class Section:
     """By name; the files are `figures/<section>-<drawing>.svg` and `.png`."""
     data: Any = None
     """What its template shows besides the report."""
+    mark: str = ""
+    """What a page gives it a sign and a colour for: the outcome of the verdict."""
     is_alarm: bool = False
     """The sentence is shown as one that must not be overlooked."""
