@@ -47,14 +47,14 @@ def test_a_tie_recommends_what_is_cheaper() -> None:
 def test_what_is_undecided_says_what_would_decide() -> None:
     said = say_verdict("undecided", [BEST, OPEN], "a", Needed(None, 12, 0.03), 0.005, {})
     assert "differs by −1.00 points (−3.00 to +1.00)" in said
-    assert said.endswith("12 runs of each would decide.")
+    assert said.endswith("12 runs of each, in all, would decide.")
 
 
 @pytest.mark.parametrize(
     ("needed", "end"),
     [
-        (Needed(1400, 9, 0.02), "9 runs of each or 1,400 validation images would decide."),
-        (Needed(None, None, 0.02, (900, 80)), "80 runs of each on 900 validation images together would decide."),
+        (Needed(1400, 9, 0.02), "9 runs of each or 1,400 validation images, in all, would decide."),
+        (Needed(None, None, 0.02, (900, 80)), "80 runs of each on 900 validation images, in all, would decide."),
         (Needed(None, None, 0.02), "It takes more than 100 runs of each."),
         (Needed(None, None, 1.0), "no lead could be found. It takes more runs and images."),
     ],

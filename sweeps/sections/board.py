@@ -12,6 +12,7 @@ from sweeps.report.section import Section
 from sweeps.report.wording import count, write_iou, write_points, write_share, write_value
 from sweeps.sections.intervals import find_span
 from sweeps.statistics.findings import Interval, Needed, Rival, Verdict
+from sweeps.statistics.power import MOST_RUNS
 
 TITLES = {"leader": "Leader", "winner": "Winner", "tie": "Tie", "undecided": "Undecided"}
 NAMED = 5
@@ -20,8 +21,11 @@ NAMED = 5
 FEW_VALUES = 12
 """A setting with more values has no filter of its own."""
 
-KEPT = ("--storage", "--tracking-uri", "--address")
-"""Options of the sweep's command that its confirmation needs too."""
+KEPT = ("--storage", "--tracking-uri", "--address", "--top")
+"""Options of the sweep's command that its confirmation needs too; a screening has no --top."""
+
+OPEN = ("tie", "undecided")
+CONFIRM = "A winner is crowned only by a confirmation: finalists, trained anew several times on other cuts of the data."
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,10 @@ class Box:
     caveats: tuple[str, ...]
     mean: float | None
     """Of a finalist that leads, the mean of its runs."""
+    following: str
+    """What comes next, in words; empty where nothing does."""
     command: str
-    """That trains the finalists anew; empty where that is not what comes next."""
+    """That does it."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,10 @@ def build_verdict(report: Report) -> Section:
     rows = _rows(report, verdict) if verdict else ()
     caveats = verdict.caveats if verdict else (CAVEAT,)
     mean = mean_of_runs(find_rivals(report).get(report.leader.trial_id))
-    box = Box(tuple(rows), tuple(caveats), mean, confirm_command(report))
-    return Section("verdict", title + ("" if report.is_final else ", so far"), say_verdict(report), data=box)
+    box = Box(tuple(rows), tuple(caveats), mean, *next_step(report))
+    title += "" if report.is_final else ", so far"
+    said = say_verdict(report).removeprefix("Undecided: ").removeprefix("A tie: ")  # the title has said it
+    return Section("verdict", title, said, data=box, mark=verdict.outcome if verdict else "")
 
 
 def build_leaderboard(report: Report) -> Section:
@@ -109,22 +117,33 @@ def say_verdict(report: Report) -> str:
     return f"{lead}, but nothing is decided: there is no evidence that could be compared ({why})."
 
 
-def confirm_command(report: Report) -> str:
-    """Return the command that confirms a screening; empty for a confirmation and for a sweep that still runs."""
-    command = report.facts["command"]
-    if report.is_confirmation or not report.is_final or report.verdict is None or not command:
-        return ""
+def next_step(report: Report) -> tuple[str, str]:
+    """Return what comes next and its command: a confirmation, or one with more runs; both empty where nothing does."""
+    verdict, kept = report.verdict, _kept_options(report.facts["command"])
+    if not report.is_final or verdict is None or kept is None:
+        return "", ""
+    if not report.is_confirmation:
+        return CONFIRM, shlex.join(["python", "tune_main.py", *kept, "--confirm", report.sweep_id])
+    screening, runs = report.facts["confirmation"].get("screening"), verdict.needed.runs if verdict.needed else None
+    if not screening or runs is None or runs <= verdict.runs or verdict.outcome not in OPEN:
+        return "", ""
+    words = ["python", "tune_main.py", *kept, "--confirm", str(screening), "--runs", str(runs)]
+    return f"What would decide, {runs} runs of each finalist instead of {verdict.runs}:", shlex.join(words)
+
+
+def _kept_options(command: str) -> list[str] | None:
+    """Return those options of a sweep's command that what comes next needs too; None without a command."""
     try:
         words = shlex.split(command)
     except ValueError:
-        return ""
+        return None
     kept: list[str] = []
     for word, value in itertools.pairwise([*words, ""]):
         if word in KEPT:
             kept += [word, value]
         elif word.partition("=")[0] in KEPT:
             kept.append(word)
-    return shlex.join(["python", "tune_main.py", *kept, "--confirm", report.sweep_id])
+    return kept if words else None
 
 
 def find_rivals(report: Report) -> dict[str, Rival]:
@@ -149,8 +168,10 @@ def _rows(report: Report, verdict: Verdict) -> list[tuple[str, str, str]]:
         rows.append(("Not told apart from it", count(len(verdict.tied) - 1, "trial"), _names(report, verdict.tied[1:])))
     if verdict.recommended != verdict.leader and (cheap := report.find(verdict.recommended)):
         rows.append(("Recommended", cheap.name, _say_cheap(verdict, rivals[verdict.recommended])))
-    if verdict.needed and verdict.outcome in ("tie", "undecided"):
-        rows.append(("What would decide", *_say_needed(verdict.needed, verdict)))
+    if verdict.needed and verdict.outcome in OPEN:
+        rows.append(
+            ("What would decide", *_say_needed(verdict.needed, verdict, has_command=bool(next_step(report)[1])))
+        )
     if verdict.kendall_tau is not None:
         rows.append(("Order of the screening", f"Kendall's tau {verdict.kendall_tau:+.2f}".replace("-", "−"),
                      "1 when the finalists come in the same order again, −1 when in the opposite one"))  # fmt: skip
@@ -183,20 +204,22 @@ def _say_cheap(verdict: Verdict, rival: Rival) -> str:
     return f"the cheapest of those surely less than {margin} points behind{f': {said}' if said else ''}"
 
 
-def _say_needed(needed: Needed, verdict: Verdict) -> tuple[str, str]:
+def _say_needed(needed: Needed, verdict: Verdict, *, has_command: bool) -> tuple[str, str]:
+    """Return how many runs and images would decide, those there are among them; and what they can show as it is."""
+    images, runs = needed.together or (needed.images, needed.runs)
     ways = []
-    if needed.runs is not None:
-        ways.append(f"{count(needed.runs, 'run')} of each")
-    if needed.images is not None:
-        ways.append(f"{count(needed.images, 'validation image')} instead of {verdict.images:,}")
-    if needed.together:
-        images, runs = needed.together
-        ways = [f"{count(runs, 'run')} of each on {count(images, 'validation image')}"]
+    if runs is not None:
+        ways.append(f"{count(runs, 'run')} of each")
+    if images is not None:
+        ways.append(f"{count(images, 'validation image')} (now {verdict.images:,})")
     least = write_points(needed.detectable).replace("+", "")
     found = f"as it is, a lead of {least} points would be found 4 times in 5"
     if needed.detectable >= 1:
         found = "as it is, no lead would be found"
-    return f"about {' or '.join(ways)}" if ways else "more runs and more images", found
+    found += "; the next step is the command below" if has_command else ""
+    way = (" on " if needed.together else " or ").join(ways)
+    more = "more runs and more images" if needed.detectable >= 1 else f"more than {MOST_RUNS} runs of each"
+    return f"in all about {way}" if ways else more, found
 
 
 def _names(report: Report, trial_ids: Sequence[str]) -> str:

@@ -23,13 +23,16 @@ def build_sections(comparison: Comparison) -> list[Section]:
 
 def say_standing(comparison: Comparison) -> str:
     """Return who is best of those that compare, and who does not."""
+    unheard = [it.title for it in comparison.contenders if it.report.leader.trial_id not in it.report.evidence]
+    if comparison.verdict is None and unheard:
+        return f"Not compared: the leader of {', '.join(unheard)} left no evidence."
     if comparison.verdict is None:
         return (
             f"Not compared: other images. The {len(comparison.contenders)} leaders were not measured on the same "
             "validation images, so their figures stand side by side and say nothing of each other."
         )
-    apart = [it.title for it in comparison.contenders if it.rival is None]
-    rest = f" Not compared: {', '.join(apart)}, measured on other images." if apart else ""
+    apart = [f"{it.title} ({it.left_out or 'other images'})" for it in comparison.contenders if it.rival is None]
+    rest = f" Not compared: {', '.join(apart)}." if apart else ""
     return comparison.verdict.sentence + rest
 
 

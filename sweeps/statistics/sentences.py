@@ -76,12 +76,12 @@ def say_needed(needed: Needed | None) -> str:
         found = "As it is, no lead could be found."
     if needed.together:
         images, runs = needed.together
-        ways = [f"{_many(runs, 'run')} of each on {_many(images, 'validation image')} together"]
+        ways = [f"{_many(runs, 'run')} of each on {_many(images, 'validation image')}"]
     if not ways:
         more = "runs and images" if needed.detectable >= 1 else f"than {MOST_RUNS} runs of each"
         return f"{found} It takes more {more}."
     way = " or ".join(ways)
-    return f"{found} {way[0].upper() + way[1:]} would decide."
+    return f"{found} {way[0].upper() + way[1:]}, in all, would decide."
 
 
 def say_caveats(
