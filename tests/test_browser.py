@@ -15,7 +15,7 @@ from sweeps.report.page import render_html
 pytestmark = pytest.mark.skipif(FOUND is None, reason=MISSING)
 
 NAMES = "[...document.querySelectorAll('.board tbody tr:not([hidden]) th')].map((it) => it.dataset.sort)"
-BEST, NEXT = "vanilla-f8 cross_entropy lr=0.001", "vanilla-f8 cross_entropy lr=0.0005"
+BEST, NEXT = "cross_entropy lr=0.001", "cross_entropy lr=0.0005"
 HEAD = "[...document.querySelectorAll('.board thead button')].find((it) => it.textContent.startsWith('{}'))"
 
 
@@ -52,14 +52,14 @@ def test_a_click_on_a_score_sorts_the_highest_first_and_a_second_one_the_lowest(
     tab.run(f"{HEAD.format('val mIoU')}.click()")
     assert names(tab)[0] == BEST
     tab.run(f"{HEAD.format('val mIoU')}.click()")
-    assert names(tab)[0] == "vanilla-f8 focal lr=1e-05"
+    assert names(tab)[0] == "focal lr=1e-05"
     assert tab.run("document.querySelector('[aria-sort]').textContent").startswith("val mIoU")
 
 
 def test_what_has_no_figure_is_last_either_way(tab: Tab) -> None:
     for _ in range(2):
         tab.run(f"{HEAD.format('val mIoU')}.click()")
-        assert names(tab)[-1] == "vanilla-f8 focal lr=0.001"
+        assert names(tab)[-1] == "focal lr=0.001"
 
 
 def test_a_head_is_reached_and_pressed_by_keyboard(tab: Tab) -> None:
@@ -72,7 +72,7 @@ def test_a_head_is_reached_and_pressed_by_keyboard(tab: Tab) -> None:
 def test_words_filter_the_rows_and_are_counted(tab: Tab) -> None:
     tab.run("document.querySelector('.filters input').focus()")
     tab.send("Input.insertText", text="focal 0.0005")
-    assert names(tab) == ["vanilla-f8 focal lr=0.0005"]
+    assert names(tab) == ["focal lr=0.0005"]
     assert tab.run("document.querySelector('.filters output').value") == "1 of 8"
 
 

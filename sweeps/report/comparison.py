@@ -43,7 +43,7 @@ class Comparison:
     @property
     def title(self) -> str:
         """Return the names of all; of sweeps of one space, how many there are."""
-        spaces = list(dict.fromkeys(_space(it.report) for it in self.contenders))
+        spaces = list(dict.fromkeys(str(it.report.facts["space"]) or it.title for it in self.contenders))
         return ", ".join(spaces) if len(spaces) > 1 else f"{spaces[0]}, {len(self.contenders)} sweeps"
 
 
