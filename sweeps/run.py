@@ -15,7 +15,7 @@ from sweeps.address import hide_password
 from sweeps.axes import Axis, Range
 from sweeps.confirm import CONFIRMS
 from sweeps.delivery import Delivery
-from sweeps.errors import TrackingError
+from sweeps.errors import StorageError, TrackingError
 from sweeps.folder import SweepFolder
 from sweeps.gauges import Gauges
 from sweeps.heartbeat import this_pulse
@@ -64,6 +64,8 @@ class Run:
         self.view = View(self.board, is_quiet=order.is_quiet)
         self.outbox = Outbox(self.folder.outbox, PATIENCE_SECONDS)
         self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
+        self.is_begun = manifest is not None
+        """It is written down, so that it can be resumed."""
         self.past: dict[str, Past] = {}
         self.finished: list[Entry] = []
         """What other sweeps have trained."""
@@ -75,6 +77,7 @@ class Run:
         """Write down what is about to happen, and start delivering."""
         path = save_manifest(self.folder.path, self.manifest)
         self.outbox.append(self._event("start", name=self.sweep_id, params=self._params(), tags=self._tags()))
+        self.is_begun = True
         self.outbox.append(self._event("artifact", path=str(path), folder=""))
         if not self.order.is_fresh:
             self.reuse(say)
@@ -91,7 +94,11 @@ class Run:
         self._open_supply()
 
     def _open_supply(self) -> None:
-        """Begin or go on with suggesting, where the plan does not know all its trials."""
+        """Begin or go on with suggesting, where the plan does not know all its trials.
+
+        Raises:
+            StorageError: when the study's file cannot be read or written.
+        """
         if self.order.plan.samples:
             from sweeps.supply import Supply  # imports Optuna
 
@@ -104,7 +111,11 @@ class Run:
                 is_settled=self._is_settled,
                 admit=self._admit,
             )
-            self.supply.catch_up()
+            try:
+                self.supply.catch_up()
+            except OSError as error:
+                place = error.filename or self.folder.path
+                raise StorageError(f"{place} cannot be read or written: {error.strerror}") from error
 
     def _is_settled(self, trial_id: str) -> bool:
         """Return whether a trial has come to an end that stays: not one that another pass may change."""
@@ -238,9 +249,10 @@ class Run:
     def abandon(self, error: BaseException, *, is_store_ready: bool) -> None:
         """Close the sweep's runs when it could not be run to an end, so that they do not look alive.
 
-        A sweep that was refused by MLflow's store before anything was trained leaves nothing behind.
+        A sweep that was not begun, or that MLflow's store refused before anything was trained, leaves nothing behind.
         """
-        if isinstance(error, TrackingError) and not is_store_ready and not self.past:
+        is_refused = isinstance(error, TrackingError) and not is_store_ready and not self.past
+        if not self.is_begun or is_refused:
             shutil.rmtree(self.folder.path)
             return
         status = "FAILED" if isinstance(error, Exception) else "KILLED"
