@@ -224,7 +224,9 @@ class Run:
         checkpoints = {trial_id: found[0] for trial_id, found in newest.items() if found}
         device = resolve_device("auto" if self.order.address else self.order.device)
         keeper = Keeper(self.order.plan, self.board, checkpoints, self.outbox, device)
-        if not signal_number:
+        if signal_number:
+            self._cut_off()
+        else:
             keeper.keep(self.order.material, self.folder.path, all_weights=self.order.keep_all_weights)
         best = self.board.best()
         status = "KILLED" if signal_number else "FINISHED" if best else "FAILED"
@@ -257,14 +259,23 @@ class Run:
             return
         status = "FAILED" if isinstance(error, Exception) else "KILLED"
         tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
-        for row in self.board.rows.values():
-            if row.state in ("running", "paused"):
-                cut = {"sweep.stop_reason": "user", **tags}
-                event = self._event("end", status="KILLED", tags=cut, metrics={}, step=row.epochs, note=None)
-                self.outbox.append(event | {"trial": row.trial_id})
+        self._remember()
+        self._cut_off(tags["sweep.stop_detail"])
         self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
         if is_store_ready:
             self._deliver(HASTY_FLUSH_SECONDS)
+
+    def _cut_off(self, detail: str = "") -> None:
+        """End the trials that are open, those too that were to go on from another sweep and have not begun to."""
+        for row in self.board.rows.values():
+            if row.state in ("running", "paused"):
+                tags = {
+                    "sweep.stop_reason": "user",
+                    "sweep.stop_detail": detail or f"cut off after epoch {row.epochs}",
+                }
+                event = self._event("end", status="KILLED", tags=tags, metrics={}, step=row.epochs, note=None)
+                self.outbox.append(event | {"trial": row.trial_id})
+                self.board.apply(event | {"trial": row.trial_id})
 
     def _peaks(self) -> dict[str, float]:
         """Return the most memory in MB that a trial of each kind really took."""

@@ -11,7 +11,7 @@ import pytest
 from recording import start
 
 import tune_main
-from sweeps.errors import StorageError
+from sweeps.errors import PassError, StorageError
 from sweeps.experiment import load_experiment
 from sweeps.intake import prepare
 from sweeps.interrupts import Interrupted
@@ -19,6 +19,7 @@ from sweeps.manifest import build_manifest, read_manifest, save_manifest
 from sweeps.order import Order
 from sweeps.outbox import PARENT, Outbox
 from sweeps.plan import build_plan
+from sweeps.resume import is_unfinished
 from sweeps.runner import resume_sweep
 from sweeps.sampling import Sampling
 from sweeps.source import Source
@@ -68,6 +69,17 @@ def test_a_signal_before_ray_starts_closes_the_sweep(order: Order) -> None:
     assert (last_event(order)["trial"], last_event(order)["status"]) == (PARENT, "KILLED")
 
 
+def test_what_was_to_go_on_from_another_sweep_is_closed_too(order: Order) -> None:
+    first = PLAN.trials[0].trial_id
+    Outbox(order.storage / "smoke-1" / "outbox").append(start(first))
+    with pytest.raises(Interrupted):
+        resume_sweep(order, "smoke-1", lambda sentence: os.kill(os.getpid(), signal.SIGTERM))
+    (event,) = [
+        event for event in Outbox(order.storage / "smoke-1" / "outbox").events({first}) if event["kind"] == "end"
+    ]
+    assert (event["status"], event["tags"]["sweep.stop_reason"]) == ("KILLED", "user")
+
+
 def test_a_sweep_that_was_begun_offline_goes_on_offline(order: Order) -> None:
     words = ["--resume", "smoke-1", "--storage", str(order.storage), "--quiet", "--gpus-per-trial", "0"]
     arguments, manifest = tune_main.build_parser().parse_args(words), read_manifest(order.storage / "smoke-1")
@@ -75,3 +87,12 @@ def test_a_sweep_that_was_begun_offline_goes_on_offline(order: Order) -> None:
         terms = {"terms": {"is_offline": is_offline}}
         again = prepare(arguments, EXPERIMENT, Source("quick", None), words, manifest=manifest | terms)
         assert again.is_offline is is_offline
+
+
+def test_a_pass_that_failed_says_how_to_go_on(order: Order) -> None:
+    def fail(sentence: str) -> None:
+        raise PassError("no further trial could be suggested")
+
+    with pytest.raises(PassError, match=r"suggested; once that is mended, go on with: .* --resume smoke-1$"):
+        resume_sweep(order, "smoke-1", fail)
+    assert is_unfinished(order.storage / "smoke-1")
