@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from test_gather import LEADER, REFERENCE, FakeLedger, FakeStore, make_record
+from test_gather import FakeLedger, FakeStore, make_record
 from test_page import NoPlates, Page
 
 from sweeps.report.gather import Report, gather_report

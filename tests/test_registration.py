@@ -27,8 +27,8 @@ from sweeps.report.openings import Opened, Test, read_openings
 from sweeps.source import Source, load_material
 from sweeps.store import Store, open_client
 from sweeps.winner.card import render_card
-from sweeps.winner.registration import Registration, _refitted, _screened, register
 from sweeps.winner.refit import TEST_EVIDENCE
+from sweeps.winner.registration import Registration, _refitted, _screened, register
 from sweeps.winner.registry import Registry, Version
 from sweeps.winner.weights import open_weights
 
