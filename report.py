@@ -86,16 +86,13 @@ def run(options: argparse.Namespace) -> int:
     """Write and print the reports; a sweep without a usable figure is named and the others are still reported."""
     from sweeps.address import resolve_tracking_uri
     from sweeps.report.deposit import Deposit
-    from sweeps.report.output import check_folder
     from sweeps.store import Store
 
-    if options.register and len(set(options.sweeps)) > 1:
-        raise UserError("--register takes one sweep, for a model has one champion: name the one to register")
+    if options.register:
+        _check_register(options)
     store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
     deposit = Deposit(store.tracking_uri)
-    names = store.find_sweeps(options.sweeps) if options.sweeps else [store.latest_sweep_id()]
-    check_folder(options.out)  # the test part is opened for nobody in vain
-    reports, pages, code = _write_all(names, store, deposit, options)
+    reports, pages, code = _write_all(store, deposit, options)
     if reports:
         _print(reports, pages, options)
     if options.register and reports:
@@ -110,14 +107,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write_all(
-    names: Sequence[str], store: "Store", deposit: "Deposit", options: argparse.Namespace
+    store: "Store", deposit: "Deposit", options: argparse.Namespace
 ) -> "tuple[list[Report], list[Path], int]":
     """Write the reports that can be written; return them, their pages and the exit code so far."""
-    from sweeps.report.output import write_report
+    from sweeps.report.output import check_folder, write_report
     from sweeps.report.press import open_press
 
     reports, pages, code = [], [], FINE
     with open_press() as press:
+        names = store.find_sweeps(options.sweeps) if options.sweeps else [store.latest_sweep_id()]
+        check_folder(options.out)  # the test part is opened for nobody in vain
         for name in names:
             try:
                 reports.append(_gather(name, store, deposit, options))
@@ -128,6 +127,14 @@ def _write_all(
             if not options.no_upload:
                 _upload(deposit, reports[-1], pages[-1].parent)
     return reports, pages, code
+
+
+def _check_register(options: argparse.Namespace) -> None:
+    from sweeps.winner.registry import check_name
+
+    check_name(options.model_name)
+    if len(set(options.sweeps)) > 1:
+        raise UserError("--register takes one sweep, for a model has one champion: name the one to register")
 
 
 def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", name: str) -> None:

@@ -165,7 +165,10 @@ def openings(uri: str) -> int:
     return len(read_openings(Store(uri).read_sweep("grid-1").tags))
 
 
-@pytest.mark.parametrize("words", [["grid-1", "nothing"], ["grid-1", "broken-1", "--register"]])
+@pytest.mark.parametrize(
+    "words",
+    [["grid-1", "nothing"], ["grid-1", "broken-1", "--register"], ["grid-1", "--register", "--model-name", "a/b"]],
+)
 def test_a_refused_command_opens_no_test_part(uri: str, tmp_path: Path, words: list[str]) -> None:
     before = openings(uri)
     assert call(uri, tmp_path, *words) == 2
