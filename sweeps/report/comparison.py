@@ -57,7 +57,7 @@ def build_comparison(reports: Sequence[Report]) -> Comparison:
     """
     check_data(reports)
     known = {report.sweep_id: report for report in reports if report.leader.trial_id in report.evidence}
-    verdict = screen([_candidate(report) for report in known.values()]) if len(known) > 1 else None
+    verdict = _compare(list(known.values())) if len(known) > 1 else None
     rivals = {rival.trial_id: rival for rival in verdict.rivals} if verdict else {}
     left_out = dict(verdict.left_out) if verdict else {}
     if len(rivals) < 2:
@@ -79,6 +79,12 @@ def check_data(reports: Sequence[Report]) -> None:
     if len(prints) > 1:
         named = "; ".join(f"{', '.join(ids)} on {print_ or 'unknown data'}" for print_, ids in prints.items())
         raise ComparisonError(f"these sweeps used different data, so their figures do not compare: {named}")
+
+
+def _compare(reports: Sequence[Report]) -> Verdict:
+    """Return the verdict over the leaders, by the margins of their reports."""
+    margins = reports[0].margins
+    return screen([_candidate(report) for report in reports], margin=margins.score, scene_margin=margins.scenes)
 
 
 def _candidate(report: Report) -> Candidate:
