@@ -11,7 +11,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -58,7 +57,12 @@ def build_parser() -> argparse.ArgumentParser:
                         help="where to write DIR/SWEEP/index.html, .md, .json, .csv (default: reports)")  # fmt: skip
     parser.add_argument("--format", choices=FORMATS, default="table",
                         help="what to print on stdout; html prints where the page is (default: table)")  # fmt: skip
-    parser.add_argument("--top", type=_count, metavar="N", help="print only the N best trials; the files hold all")
+    parser.add_argument(
+        "--top",
+        type=_count,
+        metavar="N",
+        help="print only the N best trials of the leaderboard; the files and json have all",
+    )
     parser.add_argument("--tracking-uri", metavar="URI",
                         help="MLflow's store (default: MLFLOW_TRACKING_URI, else the database in runs)")  # fmt: skip
     parser.add_argument("--margin", type=_points, default=0.5, metavar="POINTS",
@@ -84,6 +88,8 @@ def run(options: argparse.Namespace) -> int:
     from sweeps.report.deposit import Deposit
     from sweeps.store import Store
 
+    if options.register:
+        _check_register(options)
     store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
     deposit = Deposit(store.tracking_uri)
     reports, pages, code = _write_all(store, deposit, options)
@@ -104,14 +110,16 @@ def _write_all(
     store: "Store", deposit: "Deposit", options: argparse.Namespace
 ) -> "tuple[list[Report], list[Path], int]":
     """Write the reports that can be written; return them, their pages and the exit code so far."""
-    from sweeps.report.output import write_report
+    from sweeps.report.output import check_folder, write_report
     from sweeps.report.press import open_press
 
     reports, pages, code = [], [], FINE
     with open_press() as press:
-        for sweep_id in dict.fromkeys(options.sweeps or [store.latest_sweep_id()]):
+        names = store.find_sweeps(options.sweeps) if options.sweeps else [store.latest_sweep_id()]
+        check_folder(options.out)  # the test part is opened for nobody in vain
+        for name in names:
             try:
-                reports.append(_gather(sweep_id, store, deposit, options))
+                reports.append(_gather(name, store, deposit, options))
             except NothingFinishedError as error:
                 code = _say(error, options)
                 continue
@@ -121,11 +129,17 @@ def _write_all(
     return reports, pages, code
 
 
+def _check_register(options: argparse.Namespace) -> None:
+    from sweeps.winner.registry import check_name
+
+    check_name(options.model_name)
+    if len(set(options.sweeps)) > 1:
+        raise UserError("--register takes one sweep, for a model has one champion: name the one to register")
+
+
 def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", name: str) -> None:
     from sweeps.winner.registration import Registration, register
 
-    if len(reports) > 1:
-        raise UserError("--register takes one sweep, for a model has one champion: name the one to register")
     register(Registration(name, reports[0], store, deposit), lambda words: print(words, file=sys.stderr))
 
 
@@ -169,13 +183,12 @@ def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespa
     from sweeps.report.page import render_markdown
 
     top = options.top
-    shown = [replace(it, trials=it.trials[:top], finalists=it.finalists[:top]) for it in reports]
     renderers = {
         "html": lambda: "".join(f"{page}\n" for page in pages),
-        "markdown": lambda: "\n".join(render_markdown(report) for report in shown),
-        "json": lambda: render_json(shown),
-        "csv": lambda: render_csv(shown),
-        "table": lambda: render_table(shown),
+        "markdown": lambda: "\n".join(render_markdown(report, top=top) for report in reports),
+        "json": lambda: render_json(reports),
+        "csv": lambda: render_csv(reports, top),
+        "table": lambda: render_table(reports, top),
     }
     sys.stdout.write(renderers[options.format]())
     sys.stdout.flush()

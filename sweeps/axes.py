@@ -212,13 +212,14 @@ def _range(key: str, values: Mapping[Any, Any], place: str) -> Range:
     log, step = values.get("log", False), values.get("step", 0)
     if not isinstance(log, bool):
         raise ExperimentError(f"{place}.log is {log!r}, but must be true or false")
-    if isinstance(step, bool) or not isinstance(step, int | kind) or step < 0:
+    if isinstance(step, bool) or not isinstance(step, int | kind) or not 0 <= step < math.inf:
         raise ExperimentError(f"{place}.step is {step!r}, but must be a {'whole ' if kind is int else ''}number > 0")
     if log and low <= 0:
         raise ExperimentError(f"{place}.low is {low!r}, but must be > 0 where log is true")
     if log and step:
         raise ExperimentError(f"{place}.step is {step!r}, but must not be given where log is true")
-    if step and not _is_whole((high - low) / step):
+    steps = (high - low) / step if step else 1
+    if round(steps) < 1 or (step and not _is_whole(steps)):
         raise ExperimentError(f"{place}.high is {high!r}, but must be low plus a whole number of steps of {step!r}")
     return Range(low, high, log, step)
 

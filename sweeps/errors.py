@@ -4,6 +4,7 @@ UserError                     (bddseg.errors)
 └── SweepError
     ├── ExperimentError       2  experiments.yaml or a command-line setting is wrong
     ├── StorageError          2  the output folder cannot be used
+    ├── PassError             2  Ray left trials open, or no further one could be suggested
     ├── TrackingError         2  the MLflow store cannot be reached or used
     ├── NoSweepError          2  no such sweep is recorded
     ├── ComparisonError       2  sweeps that cannot be compared
@@ -25,6 +26,10 @@ class ExperimentError(SweepError):
 
 class StorageError(SweepError):
     """The output folder cannot be created, written or locked."""
+
+
+class PassError(SweepError):
+    """A pass of a sweep left trials open, or no further trial could be suggested."""
 
 
 class TrackingError(SweepError):

@@ -123,7 +123,7 @@ def prepare(
         checkpoint_seconds=terms.get("checkpoint_seconds", CHECKPOINT_SECONDS) if every is None else every,
         dashboard=arguments.dashboard,
         is_quiet=bool(arguments.quiet),
-        is_offline=arguments.offline,
+        is_offline=arguments.offline or terms.get("is_offline", False),
         is_fresh=arguments.fresh or terms.get("is_fresh", False),
         command=hide_password(shlex.join(["python", "tune_main.py", *words])),
         report_command=report_command(arguments, tracking_uri),

@@ -14,6 +14,7 @@ from sweeps.axes import record_axis
 from sweeps.errors import StorageError
 from sweeps.experiment import Experiment
 from sweeps.plan import Plan, PlannedTrial
+from sweeps.sampling import recorded_sampling
 
 FORMAT = 1
 FILE = "sweep.json"
@@ -84,6 +85,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if version != FORMAT:
         raise StorageError(f"{path} has format {version}, but must have {FORMAT}")
     return dict(manifest)
+
+
+def is_open(manifest: Mapping[str, Any]) -> bool:
+    """Return whether trials of the sweep are suggested while others run."""
+    return bool(manifest["axes"]) and recorded_sampling(manifest.get("search", {})).is_open
+
+
+def to_come(manifest: Mapping[str, Any]) -> int:
+    """Return how many trials are still to be suggested, if the space has so many points."""
+    samples = recorded_sampling(manifest["search"]).samples if is_open(manifest) else 0
+    return max(0, samples - len(manifest["trials"]))
 
 
 def versions() -> dict[str, str]:

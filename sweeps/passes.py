@@ -135,8 +135,9 @@ def recall(scheduler: Scheduler, memory: Path, past: Mapping[str, Past]) -> None
         log.warning("%s; it is set aside, the rungs are filled from what the trials reported", error)
         os.replace(memory, memory.with_suffix(".damaged"))
     for trial_id, known in past.items():
+        values = known.usable()
         for epoch, best in known.bests().items():
-            scheduler.relearn(trial_id, epoch, known.values[epoch] or best, best)
+            scheduler.relearn(trial_id, epoch, values[epoch], best)
 
 
 def teller(past: dict[str, Past], known: Collection[str]) -> Callable[[Event], None]:

@@ -1,10 +1,13 @@
 """What has become of each trial of a sweep so far, told by the events that it wrote down."""
 
-import math
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sweeps.outbox import PARENT, Event
+
+REUSED = "sweep.reused_from"
+"""Tag with the id of the sweep that trained a trial."""
 
 CUT_OFF = frozenset({"user", "driver_lost", "time_budget"})
 """Ends that say nothing about the trial: whoever resumes the sweep goes on with it."""
@@ -36,14 +39,14 @@ class Past:
         """
         return self.epochs - 1 if self.ending else self.epochs
 
+    def usable(self) -> dict[int, float]:
+        """Return epoch -> its value, in order, for epochs that have a value."""
+        return {epoch: value for epoch, value in sorted(self.values.items()) if value is not None}
+
     def bests(self) -> dict[int, float]:
         """Return epoch -> the best value up to there, for epochs that have a value."""
-        found: dict[int, float] = {}
-        best = -math.inf
-        for epoch, value in sorted(self.values.items()):
-            if value is not None:
-                found[epoch] = best = max(value, best)
-        return found
+        usable = self.usable()
+        return dict(zip(usable, itertools.accumulate(usable.values(), max), strict=True))
 
     def is_open(self, is_cancelled: bool) -> bool:
         """Return whether the trial has come to no end of its own, leaving aside what memory it may need.

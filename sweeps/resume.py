@@ -16,7 +16,7 @@ from sweeps.errors import NoSweepError, StorageError
 from sweeps.experiment import Experiment, Schedule
 from sweeps.folder import SweepFolder
 from sweeps.heartbeat import read_pulse
-from sweeps.manifest import FILE, read_manifest
+from sweeps.manifest import is_open, read_manifest, to_come
 from sweeps.outbox import PARENT, Event, Outbox
 from sweeps.past import Past, read_past
 from sweeps.plan import Plan, PlannedTrial
@@ -45,8 +45,9 @@ def is_unfinished(folder: Path) -> bool:
     events = list(Outbox(folder / "outbox").events(epochs=False))
     past = read_past(events, OBJECTIVE)
     sweep, trial_ids = SweepFolder(folder), [trial["trial_id"] for trial in manifest["trials"]]
-    is_open = any(past.get(trial_id, Past()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
-    return not (pulse and pulse.is_alive()) and (is_open or not _is_closed(events))
+    is_left = any(past.get(trial_id, Past()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
+    ends = ("FINISHED",) if to_come(manifest) else ("FINISHED", "FAILED")
+    return not (pulse and pulse.is_alive()) and (is_left or _last_word(events) not in ends)
 
 
 def check_not_running(folder: Path) -> None:
@@ -141,11 +142,6 @@ def recorded_plan(manifest: Mapping[str, Any]) -> Plan:
     )
 
 
-def is_open(manifest: Mapping[str, Any]) -> bool:
-    """Return whether trials of the sweep are suggested while others run."""
-    return bool(manifest["axes"]) and recorded_sampling(manifest.get("search", {})).is_open
-
-
 def _trial(recorded: Mapping[str, Any], manifest: Mapping[str, Any]) -> PlannedTrial:
     try:
         config = TrainConfig.from_dict(recorded["settings"])
@@ -170,13 +166,15 @@ def _other_version(manifest: Mapping[str, Any], why: str) -> StorageError:
     )
 
 
-def _is_closed(events: Iterable[Event]) -> bool:
-    """Return whether the sweep's own run came to an end that was neither an interrupt nor the loss of its driver."""
+def _last_word(events: Iterable[Event]) -> str:
+    """Return how the sweep's own run ended, in MLflow's word; "" while it has not."""
     words = [event for event in events if event.get("trial") == PARENT and event.get("kind") in ("start", "end")]
-    return bool(words) and words[-1].get("status") in ("FINISHED", "FAILED")
+    return str(words[-1].get("status", "")) if words else ""
 
 
-def _begun(folder: Path) -> float:
-    """Return when a sweep was begun, in seconds since 1970."""
-    path = folder / FILE
-    return path.stat().st_mtime if path.exists() else 0.0
+def _begun(folder: Path) -> str:
+    """Return when a sweep was begun, in ISO 8601 and UTC; "" where it is not told."""
+    try:
+        return str(read_manifest(folder).get("started", ""))
+    except StorageError:
+        return ""

@@ -17,10 +17,8 @@ from bddseg.errors import DataError
 from sweeps.folder import SweepFolder
 from sweeps.index import Entry
 from sweeps.outbox import Event, Outbox
+from sweeps.past import REUSED
 from sweeps.plan import Plan, PlannedTrial
-
-REUSED = "sweep.reused_from"
-"""Tag with the id of the sweep that trained a trial."""
 
 EVIDENCE = "evidence-val.npz"
 """The file without which a trial cannot be compared: it is trained again."""
@@ -132,13 +130,14 @@ def _take(reused: Reused, events: Sequence[Event], sweep_id: str, folder: SweepF
 
 def _taken(events: Iterable[Event], reused: Reused, sweep_id: str, folder: SweepFolder) -> Iterator[Event]:
     """Yield the events as those of the new sweep; of a trial that goes on, without its end."""
-    mark = {"sweep.id": sweep_id, REUSED: reused.entry.sweep.name}
+    mark, trial = {"sweep.id": sweep_id, REUSED: reused.entry.sweep.name}, reused.trial
     for event in events:
         if event["kind"] == "artifact":
             if reused.is_whole and Path(event["path"]).is_file():
-                yield event | {"path": str(_linked(Path(event["path"]), reused.trial.trial_id, folder))}
+                yield event | {"path": str(_linked(Path(event["path"]), trial.trial_id, folder))}
         elif event["kind"] == "start":
-            yield event | {"name": reused.trial.name, "tags": {**event["tags"], **mark, **reused.trial.tags}}
+            tags = {**event["tags"], **mark, "sweep.reference": str(trial.is_reference).lower(), **trial.tags}
+            yield event | {"name": trial.name, "params": dict(trial.settings), "tags": tags}
         elif event["kind"] == "epoch":
             yield event if reused.is_whole else {key: value for key, value in event.items() if key != "ending"}
         elif event["kind"] == "end" and reused.is_whole:

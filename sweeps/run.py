@@ -15,7 +15,7 @@ from sweeps.address import hide_password
 from sweeps.axes import Axis, Range
 from sweeps.confirm import CONFIRMS
 from sweeps.delivery import Delivery
-from sweeps.errors import TrackingError
+from sweeps.errors import StorageError, TrackingError
 from sweeps.folder import SweepFolder
 from sweeps.gauges import Gauges
 from sweeps.heartbeat import this_pulse
@@ -64,6 +64,8 @@ class Run:
         self.view = View(self.board, is_quiet=order.is_quiet)
         self.outbox = Outbox(self.folder.outbox, PATIENCE_SECONDS)
         self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
+        self.is_begun = manifest is not None
+        """It is written down, so that it can be resumed."""
         self.past: dict[str, Past] = {}
         self.finished: list[Entry] = []
         """What other sweeps have trained."""
@@ -75,6 +77,7 @@ class Run:
         """Write down what is about to happen, and start delivering."""
         path = save_manifest(self.folder.path, self.manifest)
         self.outbox.append(self._event("start", name=self.sweep_id, params=self._params(), tags=self._tags()))
+        self.is_begun = True
         self.outbox.append(self._event("artifact", path=str(path), folder=""))
         if not self.order.is_fresh:
             self.reuse(say)
@@ -91,7 +94,11 @@ class Run:
         self._open_supply()
 
     def _open_supply(self) -> None:
-        """Begin or go on with suggesting, where the plan does not know all its trials."""
+        """Begin or go on with suggesting, where the plan does not know all its trials.
+
+        Raises:
+            StorageError: when the study's file cannot be read or written.
+        """
         if self.order.plan.samples:
             from sweeps.supply import Supply  # imports Optuna
 
@@ -104,7 +111,11 @@ class Run:
                 is_settled=self._is_settled,
                 admit=self._admit,
             )
-            self.supply.catch_up()
+            try:
+                self.supply.catch_up()
+            except OSError as error:
+                place = error.filename or self.folder.path
+                raise StorageError(f"{place} cannot be read or written: {error.strerror}") from error
 
     def _is_settled(self, trial_id: str) -> bool:
         """Return whether a trial has come to an end that stays: not one that another pass may change."""
@@ -213,7 +224,9 @@ class Run:
         checkpoints = {trial_id: found[0] for trial_id, found in newest.items() if found}
         device = resolve_device("auto" if self.order.address else self.order.device)
         keeper = Keeper(self.order.plan, self.board, checkpoints, self.outbox, device)
-        if not signal_number:
+        if signal_number:
+            self._cut_off()
+        else:
             keeper.keep(self.order.material, self.folder.path, all_weights=self.order.keep_all_weights)
         best = self.board.best()
         status = "KILLED" if signal_number else "FINISHED" if best else "FAILED"
@@ -238,21 +251,31 @@ class Run:
     def abandon(self, error: BaseException, *, is_store_ready: bool) -> None:
         """Close the sweep's runs when it could not be run to an end, so that they do not look alive.
 
-        A sweep that was refused by MLflow's store before anything was trained leaves nothing behind.
+        A sweep that was not begun, or that MLflow's store refused before anything was trained, leaves nothing behind.
         """
-        if isinstance(error, TrackingError) and not is_store_ready and not self.past:
+        is_refused = isinstance(error, TrackingError) and not is_store_ready and not self.past
+        if not self.is_begun or is_refused:
             shutil.rmtree(self.folder.path)
             return
         status = "FAILED" if isinstance(error, Exception) else "KILLED"
         tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
-        for row in self.board.rows.values():
-            if row.state in ("running", "paused"):
-                cut = {"sweep.stop_reason": "user", **tags}
-                event = self._event("end", status="KILLED", tags=cut, metrics={}, step=row.epochs, note=None)
-                self.outbox.append(event | {"trial": row.trial_id})
+        self._remember()
+        self._cut_off(tags["sweep.stop_detail"])
         self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
         if is_store_ready:
             self._deliver(HASTY_FLUSH_SECONDS)
+
+    def _cut_off(self, detail: str = "") -> None:
+        """End the trials that are open, those too that were to go on from another sweep and have not begun to."""
+        for row in self.board.rows.values():
+            if row.state in ("running", "paused"):
+                tags = {
+                    "sweep.stop_reason": "user",
+                    "sweep.stop_detail": detail or f"cut off after epoch {row.epochs}",
+                }
+                event = self._event("end", status="KILLED", tags=tags, metrics={}, step=row.epochs, note=None)
+                self.outbox.append(event | {"trial": row.trial_id})
+                self.board.apply(event | {"trial": row.trial_id})
 
     def _peaks(self) -> dict[str, float]:
         """Return the most memory in MB that a trial of each kind really took."""

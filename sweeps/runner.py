@@ -11,7 +11,7 @@ from bddseg.errors import DataError
 from sweeps.address import check_server, check_uri, database_file
 from sweeps.backlog import close_lost_sweeps
 from sweeps.cluster import check_address, ray_cluster, room, slots
-from sweeps.errors import StorageError, SweepError
+from sweeps.errors import PassError, StorageError
 from sweeps.heartbeat import Heartbeat
 from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.manifest import read_manifest
@@ -26,6 +26,11 @@ log = logging.getLogger(__name__)
 
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 """A disk that went on failing for longer than was waited for it."""
+
+KEEPING = (
+    "keeping the finalists' weights, checking the leader's figures, painting its predictions, timing the networks, "
+    "delivering what was measured"
+)
 
 
 def run_sweep(order: Order, say: Say = log.info) -> Summary:
@@ -82,31 +87,45 @@ def _drive(run: Run, begin: Callable[[Say], None], say: Say) -> Summary:
         Heartbeat(run.folder.path),
         ThreadPoolExecutor(1, "store") as helper,
     ):
-        begin(say)
-        store = helper.submit(run.prepare_store)
+        store: Future[None] | None = None
         try:
+            begin(say)
+            store = helper.submit(run.prepare_store)
             if not run.todo().is_over:
                 say("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
                 _on_ray(run, interrupts, store, say)
             store.result()
-            say(
-                "keeping the finalists' weights, checking the leader's figures, painting its predictions, timing the "
-                "networks, delivering what was measured"
-            )
+            if not interrupts.is_requested():
+                say(KEEPING)
             return run.end(interrupts.number)
         except BaseException as error:
-            again = f"{run.order.tune_command} --resume {run.sweep_id}"
-            try:
-                run.abandon(error, is_store_ready=store.done() and not store.exception())
-            except OSError as failure:
-                log.warning("the ends of its runs could not be written: %s", failure)
-            if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-                error = StorageError(f"{run.folder.path} cannot be written: {error.strerror}")
-            if isinstance(error, StorageError):
-                raise StorageError(f"{error}; once that is mended, go on with: {again}") from error
-            if isinstance(error, Interrupted):
-                error.resume_command = again
-            raise
+            _abandon(run, error, store)
+            told = _worded(run, error)
+            if told is error:
+                raise
+            raise told from error
+
+
+def _abandon(run: Run, error: BaseException, store: Future[None] | None) -> None:
+    """Close what a sweep has open that could not be run to its end."""
+    try:
+        run.abandon(error, is_store_ready=store is not None and store.done() and not store.exception())
+    except (OSError, StorageError) as failure:
+        log.warning("the ends of its runs could not be written: %s", failure)
+
+
+def _worded(run: Run, error: BaseException) -> BaseException:
+    """Return the error as the user is told of it: in one line, with the command that goes on, where one would."""
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        error = StorageError(f"{run.folder.path} cannot be written: {error.strerror}")
+    if not run.is_begun:
+        return error
+    again = f"{run.order.tune_command} --resume {run.sweep_id}"
+    if isinstance(error, StorageError | PassError):
+        return type(error)(f"{error}; once that is mended, go on with: {again}")
+    if isinstance(error, Interrupted):
+        error.resume_command = again
+    return error
 
 
 def new_sweep_id(space: str) -> str:
@@ -132,7 +151,7 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
         before: Pass | None = None
         while not (todo := run.todo()).is_over and not interrupts.is_requested():
             if todo == before:
-                raise SweepError(f"Ray ended a pass and left {len(todo.trials)} trials open; see {run.folder.logs}")
+                raise PassError(f"Ray ended a pass and left {len(todo.trials)} trials open; see {run.folder.logs}")
             if any(run.past_of(trial).memory_failures for trial in todo.trials):
                 say(f"out of memory: another pass, with twice the share of the device; trials: {len(todo.trials)}")
             memory = run.folder.path / MEMORY
@@ -150,6 +169,6 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
             recall(search.scheduler, memory, run.past)
             run_pass(todo, run.order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
             if error := search.failure():
-                raise SweepError(f"no further trial could be suggested ({type(error).__name__}: {error})") from error
+                raise PassError(f"no further trial could be suggested ({type(error).__name__}: {error})") from error
             run.close_plan(say)
             before = todo

@@ -17,6 +17,7 @@ COST = "gflops"
 """The second objective: what one image costs the network, forward, in 10^9 operations. It is counted, not timed: a
 latency that is measured while other trials run beside says more of them than of the network."""
 OBJECTIVES = ((OBJECTIVE,), (OBJECTIVE, COST))
+OBJECTIVES_IN_WORDS = f"[{OBJECTIVE}] or [{OBJECTIVE}, {COST}]"
 SAMPLES = 20
 PATIENCE = 1000
 """So many points in a row that make no configuration, and none is drawn any more."""
@@ -62,11 +63,14 @@ def build_sampling(section: Any, given: Mapping[str, Any], place: str) -> Sampli
         if key not in KEYS:
             raise ExperimentError(f"{place} has an unknown key {key!r}; known: {', '.join(KEYS)}")
     chosen = dict(said) | {key: value for key, value in given.items() if value}
+    objectives = chosen.get("objectives", [OBJECTIVE])
+    if not isinstance(objectives, list):
+        raise ExperimentError(f"{place}.objectives is {objectives!r}, but must be {OBJECTIVES_IN_WORDS}")
     found = Sampling(
         chosen.get("name", "grid"),
         chosen.get("samples", SAMPLES),
         chosen.get("sampler", "tpe"),
-        tuple(chosen.get("objectives", (OBJECTIVE,))),
+        tuple(objectives),
     )
     _check(found, given, place)
     return found
@@ -128,9 +132,7 @@ def _check(sampling: Sampling, given: Mapping[str, Any], place: str) -> None:
     if sampling.sampler not in SAMPLERS:
         raise ExperimentError(f"{place}.sampler is {sampling.sampler!r}, but must be one of {', '.join(SAMPLERS)}")
     if sampling.objectives not in OBJECTIVES:
-        raise ExperimentError(
-            f"{place}.objectives is {list(sampling.objectives)!r}, but must be [{OBJECTIVE}] or [{OBJECTIVE}, {COST}]"
-        )
+        raise ExperimentError(f"{place}.objectives is {list(sampling.objectives)!r}, but must be {OBJECTIVES_IN_WORDS}")
     if sampling.name == "grid" and given.get("samples"):
         raise ExperimentError(f"--samples goes with --search random or optuna, but the search of {place} is grid")
     if sampling.sampler == "nsga2" and len(sampling.objectives) == 1:

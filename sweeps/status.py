@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.errors import StorageError
-from sweeps.manifest import read_manifest
+from sweeps.manifest import read_manifest, to_come
 from sweeps.monitor import Row
 from sweeps.outbox import PARENT, Outbox
+from sweeps.past import REUSED
 from sweeps.stopping.memory import FILE as MEMORY
 from sweeps.stopping.memory import load_memory
 from sweeps.store import TrialRow
@@ -38,13 +39,14 @@ def read_status(folder: Path) -> Status:
     for event in Outbox(folder / "outbox").events():
         if (trial_id := event.get("trial")) in rows:
             rows[trial_id].apply(event)
+            if REUSED in event.get("tags", {}) and event["kind"] == "start":
+                rows[trial_id].state = "waiting"  # it was another sweep that started it
         elif trial_id == PARENT and event.get("kind") in ("start", "end"):
             state = state_of_sweep(event.get("status", "RUNNING"))
     for trial_id in _paused(folder):
         if trial_id in rows and rows[trial_id].state == "running":
             rows[trial_id].state = "paused"
-    samples = manifest.get("search", {}).get("samples", 0) if manifest["axes"] and state != "finished" else 0
-    return Status(state, tuple(rows.values()), max(0, samples - len(rows)))
+    return Status(state, tuple(rows.values()), 0 if state == "finished" else to_come(manifest))
 
 
 def state_of_sweep(status: str) -> str:

@@ -133,9 +133,22 @@ class Store:
         return found[0]
 
     def sweep_ids(self) -> list[str]:
-        """Return the ids of all sweeps, the last one first."""
+        """Return the ids of all sweeps, the last one first; what cannot be an id is left out."""
         runs = self._search("tags.`sweep.role` = 'sweep'", "start_time DESC")
-        return list(dict.fromkeys(run.data.tags["sweep.id"] for run in runs if run.data.tags.get("sweep.id")))
+        found = dict.fromkeys(run.data.tags.get("sweep.id", "") for run in runs)
+        return [sweep_id for sweep_id in found if IDENTITY.fullmatch(sweep_id)]
+
+    def find_sweeps(self, wanted: Sequence[str]) -> list[str]:
+        """Return those ids, each once.
+
+        Raises:
+            NoSweepError: when there is none of one; names those there are.
+        """
+        known = set(self.sweep_ids())
+        for sweep_id in wanted:
+            if sweep_id not in known:
+                raise NoSweepError(self._unknown(sweep_id))
+        return list(dict.fromkeys(wanted))
 
     def read_sweep(self, sweep_id: str) -> SweepRecord:
         """Return everything about a sweep but its histories and evidence.

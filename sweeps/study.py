@@ -38,6 +38,9 @@ TRIAL = "trial_id"
 TWIN = "same_as"
 """Attribute of a suggestion that was not trained: the trial that it would have been."""
 
+INVALID = 20
+"""Suggestions in a row that make no configuration, until it is given up: a sampler may learn nothing from them."""
+
 STARTUP = 8
 """Suggestions at random, those that were planned among them, before a sampler models what it was told."""
 
@@ -106,9 +109,11 @@ class Study:
             else:
                 self._study.tell(trial.number, state=TrialState.FAIL)
 
-    def ask(self) -> Asked:
-        """Return a point to try: the same again until it was accepted or refused."""
-        while self._asked is None:
+    def ask(self) -> Asked | None:
+        """Return a point to try: the same again until it was accepted or refused; None after many that are invalid."""
+        for _ in range(INVALID):
+            if self._asked is not None:
+                break
             number = len(self._study.get_trials(deepcopy=False))
             self._study.sampler = self._sampler(number)
             with warnings.catch_warnings():
@@ -155,21 +160,21 @@ class Study:
             )
             self._known[trial.trial_id] = len(self._study.get_trials(deepcopy=False)) - 1
 
-    def tell(self, trial_id: str, past: Past, cost: float) -> None:
+    def tell(self, trial_id: str, past: Past, cost: float, keep: str = "best") -> None:
         """Tell what has become of a trial that has ended; one that is open, or was told before, changes nothing.
 
         Who ran to its end is told with its best value, who was stopped as pruned, with the best value up to each rung
-        and to its last epoch, who failed as failed.
+        and to its last epoch, who failed as failed. Where the last epoch is kept, its value is told, not the best.
         """
         frozen = self._study.get_trials(deepcopy=False)[self._known[trial_id]]
         if frozen.state != TrialState.RUNNING or not past.reason:
             return
-        bests = past.bests()
-        if past.reason in COMPLETE and bests:
-            values = {OBJECTIVE: max(bests.values())}
+        counted = past.usable() if keep == "last" else past.bests()
+        if past.reason in COMPLETE and counted:
+            values = {OBJECTIVE: counted[max(counted)]}
             self._study.tell(frozen.number, [values.get(name, cost) for name in self.sampling.objectives])
         elif past.reason in STOPPED:
-            self._tell_stopped(frozen, past, bests)
+            self._tell_stopped(frozen, past, counted)
         else:
             self._study.tell(frozen.number, state=TrialState.FAIL)
 
@@ -178,9 +183,9 @@ class Study:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self._study.tell(trial.number, state=TrialState.FAIL)
 
-    def _tell_stopped(self, frozen: FrozenTrial, past: Past, bests: Mapping[int, float]) -> None:
+    def _tell_stopped(self, frozen: FrozenTrial, past: Past, counted: Mapping[int, float]) -> None:
         if len(self.sampling.objectives) == 1:  # Optuna has no intermediate values of several
-            steps = {epoch: value for epoch, value in bests.items() if epoch in self.rungs or epoch == max(bests)}
+            steps = {epoch: value for epoch, value in counted.items() if epoch in self.rungs or epoch == max(counted)}
             if past.reason == "diverged":
                 steps[past.epochs] = float("nan")
             for epoch, value in steps.items():

@@ -15,8 +15,9 @@ from sweeps.sampling import COST, draw_points
 from sweeps.study import FILE, Study, settle
 
 TWINS = 10
-"""Suggestions in a row of what is a trial already, until a point is drawn by chance; and so many of those, at most."""
+"""Suggestions in a row of what is a trial already, until a point is drawn by chance: after many invalid ones too."""
 CHANCES = 200
+"""Points drawn by chance at most."""
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,8 @@ class Supply:
         study.plant(self.plan().trials)
         for trial in self.plan().trials:
             if trial.trial_id not in self._told and self.is_settled(trial.trial_id):
-                study.tell(trial.trial_id, self.past[trial.trial_id], self._cost(trial))
+                past, keep = self.past[trial.trial_id], trial.config.train.keep
+                study.tell(trial.trial_id, past, self._cost(trial), keep)
                 self._told.add(trial.trial_id)
         self._study = study
 
@@ -91,6 +93,8 @@ class Supply:
         known = {trial.trial_id for trial in self.plan().trials}
         for _ in range(TWINS):
             asked = study.ask()
+            if asked is None:
+                break
             trial = self._trial({key: settle(axes[key], value) for key, value in asked.point.items()})
             if trial.trial_id not in known:
                 return trial

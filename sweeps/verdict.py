@@ -1,6 +1,7 @@
 """Evidence -> verdict: who leads or has won, with intervals, or that nobody can tell. Nothing is read or written."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from sweeps.statistics.contest import (
 )
 from sweeps.statistics.findings import Candidate, Finalist, Gap, Interval, Needed, Rival, Scenes, Slice, Verdict
 from sweeps.statistics.lineup import Entrant, Lineup, build_lineup
-from sweeps.statistics.needs import needed_confirmation, needed_screening
+from sweeps.statistics.needs import bearable_sd, needed_confirmation, needed_screening
 from sweeps.statistics.noise import Noise, measure_noise
 from sweeps.statistics.resampling import draw_units, resample_miou, score_left_out
 from sweeps.statistics.sample import Sample
@@ -40,6 +41,9 @@ __all__ = [
 
 WIDEST = 100.0
 """Of a bootstrap over too few units nothing is concluded; its spread stays finite all the same."""
+
+RARE = 10
+"""A class of the mean in fewer units than these is named."""
 
 SHOWN = 8
 """Of how many trials the scenes are looked into."""
@@ -73,8 +77,9 @@ def screen(
     noise = noise or measure_noise(lineup.scores, [it.setting for it in chosen])
     weights, sampled = _sample(lineup, draws, seed)
     luck = noise.draw(sampled.shape, seed)
-    images = (sampled - lineup.scores[:, None].astype(np.float32)) * np.float32(min(widening(lineup.units), WIDEST))
-    contest = hold_contest(lineup.scores, images + luck, is_blind=lineup.units < 2)
+    wide = np.float32(min(widening(lineup.bearing_units), WIDEST))
+    images = (sampled - lineup.scores[:, None].astype(np.float32)) * wide
+    contest = hold_contest(lineup.scores, images + luck, is_blind=lineup.bearing_units < 2)
     later = noise.draw((1, len(weights)), seed + 1)[0]
     return _verdict(
         "screening",
@@ -87,6 +92,7 @@ def screen(
         needed=needed_screening(contest, images, lineup, noise, margin),
         margins=(margin, scene_margin),
         noise=noise,
+        bearable_sd=bearable_sd(contest, images),
     )
 
 
@@ -113,9 +119,9 @@ def confirm(
     weights, sampled = _sample(lineup, draws, seed)
     units = draw_units(np.zeros(lineup.units, dtype=int), draws, seed)
     by_units = resample_miou(lineup.above, lineup.below, units)
-    wide = np.float32(min(widening(lineup.runs), WIDEST))
+    wide = np.float32(min(widening(min(lineup.runs, lineup.bearing_units)), WIDEST))
     raw = sampled - lineup.scores[:, None].astype(np.float32)
-    first = hold_contest(lineup.scores, raw * wide, is_blind=lineup.runs < 2 or lineup.units < 2)
+    first = hold_contest(lineup.scores, raw * wide, is_blind=min(lineup.runs, lineup.bearing_units) < 2)
     contest = widen(first, *_paired_intervals(first, lineup.run_scores))
     return _verdict(
         "confirmation",
@@ -128,6 +134,7 @@ def confirm(
         needed=needed_confirmation(first, contest, by_units, lineup, margin),
         margins=(margin, scene_margin),
         noise=None,
+        bearable_sd=None,
     )
 
 
@@ -168,7 +175,7 @@ def _correct(lineup: Lineup, weights: np.ndarray, values: np.ndarray, later: np.
 def _judged_scores(lineup: Lineup, by_units: np.ndarray) -> list[Interval]:
     """Return the score of each with its 95 % interval by units or by runs, whichever is wider."""
     found = [
-        (score, Sample(float(score), draws, lineup.units, runs).interval())
+        (score, Sample(float(score), draws, lineup.bearing_units, runs).interval())
         for score, draws, runs in zip(lineup.scores, by_units, lineup.run_scores, strict=True)
     ]
     return [known or Interval(float(score), 0.0, 1.0) for score, known in found]
@@ -197,12 +204,15 @@ def _verdict(
     needed: Needed | None,
     margins: tuple[float, float],
     noise: Noise | None,
+    bearable_sd: float | None,
 ) -> Verdict:
     margin, scene_margin = margins
     names = {name: it.name for name, it in zip(lineup.ids, chosen, strict=True) if it.name}
     latencies, parameters = [it.latency_ms for it in chosen], [it.parameters for it in chosen]
     runs = lineup.run_scores if stage == "confirmation" else None
-    rivals = describe_rivals(contest, lineup.ids, margin, latencies, parameters, scores, runs)
+    described = describe_rivals(contest, lineup.ids, margin, latencies, parameters, scores, runs)
+    stopped = {name for name, it in zip(lineup.ids, chosen, strict=True) if getattr(it, "is_stopped", False)}
+    rivals = tuple(replace(rival, is_stopped=rival.trial_id in stopped) for rival in described)
     outcome = decide(contest, margin, surpassing="winner" if stage == "confirmation" else "leader")
     recommended = recommend(contest, margin, (latencies, parameters))
     absent = [name for name, found in zip(lineup.classes, lineup.union.sum((0, 1)), strict=True) if not found]
@@ -230,6 +240,9 @@ def _verdict(
             units=lineup.units,
             by_drive=lineup.by_drive,
             absent=absent,
+            rare={name: count for name, count in lineup.occurrences.items() if count < min(RARE, lineup.units)},
+            rivals=rivals,
+            bearable_sd=bearable_sd,
         ),
     )
 

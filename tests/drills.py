@@ -30,7 +30,7 @@ CACHE = Path(tempfile.gettempdir()) / f"drill-{os.getpid()}"
 """Frames and Ray's sessions of all drills of this process; short, since sockets lie below it."""
 
 SMALL = ("--space", "smoke", "--profile", "quick", "--set", "train.precision=fp32")
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 OWN_ENDS = frozenset({"max_epochs", "plateau", "asha", "diverged", "error", "oom", "user"})
 
 

@@ -1,5 +1,6 @@
 """Lists and ranges: what is drawn from them by hand-checkable numbers, and what is refused."""
 
+import math
 import random
 from typing import Any
 
@@ -90,6 +91,13 @@ def test_a_range_is_represented_by_the_usual_value_or_its_low_end() -> None:
         ("optim.lr", {"low": 1, "high": 2, "log": True, "step": 1}, "but must not be given where log is true"),
         ("model.base_filters", {"low": 4, "high": 9, "step": 4}, "must be low plus a whole number of steps of 4"),
         ("model.base_filters", {"low": 4, "high": 8, "step": 0.5}, "here.step is 0.5, but must be a whole number > 0"),
+        ("optim.lr", {"low": 1, "high": 2, "step": math.nan}, "here.step is nan, but must be a number > 0"),
+        ("optim.lr", {"low": 1, "high": 2, "step": math.inf}, "here.step is inf, but must be a number > 0"),
+        (
+            "optim.lr",
+            {"low": 1, "high": 2, "step": 1e12},
+            "must be low plus a whole number of steps of 1000000000000.0",
+        ),
         ("model.base_filters", {"low": 4.0, "high": 8}, "model.base_filters is 4.0, but must be a whole number"),
         ("model.name", {"low": 1, "high": 2}, "here is a range, but model.name is no number: give a list"),
         ("optim.lrate", {"low": 1, "high": 2}, "optim.lrate is not a setting; did you mean optim.lr?"),

@@ -12,6 +12,7 @@ from test_page import HOSTILE, NoPlates, Page
 from sweeps.errors import ComparisonError
 from sweeps.report.comparison import build_comparison
 from sweeps.report.gather import Report
+from sweeps.report.hearing import Margins
 from sweeps.report.output import write_comparison
 from sweeps.report.page import render_comparison
 
@@ -32,6 +33,12 @@ def test_the_better_leader_comes_first_and_the_other_has_its_distance() -> None:
     rival = found.contenders[1].rival
     assert rival is not None
     assert rival.difference.estimate == pytest.approx(0.8305 - 0.8434, abs=1e-5)
+
+
+def test_the_margin_is_that_of_the_reports() -> None:
+    wide = [replace(it, margins=Margins(0.07, 0.05)) for it in (make_report(), weaker())]
+    verdict = build_comparison(wide).verdict
+    assert verdict is not None and (verdict.margin, verdict.rivals[1].is_surely_close) == (0.07, True)
 
 
 def test_sweeps_on_other_data_are_refused_and_named() -> None:

@@ -70,7 +70,7 @@ def test_signals_end_a_sweep_gracefully_and_at_once_the_second_time(place: Site)
         place.await_epochs(known + 4)
         started = family(driver)
         os.killpg(driver.pid, number)
-        assert driver.wait(60) == 128 + number
+        assert driver.wait(120) == 128 + number
         assert f"--resume {place.sweep_id}" in place.said().splitlines()[-2], place.said()
         assert place.running() == {}
         assert (leftovers(started), session_folders()) == ([], [])
@@ -82,7 +82,7 @@ def test_signals_end_a_sweep_gracefully_and_at_once_the_second_time(place: Site)
     place.await_that(lambda: place.said().count("SIGTERM: ending what runs") == 2 or driver.poll() is not None)
     if driver.poll() is None:
         os.kill(driver.pid, signal.SIGINT)
-    assert driver.wait(60) == 128 + signal.SIGTERM
+    assert driver.wait(120) == 128 + signal.SIGTERM
     assert (leftovers(started), session_folders()) == ([], [])
     assert place.run("--resume") == 0
     survived("sigterm_sigint", place, ended + 1, repeated_at_most=(ended + 1) * EPOCHS_PER_KILL)
@@ -94,7 +94,7 @@ def test_a_signal_while_ray_starts_leaves_nothing_behind(place: Site) -> None:
     place.await_that(lambda: family(driver))
     started = family(driver)
     os.killpg(driver.pid, signal.SIGTERM)
-    assert driver.wait(60) == 128 + signal.SIGTERM
+    assert driver.wait(120) == 128 + signal.SIGTERM
     assert f"go on with: python tune_main.py --storage {place.storage} --resume {place.sweep_id}" in place.said()
     assert (leftovers(started), session_folders()) == ([], [])
     assert place.run("--resume") == 0

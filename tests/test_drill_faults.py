@@ -86,7 +86,7 @@ def test_a_trial_whose_process_is_killed_is_tried_once_more(place: Site) -> None
     kill_trial(place, once)
     first = kill_trial(place, always)
     kill_trial(place, always, first)
-    assert driver.wait(120) == 0, place.said()
+    assert driver.wait(300) == 0, place.said()
     found = survived("kill9_worker", place, 3, repeated_at_most=3)
     assert (found.reasons[once], found.reasons[always]) == (["max_epochs"], ["error"])
     assert sorted(found.statuses.values()) == ["FAILED", *["FINISHED"] * 4]
@@ -108,7 +108,7 @@ def test_a_trial_that_the_memory_monitor_kills_is_tried_again_and_then_gets_a_la
         place.await_that(lambda: len(place.running()) == 2 and min(place.running().values()) >= 3)
         with taken_memory(limit + 2**29):
             place.await_that(lambda: "oom" in reasons(place), 60)
-        assert driver.wait(120) == 0, place.said()
+        assert driver.wait(300) == 0, place.said()
         killed = [trial_id for trial_id, told in audit(place).reasons.items() if "oom" in told]
         found = survived("memory_monitor", place, 2 * len(killed), repeated_at_most=8 * len(killed))
         assert "out of memory: another pass, with twice the share of the device" in place.said()
@@ -150,7 +150,7 @@ def test_a_folder_that_cannot_be_written_for_seconds_costs_nothing(place: Site) 
     place.await_epochs(known + 6)
     with unwritable(place.folder / "outbox"):
         time.sleep(OUTAGE_S)
-    assert driver.wait(120) == 0, place.said()
+    assert driver.wait(300) == 0, place.said()
     found = survived("read_only_5s", place, 2)
     assert {told[-1] for told in found.reasons.values()} == {"max_epochs"}
     assert "the storage fails, next attempt" in logs(place)
@@ -179,7 +179,7 @@ def test_a_disk_that_is_full_for_seconds_costs_nothing(tmp_path: Path, template:
         fill(place.storage / "filler")
         time.sleep(OUTAGE_S)
         (place.storage / "filler").unlink()
-        assert driver.wait(120) == 0, place.said()
+        assert driver.wait(300) == 0, place.said()
         found = survived("disk_full_5s", place, 1)
         assert {told[-1] for told in found.reasons.values()} == {"max_epochs"}
         assert "the storage fails, next attempt" in logs(place)
@@ -222,7 +222,7 @@ def test_a_tracking_server_that_is_away_for_a_while_costs_nothing(tmp_path: Path
             mlflow.kill()
             place.await_epochs(len(place.epochs()) + 30)
             mlflow.start()
-            assert driver.wait(180) == 0, place.said()
+            assert driver.wait(300) == 0, place.said()
             assert "did not reach MLflow" not in place.said()
             survived("mlflow_outage", place, 1, audit(place, mlflow.uri))
         finally:

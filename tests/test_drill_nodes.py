@@ -87,7 +87,7 @@ def test_a_node_that_is_killed_and_one_that_is_drained_cost_no_trial(tmp_path: P
         place.await_sentence("The actor died because its node has died")
         place.await_that(lambda: len(place.running()) == 2)
         ray.tell("drain b")
-        assert driver.wait(240) == 0, place.said()
+        assert driver.wait(300) == 0, place.said()
         assert retried(place)
         found = survived("node_killed_node_drained", place, 2, repeated_at_most=4)
         assert {told[-1] for told in found.reasons.values()} == {"max_epochs"}

@@ -122,6 +122,23 @@ def test_a_running_confirmation_stays_sealed_and_compares_the_folds_that_all_hav
     assert (report.verdict.runs, report.test.opened) == (2, ())
 
 
+def test_a_finalist_that_is_compared_so_far_is_not_listed_as_left_out() -> None:
+    first, second = finalists()
+    rows = (*runs_of(first), *runs_of(second))
+    store = of_folds(rows)
+    store.val_evidence[rows[-1].trial_id] = None
+    report = gather_report(confirmation(*rows, status="RUNNING"), store, FakeLedger(), screening=make_record())
+    assert report.verdict is not None
+    assert (len(report.verdict.rivals), report.left_out) == (2, {})
+
+
+def test_a_trial_that_was_stopped_is_compared_as_one() -> None:
+    report = make_report()
+    stopped = {row.trial_id for row in make_record().trials if row.status == "KILLED"}
+    assert report.verdict is not None and stopped
+    assert {rival.trial_id for rival in report.verdict.rivals if rival.is_stopped} == stopped
+
+
 def test_a_finalist_that_lacks_a_fold_at_the_end_is_left_out() -> None:
     first, second = finalists()
     rows = (*runs_of(first), *runs_of(second, folds=2))

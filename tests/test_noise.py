@@ -24,6 +24,14 @@ def test_four_seeds_are_too_few_to_measure() -> None:
     assert measure_noise(np.array([0.5, 0.6, 0.7, 0.8]), ["a"] * 4) == Noise(ASSUMED)
 
 
+def test_seeds_that_collapsed_to_one_score_measure_nothing() -> None:
+    assert measure_noise(np.array([0.5] * 5 + [0.6]), ["a"] * 5 + ["b"]) == Noise(ASSUMED)
+
+
+def test_of_unknown_settings_each_is_one_of_its_own() -> None:
+    assert (setting_of({}), setting_of({"train.seed": 3})) == ("", "")
+
+
 def test_a_setting_is_all_but_its_seed() -> None:
     assert setting_of({"train.seed": 1, "optim.lr": 0.1}) == setting_of({"optim.lr": 0.1, "train.seed": 2})
     assert setting_of({"optim.lr": 0.1}) != setting_of({"optim.lr": 0.2})

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from test_gather import LEADER, REFERENCE, FakeLedger, FakeStore, make_record
+from test_gather import FakeLedger, FakeStore, make_record
 from test_page import NoPlates, Page
 
 from sweeps.report.gather import Report, gather_report
@@ -36,10 +36,12 @@ def test_a_later_report_says_how_often_it_was_opened() -> None:
     assert "it was opened 3 times, first on 27 November 2026, 10:00 UTC" in text
 
 
-def test_a_store_that_cannot_be_written_is_said_loudly_and_is_no_failure() -> None:
-    report = report_with(FakeLedger(is_closed=True))
-    assert "could NOT be recorded on the sweep: attempt to write a readonly database" in report.test.notes[0]
-    assert [found.trial_id for found in report.test.opened] == [LEADER, REFERENCE]
+def test_what_cannot_be_recorded_is_not_opened_and_that_is_said_loudly() -> None:
+    store = FakeStore()
+    report = report_with(FakeLedger(is_closed=True), store)
+    assert "could NOT be recorded on the sweep (attempt to write a readonly database" in report.test.notes[0]
+    assert (report.test.opened, report.test.openings) == ((), ())
+    assert not any(asked.startswith("test of") for asked in store.asked)
 
 
 def test_to_reveal_all_is_asked_for_recorded_and_marked() -> None:

@@ -13,9 +13,10 @@ from sweeps.experiment import load_experiment
 from sweeps.folder import SweepFolder
 from sweeps.order import Order
 from sweeps.outbox import Event
-from sweeps.passes import Pass
+from sweeps.passes import Pass, recall
 from sweeps.past import Past, read_past
 from sweeps.plan import PlannedTrial, build_plan
+from sweeps.stopping.median import Median
 from sweeps.trainable import Workload, newest_state
 
 CPU = torch.device("cpu")
@@ -192,3 +193,9 @@ def test_a_checkpoint_of_which_half_is_missing_is_passed_over(tmp_path: Path) ->
     save_epochs(tmp_path, 1, 2)
     (tmp_path / "pass-1" / FIRST.trial_id / "checkpoint_000001" / LAST).unlink()
     assert resumed_epoch(tmp_path, reported=2) == 1
+
+
+def test_an_epoch_with_a_value_of_nothing_is_recalled_as_it_was(tmp_path: Path) -> None:
+    scheduler = Median((9,), {trial.trial_id: trial.config.model.name for trial in PLAN.trials}, FIRST.trial_id)
+    recall(scheduler, tmp_path / "none", past(first=[started(), epoch(1, 0.5), epoch(2, 0.0), epoch(3, None)]))
+    assert scheduler.courses[FIRST.trial_id].average == 0.25

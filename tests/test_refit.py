@@ -28,9 +28,21 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make_run(number: int, **changes: Any) -> TrialRow:
-    settings = make_config(model_name="unet").with_overrides({**FOLD, "data.fold": number}).flat()
+    config = make_config(model_name="unet").with_overrides({**FOLD, "data.fold": number})
     row = TrialRow(
-        f"r{number}", "", f"unet run {number + 1}", "FINISHED", "max_epochs", "", "", settings, {}, "", False, 0, 1
+        f"r{number}",
+        "",
+        f"unet run {number + 1}",
+        "FINISHED",
+        "max_epochs",
+        "",
+        "",
+        config.flat(),
+        {},
+        config.digest(),
+        False,
+        0,
+        1,
     )
     return replace(row, finalist="a", **changes)
 
@@ -56,6 +68,13 @@ def test_a_finalist_that_was_not_confirmed_is_refused() -> None:
 def test_settings_that_were_tampered_with_are_refused() -> None:
     with pytest.raises(ExperimentError, match=r"unet run 1: model.name is 'x', but must be one of"):
         refit_config(make_confirmation(make_run(0, settings={"model.name": "x"})), "a")
+
+
+def test_settings_that_train_otherwise_today_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(0)
+    monkeypatch.setattr("bddseg.config.RECIPE", -1)
+    with pytest.raises(ExperimentError, match=f"unet run 1: it was trained as {run.digest}, but its settings are"):
+        refit_config(make_confirmation(run), "a")
 
 
 def test_a_refit_trains_on_train_and_validation_and_counts_the_test_part_once() -> None:

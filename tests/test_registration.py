@@ -20,13 +20,14 @@ from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.errors import DataError
 from bddseg.trained import load_trained
 from sweeps.address import database_file, default_tracking_uri
-from sweeps.errors import ModelError, NothingToRegisterError
+from sweeps.errors import ModelError, NothingToRegisterError, TrackingError
 from sweeps.ranking import score_evidence
 from sweeps.report.deposit import Deposit
 from sweeps.report.openings import Opened, Test, read_openings
 from sweeps.source import Source, load_material
 from sweeps.store import Store, open_client
 from sweeps.winner.card import render_card
+from sweeps.winner.refit import TEST_EVIDENCE
 from sweeps.winner.registration import Registration, _refitted, _screened, register
 from sweeps.winner.registry import Registry, Version
 from sweeps.winner.weights import open_weights
@@ -293,6 +294,26 @@ def test_the_card_of_a_refit_says_that_it_is_not_validated(confirmed: Registrati
         text = render_card(card)
     assert "**Not itself validated.**" in text and "The verdict is of 5 runs of the same setting on folds" in text
     assert "| IoU | out of fold | test |" in text
+
+
+def test_a_confirmation_that_was_interrupted_is_refused(confirmed: Registration) -> None:
+    with pytest.raises(NothingToRegisterError, match="was interrupted: its winner may still change; resume it"):
+        done(reported(confirmed, state="interrupted"))
+    assert not read_openings(confirmed.store.read_sweep(confirmed.report.sweep_id).tags)
+
+
+class ClosedLedger:
+    def write_tag(self, run_id: str, key: str, value: str) -> None:
+        raise TrackingError(f"{run_id} is read-only")
+
+
+def test_a_refit_whose_opening_cannot_be_recorded_keeps_its_test_figures_sealed(
+    confirmed: Registration, tmp_path: Path
+) -> None:
+    record, said = confirmed.store.read_sweep(confirmed.report.sweep_id), list[str]()
+    with _refitted(replace(confirmed, ledger=ClosedLedger()), record, tmp_path, said.append) as card:
+        assert card.test is None and not (tmp_path / TEST_EVIDENCE).exists()
+    assert "could NOT be recorded" in said[-1]
 
 
 def test_of_a_confirmed_tie_the_recommended_setting_is_taken(confirmed: Registration) -> None:

@@ -21,7 +21,8 @@ from sweeps.delivery import Delivery
 from sweeps.errors import TrackingError
 from sweeps.mlflow_store import prepare_store
 from sweeps.outbox import Outbox
-from sweeps.store import TrialRow
+from sweeps.report.openings import read_openings
+from sweeps.store import Store, TrialRow
 
 ROOT = Path(report.__file__).parent
 
@@ -149,6 +150,36 @@ def test_top_shortens_what_is_printed_but_not_the_files(
     assert call(uri, tmp_path, "grid-1", "--format", "csv", "--top", "3") == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert len((tmp_path / "grid-1" / "leaderboard.csv").read_text().splitlines()) == 9
+
+
+def test_top_shortens_the_leaderboard_of_markdown_and_no_other_words(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(uri, tmp_path, "grid-1", "--format", "markdown", "--top", "1") == 0
+    printed, whole = capsys.readouterr().out, (tmp_path / "grid-1" / "report.md").read_text()
+    assert len(whole.splitlines()) - len(printed.splitlines()) == 7
+    assert set(printed.splitlines()) <= set(whole.splitlines())
+
+
+def openings(uri: str) -> int:
+    return len(read_openings(Store(uri).read_sweep("grid-1").tags))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["grid-1", "nothing"], ["grid-1", "broken-1", "--register"], ["grid-1", "--register", "--model-name", "a/b"]],
+)
+def test_a_refused_command_opens_no_test_part(uri: str, tmp_path: Path, words: list[str]) -> None:
+    before = openings(uri)
+    assert call(uri, tmp_path, *words) == 2
+    assert openings(uri) == before
+
+
+def test_a_report_that_cannot_be_written_opens_no_test_part(uri: str, tmp_path: Path) -> None:
+    before = openings(uri)
+    (tmp_path / "file").write_text("")
+    assert call(uri, tmp_path / "file", "grid-1") == 2
+    assert openings(uri) == before
 
 
 def test_without_a_name_the_latest_sweep_is_reported_and_exits_1_when_all_failed(

@@ -16,6 +16,7 @@ from sweeps.manifest import build_manifest, save_manifest
 from sweeps.outbox import PARENT, Outbox
 from sweeps.plan import build_plan
 from sweeps.resume import check_events, is_unfinished, unfinished_sweep
+from sweeps.sampling import Sampling
 
 EXPERIMENT = load_experiment("smoke", profile="quick")
 PLAN = build_plan(EXPERIMENT, precision="fp32", limit=2)
@@ -67,6 +68,26 @@ def test_a_sweep_that_lost_its_driver_after_its_last_trial_is_unfinished(folder:
     assert is_unfinished(folder)
     ended(folder, PARENT, "driver_lost", "KILLED")
     assert is_unfinished(folder)
+
+
+@pytest.mark.parametrize(("status", "expected"), [("FAILED", True), ("FINISHED", False)])
+def test_a_sweep_that_failed_to_suggest_its_trials_is_unfinished(folder: Path, status: str, expected: bool) -> None:
+    experiment, plan = replace(EXPERIMENT, sampling=Sampling("optuna")), replace(PLAN, samples=9)
+    save_manifest(folder, build_manifest("smoke-1", experiment, plan, {}, {}))
+    for trial in (FIRST, SECOND):
+        ended(folder, trial)
+    ended(folder, PARENT, status=status)
+    assert is_unfinished(folder) is expected
+
+
+def test_the_latest_unfinished_sweep_is_the_one_that_was_begun_last(folder: Path) -> None:
+    for name, hour in (("smoke-2", "12"), ("smoke-1", "09")):  # written last, begun first
+        place = folder.parent / name
+        place.mkdir(exist_ok=True)
+        facts = {"started": f"2026-11-27T{hour}:00:00+00:00"}
+        save_manifest(place, build_manifest(name, EXPERIMENT, PLAN, {}, facts))
+        told(place, PARENT)
+    assert unfinished_sweep(folder.parent).name == "smoke-2"
 
 
 def test_a_cancelled_trial_leaves_nothing_to_resume(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ from sweeps.folder import SweepFolder
 from sweeps.index import FILE, Entry, find_finished
 from sweeps.manifest import save_manifest
 from sweeps.outbox import Event, Outbox
-from sweeps.past import read_past
+from sweeps.past import REUSED, read_past
 from sweeps.plan import Plan, PlannedTrial
-from sweeps.reuse import EVIDENCE, REUSED, Reused, is_same_budget, reuse_sentences, take_over
+from sweeps.reuse import EVIDENCE, Reused, is_same_budget, reuse_sentences, take_over
 
 DATA = "0123456789abcdef"
 
@@ -90,6 +91,21 @@ def test_what_is_taken_over_names_where_it_comes_from(tmp_path: Path) -> None:
     _, outbox = taken(tmp_path, planned())
     tags = [event["tags"] for event in outbox.events() if "tags" in event]
     assert {(tag["sweep.id"], tag[REUSED]) for tag in tags} == {("new", "old")}
+
+
+@pytest.mark.parametrize("is_reference", [True, False])
+def test_who_is_the_reference_is_said_by_the_new_sweep(tmp_path: Path, is_reference: bool) -> None:
+    record(tmp_path, "old", replace(planned(), is_reference=not is_reference))
+    _, outbox = taken(tmp_path, replace(planned(), is_reference=is_reference))
+    (tags,) = [event["tags"] for event in outbox.events() if event["kind"] == "start"]
+    assert tags["sweep.reference"] == str(is_reference).lower()
+
+
+def test_what_is_taken_over_is_recorded_with_the_settings_of_the_new_sweep(tmp_path: Path) -> None:
+    record(tmp_path, "old", planned(3), "plateau")
+    _, outbox = taken(tmp_path, planned(9))
+    (params,) = [event["params"] for event in outbox.events() if event["kind"] == "start"]
+    assert params == planned(9).settings and params["train.epochs"] == 9
 
 
 def test_evidence_stays_when_the_old_sweep_is_deleted(tmp_path: Path) -> None:

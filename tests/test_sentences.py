@@ -1,5 +1,8 @@
 """Sentences of a verdict: who, by how much, and what would decide."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from sweeps.statistics.findings import Interval, Needed, Rival
@@ -17,6 +20,12 @@ def rival(name: str, score: float, difference: Interval = ITSELF, *, is_tied: bo
 BEST = rival("a", 0.5)
 BEHIND = rival("b", 0.45, Interval(-0.05, -0.07, -0.03), is_tied=False)
 OPEN = rival("b", 0.49, Interval(-0.01, -0.03, 0.01))
+
+
+def caveats(**changes: Any) -> tuple[str, ...]:
+    """What is said where there is nothing to say but that noise is assumed, and what the changes add."""
+    plain = {"noise": Noise(0.006), "runs": 1, "units": 50, "by_drive": True, "absent": [], "rare": {}}
+    return say_caveats(**{**plain, "rivals": [BEST, BEHIND], "bearable_sd": None, **changes})
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0123, "1.23"), (-0.00001, "0.00"), (1.0, "100.00")])
@@ -69,10 +78,27 @@ def test_few_drives_are_named() -> None:
 
 
 def test_caveats_name_what_is_missing() -> None:
-    said = say_caveats(noise=Noise(0.006), runs=1, units=3, by_drive=False, absent=["car"])
+    said = caveats(units=3, by_drive=False, absent=["car"])
     assert [text.split(" ")[0] for text in said] == ["One", "Names", "Only", "No"]
 
 
+def test_a_rare_class_is_named() -> None:
+    assert caveats(rare={"car": 3, "sky": 1})[1].startswith("Car occurs in 3 drives only, sky occurs in 1 drive only:")
+
+
+def test_rivals_that_were_stopped_early_are_counted() -> None:
+    early = replace(BEHIND, is_stopped=True)
+    assert caveats(rivals=[BEST, early, OPEN])[1] == (
+        "1 of 2 rivals was stopped early and is compared as it stood then."
+    )
+    said = say_verdict("leader", [BEST, early], "a", None, 0.005, {})
+    assert said.endswith("But every rival was stopped early.")
+
+
+def test_it_is_said_up_to_which_noise_a_lead_holds() -> None:
+    assert "Above 0.91 points the lead would no longer hold." in caveats(bearable_sd=0.0091)[0]
+
+
 def test_a_confirmation_has_caveats_of_its_own() -> None:
-    (said,) = say_caveats(noise=None, runs=5, units=50, by_drive=True, absent=[])
+    (said,) = caveats(noise=None, runs=5)
     assert said.startswith("5 runs of each")

@@ -10,6 +10,8 @@ from test_resume import EXPERIMENT, FIRST, PLAN, SECOND
 import tune_main
 from sweeps.manifest import build_manifest, save_manifest
 from sweeps.outbox import PARENT, Outbox
+from sweeps.past import REUSED
+from sweeps.sampling import Sampling
 from sweeps.status import read_status
 from sweeps.stopping.memory import FILE as MEMORY
 from sweeps.stopping.memory import save_memory
@@ -52,9 +54,23 @@ def test_ends_have_the_words_of_the_live_view(folder: Path, status: str, of_tria
 
 
 def test_trials_that_are_still_to_be_suggested_are_counted(folder: Path) -> None:
-    plan = replace(PLAN, samples=9)
-    save_manifest(folder, build_manifest("smoke-1", EXPERIMENT, plan, {}, {}))
+    experiment, plan = replace(EXPERIMENT, sampling=Sampling("optuna")), replace(PLAN, samples=9)
+    save_manifest(folder, build_manifest("smoke-1", experiment, plan, {}, {}))
     assert read_status(folder).to_come == 7
+
+
+def test_of_a_random_plan_nothing_is_still_to_be_suggested(folder: Path) -> None:
+    experiment = replace(EXPERIMENT, sampling=Sampling("random", 9))
+    save_manifest(folder, build_manifest("smoke-1", experiment, PLAN, {}, {}))
+    assert read_status(folder).to_come == 0
+
+
+def test_a_trial_that_goes_on_from_another_sweep_waits_until_it_starts_here(folder: Path) -> None:
+    begun = start(SECOND)
+    tell(folder, begun | {"tags": {**begun["tags"], REUSED: "smoke-0"}}, epoch(1, 0.5, SECOND))
+    assert read_status(folder).rows[1].state == "waiting"
+    tell(folder, begun)
+    assert read_status(folder).rows[1].state == "running"
 
 
 def test_a_sweep_that_mlflow_knows_nothing_of_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -203,6 +203,14 @@ def test_the_latest_sweep_comes_first(own: Store, tmp_path: Path) -> None:
     assert (own.sweep_ids(), own.latest_sweep_id()) == (["later-1", SWEEP], "later-1")
 
 
+def test_what_cannot_be_the_id_of_a_sweep_is_none(own: Store) -> None:
+    client = open_client(own.tracking_uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    tags = {"sweep.role": "sweep", "sweep.id": "\x1b[31m' or 1"}
+    client.create_run(experiment.experiment_id, start_time=9_000, tags=tags)
+    assert (own.sweep_ids(), own.latest_sweep_id()) == ([SWEEP], SWEEP)
+
+
 def test_sweeps_do_not_mix(own: Store, tmp_path: Path) -> None:
     fill(own.tracking_uri, tmp_path, sweep="later-1", began=2_000)
     assert (len(own.read_sweep("later-1").trials), len(own.read_sweep(SWEEP).trials)) == (3, 3)

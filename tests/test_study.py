@@ -14,7 +14,7 @@ from test_sampling import AXES, REFERENCE, make
 from sweeps.past import Past
 from sweeps.plan import PlannedTrial, build_plan, plan_trial
 from sweeps.sampling import Sampling
-from sweeps.study import FILE, NAME, TRIAL, Study, mend, settle
+from sweeps.study import FILE, INVALID, NAME, TRIAL, Study, mend, settle
 
 EXPERIMENT = make(name="optuna", samples=10)
 
@@ -32,6 +32,7 @@ def trial_of(point: Mapping[str, Any]) -> PlannedTrial:
 
 def accepted(study: Study) -> PlannedTrial:
     asked = study.ask()
+    assert asked is not None
     trial = trial_of(asked.point)
     study.accept(asked, trial)
     return trial
@@ -80,6 +81,23 @@ def test_nothing_is_told_twice_nor_of_what_is_open(tmp_path: Path) -> None:
     for value in (0.1, 0.9):
         study.tell(REFERENCE_ID, Past({1: value}, reason="max_epochs"), 0)
     assert recorded(tmp_path)[0].value == 0.1
+
+
+def test_where_the_last_epoch_is_kept_its_value_is_told(tmp_path: Path) -> None:
+    study, bests = opened(tmp_path), {1: 0.1, 2: 0.4, 3: 0.2}
+    other = accepted(study)
+    study.tell(REFERENCE_ID, Past(dict(bests), reason="max_epochs"), 0, "last")
+    study.tell(other.trial_id, Past(dict(bests), reason="asha"), 0, "last")
+    whole, stopped = recorded(tmp_path)
+    assert whole.value == 0.2 and stopped.intermediate_values == {2: 0.4, 3: 0.2}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_suggestions_that_make_no_configuration_come_to_an_end(tmp_path: Path, sampler: str) -> None:
+    base = EXPERIMENT.base.with_overrides({"model.name": "attention_unet"})
+    study = Study(tmp_path / FILE, Sampling("optuna", 10, sampler), base, {"model.base_filters": (31, 33)})
+    assert study.ask() is None
+    assert [trial.state for trial in recorded(tmp_path)] == [TrialState.FAIL] * INVALID
 
 
 def test_two_objectives_are_told_together(tmp_path: Path) -> None:

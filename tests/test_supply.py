@@ -1,7 +1,7 @@
 """Where new trials come from: each is in the plan before it trains, none is trained twice, an end is told."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from sweeps.axes import Axis, Range
 from sweeps.past import Past
 from sweeps.plan import Plan, PlannedTrial, build_plan
 from sweeps.search import TRIAL_KEY, Suggester
-from sweeps.study import TRIAL
+from sweeps.study import INVALID, TRIAL
 from sweeps.supply import Supply
 
 NARROW: dict[str, Axis] = {"model.name": ("vanilla_unet", "attention_unet"), "loss.name": ("cross_entropy", "focal")}
@@ -119,3 +119,16 @@ def test_what_fails_ends_the_suggestions_and_is_kept_a_full_disk_is_asked_again(
     suggester = Suggester([], source, lambda: 2)
     assert suggester.suggest("a") is None and suggester.failure is None
     assert suggester.suggest("a") == Suggester.FINISHED and isinstance(suggester.failure, ValueError)
+
+
+def test_after_many_suggestions_that_make_no_configuration_a_point_is_drawn_by_chance(tmp_path: Path) -> None:
+    axes: dict[str, Axis] = {"model.base_filters": (32, *range(33, 433, 2)), "optim.lr": RATE["optim.lr"]}
+    experiment = make(RATE, name="optuna", samples=2)
+    base = experiment.base.with_overrides({"model.name": "attention_unet"})  # wants an even number of filters
+    reference = {"model.base_filters": 32, "optim.lr": 1e-3}
+    experiment = replace(experiment, base=base, axes=tuple(axes.items()), reference=reference)
+    sweep = Sweep(tmp_path, build_plan(experiment, precision="fp32"))
+    supply = Supply(experiment, tmp_path, lambda: sweep.plan, sweep.past, lambda trial_id: False, sweep.admit)
+    found = supply.next()
+    assert found is not None and found.point["model.base_filters"] == 32 and found.point["optim.lr"] != 1e-3
+    assert [trial.state.name for trial in recorded(tmp_path)] == ["RUNNING", *["FAIL"] * INVALID, "RUNNING"]

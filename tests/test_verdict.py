@@ -13,7 +13,8 @@ from bddseg.confusion import count_pixels
 from benchmarks.simulated import World
 from benchmarks.verdict import shuffled
 from sweeps.errors import NothingFinishedError
-from sweeps.statistics.needs import residual_sd
+from sweeps.statistics.contest import hold_contest
+from sweeps.statistics.needs import bearable_sd, residual_sd
 from sweeps.statistics.noise import Noise
 from sweeps.verdict import Candidate, Finalist, Needed, Verdict, confirm, screen
 
@@ -90,6 +91,34 @@ def test_one_image_decides_nothing() -> None:
 def test_two_images_do_not_break_it() -> None:
     found = screen([Candidate(name, make_evidence("highway", "city street")) for name in "ab"], draws=DRAWS)
     assert (found.outcome, found.images, found.drives) == ("undecided", 2, 0)
+
+
+def in_few(drives: int) -> list[Candidate]:
+    """Two trials, the first better at cars, which are in a few drives only."""
+    found = []
+    for candidate, right in zip(WORLD.screening([0.0, 0.0], 0), (9, 4), strict=True):
+        assert candidate.evidence is not None
+        counts = candidate.evidence.counts.copy()
+        counts[:, :, 0] += counts[:, :, 4]
+        counts[:, 4], counts[:, :, 4] = 0, 0
+        counts[: 5 * drives, 4, 4], counts[: 5 * drives, 4, 0] = right, 10 - right
+        found.append(replace(candidate, evidence=replace(candidate.evidence, counts=counts)))
+    return found
+
+
+def test_a_class_in_few_drives_widens_intervals_and_is_named() -> None:
+    few, many = screen(in_few(3), draws=DRAWS), screen(in_few(30), draws=DRAWS)
+    assert "occurs in 3 drives only" in " ".join(few.caveats) and "occurs in" not in " ".join(many.caveats)
+    assert (few.outcome, many.outcome) == ("undecided", "leader")
+
+
+def test_a_class_in_one_drive_decides_nothing() -> None:
+    assert screen(in_few(1), draws=DRAWS).needed == Needed(None, None, 1.0)
+
+
+def test_a_lead_holds_up_to_the_noise_that_is_said() -> None:
+    contest = hold_contest(np.array([0.5, 0.4]), np.zeros((2, 50)) + [[0.01], [-0.01]] * np.tile([1.0, -1.0], 25))
+    assert bearable_sd(contest, np.zeros((2, 50))) == pytest.approx(0.1 / contest.critical / 2**0.5)
 
 
 def test_evidence_of_another_split_is_listed_and_not_compared() -> None:

@@ -56,7 +56,7 @@ def build_comparison(reports: Sequence[Report]) -> Comparison:
     check_data(reports)
     titles = name_sweeps(reports)
     known = {report.sweep_id: report for report in reports if report.leader.trial_id in report.evidence}
-    verdict = screen([_candidate(report, titles) for report in known.values()]) if len(known) > 1 else None
+    verdict = _compare(list(known.values()), titles) if len(known) > 1 else None
     rivals = {rival.trial_id: rival for rival in verdict.rivals} if verdict else {}
     left_out = dict(verdict.left_out) if verdict else {}
     if len(rivals) < 2:
@@ -98,6 +98,13 @@ def check_data(reports: Sequence[Report]) -> None:
 def _space(report: Report) -> str:
     space = str(report.facts["space"]) or report.sweep_id
     return f"{space}, confirmed" if report.is_confirmation else space
+
+
+def _compare(reports: Sequence[Report], titles: Mapping[str, str]) -> Verdict:
+    """Return the verdict over the leaders, by the margins of their reports."""
+    margins = reports[0].margins
+    candidates = [_candidate(report, titles) for report in reports]
+    return screen(candidates, margin=margins.score, scene_margin=margins.scenes)
 
 
 def _candidate(report: Report, titles: Mapping[str, str]) -> Candidate:

@@ -18,6 +18,8 @@ from sweeps.store import SweepRecord, TrialRow
 from sweeps.verdict import confirm, screen
 
 FOLD = "data.fold"
+STOPPED = "KILLED"
+"""Status of a trial that was ended from outside."""
 
 
 class Witness(Protocol):
@@ -61,6 +63,7 @@ def hear_screening(record: SweepRecord, store: Witness, speed: Speed, margins: M
             is_reference=row.is_reference,
             setting=setting_of(row.settings),
             name=clean(row.name),
+            is_stopped=row.status == STOPPED,
         )
         for row in rows
         if (trial_id := clean(row.trial_id)) in found
@@ -93,6 +96,8 @@ def hear_confirmation(
     ]
     verdict = confirm(finalists, margin=margins.score, scene_margin=margins.scenes)
     joined = {finalist.finalist_id: join_evidence(finalist.runs) for finalist in finalists}
+    compared = {rival.trial_id for rival in verdict.rivals}
+    left_out = {name: why for name, why in left_out.items() if name not in compared}
     return Hearing(verdict, joined, {**left_out, **verdict.left_out})
 
 

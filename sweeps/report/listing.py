@@ -50,8 +50,8 @@ def render_standing(comparison: Comparison) -> str:
     return _dump({"version": FORMAT, "sweeps": rows, "verdict": comparison.verdict}) + "\n"
 
 
-def render_csv(reports: Sequence[Report]) -> str:
-    """Return the leaderboards as CSV, a line per trial; of a confirmation per finalist, ranked, then per run."""
+def render_csv(reports: Sequence[Report], top: int | None = None) -> str:
+    """Return the leaderboards as CSV, a line per trial, or finalist and run; of the `top` best alone."""
     keys = list(dict.fromkeys(key for report in reports for key in report.varying))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -70,18 +70,19 @@ def render_csv(reports: Sequence[Report]) -> str:
     rest = ["best_epoch", "epochs", "state", "stop_reason", "stop_detail", "seconds", "digest", "log_file"]
     writer.writerow([*fixed, *(f"val/group_miou/{group}" for group in GROUPS), "val/group_gap", *rest])
     for report in reports:
-        for entry in (*report.finalists, *report.trials):
+        for entry in (*report.finalists[:top], *report.trials[:top]):
             writer.writerow([_cell(value) for value in _csv_row(report, entry, keys)])
     return buffer.getvalue()
 
 
-def render_table(reports: Sequence[Report]) -> str:
-    """Return the leaderboards as one aligned table for a terminal, and who leads in a sentence each."""
+def render_table(reports: Sequence[Report], top: int | None = None) -> str:
+    """Return the leaderboards, or their `top` best, as one table for a terminal, and who leads in a sentence each."""
     several = len(reports) > 1
     head = ["#", "trial", "", "val mIoU", "best epoch", "epochs", "ended", "time", "digest"]
     rows = [["sweep", *head] if several else head]
     for report in reports:
-        rows += [([report.sweep_id] if several else []) + _table_row(report, entry) for entry in report.compared()]
+        shown = report.compared()[:top]
+        rows += [([report.sweep_id] if several else []) + _table_row(report, entry) for entry in shown]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))

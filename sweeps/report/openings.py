@@ -81,12 +81,16 @@ def choose_trials(verdict: Verdict, reference: str | None) -> list[str]:
 def open_test(
     record: SweepRecord, rows: Sequence[TrialRow], store: Witness, ledger: Ledger, *, why: str, when: str, is_all: bool
 ) -> Test:
-    """Record the opening on the sweep, then open the test evidence of these trials of it."""
+    """Record the opening on the sweep, then open the test evidence of these trials of it.
+
+    An opening that cannot be recorded is none: the test part stays sealed, and a note says so.
+    """
     names = tuple(clean(row.name) for row in rows)
     opening = Opening(when, why, len(rows), names[:NAMED])
     failure = record_opening(record.run_id, opening, ledger)
-    notes = [failure] if failure else []
-    opened = []
+    if failure:
+        return Test(notes=(failure,), openings=read_openings(record.tags))
+    notes, opened = [], []
     answers = store.read_evidence(rows, "test")
     for row, name in zip(rows, names, strict=True):
         found = _usable(answers.get(row.trial_id), record)
@@ -102,7 +106,7 @@ def record_opening(run_id: str, opening: Opening, ledger: Ledger) -> str:
     try:
         ledger.write_tag(run_id, *_tag(opening))
     except TrackingError as error:
-        return f"This opening could NOT be recorded on the sweep: {clean(error)}."
+        return f"The test part stays sealed: its opening could NOT be recorded on the sweep ({clean(error)})."
     return ""
 
 

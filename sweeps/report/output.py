@@ -58,6 +58,20 @@ def write_comparison(comparison: Comparison, out: Path) -> Path:
     return folder / PAGE
 
 
+def check_folder(out: Path) -> None:
+    """Make the folder for reports, and see that it can be written.
+
+    Raises:
+        StorageError: when it cannot.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            return
+    except OSError as error:
+        raise _closed(out, error) from error
+
+
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write files below a folder, each whole or not at all; figures of an earlier report that are gone are deleted.
 
@@ -73,9 +87,11 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
             if f"{FIGURES}/{old.name}" not in files:
                 old.unlink()
     except OSError as error:
-        raise StorageError(
-            f"{folder} cannot be written ({error.strerror}): give a folder that can be with --out"
-        ) from error
+        raise _closed(folder, error) from error
+
+
+def _closed(folder: Path, error: OSError) -> StorageError:
+    return StorageError(f"{folder} cannot be written ({error.strerror}): give a folder that can be with --out")
 
 
 def _write(path: Path, content: bytes) -> None:

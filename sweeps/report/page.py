@@ -81,12 +81,15 @@ def render_html(report: Report, sections: Sequence[Section] | None = None, plate
     return environment.get_template("page.html.j2").render(_context(report), sections=found, bodies=bodies)
 
 
-def render_markdown(report: Report, sections: Sequence[Section] | None = None) -> str:
-    """Return the report as Markdown; a `|` or a tag in what was read back comes out as text."""
+def render_markdown(report: Report, sections: Sequence[Section] | None = None, top: int | None = None) -> str:
+    """Return the report as Markdown, its leaderboard of the `top` best where that is given.
+
+    A `|` or a tag in what was read back comes out as text.
+    """
     environment = build_markdown_environment()
     report = shorten_names(report)
     found = build_sections(report) if sections is None else sections
-    bodies = {section.name: _render_body(environment, report, section, "md") for section in found}
+    bodies = {section.name: _render_body(environment, report, section, "md", top=top) for section in found}
     text = environment.get_template("report.md.j2").render(_context(report), sections=found, bodies=bodies)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 

@@ -35,6 +35,8 @@ class Candidate:
     """How sentences call it; empty: by its id."""
     missing: str = ""
     """Why there is no evidence, where there is none."""
+    is_stopped: bool = False
+    """It was stopped before its end, and is compared as it stood then."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,8 @@ class Rival:
     """In a confirmation: mIoU of each run."""
     rank_shares: tuple[float, ...] = ()
     """Share of replicates in which it came first, second, and so on."""
+    is_stopped: bool = False
+    """It was stopped before its end, and is compared as it stood then."""
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,17 @@ class Lineup:
         return self.order.counts(self.entrants[place])
 
     @cached_property
+    def occurrences(self) -> dict[str, int]:
+        """Return in how many units each class occurs in the masks; those that occur nowhere are left out."""
+        units = (self.by_unit(self.counts_of(0).sum(2), axis=0) > 0).sum(0)
+        return {name: int(found) for name, found in zip(self.classes, units, strict=True) if found}
+
+    @property
+    def bearing_units(self) -> int:
+        """Return on how many units the mean rests: those that have the rarest of its classes."""
+        return min(self.occurrences.values(), default=0)
+
+    @cached_property
     def above(self) -> np.ndarray:
         """Return the intersection by class and unit.
 

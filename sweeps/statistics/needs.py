@@ -43,6 +43,22 @@ def needed_screening(
     return Needed(None, None, limit, both)
 
 
+def bearable_sd(contest: Contest, images: np.ndarray) -> float | None:
+    """Return the largest noise between runs with which the leader would still be alone ahead; None where it is not.
+
+    A lead holds while it exceeds critical * sqrt(variance of images + 2 sd ** 2), and is solved for sd.
+
+    Shape:
+        images: (T, B), deviations of scores owed to images alone.
+    """
+    rivals = contest.order[1:]
+    if contest.is_blind or not len(rivals) or len(contest.tied) > 1:
+        return None
+    by_images = (images[rivals] - images[contest.leader]).var(1)
+    room = (contest.difference[rivals] / contest.critical) ** 2 - by_images
+    return math.sqrt(max(float(room.min()), 0.0) / 2)
+
+
 def needed_confirmation(
     first: Contest, contest: Contest, by_units: np.ndarray, lineup: Lineup, margin: float
 ) -> Needed | None:

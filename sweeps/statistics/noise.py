@@ -41,18 +41,22 @@ class Noise:
 
 
 def setting_of(settings: Mapping[str, Any]) -> str:
-    """Return what is the same for all seeds of a setting, and for them only."""
-    return json.dumps({key: value for key, value in settings.items() if key != SEED}, sort_keys=True)
+    """Return what is the same for all seeds of a setting, and for them only; empty where nothing is known of it."""
+    known = {key: value for key, value in settings.items() if key != SEED}
+    return json.dumps(known, sort_keys=True) if known else ""
 
 
 def measure_noise(scores: np.ndarray, settings: Sequence[str]) -> Noise:
     """Return the noise from the spread of scores within each setting; an empty setting is one of its own.
+
+    A setting whose seeds all have the same score has collapsed, and measures nothing.
 
     Shape:
         scores: (T,).
     """
     known = np.asarray(settings)
     groups = [scores[known == name] for name in dict.fromkeys(settings) if name]
+    groups = [group for group in groups if np.ptp(group) > 0]
     freedom = sum(len(group) - 1 for group in groups)
     if freedom < FREEDOM:
         return Noise(ASSUMED)

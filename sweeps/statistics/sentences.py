@@ -40,6 +40,7 @@ def say_verdict(
         return (
             f"{score} and {word}: the nearest of {_many(len(others), 'rival')}, {_name(nearest, names)}, is "
             f"{points(-nearest.difference.estimate)} points behind (at least {points(-nearest.difference.high)})."
+            + (" But every rival was stopped early." if all(rival.is_stopped for rival in others) else "")
         )
     tied = [rival for rival in others if rival.is_tied]
     if outcome == "tie":
@@ -85,33 +86,54 @@ def say_needed(needed: Needed | None) -> str:
 
 
 def say_caveats(
-    *, noise: Noise | None, runs: int, units: int, by_drive: bool, absent: Sequence[str]
+    *,
+    noise: Noise | None,
+    runs: int,
+    units: int,
+    by_drive: bool,
+    absent: Sequence[str],
+    rare: Mapping[str, int],
+    rivals: Sequence[Rival],
+    bearable_sd: float | None,
 ) -> tuple[str, ...]:
-    """Return what has to be known to read the verdict."""
-    said = []
-    if noise is not None and not noise.freedom:
-        said.append(
-            f"One run of each setting cannot see run-to-run noise: a standard deviation of {points(noise.sd)} points "
-            "is assumed, and every interval allows for it. Short training on few images has more: five values of "
-            "train.seed measure it, or a confirmation."
+    """Return what has to be known to read the verdict; `rare` is class -> units that have it."""
+    unit = "drive" if by_drive else "image"
+    said = [_say_noise(noise, runs, bearable_sd)]
+    stopped = sum(rival.is_stopped for rival in rivals[1:])
+    if stopped:
+        were = (
+            "was stopped early and is compared as it" if stopped == 1 else "were stopped early and are compared as they"
         )
-    elif noise is not None:
-        said.append(
-            f"Run-to-run noise was measured between seeds: a standard deviation of {points(noise.sd)} points "
-            f"({noise.freedom} degrees of freedom); every interval allows for it."
-        )
-    else:
-        said.append(
-            f"{_many(runs, 'run')} of each bound run-to-run noise but loosely, and runs share training images: "
-            "intervals are widened for both, and of two tests the more cautious decides."
-        )
+        said.append(f"{stopped} of {_many(len(rivals) - 1, 'rival')} {were} stood then.")
     if not by_drive:
         said.append("Names carry no drive: neighbouring frames count as independent, so intervals may be too narrow.")
     if units < 10:
-        said.append(f"Only {_many(units, 'drive' if by_drive else 'image')}: intervals are rough.")
+        said.append(f"Only {_many(units, unit)}: intervals are rough.")
+    if rare:
+        words = ", ".join(f"{name} occurs in {_many(count, unit)} only" for name, count in rare.items())
+        said.append(f"{words[0].upper() + words[1:]}: intervals are widened for the rarest, and rough.")
     if absent:
         said.append(f"No pixel of {', '.join(absent)} anywhere: the mean is over the other classes.")
     return tuple(said)
+
+
+def _say_noise(noise: Noise | None, runs: int, bearable_sd: float | None) -> str:
+    if noise is None:
+        return (
+            f"{_many(runs, 'run')} of each bound run-to-run noise but loosely, and runs share training images: "
+            "intervals are widened for both, and of two tests the more cautious decides."
+        )
+    if noise.freedom:
+        return (
+            f"Run-to-run noise was measured between seeds: a standard deviation of {points(noise.sd)} points "
+            f"({noise.freedom} degrees of freedom); every interval allows for it."
+        )
+    bound = "" if bearable_sd is None else f" Above {points(bearable_sd)} points the lead would no longer hold."
+    return (
+        f"One run of each setting cannot see run-to-run noise: a standard deviation of {points(noise.sd)} points "
+        f"is assumed, and every interval allows for it.{bound} Short training on few images has more: five values of "
+        "train.seed measure it, or a confirmation."
+    )
 
 
 def say_gap(answer: str, gap: Interval, margin: float, drives: Mapping[str, int], least: int) -> str:

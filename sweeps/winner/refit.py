@@ -52,16 +52,25 @@ def refit_config(record: SweepRecord, finalist: str) -> TrainConfig:
     """Return the settings of a finalist's first run in a confirmation, with nothing kept back from training.
 
     Raises:
-        ExperimentError: when its record is incomplete.
+        ExperimentError: when its record is incomplete, or its settings train otherwise today.
     """
     runs: list[TrialRow] = [row for row in record.trials if row.finalist == finalist]
     if not runs:
         raise ExperimentError(f"{record.sweep_id} has no run of finalist {finalist}, so its settings are not known")
     try:
         run = TrainConfig().with_overrides(runs[0].settings)
+        _check_digest(record, runs[0], run)
         return run.with_overrides({"data.folds": 1, "data.fold": 0, "train.keep": "last", "train.patience": 0})
     except ConfigError as error:
         raise ExperimentError(f"{record.sweep_id}, trial {runs[0].name}: {error}") from error
+
+
+def _check_digest(record: SweepRecord, row: TrialRow, config: TrainConfig) -> None:
+    if config.digest() != row.digest:
+        raise ExperimentError(
+            f"{record.sweep_id}, trial {row.name}: it was trained as {row.digest or 'nobody knows what'}, but its "
+            f"settings are {config.digest()} in this version: refit with the version that confirmed it"
+        )
 
 
 def load_recorded(record: SweepRecord, config: TrainConfig) -> Material:

@@ -86,12 +86,17 @@ def register(registration: Registration, say: Say) -> Version:
     """Return the registered version, made where there is none of this trial yet, and crowned if it never was.
 
     Raises:
-        NothingToRegisterError: when the sweep still runs, or left no weights that can be used.
+        NothingToRegisterError: when the sweep still runs, is a confirmation that was interrupted, or left no weights
+            that can be used.
         ModelError: for a name that cannot be one.
     """
     name, report, verdict = check_name(registration.name), registration.report, registration.verdict
     if report.state == "running":
         raise NothingToRegisterError(f"{report.sweep_id} is running: its leader may still change; register it later")
+    if registration.is_refit and not report.is_final:
+        raise NothingToRegisterError(
+            f"{report.sweep_id} was interrupted: its winner may still change; resume it, then register it"
+        )
     say(registration.sentence())
     record, registry = registration.store.read_sweep(report.sweep_id), Registry(registration.store)
     run_id = record.run_id if registration.is_refit else _row(record, registration.trial_id).run_id
@@ -175,11 +180,13 @@ def _refitted(registration: Registration, record: SweepRecord, folder: Path, say
     config = refit_config(record, registration.trial_id)
     with refit(config, load_recorded(record, config), say) as found:
         shutil.copyfile(found.weights, folder / BEST)
-        save_evidence(folder / TEST_EVIDENCE, found.test)
         name = name_of(registration.report, registration.trial_id)
         opening = Opening(datetime.now(UTC).isoformat(timespec="seconds"), "refit of the confirmed setting", 1, (name,))
-        if failure := record_opening(_owner(record, registration.store), opening, registration.ledger):
+        failure = record_opening(_owner(record, registration.store), opening, registration.ledger)
+        if failure:
             say(failure)
+        else:
+            save_evidence(folder / TEST_EVIDENCE, found.test)
         yield Card(
             name=registration.name,
             report=registration.report,
@@ -191,7 +198,7 @@ def _refitted(registration: Registration, record: SweepRecord, folder: Path, say
             epoch=config.train.epochs,
             is_refit=True,
             trained_on=found.images,
-            test=score_evidence(found.test),
+            test=None if failure else score_evidence(found.test),
         )
 
 

@@ -1,0 +1,98 @@
+"""How a sweep ends that could not begin, or go on: its runs are closed, and one line says how to go on."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from recording import start
+
+import tune_main
+from sweeps.errors import PassError, StorageError
+from sweeps.experiment import load_experiment
+from sweeps.intake import prepare
+from sweeps.interrupts import Interrupted
+from sweeps.manifest import build_manifest, read_manifest, save_manifest
+from sweeps.order import Order
+from sweeps.outbox import PARENT, Outbox
+from sweeps.plan import build_plan
+from sweeps.resume import is_unfinished
+from sweeps.runner import resume_sweep
+from sweeps.sampling import Sampling
+from sweeps.source import Source
+from sweeps.study import FILE
+
+EXPERIMENT = replace(load_experiment("smoke", profile="quick"), sampling=Sampling("optuna", 4))
+PLAN = build_plan(EXPERIMENT, precision="fp32")
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Order:
+    """An order to go on with a sweep that was begun, offline."""
+    folder = tmp_path / "smoke-1"
+    folder.mkdir()
+    save_manifest(folder, build_manifest("smoke-1", EXPERIMENT, PLAN, {"fingerprint": "f"}, {"terms": {}}))
+    Outbox(folder / "outbox").append(start(PARENT))
+    material: Any = SimpleNamespace(frames=SimpleNamespace(fingerprint="f"))
+    return Order(
+        EXPERIMENT,
+        PLAN,
+        material,
+        tmp_path,
+        f"sqlite:///{tmp_path}/mlflow.db",
+        {"CPU": 1.0, "GPU": 0.0},
+        is_offline=True,
+    )
+
+
+def last_event(order: Order) -> dict[str, Any]:
+    return list(Outbox(order.storage / "smoke-1" / "outbox").events())[-1]
+
+
+def test_a_study_that_cannot_be_read_is_one_line_with_the_command_that_goes_on(order: Order) -> None:
+    journal = order.storage / "smoke-1" / FILE
+    journal.mkdir()
+    with pytest.raises(StorageError) as found:
+        resume_sweep(order, "smoke-1", lambda sentence: None)
+    again = "once that is mended, go on with: python tune_main.py --resume smoke-1"
+    assert str(found.value) == f"{journal} cannot be read or written: Is a directory; {again}"
+    assert (last_event(order)["trial"], last_event(order)["status"]) == (PARENT, "FAILED")
+
+
+def test_a_signal_before_ray_starts_closes_the_sweep(order: Order) -> None:
+    with pytest.raises(Interrupted) as found:
+        resume_sweep(order, "smoke-1", lambda sentence: os.kill(os.getpid(), signal.SIGTERM))
+    assert found.value.resume_command == "python tune_main.py --resume smoke-1"
+    assert (last_event(order)["trial"], last_event(order)["status"]) == (PARENT, "KILLED")
+
+
+def test_what_was_to_go_on_from_another_sweep_is_closed_too(order: Order) -> None:
+    first = PLAN.trials[0].trial_id
+    Outbox(order.storage / "smoke-1" / "outbox").append(start(first))
+    with pytest.raises(Interrupted):
+        resume_sweep(order, "smoke-1", lambda sentence: os.kill(os.getpid(), signal.SIGTERM))
+    (event,) = [
+        event for event in Outbox(order.storage / "smoke-1" / "outbox").events({first}) if event["kind"] == "end"
+    ]
+    assert (event["status"], event["tags"]["sweep.stop_reason"]) == ("KILLED", "user")
+
+
+def test_a_sweep_that_was_begun_offline_goes_on_offline(order: Order) -> None:
+    words = ["--resume", "smoke-1", "--storage", str(order.storage), "--quiet", "--gpus-per-trial", "0"]
+    arguments, manifest = tune_main.build_parser().parse_args(words), read_manifest(order.storage / "smoke-1")
+    for is_offline in (True, False):
+        terms = {"terms": {"is_offline": is_offline}}
+        again = prepare(arguments, EXPERIMENT, Source("quick", None), words, manifest=manifest | terms)
+        assert again.is_offline is is_offline
+
+
+def test_a_pass_that_failed_says_how_to_go_on(order: Order) -> None:
+    def fail(sentence: str) -> None:
+        raise PassError("no further trial could be suggested")
+
+    with pytest.raises(PassError, match=r"suggested; once that is mended, go on with: .* --resume smoke-1$"):
+        resume_sweep(order, "smoke-1", fail)
+    assert is_unfinished(order.storage / "smoke-1")
