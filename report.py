@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError
+from sweeps.console import FINE, INTERRUPTED, Parser
 from sweeps.errors import ComparisonError, NoSweepError, NothingFinishedError, TrackingError
 
 if TYPE_CHECKING:
@@ -26,14 +27,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent
 FORMATS = ("html", "markdown", "json", "csv", "table")
-FINE, NOTHING, MISUSE, INTERRUPTED = 0, 1, 2, 130
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(MISUSE, f"error: {message}; --help shows all options\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,17 +6,12 @@ import math
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
 from bddseg.errors import UserError
-
-if TYPE_CHECKING:
-    pass
+from sweeps.console import Parser
 
 AUTO = "auto"
 ROOT = Path(__file__).resolve().parent
-WIDEST_LINE = 400
-"""A table that goes to a file or a pipe has one line per row, up to so many characters."""
 
 EPILOG = """\
 examples:
@@ -68,7 +63,7 @@ SCHEDULERS = ("asha", "asha_promote", "hyperband", "median", "none")
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = _Parser(
+    parser = Parser(
         prog="tune_main.py", description="Run a hyperparameter sweep of U-Nets on street scenes.",
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -119,13 +114,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("-v", "--verbose", action="count", default=0, help="more words; twice for all")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """Refuses a wrong command line in one line, without the whole usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; --help shows all options\n")
 
 
 def _whole(text: str) -> int:
