@@ -56,15 +56,15 @@ class SweepFolder:
 
 
 def check_storage(folder: Path) -> Path:
-    """Return the absolute output folder, made if need be.
+    """Return the absolute output folder; it is not made yet: a command that is refused leaves nothing behind.
 
     Raises:
         StorageError: when it cannot be made or written, or has no room for a sweep's first files.
     """
     folder = folder.absolute()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{secrets.token_hex(4)}"
+        place = next(path for path in (folder, *folder.parents) if path.exists())
+        probe = place / f".probe-{secrets.token_hex(4)}"
         try:
             probe.write_bytes(bytes(PROBE_BYTES))
         finally:
