@@ -109,7 +109,12 @@ def build_parser() -> argparse.ArgumentParser:
     begun = parser.add_argument_group("a sweep that was begun")
     begun.add_argument("--resume", nargs="?", const="", metavar="SWEEP",
                        help="go on with an interrupted sweep; without a name, the latest unfinished")  # fmt: skip
-    begun.add_argument("--cancel", nargs=2, metavar=("SWEEP", "TRIAL"), help="end one trial; the sweep goes on")
+    begun.add_argument(
+        "--cancel",
+        nargs=2,
+        metavar=("SWEEP", "TRIAL"),
+        help="end one trial, named by its name or digest or the beginning of one; the sweep goes on",
+    )
     parser.add_argument("-q", "--quiet", action="count", default=0, help="only results and errors")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="more words; twice for all")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -50,7 +50,9 @@ def show_status(arguments: argparse.Namespace) -> int:
     rows = [
         (
             row.name,
+            row.trial_id,
             row.state,
+            f"{row.epochs}/{row.budget}" if row.budget else "-",
             row.stop_reason or "-",
             figure(row.best_miou),
             row.stop_detail or "-",
@@ -63,7 +65,7 @@ def show_status(arguments: argparse.Namespace) -> int:
     if lost := lost_driver(folder):
         closing = f"{tune_command(arguments)} --sync {arguments.status}"
         print(f"its driver, {lost.driver}, is gone; close what it left open with: {closing}", file=sys.stderr)
-    print_table(("trial", "state", "stopped by", "best val/miou", "why", "log file"), rows)
+    print_table(("trial", "digest", "state", "epochs", "stopped by", "best val/miou", "why", "log file"), rows)
     return 0
 
 

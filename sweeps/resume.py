@@ -83,15 +83,17 @@ def check_events(folder: Path) -> str:
 
 
 def find_trial(folder: Path, word: str) -> str:
-    """Return the id of the trial with that id, the beginning of one, or that name.
+    """Return the id of the trial with that id, digest or name, or the only one of which it is the beginning.
 
     Raises:
         NoSweepError: when none or several match; names the known ones.
     """
-    trials = {trial["trial_id"]: trial["name"] for trial in read_manifest(folder)["trials"]}
-    found = [trial_id for trial_id, name in trials.items() if trial_id.startswith(word) or name == word]
+    known_by = {it["trial_id"]: (it["trial_id"], it["digest"], it["name"]) for it in read_manifest(folder)["trials"]}
+    found = [trial_id for trial_id, words in known_by.items() if word in words]
+    if not found:
+        found = [trial_id for trial_id, words in known_by.items() if any(it.startswith(word) for it in words)]
     if len(found) != 1:
-        known = ", ".join(f"{trial_id} ({name})" for trial_id, name in trials.items())
+        known = ", ".join(f"{trial_id} ({name})" for trial_id, _, name in known_by.values())
         raise NoSweepError(
             f"{word!r} is {'no trial' if not found else 'more than one trial'} of {folder.name}: {known}"
         )

@@ -8,6 +8,7 @@ from recording import end, epoch, start
 from test_resume import EXPERIMENT, FIRST, PLAN, SECOND
 
 import tune_main
+from sweeps.folder import SweepFolder
 from sweeps.manifest import build_manifest, save_manifest
 from sweeps.outbox import PARENT, Outbox
 from sweeps.status import read_status
@@ -39,6 +40,25 @@ def test_a_trial_that_never_started_is_waiting(folder: Path) -> None:
 def test_a_trial_that_waits_at_its_rung_is_paused(folder: Path) -> None:
     save_memory(folder / MEMORY, {"paused": {FIRST: 1}})
     assert read_status(folder).rows[0].state == "paused"
+
+
+def test_a_waiting_trial_that_is_cancelled_says_so_at_once(folder: Path) -> None:
+    SweepFolder(folder).cancel(SECOND)
+    assert read_status(folder).rows[1].state == "cancelled"
+
+
+def test_a_trial_that_was_cut_off_is_interrupted_and_a_cancelled_one_is_not(folder: Path) -> None:
+    tell(folder, {**end("KILLED", FIRST), "tags": {"sweep.stop_reason": "user"}})
+    assert read_status(folder).rows[0].state == "interrupted"
+    SweepFolder(folder).cancel(FIRST)
+    assert read_status(folder).rows[0].state == "cancelled"
+
+
+def test_the_log_of_a_trial_is_named_while_it_runs(folder: Path) -> None:
+    log = SweepFolder(folder).log(FIRST)
+    log.parent.mkdir()
+    log.touch()
+    assert [row.log_file for row in read_status(folder).rows] == [str(log), ""]
 
 
 @pytest.mark.parametrize(
