@@ -51,6 +51,22 @@ class SweepFolder:
         """Return whether the user does not want the trial any more."""
         return self._mark(trial_id).exists()
 
+    def ask_to_save(self) -> None:
+        """Mark the sweep as ending: a trial that runs saves what it has with its next epoch."""
+        self._ending.touch()
+
+    def is_asked_to_save(self) -> bool:
+        """Return whether the sweep is ending."""
+        return self._ending.exists()
+
+    def go_on(self) -> None:
+        """Take the mark away that the sweep is ending."""
+        self._ending.unlink(missing_ok=True)
+
+    @property
+    def _ending(self) -> Path:
+        return self.path / "ending"
+
     def _mark(self, trial_id: str) -> Path:
         return self.path / "cancelled" / trial_id
 
