@@ -63,7 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
                         "earlier figures, for all trials; recorded either way (default: verdict)")  # fmt: skip
     parser.add_argument("--register", action="store_true",
                         help="put the leader's weights, or a confirmed winner trained once more on train and "
-                        "validation, into MLflow's model registry as @champion")  # fmt: skip
+                        "validation, into MLflow's model registry as @champion; of a confirmation that decided "
+                        "nothing the leader is trained once more")  # fmt: skip
     parser.add_argument("--model-name", default="bdd100k-unet", metavar="NAME",
                         help="of the registered model (default: bdd100k-unet)")  # fmt: skip
     parser.add_argument("--no-upload", action="store_true", help="do not put the files among the sweep's artifacts")

@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.list:
             return commands.list_spaces(arguments)
-        if arguments.status:
+        if arguments.status is not None:
             return commands.show_status(arguments)
         if arguments.sync is not None:
             return commands.sync(arguments)
@@ -103,7 +103,8 @@ def build_parser() -> argparse.ArgumentParser:
     look = parser.add_argument_group("look, do not run")
     look.add_argument("--list", action="store_true", help="the spaces with their question and size")
     look.add_argument("--dry-run", action="store_true", help="the trials that would run, and what they take")
-    look.add_argument("--status", metavar="SWEEP", help="the trials of a sweep: states, stop reasons, log files")
+    look.add_argument("--status", nargs="?", const="", metavar="SWEEP",
+                      help="trials of a sweep: states, stop reasons, logs; without a name, of the latest")  # fmt: skip
     look.add_argument("--sync", nargs="?", const="", metavar="SWEEP",
                       help="deliver what MLflow does not have yet of a sweep; without a name, of all")  # fmt: skip
     begun = parser.add_argument_group("a sweep that was begun")

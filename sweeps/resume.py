@@ -27,12 +27,21 @@ def unfinished_sweep(storage: Path) -> Path:
     """Return the folder of the sweep that was begun last and has trials without an end.
 
     Raises:
+        StorageError: when there is none, and one still runs.
         NoSweepError: when there is none.
     """
-    for folder in sorted(sweep_folders(storage), key=_begun, reverse=True):
+    folders = sorted(sweep_folders(storage), key=_begun, reverse=True)
+    for folder in folders:
         if is_unfinished(folder):
             return folder
+    for folder in folders:
+        check_not_running(folder)
     raise NoSweepError(f"no sweep in {storage} is unfinished: nothing to resume")
+
+
+def latest_sweep(storage: Path) -> str:
+    """Return the id of the sweep of a storage folder that was begun last; "" where there is none."""
+    return max(sweep_folders(storage), key=_begun).name if sweep_folders(storage) else ""
 
 
 def is_unfinished(folder: Path) -> bool:
@@ -57,7 +66,7 @@ def check_not_running(folder: Path) -> None:
     """
     pulse = read_pulse(folder)
     if pulse is not None and pulse.is_alive():
-        raise StorageError(f"sweep {folder.name} is running ({pulse.driver})")
+        raise StorageError(f"sweep {folder.name} still runs ({pulse.driver})")
 
 
 def check_events(folder: Path) -> str:

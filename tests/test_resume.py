@@ -59,6 +59,9 @@ def test_a_sweep_whose_trials_and_itself_have_ended_is_finished(folder: Path) ->
     assert not is_unfinished(folder)
     with pytest.raises(NoSweepError, match="nothing to resume"):
         unfinished_sweep(folder.parent)
+    write_pulse(folder, this_pulse())
+    with pytest.raises(StorageError, match=r"smoke-1 still runs \(process \d+ on "):
+        unfinished_sweep(folder.parent)
 
 
 def test_a_sweep_that_lost_its_driver_after_its_last_trial_is_unfinished(folder: Path) -> None:

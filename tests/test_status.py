@@ -77,6 +77,11 @@ def test_trials_that_are_still_to_be_suggested_are_counted(folder: Path) -> None
     assert read_status(folder).to_come == 7
 
 
+def test_without_a_name_the_latest_sweep_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune_main.main(["--storage", str(folder.parent), "--status"]) == 0
+    assert capsys.readouterr().err == "smoke-1: running\n"
+
+
 def test_a_sweep_that_mlflow_knows_nothing_of_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tune_main.main(["--status", "smoke-1", "--storage", str(folder.parent)]) == 0
     said = capsys.readouterr()

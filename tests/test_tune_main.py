@@ -47,8 +47,16 @@ def test_a_dry_run_without_data_prints_the_trials_and_the_rungs(
 ) -> None:
     assert tune_main.main(["--space", "grid_lr_loss", "--profile", "full", "--dry-run"]) == 0
     out, err = capsys.readouterr()
-    assert out.count("vanilla-f128") == 8 and "rungs: 5, 15, 45" in out and "hours" not in out
+    assert out.count("vanilla-f128") == 8 and "rungs: 5, 15, 45" in out and "what it takes" not in out
     assert "looked for at --data" in err and "needs the data" in err
+
+
+def test_a_dry_run_on_a_folder_that_is_not_there_prints_the_error_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune_main.main([*QUICK, "--dry-run", "--data", str(tmp_path / "gone")]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and "does not exist" in err
 
 
 def test_the_first_line_says_the_profile_and_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def render_csv(reports: Sequence[Report]) -> str:
 def render_table(reports: Sequence[Report]) -> str:
     """Return the leaderboards as one aligned table for a terminal, and who leads in a sentence each."""
     several = len(reports) > 1
-    head = ["#", "trial", "", "val mIoU", "best epoch", "epochs", "ended", "time", "digest"]
+    head = ["#", "trial", "role", "val mIoU", "best epoch", "epochs", "ended", "time", "digest"]
     rows = [["sweep", *head] if several else head]
     for report in reports:
         rows += [([report.sweep_id] if several else []) + _table_row(report, entry) for entry in report.compared()]
