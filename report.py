@@ -13,9 +13,10 @@ import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError
+from sweeps.console import FINE, INTERRUPTED, Parser
 from sweeps.errors import ComparisonError, NoSweepError, NothingFinishedError, TrackingError
 
 if TYPE_CHECKING:
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent
 FORMATS = ("html", "markdown", "json", "csv", "table")
-FINE, NOTHING, MISUSE, INTERRUPTED = 0, 1, 2, 130
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(MISUSE, f"error: {message}; --help shows all options\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,7 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
                         "earlier figures, for all trials; recorded either way (default: verdict)")  # fmt: skip
     parser.add_argument("--register", action="store_true",
                         help="put the leader's weights, or a confirmed winner trained once more on train and "
-                        "validation, into MLflow's model registry as @champion")  # fmt: skip
+                        "validation, into MLflow's model registry as @champion; of a confirmation that decided "
+                        "nothing the leader is trained once more")  # fmt: skip
     parser.add_argument("--model-name", default="bdd100k-unet", metavar="NAME",
                         help="of the registered model (default: bdd100k-unet)")  # fmt: skip
     parser.add_argument("--no-upload", action="store_true", help="do not put the files among the sweep's artifacts")

@@ -6,17 +6,12 @@ import math
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
 from bddseg.errors import UserError
-
-if TYPE_CHECKING:
-    pass
+from sweeps.console import Parser
 
 AUTO = "auto"
 ROOT = Path(__file__).resolve().parent
-WIDEST_LINE = 400
-"""A table that goes to a file or a pipe has one line per row, up to so many characters."""
 
 EPILOG = """\
 examples:
@@ -39,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.list:
             return commands.list_spaces(arguments)
-        if arguments.status:
+        if arguments.status is not None:
             return commands.show_status(arguments)
         if arguments.sync is not None:
             return commands.sync(arguments)
@@ -68,7 +63,7 @@ SCHEDULERS = ("asha", "asha_promote", "hyperband", "median", "none")
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = _Parser(
+    parser = Parser(
         prog="tune_main.py", description="Run a hyperparameter sweep of U-Nets on street scenes.",
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -108,24 +103,23 @@ def build_parser() -> argparse.ArgumentParser:
     look = parser.add_argument_group("look, do not run")
     look.add_argument("--list", action="store_true", help="the spaces with their question and size")
     look.add_argument("--dry-run", action="store_true", help="the trials that would run, and what they take")
-    look.add_argument("--status", metavar="SWEEP", help="the trials of a sweep: states, stop reasons, log files")
+    look.add_argument("--status", nargs="?", const="", metavar="SWEEP",
+                      help="trials of a sweep: states, stop reasons, logs; without a name, of the latest")  # fmt: skip
     look.add_argument("--sync", nargs="?", const="", metavar="SWEEP",
                       help="deliver what MLflow does not have yet of a sweep; without a name, of all")  # fmt: skip
     begun = parser.add_argument_group("a sweep that was begun")
     begun.add_argument("--resume", nargs="?", const="", metavar="SWEEP",
                        help="go on with an interrupted sweep; without a name, the latest unfinished")  # fmt: skip
-    begun.add_argument("--cancel", nargs=2, metavar=("SWEEP", "TRIAL"), help="end one trial; the sweep goes on")
+    begun.add_argument(
+        "--cancel",
+        nargs=2,
+        metavar=("SWEEP", "TRIAL"),
+        help="end one trial, named by its name or digest or the beginning of one; the sweep goes on",
+    )
     parser.add_argument("-q", "--quiet", action="count", default=0, help="only results and errors")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="more words; twice for all")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """Refuses a wrong command line in one line, without the whole usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; --help shows all options\n")
 
 
 def _whole(text: str) -> int:

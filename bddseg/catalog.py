@@ -102,10 +102,19 @@ def read_catalog(root: Path) -> Catalog:
     )
 
 
-def _find_images(root: Path) -> list[Path]:
+def check_root(root: Path) -> None:
+    """Refuse what is no folder.
+
+    Raises:
+        DataError: with what belongs into it.
+    """
     if not root.is_dir():
         problem = "is not a folder" if root.exists() else "does not exist"
         raise DataError(f"{root} {problem}: looked for {IMAGES}, {MASKS} and {DETS} in it; {CURE}")
+
+
+def _find_images(root: Path) -> list[Path]:
+    check_root(root)
     images = list(_files(root / IMAGES, ".jpg"))
     if not images:
         raise DataError(f"{root} has no images: looked for *.jpg in {_both(IMAGES)}; {CURE}")

@@ -7,10 +7,9 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Self
 
-from bddseg.errors import ConfigError
+from bddseg.errors import ConfigError, nearest
 
 RECIPE = 2
 """Raised by one whenever a change to the core alters the figures of an unchanged configuration."""
@@ -233,8 +232,8 @@ def known_setting(key: str) -> dataclasses.Field[Any]:
     """
     specs = _specs()
     if key not in specs:
-        near = get_close_matches(key, specs, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        ends = [name for name in specs if name.endswith(f".{key}")]
+        hint = f"did you mean {' or '.join(ends)}? " if ends else nearest(key, specs)
         raise ConfigError(f"{key} is not a setting; {hint}known: {', '.join(specs)}")
     return specs[key]
 

@@ -7,6 +7,15 @@ UserError
 └── ExportError    an exported network does not do what the original does
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the question `did you mean NAME? ` with the known name that is most like a word; "" where none is."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]}? " if near else ""
+
 
 class UserError(Exception):
     """Something the user can mend; the message is one line: value, rule, place, known names."""

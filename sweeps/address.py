@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sweeps.errors import TrackingError
 
+ROOT = Path(__file__).resolve().parent.parent
 VARIABLE = "MLFLOW_TRACKING_URI"
 SERVERS = ("http", "https")
 KNOWN = ("sqlite", "postgresql", "mysql", "mssql", "databricks", *SERVERS)
@@ -104,6 +105,18 @@ def has_password(uri: str) -> bool:
 def tracking_flag(uri: str) -> str:
     """Return the `--tracking-uri` of a command that is printed; one with a password refers to the environment."""
     return f'--tracking-uri "${VARIABLE}"' if has_password(uri) else f"--tracking-uri {shlex.quote(uri)}"
+
+
+def start_command(uri: str) -> str:
+    """Return the command that records a first sweep in a store."""
+    database = database_file(uri)
+    if uri == default_tracking_uri(ROOT / "runs"):
+        where = ""
+    elif database and uri == default_tracking_uri(database.parent):
+        where = f"--storage {shlex.quote(str(database.parent))} "
+    else:
+        where = f"{tracking_flag(uri)} "
+    return f"python tune_main.py {where}--space smoke"
 
 
 def _why_silent(error: Exception) -> str:

@@ -55,14 +55,14 @@ class Calibration:
 
     def sentence(self) -> str:
         """Return what was measured, in words."""
-        timed = sum(speed.is_timed for speed in self.speeds.values())
-        how = f"timed on {self.device}, {self.threads} thread{'s' * (self.threads > 1)}, nothing beside"
-        words = (
-            f"speed: up to {STEPS} steps of {timed} of {len(self.speeds)} kinds of trial {how}, in {self.seconds:.0f} s"
-        )
-        if timed == len(self.speeds):
-            return words
-        return f"{words}; the others from their arithmetic, good to about a factor of two"
+        timed, kinds = sum(speed.is_timed for speed in self.speeds.values()), len(self.speeds)
+        how = f"on {self.device}, {self.threads} thread{'s' * (self.threads > 1)}, nothing beside"
+        counted = "speed reckoned from arithmetic, good to about a factor of two"
+        if not timed:
+            return counted
+        trials = "such trials" if timed == kinds else f"{timed} of {kinds} kinds of trial"
+        words = f"speed measured by a few training steps of {trials} {how}, in {self.seconds:.0f} s"
+        return words if timed == kinds else f"{words}; the others' {counted}"
 
 
 def calibrate(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sweeps.experiment import Experiment
     from sweeps.plan import Plan
     from sweeps.source import Source
+    from sweeps.store import Store
 
 
 def list_spaces(arguments: argparse.Namespace) -> int:
@@ -35,22 +36,24 @@ def list_spaces(arguments: argparse.Namespace) -> int:
 
 def show_status(arguments: argparse.Namespace) -> int:
     """Print the trials of a recorded sweep: from its folder, or from MLflow where that is elsewhere."""
-    from sweeps.address import resolve_tracking_uri
     from sweeps.lost import lost_driver
     from sweeps.manifest import FILE
+    from sweeps.resume import latest_sweep
     from sweeps.status import Status, read_status, row_of, state_of_sweep
-    from sweeps.store import Store
 
-    folder = arguments.storage / arguments.status
+    sweep_id = arguments.status or latest_sweep(arguments.storage) or open_store(arguments).latest_sweep_id()
+    folder = arguments.storage / sweep_id
     if (folder / FILE).exists():
         status = read_status(folder)
     else:
-        record = Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage)).read_sweep(arguments.status)
+        record = open_store(arguments).read_sweep(sweep_id)
         status = Status(state_of_sweep(record.status), tuple(map(row_of, record.trials)), 0)
     rows = [
         (
             row.name,
+            row.trial_id,
             row.state,
+            f"{row.epochs}/{row.budget}" if row.budget else "-",
             row.stop_reason or "-",
             figure(row.best_miou),
             row.stop_detail or "-",
@@ -59,12 +62,20 @@ def show_status(arguments: argparse.Namespace) -> int:
         for row in status.rows
     ]
     come = f"; {status.to_come} trials are still to be suggested" if status.to_come else ""
-    print(f"{arguments.status}: {status.state}{come}", file=sys.stderr)
+    print(f"{sweep_id}: {status.state}{come}", file=sys.stderr)
     if lost := lost_driver(folder):
-        closing = f"{tune_command(arguments)} --sync {arguments.status}"
+        closing = f"{tune_command(arguments)} --sync {sweep_id}"
         print(f"its driver, {lost.driver}, is gone; close what it left open with: {closing}", file=sys.stderr)
-    print_table(("trial", "state", "stopped by", "best val/miou", "why", "log file"), rows)
+    print_table(("trial", "digest", "state", "epochs", "stopped by", "best val/miou", "why", "log file"), rows)
     return 0
+
+
+def open_store(arguments: argparse.Namespace) -> "Store":
+    """Return MLflow's store that the command line means."""
+    from sweeps.address import resolve_tracking_uri
+    from sweeps.store import Store
+
+    return Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage))
 
 
 def sync(arguments: argparse.Namespace) -> int:
@@ -158,13 +169,11 @@ def cancel(arguments: argparse.Namespace) -> int:
 
 def confirm(arguments: argparse.Namespace, words: list[str]) -> int:
     """Train the finalists of a recorded sweep anew, on folds, with what was recorded of it."""
-    from sweeps.address import resolve_tracking_uri
     from sweeps.confirm import plan_confirmation
     from sweeps.source import Source
-    from sweeps.store import Store
 
     check_recorded(arguments, "--confirm trains the settings that were recorded")
-    record = Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage)).read_sweep(arguments.confirm)
+    record = open_store(arguments).read_sweep(arguments.confirm)
     confirmation = plan_confirmation(record, top=arguments.top, runs=arguments.runs)
     for note in confirmation.notes:
         say(arguments, f"mind: {note}")
@@ -185,16 +194,16 @@ def dry_run(plan: "Plan", experiment: "Experiment", source: "Source | None", arg
     """Print the trials that would run, and what they would take; without data, only the trials."""
     from sweeps.plan import imagine_plan
 
-    print_plan(plan, experiment)
-    plan = imagine_plan(plan, experiment)
     if source is None:
+        print_plan(plan, experiment)
         say(arguments, "what it would take needs the data: its images are counted")
         return 0
     from sweeps.forecast import forecast
 
-    machine = here(arguments)
-    machine.check_memory(plan)
-    table, how = forecast(plan, experiment.schedule.name, source, machine, arguments.max_concurrent)
+    machine, whole = here(arguments), imagine_plan(plan, experiment)
+    machine.check_memory(whole)
+    table, how = forecast(whole, experiment.schedule.name, source, machine, arguments.max_concurrent)
+    print_plan(plan, experiment)
     print()
     print_table(("what it takes", "", ""), table)
     say(arguments, how)

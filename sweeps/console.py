@@ -2,21 +2,30 @@
 
 import argparse
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from bddseg.errors import UserError
+from bddseg.errors import UserError, nearest
 
 FINE, MISUSE, INTERRUPTED = 0, 2, 130
 
+UNKNOWN = re.compile(r"unrecognized arguments: (--[\w-]+)")
+"""What argparse says of an option that there is not."""
+
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Takes options by their whole names alone, and says what is wrong in one line."""
+
+    def __init__(self, **terms: Any) -> None:
+        super().__init__(allow_abbrev=False, **terms)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(MISUSE, f"error: {message}; --help shows all options\n")
+        unknown = UNKNOWN.match(message)
+        hint = nearest(unknown[1], self._option_string_actions) if unknown else ""
+        self.exit(MISUSE, f"error: {message}; {hint}--help shows all options\n")
 
 
 def finish(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ events.
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -28,16 +29,34 @@ from ray.tune.experiment import Trial
 log = logging.getLogger(__name__)
 
 
+SAVING_SECONDS = 10
+"""How long an end that was asked for waits for trials to save what they have reported since their last checkpoint."""
+
+
 def never() -> bool:
     """Return that nobody has asked for the end."""
     return False
 
 
+def ask_nobody() -> None:
+    """Let trials end with the checkpoints that they have."""
+
+
 @contextlib.contextmanager
-def patient_controller(is_ending: Callable[[], bool] = never) -> Iterator[None]:
-    """Let Tune run with the controller of this room while the context lasts; it ends when `is_ending` says so."""
+def patient_controller(
+    is_ending: Callable[[], bool] = never, ask_to_save: Callable[[], None] = ask_nobody
+) -> Iterator[None]:
+    """Let Tune run with the controller of this room while the context lasts.
+
+    It ends when `is_ending` says so, as soon as the trials that run have saved what they reported: `ask_to_save`, which
+    is called once, lets them; what takes longer than `SAVING_SECONDS` is not waited for.
+    """
     before = tune_module.TuneController, controller_module.RayActorManager
-    tune_module.TuneController = type("Controller", (PatientController,), {"is_ending": staticmethod(is_ending)})
+    tune_module.TuneController = type(
+        "Controller",
+        (PatientController,),
+        {"is_ending": staticmethod(is_ending), "ask_to_save": staticmethod(ask_to_save)},
+    )
     controller_module.RayActorManager = PatientActorManager
     try:
         yield
@@ -58,10 +77,35 @@ class PatientController(TuneController):
     """Tune's controller, but a trial whose process cannot be reused goes back to the queue."""
 
     is_ending: Callable[[], bool] = staticmethod(never)
+    ask_to_save: Callable[[], None] = staticmethod(ask_nobody)
+    _saved_by: float | None = None
+    """When the wait for last checkpoints ends, by the monotonic clock; None while the end is not asked for."""
+    _is_ended = False
 
     def is_finished(self) -> bool:
-        """Return whether all trials are done, or the end is asked for: what still runs is then cut off."""
-        return self.is_ending() or bool(super().is_finished())
+        """Return whether all trials are done, or an end that was asked for has come: what still runs is cut off."""
+        return self._is_ended or bool(super().is_finished())
+
+    def step(self) -> None:
+        """Handle one event; where the end is asked for, see whether it has come."""
+        super().step()
+        if not self.is_ending():
+            return
+        if self._saved_by is None:
+            self._saved_by = time.monotonic() + SAVING_SECONDS
+            self._ask_to_save()
+        running = [trial for trial in self.get_trials() if trial.status == Trial.RUNNING]
+        self._is_ended = all(map(is_saved, running)) or time.monotonic() > self._saved_by
+
+    def _ask_to_save(self) -> None:
+        try:
+            self.ask_to_save()
+        except OSError as error:
+            log.warning("trials end with the checkpoints that they have: %s", error)
+
+    def _maybe_add_actors(self) -> None:
+        if not self.is_ending():
+            super()._maybe_add_actors()
 
     def checkpoint(self, force: bool = False, wait: bool = False) -> None:
         """Write one snapshot, at the end: Tune insists on it, nobody reads it."""
@@ -108,3 +152,9 @@ class PatientController(TuneController):
         if trial not in self._pending_trials_list:
             self._pending_trials_list.append(trial)
         self._resources_to_pending_trials[trial.placement_group_factory].add(trial)
+
+
+def is_saved(trial: Trial) -> bool:
+    """Return whether a trial's last checkpoint has all that it has reported."""
+    reported, newest = (trial.last_result or {}).get("epoch"), trial.latest_checkpoint_result
+    return reported is None or (newest is not None and newest.metrics.get("epoch") == reported)

@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from bddseg.config import TrainConfig, known_setting
-from bddseg.errors import ConfigError
+from bddseg.errors import ConfigError, nearest
 from bddseg.result import METRICS, OBJECTIVE
 from sweeps.axes import (
+    RANGE_KEYS,
     Axis,
     Range,
     build_axes,
@@ -31,6 +32,8 @@ EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments.yaml"
 
 SCHEDULERS = ("asha", "asha_promote", "hyperband", "median", "none")
 DATA_SOURCES = ("bdd100k", "streets")
+GLUED = tuple(f"{name}:" for name in RANGE_KEYS)
+"""How a key of a range begins where the blank after the colon was left out."""
 
 SECTION_KEYS = {
     "": ("defaults", "profiles", "spaces"),
@@ -206,7 +209,9 @@ def _check_keys(section: Any, kind: str, place: str) -> None:
 
 def _named(sections: Mapping[str, Any], name: str, kind: str, path: Path) -> dict[str, Any]:
     if name not in sections:
-        raise ExperimentError(f"{kind} {name!r} is not in {path.name}; known: {', '.join(sections)}")
+        raise ExperimentError(
+            f"{kind} {name!r} is not in {path.name}; {nearest(name, sections)}known: {', '.join(sections)}"
+        )
     return sections[name]
 
 
@@ -231,6 +236,8 @@ def _parse_override(text: str) -> tuple[str, Any]:
     except ConfigError as error:
         raise ExperimentError(f"--set {text!r}: {error}") from error
     place = f"--set {key}"
+    if isinstance(value, dict) and (joined := [name for name in value if str(name).startswith(GLUED)]):
+        raise ExperimentError(f"{place}: {joined[0]!r} lacks a blank after the colon: {{low: 1, high: 2}}")
     if isinstance(value, list):
         return key, build_axis(key, [_number(item, spec.type) for item in value], place)
     if isinstance(value, dict):

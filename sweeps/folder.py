@@ -51,20 +51,36 @@ class SweepFolder:
         """Return whether the user does not want the trial any more."""
         return self._mark(trial_id).exists()
 
+    def ask_to_save(self) -> None:
+        """Mark the sweep as ending: a trial that runs saves what it has with its next epoch."""
+        self._ending.touch()
+
+    def is_asked_to_save(self) -> bool:
+        """Return whether the sweep is ending."""
+        return self._ending.exists()
+
+    def go_on(self) -> None:
+        """Take the mark away that the sweep is ending."""
+        self._ending.unlink(missing_ok=True)
+
+    @property
+    def _ending(self) -> Path:
+        return self.path / "ending"
+
     def _mark(self, trial_id: str) -> Path:
         return self.path / "cancelled" / trial_id
 
 
 def check_storage(folder: Path) -> Path:
-    """Return the absolute output folder, made if need be.
+    """Return the absolute output folder; it is not made yet: a command that is refused leaves nothing behind.
 
     Raises:
         StorageError: when it cannot be made or written, or has no room for a sweep's first files.
     """
     folder = folder.absolute()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe-{secrets.token_hex(4)}"
+        place = next(path for path in (folder, *folder.parents) if path.exists())
+        probe = place / f".probe-{secrets.token_hex(4)}"
         try:
             probe.write_bytes(bytes(PROBE_BYTES))
         finally:

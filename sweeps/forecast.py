@@ -10,6 +10,7 @@ from bddseg.footprint import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
 from bddseg.labels import CLASSES
 from sweeps.calibration import Calibration, calibrate
 from sweeps.machine import Machine
+from sweeps.monitor import duration
 from sweeps.plan import Plan
 from sweeps.price import count_weights, epoch_share
 from sweeps.shares import kind, read_peaks, remember_peaks
@@ -77,17 +78,17 @@ def _time(
 ) -> Rows:
     kept, how = epoch_share(plan, scheduler)
     seconds = sum(trial.epochs * speeds.of(trial.config).epoch_s(counted.train, counted.val) for trial in plan.trials)
-    unit, share = ("core", resources["CPU"]) if speeds.device == "cpu" else ("GPU", resources["GPU"])
+    unit, share = ("cores", resources["CPU"]) if speeds.device == "cpu" else ("GPUs", resources["GPU"])
     rows = [
         ("trials", str(len(plan.trials)), f"distinct ones of {plan.grid_points} points"),
         ("epochs, nothing stopped", str(plan.epochs_in_all), f"of {counted.train} training images each"),
-        (f"{unit}-hours, nothing stopped", _hours(seconds * share), "training and validation"),
-        ("hours, nothing stopped", _hours(seconds / slots), f"{slots} trial{'s' * (slots > 1)} side by side"),
+        (f"time of all {unit}, nothing stopped", duration(seconds * share), "training and validation"),
+        ("time, nothing stopped", duration(seconds / slots), f"{slots} trial{'s' * (slots > 1)} side by side"),
     ]
     if plan.rungs:
         rows += [
             ("epochs, stopped early", f"{kept * plan.epochs_in_all:.0f}", how),
-            (f"{unit}-hours, stopped early", _hours(kept * seconds * share), f"{kept:.0%} of the epochs"),
+            (f"time of all {unit}, stopped early", duration(kept * seconds * share), f"{kept:.0%} of the epochs"),
         ]
     return rows
 
@@ -132,10 +133,7 @@ def _differences(plan: Plan, counted: Counted) -> Rows:
     ]
 
 
-def _hours(seconds: float) -> str:
-    hours = seconds / 3600
-    return f"{hours:.3f}" if hours < 0.1 else f"{hours:.2f}" if hours < 10 else f"{hours:.0f}"
-
-
 def _size(count: float) -> str:
+    if count < 1e6:
+        return f"{count / 1e3:.0f} KB"
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -27,10 +27,17 @@ AUTO = "auto"
 
 
 def find_source(arguments: argparse.Namespace) -> "Source | None":
-    """Return what to train on; None, said in words, for a dry run without data."""
+    """Return what to train on; None, said in words, for a dry run without data.
+
+    Raises:
+        DataError: when there is none, or no such folder.
+    """
+    from bddseg.catalog import check_root
     from sweeps.experiment import read_book
     from sweeps.source import choose_source
 
+    if arguments.data is not None:
+        check_root(arguments.data)
     try:
         return choose_source(read_book()["profiles"], arguments.profile, arguments.data)
     except DataError as error:

@@ -81,6 +81,7 @@ def run_pass(
     interrupts: Interrupts,
 ) -> None:
     """Let Ray Tune run the pass, until it is done or interrupted."""
+    folder.go_on()
     workload = Workload(
         base=order.experiment.base.with_overrides(
             {"train.precision": order.plan.trials[0].config.train.precision}
@@ -116,7 +117,7 @@ def run_pass(
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
         ),
     )
-    with interrupts.deferred(), patient_controller(interrupts.is_requested):
+    with interrupts.deferred(), patient_controller(interrupts.is_requested, folder.ask_to_save):
         try:
             tuner.fit()
         except (OSError, EOFError) as error:  # at its end Ray reads what it wrote, and a full disk took that

@@ -27,12 +27,21 @@ def unfinished_sweep(storage: Path) -> Path:
     """Return the folder of the sweep that was begun last and has trials without an end.
 
     Raises:
+        StorageError: when there is none, and one still runs.
         NoSweepError: when there is none.
     """
-    for folder in sorted(sweep_folders(storage), key=_begun, reverse=True):
+    folders = sorted(sweep_folders(storage), key=_begun, reverse=True)
+    for folder in folders:
         if is_unfinished(folder):
             return folder
+    for folder in folders:
+        check_not_running(folder)
     raise NoSweepError(f"no sweep in {storage} is unfinished: nothing to resume")
+
+
+def latest_sweep(storage: Path) -> str:
+    """Return the id of the sweep of a storage folder that was begun last; "" where there is none."""
+    return max(sweep_folders(storage), key=_begun).name if sweep_folders(storage) else ""
 
 
 def is_unfinished(folder: Path) -> bool:
@@ -58,7 +67,7 @@ def check_not_running(folder: Path) -> None:
     """
     pulse = read_pulse(folder)
     if pulse is not None and pulse.is_alive():
-        raise StorageError(f"sweep {folder.name} is running ({pulse.driver})")
+        raise StorageError(f"sweep {folder.name} still runs ({pulse.driver})")
 
 
 def check_events(folder: Path) -> str:
@@ -84,15 +93,17 @@ def check_events(folder: Path) -> str:
 
 
 def find_trial(folder: Path, word: str) -> str:
-    """Return the id of the trial with that id, the beginning of one, or that name.
+    """Return the id of the trial with that id, digest or name, or the only one of which it is the beginning.
 
     Raises:
         NoSweepError: when none or several match; names the known ones.
     """
-    trials = {trial["trial_id"]: trial["name"] for trial in read_manifest(folder)["trials"]}
-    found = [trial_id for trial_id, name in trials.items() if trial_id.startswith(word) or name == word]
+    known_by = {it["trial_id"]: (it["trial_id"], it["digest"], it["name"]) for it in read_manifest(folder)["trials"]}
+    found = [trial_id for trial_id, words in known_by.items() if word in words]
+    if not found:
+        found = [trial_id for trial_id, words in known_by.items() if any(it.startswith(word) for it in words)]
     if len(found) != 1:
-        known = ", ".join(f"{trial_id} ({name})" for trial_id, name in trials.items())
+        known = ", ".join(f"{trial_id} ({name})" for trial_id, _, name in known_by.values())
         raise NoSweepError(
             f"{word!r} is {'no trial' if not found else 'more than one trial'} of {folder.name}: {known}"
         )

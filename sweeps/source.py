@@ -9,7 +9,7 @@ from typing import Any
 
 from bddseg.catalog import Catalog, is_dataset, read_catalog
 from bddseg.config import TrainConfig
-from bddseg.errors import DataError
+from bddseg.errors import DataError, nearest
 from bddseg.frames import Frames, build_frames
 from bddseg.labels import CLASSES, IGNORE, group_of
 from bddseg.split import Split, drive_of, split_samples
@@ -100,7 +100,9 @@ def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None
         DataError: when the profile needs BDD100K and it is not found.
     """
     if profile is not None and profile not in profiles:
-        raise ExperimentError(f"profile {profile!r} is not in experiments.yaml; known: {', '.join(profiles)}")
+        raise ExperimentError(
+            f"profile {profile!r} is not in experiments.yaml; {nearest(profile, profiles)}known: {', '.join(profiles)}"
+        )
     if data is not None:
         return Source(profile or "full", data.resolve())
     if profile is None:

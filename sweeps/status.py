@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.errors import StorageError
+from sweeps.folder import SweepFolder
 from sweeps.manifest import read_manifest, to_come
 from sweeps.monitor import Row
 from sweeps.outbox import PARENT, Outbox
-from sweeps.past import REUSED
+from sweeps.past import CUT_OFF, REUSED
 from sweeps.stopping.memory import FILE as MEMORY
 from sweeps.stopping.memory import load_memory
 from sweeps.store import TrialRow
@@ -46,6 +47,8 @@ def read_status(folder: Path) -> Status:
     for trial_id in _paused(folder):
         if trial_id in rows and rows[trial_id].state == "running":
             rows[trial_id].state = "paused"
+    for row in rows.values():
+        _look_around(row, SweepFolder(folder))
     return Status(state, tuple(rows.values()), 0 if state == "finished" else to_come(manifest))
 
 
@@ -67,6 +70,19 @@ def _row(trial: Mapping[str, Any]) -> Row:
     settings = trial["settings"]
     keep = settings.get("train.keep", "best")
     return Row(trial["trial_id"], trial["name"], trial["reference"], settings["train.epochs"], keep)
+
+
+def _look_around(row: Row, folder: SweepFolder) -> None:
+    """Add what no event tells: that the user has cancelled it, that it was cut off, and where its log is."""
+    is_cancelled = folder.is_cancelled(row.trial_id)
+    if is_cancelled and (row.state in ("waiting", "paused") or row.stop_reason == "user"):
+        row.state, row.stop_detail = "cancelled", row.stop_detail or "cancelled by the user"
+    elif is_cancelled and row.state == "running":
+        row.stop_detail = "cancelled by the user: ends after its present epoch"
+    elif row.stop_reason in CUT_OFF:
+        row.state = "interrupted"
+    log = folder.log(row.trial_id)
+    row.log_file = row.log_file or (str(log) if log.exists() else "")
 
 
 def _paused(folder: Path) -> Mapping[str, int]:

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from bddseg.errors import DataError, UserError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.result import OBJECTIVE
-from sweeps.address import check_server, database_file, hide_password
+from sweeps.address import check_server, database_file, hide_password, start_command
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.failures import reason
 from sweeps.gallery.album import FOLDER, INDEX, Album, read_album
@@ -55,7 +55,6 @@ PAGE_ROWS = 1000
 READERS = 4
 """Evidence files that are read at once."""
 
-HOW_TO_START = "run python tune_main.py --space smoke"
 SHOWN_SWEEPS = 10
 
 
@@ -129,7 +128,7 @@ class Store:
         """Return the id of the sweep that was started last."""
         found = self.sweep_ids()
         if not found:
-            raise NoSweepError(f"no sweep recorded yet in {self._shown}; {HOW_TO_START}")
+            raise NoSweepError(f"no sweep recorded yet in {self._shown}; run {start_command(self.tracking_uri)}")
         return found[0]
 
     def sweep_ids(self) -> list[str]:
@@ -273,7 +272,7 @@ class Store:
                 raise TrackingError(f"{self._shown} cannot be read ({error}): choose another --tracking-uri") from error
             has_runs = None
         if not has_runs:
-            raise NoSweepError(f"no sweep recorded yet in {self._shown}; {HOW_TO_START}")
+            raise NoSweepError(f"no sweep recorded yet in {self._shown}; run {start_command(self.tracking_uri)}")
 
     @contextmanager
     def _reading(self, what: str = "read") -> Iterator["MlflowClient"]:
@@ -301,7 +300,7 @@ class Store:
     def _unknown(self, sweep_id: str) -> str:
         known = self.sweep_ids()
         if not known:
-            return f"no sweep recorded yet in {self._shown}; {HOW_TO_START}"
+            return f"no sweep recorded yet in {self._shown}; run {start_command(self.tracking_uri)}"
         more = f" and {len(known) - SHOWN_SWEEPS} older ones" if len(known) > SHOWN_SWEEPS else ""
         return f"no sweep {sweep_id[:80]!r} in {self._shown}; known: {', '.join(known[:SHOWN_SWEEPS])}{more}"
 

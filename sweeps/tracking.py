@@ -49,7 +49,7 @@ SENTENCES = {
     "plateau": f"no better {OBJECTIVE} since epoch {{best}}, given up after epoch {{epoch}}",
     "diverged": "the loss was not finite in epoch {epoch}",
     "oom": "out of memory after epoch {epoch}",
-    "user": "cancelled after epoch {epoch}",
+    "user": "cancelled by the user after epoch {epoch}",
 }
 """Reason that a trial gives for its own end -> what is said about it."""
 

@@ -167,7 +167,7 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
         is_compared = bool(result.stop_reason) or result.epoch in workload.rungs
         log.info("epoch %d: %s", result.epoch, _sentence(result))
         until_next = time.monotonic() - saved_at + result.metrics["time/epoch_s"]
-        is_due = is_compared or until_next > workload.checkpoint_seconds
+        is_due = is_compared or until_next > workload.checkpoint_seconds or workload.folder.is_asked_to_save()
         if not is_due or math.isnan(result.best_miou):
             tune.report(_metrics(result))
         else:

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.address import check_server, has_password, hide_password, resolve_tracking_uri, tracking_flag
+from sweeps.address import (
+    ROOT,
+    check_server,
+    default_tracking_uri,
+    has_password,
+    hide_password,
+    resolve_tracking_uri,
+    start_command,
+    tracking_flag,
+)
 from sweeps.errors import TrackingError
 from sweeps.mlflow_store import prepare_store
 
@@ -71,6 +80,18 @@ def test_an_address_that_hides_nothing_has_no_password() -> None:
 def test_a_printed_command_refers_to_the_environment_instead_of_a_password() -> None:
     assert tracking_flag("http://me:secret@there") == '--tracking-uri "$MLFLOW_TRACKING_URI"'
     assert tracking_flag("sqlite:////my runs/mlflow.db") == "--tracking-uri 'sqlite:////my runs/mlflow.db'"
+
+
+@pytest.mark.parametrize(
+    ("uri", "command"),
+    [
+        ("sqlite:////my runs/mlflow.db", "python tune_main.py --storage '/my runs' --space smoke"),
+        ("sqlite:////runs/other.db", "python tune_main.py --tracking-uri sqlite:////runs/other.db --space smoke"),
+        (default_tracking_uri(ROOT / "runs"), "python tune_main.py --space smoke"),
+    ],
+)
+def test_the_command_for_a_first_sweep_names_the_store(uri: str, command: str) -> None:
+    assert start_command(uri) == command
 
 
 def test_the_line_about_a_silent_server_has_no_password() -> None:

@@ -245,12 +245,16 @@ def test_a_mistake_on_the_command_line_is_not_blamed_on_the_file(load: Load) -> 
 
 
 def test_an_unknown_space_lists_the_known_ones() -> None:
-    with pytest.raises(ExperimentError, match=r"space 'smok' is not in experiments\.yaml; known: smoke, baseline"):
+    with pytest.raises(
+        ExperimentError, match=r"space 'smok' is not in experiments\.yaml; did you mean smoke\? known: smoke, baseline"
+    ):
         load_experiment("smok", profile="quick")
 
 
 def test_an_unknown_profile_lists_the_known_ones() -> None:
-    with pytest.raises(ExperimentError, match=r"profile 'quik' is not in experiments\.yaml; known: full, quick"):
+    with pytest.raises(
+        ExperimentError, match=r"profile 'quik' is not in experiments\.yaml; did you mean quick\? known: full, quick"
+    ):
         load_experiment("smoke", profile="quik")
 
 

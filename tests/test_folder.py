@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import StorageError
-from sweeps.folder import check_storage
+from sweeps.folder import SweepFolder, check_storage
 
 
 @contextmanager
@@ -22,9 +22,9 @@ def no_room() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+def test_a_folder_that_could_be_made_is_not_made_yet(tmp_path: Path) -> None:
     assert check_storage(tmp_path / "new" / "runs") == tmp_path / "new" / "runs"
-    assert not list((tmp_path / "new" / "runs").iterdir())
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_without_room_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -34,3 +34,11 @@ def test_a_folder_without_room_is_refused_in_one_line(tmp_path: Path) -> None:
     ):
         check_storage(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_wish_to_save_lasts_until_the_sweep_goes_on(tmp_path: Path) -> None:
+    folder = SweepFolder(tmp_path)
+    folder.ask_to_save()
+    assert folder.is_asked_to_save()
+    folder.go_on()
+    assert not folder.is_asked_to_save()

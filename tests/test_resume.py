@@ -15,7 +15,7 @@ from sweeps.heartbeat import this_pulse, write_pulse
 from sweeps.manifest import build_manifest, save_manifest
 from sweeps.outbox import PARENT, Outbox
 from sweeps.plan import build_plan
-from sweeps.resume import check_events, is_unfinished, unfinished_sweep
+from sweeps.resume import check_events, find_trial, is_unfinished, unfinished_sweep
 from sweeps.sampling import Sampling
 
 EXPERIMENT = load_experiment("smoke", profile="quick")
@@ -59,6 +59,9 @@ def test_a_sweep_whose_trials_and_itself_have_ended_is_finished(folder: Path) ->
         ended(folder, trial)
     assert not is_unfinished(folder)
     with pytest.raises(NoSweepError, match="nothing to resume"):
+        unfinished_sweep(folder.parent)
+    write_pulse(folder, this_pulse())
+    with pytest.raises(StorageError, match=r"smoke-1 still runs \(process \d+ on "):
         unfinished_sweep(folder.parent)
 
 
@@ -133,3 +136,10 @@ def test_a_sweep_whose_events_are_missing_is_named(folder: Path) -> None:
     (folder / "outbox" / "outbox.jsonl").unlink()
     with pytest.raises(StorageError, match="smoke-1/outbox has no events"):
         find_sweep(folder.parent, "smoke-1")
+
+
+def test_a_trial_is_found_by_its_name_its_digest_or_the_beginning_of_one(folder: Path) -> None:
+    first = PLAN.trials[0]
+    assert {find_trial(folder, word) for word in (first.name, first.digest, FIRST[:5], first.name[:-1])} == {FIRST}
+    with pytest.raises(NoSweepError, match="more than one trial"):
+        find_trial(folder, first.name[:2])

@@ -8,6 +8,7 @@ from recording import end, epoch, start
 from test_resume import EXPERIMENT, FIRST, PLAN, SECOND
 
 import tune_main
+from sweeps.folder import SweepFolder
 from sweeps.manifest import build_manifest, save_manifest
 from sweeps.outbox import PARENT, Outbox
 from sweeps.past import REUSED
@@ -43,6 +44,25 @@ def test_a_trial_that_waits_at_its_rung_is_paused(folder: Path) -> None:
     assert read_status(folder).rows[0].state == "paused"
 
 
+def test_a_waiting_trial_that_is_cancelled_says_so_at_once(folder: Path) -> None:
+    SweepFolder(folder).cancel(SECOND)
+    assert read_status(folder).rows[1].state == "cancelled"
+
+
+def test_a_trial_that_was_cut_off_is_interrupted_and_a_cancelled_one_is_not(folder: Path) -> None:
+    tell(folder, {**end("KILLED", FIRST), "tags": {"sweep.stop_reason": "user"}})
+    assert read_status(folder).rows[0].state == "interrupted"
+    SweepFolder(folder).cancel(FIRST)
+    assert read_status(folder).rows[0].state == "cancelled"
+
+
+def test_the_log_of_a_trial_is_named_while_it_runs(folder: Path) -> None:
+    log = SweepFolder(folder).log(FIRST)
+    log.parent.mkdir()
+    log.touch()
+    assert [row.log_file for row in read_status(folder).rows] == [str(log), ""]
+
+
 @pytest.mark.parametrize(
     ("status", "of_trial", "of_sweep"),
     [("FINISHED", "finished", "finished"), ("KILLED", "stopped", "interrupted"), ("FAILED", "failed", "failed")],
@@ -71,6 +91,11 @@ def test_a_trial_that_goes_on_from_another_sweep_waits_until_it_starts_here(fold
     assert read_status(folder).rows[1].state == "waiting"
     tell(folder, begun)
     assert read_status(folder).rows[1].state == "running"
+
+
+def test_without_a_name_the_latest_sweep_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune_main.main(["--storage", str(folder.parent), "--status"]) == 0
+    assert capsys.readouterr().err == "smoke-1: running\n"
 
 
 def test_a_sweep_that_mlflow_knows_nothing_of_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -372,14 +372,18 @@ ASK: dict[str, Callable[[Store], Any]] = {
 
 @pytest.mark.parametrize("ask", ASK)
 def test_a_store_that_is_not_there_yet_says_how_to_start_and_is_not_made(tmp_path: Path, ask: str) -> None:
-    with pytest.raises(NoSweepError, match=r"no sweep recorded yet in .*; run python tune_main.py --space smoke"):
+    with pytest.raises(
+        NoSweepError, match=r"no sweep recorded yet in .*; run python tune_main.py --storage .* --space smoke"
+    ):
         ASK[ask](Store(default_tracking_uri(tmp_path / "runs")))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("ask", ASK)
 def test_a_store_without_a_sweep_says_how_to_start(empty: Path, ask: str) -> None:
-    with pytest.raises(NoSweepError, match=r"no sweep recorded yet in .*; run python tune_main.py --space smoke"):
+    with pytest.raises(
+        NoSweepError, match=r"no sweep recorded yet in .*; run python tune_main.py --storage .* --space smoke"
+    ):
         ASK[ask](Store(default_tracking_uri(empty)))
 
 

@@ -371,7 +371,7 @@ def test_a_dry_run_tells_what_a_confirmation_takes(
     words = ["--confirm", smoke.record.sweep_id, "--runs", "2", "--dry-run", "--storage", str(storage)]
     assert tune_main.main(words) == 0
     text = capsys.readouterr().out
-    rows = ("core-hours", "memory of a trial", "disk while it runs", "smallest difference")
+    rows = ("time of all cores", "memory of a trial", "disk while it runs", "smallest difference")
     assert "run 2" in text and all(row in text for row in rows)
 
 

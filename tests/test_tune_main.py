@@ -47,8 +47,16 @@ def test_a_dry_run_without_data_prints_the_trials_and_the_rungs(
 ) -> None:
     assert tune_main.main(["--space", "grid_lr_loss", "--profile", "full", "--dry-run"]) == 0
     out, err = capsys.readouterr()
-    assert out.count("vanilla-f128") == 8 and "rungs: 5, 15, 45" in out and "hours" not in out
+    assert out.count("vanilla-f128") == 8 and "rungs: 5, 15, 45" in out and "what it takes" not in out
     assert "looked for at --data" in err and "needs the data" in err
+
+
+def test_a_dry_run_on_a_folder_that_is_not_there_prints_the_error_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune_main.main([*QUICK, "--dry-run", "--data", str(tmp_path / "gone")]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and "does not exist" in err
 
 
 def test_the_first_line_says_the_profile_and_the_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,6 +85,12 @@ def test_a_plan_that_needs_more_memory_than_there_is_is_refused(capsys: pytest.C
         ([*QUICK, "--gpus-per-trial", "inf"], "from 0 to 1"),
         ([*QUICK, "--cpus-per-trial", "999"], "this machine has"),
         (["--profile", "quick"], "which space?"),
+        (["--space", "grid_lr_los", "--profile", "quick"], "did you mean grid_lr_loss?"),
+        (["--space", "smoke", "--profile", "quik"], "did you mean quick?"),
+        ([*QUICK, "--set", "lr=1"], "did you mean optim.lr?"),
+        ([*QUICK, "--set", "optim.lr={low:1,high:0}"], "'low:1' lacks a blank after the colon"),
+        (["--resum"], "did you mean --resume?"),
+        (["--sp", "smoke"], "unrecognized arguments: --sp"),
         ([*QUICK, "--scheduler", "fifo"], "invalid choice"),
         ([*QUICK, "--data", "/nowhere/bdd"], "/nowhere/bdd"),
         ([*QUICK, "--gpus-per-trial", "1.5"], "whole number"),

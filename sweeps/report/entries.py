@@ -8,6 +8,7 @@ from typing import Any
 
 from bddseg.labels import CLASSES, GROUPS
 from bddseg.result import OBJECTIVE
+from sweeps.past import CUT_OFF
 from sweeps.ranking import DECIMALS, FAILED, SCORE, Scores, figure, rank
 from sweeps.report.facts import clean
 from sweeps.store import TrialRow
@@ -28,6 +29,9 @@ REASONS = {
     "driver_lost": "driver lost",
 }
 """Recorded reason why a trial stopped -> how it is said."""
+
+CANCELLED = "cancelled"
+"""How the detail of a trial begins that the user took out; any other trial whose reason is the user was cut off."""
 
 DETAILS = (*(f"iou/{name}" for name in CLASSES), *(f"group_miou/{group}" for group in GROUPS))
 
@@ -66,6 +70,11 @@ class Entry:
         """Return the seed of its training."""
         value = self.settings.get("train.seed")
         return value if type(value) is int else None
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Return whether it was interrupted before it came to an end of its own."""
+        return self.stop_reason in CUT_OFF and self.stop_words != CANCELLED
 
     def at(self, epoch: int) -> float | None:
         """Return the validation mIoU at an epoch, where there is one."""
@@ -133,13 +142,19 @@ def _entry(row: TrialRow, place: int | None, history: Mapping[str, Any], sweep_s
         epochs=max((step for step, _ in history.get(OBJECTIVE, ())), default=0),
         seconds=figure(((row.ended_ms or 0) - (row.started_ms or 0)) / 1000) if timed else None,
         stop_reason=clean(row.stop_reason),
-        stop_words=unknown or REASONS.get(row.stop_reason, clean(row.stop_reason) or state),
+        stop_words=unknown or _stop_words(row, state),
         stop_detail=clean(row.stop_detail),
         log_file=clean(row.log_file),
         curve=_points(history.get(OBJECTIVE, ())),
         train_curve=_points(history.get("train/miou", ())),
         finalist=clean(row.finalist),
     )
+
+
+def _stop_words(row: TrialRow, state: str) -> str:
+    if row.stop_reason == "user" and row.stop_detail.startswith(CANCELLED):
+        return CANCELLED
+    return REASONS.get(row.stop_reason, clean(row.stop_reason) or state)
 
 
 def _points(history: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:

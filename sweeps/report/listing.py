@@ -78,7 +78,7 @@ def render_csv(reports: Sequence[Report], top: int | None = None) -> str:
 def render_table(reports: Sequence[Report], top: int | None = None) -> str:
     """Return the leaderboards, or their `top` best, as one table for a terminal, and who leads in a sentence each."""
     several = len(reports) > 1
-    head = ["#", "trial", "", "val mIoU", "best epoch", "epochs", "ended", "time", "digest"]
+    head = ["#", "trial", "role", "val mIoU", "best epoch", "epochs", "ended", "time", "digest"]
     rows = [["sweep", *head] if several else head]
     for report in reports:
         shown = report.compared()[:top]

@@ -233,12 +233,14 @@ def _iou_interval(interval: Interval) -> str:
 
 
 def _say_trials(report: Report) -> str:
-    ended = [entry for entry in report.trials if entry.state in ("finished", "stopped", "failed")]
+    over = [entry for entry in report.trials if entry.state in ("finished", "stopped", "failed")]
+    ended = [entry for entry in over if not entry.is_cut_off]
+    cut = f", {len(over) - len(ended)} cut off" if len(ended) < len(over) else ""
     failed = sum(entry.state == "failed" for entry in ended)
     spent = sum(entry.epochs for entry in report.trials)
-    noun = "run" if report.is_confirmation else "trial"
+    planned = count(report.planned, "run" if report.is_confirmation else "trial")
     return (
-        f"{len(ended)} of {count(report.planned, noun)} have ended{f', {failed} of them failed' if failed else ''}; "
+        f"{len(ended)} of {planned} have ended{f', {failed} of them failed' if failed else ''}{cut}; "
         f"together they trained {spent} of {report.planned_epochs} planned epochs."
     )
 
