@@ -67,9 +67,10 @@ class Nodes:
 def nodes() -> Iterator[Nodes]:
     """Hold a head without a core and two nodes with one each."""
     folder = tempfile.mkdtemp(prefix="n-")  # short: sockets lie below it
+    Path(folder, "ray").mkdir()  # where Ray notes the address of its latest cluster, and makes no folder for it
     process = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", HOLDER, folder],
-        env=os.environ | LOOPBACK, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=os.environ | LOOPBACK | {"RAY_TMPDIR": folder}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         yield Nodes(process)
