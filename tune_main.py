@@ -9,6 +9,8 @@ from pathlib import Path
 
 from bddseg.errors import UserError
 from sweeps.console import Parser
+from sweeps.experiment import SCHEDULERS
+from sweeps.sampling import SEARCHES
 
 AUTO = "auto"
 ROOT = Path(__file__).resolve().parent
@@ -55,10 +57,6 @@ def main(argv: list[str] | None = None) -> int:
         if command := getattr(interrupt, "resume_command", ""):
             print(f"go on with: {command}", file=sys.stderr)
         return 128 + getattr(interrupt, "number", signal.SIGINT)
-
-
-SEARCHES = ("grid", "random", "optuna")
-SCHEDULERS = ("asha", "asha_promote", "hyperband", "median", "none")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -21,7 +21,6 @@ FOLDER, INDEX = "panels", "panels.json"
 KINDS = ("fixed", "ahead", "behind", "worst")
 """Why an image is shown: always; leader far ahead of, or behind another trial; worst of the leader."""
 
-ROLES = ("leader", "runner-up", "reference", "best attention net")
 MOST_ENTRIES, MOST_TILES, LONGEST_WORD = 100, 12, 500
 FILE = re.compile(r"(panel|attention)-\d{3}\.png")
 Files = Callable[[Sequence[str]], Mapping[str, bytes]]
