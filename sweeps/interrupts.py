@@ -24,6 +24,9 @@ class Interrupts:
 
     Within `deferred` the first signal only sets `number`, for a loop to see; anywhere else, and the second time
     everywhere, `Interrupted` is raised where the program stands. Off the main thread nothing is listened to.
+
+    Once the end was asked for, it stays so after the context too: whatever signal comes while the program says its last
+    words, it ends as the first one named it.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -41,8 +44,9 @@ class Interrupts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        if not self.number:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
 
     def deferred(self) -> "_Deferred":
         """Return a context in which the first signal waits to be seen.

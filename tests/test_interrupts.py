@@ -3,10 +3,19 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import pytest
 
-from sweeps.interrupts import Interrupted, Interrupts
+from sweeps.interrupts import SIGNALS, Interrupted, Interrupts
+
+
+@pytest.fixture(autouse=True)
+def own_handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def send(number: int) -> None:
@@ -27,6 +36,14 @@ def test_the_second_signal_ends_at_once_and_the_first_one_names_the_end() -> Non
         send(signal.SIGTERM)
         with pytest.raises(Interrupted) as found:
             send(signal.SIGINT)
+    assert found.value.number == signal.SIGTERM
+
+
+def test_a_signal_during_the_last_words_does_not_rename_the_end() -> None:
+    with Interrupts(lambda _: None) as interrupts, interrupts.deferred():
+        send(signal.SIGTERM)
+    with pytest.raises(Interrupted) as found:
+        send(signal.SIGINT)
     assert found.value.number == signal.SIGTERM
 
 
