@@ -55,9 +55,13 @@ class AttentionGate(nn.Module):
 def initialise(module: nn.Module) -> None:
     """Draw convolution weights from Kaiming's normal distribution (fan-out), set BatchNorm to 1 and 0.
 
+    Weights on the meta device have no values and stay as they are; to draw them would load torch's compiler.
+
     Source: He et al. 2015, Delving Deep into Rectifiers, section 2.2, backward-propagation case.
     """
     for layer in module.modules():
+        if any(weight.is_meta for weight in layer.parameters(recurse=False)):
+            continue
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(layer, nn.BatchNorm2d):

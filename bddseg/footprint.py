@@ -5,16 +5,14 @@ import subprocess
 import sys
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
 from bddseg.device import peak_memory_mb, resolve_device
 from bddseg.engine import EVALUATION_BATCHES, Engine
 from bddseg.errors import DeviceError
 from bddseg.frames import Frames
 from bddseg.labels import CLASSES
-from bddseg.models import build_model, count_parameters
 from bddseg.replay import WARM_UP
 
 TRAINING_BATCHES = WARM_UP + 2
@@ -29,28 +27,14 @@ ADAM_STATE = 4
 
 
 def least_memory_mb(config: TrainConfig) -> float:
-    """Return the memory in MB below which a training step cannot be done; nothing is computed.
+    """Return the memory in MB below which a training step cannot be done; no image is computed.
 
     Weights, gradients and moments in fp32, and the output of every convolution, which its backward pass needs.
     """
-    settings = config.model
-    counted = 0
-
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal counted
-        counted += output.numel()
-
-    with torch.device("meta"), torch.no_grad():
-        model = build_model(
-            settings.name, classes=len(CLASSES), base_filters=settings.base_filters, dropout=settings.dropout
-        )
-        for layer in model.modules():
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-                layer.register_forward_hook(count)
-        model.eval()(torch.empty(1, 3, config.data.size, config.data.size))
     activation_bytes = 2 if config.train.precision == "bf16" else 4
-    state = 4 * ADAM_STATE * count_parameters(model)
-    return (state + activation_bytes * counted * config.train.batch_size) / 1e6
+    forward = count_forward(config)
+    state = 4 * ADAM_STATE * forward.weights
+    return (state + activation_bytes * forward.outputs * config.train.batch_size) / 1e6
 
 
 def measure_peak_mb(config: TrainConfig, device: str) -> float:

@@ -23,6 +23,9 @@ class UNet(nn.Module):
     Source: Ronneberger et al. 2015, U-Net; gates: Oktay et al. 2018, Attention U-Net.
     """
 
+    multiple: int
+    """What the sides of images are padded to a multiple of."""
+
     def __init__(self, classes: int, base_filters: int, *, levels: int, dropout: float, has_gates: bool) -> None:
         super().__init__()
         widths = [base_filters * 2**level for level in range(levels)]
@@ -35,7 +38,7 @@ class UNet(nn.Module):
         self.decoder = nn.ModuleList(DoubleConv(2 * width, width, dropout) for width in widths)
         self.pool = nn.MaxPool2d(2)
         self.head = nn.Conv2d(widths[0], classes, 1)
-        self._multiple = 2**levels
+        self.multiple = 2**levels
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -56,7 +59,7 @@ class UNet(nn.Module):
 
     def _padded(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
-        bottom, right = -height % self._multiple, -width % self._multiple
+        bottom, right = -height % self.multiple, -width % self.multiple
         return pad(images, (0, right, 0, bottom), mode="replicate") if bottom or right else images
 
 
@@ -77,7 +80,7 @@ MODELS: dict[str, Callable[..., UNet]] = {
 USES_DROPOUT = frozenset({"attention_unet"})
 
 
-def build_model(name: str, *, classes: int, base_filters: int, dropout: float = 0.0) -> nn.Module:
+def build_model(name: str, *, classes: int, base_filters: int, dropout: float = 0.0) -> UNet:
     """Return the named network with fresh weights, drawn from torch's global generator.
 
     Raises:

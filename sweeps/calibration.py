@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
+from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
 from bddseg.device import use_threads
 from bddseg.engine import Engine
 from bddseg.footprint import make_noise
-from sweeps.price import BACKWARD_SHARE, flops_per_second, forward_flops
+from sweeps.price import BACKWARD_SHARE, flops_per_second
 from sweeps.shares import kind
 
 STEPS, FEWEST_STEPS = 20, 4
@@ -75,7 +76,7 @@ def calibrate(
     """
     began = time.perf_counter()
     kinds = {kind(config, device.type): config for config in configs}
-    flops = {name: forward_flops(config) for name, config in kinds.items()}
+    flops = {name: count_forward(config).flops for name, config in kinds.items()}
     cost = {name: flops[name] * config.train.batch_size for name, config in kinds.items()}
     rate = flops_per_second(kinds[min(cost, key=lambda name: cost[name])], device)
     found: dict[str, Speed] = {}

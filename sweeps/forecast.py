@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bddseg.arithmetic import count_forward
 from bddseg.engine import EVALUATION_BATCHES
 from bddseg.errors import DeviceError
 from bddseg.footprint import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
@@ -12,7 +13,7 @@ from sweeps.calibration import Calibration, calibrate
 from sweeps.machine import Machine
 from sweeps.monitor import duration
 from sweeps.plan import Plan
-from sweeps.price import count_weights, epoch_share
+from sweeps.price import epoch_share
 from sweeps.shares import kind, read_peaks, remember_peaks
 from sweeps.source import Counted, Source, cache_folder, count_images
 from sweeps.statistics.power import ALPHA, POWER, RUN_SD, UNIT_SD, image_difference, joint_difference
@@ -96,7 +97,7 @@ def _time(
 def _room(plan: Plan, counted: Counted, memory: Memory) -> Rows:
     """Return memory and disk. A checkpoint has the weights twice (last and best), Adam's two moments, the evidence."""
     evidence = 8 * (len(CLASSES) ** 2 + len(CLASSES)) * (counted.val + counted.test)
-    weights = [4 * count_weights(trial.config) for trial in plan.trials]
+    weights = [4 * count_forward(trial.config).weights for trial in plan.trials]
     running = sum(CHECKPOINTS * (4 * size + evidence) for size in weights)
     side = plan.trials[0].config.data.size
     return [

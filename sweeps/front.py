@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from bddseg.arithmetic import count_forward
 from sweeps.monitor import Board
-from sweeps.price import forward_flops
 
 Point = tuple[float, float]
 """Accuracy, where more is better, and cost, where less is."""
@@ -23,4 +23,4 @@ def board_points(board: Board) -> dict[str, Point]:
     """Return best val/miou and 10^9 operations of a forward pass for each trial that came to its end."""
     configs = {trial.trial_id: trial.config for trial in board.plan.trials}
     done = [row for row in board.rows.values() if row.is_scored and row.state == "finished"]
-    return {row.trial_id: (row.best_miou, forward_flops(configs[row.trial_id]) / 1e9) for row in done}
+    return {row.trial_id: (row.best_miou, count_forward(configs[row.trial_id]).flops / 1e9) for row in done}

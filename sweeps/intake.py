@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 CHECKPOINT_SECONDS = 30
+HOUR_SECONDS = 3600
 
 AUTO = "auto"
 """Of --gpus-per-trial: as many trials on a GPU as were measured to fit."""
@@ -172,17 +173,15 @@ def tell_price(order: "Order", arguments: argparse.Namespace) -> None:
 
     from sweeps.monitor import duration
     from sweeps.plan import imagine_plan
-    from sweeps.price import estimate
+    from sweeps.price import SLOWEST, estimate, plan_flops
 
-    split = order.material.split
-    price = estimate(
-        imagine_plan(order.plan, order.experiment),
-        train_images=len(split.train),
-        val_images=len(split.val),
-        slots=here(arguments).slots(order.max_concurrent),
-        device=torch.device(order.device),
-    )
-    if price.hours > 1:
+    plan, split = imagine_plan(order.plan, order.experiment), order.material.split
+    images = {"train_images": len(split.train), "val_images": len(split.val)}
+    if plan_flops(plan, **images) < HOUR_SECONDS * SLOWEST:
+        return  # nothing has to be timed to know that
+    slots = here(arguments).slots(order.max_concurrent)
+    price = estimate(plan, **images, slots=slots, device=torch.device(order.device))
+    if price.seconds > HOUR_SECONDS:
         say(
             arguments,
             f"this machine would need about {duration(price.seconds)} if no trial were stopped early; smaller: "

@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
 from bddseg.device import resolve_precision, use_threads
 from bddseg.labels import CLASSES
-from bddseg.models import build_model, count_parameters
+from bddseg.models import build_model
 from sweeps.plan import Plan
 
 CALIBRATION_FILTERS = 16
 CALIBRATION_BATCH = 4
+SLOWEST = 1e9
+"""Floating-point operations per second that any core does which trains networks at all."""
 BACKWARD_SHARE = 2
 """A backward pass costs about twice its forward pass."""
 
@@ -37,23 +39,22 @@ class Price:
     trials: int
     slots: int
 
-    @property
-    def hours(self) -> float:
-        return self.seconds / 3600
-
 
 def estimate(plan: Plan, *, train_images: int, val_images: int, slots: int, device: torch.device) -> Price:
     """Return the price: arithmetic per image by counting, speed by timing a small network's steps on this device.
 
     Good to about a factor of two: wide networks reach another share of the device's speed than the timed one.
     """
-    first = plan.trials[0].config
-    speed = flops_per_second(first, device)
-    total = 0.0
-    for trial in plan.trials:
-        forward = forward_flops(trial.config)
-        total += forward * ((1 + BACKWARD_SHARE) * train_images + val_images) * trial.epochs
-    return Price(total / speed / min(slots, len(plan.trials)), len(plan.trials), slots)
+    side_by_side = min(slots, len(plan.trials))
+    flops = plan_flops(plan, train_images=train_images, val_images=val_images)
+    seconds = flops / flops_per_second(plan.trials[0].config, device) / side_by_side
+    return Price(seconds, len(plan.trials), slots)
+
+
+def plan_flops(plan: Plan, *, train_images: int, val_images: int) -> float:
+    """Return the floating-point operations of a plan of which nothing is stopped early."""
+    passes = (1 + BACKWARD_SHARE) * train_images + val_images
+    return sum(count_forward(trial.config).flops * passes * trial.epochs for trial in plan.trials)
 
 
 def epoch_share(plan: Plan, scheduler: str) -> tuple[float, str]:
@@ -81,22 +82,6 @@ def halving_epochs(trials: int, rungs: Sequence[int], epochs: int, reduction: in
     return total
 
 
-def count_weights(config: TrainConfig) -> int:
-    """Return the number of trainable weights of the network; nothing is computed."""
-    with torch.device("meta"):
-        return count_parameters(_model(config))
-
-
-def forward_flops(config: TrainConfig, batch: int = 1) -> float:
-    """Return the floating-point operations of one forward pass of a batch; nothing is computed."""
-    with torch.device("meta"):
-        model = _model(config)
-        images = torch.empty(batch, 3, config.data.size, config.data.size)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.eval()(images)
-    return float(counter.get_total_flops())
-
-
 def flops_per_second(config: TrainConfig, device: torch.device) -> float:
     """Return how fast this device does the arithmetic of training steps like these."""
     small = config.with_overrides({"model.base_filters": CALIBRATION_FILTERS})
@@ -118,7 +103,7 @@ def flops_per_second(config: TrainConfig, device: torch.device) -> float:
     step()
     seconds = time.perf_counter() - began
     use_threads(threads)
-    return (1 + BACKWARD_SHARE) * forward_flops(small, CALIBRATION_BATCH) / seconds
+    return (1 + BACKWARD_SHARE) * CALIBRATION_BATCH * count_forward(small).flops / seconds
 
 
 def _model(config: TrainConfig) -> torch.nn.Module:

@@ -7,10 +7,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bddseg.arithmetic import count_forward
 from sweeps.experiment import Experiment
 from sweeps.past import Past
 from sweeps.plan import Plan, PlannedTrial, plan_trial
-from sweeps.price import forward_flops
 from sweeps.sampling import COST, draw_points
 from sweeps.study import FILE, Study, settle
 
@@ -107,4 +107,4 @@ class Supply:
         return plan_trial(self.experiment, point, self.plan().trials[0].config.train.precision)
 
     def _cost(self, trial: PlannedTrial) -> float:
-        return forward_flops(trial.config) / 1e9 if COST in self.experiment.sampling.objectives else 0.0
+        return count_forward(trial.config).flops / 1e9 if COST in self.experiment.sampling.objectives else 0.0

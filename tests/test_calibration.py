@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny import make_config
 
+from bddseg.arithmetic import count_forward
 from sweeps.calibration import Speed, calibrate
-from sweeps.price import forward_flops
 
 CPU = torch.device("cpu")
 SMALL, WIDE = make_config(), make_config(model_base_filters=8)
@@ -23,7 +23,7 @@ def test_without_time_speeds_come_from_arithmetic(monkeypatch: pytest.MonkeyPatc
     found = calibrate([SMALL, WIDE], CPU, seconds=0)
     assert not any(speed.is_timed for speed in found.speeds.values())
     ratio = found.of(WIDE).train_s / found.of(SMALL).train_s
-    assert ratio == pytest.approx(forward_flops(WIDE) / forward_flops(SMALL))
+    assert ratio == pytest.approx(count_forward(WIDE).flops / count_forward(SMALL).flops)
     assert found.sentence() == "speed reckoned from arithmetic, good to about a factor of two"
 
 

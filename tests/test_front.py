@@ -4,9 +4,9 @@ import pytest
 from recording import end, epoch, start
 from test_resume import FIRST, PLAN, SECOND
 
+from bddseg.arithmetic import count_forward
 from sweeps.front import board_points, front
 from sweeps.monitor import Board
-from sweeps.price import forward_flops
 
 
 def test_the_front_is_what_no_other_beats_in_both() -> None:
@@ -24,5 +24,5 @@ def test_only_trials_that_came_to_their_end_have_a_point() -> None:
     for event in (start(FIRST), epoch(1, 0.25, FIRST), end("FINISHED", FIRST), start(SECOND), epoch(1, 0.9, SECOND),
                   end("KILLED", SECOND)):  # fmt: skip
         board.apply(event)
-    cost = forward_flops(PLAN.trials[0].config) / 1e9
+    cost = count_forward(PLAN.trials[0].config).flops / 1e9
     assert board_points(board) == {FIRST: (0.25, pytest.approx(cost))}

@@ -7,10 +7,10 @@ import pytest
 import torch
 from tiny import make_config
 
-from bddseg.config import TrainConfig
+from bddseg.arithmetic import count_forward
 from sweeps.experiment import Experiment, Schedule
 from sweeps.plan import Plan, build_plan
-from sweeps.price import Price, epoch_share, estimate, flops_per_second, forward_flops, halving_epochs
+from sweeps.price import Price, epoch_share, estimate, flops_per_second, halving_epochs
 
 CPU = torch.device("cpu")
 
@@ -30,34 +30,8 @@ def price(plan: Plan, slots: int = 1, train: int = 10, val: int = 0) -> Price:
     return estimate(plan, train_images=train, val_images=val, slots=slots, device=CPU)
 
 
-def convolution_flops(config: TrainConfig) -> float:
-    """Return the operations of a vanilla U-Net's forward pass, summed by hand over its convolutions."""
-    side, width = config.data.size, config.model.base_filters
-    widths = [width * 2**level for level in range(5)]
-    total = 0.0
-    for level, (i, o) in enumerate(zip([3, *widths], widths, strict=False)):  # encoder and bottleneck
-        total += 2 * 9 * (i * o + o * o) * (side / 2**level) ** 2
-    for level, w in enumerate(widths[:4]):  # decoder: 2x2 transposed convolution, then two 3x3
-        total += 2 * (4 * 2 * w * w) * (side / 2 ** (level + 1)) ** 2
-        total += 2 * 9 * (2 * w * w + w * w) * (side / 2**level) ** 2
-    return total + 2 * width * 5 * side**2
-
-
-def test_a_forward_pass_is_counted_as_by_hand() -> None:
-    config = make_config(data_size=32, model_base_filters=8)
-    assert forward_flops(config) == pytest.approx(convolution_flops(config), rel=1e-6)
-
-
-def test_a_batch_costs_as_much_as_its_images() -> None:
-    assert forward_flops(make_config(), 4) == 4 * forward_flops(make_config())
-
-
-def test_counting_a_wide_net_takes_no_memory_for_it() -> None:
-    assert forward_flops(TrainConfig().with_overrides({"model.base_filters": 1024})) > 1e12
-
-
 def test_training_an_image_costs_three_forward_passes(at_fixed_speed: None) -> None:
-    expected = forward_flops(make_config()) * (3 * 10 + 5) * 3 / 1e9
+    expected = count_forward(make_config()).flops * (3 * 10 + 5) * 3 / 1e9
     assert price(make_plan(), train=10, val=5).seconds == pytest.approx(expected)
 
 
@@ -101,10 +75,6 @@ def test_a_replayed_share_takes_the_place_of_arithmetic(monkeypatch: pytest.Monk
     monkeypatch.setattr("sweeps.price.REPLAYED_SHARE", {"asha": 0.3})
     monkeypatch.setattr("sweeps.price.REPLAYED_EPOCHS", plan.epochs)
     assert epoch_share(plan, "asha")[0] == 0.3
-
-
-def test_hours_are_seconds_by_3600() -> None:
-    assert Price(seconds=7200, trials=1, slots=1).hours == 2
 
 
 def test_this_machine_has_a_believable_speed() -> None:
