@@ -1,13 +1,39 @@
 """Optimisers by name, fused into few kernels."""
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim import Adam, AdamW, Optimizer
+from torch import Tensor, optim
+from torch.optim import Optimizer
 
 from bddseg.errors import ConfigError
+
+
+class _Uncompiled(Optimizer):
+    """An optimiser whose methods torch's compiler may see.
+
+    Torch hides these, and the steps, and loads the compiler to do so: a second in every process, for nothing.
+    """
+
+    add_param_group = inspect.unwrap(Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(Optimizer.zero_grad)
+    state_dict = inspect.unwrap(Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
+
+
+class Adam(_Uncompiled, optim.Adam):
+    """Adam (Kingma and Ba 2015, algorithm 1), its weight decay an L2 term of the gradient."""
+
+    step = torch.no_grad()(inspect.unwrap(optim.Adam.step))
+
+
+class AdamW(_Uncompiled, optim.AdamW):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2)."""
+
+    step = torch.no_grad()(inspect.unwrap(optim.AdamW.step))
+
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW}
 

@@ -1,5 +1,7 @@
 """Optimisers: fused and plain ones take the same steps."""
 
+import subprocess
+import sys
 from copy import deepcopy
 from typing import Any
 
@@ -72,7 +74,7 @@ def test_fused_steps_are_those_of_the_plain_optimiser(name: str, device: torch.d
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_fused_kernels_are_used(name: str, device: torch.device) -> None:
     optimizer = ours(make_net().to(device), name, device=device)
-    assert type(optimizer) is PLAIN[name] and optimizer.defaults["fused"] is True
+    assert isinstance(optimizer, PLAIN[name]) and optimizer.defaults["fused"] is True
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -110,3 +112,20 @@ def test_the_loss_falls(name: str) -> None:
 def test_an_unknown_optimiser_is_refused_with_the_known_names() -> None:
     with pytest.raises(ConfigError, match=r"optim\.name is 'sgd', but must be one of adam, adamw"):
         build_optimizer("sgd", make_net().parameters(), lr=1e-3, weight_decay=0.0, device=CPU)
+
+
+def test_no_optimiser_loads_the_compiler() -> None:
+    program = """
+import sys, torch
+from bddseg.optim import OPTIMIZERS, build_optimizer
+for name in OPTIMIZERS:
+    weight = torch.ones(2, requires_grad=True)
+    optimizer = build_optimizer(name, [weight], lr=0.1, weight_decay=0.0, device=torch.device("cpu"))
+    weight.sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    optimizer.load_state_dict(optimizer.state_dict())
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout == "False\n"
