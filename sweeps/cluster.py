@@ -10,14 +10,13 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ray
 from filelock import FileLock, Timeout
-from ray._private import ray_constants, services, utils
+from ray._private import parameter, ray_constants, services, utils
 
 from sweeps.errors import ExperimentError
 
@@ -42,6 +41,18 @@ QUIET = {
     "TUNE_WARN_THRESHOLD_S": "5",
     "TUNE_MAX_PENDING_TRIALS_PG": "16",
 }
+
+
+TRIALS = {
+    "PYTHONPATH": str(ROOT),
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "MALLOC_ARENA_MAX": "1",  # each trial is a new thread: glibc would give each an arena, and what it held stays there
+}
+"""What the processes of trials find in their environment."""
+
+PASSED_ON = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
+"""What they find there besides, on machines that are not ours, as under Tune."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +131,12 @@ def room(resources: dict[str, float], max_concurrent: int) -> int:
 
 def _join(address: str) -> None:
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, runtime_env=_runtime_env())
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": TRIALS | {name: os.environ[name] for name in PASSED_ON if name in os.environ}},
+        )
     except (OSError, RuntimeError, ValueError) as error:
         raise ExperimentError(f"no Ray answers at {address}: {str(error).splitlines()[0]}") from error
 
@@ -146,7 +162,7 @@ def _start(folder: Path, cache: Path, object_bytes: int, dashboard: bool) -> Non
     # Ray turns 127.0.0.1 into the machine's public address, and listens there, unless it may have no second node.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     ray_constants.ENABLE_RAY_CLUSTER = False
-    with _daemons_apart():
+    with _daemons_apart(), _few_daemons(keep_all=dashboard), _inherited(TRIALS):
         ray.init(
             address="local",
             include_dashboard=dashboard,
@@ -154,7 +170,6 @@ def _start(folder: Path, cache: Path, object_bytes: int, dashboard: bool) -> Non
             log_to_driver=False,
             logging_level=logging.ERROR,
             object_store_memory=max(MIN_OBJECT_STORE, int(1.5 * object_bytes) + MIN_OBJECT_STORE),
-            runtime_env=_runtime_env(),
             _temp_dir=str(folder),
             _node_ip_address="127.0.0.1",
         )
@@ -176,6 +191,42 @@ def _daemons_apart() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _few_daemons(*, keep_all: bool) -> Iterator[None]:
+    """Start Ray without the daemons that one machine without a dashboard has no use for: they cost seconds.
+
+    One scales clusters, one copies the logs of trials to the driver, which has them in the sweep's folder, one serves
+    the dashboard.
+    """
+    before = parameter.RayParams, services.start_api_server
+    if not keep_all:
+        parameter.RayParams = functools.partial(before[0], no_monitor=True, include_log_monitor=False)
+        services.start_api_server = lambda *arguments, **named: ("", None)
+    try:
+        yield
+    finally:
+        parameter.RayParams, services.start_api_server = before
+
+
+@contextlib.contextmanager
+def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
+    """Let the daemons that are started here, and by them the trials' processes, find variables in their environment.
+
+    A runtime environment would say the same, but the processes that Ray starts beforehand do not have one and would
+    have to be started twice.
+    """
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
 def _signals_kept() -> Iterator[None]:
     """Keep Ray from putting its own handlers of SIGTERM in the place of those that are there.
 
@@ -191,11 +242,6 @@ def _signals_kept() -> Iterator[None]:
         handler = signal.getsignal(signal.SIGTERM)
         if handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)
-
-
-def _runtime_env() -> dict[str, Any]:
-    """Return what trial processes need: they are started by Ray, not by us, so they inherit nothing for sure."""
-    return {"env_vars": {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE", "RAY_AIR_NEW_OUTPUT": "0"}}
 
 
 @contextlib.contextmanager

@@ -17,12 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import ray
 import ray.tune.execution.tune_controller as controller_module
 import ray.tune.tune as tune_module
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.air.execution._internal.tracked_actor import TrackedActor
 from ray.air.execution._internal.tracked_actor_task import TrackedActorTask
 from ray.exceptions import RayActorError, RayTaskError
+from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
@@ -73,6 +75,16 @@ class PatientActorManager(RayActorManager):
         super()._actor_task_failed(tracked_actor_task, exception)
 
 
+class PlainActors(_ActorClassCache):
+    """Tune's actors without an environment of their own: they have the job's, and processes started beforehand do."""
+
+    def get(self, trainable_cls: type) -> Any:
+        """Return the class as an actor's, the same each time."""
+        if trainable_cls not in self._cache:
+            self._cache[trainable_cls] = ray.remote(trainable_cls)
+        return self._cache[trainable_cls]
+
+
 class PatientController(TuneController):
     """Tune's controller, but a trial whose process cannot be reused goes back to the queue."""
 
@@ -81,6 +93,10 @@ class PatientController(TuneController):
     _saved_by: float | None = None
     """When the wait for last checkpoints ends, by the monotonic clock; None while the end is not asked for."""
     _is_ended = False
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._class_cache = PlainActors()
 
     def is_finished(self) -> bool:
         """Return whether all trials are done, or an end that was asked for has come: what still runs is cut off."""

@@ -26,11 +26,51 @@ print(ray.is_initialized())
 """
 
 
+PLAIN_LIFE = """
+import os
+import sys
+from pathlib import Path
+import psutil
+import ray
+from sweeps.cluster import ray_cluster
+
+before = dict(os.environ)
+with ray_cluster(Path(sys.argv[1])):
+    daemons = {Path(word).name for child in psutil.Process().children() for word in child.cmdline()[:4]}
+    print(sorted(daemons & {"monitor.py", "log_monitor.py", "dashboard.py"}))
+    print(ray.get(ray.remote(lambda: os.environ["MALLOC_ARENA_MAX"]).remote()))
+    print(ray.get(ray.remote(lambda: ray.get_runtime_context().runtime_env).remote()))
+print([name for name in ("PYTHONPATH", "MALLOC_ARENA_MAX") if os.environ.get(name) != before.get(name)])
+"""
+
+
+def printed(program: str, folder: Path) -> list[str]:
+    words = [sys.executable, "-W", "ignore", "-c", program, str(folder)]
+    return subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+
+
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What the whole life of a Ray printed, started in a process of its own."""
-    words = [sys.executable, "-W", "ignore", "-c", LIFE, str(tmp_path_factory.mktemp("c"))]
-    return subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    """What the whole life of a Ray with a dashboard printed, started in a process of its own."""
+    return printed(LIFE, tmp_path_factory.mktemp("c"))
+
+
+@pytest.fixture(scope="module")
+def plain_life(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The same without a dashboard."""
+    return printed(PLAIN_LIFE, tmp_path_factory.mktemp("p"))
+
+
+def test_without_a_dashboard_ray_runs_no_daemon_that_nobody_needs(plain_life: list[str]) -> None:
+    assert plain_life[0] == "[]"
+
+
+def test_trials_inherit_their_environment_so_that_ray_starts_their_processes_once(plain_life: list[str]) -> None:
+    assert plain_life[1:3] == ["1", "{}"]
+
+
+def test_starting_ray_leaves_our_own_environment_as_it_was(plain_life: list[str]) -> None:
+    assert plain_life[3] == "[]"
 
 
 def test_an_own_ray_is_reached_on_loopback_alone(life: list[str]) -> None:
