@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError
-from sweeps.console import FINE, INTERRUPTED, Parser
+from sweeps.console import FINE, INTERRUPTED, Parser, become
 from sweeps.errors import ComparisonError, NoSweepError, NothingFinishedError, TrackingError
 
 if TYPE_CHECKING:
@@ -233,4 +233,4 @@ def _count(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    become(main)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bddseg.errors import UserError
-from sweeps.console import Parser
+from sweeps.console import Parser, become
 from sweeps.experiment import SCHEDULERS
 from sweeps.sampling import SEARCHES
 
@@ -151,4 +151,4 @@ def _share(text: str) -> float | str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    become(main)

@@ -22,6 +22,9 @@ FIRST_FREE = len(COLOURS)
 LEVELS = 64
 """Colours of a map: more cannot be told apart, and make files larger."""
 
+COMPRESSION = 6
+"""Of a PNG: 9 takes seven times as long for 4 % less."""
+
 LARGEST_PX = 256
 """Side of a tile at most: larger frames are shown reduced."""
 
@@ -112,7 +115,7 @@ def encode(values: np.ndarray, palette: bytes) -> bytes:
     image = Image.fromarray(np.ascontiguousarray(values))
     image.putpalette(palette[: 3 * (int(values.max()) + 1)])
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", compress_level=COMPRESSION)
     return buffer.getvalue()
 
 

@@ -1,0 +1,47 @@
+"""A command line as a process: what it prints and what it returns come through, however it ends."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+PROGRAM = """
+import atexit
+from sweeps.console import become
+
+atexit.register(print, "called at the end")
+
+def main():
+    print("printed", end=" ")
+    {body}
+
+become(main)
+"""
+
+
+def run(body: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", PROGRAM.format(body=body)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_what_was_printed_and_the_exit_code_come_through() -> None:
+    done = run("return 143")
+    assert (done.returncode, done.stdout, done.stderr) == (143, "printed called at the end\n", "")
+
+
+def test_an_exception_ends_as_under_python() -> None:
+    done = run("raise ValueError('of its own making')")
+    assert done.returncode == 1 and "ValueError: of its own making" in done.stderr
+
+
+def test_misuse_ends_as_argparse_ends_it() -> None:
+    assert run("raise SystemExit(2)").returncode == 2
+
+
+def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+    command = [sys.executable, "-c", PROGRAM.format(body="return 0")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.close()
+    assert process.stderr and (process.wait(), process.stderr.read()) == (0, b"")
