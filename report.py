@@ -8,6 +8,7 @@ python report.py SWEEP --register       its leader, or its winner, into the mode
 
 import argparse
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -112,15 +113,23 @@ def _write_all(
         names = store.find_sweeps(options.sweeps) if options.sweeps else [store.latest_sweep_id()]
         check_folder(options.out)  # the test part is opened for nobody in vain
         for name in names:
+            _tell(f"{name}: reading and deciding")
             try:
                 reports.append(_gather(name, store, deposit, options))
             except NothingFinishedError as error:
                 code = _say(error, options)
                 continue
+            _tell(f"{name}: drawing")
             pages.append(write_report(reports[-1], options.out, press))
             if not options.no_upload:
                 _upload(deposit, reports[-1], pages[-1].parent)
     return reports, pages, code
+
+
+def _tell(words: str) -> None:
+    """Say what takes seconds to whoever waits at a terminal."""
+    if sys.stderr.isatty():
+        print(words, file=sys.stderr)
 
 
 def _check_register(options: argparse.Namespace) -> None:
@@ -132,9 +141,12 @@ def _check_register(options: argparse.Namespace) -> None:
 
 
 def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", name: str) -> None:
+    from sweeps.sections.origin import use_commands
     from sweeps.winner.registration import Registration, register
 
     register(Registration(name, reports[0], store, deposit), lambda words: print(words, file=sys.stderr))
+    for what, command in use_commands(reports[0].facts["report_command"], name):
+        print(f"{what}: {command}", file=sys.stderr)
 
 
 def _gather(sweep_id: str, store: "Store", deposit: "Deposit", options: argparse.Namespace) -> "Report":
@@ -177,12 +189,15 @@ def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespa
     from sweeps.report.page import render_markdown
 
     top = options.top
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     renderers = {
         "html": lambda: "".join(f"{page}\n" for page in pages),
         "markdown": lambda: "\n".join(render_markdown(report, top=top) for report in reports),
         "json": lambda: render_json(reports),
         "csv": lambda: render_csv(reports, top),
-        "table": lambda: render_table(reports, top),
+        "table": lambda: render_table(
+            reports, top, shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        ),
     }
     sys.stdout.write(renderers[options.format]())
     sys.stdout.flush()

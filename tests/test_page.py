@@ -334,6 +334,11 @@ def test_several_sweeps_make_one_table() -> None:
     assert table.count(CANNOT_SEE) == 1
 
 
+def test_sentences_below_a_table_fit_the_terminal() -> None:
+    rows = render_table([make_report()], columns=60).split("\n\n")[1].splitlines()
+    assert len(rows) > 3 and max(map(len, rows)) <= 60
+
+
 def test_several_sweeps_are_a_list_in_json() -> None:
     found: list[dict[str, Any]] = json.loads(render_json([make_report(), make_report(sweep_id="grid-2")]))
     assert [report["sweep_id"] for report in found] == ["grid-1", "grid-2"]

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -75,8 +76,11 @@ def render_csv(reports: Sequence[Report], top: int | None = None) -> str:
     return buffer.getvalue()
 
 
-def render_table(reports: Sequence[Report], top: int | None = None) -> str:
-    """Return the leaderboards, or their `top` best, as one table for a terminal, and who leads in a sentence each."""
+def render_table(reports: Sequence[Report], top: int | None = None, columns: int | None = None) -> str:
+    """Return the leaderboards, or their `top` best, as one table for a terminal, and who leads in a sentence each.
+
+    Sentences are broken into lines of so many columns.
+    """
     several = len(reports) > 1
     head = ["#", "trial", "role", "val mIoU", "best epoch", "epochs", "ended", "time", "digest"]
     rows = [["sweep", *head] if several else head]
@@ -90,7 +94,8 @@ def render_table(reports: Sequence[Report], top: int | None = None) -> str:
     caveats = dict.fromkeys(
         caveat for report in reports for caveat in (report.verdict.caveats if report.verdict else [CAVEAT])
     )
-    return "\n".join([*lines, "", *said, *caveats]) + "\n"
+    words = [textwrap.fill(sentence, columns) if columns else sentence for sentence in (*said, *caveats)]
+    return "\n".join([*lines, "", *words]) + "\n"
 
 
 def _plain(report: Report) -> dict[str, Any]:

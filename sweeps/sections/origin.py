@@ -36,14 +36,18 @@ def build_again(report: Report) -> Section:
 
 
 def _use_commands(report_command: str) -> list[tuple[str, str]]:
-    """Return the commands that register the model, paint with it and export it, in the report's own store."""
+    """Return the commands that register the model and put it to use, in the report's own store."""
     if not report_command:
         return []
+    return [("Its model in the registry, as @champion", f"{report_command} --register"), *use_commands(report_command)]
+
+
+def use_commands(report_command: str, model: str = "") -> list[tuple[str, str]]:
+    """Return the commands that paint with a registered model, or the only one, and export it."""
     store = "".join(re.findall(r""" --tracking-uri (?:"[^"]*"|'[^']*'|\S+)""", report_command)[:1])
     return [
-        ("Its model in the registry, as @champion", f"{report_command} --register"),
-        ("New images painted by it", f"python -m sweeps.predict @champion IMAGES --out painted{store}"),
-        ("A file that runs without this project", f"python -m sweeps.export @champion --out exported{store}"),
+        ("New images painted by it", f"python -m sweeps.predict {model}@champion IMAGES --out painted{store}"),
+        ("A file that runs without this project", f"python -m sweeps.export {model}@champion --out exported{store}"),
     ]
 
 
