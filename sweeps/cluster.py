@@ -51,9 +51,6 @@ TRIALS = {
 }
 """What the processes of trials find in their environment."""
 
-PASSED_ON = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
-"""What they find there besides, on machines that are not ours, as under Tune."""
-
 
 @dataclass(frozen=True)
 class Dashboard:
@@ -130,12 +127,15 @@ def room(resources: dict[str, float], max_concurrent: int) -> int:
 
 
 def _join(address: str) -> None:
+    from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE  # credentials of a cloud's storage, for example
+
+    passed_on = {name: os.environ[name] for name in ENV_VARS_TO_PROPAGATE if name in os.environ}
     try:
         ray.init(
             address=address,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": TRIALS | {name: os.environ[name] for name in PASSED_ON if name in os.environ}},
+            runtime_env={"env_vars": passed_on | TRIALS},
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ExperimentError(f"no Ray answers at {address}: {str(error).splitlines()[0]}") from error
