@@ -195,9 +195,7 @@ def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespa
         "markdown": lambda: "\n".join(render_markdown(report, top=top) for report in reports),
         "json": lambda: render_json(reports),
         "csv": lambda: render_csv(reports, top),
-        "table": lambda: render_table(
-            reports, top, shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        ),
+        "table": lambda: render_table(reports, top, columns),
     }
     sys.stdout.write(renderers[options.format]())
     sys.stdout.flush()

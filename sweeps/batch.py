@@ -9,7 +9,7 @@ from typing import Any
 from bddseg.result import OBJECTIVE
 from sweeps.failures import ArtifactFileError
 from sweeps.outbox import PARENT, Event
-from sweeps.store import IDENTITY
+from sweeps.records import IDENTITY
 
 LARGEST_INTEGER = 2**63 - 1
 PARAM_CHARS, TAG_CHARS = 6000, 8000

@@ -16,7 +16,7 @@ from sweeps.errors import ExperimentError, NothingFinishedError
 from sweeps.experiment import Experiment, Schedule
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.ranking import rank
-from sweeps.store import SweepRecord, TrialRow
+from sweeps.records import SweepRecord, TrialRow
 
 CONFIRMS, FINALIST, RUN, FOLD = "sweep.confirms", "sweep.finalist", "sweep.run", "sweep.fold"
 """Tags: of the confirmation the screening sweep; of each of its trials the screened trial, the run and its fold."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sweeps.address import check_server, check_uri, database_file, hide_password
 from sweeps.errors import TrackingError
 from sweeps.failures import reason
-from sweeps.store import EXPERIMENT, open_client
+from sweeps.mlflow_client import EXPERIMENT, open_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -16,9 +16,10 @@ from sweeps.address import check_uri, database_file, hide_password
 from sweeps.batch import STATUSES, STOP_TAGS, Batch, Steps, fault_of
 from sweeps.errors import TrackingError
 from sweeps.failures import GONE, PERMANENT, TRANSIENT, code_of, kind_of, reason
+from sweeps.mlflow_client import open_client
 from sweeps.mlflow_store import experiment_id
 from sweeps.outbox import PARENT, Event
-from sweeps.store import IDENTITY, open_client
+from sweeps.records import IDENTITY
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

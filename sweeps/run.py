@@ -5,20 +5,16 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bddseg.device import describe, resolve_device
 from bddseg.result import OBJECTIVE
-from sweeps.address import hide_password
-from sweeps.axes import Axis, Range
-from sweeps.confirm import CONFIRMS
 from sweeps.delivery import Delivery
 from sweeps.errors import StorageError, TrackingError
 from sweeps.folder import SweepFolder
 from sweeps.gauges import Gauges
-from sweeps.heartbeat import this_pulse
+from sweeps.heading import facts, params, run_tags, sweep_tags
 from sweeps.index import Entry, find_finished
 from sweeps.keeping import Keeper
 from sweeps.lost import reopen
@@ -35,7 +31,7 @@ from sweeps.sampling import COST
 from sweeps.shares import kind, remember_peaks
 from sweeps.source import cache_folder
 from sweeps.stopping.schedulers import Scheduler
-from sweeps.tracking import Tracker, source_tags
+from sweeps.tracking import Tracker
 
 if TYPE_CHECKING:
     from sweeps.supply import Supply
@@ -70,13 +66,16 @@ class Run:
         self.finished: list[Entry] = []
         """What other sweeps have trained."""
         self.manifest = manifest or build_manifest(
-            sweep_id, order.experiment, order.plan, order.material.to_dict(), self._facts()
+            sweep_id, order.experiment, order.plan, order.material.to_dict(), facts(order)
         )
 
     def begin(self, say: Say) -> None:
         """Write down what is about to happen, and start delivering."""
         path = save_manifest(self.folder.path, self.manifest)
-        self.outbox.append(self._event("start", name=self.sweep_id, params=self._params(), tags=self._tags()))
+        tags = sweep_tags(self.order, self.manifest, self.folder.path)
+        self.outbox.append(
+            self._event("start", name=self.sweep_id, params=params(self.order, self.manifest), tags=tags)
+        )
         self.is_begun = True
         self.outbox.append(self._event("artifact", path=str(path), folder=""))
         if not self.order.is_fresh:
@@ -199,7 +198,7 @@ class Run:
             self.trials,
             scheduler,
             logs=self.folder.logs,
-            tags=self.run_tags(),
+            tags=run_tags(self.manifest),
             listeners=(
                 teller(self.past, self.trials),
                 self.board.apply,
@@ -293,51 +292,6 @@ class Run:
         """Let MLflow have what is left; return how many events it does not have."""
         return self.outbox.pending() if self.order.is_offline else self.delivery.close(seconds)
 
-    def _facts(self) -> dict[str, Any]:
-        order = self.order
-        return {
-            "device": describe(resolve_device(order.device)) if not order.address else f"cluster {order.address}",
-            "precision": order.plan.trials[0].config.train.precision,
-            "tracking_uri": hide_password(order.tracking_uri),
-            "command": order.command,
-            "report_command": order.report_command,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "terms": order.terms(),
-            **({"confirmation": order.confirmation.to_dict()} if order.confirmation else {}),
-        }
-
-    def _params(self) -> dict[str, Any]:
-        shown = ("space", "profile", "question", "seed", "metric", "reference", "device", "precision")
-        schedule = {f"scheduler.{key}": str(value) for key, value in self.manifest["scheduler"].items()}
-        axes = {f"axis.{key}": _axis_words(axis) for key, axis in self.order.experiment.axes}
-        search = {f"search.{key}": str(value) for key, value in self.manifest["search"].items()}
-        trials = {"trials": len(self.order.plan.trials) + self.order.plan.to_come}
-        return {key: self.manifest[key] for key in shown} | schedule | search | axes | trials
-
-    def run_tags(self) -> dict[str, str]:
-        """Return the tags that the sweep's run and every trial's run carry."""
-        version = self.manifest["code_version"]
-        commit = {} if version == "unknown" else {"mlflow.source.git.commit": version}
-        return {"data.fingerprint": self.manifest["data"]["fingerprint"], "code.version": version, **commit}
-
-    def _tags(self) -> dict[str, str]:
-        data = self.manifest["data"]
-        return {
-            **source_tags(),
-            **self.run_tags(),
-            **({CONFIRMS: self.order.confirmation.screening} if self.order.confirmation else {}),
-            "sweep.space": self.order.experiment.name,
-            "sweep.profile": self.order.experiment.profile,
-            "sweep.folder": str(self.folder.path),
-            "sweep.driver": this_pulse().driver,
-            "data.root": data["root"],
-            "data.embedded": str(data["embedded"]).lower(),
-        }
-
     @staticmethod
     def _event(kind: str, **fields: Any) -> dict[str, Any]:
         return {"kind": kind, "trial": PARENT, "time_ms": int(time.time() * 1000), **fields}
-
-
-def _axis_words(axis: Axis) -> str:
-    return str(axis if isinstance(axis, Range) else list(axis))

@@ -11,9 +11,9 @@ from sweeps.manifest import read_manifest, to_come
 from sweeps.monitor import Row
 from sweeps.outbox import PARENT, Outbox
 from sweeps.past import CUT_OFF, REUSED
+from sweeps.records import TrialRow
 from sweeps.stopping.memory import FILE as MEMORY
 from sweeps.stopping.memory import load_memory
-from sweeps.store import TrialRow
 
 STATE_OF_SWEEP = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}
 """MLflow's word for a sweep -> ours; any other is an interrupt."""

@@ -2,14 +2,11 @@
 
 import json
 import logging
-import os
-import re
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -24,30 +21,14 @@ from sweeps.failures import reason
 from sweeps.gallery.album import FOLDER, INDEX, Album, read_album
 from sweeps.gallery.sheet import MOST_BYTES
 from sweeps.histories import History, Point, ask_histories, by_run
+from sweeps.mlflow_client import EXPERIMENT, open_client
+from sweeps.records import IDENTITY, SweepRecord, TrialRow, planned_settings, trial_row
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 log = logging.getLogger(__name__)
-
-Value = str | int | float | bool
-EXPERIMENT = "bdd100k-unet"
-"""The one MLflow experiment in which sweeps are recorded."""
-
-ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what fails is said by us, in one line
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # create_run sent twice makes two runs; 7, the default, takes 4 minutes
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
-"""What MLflow reads from the environment; whatever the user has set stays."""
-
-IDENTITY = re.compile(r"[\w.-]+", re.ASCII)
-"""Ids of sweeps and trials; nothing that has a meaning in a query or a path."""
 
 MANIFEST = "sweep.json"
 EVIDENCE = "evidence/evidence-{part}.npz"
@@ -58,59 +39,12 @@ READERS = 4
 SHOWN_SWEEPS = 10
 
 
-@dataclass(frozen=True)
-class TrialRow:
-    """One trial as it was recorded."""
-
-    trial_id: str
-    run_id: str
-    name: str
-    status: str
-    stop_reason: str
-    stop_detail: str
-    log_file: str
-    settings: dict[str, Value]
-    metrics: dict[str, float]
-    """The last value of each; NaN where there was nothing to measure."""
-    digest: str
-    is_reference: bool
-    started_ms: int | None
-    ended_ms: int | None
-    """None while it runs."""
-    finalist: str = ""
-    """In a confirmation, the trial of the screening sweep that this is a run of."""
-    artifact_uri: str = ""
-
-
-@dataclass(frozen=True)
-class SweepRecord:
-    """One sweep as it was recorded."""
-
-    sweep_id: str
-    run_id: str
-    status: str
-    manifest: dict[str, Any]
-    """What the sweep set out to do; empty when it was not delivered."""
-    tags: dict[str, str]
-    trials: tuple[TrialRow, ...]
-    """Those that were started, in plan order."""
-
-
 def local_root(artifact_uri: str) -> Path | None:
     """Return the folder of a run's artifacts where it is one of this machine; None where they have to be fetched."""
     url = urlsplit(artifact_uri)
     path = Path(unquote(url.path)) if url.scheme == "file" and not url.netloc else Path(artifact_uri)
     is_local = url.scheme in ("", "file") and path.is_absolute() and ".." not in path.parts
     return path if is_local and path.is_dir() else None
-
-
-def open_client(tracking_uri: str) -> "MlflowClient":
-    """Return MLflow's client; MLflow is imported here, under our environment, and says nothing on its own."""
-    for key, value in ENVIRONMENT.items():
-        os.environ.setdefault(key, value)
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=tracking_uri)
 
 
 class Store:
@@ -160,10 +94,10 @@ class Store:
         if parent is None:
             raise NoSweepError(self._unknown(sweep_id))
         manifest = self.json_artifact(parent.info.run_id, MANIFEST) or {}
-        planned = _planned(manifest)
+        planned = planned_settings(manifest)
         trials = self._one_each([run for run in runs if run.data.tags.get("sweep.trial_id")])
         order = {trial_id: place for place, trial_id in enumerate(planned)}
-        rows = [_row(run, planned.get(run.data.tags["sweep.trial_id"])) for run in trials]
+        rows = [trial_row(run, planned.get(run.data.tags["sweep.trial_id"])) for run in trials]
         return SweepRecord(
             sweep_id=sweep_id,
             run_id=parent.info.run_id,
@@ -348,47 +282,3 @@ class Store:
             return path
         log.warning("artifact %s of run %s lies outside the download folder; it is not read", name, run_id)
         return None
-
-
-def _row(run: "Run", settings: Mapping[str, Value] | None) -> TrialRow:
-    tags = run.data.tags
-    return TrialRow(
-        trial_id=tags["sweep.trial_id"],
-        run_id=run.info.run_id,
-        name=run.info.run_name or "",
-        status=run.info.status,
-        stop_reason=tags.get("sweep.stop_reason", ""),
-        stop_detail=tags.get("sweep.stop_detail", ""),
-        log_file=tags.get("sweep.log_file", ""),
-        settings=dict(settings) if settings else {key: _typed(text) for key, text in run.data.params.items()},
-        metrics=dict(run.data.metrics),
-        digest=tags.get("sweep.config_digest", ""),
-        is_reference=tags.get("sweep.reference") == "true",
-        started_ms=run.info.start_time,
-        ended_ms=run.info.end_time if run.info.status != "RUNNING" else None,  # a resumed run keeps its first end
-        finalist=tags.get("sweep.finalist", ""),
-        artifact_uri=run.info.artifact_uri or "",
-    )
-
-
-def _planned(manifest: Mapping[str, Any]) -> dict[str, dict[str, Value]]:
-    """Return trial id -> settings, in plan order, as far as the manifest has them in the known form."""
-    trials = manifest.get("trials")
-    found: dict[str, dict[str, Value]] = {}
-    for trial in trials if isinstance(trials, list) else []:
-        settings = trial.get("settings") if isinstance(trial, dict) else None
-        if isinstance(settings, dict) and isinstance(trial.get("trial_id"), str):
-            found[trial["trial_id"]] = {key: value for key, value in settings.items() if isinstance(value, Value)}
-    return found
-
-
-def _typed(text: str) -> Value:
-    """Return a parameter, which MLflow keeps as text, as the value it was."""
-    if text in ("True", "False"):
-        return text == "True"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -22,8 +22,8 @@ from bddseg.result import OBJECTIVE
 from sweeps.address import default_tracking_uri
 from sweeps.folder import SweepFolder
 from sweeps.manifest import read_manifest
+from sweeps.mlflow_client import EXPERIMENT, open_client
 from sweeps.outbox import PARENT, Event
-from sweeps.store import EXPERIMENT, open_client
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(tempfile.gettempdir()) / f"drill-{os.getpid()}"

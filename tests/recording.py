@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.delivery import Delivery
+from sweeps.mlflow_client import EXPERIMENT, open_client
 from sweeps.outbox import Event, Outbox
-from sweeps.store import EXPERIMENT, open_client
 
 SWEEP = "smoke-20261123-034501-3f2a"
 REFUSED = "http://127.0.0.1:9"

@@ -9,7 +9,7 @@ import pytest
 from bddseg.config import TrainConfig
 from sweeps.confirm import Confirmation, plan_confirmation, standings
 from sweeps.errors import ExperimentError, NothingFinishedError
-from sweeps.store import SweepRecord, TrialRow
+from sweeps.records import SweepRecord, TrialRow
 
 DATA = {"root": "/data", "embedded": False, "fingerprint": "f00d"}
 MANIFEST = {"space": "made", "question": "Which?", "profile": "quick", "seed": 7, "data": DATA}

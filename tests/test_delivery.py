@@ -16,9 +16,9 @@ import pytest
 from recording import REFUSED, SWEEP, artifact, delivered, end, epoch, history, rejects, runs, start, until
 
 from sweeps.delivery import Delivery
+from sweeps.mlflow_client import open_client
 from sweeps.outbox import Event, Outbox
 from sweeps.recorder import PATIENCE, save_ids
-from sweeps.store import open_client
 
 # ------------------------------------------------------------------------------------------------------------- events
 

@@ -14,9 +14,9 @@ from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES
 from sweeps.errors import NothingFinishedError, TrackingError
 from sweeps.gallery.album import Album
+from sweeps.records import SweepRecord, TrialRow
 from sweeps.report.facts import clean
 from sweeps.report.gather import Report, gather_report
-from sweeps.store import SweepRecord, TrialRow
 
 RATES, LOSSES = (1e-5, 1e-4, 5e-4, 1e-3), ("cross_entropy", "focal")
 BEST = {

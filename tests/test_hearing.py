@@ -6,9 +6,9 @@ import pytest
 from test_gather import LEADER, REFERENCE, RUNNER_UP, FakeLedger, FakeStore, make_record, make_report, measured
 
 from bddseg.errors import DataError
+from sweeps.records import SweepRecord, TrialRow
 from sweeps.report.gather import Report, gather_report
 from sweeps.report.hearing import join_evidence
-from sweeps.store import SweepRecord, TrialRow
 
 FOLDS = 3
 

@@ -28,7 +28,16 @@ DOORS = {
         "tracking",
         "trainable",
     ],
-    "mlflow": ["histories", "mlflow_store", "recorder", "report.deposit", "store", "winner.registry"],
+    "mlflow": [
+        "histories",
+        "mlflow_client",
+        "mlflow_store",
+        "records",
+        "recorder",
+        "report.deposit",
+        "store",
+        "winner.registry",
+    ],
 }
 """Library -> the rooms of sweeps that may import it."""
 

@@ -16,8 +16,8 @@ from recording import REFUSED
 
 from sweeps.address import default_tracking_uri
 from sweeps.errors import TrackingError
+from sweeps.mlflow_client import EXPERIMENT, open_client
 from sweeps.mlflow_store import prepare_store
-from sweeps.store import EXPERIMENT, open_client
 
 
 def test_a_prepared_store_has_the_experiment_with_its_artifact_folder(template: Path) -> None:

@@ -13,9 +13,9 @@ from recording import SWEEP, artifact, end, epoch, history, rejects, runs, start
 from servers import server
 
 from sweeps.delivery import Delivery
+from sweeps.mlflow_client import EXPERIMENT, open_client
 from sweeps.mlflow_store import prepare_store
 from sweeps.outbox import Outbox
-from sweeps.store import EXPERIMENT, open_client
 
 pytestmark = pytest.mark.drill
 

@@ -9,7 +9,8 @@ from bddseg.confusion import miou, pool
 from bddseg.evidence import Evidence
 from benchmarks.recorded import SWEEP, Size, build_sweep
 from sweeps.histories import ask_database, ask_file
-from sweeps.store import Store, SweepRecord, local_root
+from sweeps.records import SweepRecord
+from sweeps.store import Store, local_root
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from tiny import make_config, make_frames, make_split
 from bddseg.checkpoint import load_checkpoint
 from bddseg.trained import load_trained
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
+from sweeps.records import SweepRecord, TrialRow
 from sweeps.source import Material, cache_folder
-from sweeps.store import SweepRecord, TrialRow
 from sweeps.winner.refit import load_recorded, refit, refit_config
 
 FRAMES, SPLIT = make_frames(), make_split()

@@ -21,11 +21,12 @@ from bddseg.errors import DataError
 from bddseg.trained import load_trained
 from sweeps.address import database_file, default_tracking_uri
 from sweeps.errors import ModelError, NothingToRegisterError, TrackingError
+from sweeps.mlflow_client import open_client
 from sweeps.ranking import score_evidence
 from sweeps.report.deposit import Deposit
 from sweeps.report.openings import Opened, Test, read_openings
 from sweeps.source import Source, load_material
-from sweeps.store import Store, open_client
+from sweeps.store import Store
 from sweeps.winner.card import render_card
 from sweeps.winner.refit import TEST_EVIDENCE
 from sweeps.winner.registration import Registration, _refitted, _screened, register

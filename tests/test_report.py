@@ -21,8 +21,9 @@ from sweeps.delivery import Delivery
 from sweeps.errors import TrackingError
 from sweeps.mlflow_store import prepare_store
 from sweeps.outbox import Outbox
+from sweeps.records import TrialRow
 from sweeps.report.openings import read_openings
-from sweeps.store import Store, TrialRow
+from sweeps.store import Store
 
 ROOT = Path(report.__file__).parent
 

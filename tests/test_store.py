@@ -20,9 +20,10 @@ from sweeps.address import default_tracking_uri
 from sweeps.delivery import Delivery
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.gallery.album import save_album
+from sweeps.mlflow_client import EXPERIMENT, open_client
 from sweeps.mlflow_store import prepare_store
 from sweeps.outbox import Outbox
-from sweeps.store import EXPERIMENT, Store, local_root, open_client
+from sweeps.store import Store, local_root
 
 SWEEP = "smoke-20261123-034501-3f2a"
 SETTINGS = {"optim.lr": 1e-4, "train.epochs": 3, "model.name": "unet", "data.flip": True}

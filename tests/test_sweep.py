@@ -16,7 +16,8 @@ from bddseg.result import OBJECTIVE
 from sweeps.address import default_tracking_uri
 from sweeps.cluster import ray_cluster
 from sweeps.experiment import space_names
-from sweeps.store import Store, SweepRecord
+from sweeps.records import SweepRecord
+from sweeps.store import Store
 
 TINY = ["--set", "data.size=32", "--set", "train.epochs=2", "--set", "train.precision=fp32"]
 

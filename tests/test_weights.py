@@ -8,8 +8,9 @@ from recording import delivered, end, start
 
 from bddseg.checkpoint import BEST
 from sweeps.errors import ModelError, TrackingError
+from sweeps.mlflow_client import open_client
 from sweeps.outbox import Outbox
-from sweeps.store import Store, open_client
+from sweeps.store import Store
 from sweeps.winner.registry import Registry
 from sweeps.winner.weights import open_weights
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sweeps.address import hide_password
 from sweeps.errors import TrackingError
 from sweeps.failures import reason
-from sweeps.store import open_client
+from sweeps.mlflow_client import open_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,8 +10,8 @@ from bddseg.labels import CLASSES, GROUPS
 from bddseg.result import OBJECTIVE
 from sweeps.past import CUT_OFF
 from sweeps.ranking import DECIMALS, FAILED, SCORE, Scores, figure, rank
+from sweeps.records import TrialRow
 from sweeps.report.facts import clean
-from sweeps.store import TrialRow
 
 STATES = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed", "RUNNING": "running"}
 

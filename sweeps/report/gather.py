@@ -12,13 +12,13 @@ from sweeps.confirm import CONFIRMS
 from sweeps.errors import NothingFinishedError
 from sweeps.gallery.album import Album
 from sweeps.ranking import Check, compare_figures, figure, rank, score_evidence
+from sweeps.records import SweepRecord, TrialRow
 from sweeps.report.entries import DETAILS, Entry, build_entries, complete_row, join_runs
 from sweeps.report.facts import clean, clean_all, read_facts, whole
 from sweeps.report.hearing import Hearing, Margins, finalist_name, hear_confirmation, hear_screening
 from sweeps.report.latency import LATENCY, Speed, read_speed
 from sweeps.report.openings import Ledger, Test, choose_trials, open_test, read_openings
 from sweeps.statistics.findings import Verdict
-from sweeps.store import SweepRecord, TrialRow
 
 VERIFICATION = "verification.json"
 """Artifact of the leader's run: its figures counted twice."""

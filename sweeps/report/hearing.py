@@ -10,11 +10,11 @@ import numpy as np
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from sweeps.ranking import rank, score
+from sweeps.records import SweepRecord, TrialRow
 from sweeps.report.facts import clean
 from sweeps.report.latency import Speed
 from sweeps.statistics.findings import Candidate, Finalist, Verdict
 from sweeps.statistics.noise import setting_of
-from sweeps.store import SweepRecord, TrialRow
 from sweeps.verdict import confirm, screen
 
 FOLD = "data.fold"

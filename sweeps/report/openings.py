@@ -14,9 +14,9 @@ from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from sweeps.errors import TrackingError
 from sweeps.ranking import Scores, score_evidence
+from sweeps.records import SweepRecord, TrialRow
 from sweeps.report.facts import clean
 from sweeps.statistics.findings import Verdict
-from sweeps.store import SweepRecord, TrialRow
 
 TAG = "test.opened."
 TIED_SHOWN = 10

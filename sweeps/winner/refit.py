@@ -23,8 +23,8 @@ from bddseg.result import EpochResult
 from bddseg.split import split_of
 from bddseg.train import fit
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
+from sweeps.records import SweepRecord, TrialRow
 from sweeps.source import Material, Source, cache_folder, load_material
-from sweeps.store import SweepRecord, TrialRow
 
 log = logging.getLogger(__name__)
 

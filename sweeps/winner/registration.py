@@ -22,11 +22,12 @@ from bddseg.trained import load_trained
 from sweeps.confirm import CONFIRMS
 from sweeps.errors import NoSweepError, NothingToRegisterError
 from sweeps.ranking import score_evidence
+from sweeps.records import SweepRecord, TrialRow
 from sweeps.report.facts import whole
 from sweeps.report.gather import Report
 from sweeps.report.openings import Ledger, Opening, record_opening
 from sweeps.statistics.findings import Verdict
-from sweeps.store import Store, SweepRecord, TrialRow
+from sweeps.store import Store
 from sweeps.winner.card import Card, describe_model, identity, name_of, render_card
 from sweeps.winner.refit import TEST_EVIDENCE, load_recorded, refit, refit_config
 from sweeps.winner.registry import Registry, Version, check_name

@@ -12,7 +12,8 @@ from bddseg.checkpoint import BEST
 from sweeps.address import VARIABLE
 from sweeps.errors import ModelError
 from sweeps.failures import code_of
-from sweeps.store import IDENTITY, Store
+from sweeps.records import IDENTITY
+from sweeps.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
