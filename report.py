@@ -128,7 +128,7 @@ def _write_all(
 
 def _tell(words: str) -> None:
     """Say what takes seconds to whoever waits at a terminal."""
-    if sys.stderr.isatty():
+    if sys.stderr and sys.stderr.isatty():
         print(words, file=sys.stderr)
 
 
@@ -141,11 +141,14 @@ def _check_register(options: argparse.Namespace) -> None:
 
 
 def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", name: str) -> None:
+    from sweeps.address import default_tracking_uri, tracking_flag
     from sweeps.sections.origin import use_commands
     from sweeps.winner.registration import Registration, register
 
-    register(Registration(name, reports[0], store, deposit), lambda words: print(words, file=sys.stderr))
-    for what, command in use_commands(reports[0].facts["report_command"], name):
+    version = register(Registration(name, reports[0], store, deposit), lambda words: print(words, file=sys.stderr))
+    is_default = store.tracking_uri == default_tracking_uri(ROOT / "runs")
+    where = "" if is_default else f" {tracking_flag(store.tracking_uri)}"
+    for what, command in use_commands(f"models:/{version.name}/{version.number}", where):
         print(f"{what}: {command}", file=sys.stderr)
 
 

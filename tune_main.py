@@ -10,6 +10,7 @@ from pathlib import Path
 from bddseg.errors import UserError
 from sweeps.console import Parser, become
 from sweeps.experiment import SCHEDULERS
+from sweeps.interrupts import ignore_further
 from sweeps.sampling import SEARCHES
 
 AUTO = "auto"
@@ -53,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
+        ignore_further()
         print("interrupted", file=sys.stderr)
         if command := getattr(interrupt, "resume_command", ""):
             print(f"go on with: {command}", file=sys.stderr)

@@ -47,7 +47,9 @@ TRIALS = {
     "PYTHONPATH": str(ROOT),
     "OMP_WAIT_POLICY": "PASSIVE",
     "RAY_AIR_NEW_OUTPUT": "0",
-    "MALLOC_ARENA_MAX": "1",  # each trial is a new thread: glibc would give each an arena, and what it held stays there
+    "MALLOC_ARENA_MAX": os.environ.get(
+        "MALLOC_ARENA_MAX", "1"
+    ),  # each trial is a new thread: glibc would give each an arena, and what it held stays there
 }
 """What the processes of trials find in their environment."""
 
@@ -127,18 +129,25 @@ def room(resources: dict[str, float], max_concurrent: int) -> int:
 
 
 def _join(address: str) -> None:
-    from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE  # credentials of a cloud's storage, for example
-
-    passed_on = {name: os.environ[name] for name in ENV_VARS_TO_PROPAGATE if name in os.environ}
     try:
         ray.init(
             address=address,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": passed_on | TRIALS},
+            runtime_env={"env_vars": TRIALS},
         )
     except (OSError, RuntimeError, ValueError) as error:
+        if "merge" in str(error):  # Ray's own words repeat the values of all variables
+            raise ExperimentError(
+                f"the job that this runs in sets one of {', '.join(TRIALS)}, as every sweep does: leave that out"
+            ) from None
         raise ExperimentError(f"no Ray answers at {address}: {str(error).splitlines()[0]}") from error
+
+
+def is_started_here() -> bool:
+    """Return whether this process started the Ray that is up: then trials inherit its environment."""
+    node = ray._private.worker._global_node
+    return node is not None and bool(node.head)
 
 
 def check_address(address: str) -> None:
@@ -212,7 +221,7 @@ def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
     """Let the daemons that are started here, and by them the trials' processes, find variables in their environment.
 
     A runtime environment would say the same, but the processes that Ray starts beforehand do not have one and would
-    have to be started twice.
+    have to be started twice. The daemons have no need of them, but take no harm.
     """
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)

@@ -2,6 +2,7 @@
 
 import argparse
 import atexit
+import contextlib
 import gc
 import os
 import re
@@ -37,17 +38,15 @@ def become(main: Callable[[], int]) -> NoReturn:
     """Let a command line be this process, from its first import to its exit code.
 
     Libraries load hundreds of thousands of objects that stay: looking for garbage among them each time some more have
-    come costs a fifth of loading, and taking them apart at the end two seconds. What asked to be called at the end is
-    called, and what was printed is written.
+    come costs a fifth of loading, and taking them apart at the end two seconds. What was registered with `atexit` is
+    called and what was printed is written; threads that still run are not waited for.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    try:
-        code = main()
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = _unheard()
-    sys.stderr.flush()
+    code = main()
+    atexit._run_exitfuncs()
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by whoever started us
+        with contextlib.suppress(BrokenPipeError):  # whoever read it has seen enough
+            stream.flush()
     os._exit(code)
 
 
@@ -62,11 +61,6 @@ def finish(run: Callable[[argparse.Namespace], int], options: argparse.Namespace
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        return _unheard()
-
-
-def _unheard() -> int:
-    """Say nothing more to a reader of stdout who has seen enough; return the exit code for that."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return FINE
+    except BrokenPipeError:  # whoever read stdout has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE

@@ -28,6 +28,8 @@ from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
+from sweeps.cluster import is_started_here
+
 log = logging.getLogger(__name__)
 
 
@@ -76,7 +78,7 @@ class PatientActorManager(RayActorManager):
 
 
 class PlainActors(_ActorClassCache):
-    """Tune's actors without an environment of their own: they have the job's, and processes started beforehand do."""
+    """Tune's actors without an environment of their own: they have that of the processes that Ray starts beforehand."""
 
     def get(self, trainable_cls: type) -> Any:
         """Return the class as an actor's, the same each time."""
@@ -96,7 +98,8 @@ class PatientController(TuneController):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._class_cache = PlainActors()
+        if is_started_here():
+            self._class_cache = PlainActors()
 
     def is_finished(self) -> bool:
         """Return whether all trials are done, or an end that was asked for has come: what still runs is cut off."""

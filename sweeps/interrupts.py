@@ -19,14 +19,18 @@ class Interrupted(KeyboardInterrupt):
         """How to go on, where something was begun."""
 
 
+def ignore_further() -> None:
+    """Let no further signal come between an interrupted program, its last words, and the exit code they go with."""
+    if threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
 class Interrupts:
     """Listens to both signals while the context lasts.
 
     Within `deferred` the first signal only sets `number`, for a loop to see; anywhere else, and the second time
     everywhere, `Interrupted` is raised where the program stands. Off the main thread nothing is listened to.
-
-    Once the end was asked for, it stays so after the context too: whatever signal comes while the program says its last
-    words, it ends as the first one named it.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -44,9 +48,8 @@ class Interrupts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self.number:
-            for number, handler in self._before.items():
-                signal.signal(number, handler)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def deferred(self) -> "_Deferred":
         """Return a context in which the first signal waits to be seen.

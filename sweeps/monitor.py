@@ -168,7 +168,7 @@ class View:
 
     def __init__(self, board: Board, *, is_quiet: bool = False) -> None:
         self._board, self._quiet = board, is_quiet
-        self._console = Console(stderr=True, highlight=False, markup=False)
+        self._console = _Screen(stderr=True, highlight=False, markup=False)
         self._live: Live | None = None
         self._last_line = time.monotonic()
 
@@ -203,6 +203,14 @@ class View:
             table.add_row(row.name, row.stop_reason or row.state, f"{row.epochs}/{row.budget}", best)
         elapsed = Text(f"{duration(time.monotonic() - board.started)} so far", style="dim")
         return Group(Text(board.sentence()), bar, table, elapsed)
+
+
+class _Screen(Console):
+    """A console that falls silent when nobody reads it any more; rich would end the program."""
+
+    def on_broken_pipe(self) -> None:
+        """Write nothing from here on."""
+        self.quiet = True
 
 
 def duration(seconds: float) -> str:

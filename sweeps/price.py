@@ -16,8 +16,8 @@ from sweeps.plan import Plan
 
 CALIBRATION_FILTERS = 16
 CALIBRATION_BATCH = 4
-SLOWEST = 1e9
-"""Floating-point operations per second that any core does which trains networks at all."""
+SLOWEST = 1e8
+"""Floating-point operations per second of a very slow core, an estimate: what takes no hour on it needs no timing."""
 BACKWARD_SHARE = 2
 """A backward pass costs about twice its forward pass."""
 

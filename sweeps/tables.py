@@ -1,9 +1,12 @@
 """Tables and last words of the command line: results to stdout, words to stderr."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from sweeps.interrupts import ignore_further
 
 if TYPE_CHECKING:
     from sweeps.confirm import Confirmation
@@ -18,6 +21,8 @@ WIDEST_LINE = 400
 
 def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Confirmation | None" = None) -> int:
     """Print the leaderboard and what to do next; return the exit code."""
+    if summary.is_interrupted:
+        ignore_further()
     if confirmation:
         print_standings(confirmation, summary.board)
     else:
@@ -139,7 +144,8 @@ def print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Non
 def say(arguments: argparse.Namespace, sentence: str) -> None:
     """Write words for people to stderr, unless quiet."""
     if not arguments.quiet:
-        print(sentence, file=sys.stderr, flush=True)
+        with contextlib.suppress(BrokenPipeError):  # a sweep goes on when nobody listens any more
+            print(sentence, file=sys.stderr, flush=True)
 
 
 def figure(value: float | None) -> str:

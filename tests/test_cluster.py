@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LIFE = """
 import sys
 from pathlib import Path
+import psutil
 import ray
 from sweeps.cluster import ray_cluster, slots
 
@@ -21,6 +22,8 @@ cache = Path(sys.argv[1])
 with ray_cluster(cache, dashboard=True) as dashboard:
     print([node["NodeManagerAddress"] for node in ray.nodes()])
     print(dashboard.sentence())
+    scripts = {Path(word).name for child in psutil.Process().children() for word in child.cmdline()[:4]}
+    print(sorted(scripts & {"monitor.py", "log_monitor.py", "dashboard.py"}))
 print(sorted(path.name for path in (cache / "ray").iterdir()))
 print(ray.is_initialized())
 """
@@ -61,8 +64,8 @@ def plain_life(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return printed(PLAIN_LIFE, tmp_path_factory.mktemp("p"))
 
 
-def test_without_a_dashboard_ray_runs_no_daemon_that_nobody_needs(plain_life: list[str]) -> None:
-    assert plain_life[0] == "[]"
+def test_without_a_dashboard_ray_runs_no_daemon_that_nobody_needs(life: list[str], plain_life: list[str]) -> None:
+    assert (life[2], plain_life[0]) == ("['dashboard.py', 'log_monitor.py', 'monitor.py']", "[]")
 
 
 def test_trials_inherit_their_environment_so_that_ray_starts_their_processes_once(plain_life: list[str]) -> None:
@@ -82,7 +85,7 @@ def test_the_dashboard_says_where_it_is_and_how_to_log_in(life: list[str]) -> No
 
 
 def test_an_own_ray_leaves_only_its_token(life: list[str]) -> None:
-    assert life[2:] == ["['token']", "False"]
+    assert life[3:] == ["['token']", "False"]
 
 
 def test_no_ray_at_an_address_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A command line as a process: what it prints and what it returns come through, however it ends."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,9 @@ def main():
 
 become(main)
 """
+
+
+QUIET = "from sweeps.console import become; become(lambda: 7)"
 
 
 def run(body: str) -> subprocess.CompletedProcess[str]:
@@ -39,9 +43,41 @@ def test_misuse_ends_as_argparse_ends_it() -> None:
     assert run("raise SystemExit(2)").returncode == 2
 
 
-def test_a_reader_who_has_seen_enough_is_no_error() -> None:
-    command = [sys.executable, "-c", PROGRAM.format(body="return 0")]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def test_no_stdout_is_no_error() -> None:
+    assert (
+        subprocess.run(["sh", "-c", f"exec {sys.executable} -c '{QUIET}' >&- 2>&-"], cwd=ROOT, check=False).returncode
+        == 7
+    )
+
+
+def test_a_reader_who_has_seen_enough_changes_no_exit_code() -> None:
+    command, buffered = [sys.executable, "-c", PROGRAM.format(body="return 143")], {"PYTHONUNBUFFERED": ""}
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | buffered
+    )
     assert process.stdout
     process.stdout.close()
-    assert process.stderr and (process.wait(), process.stderr.read()) == (0, b"")
+    assert process.stderr and (process.wait(), process.stderr.read()) == (143, b"")
+
+
+def test_a_signal_during_the_last_words_changes_no_exit_code() -> None:
+    program = """
+import os, signal, sys
+import tune_main
+from sweeps import commands
+from sweeps.console import become
+from sweeps.interrupts import Interrupted
+
+def run(arguments, words):
+    raise Interrupted(signal.SIGTERM)
+
+class Impatient:
+    def __getattr__(self, name):
+        os.kill(os.getpid(), signal.SIGINT)
+        return getattr(sys.__stderr__, name)
+
+commands.run, sys.stderr = run, Impatient()
+become(lambda: tune_main.main(["--space", "smoke"]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (143, "interrupted\n")

@@ -1,6 +1,8 @@
 """What a plan costs: arithmetic that can be counted, speed that is timed."""
 
+import argparse
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,7 +10,9 @@ import torch
 from tiny import make_config
 
 from bddseg.arithmetic import count_forward
+from bddseg.config import TrainConfig
 from sweeps.experiment import Experiment, Schedule
+from sweeps.intake import tell_price
 from sweeps.plan import Plan, build_plan
 from sweeps.price import Price, epoch_share, estimate, flops_per_second, halving_epochs
 
@@ -75,6 +79,17 @@ def test_a_replayed_share_takes_the_place_of_arithmetic(monkeypatch: pytest.Monk
     monkeypatch.setattr("sweeps.price.REPLAYED_SHARE", {"asha": 0.3})
     monkeypatch.setattr("sweeps.price.REPLAYED_EPOCHS", plan.epochs)
     assert epoch_share(plan, "asha")[0] == 0.3
+
+
+def test_what_surely_takes_no_hour_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(config: TrainConfig, device: torch.device) -> float:
+        raise AssertionError("a step was timed")
+
+    monkeypatch.setattr("sweeps.price.flops_per_second", refuse)
+    plan, split = make_plan(optim_lr=[1e-3]), SimpleNamespace(train=(0, 1), val=(2,))
+    order = SimpleNamespace(address=None, plan=plan, experiment=None, material=SimpleNamespace(split=split))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    tell_price(order, argparse.Namespace())  # type: ignore[arg-type]
 
 
 def test_this_machine_has_a_believable_speed() -> None:

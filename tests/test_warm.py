@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import ray
 import torch
 from ray import tune
 from ray.tune.experiment import Trial
@@ -166,6 +167,15 @@ def test_a_failed_trial_takes_its_process_along(tmp_path: Path) -> None:
     watcher, grid = run_sweep(tmp_path, trainable, [{"trial": name} for name in "abcd"], stop_after=2)
     assert (grid.num_errors, grid.num_terminated) == (1, 3)
     assert watcher.processes["a"] != watcher.processes["c"]
+
+
+def test_a_trial_runs_in_a_process_that_ray_has_started_beforehand(tmp_path: Path) -> None:
+    def body(config: dict[str, Any]) -> None:
+        tune.report({"epoch": 1, "environment": str(ray.get_runtime_context().runtime_env)})
+
+    trainable = tune.with_resources(name_trials(wrap_function(body), reused=True), {"CPU": 1})
+    watcher, _ = run_sweep(tmp_path, trainable, [{"trial": "a"}], stop_after=1)
+    assert watcher.reports["a"][0]["environment"] == "{}"
 
 
 @dataclass(frozen=True)

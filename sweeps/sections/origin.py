@@ -39,15 +39,18 @@ def _use_commands(report_command: str) -> list[tuple[str, str]]:
     """Return the commands that register the model and put it to use, in the report's own store."""
     if not report_command:
         return []
-    return [("Its model in the registry, as @champion", f"{report_command} --register"), *use_commands(report_command)]
-
-
-def use_commands(report_command: str, model: str = "") -> list[tuple[str, str]]:
-    """Return the commands that paint with a registered model, or the only one, and export it."""
     store = "".join(re.findall(r""" --tracking-uri (?:"[^"]*"|'[^']*'|\S+)""", report_command)[:1])
     return [
-        ("New images painted by it", f"python -m sweeps.predict {model}@champion IMAGES --out painted{store}"),
-        ("A file that runs without this project", f"python -m sweeps.export {model}@champion --out exported{store}"),
+        ("Its model in the registry, as @champion", f"{report_command} --register"),
+        *use_commands("@champion", store),
+    ]
+
+
+def use_commands(model: str, store: str) -> list[tuple[str, str]]:
+    """Return the commands that paint with a registered model and export it; `store` is how the command names that."""
+    return [
+        ("New images painted by it", f"python -m sweeps.predict {model} IMAGES --out painted{store}"),
+        ("A file that runs without this project", f"python -m sweeps.export {model} --out exported{store}"),
     ]
 
 
