@@ -1,6 +1,7 @@
 """The board of a running sweep, from the events that also go to the store."""
 
 import io
+from argparse import Namespace
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from sweeps.experiment import load_experiment
 from sweeps.monitor import Board, View, duration
 from sweeps.plan import Plan, build_plan
+from sweeps.tables import say
 
 PLAN: Plan = build_plan(load_experiment("grid_lr_loss", profile="quick", overrides=["train.epochs=10"]), limit=4)
 A, B, C, D = (trial.trial_id for trial in PLAN.trials)
@@ -253,3 +255,15 @@ def test_a_terminal_shows_every_trial_and_its_epoch() -> None:
     Console(file=text, width=100, force_terminal=True, color_system=None).print(View(board)._render())
     assert all(trial.name in text.getvalue() for trial in PLAN.trials)
     assert "1/10" in text.getvalue() and "0.250 @ 1" in text.getvalue()
+
+
+def test_a_view_that_nobody_reads_any_more_falls_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Gone())
+    view = View(Board(PLAN))
+    for trial in PLAN.trials:
+        view.apply(end(trial.trial_id))
+    say(Namespace(quiet=False), "nobody hears this")
