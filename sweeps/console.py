@@ -7,6 +7,7 @@ import gc
 import os
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -38,11 +39,12 @@ def become(main: Callable[[], int]) -> NoReturn:
     """Let a command line be this process, from its first import to its exit code.
 
     Libraries load hundreds of thousands of objects that stay: looking for garbage among them each time some more have
-    come costs a fifth of loading, and taking them apart at the end two seconds. What was registered with `atexit` is
-    called and what was printed is written; threads that still run are not waited for.
+    come costs a fifth of loading, and taking them apart at the end two seconds. Everything else is done as Python ends:
+    threads are waited for, what was registered with `atexit` is called, what was printed is written.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     code = main()
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by whoever started us
         with contextlib.suppress(BrokenPipeError):  # whoever read it has seen enough

@@ -20,7 +20,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def ignore_further() -> None:
-    """Let no further signal come between an interrupted program, its last words, and the exit code they go with."""
+    """Let no further signal come between a program that is done, its last words, and the exit code they go with."""
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
@@ -62,6 +62,14 @@ class Interrupts:
     def is_requested(self) -> bool:
         """Return whether the end was asked for."""
         return self.number != 0
+
+    def named(self, error: BaseException) -> BaseException:
+        """Return the error; but `Interrupted`, by the first signal, for a plain KeyboardInterrupt that Ray makes of it.
+
+        Ray's compiled code looks for signals while it waits, and raises its own where a handler has raised anything.
+        """
+        is_plain = isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted)
+        return Interrupted(self.number) if is_plain and self.number else error
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         signal.alarm(0)  # while Ray starts, abseil's handler hears the signal first, and its alarm aborts the process

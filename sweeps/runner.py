@@ -98,12 +98,13 @@ def _drive(run: Run, begin: Callable[[Say], None], say: Say) -> Summary:
             if not interrupts.is_requested():
                 say(KEEPING)
             return run.end(interrupts.number)
-        except BaseException as error:
+        except BaseException as found:
+            error = interrupts.named(found)
             _abandon(run, error, store)
             told = _worded(run, error)
-            if told is error:
+            if told is found:
                 raise
-            raise told from error
+            raise told from found
 
 
 def _abandon(run: Run, error: BaseException, store: Future[None] | None) -> None:

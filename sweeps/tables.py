@@ -21,8 +21,7 @@ WIDEST_LINE = 400
 
 def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Confirmation | None" = None) -> int:
     """Print the leaderboard and what to do next; return the exit code."""
-    if summary.is_interrupted:
-        ignore_further()
+    ignore_further()
     if confirmation:
         print_standings(confirmation, summary.board)
     else:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 PROGRAM = """
@@ -81,3 +83,22 @@ become(lambda: tune_main.main(["--space", "smoke"]))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (143, "interrupted\n")
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2, 2])
+def test_a_second_process_neither_holds_up_the_end_nor_says_a_word(seconds: float) -> None:
+    program = """
+import sys, time
+from sweeps.console import become
+from sweeps.report.press import open_press
+
+def main():
+    with open_press():
+        time.sleep(float(sys.argv[1]))
+    return 7
+
+become(main)
+"""
+    command = [sys.executable, "-c", program, str(seconds)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (7, "")

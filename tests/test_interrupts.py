@@ -45,6 +45,17 @@ def test_last_words_are_not_interrupted() -> None:
     send(signal.SIGINT)
 
 
+def test_a_plain_interrupt_that_ray_raises_in_place_of_ours_is_named_by_the_first_signal() -> None:
+    with Interrupts(lambda _: None) as interrupts:
+        plain, other = KeyboardInterrupt(), ValueError()
+        assert interrupts.named(plain) is plain
+        with interrupts.deferred():
+            send(signal.SIGTERM)
+        found = interrupts.named(plain)
+        assert isinstance(found, Interrupted) and found.number == signal.SIGTERM
+        assert interrupts.named(other) is other
+
+
 def test_outside_the_loop_a_signal_ends_at_once() -> None:
     with pytest.raises(Interrupted) as found, Interrupts(lambda _: None):
         send(signal.SIGTERM)
