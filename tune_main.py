@@ -91,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     where.add_argument("--cpus-per-trial", type=_positive, metavar="N", help="threads of a trial (1)")
     where.add_argument("--gpus-per-trial", type=_share, metavar="X",
                        help="1, 0.5, ... or auto: measured (1 where there is a GPU)")  # fmt: skip
-    where.add_argument("--address", metavar="ADDR", help="a running Ray, for example auto or host:6379")
+    where.add_argument("--address", metavar="ADDR", help="a running Ray, for example auto or host:6379; local: our own")
     where.add_argument("--dashboard", action="store_true", help="start Ray's dashboard and print its address")
     kept = parser.add_argument_group("what is kept")
     kept.add_argument("--storage", type=Path, default=ROOT / "runs", metavar="DIR", help="sweep folders (runs)")

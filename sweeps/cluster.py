@@ -26,6 +26,8 @@ SOCKET_PATH_LIMIT, SESSION_CHARS = 107, 78
 
 PROBE_SECONDS = 5
 
+AUTO, LOCALLY = "auto", "--address local"
+
 OWNER = "owner.lock"
 """Held by the process whose Ray a session folder belongs to."""
 
@@ -83,7 +85,6 @@ def ray_cluster(
     if ray.is_initialized():
         yield None
         return
-    address = address or os.environ.get("RAY_ADDRESS")
     if address:
         check_address(address)
     with contextlib.nullcontext() if address else _session_folder(cache) as folder:
@@ -141,7 +142,8 @@ def _join(address: str) -> None:
             raise ExperimentError(
                 f"the job that this runs in sets one of {', '.join(TRIALS)}, as every sweep does: leave that out"
             ) from None
-        raise ExperimentError(f"no Ray answers at {address}: {str(error).splitlines()[0]}") from error
+        why = str(error).splitlines()[0]
+        raise ExperimentError(f"no Ray answers at {address}: {why}; on this machine alone: {LOCALLY}") from error
 
 
 def is_started_here() -> bool:
@@ -151,18 +153,21 @@ def is_started_here() -> bool:
 
 
 def check_address(address: str) -> None:
-    """Knock at host:port, where the address is one: Ray itself would wait for minutes.
+    """Knock at host:port, or at what "auto" finds: Ray itself would wait for minutes, and not be interrupted.
 
     Raises:
         ExperimentError: when nothing answers.
     """
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        return
     try:
-        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+        place = (services.canonicalize_bootstrap_address(address) or "") if address == AUTO else address
+        host, _, port = place.removeprefix("ray://").rpartition(":")
+        if host and port.isdigit():
+            socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+        elif address == AUTO:
+            raise ExperimentError(f"no Ray runs on this machine: start one with `ray start --head`, or give {LOCALLY}")
     except OSError as error:
-        raise ExperimentError(f"no Ray answers at {address}: {error.strerror or error}") from error
+        why = error.strerror or str(error).splitlines()[0]
+        raise ExperimentError(f"no Ray answers at {address}: {why}; on this machine alone: {LOCALLY}") from error
 
 
 def _start(folder: Path, cache: Path, object_bytes: int, dashboard: bool) -> None:

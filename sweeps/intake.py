@@ -64,8 +64,14 @@ def here(arguments: argparse.Namespace, terms: "dict[str, Any] | None" = None) -
     recorded = (terms or {}).get("resources", {})
     cpus = arguments.cpus_per_trial or int(recorded.get("CPU", 1))
     gpus = None if arguments.gpus_per_trial == AUTO else arguments.gpus_per_trial
-    is_cluster = bool(arguments.address or (terms or {}).get("address"))
+    is_cluster = address_of(arguments, terms) is not None
     return find_machine(cpus, recorded.get("GPU") if arguments.gpus_per_trial is None else gpus, is_cluster=is_cluster)
+
+
+def address_of(arguments: argparse.Namespace, terms: "dict[str, Any] | None" = None) -> str | None:
+    """Return the Ray to join, by the command line, the environment, or a sweep's own terms; None: one of our own."""
+    address = arguments.address or os.environ.get("RAY_ADDRESS") or (terms or {}).get("address")
+    return None if address == "local" else address
 
 
 def prepare(
@@ -91,12 +97,12 @@ def prepare(
     from sweeps.source import cache_folder, load_material
 
     terms = manifest["terms"] if manifest else {}
-    machine, address = here(arguments, terms), arguments.address or terms.get("address")
+    machine, address = here(arguments, terms), address_of(arguments, terms)
     if manifest:
         plan = recorded_plan(manifest)
     else:
         plan = confirmation.plan if confirmation else make_plan(arguments, experiment)
-    if not (address or os.environ.get("RAY_ADDRESS")):  # a cluster's memory is not this machine's
+    if not address:  # a cluster's memory is not this machine's
         machine.check_memory(imagine_plan(plan, experiment))
     storage = check_storage(arguments.storage)
     tracking_uri = resolve_tracking_uri(arguments.tracking_uri, storage)
@@ -167,7 +173,7 @@ def packed(plan: "Plan", material: "Material", machine: "Machine", arguments: ar
 
 def tell_price(order: "Order", arguments: argparse.Namespace) -> None:
     """Warn before a run that this machine needs more than an hour for."""
-    if order.address or os.environ.get("RAY_ADDRESS"):
+    if order.address:
         return  # a cluster's speed is not this machine's
     import torch
 

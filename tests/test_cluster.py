@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from sweeps.cluster import ray_cluster, slots
+from sweeps.cluster import check_address, ray_cluster, slots
 from sweeps.errors import ExperimentError
+from sweeps.intake import address_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -16,7 +18,7 @@ import sys
 from pathlib import Path
 import psutil
 import ray
-from sweeps.cluster import ray_cluster, slots
+from sweeps.cluster import check_address, ray_cluster, slots
 
 cache = Path(sys.argv[1])
 with ray_cluster(cache, dashboard=True) as dashboard:
@@ -106,3 +108,32 @@ def test_trials_side_by_side_are_counted_node_by_node(monkeypatch: pytest.Monkey
     nodes = [{"Alive": True, "Resources": {"CPU": 3.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
     monkeypatch.setattr("ray.nodes", lambda: [*nodes, nodes[0]])
     assert (slots({"CPU": 2.0}, 0), slots({"CPU": 1.0}, 4)) == (2, 4)
+
+
+def test_what_auto_finds_is_knocked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray._private.services.canonicalize_bootstrap_address", lambda address: "127.0.0.1:1")
+    with pytest.raises(ExperimentError, match=r"no Ray answers at auto: Connection refused.*--address local"):
+        check_address("auto")
+
+
+def test_where_auto_finds_nothing_it_is_said_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray._private.services.canonicalize_bootstrap_address", lambda address: None)
+    with pytest.raises(ExperimentError, match=r"no Ray runs on this machine: .* --address local"):
+        check_address("auto")
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "recorded", "joined"),
+    [
+        (None, None, None, None),
+        (None, None, "host:1", "host:1"),
+        (None, "host:2", "host:1", "host:2"),
+        ("host:3", "host:2", "host:1", "host:3"),
+        ("local", "host:2", "host:1", None),
+    ],
+)
+def test_the_command_line_says_which_ray_before_the_environment_and_the_sweep(
+    given: str | None, variable: str | None, recorded: str | None, joined: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", variable or "")
+    assert address_of(Namespace(address=given), {"address": recorded}) == joined

@@ -300,3 +300,10 @@ def test_line_breaks_and_control_characters_leave_every_text() -> None:
 
 def test_the_same_record_gives_the_same_report() -> None:
     assert make_report() == make_report()
+
+
+def test_a_trials_time_is_that_of_its_epochs_without_the_pauses_between_them() -> None:
+    curves = {**rising_curve(make_row(1e-3, "cross_entropy")), "time/epoch_s": [(1, 2.0), (2, 3.5)]}
+    report = make_report(FakeStore(curves={LEADER: curves}))
+    assert report.leader is not None and report.leader.seconds == 5.5
+    assert next(entry for entry in report.trials if entry.trial_id == RUNNER_UP).seconds == EPOCHS * 6.0

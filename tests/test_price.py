@@ -88,7 +88,6 @@ def test_what_surely_takes_no_hour_is_not_timed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("sweeps.price.flops_per_second", refuse)
     plan, split = make_plan(optim_lr=[1e-3]), SimpleNamespace(train=(0, 1), val=(2,))
     order = SimpleNamespace(address=None, plan=plan, experiment=None, material=SimpleNamespace(split=split))
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     tell_price(order, argparse.Namespace())  # type: ignore[arg-type]
 
 

@@ -33,6 +33,8 @@ REASONS = {
 CANCELLED = "cancelled"
 """How the detail of a trial begins that the user took out; any other trial whose reason is the user was cut off."""
 
+EPOCH_SECONDS = "time/epoch_s"
+
 DETAILS = (*(f"iou/{name}" for name in CLASSES), *(f"group_miou/{group}" for group in GROUPS))
 
 
@@ -55,6 +57,7 @@ class Entry:
     best_epoch: int | None
     epochs: int
     seconds: float | None
+    """Of its epochs; pauses and interruptions do not count."""
     stop_reason: str
     stop_words: str
     stop_detail: str
@@ -127,7 +130,6 @@ def _entry(row: TrialRow, place: int | None, history: Mapping[str, Any], sweep_s
     state = STATES.get(row.status, "waiting")
     unknown = {"running": "running" if sweep_state == "running" else "did not end", "waiting": "waiting"}.get(state)
     best = figure(row.metrics.get("best/epoch"))
-    timed = row.started_ms is not None and row.ended_ms is not None
     return Entry(
         rank=place,
         trial_id=clean(row.trial_id),
@@ -140,7 +142,7 @@ def _entry(row: TrialRow, place: int | None, history: Mapping[str, Any], sweep_s
         scores=_logged_scores(row.metrics),
         best_epoch=None if best is None else int(best),
         epochs=max((step for step, _ in history.get(OBJECTIVE, ())), default=0),
-        seconds=figure(((row.ended_ms or 0) - (row.started_ms or 0)) / 1000) if timed else None,
+        seconds=_seconds(row, history.get(EPOCH_SECONDS, ())),
         stop_reason=clean(row.stop_reason),
         stop_words=unknown or _stop_words(row, state),
         stop_detail=clean(row.stop_detail),
@@ -149,6 +151,14 @@ def _entry(row: TrialRow, place: int | None, history: Mapping[str, Any], sweep_s
         train_curve=_points(history.get("train/miou", ())),
         finalist=clean(row.finalist),
     )
+
+
+def _seconds(row: TrialRow, history: Sequence[tuple[int, float]]) -> float | None:
+    """Return how long a trial's epochs took; from start to end, pauses and interruptions too, where none was timed."""
+    if history:
+        return figure(math.fsum(value for _, value in history))
+    timed = row.started_ms is not None and row.ended_ms is not None
+    return figure(((row.ended_ms or 0) - (row.started_ms or 0)) / 1000) if timed else None
 
 
 def _stop_words(row: TrialRow, state: str) -> str:

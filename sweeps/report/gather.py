@@ -13,7 +13,7 @@ from sweeps.errors import NothingFinishedError
 from sweeps.gallery.album import Album
 from sweeps.ranking import Check, compare_figures, figure, rank, score_evidence
 from sweeps.records import SweepRecord, TrialRow
-from sweeps.report.entries import DETAILS, Entry, build_entries, complete_row, join_runs
+from sweeps.report.entries import DETAILS, EPOCH_SECONDS, Entry, build_entries, complete_row, join_runs
 from sweeps.report.facts import clean, clean_all, read_facts, whole
 from sweeps.report.hearing import Hearing, Margins, finalist_name, hear_confirmation, hear_screening
 from sweeps.report.latency import LATENCY, Speed, read_speed
@@ -26,7 +26,7 @@ VERIFICATION = "verification.json"
 RUNS = ("train.seed", "data.fold")
 """Settings that tell runs of one setting apart."""
 
-CURVES = (OBJECTIVE, "train/miou")
+CURVES = (OBJECTIVE, "train/miou", EPOCH_SECONDS)
 ENDED = ("FINISHED", "KILLED", "FAILED")
 
 
