@@ -66,7 +66,15 @@ def show_status(arguments: argparse.Namespace) -> int:
     if lost := lost_driver(folder):
         closing = f"{tune_command(arguments)} --sync {sweep_id}"
         print(f"its driver, {lost.driver}, is gone; close what it left open with: {closing}", file=sys.stderr)
-    print_table(("trial", "digest", "state", "epochs", "stopped by", "best val/miou", "why", "log file"), rows)
+    head, logs = (
+        ("trial", "digest", "state", "epochs", "stopped by", "best val/miou", "why", "log file"),
+        folder / "logs",
+    )
+    if sys.stdout.isatty() and logs.is_dir():  # a terminal has no room for paths
+        print_table(head[:-1], [row[:-1] for row in rows])
+        print(f"logs: {logs}/DIGEST.log", file=sys.stderr)
+    else:
+        print_table(head, rows)
     return 0
 
 
