@@ -3,7 +3,7 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -106,6 +106,12 @@ class Board:
         """Take in one event; those of the sweep itself change no row."""
         if row := self.rows.get(event["trial"]):
             row.apply(event)
+
+    def cancel(self, is_cancelled: Callable[[str], bool]) -> None:
+        """Take out what the user took out before it began: nothing was ever told of it."""
+        for row in self.rows.values():
+            if row.state == "waiting" and is_cancelled(row.trial_id):
+                row.end("KILLED", {"sweep.stop_reason": "user", "sweep.stop_detail": "cancelled before it began"})
 
     def ranked(self) -> list[Row]:
         """Return the rows, best first; those without a figure last."""

@@ -216,6 +216,7 @@ class Run:
 
     def end(self, signal_number: int) -> Summary:
         """Keep what is worth keeping, close the sweep's runs, deliver."""
+        self.board.cancel(self.folder.is_cancelled)
         if self.supply:
             self.supply.catch_up() if signal_number else self.supply.close()
             self.outbox.append(self._event("artifact", path=str(self.folder.path / FILE), folder=""))

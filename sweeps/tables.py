@@ -24,6 +24,7 @@ def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Conf
     ignore_further()
     if confirmation:
         print_standings(confirmation, summary.board)
+        say(arguments, "no verdict yet: the report pools the images of all runs, and may order close finalists anew")
     else:
         print_leaderboard(summary.board)
     if summary.weighs_cost:

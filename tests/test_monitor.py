@@ -267,3 +267,9 @@ def test_a_view_that_nobody_reads_any_more_falls_silent(monkeypatch: pytest.Monk
     for trial in PLAN.trials:
         view.apply(end(trial.trial_id))
     say(Namespace(quiet=False), "nobody hears this")
+
+
+def test_a_trial_that_was_cancelled_before_it_began_is_not_waiting() -> None:
+    board = make_board(start(A))
+    board.cancel(lambda trial_id: trial_id in (A, D))
+    assert (board.rows[A].state, board.rows[D].state, board.rows[D].stop_reason) == ("running", "stopped", "user")
