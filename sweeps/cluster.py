@@ -13,6 +13,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import ray
 from filelock import FileLock, Timeout
@@ -49,9 +51,8 @@ TRIALS = {
     "PYTHONPATH": str(ROOT),
     "OMP_WAIT_POLICY": "PASSIVE",
     "RAY_AIR_NEW_OUTPUT": "0",
-    "MALLOC_ARENA_MAX": os.environ.get(
-        "MALLOC_ARENA_MAX", "1"
-    ),  # each trial is a new thread: glibc would give each an arena, and what it held stays there
+    # each trial is a new thread: glibc would give each an arena, and what it held stays there
+    "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "1"),
 }
 """What the processes of trials find in their environment."""
 
@@ -190,18 +191,25 @@ def _start(folder: Path, cache: Path, object_bytes: int, dashboard: bool) -> Non
 
 
 @contextlib.contextmanager
+def replaced(module: ModuleType, **parts: Any) -> Iterator[None]:
+    """Put parts of ours in the place of a module's own while the context lasts: what Ray has no setting for."""
+    before = {name: getattr(module, name) for name in parts}
+    vars(module).update(parts)
+    try:
+        yield
+    finally:
+        vars(module).update(before)
+
+
+@contextlib.contextmanager
 def _daemons_apart() -> Iterator[None]:
     """Give each daemon that Ray starts a process group of its own.
 
     A signal to our group (a scheduler that ends a job, Ctrl-C) must reach us alone: without its daemons a sweep cannot
     be ended gracefully. They end with us all the same, since the kernel kills them when their parent is gone.
     """
-    before = services.ConsolePopen
-    services.ConsolePopen = functools.partial(before, process_group=0)
-    try:
+    with replaced(services, ConsolePopen=functools.partial(services.ConsolePopen, process_group=0)):
         yield
-    finally:
-        services.ConsolePopen = before
 
 
 @contextlib.contextmanager
@@ -211,14 +219,13 @@ def _few_daemons(*, keep_all: bool) -> Iterator[None]:
     One scales clusters, one copies the logs of trials to the driver, which has them in the sweep's folder, one serves
     the dashboard.
     """
-    before = parameter.RayParams, services.start_api_server
-    if not keep_all:
-        parameter.RayParams = functools.partial(before[0], no_monitor=True, include_log_monitor=False)
-        services.start_api_server = lambda *arguments, **named: ("", None)
-    try:
+    if keep_all:
         yield
-    finally:
-        parameter.RayParams, services.start_api_server = before
+        return
+    fewer = functools.partial(parameter.RayParams, no_monitor=True, include_log_monitor=False)
+    nothing = ("", None)  # no address, no process
+    with replaced(parameter, RayParams=fewer), replaced(services, start_api_server=lambda *_, **__: nothing):
+        yield
 
 
 @contextlib.contextmanager
@@ -247,12 +254,10 @@ def _signals_kept() -> Iterator[None]:
     Two are Python's: one exits where the program stands, the other, of an own Ray, ends the daemons at once. The third,
     abseil's, is put below Python's and aborts the process three seconds later, whatever it is doing then.
     """
-    before = utils.set_sigterm_handler
-    utils.set_sigterm_handler = lambda handler: None
     try:
-        yield
+        with replaced(utils, set_sigterm_handler=lambda handler: None):
+            yield
     finally:
-        utils.set_sigterm_handler = before
         handler = signal.getsignal(signal.SIGTERM)
         if handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, handler)

@@ -36,6 +36,7 @@ def list_spaces(arguments: argparse.Namespace) -> int:
 
 def show_status(arguments: argparse.Namespace) -> int:
     """Print the trials of a recorded sweep: from its folder, or from MLflow where that is elsewhere."""
+    from sweeps.folder import SweepFolder
     from sweeps.lost import lost_driver
     from sweeps.manifest import FILE
     from sweeps.resume import latest_sweep
@@ -66,10 +67,8 @@ def show_status(arguments: argparse.Namespace) -> int:
     if lost := lost_driver(folder):
         closing = f"{tune_command(arguments)} --sync {sweep_id}"
         print(f"its driver, {lost.driver}, is gone; close what it left open with: {closing}", file=sys.stderr)
-    head, logs = (
-        ("trial", "digest", "state", "epochs", "stopped by", "best val/miou", "why", "log file"),
-        folder / "logs",
-    )
+    head = ("trial", "digest", "state", "epochs", "stopped by", "best val/miou", "why", "log file")
+    logs = SweepFolder(folder).logs
     if sys.stdout.isatty() and logs.is_dir():  # a terminal has no room for paths
         print_table(head[:-1], [row[:-1] for row in rows])
         print(f"logs: {logs}/DIGEST.log", file=sys.stderr)

@@ -28,7 +28,7 @@ from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
-from sweeps.cluster import is_started_here
+from sweeps.cluster import is_started_here, replaced
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +55,13 @@ def patient_controller(
     It ends when `is_ending` says so, as soon as the trials that run have saved what they reported: `ask_to_save`, which
     is called once, lets them; what takes longer than `SAVING_SECONDS` is not waited for.
     """
-    before = tune_module.TuneController, controller_module.RayActorManager
-    tune_module.TuneController = type(
-        "Controller",
-        (PatientController,),
-        {"is_ending": staticmethod(is_ending), "ask_to_save": staticmethod(ask_to_save)},
-    )
-    controller_module.RayActorManager = PatientActorManager
-    try:
+    parts = {"is_ending": staticmethod(is_ending), "ask_to_save": staticmethod(ask_to_save)}
+    controller = type("Controller", (PatientController,), parts)
+    with (
+        replaced(tune_module, TuneController=controller),
+        replaced(controller_module, RayActorManager=PatientActorManager),
+    ):
         yield
-    finally:
-        tune_module.TuneController, controller_module.RayActorManager = before
 
 
 class PatientActorManager(RayActorManager):
