@@ -10,6 +10,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,9 @@ SOCKET_PATH_LIMIT, SESSION_CHARS = 107, 78
 PROBE_SECONDS = 5
 
 AUTO, LOCALLY = "auto", "--address local"
+
+REMOVALS = 25
+"""Attempts to remove a session folder: daemons that outlive their Ray for moments still write into it."""
 
 OWNER = "owner.lock"
 """Held by the process whose Ray a session folder belongs to."""
@@ -281,7 +285,11 @@ def _session_folder(cache: Path) -> Iterator[Path]:
         yield folder
     finally:
         owner.release()
-        shutil.rmtree(folder, ignore_errors=True)
+        for _ in range(REMOVALS):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                break
+            time.sleep(0.2)
 
 
 def _is_abandoned(lock: Path) -> bool:
