@@ -4,9 +4,7 @@ A folder of a run holds two files, so that weights can be kept when the rest is 
 `last.pt` has what going on needs, `best.pt` the best weights with the configuration and what using them needs.
 """
 
-import os
 import pickle
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import torch
 
 from bddseg.errors import DataError
+from bddseg.files import replacing
 
 FORMAT = 1
 LAST, BEST = "last.pt", "best.pt"
@@ -44,16 +43,8 @@ def load_training(folder: Path, device: torch.device | str = "cpu") -> dict[str,
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Write tensors and plain values to one file: to a temporary name first, then by rename."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save({"format": FORMAT, **content}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path, durable=True) as file:
+        torch.save({"format": FORMAT, **content}, file)
 
 
 def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """Per-image confusion counts of a trial with names and scenes <-> one file. Needs no torch."""
 
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass, fields
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bddseg.errors import DataError
+from bddseg.files import replacing
 from bddseg.labels import CLASSES
 
 FORMAT = 1
@@ -60,14 +59,8 @@ def save_evidence(path: Path, evidence: Evidence) -> None:
     words = {spec.name: getattr(evidence, spec.name) for spec in fields(evidence) if spec.name not in ARRAYS}
     text = json.dumps({"format": FORMAT, **words}).encode()
     arrays = {name: getattr(evidence, name) for name in ARRAYS}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, words=np.frombuffer(text, dtype=np.uint8), **arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        np.savez_compressed(file, words=np.frombuffer(text, dtype=np.uint8), **arrays)
 
 
 def load_evidence(path: Path) -> Evidence:

@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from bddseg.catalog import Sample
 from bddseg.errors import ConfigError, DataError
+from bddseg.files import write_json
 from bddseg.images import open_image, shrink
 from bddseg.labels import is_known_label, remap_table
 
@@ -253,7 +254,7 @@ def _write(part: Path, job: _Job) -> None:
         first = f"; the first: {next(iter(bad.values()))}" if bad else ""
         raise DataError(f"none of {len(job.samples)} samples can be used{first}")
     record = {"pixels": images.digest.hexdigest() + masks.digest.hexdigest(), "bad": bad}
-    (part / "frames.json").write_text(json.dumps(record), encoding="utf-8")
+    write_json(part / "frames.json", record)
 
 
 class _Rows:

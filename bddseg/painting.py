@@ -1,7 +1,5 @@
 """Predicted classes -> pictures: colours over the image, a mask in the palette's colours, BDD100K's own numbers."""
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from bddseg.errors import DataError
+from bddseg.files import replacing
 from bddseg.images import open_image, shrink
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
 from bddseg.trained import Trained
@@ -107,15 +106,9 @@ def _save(kind: str, image: Image.Image, classes: np.ndarray, out: Path, stem: s
     path = out / file_name(stem, kind)
     form, options = FORMATS[path.suffix]
     picture = PICTURES[kind][1](image, classes)
-    temporary = ""
     try:
-        handle, temporary = tempfile.mkstemp(dir=out, prefix=".painting-")
-        with os.fdopen(handle, "wb") as file:
+        with replacing(path) as file:
             picture.save(file, format=form, **options)
-        os.replace(temporary, path)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}; choose another --out") from error
-    finally:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
     return path

@@ -18,6 +18,7 @@ from PIL import Image
 
 from bddseg.drives import Drive, make_drive
 from bddseg.errors import DataError
+from bddseg.files import write_json
 from bddseg.labels import IGNORE
 from bddseg.painters import LABELS
 from bddseg.views import draw
@@ -62,7 +63,7 @@ def write_streets(
                 raise DataError(f"{root} is to hold the embedded streets, but holds something else: move that away")
             _write_all(temporary, images, seed, (width, height))
             files = sum(path.is_file() for path in temporary.rglob("*"))
-            (temporary / SETTINGS_FILE).write_text(json.dumps({**settings, "files": files}))
+            write_json(temporary / SETTINGS_FILE, {**settings, "files": files})
             shutil.rmtree(root, ignore_errors=True)
             temporary.rename(root)
     except OSError as error:
@@ -104,8 +105,8 @@ def _write_all(root: Path, images: int, seed: int, size: tuple[int, int]) -> Non
             entries["train"].append(_entry(drive, f"{name[:8]}-{index:08x}"))
     (root / "labels/det_20").mkdir(parents=True)
     for part, found in entries.items():
-        (root / f"labels/det_20/det_{part}.json").write_text(json.dumps(found))
-    (root / WRONG_FILE).write_text(json.dumps(sorted(wrong), indent=1))
+        write_json(root / f"labels/det_20/det_{part}.json", found)
+    write_json(root / WRONG_FILE, sorted(wrong), indent=1)
 
 
 def _entry(drive: Drive, name: str) -> dict[str, Any]:

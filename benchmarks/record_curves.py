@@ -10,9 +10,7 @@ is written to `benchmarks/curves_<name>.npz` when all trials are there. About 25
 import argparse
 import itertools
 import json
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ import numpy as np
 
 from bddseg.config import TrainConfig
 from bddseg.confusion import miou
+from bddseg.files import replacing
 from bddseg.result import OBJECTIVE
 
 FOLDER = Path(__file__).resolve().parent
@@ -171,15 +170,8 @@ def _record(name: str, data: Path | None, work: Path) -> None:
 
 
 def _write(path: Path, **arrays: np.ndarray) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        Path(temporary).chmod(0o644)  # it goes into the repository
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def _say(text: str) -> None:

@@ -21,6 +21,7 @@ import ray
 from filelock import FileLock, Timeout
 from ray._private import parameter, ray_constants, services, utils
 
+from bddseg.files import write_file
 from sweeps.errors import ExperimentError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -310,8 +311,5 @@ def _make_token(cache: Path) -> Path:
     path = cache / "ray" / "token"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        handle, temporary = tempfile.mkstemp(dir=path.parent)  # readable by its owner alone
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_hex(32))
-        os.replace(temporary, path)
+        write_file(path, secrets.token_hex(32), private=True)
     return path

@@ -13,6 +13,8 @@ from typing import Self
 
 import psutil
 
+from bddseg.files import write_json
+
 log = logging.getLogger(__name__)
 
 FILE = "heartbeat.json"
@@ -106,9 +108,7 @@ def read_pulse(folder: Path) -> Pulse | None:
 
 def write_pulse(folder: Path, pulse: Pulse) -> None:
     """Write the heartbeat file whole or not at all."""
-    temporary = folder / f".{FILE}.tmp"
-    temporary.write_text(json.dumps(asdict(pulse)))
-    os.replace(temporary, folder / FILE)
+    write_json(folder / FILE, asdict(pulse))
 
 
 def remove_pulse(folder: Path) -> None:

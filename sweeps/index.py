@@ -6,8 +6,6 @@ at; otherwise, or where the file is missing or damaged, the events are read agai
 
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from bddseg.files import write_json
 from sweeps.backlog import sweep_folders
 from sweeps.errors import StorageError
 from sweeps.folder import SweepFolder
@@ -110,9 +109,6 @@ def _write(path: Path, sweeps: Mapping[str, Any]) -> None:
     """Remember it, whole or not at all; a folder that cannot be written costs time the next time, no more."""
     try:
         with FileLock(f"{path}.lock", is_singleton=False):
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{FILE}-")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"version": FORMAT, "sweeps": sweeps}, file)
-            os.replace(temporary, path)
+            write_json(path, {"version": FORMAT, "sweeps": sweeps})
     except OSError as error:
         log.info("%s could not be written: %s", path, error)

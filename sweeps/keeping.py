@@ -1,6 +1,5 @@
 """What is kept of a sweep when it ends: the finalists' weights, the leader's figures verified, pictures, latencies."""
 
-import json
 import logging
 import math
 import shutil
@@ -14,6 +13,7 @@ import torch
 from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.errors import DataError, UserError
 from bddseg.evidence import load_evidence
+from bddseg.files import write_json
 from bddseg.split import split_of
 from bddseg.verify import verify
 from sweeps.gallery.album import FOLDER, save_album
@@ -97,7 +97,7 @@ class Keeper:
             log.warning("the leader's figures could not be verified: %s", error)
             return
         path = folder / VERIFICATION_FILE
-        path.write_text(json.dumps(found.to_dict(), indent=1))
+        write_json(path, found.to_dict(), indent=1)
         self._upload(trial_id, path, "")
 
     def _upload(self, trial_id: str, path: Path, folder: str) -> None:

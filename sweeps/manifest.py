@@ -2,14 +2,13 @@
 
 import importlib.metadata
 import json
-import os
 import platform
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bddseg.files import write_json
 from sweeps.axes import record_axis
 from sweeps.errors import StorageError
 from sweeps.experiment import Experiment
@@ -59,14 +58,7 @@ def build_manifest(
 def save_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
     """Write sweep.json whole or not at all; return its path."""
     path = folder / FILE
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{FILE}-")
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(manifest, file, indent=1)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_json(path, manifest, indent=1)
     return path
 
 

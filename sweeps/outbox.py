@@ -26,6 +26,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from bddseg.files import write_file
 from sweeps.errors import StorageError
 
 Event = dict[str, Any]
@@ -129,9 +130,7 @@ class Outbox:
     def commit(self, offset: int) -> None:
         """Move the cursor: everything before the offset is delivered."""
         os.fdatasync(self._handle)  # a cursor that outlives the events before it would hide those that come after
-        temporary = self._cursor.with_suffix(".cursor.tmp")
-        temporary.write_text(str(offset))
-        os.replace(temporary, self._cursor)
+        write_file(self._cursor, str(offset))
 
     def reject(self, event: Event, why: str) -> None:
         """Put aside an event that can never be delivered, with the reason; once, however often it is refused."""

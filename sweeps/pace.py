@@ -4,7 +4,6 @@
  "trials": {trial id: {"parameters": int, "batch_1_ms": float, "batch_16_ms": float}}}
 """
 
-import json
 import logging
 import time
 from collections.abc import Collection
@@ -15,6 +14,7 @@ import torch
 
 from bddseg.config import ModelSettings
 from bddseg.device import describe, resolve_precision
+from bddseg.files import write_json
 from bddseg.latency import measure_latency
 from sweeps.plan import Plan
 
@@ -46,7 +46,7 @@ def save_latency(
     found = _time_all(plan, size_px, device, precision, first, seconds)
     name = describe(device) if device.type == "cuda" else f"{describe(device)}, one thread"
     content = {"version": FORMAT, "device": name, "precision": precision, "image_size": size_px, "trials": found}
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    write_json(path, content, indent=1)
     return path
 
 

@@ -5,13 +5,13 @@ logged once; tags and files replace themselves.
 """
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bddseg.files import write_json
 from sweeps.address import check_uri, database_file, hide_password
 from sweeps.batch import STATUSES, STOP_TAGS, Batch, Steps, fault_of
 from sweeps.errors import TrackingError
@@ -228,9 +228,7 @@ def load_ids(path: Path) -> tuple[str, dict[str, str]]:
 
 def save_ids(path: Path, uri: str, ids: Mapping[str, str]) -> None:
     """Note the ids of the runs, and of which store they are."""
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps({"store": hide_password(uri), "runs": ids}))
-    os.replace(temporary, path)
+    write_json(path, {"store": hide_password(uri), "runs": ids})
 
 
 def _adopted(run: "Run") -> _Run:

@@ -1,8 +1,6 @@
 """How many trials share a GPU: from the memory that each kind of trial was measured to take, remembered on disk."""
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,6 +8,7 @@ from filelock import FileLock
 
 from bddseg.config import TrainConfig
 from bddseg.errors import DeviceError
+from bddseg.files import write_json
 from sweeps.plan import Plan
 
 PEAKS_FILE = "peaks.json"
@@ -51,10 +50,7 @@ def remember_peaks(cache: Path, found: Peaks) -> None:
     with FileLock(f"{cache / PEAKS_FILE}.lock", is_singleton=False):
         known = read_peaks(cache)
         merged = known | {name: max(value, known.get(name, 0.0)) for name, value in found.items()}
-        handle, temporary = tempfile.mkstemp(dir=cache, prefix=f".{PEAKS_FILE}-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(merged, file, indent=1, sort_keys=True)
-        os.replace(temporary, cache / PEAKS_FILE)
+        write_json(cache / PEAKS_FILE, dict(sorted(merged.items())), indent=1)
 
 
 def peaks_of(

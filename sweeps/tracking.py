@@ -7,7 +7,6 @@ import functools
 import getpass
 import logging
 import math
-import os
 import re
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any, Protocol
 from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
+from bddseg.files import write_file
 from bddseg.result import METRICS, OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.outbox import RETRY_SECONDS, Event, Outbox
@@ -281,9 +281,7 @@ class Tracker(Callback):
     def _upload(self, trial: Trial, name: str, content: bytes, folder: str) -> None:
         path = self._folder / "spool" / trial.config[TRIAL_KEY] / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{name}.tmp")
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        write_file(path, content)
         self._append(trial, {"kind": "artifact", "path": str(path), "folder": folder})
 
     def _log_file(self, trial: Trial) -> Path:

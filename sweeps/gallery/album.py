@@ -4,13 +4,13 @@ Each file is a sheet (`sweeps.gallery.sheet`). A panel's tiles are image, truth,
 trial; a map's tiles are its gates.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from bddseg.files import write_json
 from sweeps.gallery.sheet import LARGEST_PX, Sheet, decode, encode
 from sweeps.report.facts import clean
 
@@ -87,7 +87,7 @@ def save_album(folder: Path, album: Album) -> list[Path]:
         "panels": [_panel_words(album, panel) for panel in album.panels],
         "attention": [asdict(found) for found in album.attention],
     }
-    (folder / INDEX).write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n")
+    write_json(folder / INDEX, plain, indent=1)
     return [*(folder / name for name in album.sheets), folder / INDEX]
 
 

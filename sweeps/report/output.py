@@ -1,11 +1,11 @@
 """Report -> its files, below one folder of its own: the page, the same in other forms, every figure by itself."""
 
 import hashlib
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from bddseg.files import write_file
 from sweeps.errors import StorageError
 from sweeps.report.comparison import Comparison
 from sweeps.report.gather import Report
@@ -82,7 +82,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         for name, content in files.items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, content)
+            write_file(path, content)
         for old in (folder / FIGURES).glob("*.[sp][vn]g"):
             if f"{FIGURES}/{old.name}" not in files:
                 old.unlink()
@@ -92,14 +92,3 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def _closed(folder: Path, error: OSError) -> StorageError:
     return StorageError(f"{folder} cannot be written ({error.strerror}): give a folder that can be with --out")
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)

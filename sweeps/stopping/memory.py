@@ -1,12 +1,11 @@
 """A scheduler's state <-> one file that appears whole or not at all."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bddseg.files import write_json
 from sweeps.errors import StorageError
 
 FILE = "scheduler.json"
@@ -16,16 +15,7 @@ FILE = "scheduler.json"
 def save_memory(path: Path, state: Mapping[str, Any]) -> None:
     """Write the state to a temporary file, to the disk, and then under its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_json(path, state, durable=True)
 
 
 def load_memory(path: Path) -> dict[str, Any] | None:

@@ -4,7 +4,6 @@ After a screening it is the leader: its own best weights. After a confirmation i
 more on train and validation; of a tie it is the recommended one, and where nobody can tell, the leader.
 """
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.config import TrainConfig
 from bddseg.errors import DataError
 from bddseg.evidence import save_evidence
+from bddseg.files import write_json
 from bddseg.trained import load_trained
 from sweeps.confirm import CONFIRMS
 from sweeps.errors import NoSweepError, NothingToRegisterError
@@ -121,7 +121,7 @@ def write_words(card: Card, folder: Path) -> None:
     """Write the card and config.json beside the weights."""
     trained = load_trained(load_checkpoint(folder / BEST))
     (folder / CARD).write_text(render_card(card))
-    (folder / CONFIG).write_text(json.dumps(describe_model(card, trained), indent=1))
+    write_json(folder / CONFIG, describe_model(card, trained), indent=1)
 
 
 def _row(record: SweepRecord, trial_id: str) -> TrialRow:

@@ -1,0 +1,80 @@
+"""Files that appear whole or not at all; JSON that every reader accepts."""
+
+import contextlib
+import json
+import math
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+LONGEST_NAME = 200
+"""Bytes of a file's name that its temporary name repeats: file systems take 255, and a random end follows."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = False, private: bool = False) -> Iterator[BinaryIO]:
+    """Give a binary file that takes the place of `path` once the context has ended without an error.
+
+    Until then it has a hidden name in the same folder; after an error nothing is left of it.
+
+    Args:
+        path: the file to write; its folder must exist.
+        durable: whether content and name are on the disk before this returns, so that a power cut loses neither.
+        private: whether its owner alone may read it; otherwise the process's umask decides.
+
+    Raises:
+        OSError: when the file cannot be written.
+    """
+    temporary = path.with_name(f".{_beginning(path.name)}-{secrets.token_hex(4)}.tmp")
+    # created by hand, not by tempfile: the system then takes the umask away, where tempfile gives 0600 whatever it is
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on the disk; where a file system cannot do this for folders, nothing happens."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_file(path: Path, content: bytes | str, *, durable: bool = False, private: bool = False) -> None:
+    """Write a file whole or not at all; text becomes UTF-8. See `replacing`."""
+    with replacing(path, durable=durable, private=private) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = None, durable: bool = False) -> None:
+    """Write a value as strict JSON, whole or not at all; see `strict` for numbers that are none."""
+    write_file(path, json.dumps(strict(value), indent=indent, allow_nan=False) + "\n", durable=durable)
+
+
+def strict(value: Any) -> Any:
+    """Return the value with None in place of every NaN and infinity, for which JSON has no word."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: strict(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(inner) for inner in value]
+    return value
+
+
+def _beginning(name: str) -> str:
+    return os.fsdecode(os.fsencode(name)[:LONGEST_NAME])
