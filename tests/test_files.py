@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,12 @@ def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
 
 
+def write_half(path: Path) -> None:
+    with replacing(path) as file:
+        file.write(b"half")
+        raise RuntimeError("half-way")
+
+
 def test_a_file_is_written(tmp_path: Path) -> None:
     write_file(tmp_path / "a.txt", "straße\n")
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "straße\n"
@@ -42,9 +49,8 @@ def test_the_file_of_before_stays_until_the_new_one_is_whole(tmp_path: Path) -> 
 
 def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    with pytest.raises(RuntimeError, match="half-way"), replacing(tmp_path / "a") as file:
-        file.write(b"half")
-        raise RuntimeError("half-way")
+    with pytest.raises(RuntimeError, match="half-way"):
+        write_half(tmp_path / "a")
     assert names(tmp_path) == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
 
@@ -70,8 +76,9 @@ def test_a_durable_file_is_synced_before_it_is_renamed_and_its_folder_after(
 ) -> None:
     calls: list[str] = []
     sync, rename = os.fsync, os.replace
-    kind = {True: "folder", False: "file"}
-    monkeypatch.setattr(os, "fsync", lambda handle: (calls.append(kind[os.path.isdir(handle)]), sync(handle))[1])
+    is_folder = lambda handle: stat.S_ISDIR(os.fstat(handle).st_mode)  # noqa: E731
+    kind = lambda handle: "folder" if is_folder(handle) else "file"  # noqa: E731
+    monkeypatch.setattr(os, "fsync", lambda handle: (calls.append(kind(handle)), sync(handle))[1])
     monkeypatch.setattr(os, "replace", lambda *paths: (calls.append("rename"), rename(*paths))[1])
     write_file(tmp_path / "a", b"x", durable=True)
     assert calls == ["file", "rename", "folder"]
