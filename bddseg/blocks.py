@@ -1,5 +1,7 @@
 """The blocks that every U-Net here is made of, one implementation of each."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -52,18 +54,45 @@ class AttentionGate(nn.Module):
         return skip * self.psi(torch.relu(gate + self.of_skip(skip)))  # (N, 1, H, W) broadcasts over channels
 
 
-def initialise(module: nn.Module) -> None:
-    """Draw convolution weights from Kaiming's normal distribution (fan-out), set BatchNorm to 1 and 0.
+def initialise(module: nn.Module, name: str) -> None:
+    """Draw fresh convolution weights as named in INITIALISERS; set BatchNorm to 1 and 0.
 
     Weights on the meta device have no values and stay as they are; to draw them would load torch's compiler.
-
-    Source: He et al. 2015, Delving Deep into Rectifiers, section 2.2, backward-propagation case.
     """
     for layer in module.modules():
         if any(weight.is_meta for weight in layer.parameters(recurse=False)):
             continue
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            INITIALISERS[name](layer)
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.ones_(layer.weight)
             nn.init.zeros_(layer.bias)
+
+
+def _orthogonal(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Make the kernels of a convolution orthonormal; transposed ones, which no BatchNorm follows, stay as torch draws.
+
+    Source: Saxe et al. 2014, Exact solutions to the nonlinear dynamics of learning, arXiv:1312.6120, section 3.
+    """
+    if isinstance(layer, nn.Conv2d):
+        nn.init.orthogonal_(layer.weight)
+
+
+def _kaiming_uniform(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Leave a layer as torch draws it: uniform with a variance of 1 / (3 fan-in)."""
+
+
+def _original(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Draw from Kaiming's normal distribution by fan-out, as the original study did.
+
+    Source: He et al. 2015, Delving Deep into Rectifiers, section 2.2, backward-propagation case. For a transposed
+    convolution torch counts the other side as its fan-out.
+    """
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+
+INITIALISERS: dict[str, Callable[[nn.Conv2d | nn.ConvTranspose2d], None]] = {
+    "orthogonal": _orthogonal,
+    "kaiming_uniform": _kaiming_uniform,
+    "original": _original,
+}

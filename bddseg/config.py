@@ -11,16 +11,22 @@ from typing import Any, Self
 
 from bddseg.errors import ConfigError, nearest
 
-RECIPE = 2
+RECIPE = 3
 """Raised by one whenever a change to the core alters the figures of an unchanged configuration."""
+
+ORIGINAL = "original"
+"""The initialisation that every trial had up to recipe 2; a configuration with it is still of that recipe."""
 
 DIGEST_CHARS = 12
 
-LATER = ("data.folds", "data.fold", "train.keep")
+LATER = ("data.folds", "data.fold", "train.keep", "optim.momentum", "optim.schedule", "optim.warmup")
 """Settings that came after the first digests were recorded. At their defaults, which change nothing, they are not
 hashed: a trial recorded before them is still the same trial."""
 
-CONDITIONAL = ("model.dropout", "loss.gamma", "data.fold", "train.patience")
+EARLIER = {"model.init": ORIGINAL}
+"""What a record of an earlier version had where it names no such setting, if that is not the default of today."""
+
+CONDITIONAL = ("model.dropout", "loss.gamma", "loss.weighting", "data.fold", "optim.momentum", "train.patience")
 """Settings that have an effect only where others let them."""
 
 Value = str | int | float | bool
@@ -77,26 +83,40 @@ class ModelSettings:
     """Channels of the first level; each deeper level has twice as many."""
     dropout: float = setting(0.0, PROBABILITY)
     """Channel dropout after each ReLU; only attention_unet has one."""
+    init: str = setting("orthogonal", one_of("orthogonal", "kaiming_uniform", ORIGINAL))
+    """How weights are drawn before training; see `bddseg.blocks`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:
     """What is minimised."""
 
-    name: str = setting("cross_entropy", one_of("cross_entropy", "focal"))
+    name: str = setting("cross_entropy", one_of("cross_entropy", "focal", "dice", "ce_dice"))
     gamma: float = setting(2.0, NOT_NEGATIVE)
     """Focusing exponent; only focal has one."""
     weighting: str = setting("balanced", one_of("balanced", "none"))
-    """Class weights from the training part's pixel counts, or none."""
+    """Class weights from the training part's pixel counts, or none; dice alone has none of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimSettings:
     """How it is minimised."""
 
-    name: str = setting("adam", one_of("adam", "adamw"))
+    name: str = setting("adam", one_of("adam", "adamw", "sgd"))
     lr: float = setting(1e-4, POSITIVE)
+    """The learning rate; with a schedule, its highest value."""
     weight_decay: float = setting(1e-4, NOT_NEGATIVE)
+    momentum: float = setting(0.9, PROBABILITY)
+    """Of sgd; adam and adamw have moments of their own."""
+    schedule: str = setting("constant", one_of("constant", "cosine", "poly"))
+    """How the learning rate falls from step to step, to nearly 0 at the end of `train.epochs`; or constant."""
+    warmup: float = setting(0.0, PROBABILITY)
+    """Share of all steps in which the learning rate first rises from 0."""
+
+    @property
+    def follows_budget(self) -> bool:
+        """Return whether the learning rate of a step depends on how many epochs there are."""
+        return self.schedule != "constant" or self.warmup > 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +171,14 @@ class TrainConfig:
         """Return the configuration of a nested mapping, as `to_dict` gives; what is missing keeps its default."""
         return cls().with_overrides(flatten(nested))
 
+    @classmethod
+    def from_record(cls, recorded: Mapping[str, Any]) -> Self:
+        """Return the configuration of a record, nested or with dotted keys, of this version or an earlier one.
+
+        A setting that the record does not name did not exist then: it is what trials had instead.
+        """
+        return cls().with_overrides(EARLIER | flatten(recorded))
+
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
         """Return a copy with dotted keys set, for example `{"optim.lr": 1e-3}`."""
         changes: dict[str, dict[str, Any]] = {}
@@ -188,6 +216,10 @@ class TrainConfig:
             inert["model.dropout"] = 0.0
         if self.loss.name != "focal":
             inert["loss.gamma"] = LossSettings().gamma
+        if self.loss.name == "dice":
+            inert["loss.weighting"] = LossSettings().weighting
+        if self.optim.name != "sgd":
+            inert["optim.momentum"] = OptimSettings().momentum
         if not self.data.folds:
             inert["data.fold"] = 0
         if self.train.keep == "last":
@@ -195,16 +227,21 @@ class TrainConfig:
         return inert
 
     def digest(self) -> str:
-        """Return 12 hex digits that name the configuration: equal for equal effect, whatever the epoch budget.
+        """Return 12 hex digits that name the configuration: equal for equal effect.
 
-        `train.precision` should be resolved before (see `bddseg.device.resolve_precision`): "auto" hashes as itself.
+        The epoch budget is left out, since a longer training begins as a shorter one does, unless the learning rate
+        follows it. `train.precision` should be resolved before (see `bddseg.device.resolve_precision`): "auto" hashes
+        as itself.
         """
         unused = {key: _specs()[key].default for key in LATER}
+        recipe = RECIPE
+        if self.model.init == ORIGINAL:
+            recipe, unused["model.init"] = 2, ORIGINAL
+        if not self.optim.follows_budget:
+            unused["train.epochs"] = self.train.epochs
         settings = self.folded().flat()
-        effective = {
-            key: value for key, value in settings.items() if key != "train.epochs" and value != unused.get(key)
-        }
-        text = json.dumps({"recipe": RECIPE, **effective}, sort_keys=True)
+        effective = {key: value for key, value in settings.items() if key not in unused or value != unused[key]}
+        text = json.dumps({"recipe": recipe, **effective}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARS]
 
 

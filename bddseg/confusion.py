@@ -23,7 +23,9 @@ def count_pixels(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.
 def iou(counts: np.ndarray) -> np.ndarray:
     """Return the intersection over union of each class.
 
-    A class without a pixel in truth and prediction is NaN: absent is neither zero nor one.
+    A class of which the truth has no pixel is NaN, neither zero nor one, whatever was predicted: so a mean over classes
+    is over the same classes for every trial. (By the union of truth and prediction, one stray pixel of such a class
+    would cost a trial a whole class.)
 
     Shape:
         counts: (..., C, C).  returns: (..., C), float64.
@@ -31,13 +33,13 @@ def iou(counts: np.ndarray) -> np.ndarray:
     Source: Everingham et al. 2010, The PASCAL Visual Object Classes Challenge, section 4.3 (segmentation accuracy).
     """
     counts = np.asarray(counts, dtype=np.float64)
-    intersection = np.diagonal(counts, axis1=-2, axis2=-1)
-    union = counts.sum(-1) + counts.sum(-2) - intersection
-    return np.divide(intersection, union, out=np.full_like(union, np.nan), where=union > 0)
+    intersection, truth = np.diagonal(counts, axis1=-2, axis2=-1), counts.sum(-1)
+    union = truth + counts.sum(-2) - intersection
+    return np.divide(intersection, union, out=np.full_like(union, np.nan), where=truth > 0)
 
 
 def miou(counts: np.ndarray) -> np.ndarray:
-    """Return the mean IoU over the classes that are present; NaN where none is.
+    """Return the mean IoU over the classes that the truth has; NaN where it has none.
 
     Shape:
         counts: (..., C, C).  returns: (...), float64.

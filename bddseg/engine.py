@@ -16,9 +16,10 @@ from bddseg.frames import Frames
 from bddseg.labels import CLASSES
 from bddseg.losses import balanced_weights, build_loss, mean
 from bddseg.models import build_model
-from bddseg.optim import build_optimizer
+from bddseg.optim import build_optimizer, set_learning_rate
 from bddseg.pixels import Pixels, Placed
 from bddseg.replay import Outputs, Replayed, capture_on
+from bddseg.schedule import learning_rate_factor
 from bddseg.tally import Pass, Tally, count_pixels, read
 
 EVALUATION_BATCHES = 4
@@ -43,6 +44,7 @@ class Engine:
             classes=len(CLASSES),
             base_filters=config.model.base_filters,
             dropout=config.model.dropout,
+            init=config.model.init,
         )
         self.model.to(device).to(memory_format=torch.channels_last)
         self.optimizer = build_optimizer(
@@ -50,6 +52,7 @@ class Engine:
             self.model.parameters(),
             lr=config.optim.lr,
             weight_decay=config.optim.weight_decay,
+            momentum=config.optim.momentum,
             device=device,
         )
         self.augment = build_augmentation(config.data.augment)
@@ -81,9 +84,18 @@ class Engine:
         order = np.random.default_rng(seed).permutation(self.train_indices)
         tally = Tally(self.device, pooled=True)
         self.model.train()
-        for placed in self.pixels.placed(_batches(order, self.config.train.batch_size)):
+        batches = _batches(order, self.config.train.batch_size)
+        for number, placed in enumerate(self.pixels.placed(batches), start=(epoch - 1) * len(batches)):
+            self._follow_schedule(number, steps=self.config.train.epochs * len(batches))
             tally.add(*self._train_step(placed))
         return tally
+
+    def _follow_schedule(self, step: int, steps: int) -> None:
+        """Set the learning rate of a step; a constant one is left as the optimiser has it."""
+        optim = self.config.optim
+        if optim.follows_budget:
+            factor = learning_rate_factor(optim.schedule, step, steps, optim.warmup)
+            set_learning_rate(self.optimizer, optim.lr * factor)
 
     def _train_batch(self, placed: Placed) -> Outputs:
         images, masks = self.pixels.load(placed, self.augment)

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import log_softmax
+from torch.nn.functional import log_softmax, softmax
 
 from bddseg.errors import ConfigError
 from bddseg.labels import IGNORE
@@ -48,7 +48,46 @@ def mean(terms: LossTerms) -> Tensor:
     return total / weights.masked_fill(weights <= 0, 1)  # 0 / 1; a tiny divisor could overflow in the gradient
 
 
-LOSSES: dict[str, Callable[..., LossTerms]] = {"cross_entropy": cross_entropy, "focal": focal}
+def dice(logits: Tensor, target: Tensor, *, weight: Tensor | None = None) -> LossTerms:
+    """Return (N times the soft Dice loss of the batch, N): one less the mean Dice coefficient of the classes.
+
+    Each class is pooled over the batch, and counts where the truth has it; IGNORE counts nowhere. Class weights have
+    no effect: the mean over classes already gives rare and frequent ones the same share.
+
+    Shape:
+        logits: (N, C, H, W), raw scores.  target: (N, H, W), int64.  returns: two scalars, fp32.
+
+    Source: Milletari et al. 2016, V-Net, arXiv:1606.04797, section 3, without the squares; pooled over the batch as
+    in Isensee et al. 2021, nnU-Net, Nature Methods 18, supplementary note 4.
+    """
+    valid = (target != IGNORE).unsqueeze(1)  # (N, 1, H, W)
+    probability = softmax(logits.float(), dim=1) * valid  # (N, C, H, W)
+    classes = torch.arange(logits.shape[1], device=logits.device).view(1, -1, 1, 1)
+    truth = (target.unsqueeze(1) == classes).float()  # (N, C, H, W); IGNORE is no class
+    overlap, predicted, true = (part.sum((0, 2, 3)) for part in (probability * truth, probability, truth))  # (C,)
+    is_present = (true > 0).float()
+    coefficient = 2 * overlap / (predicted + true).clamp(min=1.0)  # at least one true pixel where the class counts
+    present = is_present.sum()
+    loss = 1 - (coefficient * is_present).sum() / present.clamp(min=1.0)
+    images = len(target) * (present > 0)  # nothing valid in the batch: it weighs nothing
+    return loss * images, images.float()
+
+
+def ce_dice(logits: Tensor, target: Tensor, *, weight: Tensor | None) -> LossTerms:
+    """Return N times the sum of mean cross-entropy and Dice loss of the batch, and N.
+
+    Source: Isensee et al. 2021, nnU-Net, Nature Methods 18, Methods, "Training".
+    """
+    total, images = dice(logits, target)
+    return total + images * mean(cross_entropy(logits, target, weight=weight)), images
+
+
+LOSSES: dict[str, Callable[..., LossTerms]] = {
+    "cross_entropy": cross_entropy,
+    "focal": focal,
+    "dice": dice,
+    "ce_dice": ce_dice,
+}
 
 
 def build_loss(name: str, *, weight: Tensor | None, gamma: float) -> Callable[[Tensor, Tensor], LossTerms]:

@@ -26,7 +26,9 @@ class UNet(nn.Module):
     multiple: int
     """What the sides of images are padded to a multiple of."""
 
-    def __init__(self, classes: int, base_filters: int, *, levels: int, dropout: float, has_gates: bool) -> None:
+    def __init__(
+        self, classes: int, base_filters: int, *, levels: int, dropout: float, init: str, has_gates: bool
+    ) -> None:
         super().__init__()
         widths = [base_filters * 2**level for level in range(levels)]
         bottleneck = base_filters * 2**levels
@@ -39,7 +41,7 @@ class UNet(nn.Module):
         self.pool = nn.MaxPool2d(2)
         self.head = nn.Conv2d(widths[0], classes, 1)
         self.multiple = 2**levels
-        initialise(self)
+        initialise(self, init)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits."""
@@ -80,7 +82,7 @@ MODELS: dict[str, Callable[..., UNet]] = {
 USES_DROPOUT = frozenset({"attention_unet"})
 
 
-def build_model(name: str, *, classes: int, base_filters: int, dropout: float = 0.0) -> UNet:
+def build_model(name: str, *, classes: int, base_filters: int, dropout: float = 0.0, init: str = "orthogonal") -> UNet:
     """Return the named network with fresh weights, drawn from torch's global generator.
 
     Raises:
@@ -90,7 +92,7 @@ def build_model(name: str, *, classes: int, base_filters: int, dropout: float = 
         raise ConfigError(f"model.name is {name!r}, but must be one of {', '.join(MODELS)}")
     if name == "attention_unet" and (base_filters < 2 or base_filters % 2):
         raise ConfigError(f"model.base_filters is {base_filters}, but must be even and at least 2 for attention_unet")
-    return MODELS[name](classes, base_filters, dropout=dropout if name in USES_DROPOUT else 0.0)
+    return MODELS[name](classes, base_filters, dropout=dropout if name in USES_DROPOUT else 0.0, init=init)
 
 
 def count_parameters(model: nn.Module) -> int:

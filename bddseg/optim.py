@@ -35,24 +35,52 @@ class AdamW(_Uncompiled, optim.AdamW):
     step = torch.no_grad()(inspect.unwrap(optim.AdamW.step))
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW}
+class Sgd(_Uncompiled, optim.SGD):
+    """Gradient descent with momentum (Sutskever et al. 2013), its weight decay an L2 term of the gradient."""
+
+    step = torch.no_grad()(inspect.unwrap(optim.SGD.step))
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"adam": Adam, "adamw": AdamW, "sgd": Sgd}
 
 
 def build_optimizer(
-    name: str, parameters: Iterable[Tensor], *, lr: float, weight_decay: float, device: torch.device
+    name: str,
+    parameters: Iterable[Tensor],
+    *,
+    lr: float,
+    weight_decay: float,
+    device: torch.device,
+    momentum: float = 0.0,
 ) -> Optimizer:
     """Return the named optimiser over the parameters.
 
     On CUDA its learning rate is a tensor and its step counts on the device, so that a CUDA graph can capture it.
+
+    Args:
+        momentum: of sgd; the others have moments of their own.
 
     Raises:
         ConfigError: listing the known names.
     """
     if name not in OPTIMIZERS:
         raise ConfigError(f"optim.name is {name!r}, but must be one of {', '.join(OPTIMIZERS)}")
+    is_sgd = name == "sgd"
     options: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay, "fused": True}
     if device.type == "cuda":
-        options |= {"lr": torch.tensor(lr, device=device), "capturable": True}
+        options["lr"] = torch.tensor(lr, device=device)
+        options |= {} if is_sgd else {"capturable": True}  # sgd counts no steps
+    if is_sgd:
+        options["momentum"] = momentum
     optimizer = OPTIMIZERS[name](parameters, **options)
     optimizer._warned_capturable_if_run_uncaptured = True  # eager steps come first
     return optimizer
+
+
+def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
+    """Set the learning rate of the steps to come; on CUDA in place, where a captured step reads it."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(lr)
+        else:
+            group["lr"] = lr

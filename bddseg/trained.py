@@ -70,7 +70,7 @@ def load_trained(best: Mapping[str, Any], device: torch.device = CPU) -> Trained
         DataError: when it lacks something, or its weights are not those of its configuration.
     """
     try:
-        config = TrainConfig.from_dict(best["config"])
+        config = TrainConfig.from_record(best["config"])
         settings = config.model
         model = build_model(
             settings.name, classes=len(CLASSES), base_filters=settings.base_filters, dropout=settings.dropout

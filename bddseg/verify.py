@@ -56,8 +56,7 @@ def verify(best: Mapping[str, Any], frames: Frames, indices: Sequence[int], evid
         predicted = trained.predict(frames.images[index : index + 1])
         metric.update(torch.from_numpy(predicted), _truth(frames, index))
     per_class = metric.compute().double().numpy()
-    confusion = metric.confmat.numpy()
-    per_class[confusion.sum(0) + confusion.sum(1) == 0] = np.nan  # torchmetrics calls the IoU of an absent class 0
+    per_class[metric.confmat.sum(1).numpy() == 0] = np.nan  # torchmetrics calls the IoU of an absent class 0
     present = per_class[~np.isnan(per_class)]
     recomputed = {"miou": float(present.mean()) if len(present) else np.nan, **_named(per_class)}
     counts = pool(evidence.counts)

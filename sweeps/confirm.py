@@ -195,7 +195,7 @@ def standings(confirmation: Confirmation, scores: Mapping[str, float]) -> list[S
 
 def _finalist(row: TrialRow, why: str, sweep_id: str) -> Finalist:
     try:
-        config = TrainConfig().with_overrides(row.settings)
+        config = TrainConfig.from_record(row.settings)
     except ConfigError as error:
         raise ExperimentError(f"{sweep_id}, trial {row.name}: {error}") from error
     epochs = int(row.metrics.get("best/epoch", 0))

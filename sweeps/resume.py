@@ -117,7 +117,7 @@ def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
         StorageError: when this version of the project knows other settings.
     """
     try:
-        base = TrainConfig.from_dict(manifest["base"])
+        base = TrainConfig.from_record(manifest["base"])
     except ConfigError as error:
         raise _other_version(manifest, str(error)) from error
     axes = tuple((key, recorded_axis(axis)) for key, axis in manifest["axes"].items())
@@ -155,7 +155,7 @@ def recorded_plan(manifest: Mapping[str, Any]) -> Plan:
 
 def _trial(recorded: Mapping[str, Any], manifest: Mapping[str, Any]) -> PlannedTrial:
     try:
-        config = TrainConfig.from_dict(recorded["settings"])
+        config = TrainConfig.from_record(recorded["settings"])
     except ConfigError as error:
         raise _other_version(manifest, str(error)) from error
     if config.digest() != recorded["digest"]:

@@ -98,7 +98,10 @@ def test_what_is_not_finite_is_refused(value: float) -> None:
         ("train_patience", -1, "must be >= 0"),
         ("train_seed", -1, "must be >= 0"),
         ("model_name", "resnet", "must be one of unet, vanilla_unet, attention_unet"),
-        ("loss_name", "dice", "must be one of cross_entropy, focal"),
+        ("loss_name", "jaccard", "must be one of cross_entropy, focal, dice, ce_dice"),
+        ("model_init", "xavier", "must be one of orthogonal, kaiming_uniform, original"),
+        ("optim_schedule", "step", "must be one of constant, cosine, poly"),
+        ("optim_warmup", 1.0, "must be >= 0 and < 1"),
         ("train_precision", "fp16", "must be one of auto, fp32, bf16"),
     ],
 )
@@ -159,6 +162,7 @@ def test_a_digest_is_twelve_hex_digits() -> None:
         {"train_epochs": 3},
         {"model_dropout": 0.2, "loss_gamma": 1.0},
         {"data_fold": 2},
+        {"optim_momentum": 0.5},
     ],
 )
 def test_settings_without_effect_leave_the_digest_alone(inert: dict[str, Any]) -> None:
@@ -178,6 +182,9 @@ def test_settings_without_effect_leave_the_digest_alone(inert: dict[str, Any]) -
         {"model_name": "attention_unet"},
         {"data_folds": 5},
         {"train_keep": "last"},
+        {"model_init": "original"},
+        {"optim_schedule": "cosine"},
+        {"optim_warmup": 0.1},
     ],
 )
 def test_settings_with_an_effect_change_the_digest(effective: dict[str, Any]) -> None:
@@ -197,6 +204,31 @@ def test_settings_that_came_later_leave_earlier_digests_as_they_were() -> None:
     settings = {key: value for key, value in TrainConfig().flat().items() if key not in (*LATER, "train.epochs")}
     text = json.dumps({"recipe": RECIPE, **settings}, sort_keys=True)
     assert TrainConfig().digest() == hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def test_a_record_without_an_initialisation_is_the_trial_that_it_was() -> None:
+    recorded = TrainConfig.from_record(
+        {"model.name": "attention_unet", "model": {"dropout": 0.2}, "loss.name": "focal"}
+    )
+    assert recorded.model.init == "original"
+    assert recorded.with_overrides({"train.precision": "fp32"}).digest() == "5237825f3ae2"  # as version 2 hashed it
+
+
+def test_a_record_of_this_version_keeps_its_initialisation() -> None:
+    assert TrainConfig.from_record(TrainConfig().flat()) == TrainConfig()
+
+
+@pytest.mark.parametrize("schedule", [{"optim_schedule": "cosine"}, {"optim_warmup": 0.1}])
+def test_the_epoch_budget_counts_where_the_learning_rate_follows_it(schedule: dict[str, Any]) -> None:
+    assert changed(**schedule, train_epochs=3).digest() != changed(**schedule, train_epochs=4).digest()
+
+
+def test_class_weights_have_no_effect_on_dice() -> None:
+    assert changed(loss_name="dice", loss_weighting="none").digest() == changed(loss_name="dice").digest()
+
+
+def test_momentum_counts_under_sgd() -> None:
+    assert changed(optim_name="sgd", optim_momentum=0.5).digest() != changed(optim_name="sgd").digest()
 
 
 def test_every_fold_is_a_trial_of_its_own() -> None:

@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from bddseg.errors import ConfigError
 from bddseg.labels import CLASSES, IGNORE
-from bddseg.losses import LOSSES, balanced_weights, build_loss, cross_entropy, focal, mean
+from bddseg.losses import LOSSES, balanced_weights, build_loss, ce_dice, cross_entropy, dice, focal, mean
 
 C = len(CLASSES)
 WEIGHT = torch.tensor([0.3, 0.5, 1.0, 2.0, 4.0])
+SUMS_OVER_PIXELS = ("cross_entropy", "focal")
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
 TWO_PIXELS = torch.tensor([math.log(4.0), 0.0]).view(1, 2, 1, 1).expand(1, 2, 1, 2)  # p = 0.8 and 0.2 everywhere
 ONE_OF_EACH = torch.tensor([[[0, 1]]])
@@ -99,6 +100,34 @@ def test_certain_pixels_have_finite_gradients(score: float, gamma: float) -> Non
     assert loss.isfinite() and gradient(loss, logits).isfinite().all()
 
 
+def test_dice_of_two_pixels() -> None:
+    total, images = dice(TWO_PIXELS, ONE_OF_EACH)
+    first, second = 2 * 0.8 / (1.6 + 1), 2 * 0.2 / (0.4 + 1)  # overlap, predicted and true of each class
+    assert (total.item(), images.item()) == (pytest.approx(1 - (first + second) / 2), 1)
+
+
+def test_dice_of_a_perfect_prediction_is_0() -> None:
+    target = torch.tensor([[[0, 1], [2, IGNORE]]])
+    logits = 100 * functional.one_hot(target.clamp(max=C - 1), C).permute(0, 3, 1, 2).float()
+    assert dice(logits, target)[0].item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_dice_means_over_the_classes_that_the_truth_has() -> None:
+    target = torch.zeros(1, 2, 2, dtype=torch.long)
+    assert dice(torch.zeros(1, C, 2, 2), target)[0].item() == pytest.approx(1 - 2 * 0.8 / (0.8 + 4))  # p = 1/5 on 4
+
+
+def test_dice_weighs_a_batch_by_its_images() -> None:
+    logits, target = make_batch(images=3)
+    assert dice(logits, target)[1].item() == 3
+
+
+def test_ce_dice_is_the_sum_of_both() -> None:
+    logits, target = make_batch()
+    both = mean(cross_entropy(logits, target, weight=WEIGHT)) + mean(dice(logits, target))
+    assert mean(ce_dice(logits, target, weight=WEIGHT)).item() == pytest.approx(both.item(), rel=1e-6)
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_ignored_pixels_have_no_say(name: str) -> None:
     logits, target = make_batch()
@@ -125,7 +154,7 @@ def test_the_order_of_the_images_does_not_matter(name: str) -> None:
     assert torch.allclose(torch.stack(terms), torch.stack(permuted), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", SUMS_OVER_PIXELS)
 def test_terms_of_two_batches_add_up_to_those_of_both(name: str) -> None:
     logits, target = make_batch(images=6)
     loss = build_loss(name, weight=WEIGHT, gamma=2.0)
@@ -162,8 +191,8 @@ def test_a_loss_takes_its_gamma_only_where_it_has_one() -> None:
 
 
 def test_an_unknown_loss_is_refused_with_the_known_names() -> None:
-    with pytest.raises(ConfigError, match=r"loss\.name is 'dice', but must be one of cross_entropy, focal"):
-        build_loss("dice", weight=None, gamma=2.0)
+    with pytest.raises(ConfigError, match=r"loss\.name is 'jaccard', but must be one of cross_entropy, focal, dice"):
+        build_loss("jaccard", weight=None, gamma=2.0)
 
 
 def test_balanced_weights_of_three_classes() -> None:

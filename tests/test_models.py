@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bddseg import models
-from bddseg.blocks import AttentionGate, DoubleConv
+from bddseg.blocks import INITIALISERS, AttentionGate, DoubleConv
 from bddseg.confusion import count_pixels, miou, pool
 from bddseg.errors import ConfigError
 from bddseg.losses import balanced_weights, cross_entropy, mean
@@ -151,14 +151,34 @@ def test_the_decoder_starts_from_the_skips_it_was_planned_for(name: str) -> None
     assert widths == down + down[-2::-1]
 
 
-def test_convolutions_start_as_kaiming_has_it_and_batchnorm_at_1_and_0() -> None:
-    model = make_model("attention_unet", 16)
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            assert (layer.weight == 1).all() and (layer.bias == 0).all()
-        if isinstance(layer, nn.Conv2d) and layer.weight.numel() > 10_000:
-            fan_out = layer.out_channels * layer.kernel_size[0] * layer.kernel_size[1]
-            assert layer.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.03)
+def big_convolutions(init: str) -> list[nn.Conv2d]:
+    layers = make_model("attention_unet", 16, init=init).modules()
+    return [layer for layer in layers if isinstance(layer, nn.Conv2d) and layer.weight.numel() > 10_000]
+
+
+@pytest.mark.parametrize("init", INITIALISERS)
+def test_batchnorm_starts_at_1_and_0(init: str) -> None:
+    layers = [layer for layer in make_model("attention_unet", init=init).modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert layers and all((layer.weight == 1).all() and (layer.bias == 0).all() for layer in layers)
+
+
+def test_orthogonal_kernels_are_orthonormal() -> None:
+    for layer in big_convolutions("orthogonal"):
+        kernels = layer.weight.detach().flatten(1)  # (outputs, inputs)
+        product = kernels @ kernels.T if len(kernels) <= kernels.shape[1] else kernels.T @ kernels
+        assert torch.allclose(product, torch.eye(len(product)), atol=1e-4)
+
+
+def test_kaiming_uniform_weights_have_a_third_of_the_variance_of_one_over_fan_in() -> None:
+    for layer in big_convolutions("kaiming_uniform"):
+        fan_in = layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
+        assert layer.weight.std().item() == pytest.approx((1 / 3 / fan_in) ** 0.5, rel=0.03)
+
+
+def test_original_weights_have_the_variance_of_two_over_fan_out() -> None:
+    for layer in big_convolutions("original"):
+        fan_out = layer.out_channels * layer.kernel_size[0] * layer.kernel_size[1]
+        assert layer.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.03)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from bddseg.errors import ConfigError
-from bddseg.optim import OPTIMIZERS, build_optimizer
+from bddseg.optim import OPTIMIZERS, build_optimizer, set_learning_rate
 
 CPU = torch.device("cpu")
 DEVICES = [CPU, *([torch.device("cuda", 0)] if torch.cuda.is_available() else [])]
-PLAIN: dict[str, Any] = {"adam": Adam, "adamw": AdamW}
+PLAIN: dict[str, Any] = {"adam": Adam, "adamw": AdamW, "sgd": SGD}
 
 
 def make_net() -> nn.Module:
@@ -37,7 +37,7 @@ def descend(net: nn.Module, optimizer: Optimizer, steps: int) -> list[Tensor]:
 
 
 def ours(net: nn.Module, name: str = "adam", *, lr: float = 1e-2, device: torch.device = CPU) -> Optimizer:
-    return build_optimizer(name, net.parameters(), lr=lr, weight_decay=1e-2, device=device)
+    return build_optimizer(name, net.parameters(), lr=lr, weight_decay=1e-2, device=device, momentum=0.9)
 
 
 def test_the_first_step_of_adam_is_the_learning_rate() -> None:
@@ -56,7 +56,8 @@ def test_weight_decay_is_part_of_the_slope_in_adam_and_apart_from_it_in_adamw() 
         parameter.grad = torch.zeros(1)
         optimizer.step()
         after[name] = parameter.item()
-    assert after == pytest.approx({"adam": 2.9, "adamw": 3 * (1 - 0.1 * 0.5)}, abs=1e-5)
+    expected = {"adam": 2.9, "adamw": 3 * (1 - 0.1 * 0.5), "sgd": 3 - 0.1 * (0.5 * 3)}
+    assert after == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
@@ -64,7 +65,8 @@ def test_weight_decay_is_part_of_the_slope_in_adam_and_apart_from_it_in_adamw() 
 def test_fused_steps_are_those_of_the_plain_optimiser(name: str, device: torch.device) -> None:
     net, twin = make_net().to(device), make_net().to(device)
     found = descend(net, ours(net, name, device=device), steps=50)
-    plain = PLAIN[name](twin.parameters(), lr=1e-2, weight_decay=1e-2, foreach=False, fused=False)
+    momentum = {"momentum": 0.9} if name == "sgd" else {}
+    plain = PLAIN[name](twin.parameters(), lr=1e-2, weight_decay=1e-2, foreach=False, fused=False, **momentum)
     expected = descend(twin, plain, steps=50)
     for left, right in zip(found, expected, strict=True):
         assert torch.allclose(left, right, rtol=1e-4, atol=1e-5)
@@ -109,9 +111,28 @@ def test_the_loss_falls(name: str) -> None:
     assert descend(net, ours(net, name, lr=3e-2), 200)[-1] < 0.1 * descend(fresh, ours(fresh, name), 1)[-1]
 
 
+def test_momentum_adds_the_steps_before() -> None:
+    parameter = nn.Parameter(torch.tensor([1.0]))
+    optimizer = build_optimizer("sgd", [parameter], lr=0.1, weight_decay=0.0, device=CPU, momentum=0.5)
+    for _ in range(2):
+        parameter.grad = torch.ones(1)
+        optimizer.step()
+    assert parameter.item() == pytest.approx(1 - 0.1 - 0.1 * (1 + 0.5))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_learning_rate_that_is_set_holds_for_the_next_step(name: str) -> None:
+    parameter = nn.Parameter(torch.tensor([1.0]))
+    optimizer = build_optimizer(name, [parameter], lr=0.1, weight_decay=0.0, device=CPU)
+    set_learning_rate(optimizer, 0.02)
+    parameter.grad = torch.ones(1)
+    optimizer.step()
+    assert parameter.item() == pytest.approx(0.98, abs=1e-6)
+
+
 def test_an_unknown_optimiser_is_refused_with_the_known_names() -> None:
-    with pytest.raises(ConfigError, match=r"optim\.name is 'sgd', but must be one of adam, adamw"):
-        build_optimizer("sgd", make_net().parameters(), lr=1e-3, weight_decay=0.0, device=CPU)
+    with pytest.raises(ConfigError, match=r"optim\.name is 'lion', but must be one of adam, adamw, sgd"):
+        build_optimizer("lion", make_net().parameters(), lr=1e-3, weight_decay=0.0, device=CPU)
 
 
 def test_no_optimiser_loads_the_compiler() -> None:

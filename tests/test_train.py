@@ -20,6 +20,7 @@ from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES, IGNORE, group_of
 from bddseg.result import METRICS, OBJECTIVE, EpochResult
+from bddseg.schedule import learning_rate_factor
 from bddseg.split import Split, split_of
 from bddseg.train import _metrics, fit
 
@@ -97,7 +98,15 @@ def test_the_epoch_budget_does_not_change_the_epochs() -> None:
     assert figures(list(start(make_config(train_epochs=2)))) == figures(list(start(make_config(train_epochs=3)))[:2])
 
 
-@pytest.mark.parametrize("config", [DROPOUT, make_config(loss_name="focal", optim_name="adamw")], ids=["adam", "adamw"])
+RESUMED = {
+    "adam": DROPOUT,
+    "adamw": make_config(loss_name="focal", optim_name="adamw"),
+    "sgd": make_config(loss_name="ce_dice", optim_name="sgd", optim_schedule="cosine", optim_warmup=0.2),
+    "poly": make_config(loss_name="dice", optim_schedule="poly"),
+}
+
+
+@pytest.mark.parametrize("config", RESUMED.values(), ids=RESUMED)
 def test_going_on_from_files_equals_never_having_stopped(config: TrainConfig, tmp_path: Path) -> None:
     whole, weights = run(config)
     interrupted = start(config)
@@ -236,6 +245,31 @@ def test_a_trial_that_diverged_at_once_has_no_evidence() -> None:
         only.best_evidence("val")
 
 
+# Schedules
+
+
+def rates(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the learning rate of every step."""
+    engine, used = Engine(config, FRAMES, SPLIT.train, CPU), list[float]()
+    train = engine._train_step
+    monkeypatch.setattr(
+        engine, "_train_step", lambda placed: (used.append(engine.optimizer.param_groups[0]["lr"]), train(placed))[1]
+    )
+    for epoch in range(1, config.train.epochs + 1):
+        engine.train_epoch(epoch)
+    return used
+
+
+def test_the_learning_rate_follows_the_schedule_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = make_config(train_epochs=2, optim_lr=1e-2, optim_schedule="cosine", optim_warmup=0.25)
+    expected = [1e-2 * learning_rate_factor("cosine", step, 8, 0.25) for step in range(8)]  # 16 images, 4 a step
+    assert rates(config, monkeypatch) == pytest.approx(expected)
+
+
+def test_a_constant_learning_rate_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(rates(make_config(train_epochs=2, optim_lr=1e-2), monkeypatch)) == {1e-2}
+
+
 # Figures
 
 
@@ -354,11 +388,11 @@ def trained_under(loss: str) -> tuple[EpochResult, np.ndarray]:
 
 
 def torchmetrics_iou(prediction: np.ndarray, keep: np.ndarray) -> np.ndarray:
-    """Return IoU by class over the validation images to keep; NaN for a class that is in none."""
+    """Return IoU by class over the validation images to keep; NaN for a class that no mask has."""
     truth = FRAMES.masks[list(SPLIT.val)][keep].astype(np.int64)
     metric = MulticlassJaccardIndex(len(CLASSES), average=None, ignore_index=IGNORE)
     metric.update(torch.from_numpy(prediction[keep]), torch.from_numpy(truth))
-    is_there = np.isin(range(len(CLASSES)), [*truth[truth != IGNORE], *prediction[keep][truth != IGNORE]])
+    is_there = np.isin(range(len(CLASSES)), truth)
     return np.where(is_there, metric.compute().double().numpy(), np.nan)
 
 

@@ -103,7 +103,7 @@ def _next(entry: Entry, key: str, span: _Span, side: str) -> tuple[float | None,
     if value == ordered[-1]:
         return None, "no whole number lies beyond"
     try:
-        TrainConfig().with_overrides({**entry.settings, key: value})
+        TrainConfig.from_record({**entry.settings, key: value})
     except ConfigError as error:
         return None, str(error)
     return value, ""

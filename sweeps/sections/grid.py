@@ -121,7 +121,7 @@ def _why_empty(report: Report, grid: Grid, point: tuple[Any, ...]) -> str:
     """Return why no trial has these settings: one of them changes nothing here, or it was not run."""
     wanted = dict(zip(grid.keys, point, strict=True))
     try:
-        folded = TrainConfig().with_overrides({**report.leader.settings, **wanted}).folded().flat()
+        folded = TrainConfig.from_record({**report.leader.settings, **wanted}).folded().flat()
     except ConfigError:
         return "not run"
     return "no effect" if any(folded[key] != value for key, value in wanted.items()) else "not run"

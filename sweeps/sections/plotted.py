@@ -132,7 +132,7 @@ def _kind(entry: Entry) -> tuple[Any, ...]:
 def is_inert(entry: Entry, key: str, values: Sequence[Any]) -> bool:
     """Return whether the trial would be the same with any of the values."""
     try:
-        configs = [TrainConfig().with_overrides({**entry.settings, key: value}).folded() for value in values]
+        configs = [TrainConfig.from_record({**entry.settings, key: value}).folded() for value in values]
     except ConfigError:
         return False  # recorded by another version, or a value that this network cannot have
     return all(config == configs[0] for config in configs)

@@ -58,7 +58,7 @@ def refit_config(record: SweepRecord, finalist: str) -> TrainConfig:
     if not runs:
         raise ExperimentError(f"{record.sweep_id} has no run of finalist {finalist}, so its settings are not known")
     try:
-        run = TrainConfig().with_overrides(runs[0].settings)
+        run = TrainConfig.from_record(runs[0].settings)
         _check_digest(record, runs[0], run)
         return run.with_overrides({"data.folds": 1, "data.fold": 0, "train.keep": "last", "train.patience": 0})
     except ConfigError as error:

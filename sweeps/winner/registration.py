@@ -148,7 +148,7 @@ def _screened(registration: Registration, record: SweepRecord, folder: Path, _: 
         verdict=registration.verdict,
         trial_id=registration.trial_id,
         trial_name=name_of(report, registration.trial_id),
-        config=TrainConfig.from_dict(best["config"]),
+        config=TrainConfig.from_record(best["config"]),
         digest=row.digest,
         epoch=int(best["epoch"]),
         is_refit=False,
