@@ -83,7 +83,7 @@ class ModelSettings:
     """Channels of the first level; each deeper level has twice as many."""
     dropout: float = setting(0.0, PROBABILITY)
     """Channel dropout after each ReLU; only attention_unet has one."""
-    init: str = setting("orthogonal", one_of("orthogonal", "kaiming_uniform", ORIGINAL))
+    init: str = setting("kaiming_uniform", one_of("kaiming_uniform", ORIGINAL))
     """How weights are drawn before training; see `bddseg.blocks`."""
 
 

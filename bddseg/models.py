@@ -82,7 +82,9 @@ MODELS: dict[str, Callable[..., UNet]] = {
 USES_DROPOUT = frozenset({"attention_unet"})
 
 
-def build_model(name: str, *, classes: int, base_filters: int, dropout: float = 0.0, init: str = "orthogonal") -> UNet:
+def build_model(
+    name: str, *, classes: int, base_filters: int, dropout: float = 0.0, init: str = "kaiming_uniform"
+) -> UNet:
     """Return the named network with fresh weights, drawn from torch's global generator.
 
     Raises:
