@@ -1,7 +1,8 @@
 """Evidence -> verdict: who leads or has won, with intervals, or that nobody can tell. Nothing is read or written."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,18 +12,29 @@ from sweeps.statistics.contest import (
     decide,
     describe_rivals,
     hold_contest,
-    plain_intervals,
+    optimism,
+    own_intervals,
     recommend,
-    widen,
 )
-from sweeps.statistics.findings import Candidate, Finalist, Gap, Interval, Needed, Rival, Scenes, Slice, Verdict
-from sweeps.statistics.lineup import Entrant, Lineup, build_lineup
-from sweeps.statistics.needs import bearable_sd, needed_confirmation, needed_screening
-from sweeps.statistics.noise import Noise, measure_noise
-from sweeps.statistics.resampling import draw_units, resample_miou, score_left_out
-from sweeps.statistics.sample import Sample
+from sweeps.statistics.findings import (
+    Candidate,
+    Finalist,
+    Gap,
+    Interval,
+    Needed,
+    NoiseFigures,
+    Rival,
+    Scenes,
+    Slice,
+    StoppedTrial,
+    Verdict,
+)
+from sweeps.statistics.lineup import Entrant, Lineup, build_lineup, score_of
+from sweeps.statistics.needs import bearable_sd, find_needed
+from sweeps.statistics.noise import Noise, estimate_noise, pool_noise, rise_of
+from sweeps.statistics.resampling import draw_units, resample_deviations
 from sweeps.statistics.sentences import say_caveats, say_verdict
-from sweeps.statistics.significance import ALPHA, corrected_t, holm_levels, t_quantile, widening
+from sweeps.statistics.significance import ALPHA, overlap, widening
 from sweeps.statistics.slices import answer_scenes
 
 __all__ = [
@@ -45,8 +57,12 @@ WIDEST = 100.0
 RARE = 10
 """A class of the mean in fewer units than these is named."""
 
+FLOOR_FREEDOM = 1.0
+"""Of a confirmation without learning curves: its variances are enlarged already for what runs have in common, so that
+false winners stay under 5 % with it (benchmarks/RESULTS.md)."""
+
 SHOWN = 8
-"""Of how many trials the scenes are looked into."""
+"""Of how many settings the scenes are looked into."""
 
 
 def screen(
@@ -56,44 +72,45 @@ def screen(
     scene_margin: float = 0.02,
     draws: int = 10_000,
     seed: int = 0,
-    noise: Noise | None = None,
+    repeats: Sequence[np.ndarray] = (),
+    confirming: int = 0,
 ) -> Verdict:
-    """Return the verdict over trials that were run once each: leader, tie or undecided, never a winner.
+    """Return the verdict over the trials of a screening: leader, tie or undecided, never a winner.
 
-    Images (drives, where names carry one) are drawn for all trials alike, and to each score the noise is added that
-    another seed would have brought: measured where trials differ in their seed only, otherwise assumed.
+    Trials that differ in their seed only are one setting: their counts are summed. Drives (blocks of neighbouring
+    names, where names carry no drive) are drawn for all settings alike, and to each score the noise is added that other
+    seeds would have brought, see `sweeps.statistics.noise`. Trials that were stopped early are no rivals.
+
+    Args:
+        margin: difference in mIoU that does not matter, as a fraction of 1; `scene_margin` likewise between scenes.
+        repeats: scores of several seeds of a setting, of other sweeps on the same data with the same budget.
+        confirming: images that a confirmation would score; 0: as many as here.
 
     Raises:
-        NothingFinishedError: when no candidate has usable evidence.
+        NothingFinishedError: when no completed candidate has usable evidence.
     """
-    lineup = _line_up(
-        [
-            Entrant(it.trial_id, () if it.evidence is None else (it.evidence,), it.missing, it.is_reference)
-            for it in candidates
-        ]
+    settings = _by_setting([candidate for candidate in candidates if not candidate.is_stopped and candidate.evidence])
+    entrants = [
+        Entrant(name, tuple(seed.evidence for seed in seeds if seed.evidence), "", any(s.is_reference for s in seeds))
+        for name, seeds in settings.items()
+    ]
+    missing = {it.trial_id: it.missing or "it left no evidence" for it in candidates if it.evidence is None}
+    lineup = _line_up(entrants)
+    curves = [seed.curve for name in lineup.ids for seed in settings[name] if seed.curve]
+    noise = estimate_noise(lineup.run_scores, curves, others=repeats)
+    images, weights = _image_deviations(lineup, draws, seed)
+    contest = _contest(lineup, images, noise, seed, ALPHA)
+    leader = settings[lineup.ids[contest.leader]][0]
+    stopped = _stopped([candidate for candidate in candidates if candidate.is_stopped], leader)
+    judged = _Judged("screening", lineup, contest, noise, weights, margin, scene_margin)
+    verdict = judged.verdict(
+        [settings[name][0] for name in lineup.ids],
+        seeds=[tuple(seed.trial_id for seed in settings[name]) for name in lineup.ids],
+        stopped=stopped,
+        outside=sum(len(scores) - 1 for scores in repeats),
+        confirming=confirming or lineup.images,
     )
-    known = {it.trial_id: it for it in candidates}
-    chosen = [known[name] for name in lineup.ids]
-    noise = noise or measure_noise(lineup.scores, [it.setting for it in chosen])
-    weights, sampled = _sample(lineup, draws, seed)
-    luck = noise.draw(sampled.shape, seed)
-    wide = np.float32(min(widening(lineup.bearing_units), WIDEST))
-    images = (sampled - lineup.scores[:, None].astype(np.float32)) * wide
-    contest = hold_contest(lineup.scores, images + luck, is_blind=lineup.bearing_units < 2)
-    later = noise.draw((1, len(weights)), seed + 1)[0]
-    return _verdict(
-        "screening",
-        lineup,
-        contest,
-        chosen,
-        weights,
-        scores=plain_intervals(contest),
-        corrected=_correct(lineup, weights, sampled + luck, later),
-        needed=needed_screening(contest, images, lineup, noise, margin),
-        margins=(margin, scene_margin),
-        noise=noise,
-        bearable_sd=bearable_sd(contest, images),
-    )
+    return replace(verdict, left_out={**missing, **verdict.left_out})
 
 
 def confirm(
@@ -103,148 +120,204 @@ def confirm(
     scene_margin: float = 0.02,
     draws: int = 10_000,
     seed: int = 0,
+    folds: int = 0,
+    alpha: float = ALPHA,
 ) -> Verdict:
-    """Return the verdict over finalists that were trained anew, run by run on the same folds.
+    """Return the verdict over finalists that were trained again, run by run on the same folds.
 
-    Two judges: a bootstrap of runs and of drives within them, widened for the few runs, and the paired t test of the
-    runs' scores, corrected for training images in common (Nadeau and Bengio) and for the number of rivals (Holm).
-    A rival is excluded when both exclude it; its interval contains both of theirs.
+    Drives are drawn for all finalists alike, and to each score the noise between runs is added: the spread of scores
+    that finalists do not have in common in a fold, pooled over all finalists, less what images alone explain of it,
+    and enlarged for the training images that runs have in common (Nadeau and Bengio).
+
+    Args:
+        folds: into how many parts the images were cut; 0: into as many as there are runs.
+        alpha: one less the confidence of the intervals; smaller where the same runs are looked at more than once.
 
     Raises:
         NothingFinishedError: when no finalist has usable evidence.
     """
     lineup = _line_up([Entrant(it.finalist_id, it.runs, "", it.is_reference) for it in finalists])
-    known = {it.finalist_id: it for it in finalists}
+    known = {finalist.finalist_id: finalist for finalist in finalists}
     chosen = [known[name] for name in lineup.ids]
-    weights, sampled = _sample(lineup, draws, seed)
-    units = draw_units(np.zeros(lineup.units, dtype=int), draws, seed)
-    by_units = resample_miou(lineup.above, lineup.below, units)
-    wide = np.float32(min(widening(min(lineup.runs, lineup.bearing_units)), WIDEST))
-    raw = sampled - lineup.scores[:, None].astype(np.float32)
-    first = hold_contest(lineup.scores, raw * wide, is_blind=min(lineup.runs, lineup.bearing_units) < 2)
-    contest = widen(first, *_paired_intervals(first, lineup.run_scores))
-    return _verdict(
-        "confirmation",
-        lineup,
-        contest,
-        chosen,
-        units,
-        scores=_judged_scores(lineup, by_units),
-        corrected=_correct(lineup, weights, sampled, 0.0),
-        needed=needed_confirmation(first, contest, by_units, lineup, margin),
-        margins=(margin, scene_margin),
-        noise=None,
-        bearable_sd=None,
-    )
+    images, weights = _image_deviations(lineup, draws, seed)
+    curves = [curve for finalist in chosen for curve in finalist.curves if curve]
+    noise = _noise_between_runs(lineup, images, curves, folds)
+    contest = _contest(lineup, images, noise, seed, alpha)
+    judged = _Judged("confirmation", lineup, contest, noise, weights, margin, scene_margin)
+    return judged.verdict(chosen, seeds=[()] * len(chosen), stopped=(), outside=0, confirming=lineup.images)
+
+
+def _by_setting(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
+    """Return the seeds of each setting, the best first, under the id of the best: the trial that stands for it.
+
+    A trial whose setting is not known is a setting of its own.
+    """
+    groups: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        groups.setdefault(candidate.setting or f"trial {candidate.trial_id}", []).append(candidate)
+    ordered = [sorted(seeds, key=lambda seed: -score_of(seed.evidence)) for seeds in groups.values()]  # type: ignore[arg-type]
+    return {seeds[0].trial_id: seeds for seeds in ordered}
 
 
 def _line_up(entrants: Sequence[Entrant]) -> Lineup:
     lineup = build_lineup(entrants)
     if lineup is None:
-        raise NothingFinishedError(f"no usable evidence in {len(entrants)} trials, so there is nothing to compare")
+        raise NothingFinishedError(f"no usable evidence of {len(entrants)} settings, so there is nothing to compare")
     return lineup
 
 
-def _sample(lineup: Lineup, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the draws in which every trial has a score, and these scores.
+def _image_deviations(lineup: Lineup, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what other images would change in each score, and how often each draw takes each unit.
 
     Shape:
-        returns: (B, U), (T, B).
+        returns: (T, B), (B, U).
     """
-    weights = draw_units(lineup.run_of_unit, draws, seed)
-    sampled = resample_miou(lineup.above, lineup.below, weights)
-    usable = np.isfinite(sampled).all(0)
-    return (weights, sampled) if usable.all() else (weights[usable], sampled[:, usable])
+    weights = draw_units(lineup.units, draws, seed)
+    wide = np.asarray([min(widening(units), WIDEST) for units in lineup.bearing_units])
+    return resample_deviations(lineup.above, lineup.below, lineup.true, weights, wide), weights
 
 
-def _correct(lineup: Lineup, weights: np.ndarray, values: np.ndarray, later: np.ndarray | float) -> Interval | None:
-    """Return what whoever leads scores where it was not chosen; None when no draw leaves anything out.
+def _contest(lineup: Lineup, images: np.ndarray, noise: Noise, seed: int, alpha: float) -> Contest:
+    """Return the contest; blind where nothing is known of the noise, or a class of the mean is in one unit only."""
+    is_blind = noise.is_unknown or int(lineup.bearing_units[lineup.bearing_units > 0].min(initial=2)) < 2
+    variance = np.zeros(len(images)) if noise.is_unknown else noise.variance
+    luck = noise.draw(images.shape[1], seed)
+    return hold_contest(lineup.scores, images, luck, variance, alpha=alpha, is_blind=is_blind)
 
-    `later` is the noise of another run of the chosen setting.
+
+def _noise_between_runs(lineup: Lineup, images: np.ndarray, curves: Sequence[Sequence[float]], folds: int) -> Noise:
+    """Return the noise between the runs of a confirmation.
+
+    The residuals of a two-way layout (finalist, run) have what a fold does to all finalists taken away. They hold the
+    noise of runs and that of the fold's images; the latter is known from the bootstrap of all images, of which a fold
+    has its share.
     """
-    if not len(weights):
-        return None
-    rest = score_left_out(lineup.above, lineup.below, weights, values.argmax(0))
-    usable = np.isfinite(rest)
-    if not usable.any():
-        return None
-    low, high = np.quantile((rest + later)[usable], [ALPHA / 2, 1 - ALPHA / 2])
-    return Interval(float(rest[usable].mean()), float(max(low, 0.0)), float(min(high, 1.0)))
+    scores = np.stack(lineup.run_scores)  # (T, R)
+    settings, runs = scores.shape
+    nothing = np.zeros(settings)
+    share = nothing + overlap(runs, folds or runs)
+    freedom = (settings - 1) * (runs - 1)
+    rest = scores - scores.mean(0) - scores.mean(1, keepdims=True) + scores.mean()
+    per_run = len(lineup.entrants[0].runs[0].names) / lineup.images
+    own = images - images.mean(0)
+    of_images = float(own.var(1, dtype=np.float64).sum()) / max(1, settings - 1) / per_run
+    squares = max(0.0, float((rest**2).sum()) - freedom * of_images)
+    return pool_noise(squares, freedom, rise_of(curves), nothing, nothing, share, FLOOR_FREEDOM)
 
 
-def _judged_scores(lineup: Lineup, by_units: np.ndarray) -> list[Interval]:
-    """Return the score of each with its 95 % interval by units or by runs, whichever is wider."""
-    found = [
-        (score, Sample(float(score), draws, lineup.bearing_units, runs).interval())
-        for score, draws, runs in zip(lineup.scores, by_units, lineup.run_scores, strict=True)
+def _stopped(candidates: Sequence[Candidate], leader: Candidate) -> tuple[StoppedTrial, ...]:
+    """Return the trials that were stopped early beside the leader at the same epoch, the best first."""
+    beaten = math.prod(1 - candidate.overtaking for candidate in candidates)
+    total = sum(candidate.overtaking for candidate in candidates)
+    trials = [
+        StoppedTrial(
+            trial_id=candidate.trial_id,
+            epoch=len(candidate.curve),
+            score=_best(candidate.curve),
+            leader_score=_best(leader.curve[: len(candidate.curve)]),
+            p_best=(1 - beaten) * candidate.overtaking / total if total else 0.0,
+        )
+        for candidate in candidates
     ]
-    return [known or Interval(float(score), 0.0, 1.0) for score, known in found]
+    return tuple(sorted(trials, key=lambda trial: (math.isnan(trial.score), -trial.score)))
 
 
-def _paired_intervals(contest: Contest, run_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounds of the corrected paired t test, each at the level at which Holm's procedure tests it."""
-    leader, runs = contest.leader, run_scores.shape[1]
-    rivals = np.delete(np.arange(len(run_scores)), leader)
-    mean, error, p = corrected_t(run_scores[rivals] - run_scores[leader])
-    reach = np.asarray([t_quantile(1 - level / 2, runs - 1) for level in holm_levels(p)]) * error
-    low, high = np.zeros(len(run_scores)), np.zeros(len(run_scores))
-    low[rivals], high[rivals] = mean - reach, mean + reach
-    return np.maximum(low, -1.0), np.minimum(high, 1.0)
+def _best(curve: Sequence[float]) -> float:
+    return max((value for value in curve if not math.isnan(value)), default=math.nan)
 
 
-def _verdict(
-    stage: str,
-    lineup: Lineup,
-    contest: Contest,
-    chosen: Sequence[Candidate | Finalist],
-    units: np.ndarray,
-    *,
-    scores: Sequence[Interval],
-    corrected: Interval | None,
-    needed: Needed | None,
-    margins: tuple[float, float],
-    noise: Noise | None,
-    bearable_sd: float | None,
-) -> Verdict:
-    margin, scene_margin = margins
-    names = {name: it.name for name, it in zip(lineup.ids, chosen, strict=True) if it.name}
-    latencies, parameters = [it.latency_ms for it in chosen], [it.parameters for it in chosen]
-    runs = lineup.run_scores if stage == "confirmation" else None
-    described = describe_rivals(contest, lineup.ids, margin, latencies, parameters, scores, runs)
-    stopped = {name for name, it in zip(lineup.ids, chosen, strict=True) if getattr(it, "is_stopped", False)}
-    rivals = tuple(replace(rival, is_stopped=rival.trial_id in stopped) for rival in described)
-    outcome = decide(contest, margin, surpassing="winner" if stage == "confirmation" else "leader")
-    recommended = recommend(contest, margin, (latencies, parameters))
-    absent = [name for name, found in zip(lineup.classes, lineup.union.sum((0, 1)), strict=True) if not found]
-    return Verdict(
-        stage=stage,
-        outcome=outcome,
-        leader=lineup.ids[contest.leader],
-        recommended=lineup.ids[recommended],
-        tied=tuple(lineup.ids[at] for at in contest.tied),
-        rivals=rivals,
-        corrected=corrected,
-        margin=margin,
-        images=lineup.images,
-        drives=lineup.drives,
-        runs=lineup.runs,
-        draws=len(units),
-        needed=needed,
-        left_out=lineup.left_out,
-        kendall_tau=_agreement(lineup, chosen),
-        scenes=answer_scenes(lineup, units, _shown(contest, recommended, chosen), scene_margin, names),
-        sentence=say_verdict(outcome, rivals, lineup.ids[recommended], needed, margin, names),
-        caveats=say_caveats(
-            noise=noise,
-            runs=lineup.runs,
-            units=lineup.units,
-            by_drive=lineup.by_drive,
-            absent=absent,
-            rare={name: count for name, count in lineup.occurrences.items() if count < min(RARE, lineup.units)},
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """A contest that was held, and what it was held over."""
+
+    stage: str
+    lineup: Lineup
+    contest: Contest
+    noise: Noise
+    weights: np.ndarray
+    margin: float
+    scene_margin: float
+
+    def verdict(
+        self,
+        chosen: Sequence[Candidate | Finalist],
+        *,
+        seeds: Sequence[tuple[str, ...]],
+        stopped: tuple[StoppedTrial, ...],
+        outside: int,
+        confirming: int,
+    ) -> Verdict:
+        """Return all that is said; `chosen` and `seeds` are in the order of the lineup."""
+        lineup, contest = self.lineup, self.contest
+        costs = [it.latency_ms for it in chosen], [it.parameters for it in chosen]
+        names = {name: it.name for name, it in zip(lineup.ids, chosen, strict=True) if it.name}
+        rivals = self._rivals(costs, dict(zip(lineup.ids, seeds, strict=True)), stopped)
+        outcome = decide(contest, self.margin, surpassing="winner" if self.stage == "confirmation" else "leader")
+        recommended = recommend(contest, self.margin, costs)
+        noise = self._noise_figures(outside)
+        needed = find_needed(contest, self.noise, self.margin, images=lineup.images, confirming=confirming)
+        shown = _shown(contest, recommended, chosen)
+        return Verdict(
+            stage=self.stage,
+            outcome=outcome,
+            leader=lineup.ids[contest.leader],
+            recommended=lineup.ids[recommended],
+            tied=tuple(lineup.ids[place] for place in contest.tied),
             rivals=rivals,
-            bearable_sd=bearable_sd,
-        ),
-    )
+            stopped=stopped,
+            corrected=self._corrected(rivals[0].score),
+            margin=self.margin,
+            images=lineup.images,
+            drives=lineup.drives,
+            runs=int(lineup.runs.max()),
+            draws=len(self.weights),
+            noise=noise,
+            needed=needed,
+            left_out=lineup.left_out,
+            kendall_tau=_agreement(lineup, chosen),
+            scenes=answer_scenes(lineup, self.weights, shown, self.scene_margin, names, self.noise),
+            sentence=say_verdict(outcome, rivals, self.margin, names, noise),
+            caveats=self._caveats(noise, stopped),
+        )
+
+    def _rivals(
+        self,
+        costs: tuple[Sequence[float | None], Sequence[int | None]],
+        seeds: Mapping[str, tuple[str, ...]],
+        stopped: Sequence[StoppedTrial],
+    ) -> tuple[Rival, ...]:
+        """Return all that were compared; what stopped trials might have won is taken from all alike."""
+        lineup, scores = self.lineup, own_intervals(self.contest)
+        rivals = describe_rivals(self.contest, lineup.ids, self.margin, *costs, scores, lineup.run_scores)
+        remaining = 1 - sum(trial.p_best for trial in stopped)
+        return tuple(replace(it, p_best=it.p_best * remaining, seeds=seeds[it.trial_id]) for it in rivals)
+
+    def _corrected(self, score: Interval) -> Interval | None:
+        """Return the leader's score less what choosing the highest adds to it; None where nothing can be said."""
+        if self.contest.is_blind:
+            return None
+        shift = optimism(self.contest)
+        return Interval(score.estimate - shift, max(score.low - shift, 0.0), min(score.high - shift, 1.0))
+
+    def _noise_figures(self, outside: int) -> NoiseFigures:
+        noise = self.noise
+        basis = "unknown" if noise.is_unknown else "measured" if noise.is_measured else "bounded"
+        return NoiseFigures(basis, noise.sd, noise.freedom, noise.repeats, outside, noise.rise)
+
+    def _caveats(self, noise: NoiseFigures, stopped: Sequence[StoppedTrial]) -> tuple[str, ...]:
+        lineup, units = self.lineup, self.lineup.units
+        occurrences = dict(zip(lineup.classes, map(int, lineup.bearing_units), strict=True))
+        return say_caveats(
+            noise=noise,
+            bearable_sd=bearable_sd(self.contest, self.noise),
+            stage=self.stage,
+            units=units,
+            drives=lineup.drives,
+            without_drive=lineup.without_drive,
+            absent=[name for name, count in occurrences.items() if not count],
+            rare={name: count for name, count in occurrences.items() if 0 < count < min(RARE, units)},
+            stopped=stopped,
+        )
 
 
 def _shown(contest: Contest, recommended: int, chosen: Sequence[Candidate | Finalist]) -> list[int]:

@@ -1,51 +1,52 @@
-"""Scores and how they scatter -> simultaneous intervals, who is excluded, who is surely close, the outcome. Pure."""
+"""Scores and how they scatter -> simultaneous intervals, who is excluded, who is close, the outcome. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 from sweeps.statistics.findings import Interval, Rival
 from sweeps.statistics.significance import ALPHA
 
 LEADERS = 64
-"""Of how many possible leaders all comparisons are covered at once; more than 64 trials rarely could lead."""
+"""Of how many possible leaders all comparisons are covered at once; more than 64 settings rarely could lead."""
 
 RANKED = 32
-"""Among more trials the shares of every rank are left out."""
+"""Among more settings the shares of every rank are left out."""
 
 PART = 256
 """Replicates at a time."""
 
-FOUND = 0.85
-"""How often a lead of the detection limit is found by reckoning, so that it is found in 80 of 100 in truth."""
+POWER = 0.8
+"""How often a lead of the detection limit is found."""
 
 
 @dataclass(frozen=True, eq=False)
 class Contest:
-    """Every trial against the leader.
+    """Every setting against the leader.
 
     Shape:
-        order, scores, error, reach, low, high, p_best: (T,).  scatter: (T, B).
+        order, scores, variance, error, reach, low, high, p_best: (T,).  scatter: (T, B).
     """
 
     order: np.ndarray
-    """Places of trials, the best first; of equal ones the earlier."""
+    """Places of settings, the best first; of equal ones the earlier."""
     scores: np.ndarray
     scatter: np.ndarray
     """Deviation of each score in each replicate, all that is uncertain in it."""
+    variance: np.ndarray
+    """Of each score by itself."""
     error: np.ndarray
     """Standard error of the difference to the leader."""
     reach: np.ndarray
-    """Half of the simultaneous 95 % interval of the difference."""
+    """Half of the simultaneous interval of the difference."""
     low: np.ndarray
     high: np.ndarray
     p_best: np.ndarray
     critical: float = 0.0
     """Reach in units of the error."""
     is_blind: bool = False
-    """Too few units, or runs, to say anything."""
+    """Too few units, or nothing known of the noise: nothing can be said."""
 
     @property
     def leader(self) -> int:
@@ -65,58 +66,112 @@ class Contest:
         """Return who is surely less than the margin behind; the leader is."""
         return self.low > -margin
 
+    def is_close(self, margin: float) -> np.ndarray:
+        """Return whose estimated deficit is at most the margin, or one standard error where that is larger.
 
-def hold_contest(scores: np.ndarray, scatter: np.ndarray, *, is_blind: bool = False) -> Contest:
-    """Return the contest. The intervals hold for all rivals at once, and whoever of LEADERS happens to lead.
+        Source: Breiman et al. 1984, Classification and Regression Trees, section 3.4.3, the one-standard-error rule.
+        """
+        return -self.difference <= np.maximum(margin, self.error)
+
+
+def hold_contest(
+    scores: np.ndarray,
+    images: np.ndarray,
+    luck: np.ndarray,
+    luck_variance: np.ndarray,
+    *,
+    alpha: float = ALPHA,
+    is_blind: bool = False,
+) -> Contest:
+    """Return the contest. Its intervals hold for all rivals at once, and whoever of LEADERS happens to lead.
 
     The leader is chosen on the same data, so the critical value is that of the largest studentised difference between
-    any possible leader and any trial (Tukey's range, by bootstrap), not between one given leader and its rivals.
+    any possible leader and any setting (Tukey's range, by simulation), not between one given leader and its rivals.
     Source: Hothorn, Bretz and Westfall 2008, Simultaneous inference in general parametric models (max-T).
 
-    Shape:
-        scores: (T,).  scatter: (T, B), deviations from the scores.
+    Args:
+        scores: (T,).
+        images: (T, B), deviations that other images would have brought, the same draw for all settings.
+        luck: (T, B), deviations that other runs would have brought, independent between settings.
+        luck_variance: (T,), the estimated variance of luck. It is not taken from the draws: where it is known with few
+            degrees of freedom their tails are too heavy for a standard deviation.
+        alpha: one less the confidence of all intervals together.
+        is_blind: whether nothing can be said.
     """
     order = np.argsort(-scores, kind="stable")
-    p_best = _wins(scores, scatter)
+    scatter = images + luck
+    variance = images.var(1, dtype=np.float64) + luck_variance if images.shape[1] else luck_variance
+    p_best = _p_best(scores, images, luck, luck_variance)
     if is_blind or not scatter.shape[1]:
         reach = np.where(np.arange(len(scores)) == order[0], 0.0, 1.0)
-        return Contest(order, scores, scatter, reach, reach, -reach, reach, p_best, is_blind=True)
-    leaders = _possible_leaders(int(order[0]), p_best)
-    errors = _errors(scatter, leaders)
+        return Contest(order, scores, scatter, variance, reach, reach, -reach, reach, p_best, is_blind=True)
+    leaders = _possible_leaders(scores, variance)
+    errors = _errors(images, leaders, luck_variance)
     error = errors[int(np.flatnonzero(leaders == order[0])[0])]
-    critical = _critical(scatter, leaders, errors)
+    critical = _critical(scatter, leaders, errors, alpha)
     reach = critical * error
     difference = scores - scores[order[0]]
-    return Contest(order, scores, scatter, error, reach, difference - reach, difference + reach, p_best, critical)
+    low, high = difference - reach, difference + reach
+    return Contest(order, scores, scatter, variance, error, reach, low, high, p_best, critical)
 
 
-def widen(contest: Contest, low: np.ndarray, high: np.ndarray) -> Contest:
-    """Return the contest with intervals that also contain the given ones: the more cautious of two decides."""
-    low, high = np.minimum(contest.low, low), np.maximum(contest.high, high)
-    reach = np.maximum(contest.difference - low, high - contest.difference)
-    return replace(contest, reach=reach, low=low, high=high)
-
-
-def plain_intervals(contest: Contest) -> list[Interval]:
+def own_intervals(contest: Contest) -> list[Interval]:
     """Return the 95 % interval of each score by itself, from its scatter."""
-    reach = (
-        contest.scatter.std(1) * float(ndtri(1 - ALPHA / 2)) if not contest.is_blind else np.ones(len(contest.scores))
-    )
+    if contest.is_blind:
+        return [Interval(float(score), 0.0, 1.0) for score in contest.scores]
+    halves = np.quantile(np.abs(contest.scatter), 1 - ALPHA, axis=1)
     return [
-        Interval(float(at), float(at - half), float(at + half)) for at, half in zip(contest.scores, reach, strict=True)
+        Interval(float(score), float(score - half), float(score + half))
+        for score, half in zip(contest.scores, halves, strict=True)
     ]
 
 
-def _wins(scores: np.ndarray, scatter: np.ndarray) -> np.ndarray:
-    """Return the share of replicates that each won; equal ones share a win."""
-    if not scatter.shape[1]:
-        return np.full(len(scores), 1 / len(scores))
-    won = np.zeros(len(scores))
-    for part in _parts(scatter):
-        values = part + scores[:, None].astype(part.dtype)
+def optimism(contest: Contest) -> float:
+    """Return by how much the leader's score is expected to exceed its truth because it was chosen as the highest.
+
+    In every replicate whoever leads there is compared with its score outside of it. Source: Efron 1983, Estimating the
+    error rate of a prediction rule, section 2 (the bootstrap estimate of optimism).
+    """
+    if not contest.scatter.shape[1]:
+        return 0.0
+    total = 0.0
+    for part in _parts(contest.scatter):
+        chosen = (part + contest.scores[:, None].astype(part.dtype)).argmax(0)
+        total += float(part[chosen, np.arange(part.shape[1])].sum(dtype=np.float64))
+    return total / contest.scatter.shape[1]
+
+
+def _p_best(scores: np.ndarray, images: np.ndarray, luck: np.ndarray, luck_variance: np.ndarray) -> np.ndarray:
+    """Return the probability that each setting is the best, from scores that are shrunk towards their mean.
+
+    The highest of many scores is high by luck too; drawn around the scores themselves the leader would win too often.
+    Settings are taken to differ around their mean with the variance that the scores have beyond their errors; of
+    settings that differ by no more than their errors each has the same probability.
+    Source: Efron and Morris 1973, Stein's estimation rule and its competitors (empirical Bayes); shares of equal
+    replicates are split.
+
+    Shape:
+        returns: (T,), sum 1.
+    """
+    settings, draws = images.shape
+    if settings == 1 or not draws:
+        return np.full(settings, 1 / settings)
+    common = images.mean(0)
+    error = (images - common).var(1, dtype=np.float64) + luck_variance
+    spread = max(0.0, float(scores.var(ddof=1)) - float(error.mean()))
+    if spread == 0 or not np.isfinite(spread):
+        return np.full(settings, 1 / settings)
+    weight = spread / (spread + error)
+    centre = float((weight * scores).sum() / weight.sum())
+    means = (centre + weight * (scores - centre)).astype(np.float32)
+    scale = np.sqrt(weight).astype(np.float32)
+    won = np.zeros(settings)
+    for start in range(0, draws, PART):
+        cut = slice(start, start + PART)
+        values = means[:, None] + scale[:, None] * (images[:, cut] - common[cut] + luck[:, cut])
         is_best = values == values.max(0)
         won += is_best @ (1 / is_best.sum(0))
-    return won / scatter.shape[1]
+    return np.asarray(won / draws)
 
 
 def _parts(scatter: np.ndarray) -> Iterator[np.ndarray]:
@@ -125,41 +180,44 @@ def _parts(scatter: np.ndarray) -> Iterator[np.ndarray]:
         yield np.ascontiguousarray(scatter[:, start : start + PART])
 
 
-def _possible_leaders(leader: int, p_best: np.ndarray) -> np.ndarray:
-    if len(p_best) <= LEADERS:
-        return np.arange(len(p_best))
-    likely = [int(at) for at in np.argsort(-p_best, kind="stable")[:LEADERS] if p_best[at] > 0]
-    return np.asarray(sorted({leader, *likely}))
+def _possible_leaders(scores: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Return the places of those that might lead in a replicate: the highest by score and three standard errors."""
+    if len(scores) <= LEADERS:
+        return np.arange(len(scores))
+    highest = np.argsort(-(scores + 3 * np.sqrt(variance)), kind="stable")[: LEADERS - 1]
+    return np.asarray(sorted({int(np.argmax(scores)), *map(int, highest)}))
 
 
-def _errors(scatter: np.ndarray, leaders: np.ndarray) -> np.ndarray:
-    """Return the standard errors of differences; of those that never differ exactly 0.
+def _errors(images: np.ndarray, leaders: np.ndarray, luck_variance: np.ndarray) -> np.ndarray:
+    """Return the standard errors of differences; 0 between a setting and itself.
 
     Shape:
         returns: (L, T).
     """
-    square, both = np.zeros(len(scatter)), np.zeros((len(leaders), len(scatter)))
-    for part in _parts(scatter):
+    square, both = np.zeros(len(images)), np.zeros((len(leaders), len(images)))
+    for part in _parts(images):
         wide = part.astype(np.float64)
-        square += (wide**2).sum(1) / scatter.shape[1]
-        both += wide[leaders] @ wide.T / scatter.shape[1]
+        square += (wide**2).sum(1) / images.shape[1]
+        both += wide[leaders] @ wide.T / images.shape[1]
     whole = square[leaders, None] + square
-    variance = whole - 2 * both
-    return np.sqrt(np.where(variance > 1e-12 * whole, variance, 0.0))
+    of_images = whole - 2 * both
+    variance = np.where(of_images > 1e-12 * whole, of_images, 0.0) + luck_variance[leaders, None] + luck_variance
+    variance[leaders[:, None] == np.arange(len(images))] = 0.0
+    return np.sqrt(variance)
 
 
-def _critical(scatter: np.ndarray, leaders: np.ndarray, errors: np.ndarray) -> float:
-    """Return the 95 % quantile of the largest studentised difference of all."""
+def _critical(scatter: np.ndarray, leaders: np.ndarray, errors: np.ndarray, alpha: float) -> float:
+    """Return the 1 - alpha quantile of the largest studentised difference of all."""
     inverse = np.divide(1.0, errors, out=np.zeros_like(errors), where=errors > 0).astype(scatter.dtype)
     largest = []
     for part in _parts(scatter):
-        found = np.zeros(part.shape[1], dtype=part.dtype)
+        most = np.zeros(part.shape[1], dtype=part.dtype)
         for row, leader in enumerate(leaders):
             gaps = np.subtract(part, part[leader])
             np.multiply(gaps, inverse[row][:, None], out=gaps)
-            np.maximum(found, np.maximum(gaps.max(0), -gaps.min(0)), out=found)
-        largest.append(found)
-    return float(np.quantile(np.concatenate(largest), 1 - ALPHA, method="higher"))
+            np.maximum(most, np.maximum(gaps.max(0), -gaps.min(0)), out=most)
+        largest.append(most)
+    return float(np.quantile(np.concatenate(largest), 1 - alpha, method="higher"))
 
 
 def decide(contest: Contest, margin: float, *, surpassing: str) -> str:
@@ -172,7 +230,7 @@ def decide(contest: Contest, margin: float, *, surpassing: str) -> str:
 
 
 def detectable(contest: Contest) -> float:
-    """Return the smallest true lead over all rivals still in question with which one is found alone in 80 % of sweeps.
+    """Return the smallest true lead over all rivals still in question that would leave one alone in POWER of sweeps.
 
     In question are the tied ones; where the leader is alone, the next best.
     """
@@ -182,13 +240,13 @@ def detectable(contest: Contest) -> float:
     if contest.is_blind:
         return float("inf")
     gaps = contest.scatter[rivals] - contest.scatter[contest.leader] + contest.reach[rivals, None]
-    return float(np.quantile(gaps.max(0), FOUND))
+    return float(np.quantile(gaps.max(0), POWER))
 
 
 def recommend(contest: Contest, margin: float, costs: Sequence[Sequence[float | None]]) -> int:
-    """Return the cheapest of the leader and those surely close, by each cost that is known of all of them in turn."""
-    close = contest.is_surely_close(margin)
-    field = [int(at) for at in contest.order if close[at]]
+    """Return the cheapest of the tied ones that are close, by each cost that is known of all of them in turn."""
+    close = contest.is_close(margin)
+    field = [at for at in contest.tied if close[at]]
     for cost in costs:
         known = {at: cost[at] for at in field}
         if all(value is not None for value in known.values()):
@@ -204,10 +262,11 @@ def describe_rivals(
     latencies: Sequence[float | None],
     parameters: Sequence[int | None],
     scores: Sequence[Interval],
-    run_scores: np.ndarray | None = None,
+    run_scores: Sequence[np.ndarray],
 ) -> tuple[Rival, ...]:
     """Return all that were compared, the best first; `scores` are their own intervals."""
-    close, tied, shares = contest.is_surely_close(margin), set(contest.tied), _rank_shares(contest)
+    surely, close = contest.is_surely_close(margin), contest.is_close(margin)
+    tied, shares = set(contest.tied), _rank_shares(contest)
     return tuple(
         Rival(
             trial_id=ids[at],
@@ -215,10 +274,11 @@ def describe_rivals(
             difference=_interval(contest.difference[at], contest.low[at], contest.high[at], -1, 1),
             p_best=float(contest.p_best[at]),
             is_tied=at in tied,
-            is_surely_close=bool(close[at]),
+            is_close=bool(close[at]),
+            is_surely_close=bool(surely[at]),
             latency_ms=latencies[at],
             parameters=parameters[at],
-            run_scores=() if run_scores is None else tuple(float(score) for score in run_scores[at]),
+            run_scores=tuple(float(score) for score in run_scores[at]),
             rank_shares=shares[at] if shares else (),
         )
         for at in map(int, contest.order)
@@ -230,10 +290,10 @@ def _interval(estimate: float, low: float, high: float, least: float, most: floa
 
 
 def _rank_shares(contest: Contest) -> list[tuple[float, ...]]:
-    """Return, for each trial, in what share of replicates it came first, second, ...; equal ones share a rank."""
-    trials = len(contest.scores)
-    if trials > RANKED or contest.is_blind:
+    """Return, for each setting, in what share of replicates it came first, second, ...; equal ones share a rank."""
+    settings = len(contest.scores)
+    if settings > RANKED or contest.is_blind:
         return []
     values = contest.scatter + contest.scores[:, None].astype(contest.scatter.dtype)
     ranks = np.stack([(values > value).sum(0) for value in values])
-    return [tuple(np.bincount(row, minlength=trials) / ranks.shape[1]) for row in ranks]
+    return [tuple(np.bincount(row, minlength=settings) / ranks.shape[1]) for row in ranks]

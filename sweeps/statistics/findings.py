@@ -35,13 +35,17 @@ class Candidate:
     """How sentences call it; empty: by its id."""
     missing: str = ""
     """Why there is no evidence, where there is none."""
+    curve: tuple[float, ...] = ()
+    """val/miou by epoch, from the first; empty where it is not known."""
     is_stopped: bool = False
-    """It was stopped before its end, and is compared as it stood then."""
+    """It was stopped before its end: it is compared with the leader at the epoch it reached, and not judged."""
+    overtaking: float = 0.0
+    """Of a stopped trial: the probability that it would have passed the leader, had it gone on."""
 
 
 @dataclass(frozen=True, eq=False)
 class Finalist:
-    """A setting that was trained anew; all finalists on the same folds."""
+    """A setting that was trained again; all finalists on the same folds."""
 
     finalist_id: str
     """Its trial in the screening sweep."""
@@ -52,45 +56,65 @@ class Finalist:
     parameters: int | None = None
     is_reference: bool = False
     name: str = ""
+    curves: tuple[tuple[float, ...], ...] = ()
+    """val/miou by epoch of each run."""
 
 
 @dataclass(frozen=True)
 class Rival:
-    """One compared trial or finalist; the leader is among them, with a difference of 0."""
+    """One compared setting or finalist; the leader is among them, with a difference of 0."""
 
     trial_id: str
+    """The trial that stands for the setting: the best of its seeds."""
     score: Interval
-    """Its own mIoU with a plain 95 % interval."""
+    """Its own mIoU with a 95 % interval; of several seeds, that of their counts together."""
     difference: Interval
     """Its score less the leader's, in simultaneous 95 % intervals."""
     p_best: float
-    """Share of bootstrap replicates that it won; equal ones share a win."""
+    """Probability of being the best of all."""
     is_tied: bool
     """Not excluded: its interval reaches 0."""
+    is_close: bool
+    """Its estimated deficit is at most the margin, or one standard error."""
     is_surely_close: bool
     """Its deficit is surely under the margin."""
     latency_ms: float | None
     parameters: int | None
     run_scores: tuple[float, ...] = ()
-    """In a confirmation: mIoU of each run."""
+    """mIoU of each run: seeds of a screening, folds of a confirmation."""
     rank_shares: tuple[float, ...] = ()
     """Share of replicates in which it came first, second, and so on."""
-    is_stopped: bool = False
-    """It was stopped before its end, and is compared as it stood then."""
+    seeds: tuple[str, ...] = ()
+    """In a screening: the trials of the setting, as `run_scores` has them."""
+
+
+@dataclass(frozen=True)
+class StoppedTrial:
+    """A trial that was stopped early, beside the leader at the same epoch. It is not judged."""
+
+    trial_id: str
+    epoch: int
+    """The last one that it trained; 0 where no curve is known."""
+    score: float
+    """Its best val/miou up to there; NaN where none is known."""
+    leader_score: float
+    """The leader's best up to the same epoch; NaN where none is known."""
+    p_best: float
+    """Probability that it would have been the best of all, had it gone on."""
 
 
 @dataclass(frozen=True)
 class Needed:
-    """What would decide."""
+    """What a confirmation can decide."""
 
-    images: int | None
-    """Validation images in all; None: no number of images alone would."""
-    runs: int | None
-    """Runs of each finalist in all; None: no number of runs alone would."""
     detectable: float
     """Smallest true lead that the present images and runs show with a power of 80 %; 1 where they show none."""
-    together: tuple[int, int] | None = None
-    """Images and runs that would do together, where neither would alone."""
+    lead: float
+    """The lead in question: that of the leader over the nearest rival, but no less than the margin."""
+    finalists: int
+    """The settings in question: those not excluded."""
+    runs: int | None
+    """Runs of each finalist that find such a lead with a power of 80 %; None: no number up to 100 does."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +123,7 @@ class Gap:
 
     trial_id: str
     answer: str
-    """equivalent, different or cannot tell."""
+    """equivalent, different, class mix (different only since the groups have other classes) or cannot tell."""
     why: str
     """One sentence."""
     gap: Interval
@@ -114,7 +138,9 @@ class Gap:
     images: Mapping[str, int]
     """By group."""
     drives: Mapping[str, int]
-    """By group; empty where names carry none."""
+    """By group; empty where drives are not known."""
+    drives_to_tell: int | None
+    """Drives in total with which a gap near 0 would be shown to lie within the margin; None: no number alone would."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +163,27 @@ class Scenes:
     gaps: tuple[Gap, ...]
     """Of the leader first."""
     between: Mapping[str, Interval]
-    """Trial -> how much larger its gap is than the leader's."""
+    """Trial -> how much larger its gap is than the leader's, in intervals that hold for all of them at once."""
     slices: tuple[Slice, ...]
     paragraph: str
+
+
+@dataclass(frozen=True)
+class NoiseFigures:
+    """What is known of the noise between runs of a setting."""
+
+    basis: str
+    """measured, bounded or unknown."""
+    sd: float
+    """Standard deviation of one run's score, as it was used; NaN where unknown."""
+    freedom: float
+    """Degrees of freedom of it."""
+    repeats: int
+    """Runs of a setting beyond its first, over all settings; in a confirmation, degrees of freedom between runs."""
+    outside: int
+    """How many of the repeats are of other sweeps."""
+    rise: float | None
+    """By how much the best values still rose over the last third of training."""
 
 
 @dataclass(frozen=True)
@@ -153,19 +197,23 @@ class Verdict:
     leader: str
     """The trial with the highest score."""
     recommended: str
-    """The cheapest, by latency and then parameters, of the leader and those surely close to it."""
+    """The cheapest, by latency and then parameters, of the leader and those tied that are close to it."""
     tied: tuple[str, ...]
-    """Trials not excluded, the leader first."""
+    """Settings not excluded, the leader first."""
     rivals: tuple[Rival, ...]
     """All that were compared, the best first."""
+    stopped: tuple[StoppedTrial, ...]
+    """Those that were stopped early, the best first; not compared."""
     corrected: Interval | None
-    """Score of whoever leads, without the part that is owed to choosing the best of many."""
+    """The leader's score corrected for having been chosen as the highest."""
     margin: float
     images: int
     drives: int
-    """0: names carry none, so images are drawn."""
+    """0: names carry none, so blocks of neighbouring names are drawn."""
     runs: int
+    """Most runs of a setting."""
     draws: int
+    noise: NoiseFigures
     needed: Needed | None
     left_out: Mapping[str, str]
     """Trial -> why it was not compared."""

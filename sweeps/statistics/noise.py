@@ -1,4 +1,18 @@
-"""Run-to-run noise of a screening: measured where the sweep has several seeds of a setting, otherwise assumed."""
+"""Run-to-run noise: by how much another seed would change a score. Measured from repeats, or bounded by the curves.
+
+One formula for all cases: a scaled inverse chi-squared prior, pooled with every repeat of a setting,
+
+    sd^2 = (n0 s0^2 + sum of squared deviations within settings) / (n0 + f),
+
+and Student's t with n0 + f degrees of freedom, where f counts the repeats (runs of a setting beyond its first).
+Source: Smyth 2004, Linear models and empirical Bayes methods for assessing differential expression, Statistical
+Applications in Genetics and Molecular Biology 3(1), section 3.
+
+The prior's scale s0 follows the learning curves: a sweep whose best values still rise is one whose seeds still differ.
+The rise over the last third of training bounds the noise from above (benchmarks/RESULTS.md has both, measured); it
+estimates it but roughly. So the prior is a bound where nothing was repeated, and gives way to an estimate as repeats
+come in.
+"""
 
 import json
 import math
@@ -8,36 +22,101 @@ from typing import Any
 
 import numpy as np
 
-from sweeps.statistics.power import RUN_SD
+FLOOR = 0.006
+"""Of the scale: seeds of converged segmentation networks differ by 0.3 to 1.2 points of mIoU in the literature, and by
+no less than 0.6 in 32 of 32 settings that were measured here."""
 
-ASSUMED = RUN_SD / 100
-"""Standard deviation of mIoU between seeds of one setting, where it is not measured."""
+BOUND_FREEDOM, BOUND_SHARE = 8.0, 1.0
+"""Without repeats the prior is a bound: the whole rise, with so many degrees of freedom."""
 
-FREEDOM = 4
-"""Degrees of freedom from which a measured noise replaces the assumed one: five seeds of one setting."""
+PRIOR_FREEDOM, PRIOR_SHARE = 2.0, 0.4
+"""From ENOUGH repeats on it is an estimate: this share of the rise, which is what seeds of good settings differ by."""
+
+ENOUGH = 4
+"""Repeats that turn the bound into an estimate, step by step: two more seeds of each of the two best."""
+
+SHRINKAGE = 4
+"""Degrees of freedom with which the pooled noise counts beside a setting's own repeats.
+
+Settings differ in noise by a factor of ten and more, and a setting's own few repeats say little of it.
+"""
+
+LAST_PART = 1 / 3
+"""Share of the epochs over which the rise of the best value is taken."""
 
 SEED = "train.seed"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Noise:
-    """How much the score of a setting differs from run to run."""
+    """Run-to-run noise of every setting that is compared.
+
+    Shape:
+        own_squares, own_freedom, share: (T,).
+    """
 
     sd: float
-    freedom: int = 0
-    """Degrees of freedom with which it was measured; 0: it is assumed."""
+    """Pooled standard deviation of one run's score."""
+    freedom: float
+    """Degrees of freedom of the pooled figure; 0: nothing is known of the noise, not even a bound."""
+    repeats: int
+    """Degrees of freedom that were measured; 0: the noise is bounded, not measured."""
+    rise: float | None
+    """By how much the best values rose over the last third of training; None without curves."""
+    own_squares: np.ndarray
+    """Sum of squared deviations between each setting's own runs."""
+    own_freedom: np.ndarray
+    share: np.ndarray
+    """What a run's variance is multiplied by to be that of the score: 1 / runs, and what runs have in common."""
 
-    def draw(self, shape: tuple[int, int], seed: int) -> np.ndarray:
-        """Return deviations of scores; of a measured noise they are those of Student's t, since it is but an estimate.
+    @property
+    def is_unknown(self) -> bool:
+        """Return whether nothing bounds the noise."""
+        return self.freedom == 0
+
+    @property
+    def is_measured(self) -> bool:
+        """Return whether any repeat entered it."""
+        return self.repeats > 0
+
+    @property
+    def run_variance(self) -> np.ndarray:
+        """Return the variance of one run's score of each setting: its own repeats, shrunk towards the pooled noise.
 
         Shape:
-            returns: (T, B), float32.
+            returns: (T,).
         """
+        own = (SHRINKAGE * self.sd**2 + self.own_squares) / (SHRINKAGE + self.own_freedom)
+        return np.where(self.own_freedom > 0, own, self.sd**2)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Return the variance of each setting's score that is owed to its runs.
+
+        Shape:
+            returns: (T,).
+        """
+        return self.run_variance * self.share
+
+    def draw(self, draws: int, seed: int) -> np.ndarray:
+        """Return deviations of scores as other runs would have brought them; of Student's t, since sd is an estimate.
+
+        The pooled variance is drawn once for all settings, that of a setting with repeats around it.
+
+        Shape:
+            returns: (T, draws), float32; 0 where nothing is known.
+        """
+        settings = len(self.share)
+        if self.is_unknown:
+            return np.zeros((settings, draws), dtype=np.float32)
         generator = np.random.default_rng([seed, 2])
-        found = generator.standard_normal(shape, dtype=np.float32)
-        if self.freedom:
-            found /= np.sqrt(generator.chisquare(self.freedom, shape[1]) / self.freedom).astype(np.float32)
-        return found * np.float32(self.sd)
+        pooled = self.sd**2 * self.freedom / generator.chisquare(self.freedom, draws)  # (draws,)
+        deviations = generator.standard_normal((settings, draws), dtype=np.float32)
+        scale = np.broadcast_to(pooled, (settings, draws)).astype(np.float32)
+        for place in np.flatnonzero(self.own_freedom):
+            squares, freedom = self.own_squares[place], SHRINKAGE + self.own_freedom[place]
+            scale[place] = (SHRINKAGE * pooled + squares) / generator.chisquare(freedom, draws)
+        return deviations * np.sqrt(scale * self.share[:, None].astype(np.float32))
 
 
 def setting_of(settings: Mapping[str, Any]) -> str:
@@ -46,19 +125,79 @@ def setting_of(settings: Mapping[str, Any]) -> str:
     return json.dumps(known, sort_keys=True) if known else ""
 
 
-def measure_noise(scores: np.ndarray, settings: Sequence[str]) -> Noise:
-    """Return the noise from the spread of scores within each setting; an empty setting is one of its own.
+def rise_of(curves: Sequence[Sequence[float]]) -> float | None:
+    """Return by how much the best value rose over the last third of training, as a root mean square over the curves.
 
-    A setting whose seeds all have the same score has collapsed, and measures nothing.
-
-    Shape:
-        scores: (T,).
+    NaN, from where a trial had diverged, is no value. None where no curve has two epochs.
     """
-    known = np.asarray(settings)
-    groups = [scores[known == name] for name in dict.fromkeys(settings) if name]
-    groups = [group for group in groups if np.ptp(group) > 0]
-    freedom = sum(len(group) - 1 for group in groups)
-    if freedom < FREEDOM:
-        return Noise(ASSUMED)
-    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups)
-    return Noise(math.sqrt(squares / freedom), freedom)
+    rises = [rise for curve in curves if (rise := _rise(curve)) is not None]
+    return math.sqrt(float(np.mean(np.square(rises)))) if rises else None
+
+
+def _rise(curve: Sequence[float]) -> float | None:
+    values = np.asarray(curve, dtype=float)
+    early = values[: max(1, round(len(values) * (1 - LAST_PART)))]
+    if len(values) < 2 or not np.isfinite(early).any():
+        return None
+    return float(np.nanmax(values) - np.nanmax(early))
+
+
+def estimate_noise(
+    run_scores: Sequence[np.ndarray],
+    curves: Sequence[Sequence[float]],
+    *,
+    share: np.ndarray | None = None,
+    others: Sequence[np.ndarray] = (),
+) -> Noise:
+    """Return the noise of settings from the scores of their runs and from learning curves of runs that completed.
+
+    Args:
+        run_scores: of each setting, (its runs,).
+        curves: val/miou by epoch, of every completed run.
+        share: see `Noise`; by default one over the number of runs.
+        others: scores of repeats of further settings, or in other sweeps, that are not compared here.
+    """
+    squares = np.asarray([_squares(scores) for scores in run_scores])
+    freedom = np.asarray([_freedom(scores) for scores in run_scores])
+    outside = sum(map(_freedom, others))
+    total = float(squares.sum()) + sum(_squares(scores) for scores in others)
+    counts = np.asarray([max(1, len(scores)) for scores in run_scores], dtype=float)
+    return pool_noise(
+        total, int(freedom.sum()) + outside, rise_of(curves), squares, freedom, 1 / counts if share is None else share
+    )
+
+
+def pool_noise(
+    squares: float,
+    repeats: int,
+    rise: float | None,
+    own_squares: np.ndarray,
+    own_freedom: np.ndarray,
+    share: np.ndarray,
+    floor_freedom: float = 0.0,
+) -> Noise:
+    """Return the noise by the formula at the top of this file, from sums of squares and their degrees of freedom.
+
+    `floor_freedom` is that of a prior at FLOOR, where there are repeats but no curves.
+    """
+    if rise is None and not repeats:
+        return Noise(math.nan, 0, 0, None, own_squares, own_freedom, share)
+    scale, prior = (FLOOR, floor_freedom) if rise is None else _prior(rise, repeats)
+    variance = (prior * scale**2 + squares) / (prior + repeats)
+    return Noise(math.sqrt(variance), prior + repeats, repeats, rise, own_squares, own_freedom, share)
+
+
+def _prior(rise: float, repeats: int) -> tuple[float, float]:
+    """Return the scale of the prior and its degrees of freedom."""
+    measured = min(1.0, repeats / ENOUGH)
+    share = BOUND_SHARE + measured * (PRIOR_SHARE - BOUND_SHARE)
+    return max(FLOOR, share * rise), BOUND_FREEDOM + measured * (PRIOR_FREEDOM - BOUND_FREEDOM)
+
+
+def _freedom(scores: np.ndarray) -> int:
+    """Return how many repeats there are; none where all have the same score: such a setting has collapsed."""
+    return len(scores) - 1 if len(scores) > 1 and np.ptp(scores) > 0 else 0
+
+
+def _squares(scores: np.ndarray) -> float:
+    return float(((scores - scores.mean()) ** 2).sum()) if len(scores) > 1 else 0.0

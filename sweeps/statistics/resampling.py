@@ -15,31 +15,21 @@ EXACT = 2**24
 """Below it single precision holds every whole number, so that sums of counts are exact in whatever order."""
 
 
-def draw_units(run_of_unit: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """Return how often each draw takes each unit: runs are drawn with replacement, then units within each run drawn.
+def draw_units(units: int, draws: int, seed: int) -> np.ndarray:
+    """Return how often each draw takes each unit: the plain bootstrap.
 
-    With one run this is the plain bootstrap. Source: Davison and Hinkley 1997, Bootstrap Methods, section 3.8.
+    Source: Davison and Hinkley 1997, Bootstrap Methods, section 3.8 (units drawn whole).
 
     Shape:
-        run_of_unit: (U,), ascending.  returns: (B, U), int16.
+        returns: (B, U), int16.
     """
     generator = np.random.default_rng([seed, 1])
-    sizes = np.bincount(run_of_unit)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    found = np.empty((draws, len(run_of_unit)), dtype=np.int16)
+    drawn = np.empty((draws, units), dtype=np.int16)
     for start in range(0, draws, DRAWN):
-        found[start : start + DRAWN] = _draw(generator, sizes, starts, min(DRAWN, draws - start))
-    return found
-
-
-def _draw(generator: np.random.Generator, sizes: np.ndarray, starts: np.ndarray, draws: int) -> np.ndarray:
-    runs, units = len(sizes), int(sizes.sum())
-    picked = generator.integers(runs, size=(draws, runs))
-    places = generator.random((draws, runs, sizes.max()), dtype=np.float32)  # (b, R, most units of a run)
-    inside = np.minimum(places * sizes[picked][..., None], sizes[picked][..., None] - 1).astype(np.int64)
-    cells = inside + starts[picked][..., None] + np.arange(draws)[:, None, None] * units
-    is_real = np.arange(sizes.max()) < sizes[picked][..., None]
-    return np.bincount(cells[is_real], minlength=draws * units).reshape(draws, units)
+        size = min(DRAWN, draws - start)
+        picked = generator.integers(units, size=(size, units)) + np.arange(size)[:, None] * units
+        drawn[start : start + size] = np.bincount(picked.ravel(), minlength=size * units).reshape(size, units)
+    return drawn
 
 
 def weigh(table: np.ndarray, draws: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
@@ -77,17 +67,28 @@ def _edges(heavy: np.ndarray) -> list[int] | None:
     return None
 
 
-def resample_miou(intersection: np.ndarray, union: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Return the mIoU of each under every draw; a class that a draw leaves empty leaves its mean.
+def resample_deviations(
+    intersection: np.ndarray, union: np.ndarray, truth: np.ndarray, draws: np.ndarray, widening: np.ndarray
+) -> np.ndarray:
+    """Return by how much the mIoU of each deviates under every draw, each class's share of it widened by itself.
+
+    A class that a draw leaves without a true pixel deviates by nothing in it. Classes that few units have are the ones
+    that a bootstrap understates; widened together with all others they would decide about every interval.
 
     Shape:
-        intersection, union: (T, C, U).  draws: (B, U).  returns: (T, B), float32; NaN where a draw has no class.
+        intersection, union: (T, C, U).  truth: (C, U).  draws: (B, U).  widening: (C,).
+        returns: (T, B), float32.
     """
-    found = np.empty((len(union), len(draws)), dtype=np.float32)
-    pairs = zip(weigh(intersection, draws), weigh(union, draws), strict=True)
-    for (chosen, above), (_, below) in pairs:
-        found[:, chosen] = mean_ratio(above, below, axis=1)
-    return found
+    present = truth.sum(1) > 0
+    intersection, union, truth, wide = intersection[:, present], union[:, present], truth[present], widening[present]
+    whole = intersection.sum(2) / union.sum(2)  # (T, C)
+    deviations = np.empty((len(union), len(draws)), dtype=np.float32)
+    sums = zip(weigh(intersection, draws), weigh(union, draws), weigh(truth, draws), strict=True)
+    for (chosen, above), (_, below), (_, true) in sums:
+        is_there = true > 0  # (C, b)
+        ratio = np.divide(above, below, out=np.broadcast_to(whole[:, :, None], above.shape).copy(), where=is_there)
+        deviations[:, chosen] = np.einsum("tcb,c->tb", ratio - whole[:, :, None], wide / len(wide))
+    return deviations
 
 
 def mean_ratio(above: np.ndarray, below: np.ndarray, axis: int) -> np.ndarray:
@@ -99,20 +100,3 @@ def mean_ratio(above: np.ndarray, below: np.ndarray, axis: int) -> np.ndarray:
     number = present.sum(axis)
     total = ratio.sum(axis)
     return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
-
-
-def score_left_out(intersection: np.ndarray, union: np.ndarray, draws: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return, for each draw, the mIoU of the trial chosen in it on the units that it left out; NaN where none was.
-
-    Source: Tsamardinos et al. 2018, Bootstrapping the out-of-sample predictions for efficient and accurate
-    cross-validation (BBC-CV).
-
-    Shape:
-        intersection, union: (T, C, U).  draws: (B, U).  chosen: (B,).  returns: (B,).
-    """
-    found = np.full(len(draws), np.nan)
-    for trial in np.unique(chosen):
-        at = np.flatnonzero(chosen == trial)
-        rest = (draws[at] == 0).astype(np.float64).T  # (U, b)
-        found[at] = mean_ratio(intersection[trial] @ rest, union[trial] @ rest, axis=0)
-    return found

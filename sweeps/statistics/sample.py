@@ -1,7 +1,7 @@
-"""A figure under many draws and in several runs -> its interval, and whether it is surely small or surely not 0."""
+"""A figure under many draws, with the noise of runs -> its interval, and whether it is surely small or surely not 0."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,58 +14,60 @@ LOST = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A figure, what it is in every draw of the units, and in every run where there are several."""
+    """A figure, what it is in every draw of the units, and the variance that other runs would bring."""
 
     estimate: float
     draws: np.ndarray
     units: int
     """On how many units it rests."""
-    runs: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    run_variance: float = 0.0
+    run_freedom: float = math.inf
+    """Degrees of freedom with which the variance is known."""
 
-    def judges(self) -> list[tuple[float, int]]:
-        """Return standard error and degrees of freedom by the units, and by the runs; NaN where there is no saying.
+    def error(self) -> tuple[float, float]:
+        """Return standard error and degrees of freedom; NaN and 0 where there is no saying.
 
-        The runs' own spread has all that is uncertain in it, but of few runs; that of the units lacks what another seed
-        would change. The more cautious of the two counts.
+        Source of the degrees of freedom of a sum: Satterthwaite 1946, An approximate distribution of estimates of
+        variance components.
         """
         usable = self.draws[np.isfinite(self.draws)]
-        known = self.runs[np.isfinite(self.runs)]
-        is_rare = not len(usable) or len(usable) < (1 - LOST) * len(self.draws) or not math.isfinite(self.estimate)
-        found = [(math.nan, 0)]
-        if self.units > 1 and not is_rare:
-            loss = self.units / (self.units - 1)
-            found = [(math.sqrt(float(((usable - self.estimate) ** 2).mean()) * loss), self.units - 1)]
-        if len(self.runs):
-            error = float(known.std(ddof=1)) / math.sqrt(len(known)) if len(known) > 1 else math.nan
-            found.append((error, len(known) - 1))
-        return found
+        is_rare = not len(usable) or len(usable) < (1 - LOST) * len(self.draws)
+        if self.units < 2 or is_rare or not math.isfinite(self.estimate) or not math.isfinite(self.run_variance):
+            return math.nan, 0
+        of_units = float(((usable - self.estimate) ** 2).mean()) * self.units / (self.units - 1)
+        total = of_units + self.run_variance
+        if total == 0:
+            return 0.0, self.units - 1
+        freedom = total**2 / (of_units**2 / (self.units - 1) + self.run_variance**2 / self.run_freedom)
+        return math.sqrt(total), freedom
 
     def tests(self, margin: float) -> tuple[float, float]:
         """Return the p values of two one-sided tests for being within the margin, and of a two-sided one against 0.
 
         Source: Schuirmann 1987, A comparison of the two one-sided tests procedure and the power approach.
         """
-        within, apart = [], []
-        for error, freedom in self.judges():
-            above = [_p_above(self.estimate - bound, error, freedom) for bound in (-margin, 0.0, margin)]
-            within.append(max(above[0], 1 - above[2]))
-            apart.append(2 * min(above[1], 1 - above[1]))
-        return max(within), max(apart)
+        error, freedom = self.error()
+        above = [_p_above(self.estimate - bound, error, freedom) for bound in (-margin, 0.0, margin)]
+        return max(above[0], 1 - above[2]), 2 * min(above[1], 1 - above[1])
 
     def interval(self, alpha: float = ALPHA) -> Interval | None:
         """Return the 1 - alpha interval; None where there is no saying."""
-        halves = [error * t_quantile(1 - alpha / 2, freedom) for error, freedom in self.judges()]
-        if not all(map(math.isfinite, halves)):
-            return None
-        return Interval(self.estimate, self.estimate - max(halves), self.estimate + max(halves))
+        error, freedom = self.error()
+        half = error * t_quantile(1 - alpha / 2, freedom)
+        return Interval(self.estimate, self.estimate - half, self.estimate + half) if math.isfinite(half) else None
 
     def minus(self, other: "Sample") -> "Sample":
-        """Return the paired difference."""
-        units = min(self.units, other.units)
-        return Sample(self.estimate - other.estimate, self.draws - other.draws, units, self.runs - other.runs)
+        """Return the paired difference; runs of different settings are independent."""
+        return Sample(
+            estimate=self.estimate - other.estimate,
+            draws=self.draws - other.draws,
+            units=min(self.units, other.units),
+            run_variance=self.run_variance + other.run_variance,
+            run_freedom=min(self.run_freedom, other.run_freedom),
+        )
 
 
-def _p_above(gap: float, error: float, freedom: int) -> float:
+def _p_above(gap: float, error: float, freedom: float) -> float:
     """Return the probability of an estimate so far above a bound, were the truth at it; 1/2 where nothing is known."""
     if error == 0:
         return 0.5 if gap == 0 else float(gap < 0)

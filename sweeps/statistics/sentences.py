@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from sweeps.statistics.findings import Gap, Interval, Needed, Rival, Slice
-from sweeps.statistics.noise import Noise
-from sweeps.statistics.power import MOST_RUNS
+from sweeps.statistics.design import MOST_RUNS
+from sweeps.statistics.findings import Gap, Interval, Needed, NoiseFigures, Rival, Slice, StoppedTrial
 
 GROUP_WORDS = {"city": "city", "non_city": "non-city"}
 
@@ -21,134 +20,131 @@ def interval_words(interval: Interval) -> str:
 
 
 def say_verdict(
-    outcome: str,
-    rivals: Sequence[Rival],
-    recommended: str,
-    needed: Needed | None,
-    margin: float,
-    names: Mapping[str, str],
+    outcome: str, rivals: Sequence[Rival], margin: float, names: Mapping[str, str], noise: NoiseFigures
 ) -> str:
-    """Return the verdict in one or two sentences; rivals are the best first."""
+    """Return the headline: at most two figures; rivals are the best first."""
     best, *others = rivals
-    who = names.get(best.trial_id, best.trial_id)
-    score = f"{who} has {best.score.estimate:.3f} mIoU ({best.score.low:.3f} to {best.score.high:.3f})"
+    who = _name(best, names)
     if not others:
-        return f"Nothing to compare: {score} and is the only one with usable evidence."
+        return f"{who} is the only setting with usable evidence: there is nothing to compare it with."
     if outcome in ("leader", "winner"):
         nearest = max(others, key=lambda rival: rival.difference.high)
-        word = "wins" if outcome == "winner" else "leads"
-        return (
-            f"{score} and {word}: the nearest of {_many(len(others), 'rival')}, {_name(nearest, names)}, is "
-            f"{points(-nearest.difference.estimate)} points behind (at least {points(-nearest.difference.high)})."
-            + (" But every rival was stopped early." if all(rival.is_stopped for rival in others) else "")
-        )
-    tied = [rival for rival in others if rival.is_tied]
+        verb = "wins" if outcome == "winner" else "leads"
+        return f"{who} {verb}, at least {points(-nearest.difference.high)} points ahead of {_others(others)}."
+    tied = sum(rival.is_tied for rival in others)
     if outcome == "tie":
-        return (
-            f"A tie: {score}, and {_many(len(tied), 'rival')} of {len(others)} cannot be told from it. "
-            f"{_advice(best, recommended, margin, names)}"
-        )
-    nearest = tied[0]
-    return (
-        f"Undecided: {score}, but {_many(len(tied), 'rival')} of {len(others)} may be better; the nearest, "
-        f"{_name(nearest, names)}, differs by {points(nearest.difference.estimate, signed=True)} points "
-        f"({interval_words(nearest.difference)}). {say_needed(needed)}"
-    )
+        return f"A tie: {who} and {_many(tied, 'rival')} do not differ by more than {points(margin)} points."
+    if noise.basis == "unknown":
+        return f"Undecided: {who} is ahead, but nothing says by how much another seed would change that."
+    could = f"{_many(tied, 'rival')} of {len(others)} could be better"
+    return f"Undecided: {who} is ahead, but {could} with another seed or other images."
 
 
-def _advice(best: Rival, recommended: str, margin: float, names: Mapping[str, str]) -> str:
-    if recommended == best.trial_id:
-        return "None that is surely as good is cheaper."
-    name = names.get(recommended, recommended)
-    return f"Recommended: {name}, the cheapest that is surely less than {points(margin)} points behind."
+def _others(others: Sequence[Rival]) -> str:
+    return "its only rival" if len(others) == 1 else f"all {len(others)} rivals"
 
 
-def say_needed(needed: Needed | None) -> str:
+def say_score(best: Rival, names: Mapping[str, str]) -> str:
+    """Return the leader's score with its interval."""
+    return f"{_name(best, names)} has {best.score.estimate:.3f} mIoU ({best.score.low:.3f} to {best.score.high:.3f})."
+
+
+def say_needed(needed: Needed | None, stage: str) -> str:
     """Return what would decide."""
     if needed is None:
         return ""
-    ways = []
-    if needed.runs is not None:
-        ways.append(_many(needed.runs, "run") + " of each")
-    if needed.images is not None:
-        ways.append(_many(needed.images, "validation image"))
-    found = f"As it is, a lead of {points(needed.detectable)} points would be found in 80 of 100 sweeps."
+    now = f"These images and runs show a lead of {points(needed.detectable)} points or more in 80 of 100 cases."
     if needed.detectable >= 1:
-        found = "As it is, no lead could be found."
-    if needed.together:
-        images, runs = needed.together
-        ways = [f"{_many(runs, 'run')} of each on {_many(images, 'validation image')}"]
-    if not ways:
-        more = "runs and images" if needed.detectable >= 1 else f"than {MOST_RUNS} runs of each"
-        return f"{found} It takes more {more}."
-    way = " or ".join(ways)
-    return f"{found} {way[0].upper() + way[1:]}, in all, would decide."
+        now = "These images and runs show no lead at all."
+    lead = f"a lead of {points(needed.lead)} points among {_many(needed.finalists, 'setting')}"
+    if needed.runs is None:
+        return f"{now} More than {MOST_RUNS} runs of each would be needed to find {lead}: this design cannot decide it."
+    more = "A confirmation with" if stage == "screening" else "In total"
+    return f"{now} {more} {_many(needed.runs, 'run')} of each would find {lead} in 80 of 100 cases."
+
+
+def say_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
+    """Return where the noise between runs is known from, and what it means."""
+    if noise.basis == "unknown":
+        return (
+            "Run-to-run noise is not known: there is one run of each setting and no learning curve, so no difference "
+            "is called sure. Add seeds (--replicates 2), or run a confirmation."
+        )
+    if noise.basis == "measured":
+        where = f", {noise.outside} of them from other sweeps on the same data" if noise.outside else ""
+        return (
+            f"Run-to-run noise was measured on {_many(noise.repeats, 'repeat')}{where}: a standard deviation of "
+            f"{points(noise.sd)} points ({noise.freedom:.0f} degrees of freedom). Every interval allows for it."
+        )
+    holds = "" if bearable_sd is None else f" The lead holds for noise up to {points(bearable_sd)} points."
+    return (
+        f"Run-to-run noise was not measured. It is bounded by the learning curves: the best value still rose by "
+        f"{points(noise.rise or 0.0)} points in the last third of training, and seeds may differ as much.{holds} Train "
+        "longer, or replicate (--replicates 2)."
+    )
 
 
 def say_caveats(
     *,
-    noise: Noise | None,
-    runs: int,
+    noise: NoiseFigures,
+    bearable_sd: float | None,
+    stage: str,
     units: int,
-    by_drive: bool,
+    drives: int,
+    without_drive: int,
     absent: Sequence[str],
     rare: Mapping[str, int],
-    rivals: Sequence[Rival],
-    bearable_sd: float | None,
+    stopped: Sequence[StoppedTrial],
 ) -> tuple[str, ...]:
     """Return what has to be known to read the verdict; `rare` is class -> units that have it."""
-    unit = "drive" if by_drive else "image"
-    said = [_say_noise(noise, runs, bearable_sd)]
-    stopped = sum(rival.is_stopped for rival in rivals[1:])
+    unit = "drive" if drives else "block"
+    caveats = [say_noise(noise, bearable_sd)]
+    if stage == "confirmation":
+        caveats.append("Runs share training images: the noise between runs is enlarged for it (Nadeau and Bengio).")
     if stopped:
-        were = (
-            "was stopped early and is compared as it" if stopped == 1 else "were stopped early and are compared as they"
+        were = "trial was" if len(stopped) == 1 else "trials were"
+        caveats.append(f"{len(stopped)} {were} stopped early and not judged: each is compared at its last epoch only.")
+    if not drives:
+        caveats.append(
+            f"Names carry no drive: {units} blocks of neighbouring names are resampled instead. If the images come "
+            "from several drives or clips, name the rule with data.drive_pattern."
         )
-        said.append(f"{stopped} of {_many(len(rivals) - 1, 'rival')} {were} stood then.")
-    if not by_drive:
-        said.append("Names carry no drive: neighbouring frames count as independent, so intervals may be too narrow.")
+    elif without_drive:
+        who = f"{_many(without_drive, 'name')} {'carries' if without_drive == 1 else 'carry'} no drive"
+        caveats.append(f"{who}: blocks of neighbouring names among them are resampled instead.")
     if units < 10:
-        said.append(f"Only {_many(units, unit)}: intervals are rough.")
+        caveats.append(f"There are only {_many(units, unit)}: intervals are rough.")
     if rare:
         words = ", ".join(f"{name} occurs in {_many(count, unit)} only" for name, count in rare.items())
-        said.append(f"{words[0].upper() + words[1:]}: intervals are widened for the rarest, and rough.")
+        caveats.append(f"{words[0].upper() + words[1:]}: its share of the intervals is widened, and rough.")
     if absent:
-        said.append(f"No pixel of {', '.join(absent)} anywhere: the mean is over the other classes.")
-    return tuple(said)
+        caveats.append(f"No mask has a pixel of {', '.join(absent)}: the mean is over the other classes.")
+    return tuple(caveats)
 
 
-def _say_noise(noise: Noise | None, runs: int, bearable_sd: float | None) -> str:
-    if noise is None:
-        return (
-            f"{_many(runs, 'run')} of each bound run-to-run noise but loosely, and runs share training images: "
-            "intervals are widened for both, and of two tests the more cautious decides."
-        )
-    if noise.freedom:
-        return (
-            f"Run-to-run noise was measured between seeds: a standard deviation of {points(noise.sd)} points "
-            f"({noise.freedom} degrees of freedom); every interval allows for it."
-        )
-    bound = "" if bearable_sd is None else f" Above {points(bearable_sd)} points the lead would no longer hold."
-    return (
-        f"One run of each setting cannot see run-to-run noise: a standard deviation of {points(noise.sd)} points "
-        f"is assumed, and every interval allows for it.{bound} Short training on few images has more: five values of "
-        "train.seed measure it, or a confirmation."
-    )
-
-
-def say_gap(answer: str, gap: Interval, margin: float, drives: Mapping[str, int], least: int) -> str:
+def say_gap(
+    answer: str, gap: Interval, margin: float, drives: Mapping[str, int], least: int, needed: int | None
+) -> str:
     """Return why the answer is what it is."""
+    if not drives:
+        return (
+            "File names carry no drive, so it is not known how many drives the images come from; data.drive_pattern "
+            "names the rule."
+        )
     few = {group: count for group, count in drives.items() if count < least}
+    tell = f" About {needed:,} drives would tell." if needed else ""
     if few:
         words = " and ".join(f"{GROUP_WORDS[group]} images come from {_many(n, 'drive')}" for group, n in few.items())
-        return f"{words[0].upper() + words[1:]}; it takes at least {least} to tell."
+        return f"{words[0].upper() + words[1:]}; at least {least} are needed.{tell}"
     size = f"the gap is {points(gap.estimate, signed=True)} points ({interval_words(gap)})"
     if answer == "equivalent":
-        return f"{size[0].upper() + size[1:]} and surely smaller than {points(margin)} points either way."
+        return f"{size[0].upper() + size[1:]}, surely smaller than {points(margin)} points either way."
+    side = "City" if gap.estimate > 0 else "Non-city"
     if answer == "different":
-        side = "City" if gap.estimate > 0 else "Non-city"
         return f"{side} images are segmented better: {size}."
-    return f"Neither a difference nor equivalence is shown: {size}, the margin {points(margin)}."
+    if answer == "class mix":
+        return f"{side} images score higher ({size}), but not if both groups had the same share of each class."
+    return f"Neither a difference nor equivalence is shown: {size}, the margin is {points(margin)}.{tell}"
 
 
 def say_scenes(
@@ -157,7 +153,6 @@ def say_scenes(
     slices: Sequence[Slice],
     margin: float,
     names: Mapping[str, str],
-    runs: int,
 ) -> str:
     """Return the research question answered in one paragraph; gaps are the leader's first."""
     first = gaps[0]
@@ -169,31 +164,30 @@ def say_scenes(
     head = {
         "equivalent": f"{who} does as well on city streets as off them, within {points(margin)} points.",
         "different": f"{who} does not do equally well on city streets and off them.",
-        "cannot tell": f"Whether {who} does as well on city streets as off them cannot be told.",
+        "class mix": f"{who} scores differently on city streets and off them, by a difference of class mix.",
+        "cannot tell": f"These images cannot tell whether {who} does as well on city streets as off them.",
     }[first.answer]
-    said = [head, first.why, f"Images: {counts}."]
+    parts = [head, first.why, f"Images: {counts}."]
     if first.standardised is not None:
         mixed = first.standardised
-        said.append(
+        parts.append(
             f"With equal class mix the gap would be {points(mixed.estimate, signed=True)} ({interval_words(mixed)})."
         )
     if between:
-        apart = [name for name, found in between.items() if found.low > 0 or found.high < 0]
-        others = _many(len(between), "other trial")
-        said.append(
+        apart = [name for name, interval in between.items() if interval.low > 0 or interval.high < 0]
+        others = _many(len(between), "other setting")
+        parts.append(
             f"Of {others} shown, {len(apart)} differ{'s' if len(apart) == 1 else ''} from it in the gap."
             if apart
-            else f"No gap of {others} shown is told from it."
+            else f"The gap does not differ from that of {others} shown."
         )
-    if runs == 1:
-        said.append("This is of one run: trained with another seed the gap may be another.")
-    told = [f"{found.kind} {found.value}" for found in slices if found.is_significant]
+    significant = [f"{part.kind} {part.value}" for part in slices if part.is_significant]
     if slices:
-        said.append(
-            f"Of {_many(len(slices), 'value')} of scene, weather and time of day looked into, "
-            + (f"{', '.join(told)} stand out after correction for their number." if told else "none stands out.")
+        parts.append(
+            f"Of {_many(len(slices), 'value')} of scene, weather and time of day, "
+            + (f"{', '.join(significant)} stand out after correction." if significant else "none stands out.")
         )
-    return " ".join(said)
+    return " ".join(parts)
 
 
 def _name(rival: Rival, names: Mapping[str, str]) -> str:

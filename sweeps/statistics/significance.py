@@ -53,25 +53,12 @@ def holm_levels(p_values: Sequence[float] | np.ndarray, alpha: float = ALPHA) ->
     return levels
 
 
-def overlap_factor(runs: int) -> float:
-    """Return sqrt(1 + n * test / train) for n folds: what training images in common add to a standard error.
+def overlap(runs: int, folds: int) -> float:
+    """Return by what the variance of a run is multiplied to be that of the mean of so many runs on folds.
 
-    Source: Nadeau and Bengio 2003, Inference for the generalization error, section 5: 1/n becomes 1/n + test/train,
-    and of n folds test/train is 1 / (n - 1).
+    1 / runs, and the share of their variance that runs have in common, since they train on the same images.
+
+    Source: Nadeau and Bengio 2003, Inference for the generalization error, section 5 (1/n becomes 1/n + test/train);
+    for repeated cuts Bouckaert and Frank 2004, Evaluating the replicability of significance tests, section 3.
     """
-    return math.sqrt(1 + runs / (runs - 1)) if runs > 1 else math.inf
-
-
-def corrected_t(differences: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return mean, standard error and two-sided p of paired differences over runs on folds, corrected for overlap.
-
-    Shape:
-        differences: (..., R).  returns: (...) each; p is 1 where all differences are 0, or there is but one run.
-    """
-    runs = differences.shape[-1]
-    mean = differences.mean(-1)
-    if runs < 2:
-        return mean, np.full(mean.shape, math.inf), np.ones(mean.shape)
-    error = differences.std(-1, ddof=1) / math.sqrt(runs) * overlap_factor(runs)
-    t = np.divide(np.abs(mean), error, out=np.where(mean == 0, 0.0, math.inf), where=error > 0)
-    return mean, error, 2 * stdtr(runs - 1, -t)
+    return 1 / runs + 1 / (folds - 1) if folds > 1 else math.inf

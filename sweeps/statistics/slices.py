@@ -1,7 +1,7 @@
-"""City against other scenes: how large the gap is, whether it is surely small, and whether trials differ in it.
+"""City against other scenes: how large the gap is, whether it is surely small, and whether settings differ in it.
 
-Drives (images, where names carry none) are drawn alike for all trials, so that gaps compare in pairs and a drive with
-images of both groups is drawn with both.
+Drives are drawn alike for all settings, so that gaps compare in pairs and a drive with images of both groups is drawn
+with both. What another seed would change in a gap is part of every interval.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +13,17 @@ from bddseg.confusion import iou, miou
 from bddseg.labels import GROUPS, group_of
 from sweeps.statistics.findings import Gap, Interval, Scenes, Slice
 from sweeps.statistics.lineup import Lineup
+from sweeps.statistics.noise import SHRINKAGE, Noise
 from sweeps.statistics.resampling import mean_ratio, weigh
 from sweeps.statistics.sample import Sample
 from sweeps.statistics.sentences import say_gap, say_scenes
-from sweeps.statistics.significance import ALPHA, holm
+from sweeps.statistics.significance import ALPHA, holm, holm_levels
 
 DRIVES = 10
 """With fewer drives in a group nothing can be said of it."""
+
+TELLING = 2.927
+"""Quantiles of the normal distribution at 95 and 90 %: two one-sided tests show equivalence with a power of 80 %."""
 
 KINDS = ("scene", "weather", "time of day")
 UNSAID = ("", "undefined")
@@ -29,28 +33,36 @@ Figure = Callable[[np.ndarray], np.ndarray]
 
 
 def answer_scenes(
-    lineup: Lineup, draws: np.ndarray, shown: Sequence[int], margin: float, names: Mapping[str, str]
+    lineup: Lineup, draws: np.ndarray, shown: Sequence[int], margin: float, names: Mapping[str, str], noise: Noise
 ) -> Scenes | None:
-    """Return the answer for the trials shown, the leader first; None when a group has no labelled image."""
+    """Return the answer for the settings shown, the leader first; None when a group has no labelled image."""
     groups = np.asarray([group_of(scene) for scene in lineup.scenes])
     sides = [groups == group for group in GROUPS]
     counts = [lineup.counts_of(place) for place in shown]
     if not all(counts[0][side].any() for side in sides):
         return None
     sampled = _resample(lineup, np.stack(counts), sides, draws)
-    pairs = [_Pair(lineup, *found, sides) for found in zip(shown, counts, sampled, strict=True)]
+    pairs = [
+        _Pair(lineup, place, of_place, drawn, sides, noise)
+        for place, of_place, drawn in zip(shown, counts, sampled, strict=True)
+    ]
     gaps = tuple(pair.gap(margin) for pair in pairs)
-    whole = [pair.contrast(miou) for pair in pairs]
-    ids = [lineup.ids[place] for place in shown]
-    apart = {name: found.minus(whole[0]).interval() for name, found in zip(ids[1:], whole[1:], strict=True)}
-    between = {name: found for name, found in apart.items() if found is not None}
-    slices = find_slices(lineup, draws, shown[0])
-    return Scenes(margin, gaps, between, slices, say_scenes(gaps, between, slices, margin, names, lineup.runs))
+    between = _between([lineup.ids[place] for place in shown], [pair.contrast(miou) for pair in pairs])
+    slices = find_slices(lineup, draws, shown[0], noise)
+    return Scenes(margin, gaps, between, slices, say_scenes(gaps, between, slices, margin, names))
+
+
+def _between(ids: Sequence[str], gaps: Sequence[Sample]) -> dict[str, Interval]:
+    """Return the intervals of the gaps less the leader's, for all of them at once (Holm)."""
+    differences = [gap.minus(gaps[0]) for gap in gaps[1:]]
+    levels = holm_levels([difference.tests(0.0)[1] for difference in differences])
+    intervals = [difference.interval(level) for difference, level in zip(differences, levels, strict=True)]
+    return {name: interval for name, interval in zip(ids[1:], intervals, strict=True) if interval is not None}
 
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """Both groups of one trial.
+    """Both groups of one setting.
 
     Shape:
         counts: (N, C, C).  sampled: (2, B, C, C).
@@ -61,14 +73,15 @@ class _Pair:
     counts: np.ndarray
     sampled: np.ndarray
     sides: Sequence[np.ndarray]
+    noise: Noise
 
     def contrast(self, figure: Figure) -> Sample:
         """Return a figure of the city images less that of the others."""
         city, other = (figure(pooled) for pooled in self.pooled)
         first, second = (figure(sampled) for sampled in self.sampled)
-        by_run = [figure(_by_run(self.lineup, self.counts, side)) for side in self.sides]
         units = min(count_units(self.lineup, side) for side in self.sides)
-        return Sample(float(city - other), first - second, units, by_run[0] - by_run[1])
+        variance, freedom = gap_noise(self.lineup, self.place, self.sides, self.noise, figure)
+        return Sample(float(city - other), first - second, units, variance, freedom)
 
     @property
     def pooled(self) -> list[np.ndarray]:
@@ -83,19 +96,20 @@ class _Pair:
         return self.contrast(lambda counts: standard_miou(counts, mix)) if common.any() else None
 
     def gap(self, margin: float) -> Gap:
-        """Return all that is said of the trial."""
-        lineup, whole = self.lineup, self.contrast(miou)
-        images = {group: int(side.sum()) for group, side in zip(GROUPS, self.sides, strict=True)}
-        units = {group: count_units(lineup, side) for group, side in zip(GROUPS, self.sides, strict=True)}
-        drives = units if lineup.by_drive else {}
+        """Return all that is said of the setting."""
+        lineup, whole, standard = self.lineup, self.contrast(miou), self.standardised()
+        sides = dict(zip(GROUPS, self.sides, strict=True))
+        images = {group: int(side.sum()) for group, side in sides.items()}
+        drives = {group: count_units(lineup, side & lineup.has_drive) for group, side in sides.items()}
+        is_known = all(drives.values())
         p_equivalence, p_difference = whole.tests(margin)
-        answer = answer_gap(p_equivalence, p_difference, drives)
+        answer = answer_gap(whole, standard, margin, drives)
         wide = Interval(whole.estimate, -1.0, 1.0)
-        standard = self.standardised()
+        needed = drives_to_tell(whole, margin, lineup.drives) if is_known else None
         return Gap(
             trial_id=lineup.ids[self.place],
             answer=answer,
-            why=say_gap(answer, whole.interval() or wide, margin, drives, DRIVES),
+            why=say_gap(answer, whole.interval() or wide, margin, drives if is_known else {}, DRIVES, needed),
             gap=whole.interval() or wide,
             equivalence=whole.interval(2 * ALPHA) or wide,
             p_equivalence=p_equivalence,
@@ -106,17 +120,62 @@ class _Pair:
             },
             standardised=standard.interval() if standard else None,
             images=images,
-            drives=drives,
+            drives=drives if is_known else {},
+            drives_to_tell=needed,
         )
 
 
-def answer_gap(p_equivalence: float, p_difference: float, drives: Mapping[str, int]) -> str:
-    """Return equivalent, different or cannot tell; a difference that is surely small is equivalence."""
-    if drives and min(drives.values()) < DRIVES:
+def gap_noise(
+    lineup: Lineup, place: int, sides: Sequence[np.ndarray], noise: Noise, figure: Figure
+) -> tuple[float, float]:
+    """Return the variance that other runs would bring into a setting's gap, and its degrees of freedom.
+
+    A score over a share of the images differs more between runs than one over all: the noise of the whole, scaled by
+    the shares, is the prior, pooled with the gaps of the setting's own runs where they saw the same images.
+    """
+    if noise.is_unknown:
+        return float("nan"), 0.0
+    shares = [float(side.mean()) for side in sides]
+    scaled = float(noise.run_variance[place]) * sum(1 / share for share in shares)
+    squares, repeats = 0.0, int(noise.own_freedom[place])
+    if repeats:
+        runs = lineup.counts_of_runs(place)
+        of_runs = np.asarray([figure(run[sides[0]].sum(0)) - figure(run[sides[1]].sum(0)) for run in runs])
+        squares = float(((of_runs - of_runs.mean()) ** 2).sum())
+        if not np.isfinite(squares):
+            squares, repeats = 0.0, 0
+    variance = (SHRINKAGE * scaled + squares) / (SHRINKAGE + repeats)
+    return variance * float(noise.share[place]), min(noise.freedom, SHRINKAGE + repeats) if repeats else noise.freedom
+
+
+def drives_to_tell(whole: Sample, margin: float, drives: int) -> int | None:
+    """Return with how many drives in total a gap near 0 is shown to lie within the margin, with a power of 80 %.
+
+    None where the noise of runs alone is too large for that. Source: Julious 2004, Sample sizes for clinical trials
+    with normal data, section 5 (equivalence).
+    """
+    error, _ = whole.error()
+    room = (margin / TELLING) ** 2 - whole.run_variance
+    if not np.isfinite(error) or room <= 0:
+        return None
+    return int(np.ceil(drives * (error**2 - whole.run_variance) / room))
+
+
+def answer_gap(whole: Sample, standard: Sample | None, margin: float, drives: Mapping[str, int]) -> str:
+    """Return equivalent, different, class mix or cannot tell.
+
+    Without known drives nothing is said: frames of two clips are no sample of roads. A difference that is surely small
+    is equivalence; one that vanishes when both groups have the same classes is a difference of class mix.
+    """
+    if min(drives.values()) < DRIVES:
         return "cannot tell"
+    p_equivalence, p_difference = whole.tests(margin)
     if p_equivalence < ALPHA:
         return "equivalent"
-    return "different" if p_difference < ALPHA else "cannot tell"
+    if p_difference >= ALPHA:
+        return "cannot tell"
+    is_same = standard is not None and standard.tests(0.0)[1] < ALPHA and standard.estimate * whole.estimate > 0
+    return "different" if is_same else "class mix"
 
 
 def standard_miou(counts: np.ndarray, mix: np.ndarray) -> np.ndarray:
@@ -136,7 +195,7 @@ def standard_miou(counts: np.ndarray, mix: np.ndarray) -> np.ndarray:
     return np.asarray(mean_ratio(above, below, axis=-1))
 
 
-def find_slices(lineup: Lineup, draws: np.ndarray, place: int) -> tuple[Slice, ...]:
+def find_slices(lineup: Lineup, draws: np.ndarray, place: int, noise: Noise) -> tuple[Slice, ...]:
     """Return each scene, weather and time of day against all other images, corrected for their number (Holm)."""
     labels = zip(KINDS, (lineup.scenes, lineup.weathers, lineup.times_of_day), strict=True)
     masks = {
@@ -155,8 +214,8 @@ def find_slices(lineup: Lineup, draws: np.ndarray, place: int) -> tuple[Slice, .
     for (key, mask), inside in zip(masks.items(), sampled, strict=True):
         estimate = miou(counts[mask].sum(0)) - miou(counts[~mask].sum(0))
         units = min(count_units(lineup, mask), count_units(lineup, ~mask))
-        by_run = miou(_by_run(lineup, counts, mask)) - miou(_by_run(lineup, counts, ~mask))
-        samples[key] = Sample(float(estimate), miou(inside) - miou(whole - inside), units, by_run)
+        variance, freedom = gap_noise(lineup, place, (mask, ~mask), noise, miou)
+        samples[key] = Sample(float(estimate), miou(inside) - miou(whole - inside), units, variance, freedom)
     return _corrected(samples, {key: int(mask.sum()) for key, mask in masks.items()})
 
 
@@ -174,17 +233,6 @@ def _corrected(samples: Mapping[tuple[str, str], Sample], images: Mapping[tuple[
 def count_units(lineup: Lineup, mask: np.ndarray) -> int:
     """Return over how many drives, or images, the chosen images are spread."""
     return len(np.unique(lineup.unit[mask]))
-
-
-def _by_run(lineup: Lineup, counts: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return the pooled counts of the chosen images in each run; of a single run nothing.
-
-    Shape:
-        counts: (N, C, C).  returns: (R, C, C), or (0, C, C).
-    """
-    runs = range(lineup.runs if lineup.runs > 1 else 0)
-    found = [counts[mask & (lineup.run == run)].sum(0) for run in runs]
-    return np.asarray(found).reshape(len(runs), *counts.shape[1:])
 
 
 def _resample(lineup: Lineup, counts: np.ndarray, masks: Sequence[np.ndarray], draws: np.ndarray) -> np.ndarray:

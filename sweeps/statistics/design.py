@@ -1,0 +1,99 @@
+"""What a confirmation of so many runs will find: the decision of `sweeps.verdict.confirm`, simulated beforehand."""
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from sweeps.statistics.noise import pool_noise
+from sweeps.statistics.significance import ALPHA, overlap
+
+POWER = 0.8
+MOST_RUNS = 100
+"""Of a setting; nobody trains more."""
+
+SIMULATED, DRAWS = 2000, 2000
+"""Confirmations by which a power is found, and replicates by which a critical value is."""
+
+STEP = 0.0001
+"""Leads are found to a hundredth of a point."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A confirmation: so many finalists, each run once on every fold, with what is known of its noise beforehand."""
+
+    finalists: int
+    runs: int
+    run_sd: float
+    """Between runs of a setting, apart from their images."""
+    image_sd: float
+    """Standard error that the images of all folds together leave in the difference of two settings."""
+    rise: float | None = None
+    """See `Noise.rise`: the prior of the confirmation, where curves are known."""
+
+    def finds(self, lead: float) -> float:
+        """Return how often the best of equal rivals is alone ahead when its true lead is this.
+
+        Source of the procedure: `sweeps.statistics.contest.hold_contest`.
+        """
+        if self.runs < 2 or self.finalists < 2:
+            return 0.0
+        differences, errors, critical = _simulate(self)
+        return float((differences + lead > critical * errors[:, None]).all(1).mean())
+
+    def smallest_lead(self) -> float:
+        """Return the smallest true lead that it finds with POWER; infinite where it never does."""
+        if self.runs < 2 or self.finalists < 2:
+            return math.inf
+        differences, errors, critical = _simulate(self)
+        return max(0.0, float(np.quantile((critical * errors[:, None] - differences).max(1), POWER)))
+
+
+def runs_to_find(lead: float, finalists: int, run_sd: float, image_sd: float, rise: float | None = None) -> int | None:
+    """Return the fewest runs of each finalist that find a lead; None when it takes more than MOST_RUNS."""
+    low, high = 1, MOST_RUNS
+    if Design(finalists, high, run_sd, image_sd, rise).smallest_lead() > lead:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        is_enough = Design(finalists, middle, run_sd, image_sd, rise).smallest_lead() <= lead
+        low, high = (low, middle) if is_enough else (middle, high)
+    return high
+
+
+@cache
+def _simulate(design: Design) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return, of many confirmations of equal finalists, the first one's differences to all others and what judges them.
+
+    Shape:
+        returns: (S, T - 1) differences, (S,) standard errors, and the critical value.
+    """
+    generator = np.random.default_rng([design.finalists, design.runs])
+    settings, runs = design.finalists, design.runs
+    luck = design.run_sd * generator.standard_normal((SIMULATED, settings, runs))
+    fold_sd = design.image_sd / math.sqrt(2) * math.sqrt(runs)  # of one setting on one fold; folds share no image
+    images = fold_sd * generator.standard_normal((SIMULATED, settings, runs))
+    scores = luck + images  # (S, T, R)
+    rest = scores - scores.mean(1, keepdims=True) - scores.mean(2, keepdims=True) + scores.mean((1, 2), keepdims=True)
+    freedom = (settings - 1) * (runs - 1)
+    squares = np.maximum((rest**2).sum((1, 2)) - freedom * fold_sd**2, 0.0)
+    nothing = np.zeros(settings)
+    example = pool_noise(0.0, freedom, design.rise, nothing, nothing, nothing + overlap(runs, runs), 1.0)
+    prior = example.freedom - freedom
+    variance = (prior * example.sd**2 * example.freedom / max(prior, 1) + squares) / example.freedom
+    errors = np.sqrt(2 * variance * overlap(runs, runs) + design.image_sd**2)
+    means = scores.mean(2)
+    return means[:, :1] - means[:, 1:], errors, _critical(design, example.freedom)
+
+
+def _critical(design: Design, freedom: float) -> float:
+    """Return the quantile of the largest studentised difference of equal settings, noise known with so much freedom."""
+    generator = np.random.default_rng([design.finalists, design.runs, 1])
+    share = overlap(design.runs, design.runs)
+    pooled = np.sqrt(freedom / generator.chisquare(freedom, DRAWS))
+    luck = design.run_sd * math.sqrt(share) * generator.standard_normal((design.finalists, DRAWS)) * pooled
+    scatter = luck + design.image_sd / math.sqrt(2) * generator.standard_normal((design.finalists, DRAWS))
+    error = math.hypot(math.sqrt(2 * share) * design.run_sd, design.image_sd)
+    return float(np.quantile(np.ptp(scatter, axis=0) / error, 1 - ALPHA))

@@ -1,0 +1,62 @@
+"""Names of images -> what is drawn as a whole: a drive, or, where names carry none, a block of neighbouring names."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bddseg.split import drive_of
+
+BLOCKS = 10
+"""Images without a drive are cut into so many blocks, or as many as there are images.
+
+Few and long rather than many and short: a block must be longer than frames of one clip resemble each other, and
+Student's t says truly what few blocks do to the width of intervals.
+"""
+
+_NUMBERED = re.compile(r"(.*?)(\d*)$", re.DOTALL)
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What each image is drawn with.
+
+    Shape:
+        labels: N texts, equal for images that are drawn together.  has_drive: (N,), bool.
+    """
+
+    labels: tuple[str, ...]
+    has_drive: np.ndarray
+
+    @property
+    def drives(self) -> int:
+        """Return how many drives there are."""
+        return len({label for label, known in zip(self.labels, self.has_drive, strict=True) if known})
+
+
+def find_units(names: Sequence[str]) -> Units:
+    """Return the units of the images; neither their order nor repeated names matter.
+
+    A name's drive is `bddseg.split.drive_of`. The names without one are put in order of what precedes their last number
+    and of that number, and cut into blocks that never cross what precedes it: frames of one clip are neighbours.
+    """
+    drives = [drive_of(name) for name in names]
+    blocks = _blocks([name for name, drive in zip(names, drives, strict=True) if drive is None])
+    labels = tuple(f"drive {drive}" if drive else blocks[name] for name, drive in zip(names, drives, strict=True))
+    return Units(labels, np.asarray([drive is not None for drive in drives], dtype=bool))
+
+
+def _blocks(names: Sequence[str]) -> dict[str, str]:
+    """Return the block of each name: every clip is cut in proportion to its length, none into pieces of nothing."""
+    clips: dict[str, list[tuple[int, str]]] = {}
+    for name in sorted(set(names)):
+        before, number = _NUMBERED.match(name).groups()  # type: ignore[union-attr]
+        clips.setdefault(before, []).append((int(number or 0), name))
+    share = min(BLOCKS, len(set(names))) / max(1, len(set(names)))
+    blocks: dict[str, str] = {}
+    for before, clip in clips.items():
+        pieces = min(len(clip), max(1, round(len(clip) * share)))
+        for piece, part in enumerate(np.array_split(np.arange(len(clip)), pieces)):
+            blocks |= {sorted(clip)[at][1]: f"block {before}#{piece}" for at in part}
+    return blocks
