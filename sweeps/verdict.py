@@ -31,7 +31,7 @@ from sweeps.statistics.findings import (
 )
 from sweeps.statistics.lineup import Entrant, Lineup, build_lineup, score_of
 from sweeps.statistics.needs import bearable_sd, find_needed
-from sweeps.statistics.noise import Noise, estimate_noise, pool_noise, rise_of
+from sweeps.statistics.noise import Noise, estimate_noise, known_noise, pool_noise, rise_of
 from sweeps.statistics.resampling import draw_units, resample_deviations
 from sweeps.statistics.sentences import say_caveats, say_verdict
 from sweeps.statistics.significance import ALPHA, overlap, widening
@@ -73,6 +73,7 @@ def screen(
     draws: int = 10_000,
     seed: int = 0,
     repeats: Sequence[np.ndarray] = (),
+    run_sd: float | None = None,
     confirming: int = 0,
 ) -> Verdict:
     """Return the verdict over the trials of a screening: leader, tie or undecided, never a winner.
@@ -84,6 +85,7 @@ def screen(
     Args:
         margin: difference in mIoU that does not matter, as a fraction of 1; `scene_margin` likewise between scenes.
         repeats: scores of several seeds of a setting, of other sweeps on the same data with the same budget.
+        run_sd: standard deviation between runs, where it is known from elsewhere; None: it is estimated.
         confirming: images that a confirmation would score; 0: as many as here.
 
     Raises:
@@ -97,7 +99,10 @@ def screen(
     missing = {it.trial_id: it.missing or "it left no evidence" for it in candidates if it.evidence is None}
     lineup = _line_up(entrants)
     curves = [seed.curve for name in lineup.ids for seed in settings[name] if seed.curve]
-    noise = estimate_noise(lineup.run_scores, curves, others=repeats)
+    if run_sd is None:
+        noise = estimate_noise(lineup.run_scores, curves, others=repeats)
+    else:
+        noise = known_noise(run_sd, lineup.runs)
     images, weights = _image_deviations(lineup, draws, seed)
     contest = _contest(lineup, images, noise, seed, ALPHA)
     leader = settings[lineup.ids[contest.leader]][0]
@@ -301,8 +306,10 @@ class _Judged:
 
     def _noise_figures(self, outside: int) -> NoiseFigures:
         noise = self.noise
-        basis = "unknown" if noise.is_unknown else "measured" if noise.is_measured else "bounded"
-        return NoiseFigures(basis, noise.sd, noise.freedom, noise.repeats, outside, noise.rise)
+        bases = {"unknown": noise.is_unknown, "measured": noise.is_measured, "bounded": noise.rise is not None}
+        basis = next((name for name, holds in bases.items() if holds), "known")
+        sd, freedom = (value if math.isfinite(value) else None for value in (noise.sd, noise.freedom))
+        return NoiseFigures(basis, sd, freedom, noise.repeats, outside, noise.rise)
 
     def _caveats(self, noise: NoiseFigures, stopped: Sequence[StoppedTrial]) -> tuple[str, ...]:
         lineup, units = self.lineup, self.lineup.units

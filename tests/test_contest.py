@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import norm, studentized_range
+from scipy.stats import t as student
 
 from sweeps.statistics.contest import (
     Contest,
@@ -12,39 +13,64 @@ from sweeps.statistics.contest import (
     describe_rivals,
     detectable,
     hold_contest,
-    plain_intervals,
+    optimism,
+    own_intervals,
     recommend,
-    widen,
 )
 
 SD = 0.01
 
 
 def contest(*scores: float, sd: float = SD, draws: int = 40_000) -> Contest:
-    """Return a contest of independent scores that all scatter alike."""
-    scatter = np.random.default_rng(0).normal(0, sd, (len(scores), draws))
-    return hold_contest(np.array(scores), scatter.astype(np.float32))
+    """Return a contest of scores whose runs all have the same noise; images have none."""
+    shape = (len(scores), draws)
+    luck = np.random.default_rng(0).normal(0, sd, shape).astype(np.float32)
+    return hold_contest(np.array(scores), np.zeros(shape, dtype=np.float32), luck, np.full(len(scores), sd**2))
 
 
-def test_two_are_told_apart_as_by_a_two_sided_test() -> None:
-    found = contest(0.5, 0.4)
-    assert found.reach[1] == pytest.approx(norm.ppf(0.975) * SD * math.sqrt(2), rel=0.02)
+def of_images(*scores: float, sd: float = SD, draws: int = 40_000) -> Contest:
+    """Return a contest of scores that other images would change, each independently."""
+    images = np.random.default_rng(0).normal(0, sd, (len(scores), draws)).astype(np.float32)
+    return hold_contest(np.array(scores), images, np.zeros_like(images), np.zeros(len(scores)))
 
 
-@pytest.mark.parametrize("trials", [3, 6, 20])
-def test_the_reach_is_that_of_tukeys_range(trials: int) -> None:
-    found = contest(*np.linspace(0.5, 0.4, trials))
-    assert found.reach[1] == pytest.approx(studentized_range.ppf(0.95, trials, np.inf) * SD, rel=0.03)
+@pytest.mark.parametrize("make", [contest, of_images])
+def test_two_are_compared_as_by_a_two_sided_test(make: type[Contest]) -> None:
+    assert make(0.5, 0.4).reach[1] == pytest.approx(norm.ppf(0.975) * SD * math.sqrt(2), rel=0.02)
+
+
+@pytest.mark.parametrize("settings", [3, 6, 20])
+def test_the_reach_is_that_of_tukeys_range(settings: int) -> None:
+    reach = contest(*np.linspace(0.5, 0.4, settings)).reach[1]
+    assert reach == pytest.approx(studentized_range.ppf(0.95, settings, np.inf) * SD, rel=0.03)
+
+
+def test_an_estimated_noise_widens_the_reach_to_student_s_t() -> None:
+    generator = np.random.default_rng(0)
+    scale = np.sqrt(4 / generator.chisquare(4, 40_000))
+    luck = (generator.normal(0, SD, (2, 40_000)) * scale).astype(np.float32)
+    reach = hold_contest(np.array([0.5, 0.4]), np.zeros_like(luck), luck, np.full(2, SD**2)).reach[1]
+    assert reach == pytest.approx(student.ppf(0.975, 4) * SD * math.sqrt(2), rel=0.03)
+
+
+def test_what_images_do_to_all_alike_does_not_count() -> None:
+    images = np.tile(np.random.default_rng(0).normal(0, SD, (1, 500)), (2, 1)).astype(np.float32)
+    assert hold_contest(np.array([0.5, 0.4]), images, np.zeros_like(images), np.zeros(2)).reach.tolist() == [0, 0]
 
 
 def test_the_leader_differs_from_itself_by_nothing() -> None:
-    found = contest(0.4, 0.5)
-    assert (found.leader, found.low[1], found.high[1]) == (1, 0.0, 0.0)
+    made = contest(0.4, 0.5)
+    assert (made.leader, made.low[1], made.high[1]) == (1, 0.0, 0.0)
 
 
 def test_a_rival_far_behind_is_excluded() -> None:
-    found = contest(0.5, 0.49, 0.4)
-    assert found.tied == [0, 1]
+    assert contest(0.5, 0.49, 0.4).tied == [0, 1]
+
+
+def test_a_smaller_alpha_makes_intervals_wider() -> None:
+    luck = np.random.default_rng(0).normal(0, SD, (2, 40_000)).astype(np.float32)
+    strict = hold_contest(np.array([0.5, 0.4]), np.zeros_like(luck), luck, np.full(2, SD**2), alpha=0.01)
+    assert strict.reach[1] == pytest.approx(norm.ppf(0.995) * SD * math.sqrt(2), rel=0.03)
 
 
 def test_whoever_is_alone_ahead_surpasses_all() -> None:
@@ -63,48 +89,65 @@ def test_a_single_one_wins_nothing() -> None:
     assert decide(contest(0.5), 0.005, surpassing="winner") == "leader"
 
 
-def test_equal_chances_win_equally_often() -> None:
-    assert contest(0.5, 0.5, 0.5, 0.5).p_best == pytest.approx([0.25] * 4, abs=0.01)
+def test_scores_no_further_apart_than_their_noise_have_equal_probabilities() -> None:
+    assert contest(0.5, 0.501, 0.499, 0.5).p_best == pytest.approx([0.25] * 4)
+
+
+def test_the_probability_of_being_best_comes_from_shrunken_scores() -> None:
+    made = contest(0.52, 0.50, 0.48)  # variance of scores 0.0004, of noise 0.0001: shrunk by a quarter
+    apart, spread = 0.75 * 0.02, math.sqrt(0.75 * 2) * SD
+    assert made.p_best[0] == pytest.approx(norm.cdf(apart / spread), abs=0.02)
+    assert made.p_best.sum() == pytest.approx(1.0)
 
 
 def test_identical_ones_share_every_win_and_tie() -> None:
-    scatter = np.tile(np.random.default_rng(0).normal(0, SD, (1, 500)), (3, 1))
-    found = hold_contest(np.array([0.5, 0.5, 0.5]), scatter)
-    assert (found.p_best.tolist(), found.reach.tolist()) == (pytest.approx([1 / 3] * 3), [0.0, 0.0, 0.0])
-    assert decide(found, 0.005, surpassing="winner") == "tie"
+    images = np.tile(np.random.default_rng(0).normal(0, SD, (1, 500)), (3, 1)).astype(np.float32)
+    made = hold_contest(np.array([0.5, 0.5, 0.5]), images, np.zeros_like(images), np.zeros(3))
+    assert (made.p_best.tolist(), made.reach.tolist()) == (pytest.approx([1 / 3] * 3), [0.0, 0.0, 0.0])
+    assert decide(made, 0.005, surpassing="winner") == "tie"
 
 
-def test_what_is_found_in_85_of_100_is_the_detection_limit() -> None:
-    found = contest(0.5, 0.5)
+def test_the_detection_limit_is_found_in_80_of_100() -> None:
     sd = SD * math.sqrt(2)
-    assert detectable(found) == pytest.approx((norm.ppf(0.975) + norm.ppf(0.85)) * sd, rel=0.03)
+    assert detectable(contest(0.5, 0.5)) == pytest.approx((norm.ppf(0.975) + norm.ppf(0.8)) * sd, rel=0.03)
 
 
 def test_too_few_units_exclude_nobody() -> None:
-    found = hold_contest(np.array([0.9, 0.1]), np.zeros((2, 100)), is_blind=True)
-    assert (found.tied, detectable(found)) == ([0, 1], math.inf)
-    assert decide(found, 0.005, surpassing="winner") == "undecided"
+    nothing = np.zeros((2, 100), dtype=np.float32)
+    made = hold_contest(np.array([0.9, 0.1]), nothing, nothing, np.zeros(2), is_blind=True)
+    assert (made.tied, detectable(made)) == ([0, 1], math.inf)
+    assert decide(made, 0.005, surpassing="winner") == "undecided"
 
 
-def test_the_more_cautious_of_two_intervals_counts() -> None:
-    found = widen(contest(0.5, 0.4), np.array([0.0, -0.2]), np.array([0.0, 0.1]))
-    assert (found.low[1], found.high[1], found.tied) == (-0.2, 0.1, [0, 1])
+def test_among_many_settings_those_that_could_lead_are_enough() -> None:
+    assert contest(0.5, 0.499, *[0.1] * 98, draws=2000).tied == [0, 1]
 
 
-def test_among_many_trials_those_that_could_lead_are_enough() -> None:
-    scores = np.concatenate([[0.5, 0.499], np.full(98, 0.1)])
-    scatter = np.random.default_rng(0).normal(0, SD, (100, 2000))
-    assert hold_contest(scores, scatter).tied == [0, 1]
+def test_choosing_the_highest_of_two_flatters_by_the_mean_of_their_maximum() -> None:
+    assert optimism(contest(0.5, 0.5)) == pytest.approx(SD / math.sqrt(math.pi), rel=0.02)
 
 
-def test_the_cheapest_that_is_surely_close_is_recommended() -> None:
-    found = contest(0.5, 0.5, 0.5, sd=0.0005)
-    assert recommend(found, 0.005, ([3.0, 2.0, 2.0], [9, 9, 8])) == 2
+def test_a_leader_far_ahead_is_not_flattered() -> None:
+    assert optimism(contest(0.9, 0.5)) == pytest.approx(0.0, abs=1e-4)
+
+
+def test_the_interval_of_a_score_is_its_own() -> None:
+    interval = own_intervals(contest(0.5, 0.4))[0]
+    assert (interval.low, interval.high) == pytest.approx((0.5 - 1.96 * SD, 0.5 + 1.96 * SD), abs=2e-4)
+
+
+def test_the_cheapest_within_the_margin_is_recommended() -> None:
+    made = contest(0.5, 0.4999, 0.4998, sd=0.0005)
+    assert recommend(made, 0.005, ([3.0, 2.0, 2.0], [9, 9, 8])) == 2
+
+
+def test_the_cheapest_within_one_standard_error_is_recommended() -> None:
+    made = contest(0.50, 0.49, 0.48)  # one standard error is 1.41 points
+    assert recommend(made, 0.005, ([3.0, 2.0, 1.0],)) == 1
 
 
 def test_a_cost_that_is_not_known_of_all_decides_nothing() -> None:
-    found = contest(0.5, 0.5, sd=0.0005)
-    assert recommend(found, 0.005, ([3.0, None], [7, 8])) == 0
+    assert recommend(contest(0.5, 0.5, sd=0.0005), 0.005, ([3.0, None], [7, 8])) == 0
 
 
 def test_nobody_cheap_but_far_is_recommended() -> None:
@@ -113,7 +156,7 @@ def test_nobody_cheap_but_far_is_recommended() -> None:
 
 def test_shares_of_ranks_add_up_to_one() -> None:
     made = contest(0.5, 0.49, 0.48)
-    rivals = describe_rivals(made, "abc", 0.005, [None] * 3, [None] * 3, plain_intervals(made))
+    nothing = [None] * 3
+    rivals = describe_rivals(made, "abc", 0.005, nothing, nothing, own_intervals(made), [np.zeros(1)] * 3)
     assert [rival.trial_id for rival in rivals] == ["a", "b", "c"]
     assert [sum(rival.rank_shares) for rival in rivals] == pytest.approx([1.0] * 3)
-    assert rivals[0].rank_shares[0] == pytest.approx(rivals[0].p_best)

@@ -92,16 +92,40 @@ def test_images_of_a_drive_are_drawn_together() -> None:
     assert (found.drives, found.units, found.unit.tolist()) == (2, 2, [0, 1, 1])
 
 
-def test_one_name_without_a_drive_makes_every_image_a_unit() -> None:
-    found = lined_up(entrant("one", named("0000000b-00000001", "0000000b-00000002", "frame")))
-    assert (found.drives, found.units) == (0, 3)
+def test_images_without_a_drive_are_drawn_in_blocks() -> None:
+    lineup = lined_up(entrant("one", named("0000000b-00000001", "0000000b-00000002", "frame")))
+    assert (lineup.drives, lineup.units, lineup.without_drive) == (1, 2, 1)
 
 
-def test_runs_follow_each_other_and_have_scores_of_their_own() -> None:
-    worse = replace(named("x"), counts=np.array([np.diag([1, 1, 0, 0, 0]) + 1]))
-    found = lined_up(entrant("one", EVIDENCE, worse))
-    assert (found.run.tolist(), found.runs) == ([0, 0, 0, 1], 2)
-    assert found.run_scores.tolist() == [[miou(EVIDENCE.counts.sum(0)), miou(worse.counts[0])]]
+def test_seeds_of_a_setting_are_summed() -> None:
+    lineup = lined_up(entrant("one", EVIDENCE, replace(EVIDENCE)), entrant("two", EVIDENCE))
+    assert np.array_equal(lineup.intersection[0], 2 * lineup.intersection[1])
+    assert (lineup.runs.tolist(), lineup.scores[0]) == ([2, 1], lineup.scores[1])
+
+
+def test_runs_have_scores_of_their_own() -> None:
+    worse = replace(EVIDENCE, counts=np.roll(EVIDENCE.counts, 1, axis=2))
+    lineup = lined_up(entrant("one", EVIDENCE, worse))
+    assert lineup.run_scores[0].tolist() == [float(miou(run.counts.sum(0))) for run in (EVIDENCE, worse)]
+
+
+def test_folds_are_joined_and_an_image_scored_twice_counts_twice() -> None:
+    first, second = named("a", "b"), named("c")
+    once = lined_up(entrant("one", first, second))
+    twice = lined_up(entrant("one", first, second, first))
+    assert (once.images, twice.images) == (3, 3)
+    assert np.array_equal(twice.intersection[0, :2], 2 * once.intersection[0, :2])
+
+
+def test_a_class_counts_where_the_masks_have_it() -> None:
+    counts = np.array([np.diag([8, 8, 0, 0, 0])])
+    stray = counts.copy()
+    stray[0, 0, :3] = (7, 0, 1)  # one road pixel is taken for vegetation, which no mask has
+    lineup = lined_up(
+        entrant("one", replace(named("a"), counts=counts)), entrant("two", replace(named("a"), counts=stray))
+    )
+    assert lineup.scores.tolist() == [1.0, (7 / 8 + 1) / 2]
+    assert lineup.bearing_units.tolist() == [1, 1, 0, 0, 0]
 
 
 def test_the_score_is_that_of_the_counting_room() -> None:

@@ -1,31 +1,125 @@
-"""Noise between runs: measured on seeds of one setting, else assumed."""
+"""Noise between runs: pooled from repeats, bounded by curves, unknown without either."""
+
+import math
 
 import numpy as np
 import pytest
 
-from sweeps.statistics.noise import ASSUMED, Noise, measure_noise, setting_of
+from sweeps.statistics.noise import (
+    BOUND_FREEDOM,
+    FLOOR,
+    PRIOR_SHARE,
+    SHRINKAGE,
+    Noise,
+    estimate_noise,
+    known_noise,
+    rise_of,
+    setting_of,
+)
+
+FLAT = [[0.7, 0.7, 0.7]]
 
 
-def test_without_seeds_the_noise_is_assumed() -> None:
-    assert measure_noise(np.array([0.5, 0.6, 0.7]), ["", "", ""]) == Noise(ASSUMED)
+def scores(*groups: list[float]) -> list[np.ndarray]:
+    return [np.array(group) for group in groups]
 
 
-def test_five_seeds_of_one_setting_measure_it() -> None:
-    found = measure_noise(np.array([0.50, 0.51, 0.52, 0.53, 0.54, 0.9]), ["a"] * 5 + ["b"])
-    assert (found.sd, found.freedom) == (pytest.approx(0.0158, abs=1e-4), 4)  # sd of 50 to 54 in points is 1.58
+def rising(points: float) -> list[list[float]]:
+    """Return a curve that rises by so many points in its last third."""
+    return [[0.5, 0.6, 0.6 + points / 100]]
 
 
-def test_seeds_of_several_settings_count_together() -> None:
-    found = measure_noise(np.array([0.5, 0.52] * 4), list("aabbccdd"))
-    assert (found.sd, found.freedom) == (pytest.approx(0.01414, abs=1e-5), 4)  # half of 0.02 squared, of each pair
+def test_without_repeats_and_curves_nothing_is_known() -> None:
+    noise = estimate_noise(scores([0.5], [0.6]), [])
+    assert noise.is_unknown and math.isnan(noise.sd)
+    assert not noise.draw(10, 0).any()
 
 
-def test_four_seeds_are_too_few_to_measure() -> None:
-    assert measure_noise(np.array([0.5, 0.6, 0.7, 0.8]), ["a"] * 4) == Noise(ASSUMED)
+def test_without_repeats_the_rise_of_the_curves_is_the_bound() -> None:
+    noise = estimate_noise(scores([0.5], [0.6]), rising(5))
+    assert (noise.sd, noise.freedom, noise.is_measured) == (pytest.approx(0.05), BOUND_FREEDOM, False)
+
+
+def test_flat_curves_bound_it_by_the_floor() -> None:
+    assert estimate_noise(scores([0.5], [0.6]), FLAT).sd == pytest.approx(FLOOR)
+
+
+def test_without_curves_repeats_alone_count() -> None:
+    noise = estimate_noise(scores([0.50, 0.52, 0.54], [0.7]), [])
+    assert (noise.sd, noise.freedom, noise.repeats) == (pytest.approx(0.02), 2, 2)
+
+
+def test_enough_repeats_turn_the_bound_into_an_estimate() -> None:
+    noise = estimate_noise(scores([0.50, 0.52, 0.54], [0.60, 0.62, 0.64]), rising(5))
+    expected = (2 * (PRIOR_SHARE * 0.05) ** 2 + 4 * 0.02**2) / 6
+    assert (noise.sd, noise.freedom) == (pytest.approx(math.sqrt(expected)), 6)
+
+
+def test_one_repeat_moves_the_bound_by_a_quarter_of_the_way() -> None:
+    noise = estimate_noise(scores([0.50, 0.52]), rising(5))
+    scale = (1 + (PRIOR_SHARE - 1) / 4) * 0.05
+    assert (noise.sd, noise.freedom) == (pytest.approx(math.sqrt((6.5 * scale**2 + 0.0002) / 7.5)), 7.5)
+
+
+def test_each_repeat_changes_the_freedom_by_little() -> None:
+    freedoms = [estimate_noise(scores([0.5 + 0.01 * n for n in range(runs)]), FLAT).freedom for runs in range(1, 9)]
+    assert max(abs(after - before) for before, after in zip(freedoms, freedoms[1:], strict=False)) <= 1
+
+
+def test_repeats_of_other_sweeps_count() -> None:
+    noise = estimate_noise(scores([0.5], [0.6]), [], others=scores([0.50, 0.52, 0.54]))
+    assert (noise.sd, noise.repeats) == (pytest.approx(0.02), 2)
 
 
 def test_seeds_that_collapsed_to_one_score_measure_nothing() -> None:
-    assert measure_noise(np.array([0.5] * 5 + [0.6]), ["a"] * 5 + ["b"]) == Noise(ASSUMED)
+    assert estimate_noise(scores([0.5, 0.5, 0.5]), []).is_unknown
+
+
+def test_a_setting_s_own_repeats_are_shrunk_towards_the_pooled_noise() -> None:
+    noise = estimate_noise(scores([0.50, 0.50 + 0.02 * math.sqrt(2)], [0.6]), [])
+    assert noise.run_variance[0] == pytest.approx((SHRINKAGE * 0.02**2 + 0.02**2) / (SHRINKAGE + 1))
+    assert noise.run_variance[1] == pytest.approx(0.02**2)
+
+
+def test_the_variance_of_a_mean_is_divided_by_its_runs() -> None:
+    noise = known_noise(0.02, np.array([1, 4]))
+    assert noise.variance == pytest.approx([0.0004, 0.0001])
+
+
+def test_a_known_noise_is_normal() -> None:
+    assert known_noise(0.01, np.ones(2)).draw(20_000, 0).std() == pytest.approx(0.01, rel=0.02)
+
+
+def test_a_measured_noise_has_the_tails_of_t() -> None:
+    noise = Noise(0.01, 4, 4, None, np.zeros(1), np.zeros(1), np.ones(1))
+    assert np.quantile(noise.draw(40_000, 0)[0] / 0.01, 0.975) == pytest.approx(2.776, rel=0.05)
+
+
+def test_all_settings_share_the_uncertainty_of_the_pooled_noise() -> None:
+    noise = Noise(0.01, 1, 1, None, np.zeros(2), np.zeros(2), np.ones(2))
+    size = np.log(np.abs(noise.draw(20_000, 0)))
+    assert np.corrcoef(size)[0, 1] > 0.3
+
+
+def test_the_same_seed_draws_the_same_noise() -> None:
+    noise = estimate_noise(scores([0.50, 0.52], [0.6]), FLAT)
+    assert np.array_equal(noise.draw(9, 5), noise.draw(9, 5))
+
+
+def test_the_rise_is_that_of_the_best_value_over_the_last_third() -> None:
+    assert rise_of([[0.1, 0.5, 0.4, 0.6, 0.3, 0.7]]) == pytest.approx(0.1)  # best of four 0.6, of all six 0.7
+
+
+def test_rises_of_several_curves_are_a_root_mean_square() -> None:
+    assert rise_of([*rising(3), *rising(4)]) == pytest.approx(math.sqrt((0.03**2 + 0.04**2) / 2))
+
+
+def test_a_curve_without_a_second_epoch_says_nothing() -> None:
+    assert rise_of([[0.5], []]) is None
+
+
+def test_a_diverged_end_is_no_rise() -> None:
+    assert rise_of([[0.5, 0.6, 0.6, 0.6, math.nan, math.nan]]) == pytest.approx(0.0)
 
 
 def test_of_unknown_settings_each_is_one_of_its_own() -> None:
@@ -35,16 +129,3 @@ def test_of_unknown_settings_each_is_one_of_its_own() -> None:
 def test_a_setting_is_all_but_its_seed() -> None:
     assert setting_of({"train.seed": 1, "optim.lr": 0.1}) == setting_of({"optim.lr": 0.1, "train.seed": 2})
     assert setting_of({"optim.lr": 0.1}) != setting_of({"optim.lr": 0.2})
-
-
-def test_an_assumed_noise_is_normal() -> None:
-    assert Noise(0.01).draw((2, 20_000), 0).std() == pytest.approx(0.01, rel=0.02)
-
-
-def test_a_measured_noise_has_the_tails_of_t() -> None:
-    drawn = Noise(0.01, 4).draw((1, 40_000), 0)[0] / 0.01
-    assert np.quantile(drawn, 0.975) == pytest.approx(2.776, rel=0.05)
-
-
-def test_the_same_seed_draws_the_same_noise() -> None:
-    assert np.array_equal(Noise(0.01, 4).draw((2, 9), 5), Noise(0.01, 4).draw((2, 9), 5))

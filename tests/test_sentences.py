@@ -5,31 +5,42 @@ from typing import Any
 
 import pytest
 
-from sweeps.statistics.findings import Interval, Needed, Rival
-from sweeps.statistics.noise import Noise
-from sweeps.statistics.sentences import interval_words, points, say_caveats, say_gap, say_needed, say_verdict
+from sweeps.statistics.findings import Interval, Needed, NoiseFigures, Rival, StoppedTrial
+from sweeps.statistics.sentences import (
+    interval_words,
+    points,
+    say_caveats,
+    say_gap,
+    say_needed,
+    say_noise,
+    say_score,
+    say_verdict,
+)
 
 ITSELF = Interval(0.0, 0.0, 0.0)
+BOUNDED = NoiseFigures("bounded", 0.065, 8.0, 0, 0, 0.065)
+MEASURED = NoiseFigures("measured", 0.012, 6.0, 4, 0, 0.03)
+UNKNOWN = NoiseFigures("unknown", None, 0.0, 0, 0, None)
 
 
 def rival(name: str, score: float, difference: Interval = ITSELF, *, is_tied: bool = True) -> Rival:
     own = Interval(score, score - 0.01, score + 0.01)
-    return Rival(name, own, difference, 0.5, is_tied, False, None, None)
+    return Rival(name, own, difference, 0.5, is_tied, False, False, None, None)
 
 
 BEST = rival("a", 0.5)
 BEHIND = rival("b", 0.45, Interval(-0.05, -0.07, -0.03), is_tied=False)
-OPEN = rival("b", 0.49, Interval(-0.01, -0.03, 0.01))
+OPEN = rival("c", 0.49, Interval(-0.01, -0.03, 0.01))
 
 
 def caveats(**changes: Any) -> tuple[str, ...]:
-    """What is said where there is nothing to say but that noise is assumed, and what the changes add."""
-    plain = {"noise": Noise(0.006), "runs": 1, "units": 50, "by_drive": True, "absent": [], "rare": {}}
-    return say_caveats(**{**plain, "rivals": [BEST, BEHIND], "bearable_sd": None, **changes})
+    """Return the caveats of a screening with nothing to note but its noise, and what the changes add."""
+    plain = {"noise": MEASURED, "stage": "screening", "units": 50, "drives": 50, "without_drive": 0, "absent": []}
+    return say_caveats(**{**plain, "rare": {}, "stopped": (), "bearable_sd": None, **changes})
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0123, "1.23"), (-0.00001, "0.00"), (1.0, "100.00")])
-def test_fractions_are_said_in_points(value: float, text: str) -> None:
+def test_fractions_are_written_in_points(value: float, text: str) -> None:
     assert points(value) == text
 
 
@@ -38,67 +49,87 @@ def test_bounds_have_signs() -> None:
 
 
 def test_a_leader_leads_by_at_least() -> None:
-    assert say_verdict("leader", [BEST, BEHIND], "a", None, 0.005, {"a": "wide"}) == (
-        "wide has 0.500 mIoU (0.490 to 0.510) and leads: the nearest of 1 rival, b, is 5.00 points behind "
-        "(at least 3.00)."
-    )
+    sentence = say_verdict("leader", [BEST, BEHIND], 0.005, {"a": "wide"}, MEASURED)
+    assert sentence == "wide leads, at least 3.00 points ahead of its only rival."
 
 
 def test_a_winner_wins() -> None:
-    assert " and wins: " in say_verdict("winner", [BEST, BEHIND], "a", None, 0.005, {})
+    sentence = say_verdict("winner", [BEST, BEHIND, BEHIND], 0.005, {}, MEASURED)
+    assert sentence == "a wins, at least 3.00 points ahead of all 2 rivals."
 
 
-def test_a_tie_recommends_what_is_cheaper() -> None:
-    said = say_verdict("tie", [BEST, OPEN], "b", None, 0.005, {"b": "narrow"})
-    assert said.endswith("Recommended: narrow, the cheapest that is surely less than 0.50 points behind.")
+def test_a_tie_names_the_margin() -> None:
+    assert (
+        say_verdict("tie", [BEST, OPEN], 0.005, {}, MEASURED)
+        == "A tie: a and 1 rival do not differ by more than 0.50 points."
+    )
 
 
-def test_what_is_undecided_says_what_would_decide() -> None:
-    said = say_verdict("undecided", [BEST, OPEN], "a", Needed(None, 12, 0.03), 0.005, {})
-    assert "differs by −1.00 points (−3.00 to +1.00)" in said
-    assert said.endswith("12 runs of each, in all, would decide.")
+def test_what_is_undecided_is_ahead_at_most() -> None:
+    sentence = say_verdict("undecided", [BEST, OPEN, BEHIND], 0.005, {}, BOUNDED)
+    assert sentence == "Undecided: a is ahead, but 1 rival of 2 could be better with another seed or other images."
 
 
-@pytest.mark.parametrize(
-    ("needed", "end"),
-    [
-        (Needed(1400, 9, 0.02), "9 runs of each or 1,400 validation images, in all, would decide."),
-        (Needed(None, None, 0.02, (900, 80)), "80 runs of each on 900 validation images, in all, would decide."),
-        (Needed(None, None, 0.02), "It takes more than 100 runs of each."),
-        (Needed(None, None, 1.0), "no lead could be found. It takes more runs and images."),
-    ],
-)
-def test_ways_to_decide_are_named(needed: Needed, end: str) -> None:
-    assert say_needed(needed).endswith(end)
+def test_where_noise_is_not_known_nothing_is_decided() -> None:
+    assert "nothing says by how much another seed" in say_verdict("undecided", [BEST, OPEN], 0.005, {}, UNKNOWN)
 
 
-def test_few_drives_are_named() -> None:
-    why = say_gap("cannot tell", ITSELF, 0.02, {"city": 30, "non_city": 9}, 10)
-    assert why == "Non-city images come from 9 drives; it takes at least 10 to tell."
+def test_a_single_setting_is_compared_with_nothing() -> None:
+    assert "nothing to compare it with" in say_verdict("leader", [BEST], 0.005, {}, UNKNOWN)
+
+
+@pytest.mark.parametrize("outcome", ["leader", "winner", "tie", "undecided"])
+def test_a_headline_has_at_most_20_words_beside_the_name_and_two_figures(outcome: str) -> None:
+    words = say_verdict(outcome, [BEST, OPEN, BEHIND], 0.005, {}, BOUNDED).split()
+    assert len(words) <= 20
+    assert sum(any(letter.isdigit() for letter in word) for word in words) <= 2
+
+
+def test_the_score_has_its_interval() -> None:
+    assert say_score(BEST, {}) == "a has 0.500 mIoU (0.490 to 0.510)."
+
+
+def test_runs_that_would_decide_are_named_with_the_lead_they_find() -> None:
+    sentence = say_needed(Needed(0.03, 0.012, 3, 9), "screening")
+    assert sentence.endswith(
+        "A confirmation with 9 runs of each would find a lead of 1.20 points among 3 settings in 80 of 100 cases."
+    )
+
+
+def test_what_no_design_decides_is_said() -> None:
+    assert say_needed(Needed(1.0, 0.005, 2, None), "screening").endswith("this design cannot decide it.")
+
+
+def test_a_bound_is_called_a_bound() -> None:
+    sentence = say_noise(BOUNDED, 0.0091)
+    assert (
+        "rose by 6.50 points in the last third" in sentence
+        and "The lead holds for noise up to 0.91 points." in sentence
+    )
+
+
+def test_repeats_of_other_sweeps_are_named() -> None:
+    assert "on 4 repeats, 3 of them from other sweeps" in say_noise(replace(MEASURED, outside=3), None)
+
+
+def test_few_drives_are_named_with_how_many_would_tell() -> None:
+    why = say_gap("cannot tell", ITSELF, 0.02, {"city": 30, "non_city": 9}, 10, 1400)
+    assert why == "Non-city images come from 9 drives; at least 10 are needed. About 1,400 drives would tell."
 
 
 def test_caveats_name_what_is_missing() -> None:
-    said = caveats(units=3, by_drive=False, absent=["car"])
-    assert [text.split(" ")[0] for text in said] == ["One", "Names", "Only", "No"]
+    first_words = [text.split(" ")[0] for text in caveats(units=3, drives=0, without_drive=3, absent=["car"])]
+    assert first_words == ["Run-to-run", "Names", "There", "No"]
 
 
 def test_a_rare_class_is_named() -> None:
     assert caveats(rare={"car": 3, "sky": 1})[1].startswith("Car occurs in 3 drives only, sky occurs in 1 drive only:")
 
 
-def test_rivals_that_were_stopped_early_are_counted() -> None:
-    early = replace(BEHIND, is_stopped=True)
-    assert caveats(rivals=[BEST, early, OPEN])[1] == (
-        "1 of 2 rivals was stopped early and is compared as it stood then."
-    )
-    said = say_verdict("leader", [BEST, early], "a", None, 0.005, {})
-    assert said.endswith("But every rival was stopped early.")
+def test_stopped_trials_are_counted_and_not_judged() -> None:
+    stopped = (StoppedTrial("d", 6, 0.3, 0.4, 0.0),)
+    assert caveats(stopped=stopped)[1].startswith("1 trial was stopped early and not judged")
 
 
-def test_it_is_said_up_to_which_noise_a_lead_holds() -> None:
-    assert "Above 0.91 points the lead would no longer hold." in caveats(bearable_sd=0.0091)[0]
-
-
-def test_a_confirmation_has_caveats_of_its_own() -> None:
-    (said,) = caveats(noise=None, runs=5)
-    assert said.startswith("5 runs of each")
+def test_a_confirmation_has_a_caveat_of_its_own() -> None:
+    assert "Nadeau and Bengio" in caveats(stage="confirmation")[1]

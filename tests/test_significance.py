@@ -4,10 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_rel
 from statsmodels.stats.multitest import multipletests
 
-from sweeps.statistics.significance import corrected_t, holm, holm_levels, overlap_factor, p_above, t_quantile, widening
+from sweeps.statistics.significance import holm, holm_levels, overlap, p_above, t_quantile, widening
 
 
 def test_holm_by_hand() -> None:
@@ -46,19 +45,17 @@ def test_a_bootstrap_of_one_says_nothing() -> None:
     assert widening(1) == math.inf
 
 
-def test_five_folds_in_common_make_the_error_half_as_large_again() -> None:
-    assert overlap_factor(5) == pytest.approx(1.5)  # 1/5 + 1/4 is 2.25 times 1/5
+def test_five_folds_have_a_quarter_of_their_variance_in_common() -> None:
+    assert overlap(5, 5) == pytest.approx(1 / 5 + 1 / 4)
 
 
-def test_the_corrected_t_is_the_paired_t_with_a_larger_error() -> None:
-    a, b = np.random.default_rng(0).normal(0, 1, (2, 5))
-    mean, error, _ = corrected_t(a - b)
-    assert mean / error == pytest.approx(ttest_rel(a, b).statistic / 1.5)
+def test_three_of_five_folds_have_the_overlap_of_five() -> None:
+    assert overlap(3, 5) == pytest.approx(1 / 3 + 1 / 4)
 
 
-def test_equal_runs_are_no_evidence() -> None:
-    assert corrected_t(np.zeros((1, 5)))[2].tolist() == [1.0]
+def test_more_cuts_of_the_same_images_leave_what_they_have_in_common() -> None:
+    assert overlap(1000, 5) == pytest.approx(1 / 4, abs=2e-3)
 
 
-def test_one_run_is_no_evidence() -> None:
-    assert corrected_t(np.array([[0.3]]))[2].tolist() == [1.0]
+def test_one_fold_is_all_in_common() -> None:
+    assert overlap(1, 1) == math.inf

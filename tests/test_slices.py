@@ -12,8 +12,18 @@ from bddseg.labels import GROUPS
 from benchmarks.simulated import World
 from sweeps.statistics.findings import Scenes
 from sweeps.statistics.lineup import Entrant, Lineup, build_lineup
+from sweeps.statistics.noise import Noise, estimate_noise, known_noise
 from sweeps.statistics.resampling import draw_units
-from sweeps.statistics.slices import answer_gap, answer_scenes, count_units, find_slices, standard_miou
+from sweeps.statistics.sample import Sample
+from sweeps.statistics.slices import (
+    answer_gap,
+    answer_scenes,
+    count_units,
+    drives_to_tell,
+    find_slices,
+    gap_noise,
+    standard_miou,
+)
 
 WORLD = World(drives=40)
 DRIVES = {"city": 12, "non_city": 12}
@@ -25,9 +35,14 @@ def lined_up(*evidence: Evidence) -> Lineup:
     return found
 
 
-def answered(*evidence: Evidence, margin: float = 0.02, draws: int = 300) -> Scenes | None:
+def silent(lineup: Lineup) -> Noise:
+    return known_noise(0.0, lineup.runs)
+
+
+def answered(*evidence: Evidence, margin: float = 0.02, draws: int = 300, run_sd: float = 0.0) -> Scenes | None:
     lineup = lined_up(*evidence)
-    return answer_scenes(lineup, draw_units(lineup.run_of_unit, draws, 0), range(len(evidence)), margin, {})
+    noise = known_noise(run_sd, lineup.runs)
+    return answer_scenes(lineup, draw_units(lineup.units, draws, 0), range(len(evidence)), margin, {}, noise)
 
 
 def made(change: Callable[[np.ndarray, np.ndarray], None] = lambda counts, is_city: None, seed: int = 0) -> Evidence:
@@ -75,20 +90,66 @@ def test_a_gap_about_the_margin_cannot_be_told() -> None:
     assert found.gaps[0].answer == "cannot tell"
 
 
+def gap(estimate: float, sd: float = 0.01) -> Sample:
+    return Sample(estimate, np.random.default_rng(0).normal(estimate, sd, 4000), 50)
+
+
 @pytest.mark.parametrize(
-    ("p_equivalence", "p_difference", "answer"),
-    [(0.01, 0.5, "equivalent"), (0.01, 0.01, "equivalent"), (0.5, 0.01, "different"), (0.5, 0.5, "cannot tell")],
+    ("whole", "standard", "answer"),
+    [
+        (gap(0.0, 0.005), gap(0.0), "equivalent"),
+        (gap(0.1), gap(0.1), "different"),
+        (gap(0.1), gap(0.0), "class mix"),
+        (gap(0.1), gap(-0.1), "class mix"),
+        (gap(0.01), gap(0.01), "cannot tell"),
+    ],
 )
-def test_two_tests_give_three_answers(p_equivalence: float, p_difference: float, answer: str) -> None:
-    assert answer_gap(p_equivalence, p_difference, DRIVES) == answer
+def test_raw_and_standardised_gap_give_four_answers(whole: Sample, standard: Sample, answer: str) -> None:
+    assert answer_gap(whole, standard, 0.02, DRIVES) == answer
 
 
 def test_fewer_than_ten_drives_cannot_tell() -> None:
-    assert answer_gap(0.0, 0.0, {**DRIVES, "city": 9}) == "cannot tell"
+    assert answer_gap(gap(0.5), gap(0.5), 0.02, {**DRIVES, "city": 9}) == "cannot tell"
 
 
-def test_names_without_drives_can_tell() -> None:
-    assert answer_gap(0.0, 0.5, {}) == "equivalent"
+def test_names_without_drives_cannot_tell() -> None:
+    (evidence,) = replace(WORLD, carries_drives=False).evidence([0.0], 0)
+    found = answered(evidence, margin=0.5)
+    assert found is not None
+    assert (found.gaps[0].answer, found.gaps[0].drives) == ("cannot tell", {})
+    assert "data.drive_pattern" in found.gaps[0].why
+
+
+def test_the_noise_of_runs_widens_the_gap() -> None:
+    without, noisy = answered(made()), answered(made(), run_sd=0.02)
+    assert without is not None and noisy is not None
+    assert noisy.gaps[0].gap.high > without.gaps[0].gap.high + 0.02
+
+
+def test_the_noise_of_a_gap_is_that_of_the_whole_scaled_by_the_shares() -> None:
+    lineup = lined_up(made())
+    city = np.array([scene == "city street" for scene in lineup.scenes])
+    variance, _ = gap_noise(lineup, 0, (city, ~city), known_noise(0.01, lineup.runs), miou)
+    assert variance == pytest.approx(0.0001 * (1 / city.mean() + 1 / (1 - city.mean())))
+
+
+def test_a_noise_that_is_not_known_cannot_tell() -> None:
+    lineup = lined_up(made())
+    unknown = estimate_noise(lineup.run_scores, [])
+    found = answer_scenes(lineup, draw_units(lineup.units, 300, 0), [0], 0.5, {}, unknown)
+    assert found is not None and found.gaps[0].answer == "cannot tell"
+
+
+def test_drives_to_tell_make_the_interval_narrow_enough_for_equivalence() -> None:
+    sample = gap(0.0, 0.02)
+    drives = drives_to_tell(sample, 0.02, 50)
+    assert drives is not None
+    error = sample.error()[0] * (50 / drives) ** 0.5
+    assert 0.02 / error == pytest.approx(1.645 + 1.282, rel=0.02)
+
+
+def test_no_number_of_drives_tells_what_runs_hide() -> None:
+    assert drives_to_tell(replace(gap(0.0), run_variance=0.01), 0.02, 50) is None
 
 
 def test_without_a_non_city_image_there_is_no_answer() -> None:
@@ -156,7 +217,7 @@ def test_groups_that_differ_in_their_mix_alone_have_no_standard_gap() -> None:
 def test_slices_are_corrected_for_their_number() -> None:
     evidence = made(worsen_city)
     lineup = lined_up(replace(evidence, weathers=("clear", "rainy") * (len(evidence.names) // 2)))
-    found = {(it.kind, it.value): it for it in find_slices(lineup, draw_units(lineup.run_of_unit, 300, 0), 0)}
+    found = {(it.kind, it.value): it for it in find_slices(lineup, draw_units(lineup.units, 300, 0), 0, silent(lineup))}
     assert found["scene", "city street"].is_significant
     assert not found["weather", "rainy"].is_significant
     assert found["weather", "rainy"].images == len(evidence.names) // 2
@@ -165,7 +226,7 @@ def test_slices_are_corrected_for_their_number() -> None:
 def test_what_is_the_same_everywhere_is_no_slice() -> None:
     evidence = replace(made(), scenes=("highway",) * WORLD.images)
     lineup = lined_up(evidence)
-    assert find_slices(lineup, draw_units(lineup.run_of_unit, 50, 0), 0) == ()
+    assert find_slices(lineup, draw_units(lineup.units, 50, 0), 0, silent(lineup)) == ()
 
 
 def test_drives_of_a_group_are_counted() -> None:

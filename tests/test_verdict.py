@@ -9,23 +9,34 @@ import torch
 from test_ranking import make_evidence
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from bddseg.confusion import count_pixels
+from bddseg.confusion import count_pixels, miou
 from benchmarks.simulated import World
 from benchmarks.verdict import shuffled
 from sweeps.errors import NothingFinishedError
 from sweeps.statistics.contest import hold_contest
-from sweeps.statistics.needs import bearable_sd, residual_sd
-from sweeps.statistics.noise import Noise
-from sweeps.verdict import Candidate, Finalist, Needed, Verdict, confirm, screen
+from sweeps.statistics.needs import bearable_sd
+from sweeps.statistics.noise import known_noise
+from sweeps.verdict import Candidate, Verdict, confirm, screen
 
 WORLD = World(drives=30)
 FOLD = World(drives=12)
 DRAWS = 400
-SILENT = Noise(0.0)
 
 
-def screened(*skills: float, seed: int = 0, noise: Noise | None = None) -> Verdict:
-    return screen(WORLD.screening(skills, seed), draws=DRAWS, noise=noise)
+def screened(*skills: float, seed: int = 0, run_sd: float = 0.006) -> Verdict:
+    return screen(WORLD.screening(skills, seed), draws=DRAWS, run_sd=run_sd)
+
+
+def curved(candidates: list[Candidate], *curve: float) -> list[Candidate]:
+    """Return the candidates with one and the same learning curve."""
+    return [replace(candidate, curve=curve) for candidate in candidates]
+
+
+def two_settings() -> list[Candidate]:
+    """Return three seeds of a good setting and three of a poor one."""
+    made = WORLD.screening([0.9] * 3 + [0.0] * 3, 0)
+    names = [f"{setting}{seed}" for setting in ("good", "poor") for seed in range(3)]
+    return [replace(it, trial_id=name, setting=name[:-1]) for it, name in zip(made, names, strict=True)]
 
 
 def confirmed(*skills: float, runs: int = 5) -> Verdict:
@@ -52,7 +63,7 @@ def test_copies_are_undecided_for_noise_alone_may_part_them() -> None:
 
 def test_identical_evidence_is_a_tie_where_runs_have_no_noise() -> None:
     (evidence,) = WORLD.evidence([0.0], 0)
-    found = screen([Candidate(name, evidence) for name in "abc"], draws=DRAWS, noise=SILENT)
+    found = screen([Candidate(name, evidence) for name in "abc"], draws=DRAWS, run_sd=0.0)
     assert (found.outcome, found.leader, found.tied) == ("tie", "a", ("a", "b", "c"))
     assert [rival.p_best for rival in found.rivals] == pytest.approx([1 / 3] * 3)
 
@@ -60,25 +71,76 @@ def test_identical_evidence_is_a_tie_where_runs_have_no_noise() -> None:
 def test_of_a_tie_the_cheapest_is_recommended() -> None:
     (evidence,) = WORLD.evidence([0.0], 0)
     costs = {"a": (2.0, 5), "b": (1.0, 7), "c": (1.0, 6)}
-    found = screen([Candidate(name, evidence, *cost) for name, cost in costs.items()], draws=DRAWS, noise=SILENT)
+    found = screen([Candidate(name, evidence, *cost) for name, cost in costs.items()], draws=DRAWS, run_sd=0.0)
     assert (found.leader, found.recommended) == ("a", "c")
 
 
 def test_noise_between_runs_makes_intervals_wider() -> None:
-    with_noise, without = screened(0.0, 0.0), screened(0.0, 0.0, noise=SILENT)
+    with_noise, without = screened(0.0, 0.0), screened(0.0, 0.0, run_sd=0.0)
     assert with_noise.rivals[1].difference.low < without.rivals[1].difference.low
 
 
-def test_seeds_of_one_setting_measure_the_noise() -> None:
-    candidates = [replace(it, setting="one") for it in WORLD.screening([0.0] * 6, 0)]
-    assert "was measured between seeds" in screen(candidates, draws=DRAWS).caveats[0]
-    assert "is assumed" in screen(WORLD.screening([0.0] * 6, 0), draws=DRAWS).caveats[0]
+def test_without_seeds_and_curves_nothing_is_sure() -> None:
+    found = screen(WORLD.screening([0.0, 2.0], 0), draws=DRAWS)
+    assert (found.outcome, found.noise.basis, found.corrected) == ("undecided", "unknown", None)
+    assert found.rivals[1].difference.low == -1.0
+
+
+def test_curves_that_still_rise_bound_the_noise() -> None:
+    found = screen(curved(WORLD.screening([0.0, 0.9], 0), 0.4, 0.5, 0.6), draws=DRAWS)
+    assert (found.outcome, found.noise.basis, found.noise.sd) == ("undecided", "bounded", pytest.approx(0.1))
+
+
+def test_flat_curves_let_a_leader_lead() -> None:
+    assert screen(curved(WORLD.screening([0.0, 0.9], 0), 0.6, 0.6, 0.6), draws=DRAWS).outcome == "leader"
+
+
+def test_seeds_of_a_setting_are_one_entrant() -> None:
+    found = screen(two_settings(), draws=DRAWS)
+    assert (found.outcome, len(found.rivals)) == ("leader", 2)
+    assert [sorted(rival.seeds) for rival in found.rivals] == [["good0", "good1", "good2"], ["poor0", "poor1", "poor2"]]
+    assert (found.noise.basis, found.noise.repeats) == ("measured", 4)
+
+
+def test_the_best_seed_stands_for_its_setting() -> None:
+    found = screen(two_settings(), draws=DRAWS)
+    leader = found.rivals[0]
+    assert leader.run_scores[leader.seeds.index(leader.trial_id)] == max(leader.run_scores)
+
+
+def test_the_score_of_a_setting_is_that_of_its_seeds_together() -> None:
+    made = two_settings()[:3]
+    counts = sum(it.evidence.counts.sum(0) for it in made if it.evidence)
+    assert screen(made, draws=DRAWS).rivals[0].score.estimate == pytest.approx(float(miou(np.asarray(counts))))
+
+
+def test_repeats_of_other_sweeps_count() -> None:
+    outside = [np.array([0.70, 0.71, 0.72])]
+    found = screen(WORLD.screening([0.0, 0.0], 0), draws=DRAWS, repeats=outside)
+    assert (found.noise.basis, found.noise.repeats, found.noise.outside) == ("measured", 2, 2)
+
+
+def test_trials_that_were_stopped_are_no_rivals() -> None:
+    made = curved(WORLD.screening([0.0, 0.9, 0.5], 0), 0.5, 0.6, 0.6)
+    stopped = replace(made[2], is_stopped=True, curve=(0.4,), overtaking=0.25)
+    found = screen([*made[:2], stopped], draws=DRAWS)
+    (trial,) = found.stopped
+    assert [rival.trial_id for rival in found.rivals] == ["trial1", "trial0"]
+    assert (trial.trial_id, trial.epoch, trial.score, trial.leader_score) == ("trial2", 1, 0.4, 0.5)
+
+
+def test_what_stopping_may_have_cost_enters_the_probability_of_being_best() -> None:
+    made = curved(WORLD.screening([0.0, 0.9, 0.5], 0), 0.5, 0.6, 0.6)
+    stopped = replace(made[2], is_stopped=True, overtaking=0.25)
+    found = screen([*made[:2], stopped], draws=DRAWS)
+    assert found.stopped[0].p_best == pytest.approx(0.25)
+    assert sum(rival.p_best for rival in found.rivals) == pytest.approx(0.75)
 
 
 def test_a_single_trial_leads_nobody() -> None:
     found = screened(0.0)
     assert (found.outcome, found.needed, len(found.rivals)) == ("leader", None, 1)
-    assert found.sentence.startswith("Nothing to compare")
+    assert found.sentence.endswith("there is nothing to compare it with.")
 
 
 def test_one_image_decides_nothing() -> None:
@@ -101,24 +163,29 @@ def in_few(drives: int) -> list[Candidate]:
         counts = candidate.evidence.counts.copy()
         counts[:, :, 0] += counts[:, :, 4]
         counts[:, 4], counts[:, :, 4] = 0, 0
-        counts[: 5 * drives, 4, 4], counts[: 5 * drives, 4, 0] = right, 10 - right
+        rights = right - np.arange(5 * drives) // 5 % 3  # drives differ
+        counts[: 5 * drives, 4, 4], counts[: 5 * drives, 4, 0] = rights, 10 - rights
         found.append(replace(candidate, evidence=replace(candidate.evidence, counts=counts)))
     return found
 
 
 def test_a_class_in_few_drives_widens_intervals_and_is_named() -> None:
-    few, many = screen(in_few(3), draws=DRAWS), screen(in_few(30), draws=DRAWS)
+    few, many = (screen(in_few(drives), draws=DRAWS, run_sd=0.006) for drives in (3, 30))
     assert "occurs in 3 drives only" in " ".join(few.caveats) and "occurs in" not in " ".join(many.caveats)
-    assert (few.outcome, many.outcome) == ("undecided", "leader")
+    widths = [found.rivals[0].score.high - found.rivals[0].score.low for found in (few, many)]
+    assert widths[0] > 1.5 * widths[1]
 
 
 def test_a_class_in_one_drive_decides_nothing() -> None:
-    assert screen(in_few(1), draws=DRAWS).needed == Needed(None, None, 1.0)
+    found = screen(in_few(1), draws=DRAWS, run_sd=0.006)
+    assert (found.outcome, found.needed.detectable if found.needed else None) == ("undecided", 1.0)
 
 
 def test_a_lead_holds_up_to_the_noise_that_is_said() -> None:
-    contest = hold_contest(np.array([0.5, 0.4]), np.zeros((2, 50)) + [[0.01], [-0.01]] * np.tile([1.0, -1.0], 25))
-    assert bearable_sd(contest, np.zeros((2, 50))) == pytest.approx(0.1 / contest.critical / 2**0.5)
+    noise = known_noise(0.001, np.ones(2))
+    nothing = np.zeros((2, 50), dtype=np.float32)
+    contest = hold_contest(np.array([0.5, 0.4]), nothing, noise.draw(50, 0), noise.variance)
+    assert bearable_sd(contest, noise) == pytest.approx(0.1 / contest.critical / 2**0.5)
 
 
 def test_evidence_of_another_split_is_listed_and_not_compared() -> None:
@@ -130,7 +197,7 @@ def test_evidence_of_another_split_is_listed_and_not_compared() -> None:
 
 
 def test_nothing_to_compare_is_one_line() -> None:
-    with pytest.raises(NothingFinishedError, match="no usable evidence in 1 trials"):
+    with pytest.raises(NothingFinishedError, match="no usable evidence of 0 settings"):
         screen([Candidate("a", None)])
 
 
@@ -154,19 +221,19 @@ def test_the_score_is_that_of_torchmetrics() -> None:
 
 def test_an_absent_class_is_named() -> None:
     found = screen([Candidate("a", make_evidence("highway", "city street"))], draws=DRAWS)
-    assert "No pixel of vegetation, sky, car" in " ".join(found.caveats)
+    assert "No mask has a pixel of vegetation, sky, car" in " ".join(found.caveats)
 
 
 def test_drives_are_drawn_whole_where_names_carry_them() -> None:
     assert (screened(0.0, 0.0).images, screened(0.0, 0.0).drives) == (150, 30)
-    loose = screen(replace(WORLD, carries_drives=False).screening([0.0, 0.0], 0), draws=DRAWS)
+    loose = screen(replace(WORLD, carries_drives=False).screening([0.0, 0.0], 0), draws=DRAWS, run_sd=0.006)
     assert loose.drives == 0 and "Names carry no drive" in " ".join(loose.caveats)
 
 
-def test_what_would_decide_is_said() -> None:
-    found = screened(0.0, 0.0)
-    assert found.needed is not None and found.needed.detectable > 0.01
-    assert "would decide" in found.sentence
+def test_what_would_decide_is_a_confirmation_of_those_tied() -> None:
+    found = screened(0.0, 0.12, 0.0)
+    assert found.needed is not None and found.needed.runs is not None
+    assert (found.needed.finalists, found.needed.lead) == (len(found.tied), -found.rivals[1].difference.estimate)
 
 
 def test_more_trials_than_are_ranked_have_no_shares_of_ranks() -> None:
@@ -193,7 +260,19 @@ def test_copies_are_not_confirmed() -> None:
 
 def test_one_run_confirms_nothing() -> None:
     found = confirmed(0.0, 2.0, runs=1)
-    assert found.outcome == "undecided" and found.needed == Needed(None, None, 1.0)
+    assert (found.outcome, found.needed.detectable if found.needed else None) == ("undecided", 1.0)
+
+
+def test_runs_so_far_are_judged_by_all_folds() -> None:
+    finalists = [replace(it, runs=it.runs[:3]) for it in FOLD.confirmation([0.0, 0.3], 0)]
+    of_three, of_five = (confirm(finalists, draws=DRAWS, folds=folds) for folds in (3, 5))
+    assert of_five.rivals[1].difference.low > of_three.rivals[1].difference.low
+
+
+def test_a_stricter_look_has_wider_intervals() -> None:
+    finalists = FOLD.confirmation([0.0, 0.3], 0)
+    usual, strict = confirm(finalists, draws=DRAWS), confirm(finalists, draws=DRAWS, alpha=0.01)
+    assert strict.rivals[1].difference.low < usual.rivals[1].difference.low
 
 
 def test_one_lucky_run_does_not_win() -> None:
@@ -208,12 +287,6 @@ def test_runs_are_scored_one_by_one() -> None:
     found = confirmed(0.0, 1.0)
     assert [len(rival.run_scores) for rival in found.rivals] == [5, 5]
     assert found.images == 5 * FOLD.images and found.drives == 5 * FOLD.drives
-
-
-def test_identical_finalists_tie() -> None:
-    runs = FOLD.confirmation([0.0], 0)[0].runs
-    found = confirm([Finalist("a", runs), Finalist("b", runs)], draws=DRAWS)
-    assert (found.outcome, found.rivals[1].difference.low, found.rivals[1].difference.high) == ("tie", 0.0, 0.0)
 
 
 def test_a_finalist_without_all_runs_is_left_out() -> None:
@@ -234,12 +307,16 @@ def test_without_screening_scores_there_is_no_order_to_compare() -> None:
 
 
 def test_what_all_share_in_a_fold_is_no_noise() -> None:
-    assert residual_sd(np.array([[0.5, 0.6, 0.7], [0.4, 0.5, 0.6]])) == pytest.approx(0.0, abs=1e-12)
+    finalists = FOLD.confirmation([0.0, 0.0], 0)
+    hard = replace(FOLD, image_sd=3.0, drive_sd=3.0).confirmation([0.0, 0.0], 0)
+    mixed = [replace(a, runs=(b.runs[0], *a.runs[1:])) for a, b in zip(finalists, hard, strict=True)]
+    noises = [confirm(made, draws=DRAWS).noise.sd or 0.0 for made in (finalists, mixed)]
+    assert noises[1] < 2 * noises[0] + 0.005
 
 
 def test_names_stand_in_sentences_for_ids() -> None:
     made = [replace(it, name=f"setting {it.trial_id}") for it in WORLD.screening([0.0, 0.9], 0)]
-    assert "setting trial1 has" in screen(made, draws=DRAWS).sentence
+    assert "setting trial1 leads" in screen(made, draws=DRAWS, run_sd=0.006).sentence
 
 
 def test_an_image_without_a_label_is_drawn_like_any_other() -> None:
@@ -247,16 +324,16 @@ def test_an_image_without_a_label_is_drawn_like_any_other() -> None:
     counts = evidence.counts.copy()
     counts[1:] = 0
     found = screen([Candidate("a", replace(evidence, counts=counts))], draws=DRAWS)
-    assert found.draws < DRAWS and found.rivals[0].score.estimate == pytest.approx((0.8 + 10 / 12) / 2)
+    assert (found.draws, found.rivals[0].score.estimate) == (DRAWS, pytest.approx((0.8 + 10 / 12) / 2))
     assert found.scenes is None
 
 
 def test_every_number_of_a_verdict_is_finite() -> None:
-    for verdict in (screened(0.0), screened(0.0, 0.1), confirmed(0.0, 0.1), confirmed(0.0, 0.1, runs=1)):
+    unknown = screen(WORLD.screening([0.0, 0.1], 0), draws=DRAWS)
+    for verdict in (unknown, screened(0.0), screened(0.0, 0.1), confirmed(0.0, 0.1), confirmed(0.0, 0.1, runs=1)):
         json.dumps(asdict(verdict), allow_nan=False)
 
 
-def test_where_runs_make_the_noise_no_number_of_images_would_decide() -> None:
-    noisy = replace(FOLD, drives=60, run_sd=0.2)
-    found = confirm(noisy.confirmation([0.0, 0.0], 0), draws=DRAWS)
-    assert found.needed is not None and found.needed.images is None
+def test_where_runs_differ_too_much_no_number_of_runs_decides() -> None:
+    found = screened(0.0, 0.0, run_sd=0.2)
+    assert found.needed is not None and found.needed.runs is None

@@ -96,4 +96,4 @@ def _critical(design: Design, freedom: float) -> float:
     luck = design.run_sd * math.sqrt(share) * generator.standard_normal((design.finalists, DRAWS)) * pooled
     scatter = luck + design.image_sd / math.sqrt(2) * generator.standard_normal((design.finalists, DRAWS))
     error = math.hypot(math.sqrt(2 * share) * design.run_sd, design.image_sd)
-    return float(np.quantile(np.ptp(scatter, axis=0) / error, 1 - ALPHA))
+    return float(np.quantile(np.ptp(scatter, axis=0) / error, 1 - ALPHA)) if error else 0.0

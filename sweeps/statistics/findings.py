@@ -173,11 +173,11 @@ class NoiseFigures:
     """What is known of the noise between runs of a setting."""
 
     basis: str
-    """measured, bounded or unknown."""
-    sd: float
-    """Standard deviation of one run's score, as it was used; NaN where unknown."""
-    freedom: float
-    """Degrees of freedom of it."""
+    """measured, bounded, known (given from elsewhere) or unknown."""
+    sd: float | None
+    """Standard deviation of one run's score, as it was used; None where nothing is known of it."""
+    freedom: float | None
+    """Degrees of freedom of it; 0 where nothing is known, None where it is known exactly."""
     repeats: int
     """Runs of a setting beyond its first, over all settings; in a confirmation, degrees of freedom between runs."""
     outside: int

@@ -110,13 +110,18 @@ class Noise:
         if self.is_unknown:
             return np.zeros((settings, draws), dtype=np.float32)
         generator = np.random.default_rng([seed, 2])
-        pooled = self.sd**2 * self.freedom / generator.chisquare(self.freedom, draws)  # (draws,)
+        pooled = self.sd**2 * _inverse_chisquare(generator, self.freedom, draws)  # (draws,)
         deviations = generator.standard_normal((settings, draws), dtype=np.float32)
         scale = np.broadcast_to(pooled, (settings, draws)).astype(np.float32)
         for place in np.flatnonzero(self.own_freedom):
             squares, freedom = self.own_squares[place], SHRINKAGE + self.own_freedom[place]
             scale[place] = (SHRINKAGE * pooled + squares) / generator.chisquare(freedom, draws)
         return deviations * np.sqrt(scale * self.share[:, None].astype(np.float32))
+
+
+def _inverse_chisquare(generator: np.random.Generator, freedom: float, draws: int) -> np.ndarray:
+    """Return draws of freedom / chi-squared; 1 where a variance is known."""
+    return freedom / generator.chisquare(freedom, draws) if math.isfinite(freedom) else np.ones(draws)
 
 
 def setting_of(settings: Mapping[str, Any]) -> str:
@@ -185,6 +190,12 @@ def pool_noise(
     scale, prior = (FLOOR, floor_freedom) if rise is None else _prior(rise, repeats)
     variance = (prior * scale**2 + squares) / (prior + repeats)
     return Noise(math.sqrt(variance), prior + repeats, repeats, rise, own_squares, own_freedom, share)
+
+
+def known_noise(sd: float, runs: np.ndarray) -> Noise:
+    """Return the noise of settings with so many runs each, where its standard deviation is known."""
+    nothing = np.zeros(len(runs))
+    return Noise(sd, math.inf, 0, None, nothing, nothing, 1 / runs)
 
 
 def _prior(rise: float, repeats: int) -> tuple[float, float]:

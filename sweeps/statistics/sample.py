@@ -36,10 +36,8 @@ class Sample:
             return math.nan, 0
         of_units = float(((usable - self.estimate) ** 2).mean()) * self.units / (self.units - 1)
         total = of_units + self.run_variance
-        if total == 0:
-            return 0.0, self.units - 1
-        freedom = total**2 / (of_units**2 / (self.units - 1) + self.run_variance**2 / self.run_freedom)
-        return math.sqrt(total), freedom
+        per_freedom = of_units**2 / (self.units - 1) + self.run_variance**2 / self.run_freedom
+        return math.sqrt(total), total**2 / per_freedom if per_freedom else math.inf
 
     def tests(self, margin: float) -> tuple[float, float]:
         """Return the p values of two one-sided tests for being within the margin, and of a two-sided one against 0.

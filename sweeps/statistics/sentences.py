@@ -65,21 +65,25 @@ def say_needed(needed: Needed | None, stage: str) -> str:
 
 def say_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
     """Return where the noise between runs is known from, and what it means."""
+    if noise.basis == "known":
+        return f"Run-to-run noise is taken to be a standard deviation of {points(noise.sd or 0.0)} points."
     if noise.basis == "unknown":
         return (
             "Run-to-run noise is not known: there is one run of each setting and no learning curve, so no difference "
             "is called sure. Add seeds (--replicates 2), or run a confirmation."
         )
+    sd = f"{points(noise.sd or 0.0)} points"
     if noise.basis == "measured":
         where = f", {noise.outside} of them from other sweeps on the same data" if noise.outside else ""
+        freedom = f"{noise.freedom or 0:.0f} degrees of freedom"
         return (
-            f"Run-to-run noise was measured on {_many(noise.repeats, 'repeat')}{where}: a standard deviation of "
-            f"{points(noise.sd)} points ({noise.freedom:.0f} degrees of freedom). Every interval allows for it."
+            f"Run-to-run noise was measured on {_many(noise.repeats, 'repeat')}{where}: a standard deviation of {sd} "
+            f"({freedom}). Every interval allows for it."
         )
     holds = "" if bearable_sd is None else f" The lead holds for noise up to {points(bearable_sd)} points."
     return (
-        f"Run-to-run noise was not measured. It is bounded by the learning curves: the best value still rose by "
-        f"{points(noise.rise or 0.0)} points in the last third of training, and seeds may differ as much.{holds} Train "
+        "Run-to-run noise was not measured. It is bounded by the learning curves: the best value still rose by "
+        f"{points(noise.rise or 0.0)} points in the last third of training, and seeds may differ by {sd}.{holds} Train "
         "longer, or replicate (--replicates 2)."
     )
 
