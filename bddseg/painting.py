@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from bddseg.errors import DataError
 from bddseg.files import replacing
-from bddseg.images import open_image, shrink
+from bddseg.images import read_picture, shrink
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
 from bddseg.trained import Trained
 
@@ -79,8 +79,7 @@ FORMATS = {".jpg": ("JPEG", {"quality": 92}), ".png": ("PNG", {})}
 def _read(path: Path) -> Image.Image | DataError:
     """Return the image upright, in RGB."""
     try:
-        with open_image(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+        return read_picture(path).image
     except DataError as error:
         return error
 
