@@ -30,6 +30,7 @@ from bddseg.errors import AccessError, ConfigError, DataError, printable
 from bddseg.files import write_json
 from bddseg.images import UPRIGHT, Picture, read_mask, read_picture, shrink
 from bddseg.labels import is_known_label, remap_table
+from bddseg.split import split_marks
 
 FORMAT = 2
 """Raised by one whenever the same files would give other arrays or another cache layout."""
@@ -174,7 +175,7 @@ def _frames(samples: Sequence[Sample], cached: _Cached) -> Frames:
         _log.warning("%s cannot be used and are left out: %s (first: %s)", count, skipped, first)
     kept = [sample for sample in samples if sample.name not in cached.bad]
     names, scenes = tuple(sample.name for sample in kept), tuple(sample.scene for sample in kept)
-    content = json.dumps([cached.pixels, names, scenes])
+    content = json.dumps([cached.pixels, names, scenes, *split_marks(names)])
     return Frames(
         images=cached.images,
         masks=cached.masks,

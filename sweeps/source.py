@@ -12,7 +12,7 @@ from bddseg.config import TrainConfig
 from bddseg.errors import DataError, nearest
 from bddseg.frames import Frames, build_frames
 from bddseg.labels import CLASSES, IGNORE, group_of
-from bddseg.split import Split, drive_of, split_samples
+from bddseg.split import Split, split_samples, unit_of
 from bddseg.streets import streets_folder, write_streets
 from sweeps.errors import ExperimentError
 
@@ -134,7 +134,7 @@ def count_images(source: Source, config: TrainConfig, cache: Path) -> Counted:
     split = _split(names, [sample.scene for sample in samples], config)
 
     def units(part: Sequence[int]) -> int:
-        return len({drive_of(names[place]) for place in part}) if split.by_drive else len(part)
+        return len({unit_of(names[place]) for place in part}) if split.by_drive else len(part)
 
     return Counted(
         images=len(names),
