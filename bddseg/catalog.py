@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bddseg.dets import DETS, Attributes, read_entries
 from bddseg.errors import AccessError, DataError, printable
+from bddseg.folders import in_short, list_folder
 from bddseg.images import has_image_name, key_of
 from bddseg.labels import CITY, SCENES, TIMES_OF_DAY, WEATHERS
 
@@ -22,9 +23,6 @@ CURE = (
     "download the 10k images, the semantic segmentation masks and the det_20 labels from the BDD100K project's "
     "download page and unpack them into one folder"
 )
-
-NAMED = 3
-"""Of many things of a kind the summary names so many."""
 
 LIKENESS = 0.85
 """How like a known scene another one must be, from 0 to 1, to be taken for a misspelling of it."""
@@ -72,13 +70,13 @@ class Catalog:
         if self.without_scene:
             lines.append(f"{_images(self.without_scene)} left out: no scene in {DETS}")
         if self.unusable:
-            lines.append(f"entries of {DETS} without a scene: {len(self.unusable)}: {_listed(self.unusable)}")
+            lines.append(f"entries of {DETS} without a scene: {len(self.unusable)}: {in_short(self.unusable)}")
         if self.without_mask:
             lines.append(f"{_images(self.without_mask)} left out: no mask in {MASKS}")
         if self.without_image:
             lines.append(f"entries of {DETS} without an image: {self.without_image}")
         if self.not_taken:
-            lines.append(f"not taken, for it is no image or mask: {len(self.not_taken)}: {_listed(self.not_taken)}")
+            lines.append(f"not taken, for it is no image or mask: {len(self.not_taken)}: {in_short(self.not_taken)}")
         lines += [
             f"{_images(scenes[scene])} with the scene {scene!r}, unknown to BDD100K: counted as not {CITY}"
             for scene, _ in scenes.most_common()
@@ -155,42 +153,17 @@ def check_root(root: Path) -> None:
 
 
 def _find(folder: Path, is_taken: Callable[[str], bool]) -> tuple[dict[Key, Path], list[str]]:
-    """Return the files of both parts whose names are taken, in order, and what else lies there.
-
-    A link is taken for what it is named: one that leads nowhere is refused by name when it is read.
-    """
-    taken: dict[Key, Path] = {}
+    """Return the files of both parts whose names are taken, in order, and what else lies there."""
+    files: dict[Key, Path] = {}
     others: list[str] = []
     for part in PARTS:
-        for entry in _entries(folder / part):
-            is_file = _is_file(entry)
-            if not is_file or not is_taken(entry.name):
-                others.append(entry.name if is_file else f"{entry.name} (no file)")
-                continue
-            path = folder / part / entry.name
-            first = taken.setdefault((part, key_of(entry.name)), path)
+        listing = list_folder(folder / part, is_taken)
+        others += listing.others
+        for path in listing.taken:
+            first = files.setdefault((part, key_of(path.name)), path)
             if first != path:
                 raise _same_name(first, path)
-    return taken, others
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what lies in a folder, by name; nothing where there is none."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise AccessError(f"{folder} cannot be listed: {error.strerror}") from error
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Return whether this is a file or a link; what the system does not say is left to the reader of the file."""
-    try:
-        return entry.is_symlink() or entry.is_file(follow_symlinks=False)
-    except OSError:
-        return True
+    return files, others
 
 
 def _check_parts(images: dict[Key, Path]) -> None:
@@ -248,11 +221,6 @@ def _sample(image: Path, mask: Path, attributes: Attributes) -> Sample:
     except UnicodeEncodeError as error:
         raise DataError(f"{image} has a name that is not UTF-8, so nothing can be recorded of it: rename it") from error
     return Sample(image.stem, image, mask, *attributes)
-
-
-def _listed(words: Sequence[str]) -> str:
-    more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
-    return ", ".join(words[:NAMED]) + more
 
 
 def _both(folder: str) -> str:

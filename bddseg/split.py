@@ -9,15 +9,13 @@ from fractions import Fraction
 
 from bddseg.config import DataSettings
 from bddseg.errors import ConfigError, DataError
+from bddseg.folders import in_short
 from bddseg.labels import GROUPS, group_of
 
 PARTS = ("train", "val", "test")
 LEAK_WARNING = "names carry no drive: neighbouring frames may be in different parts, so scores can be too high"
 ATTEMPTS = 16
 """Seeded orders in which drives are dealt out; the best balanced result is taken."""
-
-NAMED = 3
-"""Of names without a drive a warning shows so many."""
 
 _DRIVE = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}(?![0-9a-f])", re.IGNORECASE)
 
@@ -161,10 +159,9 @@ def _warning(strays: Sequence[str], images: int) -> str:
         return ""
     if len(strays) == images:
         return LEAK_WARNING
-    more = f" and {len(strays) - NAMED} more" if len(strays) > NAMED else ""
     carry = "carries" if len(strays) == 1 else "carry"
     return (
-        f"{len(strays)} of {images} names {carry} no drive ({', '.join(strays[:NAMED])}{more}): each counts as a drive "
+        f"{len(strays)} of {images} names {carry} no drive ({in_short(strays)}): each counts as a drive "
         "of its own, so neighbouring frames among them may be in different parts and scores can be too high"
     )
 

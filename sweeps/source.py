@@ -225,7 +225,7 @@ def _split(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> 
 def _find_root() -> Path | None:
     named = os.environ.get(ROOT_VARIABLE)
     if named:
-        return Path(named).resolve()  # named by hand: when it is wrong, the catalog says so
+        return Path(os.path.realpath(named))  # named by hand: when it is wrong, the catalog says so
     return DEFAULT_ROOT.resolve() if is_dataset(DEFAULT_ROOT) else None
 
 

@@ -109,6 +109,15 @@ def test_the_sentence_names_the_folder(bare: Path) -> None:
     assert Source("full", bare).sentence() == f"profile full on {bare}"
 
 
+def test_a_variable_that_names_a_circle_of_links_is_left_to_the_catalog(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bare / "circle").symlink_to("circle")
+    monkeypatch.setenv(ROOT_VARIABLE, str(bare / "circle"))
+    with pytest.raises(DataError, match="circle cannot be read: Too many levels of symbolic links"):
+        load_material(choose_source(PROFILES, "full", None), make_config(), bare, on_bad_sample="fail", progress=False)
+
+
 def test_our_own_cache_variable_beats_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BDDSEG_CACHE", "/ours")
     monkeypatch.setenv("XDG_CACHE_HOME", "/theirs")
