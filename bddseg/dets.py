@@ -1,6 +1,7 @@
 """The det files of a data set -> the attributes of each image; damage is refused by entry, file and place."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ SHAPE = "must be a list of objects with name and attributes.scene"
 CURE = "unpack or download it again"
 LOOKED_BACK_CHARS = 1_000_000
 """How far before a fault in the text the name of its entry is looked for."""
+
+NAME = re.compile(r'"name"\s*:\s*"([^"]*)"')
 
 _KEPT = frozenset(("name", "attributes", FRAMES, *ATTRIBUTES))
 _EMPTY: dict[str, Any] = {}
@@ -139,9 +142,8 @@ def _fault(error: json.JSONDecodeError) -> str:
     if not error.doc.strip():
         return "it is empty"
     start = max(0, error.pos - LOOKED_BACK_CHARS)
-    _, key, after = error.doc[start : error.pos].rpartition('"name"')
-    name = after.split('"')[1:2] if key else []
-    near = f", after the name {name[0]!r}" if name else ""
+    names = NAME.findall(error.doc, start, error.pos)
+    near = f", after the name {names[-1]!r}" if names else ""
     return f"{error.msg.removesuffix(' at')} at line {error.lineno} column {error.colno}{near}"
 
 

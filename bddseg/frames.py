@@ -172,7 +172,8 @@ def _frames(samples: Sequence[Sample], cached: _Cached) -> Frames:
     if cached.bad:
         first = next(iter(cached.bad.values())).why
         count, skipped = f"{len(cached.bad)} of {len(samples)} samples", printable(", ".join(cached.bad))
-        _log.warning("%s cannot be used and are left out: %s (first: %s)", count, skipped, first)
+        verbs = "cannot be used and is" if len(cached.bad) == 1 else "cannot be used and are"
+        _log.warning("%s %s left out: %s (first: %s)", count, verbs, skipped, first)
     kept = [sample for sample in samples if sample.name not in cached.bad]
     names, scenes = tuple(sample.name for sample in kept), tuple(sample.scene for sample in kept)
     content = json.dumps([cached.pixels, names, scenes, *split_marks(names)])

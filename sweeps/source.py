@@ -242,7 +242,8 @@ def _summary(catalog: Catalog, frames: Frames, split: Split) -> tuple[str, ...]:
     if frames.turned:
         lines.append(f"turned upright by EXIF, and their masks taken as drawn over the upright images: {frames.turned}")
     if frames.skipped:
-        lines.append(f"{len(frames.skipped)} bad samples skipped: {', '.join(frames.skipped)}")
+        count = len(frames.skipped)
+        lines.append(f"{count} bad sample{'' if count == 1 else 's'} skipped: {', '.join(frames.skipped)}")
     lines.append(f"split: {parts} ({how})")
     if split.warning:
         lines.append(f"warning: {split.warning}")

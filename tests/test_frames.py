@@ -350,7 +350,7 @@ def test_skipping_equals_building_without(
         made = build_frames(samples, 8, cache, on_bad_sample="skip")
     good = build_frames((samples[0], *samples[2:]), 8, cache)
     assert made.skipped == ("b",)
-    assert f"1 of 4 samples cannot be used and are left out: b (first: {samples[1].image} cannot" in caplog.text
+    assert f"1 of 4 samples cannot be used and is left out: b (first: {samples[1].image} cannot" in caplog.text
     assert (made.names, made.scenes, made.fingerprint) == (good.names, good.scenes, good.fingerprint)
     assert np.array_equal(made.images, good.images) and np.array_equal(made.masks, good.masks)
 
