@@ -239,6 +239,7 @@ def _verdict(
             runs=lineup.runs,
             units=lineup.units,
             by_drive=lineup.by_drive,
+            without_drive=lineup.without_drive,
             absent=absent,
             rare={name: count for name, count in lineup.occurrences.items() if count < min(RARE, lineup.units)},
             rivals=rivals,

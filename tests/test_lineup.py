@@ -92,9 +92,10 @@ def test_images_of_a_drive_are_drawn_together() -> None:
     assert (found.drives, found.units, found.unit.tolist()) == (2, 2, [0, 1, 1])
 
 
-def test_one_name_without_a_drive_makes_every_image_a_unit() -> None:
-    found = lined_up(entrant("one", named("0000000b-00000001", "0000000b-00000002", "frame")))
-    assert (found.drives, found.units) == (0, 3)
+def test_a_name_without_a_drive_is_drawn_alone_and_drives_stay_whole() -> None:
+    found = lined_up(entrant("one", named("0000000b-00000001", "0000000B-00000002", "frame", "photo")))
+    assert (found.drives, found.units, found.unit.tolist()) == (3, 3, [0, 1, 2, 2])
+    assert (found.by_drive, found.without_drive) == (True, 2)
 
 
 def test_runs_follow_each_other_and_have_scores_of_their_own() -> None:

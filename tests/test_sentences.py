@@ -24,8 +24,22 @@ OPEN = rival("b", 0.49, Interval(-0.01, -0.03, 0.01))
 
 def caveats(**changes: Any) -> tuple[str, ...]:
     """What is said where there is nothing to say but that noise is assumed, and what the changes add."""
-    plain = {"noise": Noise(0.006), "runs": 1, "units": 50, "by_drive": True, "absent": [], "rare": {}}
+    plain = {
+        "noise": Noise(0.006),
+        "runs": 1,
+        "units": 50,
+        "by_drive": True,
+        "without_drive": 0,
+        "absent": [],
+        "rare": {},
+    }
     return say_caveats(**{**plain, "rivals": [BEST, BEHIND], "bearable_sd": None, **changes})
+
+
+def test_a_few_names_without_a_drive_are_counted() -> None:
+    (_, said) = caveats(without_drive=3)
+    assert said.startswith("3 names carry no drive: these frames count as independent of their neighbours")
+    assert caveats(without_drive=1)[1].startswith("1 name carries no drive")
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0123, "1.23"), (-0.00001, "0.00"), (1.0, "100.00")])

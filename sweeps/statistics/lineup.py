@@ -41,6 +41,9 @@ class Lineup:
     run: np.ndarray
     unit: np.ndarray
     by_drive: bool
+    """Whether any name carries a drive; an image whose name does not is a unit of its own."""
+    without_drive: int
+    """Names that carry none."""
     intersection: np.ndarray
     union: np.ndarray
     left_out: dict[str, str]
@@ -240,8 +243,8 @@ def _lineup(
     names = words("names")
     run = np.repeat(np.arange(len(order.places)), [len(places) for places in order.places])
     drives = [drive_of(name) for name in names]
-    by_drive = all(drives)
-    keys = [(number, drive if by_drive else at) for at, (number, drive) in enumerate(zip(run, drives, strict=True))]
+    # a name without a drive is drawn alone: one stray file must not let neighbouring frames count as independent
+    keys = [(number, drive or at) for at, (number, drive) in enumerate(zip(run, drives, strict=True))]
     return Lineup(
         entrants=tuple(kept),
         classes=model.runs[0].classes,
@@ -250,7 +253,8 @@ def _lineup(
         times_of_day=words("times_of_day"),
         run=run,
         unit=np.cumsum([0, *(int(now != before) for before, now in itertools.pairwise(keys))]),
-        by_drive=by_drive,
+        by_drive=any(drives),
+        without_drive=len({name for name, drive in zip(names, drives, strict=True) if drive is None}),
         intersection=np.stack([found.intersection for found in cells]),
         union=np.stack([found.union for found in cells]),
         left_out=left_out,

@@ -91,6 +91,7 @@ def say_caveats(
     runs: int,
     units: int,
     by_drive: bool,
+    without_drive: int,
     absent: Sequence[str],
     rare: Mapping[str, int],
     rivals: Sequence[Rival],
@@ -107,6 +108,9 @@ def say_caveats(
         said.append(f"{stopped} of {_many(len(rivals) - 1, 'rival')} {were} stood then.")
     if not by_drive:
         said.append("Names carry no drive: neighbouring frames count as independent, so intervals may be too narrow.")
+    elif without_drive:
+        who = f"{_many(without_drive, 'name')} {'carries' if without_drive == 1 else 'carry'} no drive"
+        said.append(f"{who}: these frames count as independent of their neighbours, so intervals may be too narrow.")
     if units < 10:
         said.append(f"Only {_many(units, unit)}: intervals are rough.")
     if rare:
