@@ -1,27 +1,34 @@
 """A folder in BDD100K's layout -> Samples (image, mask, scene, weather, time of day) and what is wrong with it."""
 
-import json
+import os
+import re
+import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
-from bddseg.errors import DataError
-from bddseg.labels import SCENES
+from bddseg.dets import DETS, Attributes, read_entries
+from bddseg.errors import AccessError, DataError, printable
+from bddseg.folders import in_short, list_folder
+from bddseg.images import has_image_name, key_of
+from bddseg.labels import CITY, SCENES, TIMES_OF_DAY, WEATHERS
 
 IMAGES = "images/10k"
 MASKS = "labels/sem_seg/masks"
-DETS = "labels/det_20"
 PARTS = ("train", "val")
-UNDEFINED = "undefined"
-"""Weather or time of day that the labels do not give."""
 
 CURE = (
     "download the 10k images, the semantic segmentation masks and the det_20 labels from the BDD100K project's "
     "download page and unpack them into one folder"
 )
-_KEPT = ("name", "attributes", "scene", "weather", "timeofday")
+
+LIKENESS = 0.85
+"""How like a known scene another one must be, from 0 to 1, to be taken for a misspelling of it."""
+
+Key = tuple[str, str]
+"""Part and name, under which an image's mask lies."""
 
 
 @dataclass(frozen=True)
@@ -45,31 +52,47 @@ class Catalog:
     samples: tuple[Sample, ...]
     """Sorted by name."""
     without_scene: int
-    """Images that no det file names."""
+    """Images that no det file gives a scene."""
     without_mask: int
     """Images that have a scene but no mask."""
     without_image: int
     """Entries of the det files that have no image."""
+    unusable: tuple[str, ...] = ()
+    """Entries of the det files that give no scene, in words."""
+    not_taken: tuple[str, ...] = ()
+    """What lies among the images or the masks and is none, by name; in words what is no file."""
 
     def summary(self) -> tuple[str, ...]:
         """Return one line per thing worth saying: what is there, and what was left out and why."""
         scenes = Counter(sample.scene for sample in self.samples)
         counts = ", ".join(f"{scene} {count}" for scene, count in scenes.most_common())
-        lines = [f"{len(self.samples)} images with mask and scene in {self.root}: {counts}"]
+        lines = [f"{_images(len(self.samples))} with mask and scene in {self.root}: {counts}"]
         if self.without_scene:
             lines.append(f"{_images(self.without_scene)} left out: no scene in {DETS}")
+        if self.unusable:
+            lines.append(f"entries of {DETS} without a scene: {len(self.unusable)}: {in_short(self.unusable)}")
         if self.without_mask:
             lines.append(f"{_images(self.without_mask)} left out: no mask in {MASKS}")
         if self.without_image:
             lines.append(f"entries of {DETS} without an image: {self.without_image}")
-        unknown = [scene for scene, _ in scenes.most_common() if scene not in SCENES]
-        lines += [f"{_images(scenes[scene])} with the scene {scene!r}, unknown to BDD100K" for scene in unknown]
-        return tuple(lines)
+        if self.not_taken:
+            lines.append(f"not taken, for it is no image or mask: {len(self.not_taken)}: {in_short(self.not_taken)}")
+        lines += [
+            f"{_images(scenes[scene])} with the scene {scene!r}, unknown to BDD100K: counted as not {CITY}"
+            for scene, _ in scenes.most_common()
+            if scene not in SCENES
+        ]
+        lines += _misspelt("weather", (sample.weather for sample in self.samples), WEATHERS)
+        lines += _misspelt("time of day", (sample.timeofday for sample in self.samples), TIMES_OF_DAY)
+        return tuple(map(printable, lines))
 
 
 def is_dataset(root: Path) -> bool:
     """Return whether a folder looks like BDD100K; no file is read."""
-    return (root / IMAGES / "train").is_dir()
+    try:
+        return stat.S_ISDIR((root / IMAGES / "train").stat().st_mode)
+    except OSError:  # also where the folder may not be looked into
+        return False
 
 
 def read_catalog(root: Path) -> Catalog:
@@ -78,27 +101,36 @@ def read_catalog(root: Path) -> Catalog:
     An image's mask is looked for in the same part (train, val), its scene by file name in both det files.
 
     Raises:
-        DataError: when a piece of the layout is missing, a det file is damaged, or nothing fits together.
+        AccessError: when the system does not give a folder or a det file.
+        DataError: when a piece of the layout is missing, a det file is damaged, a scene is misspelt, two files have
+            one name, or nothing fits together.
     """
-    images = _find_images(root)
-    masks = {path.relative_to(root / MASKS).with_suffix("") for path in _files(root / MASKS, ".png")}
+    check_root(root)
+    images, other_files = _find(root / IMAGES, has_image_name)
+    if not images:
+        raise DataError(f"{root} has no images: looked for *.jpg in {_both(IMAGES)}; {CURE}")
+    _check_parts(images)
+    masks, other_masks = _find(root / MASKS, _has_mask_name)
     if not masks:
         raise DataError(f"{root} has no masks: looked for *.png in {_both(MASKS)}; {CURE}")
-    entries = _read_dets(root)
+    entries = read_entries(root)
 
-    seen = [path for path in images if path.name in entries]
-    samples = [_sample(root, path, entries[path.name]) for path in seen if _key(path) in masks]
+    seen = {key: path for key, path in images.items() if key[1] in entries.attributes}
+    samples = [_sample(path, masks[key], entries.attributes[key[1]]) for key, path in seen.items() if key in masks]
     if not samples:
         raise DataError(
             f"no image in {root} has both a scene and a mask: {len(images)} images, {len(masks)} masks and "
-            f"{len(entries)} det entries do not share names; {CURE}"
+            f"{len(entries.attributes)} det entries do not share names; {CURE}"
         )
+    _check_scenes(samples)
     return Catalog(
         root=root,
         samples=tuple(sorted(samples, key=lambda sample: sample.name)),
         without_scene=len(images) - len(seen),
         without_mask=len(seen) - len(samples),
-        without_image=len(entries) - len(seen),
+        without_image=len(entries.attributes) - len(seen),
+        unusable=entries.unusable,
+        not_taken=(*other_files, *other_masks),
     )
 
 
@@ -106,92 +138,89 @@ def check_root(root: Path) -> None:
     """Refuse what is no folder.
 
     Raises:
+        AccessError: when the system does not say what it is.
         DataError: with what belongs into it.
     """
-    if not root.is_dir():
-        problem = "is not a folder" if root.exists() else "does not exist"
+    try:
+        is_folder = stat.S_ISDIR(root.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_folder = False
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise AccessError(f"{root} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not is_folder:
+        problem = "is not a folder" if os.path.lexists(root) else "does not exist"
         raise DataError(f"{root} {problem}: looked for {IMAGES}, {MASKS} and {DETS} in it; {CURE}")
 
 
-def _find_images(root: Path) -> list[Path]:
-    check_root(root)
-    images = list(_files(root / IMAGES, ".jpg"))
-    if not images:
-        raise DataError(f"{root} has no images: looked for *.jpg in {_both(IMAGES)}; {CURE}")
-    parts: dict[str, Path] = {}
-    for path in images:
-        first = parts.setdefault(path.stem, path)
-        if first != path:
-            raise DataError(f"{first} and {path} have the same name, but a name must be in one part only; remove one")
-    return images
-
-
-def _files(folder: Path, suffix: str) -> Iterator[Path]:
-    """Yield the files of both parts; hidden ones (as macOS leaves them in archives) are none."""
+def _find(folder: Path, is_taken: Callable[[str], bool]) -> tuple[dict[Key, Path], list[str]]:
+    """Return the files of both parts whose names are taken, in order, and what else lies there."""
+    files: dict[Key, Path] = {}
+    others: list[str] = []
     for part in PARTS:
-        found = (folder / part).glob(f"*{suffix}")
-        yield from sorted(path for path in found if not path.name.startswith("."))
+        listing = list_folder(folder / part, is_taken)
+        others += listing.others
+        for path in listing.taken:
+            first = files.setdefault((part, key_of(path.name)), path)
+            if first != path:
+                raise _same_name(first, path)
+    return files, others
 
 
-def _read_dets(root: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the attributes of every image that the det files name; the first entry of a name counts."""
-    paths = [path for part in PARTS if (path := root / DETS / f"det_{part}.json").is_file()]
-    if not paths:
-        raise DataError(f"{root} has no det file: looked for det_train.json and det_val.json in {DETS}; {CURE}")
-    entries: dict[str, Mapping[str, Any]] = {}
-    for path in paths:
-        for name, attributes in _read_det(path):
-            entries.setdefault(name, attributes)
-    return entries
+def _check_parts(images: dict[Key, Path]) -> None:
+    first: dict[str, Path] = {}
+    for (_, name), path in images.items():
+        if (other := first.setdefault(name, path)) != path:
+            raise _same_name(other, path)
 
 
-def _read_det(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _same_name(first: Path, second: Path) -> DataError:
+    return DataError(f"{first} and {second} have the same name, but a name must be there once only; remove one")
+
+
+def _has_mask_name(name: str) -> bool:
+    return name.lower().endswith(".png") and not name.startswith(".")
+
+
+def _check_scenes(samples: Sequence[Sample]) -> None:
+    """Refuse scenes that are nearly those of BDD100K: taken as they are, they would count for the other group.
+
+    Raises:
+        DataError: naming them, how many images have them, and what was meant.
+    """
+    unknown = Counter(sample.scene for sample in samples if sample.scene not in SCENES)
+    meant = {scene: near for scene in unknown if (near := _meant(scene, SCENES, LIKENESS))}
+    if meant:
+        asked = [f"{scene!r} ({_images(unknown[scene])}): did you mean {near!r}?" for scene, near in meant.items()]
+        raise DataError(
+            f"scenes in {DETS} are misspelt, and would count for the wrong group: {' '.join(asked)} "
+            f"Write them as BDD100K does: {', '.join(SCENES)}"
+        )
+
+
+def _misspelt(what: str, values: Iterable[str], known: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each value that is nearly a known one: it is a slice of its own in the report."""
+    for value, count in Counter(values).most_common():
+        if value not in known and (near := _meant(value, known, LIKENESS)):
+            yield f"{_images(count)} with the {what} {value!r}, unknown to BDD100K: did you mean {near!r}?"
+
+
+def _meant(word: str, known: Sequence[str], likeness: float) -> str:
+    """Return the known word of which this is another spelling; "" where it is like none."""
+    plain = {_plain(name): name for name in known}
+    near = get_close_matches(_plain(word), plain, n=1, cutoff=likeness)
+    return plain[near[0]] if near else ""
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[\W_]+", " ", word.casefold()).strip()
+
+
+def _sample(image: Path, mask: Path, attributes: Attributes) -> Sample:
     try:
-        entries = json.loads(path.read_bytes(), object_pairs_hook=_slim)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno} column {error.colno}"
-        raise DataError(f"{path} is not JSON: {error.msg} at {where}; unpack or download it again") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not JSON: no text at byte {error.start}; unpack or download it again") from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    if not isinstance(entries, list):
-        raise DataError(f"{path} must be a list of objects with name and attributes.scene, but is no list")
-    for number, entry in enumerate(entries, start=1):
-        if not _is_entry(entry):
-            raise DataError(f"{path}: entry {number} must be an object with the texts name and attributes.scene")
-        yield entry["name"], entry["attributes"]
-
-
-def _slim(pairs: list[tuple[str, Any]]) -> dict[str, Any] | None:
-    """Return an object without its boxes and polygons: they are nearly all of the real files' hundreds of MB."""
-    return {key: value for key, value in pairs if key in _KEPT} or None
-
-
-def _is_entry(entry: object) -> bool:
-    if not isinstance(entry, dict) or not isinstance(entry.get("attributes"), dict):
-        return False
-    return isinstance(entry.get("name"), str) and isinstance(entry["attributes"].get("scene"), str)
-
-
-def _sample(root: Path, image: Path, attributes: Mapping[str, Any]) -> Sample:
-    return Sample(
-        name=image.stem,
-        image=image,
-        mask=(root / MASKS / _key(image)).with_name(f"{image.stem}.png"),
-        scene=attributes["scene"],
-        weather=_text(attributes.get("weather")),
-        timeofday=_text(attributes.get("timeofday")),
-    )
-
-
-def _key(image: Path) -> Path:
-    """Return `<part>/<name>`, under which an image's mask lies."""
-    return Path(image.parent.name, image.stem)
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) and value else UNDEFINED
+        image.stem.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{image} has a name that is not UTF-8, so nothing can be recorded of it: rename it") from error
+    return Sample(image.stem, image, mask, *attributes)
 
 
 def _both(folder: str) -> str:

@@ -4,6 +4,7 @@ A folder of a run holds two files, so that weights can be kept when the rest is 
 `last.pt` has what going on needs, `best.pt` the best weights with the configuration and what using them needs.
 """
 
+import errno
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,14 +12,17 @@ from typing import Any
 
 import torch
 
-from bddseg.errors import DataError
+from bddseg.errors import AccessError, DataError
 from bddseg.files import replacing
 
 FORMAT = 1
 LAST, BEST = "last.pt", "best.pt"
 
-UNREADABLE = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError)
-"""What torch raises for a file that is missing, damaged or something else."""
+UNREADABLE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError)
+"""What torch raises for a file that is damaged or something else."""
+
+DAMAGE = (None, errno.ENOENT, errno.EINVAL)
+"""Errors of the system that say that a file is missing, or torn: torch seeks before its beginning."""
 
 
 def save_training(folder: Path, state: Mapping[str, Any]) -> None:
@@ -51,10 +55,15 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     """Read what `save_checkpoint` wrote, tensors placed on the device. Never unpickles code.
 
     Raises:
-        DataError: when the file is missing, torn or of another format.
+        AccessError: when the system does not give the file.
+        DataError: when it is missing, torn or of another format.
     """
     try:
         content = torch.load(path, map_location=device, weights_only=True)
+    except OSError as error:
+        if error.errno in DAMAGE:
+            raise DataError(f"{path} is not a readable checkpoint: {error.strerror or error}") from error
+        raise AccessError(f"{path} cannot be read: {error.strerror}") from error
     except UNREADABLE as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path} is not a readable checkpoint: {reason}") from error

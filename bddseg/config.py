@@ -36,6 +36,18 @@ POSITIVE: Rule = ("must be > 0", lambda x: x > 0)
 NOT_NEGATIVE: Rule = ("must be >= 0", lambda x: x >= 0)
 SHARE: Rule = ("must be > 0 and < 1", lambda x: 0 < x < 1)
 PROBABILITY: Rule = ("must be >= 0 and < 1", lambda x: 0 <= x < 1)
+FLOAT32: Rule = ("must be < 3.4e38, the largest number of 32 bits", lambda x: x < 3.4e38)
+
+LARGEST_INTEGER = 2**63 - 1
+"""Seeds, records and arrays take 64 bits."""
+
+DOUBLINGS = {"unet": 3, "vanilla_unet": 4, "attention_unet": 4}
+"""Network -> how many times it halves an image's side, and doubles its channels."""
+
+
+def at_most(most: int) -> Rule:
+    """Return the rule that a value is not larger: beyond, no machine could do it, and sizes overflow in torch."""
+    return (f"must be <= {most}", lambda x: x <= most)
 
 
 def one_of(*names: str) -> Rule:
@@ -52,7 +64,7 @@ def setting(default: Value, *rules: Rule) -> Any:
 class DataSettings:
     """Which pixels a trial sees."""
 
-    size: int = setting(128, POSITIVE)
+    size: int = setting(128, POSITIVE, at_most(65_536))
     """Side of the square, in pixels, to which every image and mask is resized."""
     max_images: int = setting(0, NOT_NEGATIVE)
     """Use only so many images, scene groups balanced; 0 uses all."""
@@ -79,7 +91,7 @@ class ModelSettings:
     """Which network is trained."""
 
     name: str = setting("vanilla_unet", one_of("unet", "vanilla_unet", "attention_unet"))
-    base_filters: int = setting(64, POSITIVE)
+    base_filters: int = setting(64, POSITIVE, at_most(1_000_000))
     """Channels of the first level; each deeper level has twice as many."""
     dropout: float = setting(0.0, PROBABILITY)
     """Channel dropout after each ReLU; only attention_unet has one."""
@@ -92,7 +104,7 @@ class LossSettings:
     """What is minimised."""
 
     name: str = setting("cross_entropy", one_of("cross_entropy", "focal", "dice", "ce_dice"))
-    gamma: float = setting(2.0, NOT_NEGATIVE)
+    gamma: float = setting(2.0, NOT_NEGATIVE, FLOAT32)
     """Focusing exponent; only focal has one."""
     weighting: str = setting("balanced", one_of("balanced", "none"))
     """Class weights from the training part's pixel counts, or none; dice alone has none of its own."""
@@ -103,9 +115,9 @@ class OptimSettings:
     """How it is minimised."""
 
     name: str = setting("adam", one_of("adam", "adamw", "sgd"))
-    lr: float = setting(1e-4, POSITIVE)
+    lr: float = setting(1e-4, POSITIVE, FLOAT32)
     """The learning rate; with a schedule, its highest value."""
-    weight_decay: float = setting(1e-4, NOT_NEGATIVE)
+    weight_decay: float = setting(1e-4, NOT_NEGATIVE, FLOAT32)
     momentum: float = setting(0.9, PROBABILITY)
     """Of sgd; adam and adamw have moments of their own."""
     schedule: str = setting("constant", one_of("constant", "cosine", "poly"))
@@ -123,8 +135,8 @@ class OptimSettings:
 class TrainSettings:
     """For how long, from which random start, in which arithmetic."""
 
-    epochs: int = setting(50, POSITIVE)
-    batch_size: int = setting(16, POSITIVE)
+    epochs: int = setting(50, POSITIVE, at_most(1_000_000))
+    batch_size: int = setting(16, POSITIVE, at_most(1_000_000))
     patience: int = setting(7, NOT_NEGATIVE)
     """Epochs without a better val/miou after which a trial ends itself; 0 never does."""
     keep: str = setting("best", one_of("best", "last"))
@@ -165,6 +177,26 @@ class TrainConfig:
             raise ConfigError(
                 f"model.base_filters is {self.model.base_filters}, but must be even for attention_unet: gates halve it"
             )
+
+        self._check_bottleneck()
+
+    def _check_bottleneck(self) -> None:
+        """Refuse images of which the network's deepest level would have no whole pixel, or one for BatchNorm alone."""
+        name, size, multiple = self.model.name, self.data.size, 2 ** DOUBLINGS[self.model.name]
+        if size < multiple:
+            raise ConfigError(
+                f"data.size is {size}, but must be >= {multiple} for {name}, which halves it {DOUBLINGS[name]} times"
+            )
+        if size == multiple and self.train.batch_size == 1:
+            raise ConfigError(
+                f"train.batch_size is 1, but must be >= 2 where data.size is {size}: at the deepest level of {name} an "
+                "image is one pixel, and BatchNorm needs two"
+            )
+
+    @property
+    def bottleneck_pixels(self) -> int:
+        """Return how many pixels one image has at the deepest level of the network."""
+        return int(math.ceil(self.data.size / 2 ** DOUBLINGS[self.model.name]) ** 2)
 
     @classmethod
     def from_dict(cls, nested: Mapping[str, Mapping[str, Any]]) -> Self:
@@ -307,6 +339,8 @@ def _widened(value: Any, spec: dataclasses.Field[Any]) -> Any:
 def _check(key: str, value: Any, spec: dataclasses.Field[Any]) -> None:
     if type(value) is not spec.type:
         raise ConfigError(f"{key} is {value!r}, but must be {_kind(spec)}{_hint(value, spec)}")
+    if isinstance(value, int) and value > LARGEST_INTEGER:
+        raise ConfigError(f"{key} is a number of {value.bit_length()} bits, but must be <= {LARGEST_INTEGER}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{key} is {value!r}, but must be finite")
     for text, holds in spec.metadata["rules"]:

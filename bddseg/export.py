@@ -10,14 +10,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
+from PIL import __version__ as pillow_version
 from torch import Tensor, nn
 
 from bddseg.errors import ExportError
+from bddseg.fitting import Fit
+from bddseg.images import RESIZE, shrink
 from bddseg.labels import CLASSES, PALETTE
 from bddseg.trained import Trained
 
-BATCHES = (1, 2, 5)
-"""Sizes that the file is tried with; the example it is traced with has the second."""
+PICTURES = ((1, 1280, 720), (2, 90, 240), (5, 64, 64))
+"""Batch, width and height of the pictures that a file is tried with: as a camera gives them, tall, and small."""
+
+EXAMPLE = (2, 3, 60, 80)
+"""Shape of what it is traced with; any other batch, height and width must do as well."""
 
 TOLERANCE = 1e-4
 """Largest difference of logits, as a share of the largest logit."""
@@ -26,8 +33,16 @@ AGREEMENT = 0.999
 """Smallest share of pixels of the same class: where two logits are nearly equal, rounding may choose."""
 
 INPUT, OUTPUT = "pixels", "logits"
-PREPROCESSING = "RGB, resized to size_px x size_px (bilinear), values 0 to 255 as float32, shape (N, 3, H, W)"
-"""What the file's input is; mean and deviation are applied inside."""
+PREPROCESSING = (
+    "RGB with 8 bits, upright, of any size: values 0 to 255 as float32, shape (N, 3, H, W); what follows is inside: "
+    "the resize to size_px x size_px and the normalisation"
+)
+"""What the file's input is."""
+
+POSTPROCESSING = (
+    "logits, shape (N, classes, size_px, size_px): enlarge them to H x W (bilinear, align_corners=False); the class of "
+    "a pixel is that of its largest"
+)
 
 METADATA = "model.json"
 """Name under which a torch.export file holds what it says of itself."""
@@ -60,13 +75,14 @@ class Agreement:
 
 
 class Raw(nn.Module):
-    """A network with its normalisation in front: takes pixels from 0 to 255."""
+    """A network with the preprocessing in front: takes pictures of any size with values from 0 to 255."""
 
     mean: Tensor
     deviation: Tensor
 
     def __init__(self, trained: Trained) -> None:
         super().__init__()
+        self.fit = Fit(trained.config.data.size)
         self.model = copy.deepcopy(trained.model).to(memory_format=torch.contiguous_format)  # as the writers expect
         self.register_buffer("mean", trained.mean)
         self.register_buffer("deviation", trained.deviation)
@@ -75,7 +91,15 @@ class Raw(nn.Module):
         """Return the logits.
 
         Shape:
-            pixels: (N, 3, H, W), float32, 0 to 255.  returns: (N, C, H, W).
+            pixels: (N, 3, H, W), float32, 0 to 255.  returns: (N, C, size, size).
+        """
+        return self.score(self.fit(pixels))
+
+    def score(self, pixels: Tensor) -> Tensor:
+        """Return the logits of pictures that have the network's size.
+
+        Shape:
+            pixels: (N, 3, size, size), float32, 0 to 255.  returns: (N, C, size, size).
         """
         logits: Tensor = self.model((pixels / 255 - self.mean) / self.deviation)
         return logits
@@ -87,18 +111,21 @@ def export_model(trained: Trained, path: Path, kind: str) -> Agreement:
     In fp32, for batches of any size. The file appears whole, and only when it agrees.
 
     Raises:
-        ExportError: with the figures, when the file does not do what the network does.
+        ExportError: when the file cannot be written, or, with the figures, when it does not do what the network does.
     """
     _, write, load = KINDS[kind]
-    network, size = Raw(trained).eval(), trained.config.data.size
-    with TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        part = Path(folder) / path.name
-        write(network, sample_pixels(BATCHES[1], size), part, describe(trained))
-        found = compare(network, load(part), size)
-        if not found.is_good:
-            raise ExportError(f"the {kind} file does not do what the network does: {found.sentence()}")
-        part.replace(path)
-    return found
+    network = Raw(trained).eval()
+    try:
+        with TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
+            part = Path(folder) / path.name
+            write(network, torch.zeros(EXAMPLE), part, describe(trained))
+            agreement = compare(network, load(part))
+            if not agreement.is_good:
+                raise ExportError(f"the {kind} file does not do what the network does: {agreement.sentence()}")
+            part.replace(path)
+    except OSError as error:
+        raise ExportError(f"{path} cannot be written: {error.strerror or error}; choose another --out") from error
+    return agreement
 
 
 def describe(trained: Trained) -> dict[str, str]:
@@ -106,8 +133,9 @@ def describe(trained: Trained) -> dict[str, str]:
     config = trained.config
     return {
         "preprocessing": PREPROCESSING,
+        "resize": f"inside, bit for bit that of Pillow {pillow_version}: {RESIZE}",
         "size_px": str(config.data.size),
-        "output": "logits, shape (N, classes, H, W); a pixel's class is the largest",
+        "output": POSTPROCESSING,
         "classes": json.dumps(CLASSES),
         "palette": json.dumps(PALETTE),
         "digest": config.digest(),
@@ -116,29 +144,42 @@ def describe(trained: Trained) -> dict[str, str]:
 
 
 @torch.no_grad()
-def compare(network: Run, exported: Run, size_px: int) -> Agreement:
-    """Return how far two functions of pixels agree, over batches of several sizes."""
-    pairs = [(network(pixels), exported(pixels)) for pixels in (sample_pixels(n, size_px) for n in BATCHES)]
+def compare(network: Raw, exported: Run) -> Agreement:
+    """Return how far a file, given pictures, agrees with the network behind Pillow's own resize."""
+    pairs = []
+    for batch, width, height in PICTURES:
+        pictures = sample_pictures(batch, width, height)
+        resized = np.stack([np.asarray(shrink(Image.fromarray(picture), network.fit.size_px)) for picture in pictures])
+        pairs.append((network.score(as_pixels(resized)), exported(as_pixels(pictures))))
     same = torch.cat([(ours.argmax(1) == theirs.argmax(1)).flatten() for ours, theirs in pairs])
     return Agreement(
-        images=sum(BATCHES),
+        images=sum(batch for batch, _, _ in PICTURES),
         max_difference=max(float((ours - theirs).abs().max()) for ours, theirs in pairs),
         largest=max(float(ours.abs().max()) for ours, _ in pairs),
         same_class=float(same.double().mean()),
     )
 
 
-def sample_pixels(images: int, size_px: int) -> Tensor:
-    """Return images of soft blotches with fine noise, the same ones every time.
+def as_pixels(pictures: np.ndarray) -> Tensor:
+    """Return pictures as an exported file takes them.
 
     Shape:
-        returns: (images, 3, size_px, size_px), float32, 0 to 255.
+        pictures: (N, H, W, 3), uint8.  returns: (N, 3, H, W), float32.
     """
-    rng = np.random.default_rng(images)
-    coarse = torch.from_numpy(rng.uniform(0, 255, (images, 3, 5, 5)).astype(np.float32))
-    smooth = nn.functional.interpolate(coarse, (size_px, size_px), mode="bilinear")
-    noise = torch.from_numpy(rng.normal(0, 10, tuple(smooth.shape)).astype(np.float32))
-    return (smooth + noise).clamp(0, 255).round()
+    return torch.from_numpy(np.array(pictures)).permute(0, 3, 1, 2).float().contiguous()
+
+
+def sample_pictures(number: int, width: int, height: int) -> np.ndarray:
+    """Return pictures of soft blotches with fine noise, the same ones every time.
+
+    Shape:
+        returns: (number, height, width, 3), uint8.
+    """
+    rng = np.random.default_rng(number)
+    coarse = torch.from_numpy(rng.uniform(0, 255, (number, 3, 5, 5)).astype(np.float32))
+    smooth = nn.functional.interpolate(coarse, (height, width), mode="bilinear").permute(0, 2, 3, 1).numpy()
+    noisy = smooth + rng.normal(0, 10, smooth.shape)
+    return noisy.clip(0, 255).round().astype(np.uint8)
 
 
 def _write_onnx(network: nn.Module, example: Tensor, path: Path, metadata: Mapping[str, str]) -> None:
@@ -148,7 +189,7 @@ def _write_onnx(network: nn.Module, example: Tensor, path: Path, metadata: Mappi
         dynamo=True,
         input_names=[INPUT],
         output_names=[OUTPUT],
-        dynamic_shapes=_any_batch(),
+        dynamic_shapes=_any_size(),
         external_data=False,  # one file
         verbose=False,
     )
@@ -169,7 +210,7 @@ def _load_onnx(path: Path) -> Run:
 
 
 def _write_torch(network: nn.Module, example: Tensor, path: Path, metadata: Mapping[str, str]) -> None:
-    program = torch.export.export(network, (example,), dynamic_shapes=_any_batch())
+    program = torch.export.export(network, (example,), dynamic_shapes=_any_size())
     torch.export.save(program, path, extra_files={METADATA: json.dumps(metadata, indent=1)})
 
 
@@ -177,8 +218,9 @@ def _load_torch(path: Path) -> Run:
     return torch.export.load(path).module()  # written by this process a moment ago: such files are not safe to load
 
 
-def _any_batch() -> dict[str, Any]:
-    return {INPUT: {0: torch.export.Dim("batch", min=1)}}
+def _any_size() -> dict[str, Any]:
+    names = {0: "batch", 2: "height", 3: "width"}
+    return {INPUT: {axis: torch.export.Dim(name, min=1) for axis, name in names.items()}}
 
 
 KINDS: dict[str, tuple[str, Callable[[nn.Module, Tensor, Path, Mapping[str, str]], None], Callable[[Path], Run]]] = {

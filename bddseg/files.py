@@ -1,16 +1,44 @@
-"""Files that appear whole or not at all; JSON that every reader accepts."""
+"""Files that appear whole or not at all; JSON that every reader accepts; reading that never blocks."""
 
 import contextlib
+import errno
 import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 LONGEST_NAME = 200
 """Bytes of a file's name that its temporary name repeats: file systems take 255, and a random end follows."""
+
+
+KINDS = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file.
+
+    What has the name of a file but is a pipe, socket, device or folder is refused at once: reading it could wait
+    forever.
+
+    Raises:
+        OSError: in the system's words, or saying what it is instead of a file.
+    """
+    _check_is_file(path.stat())  # before it is opened: opening a device can have effects
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        _check_is_file(os.fstat(handle))
+        return file.read()
+
+
+def _check_is_file(status: os.stat_result) -> None:
+    if stat.S_ISREG(status.st_mode):
+        return
+    kind = next((word for holds, word in KINDS if holds(status.st_mode)), "device")
+    raise OSError(errno.EISDIR if kind == "folder" else errno.EINVAL, f"it is a {kind}, but must be a file")
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ A cache folder holds `images.npy`, `masks.npy` and `frames.json`. It appears who
 one process build while others wait. It is opened without the lock: a second start only looks at file sizes and times.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -13,7 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
@@ -25,12 +26,13 @@ from PIL import __version__ as pillow_version
 from tqdm import tqdm
 
 from bddseg.catalog import Sample
-from bddseg.errors import ConfigError, DataError
+from bddseg.errors import AccessError, ConfigError, DataError, printable
 from bddseg.files import write_json
-from bddseg.images import open_image, shrink
+from bddseg.images import UPRIGHT, Picture, read_mask, read_picture, shrink
 from bddseg.labels import is_known_label, remap_table
+from bddseg.split import split_marks
 
-FORMAT = 1
+FORMAT = 2
 """Raised by one whenever the same files would give other arrays or another cache layout."""
 
 ON_BAD_SAMPLE = ("fail", "skip")
@@ -39,9 +41,35 @@ ON_BAD_SAMPLE = ("fail", "skip")
 AHEAD_PER_WORKER = 8
 """Samples decoded before they are written; bounds the memory that a build needs."""
 
+RECORD = "frames.json"
+
+CACHE_CURE = "choose another cache folder"
+ACCESS_CURE = "its content was not judged: give access to it, or wait until the disk answers, and start again"
+
 _log = logging.getLogger(__name__)
 
-Pair = tuple[np.ndarray, np.ndarray]
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """One sample as it goes into the cache.
+
+    Shape:
+        image: (H, W, 3), uint8 RGB.  mask: (H, W), uint8.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    is_turned: bool
+    """Whether EXIF turned the image."""
+
+
+@dataclass(frozen=True)
+class _Bad:
+    """One sample whose content cannot be used."""
+
+    why: str
+    files: list[list[int]]
+    """What the system says of its files, see `_identity`: the judgement holds for these alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +91,8 @@ class Frames:
     """16 hex digits of pixels, names and scenes: equal content at another place has the same."""
     skipped: tuple[str, ...] = ()
     """Names of the samples that were left out because they cannot be used."""
+    turned: int = 0
+    """Images that were stored turned, as their EXIF entry says, and are upright here."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -81,8 +111,10 @@ class _Cached:
     masks: np.ndarray
     pixels: str
     """Hash of both arrays."""
-    bad: Mapping[str, str]
+    bad: Mapping[str, _Bad]
     """What is wrong with each sample that is not in the arrays, by its name."""
+    turned: int
+    """Images that EXIF turned."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +141,12 @@ def build_frames(
 
     `workers` 0 takes all cores. With `progress` a bar runs on stderr while the cache is built.
 
+    Skipping is for damaged content. A file that the system does not give ends the build in any case and is not
+    remembered: a mount that fails for a moment would make the data set smaller.
+
     Raises:
         ConfigError: when an argument is out of range.
+        AccessError: when the system does not give a file of a sample, or of the cache.
         DataError: when a sample cannot be used (and is not to be skipped), or the cache cannot be written.
     """
     _check(size_px, on_bad_sample, workers)
@@ -134,12 +170,13 @@ def _check(size_px: int, on_bad_sample: str, workers: int) -> None:
 
 def _frames(samples: Sequence[Sample], cached: _Cached) -> Frames:
     if cached.bad:
-        first = next(iter(cached.bad.values()))
-        count = f"{len(cached.bad)} of {len(samples)} samples"
-        _log.warning("%s cannot be used and are left out: %s (first: %s)", count, ", ".join(cached.bad), first)
+        first = next(iter(cached.bad.values())).why
+        count, skipped = f"{len(cached.bad)} of {len(samples)} samples", printable(", ".join(cached.bad))
+        verbs = "cannot be used and is" if len(cached.bad) == 1 else "cannot be used and are"
+        _log.warning("%s %s left out: %s (first: %s)", count, verbs, skipped, first)
     kept = [sample for sample in samples if sample.name not in cached.bad]
     names, scenes = tuple(sample.name for sample in kept), tuple(sample.scene for sample in kept)
-    content = json.dumps([cached.pixels, names, scenes])
+    content = json.dumps([cached.pixels, names, scenes, *split_marks(names)])
     return Frames(
         images=cached.images,
         masks=cached.masks,
@@ -149,6 +186,7 @@ def _frames(samples: Sequence[Sample], cached: _Cached) -> Frames:
         times_of_day=tuple(sample.timeofday for sample in kept),
         fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
         skipped=tuple(cached.bad),
+        turned=cached.turned,
     )
 
 
@@ -163,10 +201,26 @@ def _key(samples: Sequence[Sample], size_px: int) -> str:
 
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:  # the decoder will name it
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
+
+
+def _identity(sample: Sample) -> list[list[int]]:
+    """Return what changes when a file of the sample is mended, even with its former size and time kept.
+
+    Sound samples go without: the time of the last change, which chmod and copying move, would build a cache again.
+    """
+    statuses = [path.stat() for path in (sample.image, sample.mask)]
+    return [[status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns] for status in statuses]
+
+
+def _is_still_bad(sample: Sample, bad: _Bad) -> bool:
+    try:
+        return _identity(sample) == bad.files
+    except OSError:
+        return False
 
 
 def _cores() -> int:
@@ -175,25 +229,44 @@ def _cores() -> int:
 
 
 def _open(folder: Path, samples: Sequence[Sample], size_px: int) -> _Cached | None:
-    """Return what a cache folder holds, None when it is not there or not whole."""
+    """Return what a cache folder holds, None when it is not there, not whole, or a bad sample of it was mended.
+
+    Raises:
+        AccessError: when the system does not give a file of it, which may be sound.
+    """
     if not folder.exists():
         return None
     try:
-        cached = _Cached(
-            # A plain view of each map: it pickles as an array.
-            images=np.asarray(np.load(folder / "images.npy", mmap_mode="r")),
-            masks=np.asarray(np.load(folder / "masks.npy", mmap_mode="r")),
-            **json.loads((folder / "frames.json").read_text(encoding="utf-8")),
-        )
+        cached = _load(folder)
         count = sum(sample.name not in cached.bad for sample in samples)
-    except (OSError, ValueError, TypeError, EOFError) as error:
+    except OSError as error:
+        if error.errno not in (None, errno.ENOENT):
+            raise AccessError(f"the frames cache {folder} cannot be read: {error.strerror}; {CACHE_CURE}") from error
+        _log.warning("the frames cache %s is damaged and is built again: %s", folder, error)
+        return None
+    except (ValueError, TypeError, AttributeError, EOFError) as error:
         _log.warning("the frames cache %s is damaged and is built again: %s", folder, error)
         return None
     shape = (count, size_px, size_px)
     if cached.images.shape != (*shape, 3) or cached.masks.shape != shape:
         _log.warning("the frames cache %s holds other frames than it should and is built again", folder)
         return None
+    if not all(_is_still_bad(sample, cached.bad[sample.name]) for sample in samples if sample.name in cached.bad):
+        _log.info("a bad sample was changed: the frames cache %s is built again", folder)
+        return None
     return cached
+
+
+def _load(folder: Path) -> _Cached:
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return _Cached(
+        # A plain view of each map: it pickles as an array.
+        images=np.asarray(np.load(folder / "images.npy", mmap_mode="r")),
+        masks=np.asarray(np.load(folder / "masks.npy", mmap_mode="r")),
+        pixels=record["pixels"],
+        bad={name: _Bad(**bad) for name, bad in record["bad"].items()},
+        turned=record["turned"],
+    )
 
 
 def _build(folder: Path, job: _Job) -> _Cached:
@@ -211,9 +284,9 @@ def _build(folder: Path, job: _Job) -> _Cached:
                 cached = _open(folder, job.samples, job.size_px)
     except OSError as error:
         why = error.strerror or error
-        raise DataError(f"the frames cache {folder} cannot be written: {why}; choose another cache folder") from error
+        raise DataError(f"the frames cache {folder} cannot be written: {why}; {CACHE_CURE}") from error
     if cached is None:
-        raise DataError(f"the frames cache {folder} cannot be read back; choose another cache folder")
+        raise DataError(f"the frames cache {folder} cannot be read back; {CACHE_CURE}")
     return cached
 
 
@@ -230,31 +303,36 @@ def _write_whole(folder: Path, job: _Job) -> None:
 
 
 def _write(part: Path, job: _Job) -> None:
-    """Write the three files of a cache, `frames.json` as `_open` reads it."""
+    """Write the three files of a cache, `frames.json` as `_load` reads it."""
     shape = (job.size_px, job.size_px)
-    bad: dict[str, str] = {}
+    bad: dict[str, _Bad] = {}
+    turned = 0
     with (
         _Rows(part / "images.npy", (*shape, 3)) as images,
         _Rows(part / "masks.npy", shape) as masks,
         ThreadPoolExecutor(job.workers) as pool,
         tqdm(total=len(job.samples), desc="decoding", unit="image", file=sys.stderr, disable=not job.progress) as bar,
     ):
-        for sample, pair in zip(job.samples, _decoded(pool, job), strict=True):
-            try:
-                image, mask = pair.result()
-            except DataError as error:
-                bad[sample.name] = str(error)
+        for sample, future in zip(job.samples, _decoded(pool, job), strict=True):
+            decoded = future.result()
+            if isinstance(decoded, _Bad):
+                bad[sample.name] = decoded
                 if not job.skip_bad:
-                    raise _refusal(bad) from error
+                    raise _refusal(bad)
             else:
-                images.append(image)
-                masks.append(mask)
+                images.append(decoded.image)
+                masks.append(decoded.mask)
+                turned += decoded.is_turned
             bar.update()
     if not images.count:
-        first = f"; the first: {next(iter(bad.values()))}" if bad else ""
+        first = f"; the first: {next(iter(bad.values())).why}" if bad else ""
         raise DataError(f"none of {len(job.samples)} samples can be used{first}")
-    record = {"pixels": images.digest.hexdigest() + masks.digest.hexdigest(), "bad": bad}
-    write_json(part / "frames.json", record)
+    record = {
+        "pixels": images.digest.hexdigest() + masks.digest.hexdigest(),
+        "bad": {name: asdict(found) for name, found in bad.items()},
+        "turned": turned,
+    }
+    write_json(part / RECORD, record)
 
 
 class _Rows:
@@ -287,41 +365,59 @@ class _Rows:
         write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
-def _decoded(pool: ThreadPoolExecutor, job: _Job) -> Iterator[Future[Pair]]:
+def _decoded(pool: ThreadPoolExecutor, job: _Job) -> Iterator[Future[Decoded | _Bad]]:
     """Yield the decoded samples in order, a bounded number ahead.
 
     Threads: Pillow lets go of the interpreter while it decodes and resizes, and they were no slower than processes on
     two cores (456 frames: 480x360 0.54 s against 0.73 s, 1280x720 1.9 s against 2.1 s).
     """
-    pending: deque[Future[Pair]] = deque()
+    pending: deque[Future[Decoded | _Bad]] = deque()
     for sample in job.samples:
-        pending.append(pool.submit(_decode, sample, job.size_px))
+        pending.append(pool.submit(_try, sample, job.size_px))
         if len(pending) > job.workers * AHEAD_PER_WORKER:
             yield pending.popleft()
     yield from pending
 
 
-def _decode(sample: Sample, size_px: int) -> Pair:
-    """Return image and mask of one sample.
-
-    Shape:
-        returns: (size_px, size_px, 3) and (size_px, size_px), uint8
+def _try(sample: Sample, size_px: int) -> Decoded | _Bad:
+    """Return a decoded sample, or what is wrong with its content.
 
     Raises:
+        AccessError: when the system does not give one of its files, or memory to decode it.
+    """
+    try:
+        files = _identity(sample)  # before it is judged: a file that is mended meanwhile must be judged again
+        return _decode(sample, size_px)
+    except AccessError as error:
+        raise AccessError(f"{error}; {ACCESS_CURE}") from error
+    except DataError as error:
+        return _Bad(str(error), files)
+    except OSError as error:
+        raise AccessError(f"{error.filename} cannot be read: {error.strerror}; {ACCESS_CURE}") from error
+    except MemoryError as error:
+        raise AccessError(f"{sample.image} cannot be decoded: not enough memory; {ACCESS_CURE}") from error
+
+
+def _decode(sample: Sample, size_px: int) -> Decoded:
+    """Return image and mask of one sample.
+
+    Raises:
+        AccessError: when the system does not give one of its files.
         DataError: naming the file that cannot be used and why.
     """
-    with open_image(sample.image) as image:
-        size, small = image.size, shrink(image, size_px)
-    with open_image(sample.mask) as mask:
-        _check_mask(mask, size, sample)
-        labels = mask.resize((size_px, size_px), Image.Resampling.NEAREST)
-    return np.asarray(small), remap_table()[np.asarray(labels)]
+    picture = read_picture(sample.image)
+    small = shrink(picture.image, size_px)
+    mask = read_mask(sample.mask, picture.orientation)
+    _check_mask(mask, picture, sample)
+    labels = mask.resize((size_px, size_px), Image.Resampling.NEAREST)
+    return Decoded(np.asarray(small), remap_table()[np.asarray(labels)], picture.orientation != UPRIGHT)
 
 
-def _check_mask(mask: Image.Image, size: tuple[int, int], sample: Sample) -> None:
-    if mask.size != size:
-        found, wanted = ("x".join(map(str, pixels)) for pixels in (mask.size, size))
-        raise DataError(f"{sample.mask} is {found} pixels, but must be {wanted} like its image {sample.image}")
+def _check_mask(mask: Image.Image, picture: Picture, sample: Sample) -> None:
+    if mask.size != picture.image.size:
+        found, wanted = ("x".join(map(str, pixels)) for pixels in (mask.size, picture.image.size))
+        turned = f", which EXIF orientation {picture.orientation} turns" if picture.orientation != UPRIGHT else ""
+        raise DataError(f"{sample.mask} is {found} pixels, but must be {wanted} like its image {sample.image}{turned}")
     if mask.mode not in ("L", "P"):
         raise DataError(f"{sample.mask} has the mode {mask.mode}, but must have one channel of 8 bits (L or P)")
     present = np.array(mask.histogram()) > 0
@@ -331,5 +427,5 @@ def _check_mask(mask: Image.Image, size: tuple[int, int], sample: Sample) -> Non
         raise DataError(f"{sample.mask} has the unknown label {values}, but must hold 0 to 18 and 255 only")
 
 
-def _refusal(bad: Mapping[str, str]) -> DataError:
-    return DataError(f"{next(iter(bad.values()))}; mend it, or leave it out with --on-bad-sample skip")
+def _refusal(bad: Mapping[str, _Bad]) -> DataError:
+    return DataError(f"{next(iter(bad.values())).why}; mend it, or leave it out with --on-bad-sample skip")

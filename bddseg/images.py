@@ -1,36 +1,215 @@
-"""An image file -> RGB pixels, and the pixels as a network sees them; the same for training and for new images."""
+"""An image file -> RGB pixels, upright, and as a network sees them; the same for training and for new images.
 
+Every picture that the project reads comes through here, so that formats, orientation, depth and transparency have one
+rule each:
+
+format        JPEG, PNG, WebP, BMP or TIFF, by content. Other decoders are never asked: some start programs.
+orientation   a picture is turned as its EXIF entry says; a mask as it was saved, or together with its picture.
+depth         16 bits become 8 by their range; 32-bit integers and floats have no certain range and are refused.
+transparency  what is transparent is black: composited over it.
+size          a header that claims more than LARGEST_PIXELS is refused before anything is decoded.
+"""
+
+import io
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import threading
+import unicodedata
+import warnings
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from bddseg.errors import DataError
+from bddseg.errors import AccessError, DataError
+from bddseg.files import read_file
 
-# What Pillow raises for damaged files; broken PNG chunks come as SyntaxError or struct.error.
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+"""How the names of images end, in capitals too."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+LOSSLESS = ("PNG", "BMP", "TIFF")
+"""What a mask may be: a lossy format changes class numbers."""
+
+LARGEST_PIXELS = 178_956_970
+"""Twice Pillow's own limit, from where on it refuses instead of warning."""
+
+RESIZE = "Pillow's BILINEAR resize to a square: a triangle filter, antialiased, rounded to 8 bits after each direction"
+"""What `shrink` does, in words, for whoever feeds a network elsewhere."""
+
+ORIENTATION = 0x0112
+UPRIGHT = 1
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation -> what makes the picture upright. Source: Exif 3.0, table 7, tag 0112."""
+
+BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
+"""Tags of TIFF, and the value of the second with which 0 is white."""
+
+PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
+"""The last chunk of every PNG file; Pillow does not miss it."""
+
+PNG_DEPTH = 24
+"""Where a PNG file's header has its bits per sample. With 2 or 4 of grey Pillow spreads the values over 8."""
+
+_DAMAGED_EXIF = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError, struct.error
+)  # fmt: skip
+"""What Pillow raises for an EXIF entry that is damaged."""
+
+_OPENING = threading.Lock()
+"""Held while a header is read: the filter of warnings, which is set meanwhile, belongs to the whole process."""
 
 
-@contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """Give an image for as long as the context lasts; it is decoded there.
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image file as people see it."""
+
+    image: Image.Image
+    """In RGB, upright."""
+    orientation: int
+    """EXIF's, from 1 to 8, by which it was turned; 1 where it was stored upright."""
+
+
+def read_picture(path: Path) -> Picture:
+    """Return an image file in RGB with 8 bits, upright.
 
     Raises:
-        DataError: naming the file that cannot be read and why.
+        AccessError: when the system does not give the file.
+        DataError: when its content cannot be used. Both name the file and say why.
     """
+    image = _decode(path, _content(path), FORMATS)
+    orientation = _orientation(image)
     try:
-        with Image.open(path) as image:
-            yield image
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path} cannot be read: it is no image") from error
-    except _UNREADABLE as error:
-        why = getattr(error, "strerror", None) or error
-        raise DataError(f"{path} cannot be read: {why}") from error
+        return Picture(_turned(_in_rgb(image, path), orientation), orientation)
+    except MemoryError as error:
+        raise _no_memory(path) from error
+
+
+def read_mask(path: Path, orientation: int) -> Image.Image:
+    """Return a mask in the mode in which it was saved, to be laid over a picture that was turned by an orientation.
+
+    A mask without an orientation of its own was drawn over the upright picture; one with its picture's orientation was
+    stored turned as the picture was, and is turned with it.
+
+    Raises:
+        AccessError: when the system does not give the file.
+        DataError: when its content cannot be used, or its orientation is another than its picture's.
+    """
+    content = _content(path)
+    mask = _decode(path, content, LOSSLESS)
+    own = _orientation(mask)
+    if own not in (UPRIGHT, orientation):
+        raise DataError(
+            f"{path} has the EXIF orientation {own} and its image {orientation}, so which way up it belongs is not "
+            "known: store both upright"
+        )
+    if mask.format == "PNG" and mask.mode == "L" and content[PNG_DEPTH] < 8:
+        raise DataError(f"{path} has {content[PNG_DEPTH]} bits of grey, but must have one channel of 8 bits (L or P)")
+    return _turned(mask, own)
 
 
 def shrink(image: Image.Image, size_px: int) -> Image.Image:
     """Return the image in RGB, resized to a square, whatever its shape was."""
-    colour = image if image.mode == "RGB" else image.convert("RGB")  # convert would copy what is RGB already
-    return colour.resize((size_px, size_px), Image.Resampling.BILINEAR)
+    return image.resize((size_px, size_px), Image.Resampling.BILINEAR)
+
+
+def has_image_name(name: str) -> bool:
+    """Return whether a file name ends as images' names do, and is not hidden."""
+    return PurePath(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+
+
+def key_of(name: str) -> str:
+    """Return the name under which an image, its mask and its labels belong together: without the suffix of an image.
+
+    In Unicode's composed form: macOS takes names apart that label files have in one piece.
+    """
+    return unicodedata.normalize("NFC", PurePath(name).stem if PurePath(name).suffix.lower() in SUFFIXES else name)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_file(path)
+    except MemoryError as error:
+        raise _no_memory(path) from error
+    except OSError as error:
+        raise AccessError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _no_memory(path: Path) -> AccessError:
+    return AccessError(f"{path} cannot be read: not enough memory")
+
+
+def _decode(path: Path, content: bytes, formats: tuple[str, ...]) -> Image.Image:
+    """Return the decoded image; all that fails here but memory lies in the bytes, which are read already."""
+    if not content:
+        raise DataError(f"{path} cannot be read: it is empty")
+    try:
+        with _OPENING, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of size: that limit is our own; of damage: it is decoded below
+            image = Image.open(io.BytesIO(content), formats=formats)
+        image.load()
+    except MemoryError as error:
+        raise _no_memory(path) from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path} cannot be read: it is no image in {', '.join(formats)}") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path} cannot be read: its header claims more than {LARGEST_PIXELS:,} pixels") from error
+    except Exception as error:  # Pillow's decoders raise nearly every type for damaged bytes: KeyError, struct.error
+        raise DataError(f"{path} cannot be read: {error or type(error).__name__}") from error
+    if image.format == "PNG" and PNG_END not in content[-len(content) // 2 :]:
+        raise DataError(f"{path} cannot be read: image file is truncated (its end is missing)")
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return by which EXIF orientation the image has yet to be turned; damaged EXIF says nothing.
+
+    It is asked once the image is decoded: PNG may have its entry behind the pixels, and TIFF is turned by Pillow.
+    """
+    try:
+        value = image.getexif().get(ORIENTATION, UPRIGHT)
+    except _DAMAGED_EXIF:  # the picture itself is whole
+        return UPRIGHT
+    return value if value in TURNS else UPRIGHT
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+
+
+def _in_rgb(image: Image.Image, path: Path) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return Image.fromarray(_in_8_bits(image)).convert("RGB")
+    if image.mode in ("I", "F"):
+        kind = "32-bit integers" if image.mode == "I" else "floats"
+        raise DataError(f"{path} holds {kind}, whose range is not known: save it with 8 or 16 bits a channel")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "black"), image).convert("RGB")
+    try:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    except ValueError as error:  # LAB
+        raise DataError(f"{path} has the mode {image.mode}, which cannot be made RGB: save it as RGB") from error
+
+
+def _in_8_bits(image: Image.Image) -> np.ndarray:
+    """Return grey of 16 bits, or of the 12 that a TIFF file may have, in 8: the largest value becomes 255.
+
+    Shape:
+        returns: (H, W), uint8
+    """
+    tags = getattr(image, "tag_v2", {})  # TIFF alone has them
+    bits = tags.get(BITS_PER_SAMPLE, (16,))[0]
+    largest = 2**bits - 1
+    levels = (np.arange(2**16) * 255 + largest // 2) // largest
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:  # Pillow turns 8 bits of it round, but not 16
+        levels = 255 - levels
+    return levels.clip(0, 255).astype(np.uint8)[np.asarray(image)]

@@ -19,8 +19,15 @@ CLASSES = ("road", "building", "vegetation", "sky", "car")
 PALETTE = ((128, 64, 128), (110, 110, 110), (34, 139, 34), (70, 130, 180), (220, 60, 30))
 """RGB colour of each task class, the same in every picture."""
 
-SCENES = ("city street", "highway", "residential", "parking lot", "tunnel", "gas stations", "undefined")
+CITY = "city street"
+"""The scene of the first group."""
+
+SCENES = (CITY, "highway", "residential", "parking lot", "tunnel", "gas stations", "undefined")
 """Values of the scene attribute in the BDD100K detection labels."""
+
+WEATHERS = ("clear", "overcast", "partly cloudy", "rainy", "snowy", "foggy", "undefined")
+TIMES_OF_DAY = ("daytime", "night", "dawn/dusk", "undefined")
+"""Values of the other two attributes of an image."""
 
 GROUPS = ("city", "non_city")
 """The two sides of the research question."""
@@ -28,7 +35,7 @@ GROUPS = ("city", "non_city")
 
 def group_of(scene: str) -> str:
     """Return the scene group: `city` for city streets, `non_city` for every other scene."""
-    return "city" if scene == "city street" else "non_city"
+    return "city" if scene == CITY else "non_city"
 
 
 def slug(name: str) -> str:

@@ -1,14 +1,16 @@
 """Predicted classes -> pictures: colours over the image, a mask in the palette's colours, BDD100K's own numbers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from bddseg.enlarging import enlarge_classes
 from bddseg.errors import DataError
 from bddseg.files import replacing
-from bddseg.images import open_image, shrink
+from bddseg.images import read_picture, shrink
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
 from bddseg.trained import Trained
 
@@ -18,28 +20,36 @@ OPACITY = 0.5
 BATCH = 8
 """Images predicted at once; they are held at their full size meanwhile."""
 
+PIXELS = 32_000_000
+"""Once images of a batch have so many pixels together it is as large as it gets: 96 MB."""
+
 Paint = Callable[[Image.Image, np.ndarray], Image.Image]
 
 
-def paint_images(
-    trained: Trained, images: Sequence[Path], out: Path, kinds: Sequence[str]
-) -> Iterator[tuple[Path, list[Path] | DataError]]:
-    """Predict and paint images; yield each with the pictures of it that were written, or why it cannot be read.
+@dataclass(frozen=True)
+class Painted:
+    """What became of an image."""
+
+    image: Path
+    pictures: tuple[Path, ...]
+    """Files that were written."""
+    failures: tuple[DataError, ...]
+    """Why the image cannot be read, or a picture of it not be written."""
+
+
+def paint_images(trained: Trained, images: Sequence[Path], out: Path, kinds: Sequence[str]) -> Iterator[Painted]:
+    """Predict and paint images; yield what became of each. One that fails does not keep the others from being painted.
 
     A picture has the size of its image and appears whole; one of an earlier time is replaced.
-
-    Raises:
-        DataError: when a picture cannot be written.
     """
-    for start in range(0, len(images), BATCH):
-        read = [(path, _read(path)) for path in images[start : start + BATCH]]
-        good = {path: image for path, image in read if isinstance(image, Image.Image)}
-        classes = dict(zip(good, _predict(trained, list(good.values())), strict=True))
-        for path, image in read:
+    for batch in _batches(images):
+        good = {path: image for path, image in batch if isinstance(image, Image.Image)}
+        scores = dict(zip(good, _score(trained, list(good.values())), strict=True))
+        for path, image in batch:
             if isinstance(image, DataError):
-                yield path, image
+                yield Painted(path, (), (image,))
             else:
-                yield path, [_save(kind, image, classes[path], out, path.stem) for kind in kinds]
+                yield _painted(path, image, scores[path], out, kinds)
 
 
 def file_name(stem: str, kind: str) -> str:
@@ -52,18 +62,18 @@ def paint_overlay(image: Image.Image, classes: np.ndarray) -> Image.Image:
     return Image.blend(image, paint_mask(image, classes).convert("RGB"), OPACITY)
 
 
-def paint_mask(image: Image.Image, classes: np.ndarray) -> Image.Image:
+def paint_mask(_: Image.Image, classes: np.ndarray) -> Image.Image:
     """Return the classes as an image with a palette: its values are the classes, its colours those of all pictures."""
-    mask = _fitted(classes, image)
+    mask = Image.fromarray(classes)
     mask.putpalette([value for colour in PALETTE for value in colour])
     return mask
 
 
-def paint_labels(image: Image.Image, classes: np.ndarray) -> Image.Image:
+def paint_labels(_: Image.Image, classes: np.ndarray) -> Image.Image:
     """Return the classes in the numbers that BDD100K masks have, in grey."""
     table = np.full(256, IGNORE, dtype=np.uint8)
     table[: len(CLASSES)] = [BDD_CLASSES.index(name) for name in CLASSES]
-    return Image.fromarray(table[np.asarray(_fitted(classes, image))])
+    return Image.fromarray(table[classes])
 
 
 PICTURES: Mapping[str, tuple[str, Paint]] = {
@@ -76,39 +86,65 @@ PICTURES: Mapping[str, tuple[str, Paint]] = {
 FORMATS = {".jpg": ("JPEG", {"quality": 92}), ".png": ("PNG", {})}
 
 
+def _batches(images: Sequence[Path]) -> Iterator[list[tuple[Path, Image.Image | DataError]]]:
+    """Yield images that were read, with why some cannot be: few large ones at once, or several small ones."""
+    batch: list[tuple[Path, Image.Image | DataError]] = []
+    pixels = 0
+    for path in images:
+        image = _read(path)
+        batch.append((path, image))
+        pixels += image.width * image.height if isinstance(image, Image.Image) else 0
+        if len(batch) == BATCH or pixels >= PIXELS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
+
+
 def _read(path: Path) -> Image.Image | DataError:
     """Return the image upright, in RGB."""
     try:
-        with open_image(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+        return read_picture(path).image
     except DataError as error:
         return error
 
 
-def _predict(trained: Trained, images: Sequence[Image.Image]) -> np.ndarray:
-    """Return the classes of every image, at the size that the network sees.
+def _score(trained: Trained, images: Sequence[Image.Image]) -> np.ndarray:
+    """Return the scores of every class, at the size that the network sees.
 
     Shape:
-        returns: (N, size, size), int64.
+        returns: (N, C, size, size), float32.
     """
     size_px = trained.config.data.size
     if not images:
-        return np.empty((0, size_px, size_px), dtype=np.int64)
-    return trained.predict(np.stack([np.asarray(shrink(image, size_px)) for image in images]))
+        return np.empty((0, len(CLASSES), size_px, size_px), dtype=np.float32)
+    pixels = np.stack([np.asarray(shrink(image, size_px)) for image in images])
+    return trained.score(pixels).float().cpu().numpy()
 
 
-def _fitted(classes: np.ndarray, image: Image.Image) -> Image.Image:
-    """Return predicted classes at the size of their image, in grey: each pixel takes the nearest one's."""
-    return Image.fromarray(classes.astype(np.uint8)).resize(image.size, Image.Resampling.NEAREST)
+def _painted(path: Path, image: Image.Image, scores: np.ndarray, out: Path, kinds: Sequence[str]) -> Painted:
+    try:
+        classes = enlarge_classes(scores, *image.size)
+    except MemoryError:
+        return Painted(path, (), (DataError(f"{path} cannot be painted: not enough memory"),))
+    saved = [_save(kind, image, classes, out, path.stem) for kind in kinds]
+    return Painted(
+        path,
+        tuple(picture for picture in saved if isinstance(picture, Path)),
+        tuple(picture for picture in saved if isinstance(picture, DataError)),
+    )
 
 
-def _save(kind: str, image: Image.Image, classes: np.ndarray, out: Path, stem: str) -> Path:
+def _save(kind: str, image: Image.Image, classes: np.ndarray, out: Path, stem: str) -> Path | DataError:
+    """Return the file of a picture that was written, or why it cannot be."""
     path = out / file_name(stem, kind)
     form, options = FORMATS[path.suffix]
-    picture = PICTURES[kind][1](image, classes)
     try:
         with replacing(path) as file:
-            picture.save(file, format=form, **options)
+            PICTURES[kind][1](image, classes).save(file, format=form, **options)
+    except MemoryError:
+        return DataError(f"{path} cannot be written: not enough memory")
     except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}; choose another --out") from error
+        cure = "; choose another --out" if error.errno else f" ({image.width}x{image.height} pixels)"
+        return DataError(f"{path} cannot be written: {error.strerror or error}{cure}")
     return path

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from bddseg.config import DataSettings
 from bddseg.errors import ConfigError, DataError
+from bddseg.folders import in_short
 from bddseg.labels import GROUPS, group_of
 
 PARTS = ("train", "val", "test")
@@ -16,7 +17,7 @@ LEAK_WARNING = "names carry no drive: neighbouring frames may be in different pa
 ATTEMPTS = 16
 """Seeded orders in which drives are dealt out; the best balanced result is taken."""
 
-_DRIVE = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}(?![0-9a-f])")
+_DRIVE = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}(?![0-9a-f])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Split:
     val: tuple[int, ...]
     test: tuple[int, ...]
     by_drive: bool
-    """Whether every drive is in one part only."""
+    """Whether every drive is in one part only; False where no name carries one."""
     warning: str
     """One sentence when frames of one drive may be in different parts, otherwise empty."""
 
@@ -38,15 +39,35 @@ class _Item:
 
     position: int
     group: str
-    drive: str | None
+    unit: str
+    """What stays whole where drives do, see `unit_of`."""
     rank: str
     """Seeded hash of the name: the order in which samples are drawn."""
 
 
 def drive_of(name: str) -> str | None:
-    """Return the drive of a BDD100K name (the first of its two blocks of 8 hex digits), None for other names."""
-    found = _DRIVE.match(name)
-    return found.group(1) if found else None
+    """Return the drive of a BDD100K name (the first of its two blocks of 8 hex digits), None for other names.
+
+    In small letters: the same drive may be written in either.
+    """
+    match = _DRIVE.match(name)
+    return match.group(1).lower() if match else None
+
+
+def unit_of(name: str) -> str:
+    """Return what a sample is kept together with where drives stay whole: its drive, or itself where it names none."""
+    return drive_of(name) or f"image {name}"
+
+
+def split_marks(names: Sequence[str]) -> tuple[str, ...]:
+    """Return what the fingerprint of data has to say besides its content; nothing where the split never changed.
+
+    Earlier versions gave up all drives where one name carried none, or was written in capitals. Trials that were
+    trained on such a split must neither be resumed nor reused on the present one.
+    """
+    drives = [drive_of(name) for name in names]
+    was_by_drive = all(drive and name.startswith(drive) for drive, name in zip(drives, names, strict=True))
+    return () if was_by_drive or not any(drives) else ("drives, and single images",)
 
 
 def split_samples(
@@ -60,8 +81,9 @@ def split_samples(
 ) -> Split:
     """Return the parts of the samples; the order in which they are given does not matter.
 
-    When every name carries its drive, drives stay whole and the fractions are met as well as they allow. Otherwise
-    frames are split one by one, the fractions met exactly. Scene groups have nearly the same share in every part.
+    Where names carry drives, these stay whole and the fractions are met as well as they allow; a name without one
+    counts as a drive of its own, with a warning. Where no name carries one, frames are split one by one, the fractions
+    met exactly. Scene groups have nearly the same share in every part.
     `max_images` > 0 thins the parts of the full split, so no image ever changes its part with it.
 
     Raises:
@@ -72,11 +94,12 @@ def split_samples(
     if max_images < 0:
         raise ConfigError(f"max_images is {max_images}, but must be >= 0 (0 takes all)")
     items = [
-        _Item(position, group_of(scene), drive_of(name), _hash(seed, name))
+        _Item(position, group_of(scene), unit_of(name), _hash(seed, name))
         for position, (name, scene) in enumerate(zip(names, scenes, strict=True))
     ]
     items.sort(key=lambda item: item.rank)
-    by_drive = all(item.drive for item in items)
+    strays = sorted(name for name in names if drive_of(name) is None)
+    by_drive = len(strays) < len(items)
 
     parts = _deal_drives(items, fractions, seed) if by_drive else _deal_frames(items, fractions)
     if 0 < max_images < len(items):
@@ -85,7 +108,7 @@ def split_samples(
         if not part:
             raise DataError(_emptiness(name, items, by_drive, fractions, max_images))
     train, val, test = (tuple(sorted(item.position for item in part)) for part in parts)
-    return Split(train, val, test, by_drive, "" if by_drive else LEAK_WARNING)
+    return Split(train, val, test, by_drive, _warning(strays, len(items)))
 
 
 def split_of(data: DataSettings, split: Split, names: Sequence[str], scenes: Sequence[str]) -> Split:
@@ -115,11 +138,11 @@ def fold_split(
     if folds < 2 or not 0 <= fold < folds:
         raise ConfigError(f"fold is {fold} of {folds}, but must be from 0 to below the number of folds, which is >= 2")
     items = [
-        _Item(place, group_of(scenes[place]), drive_of(names[place]), _hash(seed, f"fold:{names[place]}"))
+        _Item(place, group_of(scenes[place]), unit_of(names[place]), _hash(seed, f"fold:{names[place]}"))
         for place in (*split.train, *split.val)
     ]
     items.sort(key=lambda item: item.rank)
-    units = len({item.drive for item in items}) if split.by_drive else len(items)
+    units = len({item.unit for item in items}) if split.by_drive else len(items)
     if units < folds:
         what = f"drives (with {len(items)} images)" if split.by_drive else "images"
         raise DataError(f"train and val have {units} {what}, too few for {folds} folds: ask for fewer, or add images")
@@ -128,6 +151,19 @@ def fold_split(
     val = {item.position for item in parts[fold]}
     train = sorted(item.position for item in items if item.position not in val)
     return replace(split, train=tuple(train), val=tuple(sorted(val)))
+
+
+def _warning(strays: Sequence[str], images: int) -> str:
+    """Return what names without a drive mean for the scores; empty where there are none."""
+    if not strays:
+        return ""
+    if len(strays) == images:
+        return LEAK_WARNING
+    carry = "carries" if len(strays) == 1 else "carry"
+    return (
+        f"{len(strays)} of {images} names {carry} no drive ({in_short(strays)}): each counts as a drive "
+        "of its own, so neighbouring frames among them may be in different parts and scores can be too high"
+    )
 
 
 def apportion(total: int, weights: Sequence[Fraction | int]) -> list[int]:
@@ -183,14 +219,14 @@ def _deal_drives(items: Sequence[_Item], fractions: Sequence[Fraction], seed: in
     orders = (sorted(sizes, key=lambda drive: _hash(seed, f"{attempt}:{drive}")) for attempt in range(ATTEMPTS))
     deals = [_deal(order, sizes, targets) for order in orders]
     best = min(deals, key=lambda deal: _imbalance(deal, sizes, targets))
-    return [[item for item in items if best[str(item.drive)] == part] for part in range(len(fractions))]
+    return [[item for item in items if best[item.unit] == part] for part in range(len(fractions))]
 
 
 def _drive_sizes(items: Sequence[_Item]) -> dict[str, list[int]]:
     """Return what each drive weighs: its images of every scene group, and in all."""
     groups: dict[str, Counter[str]] = {}
     for item in items:
-        groups.setdefault(str(item.drive), Counter())[item.group] += 1
+        groups.setdefault(item.unit, Counter())[item.group] += 1
     return {drive: [*(count[group] for group in GROUPS), count.total()] for drive, count in groups.items()}
 
 
@@ -246,7 +282,7 @@ def _draw(part: Sequence[_Item], size: int) -> list[_Item]:
 def _emptiness(
     part: str, items: Sequence[_Item], by_drive: bool, fractions: Sequence[Fraction], max_images: int
 ) -> str:
-    drives = f" in {len({item.drive for item in items})} whole drives" if by_drive else ""
+    drives = f" in {len({item.unit for item in items})} whole drives" if by_drive else ""
     limit = f", max_images {max_images}" if max_images else ""
     shares = " / ".join(f"{name} {float(share):g}" for name, share in zip(PARTS, fractions, strict=True))
     return (

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bddseg.catalog import Sample, read_catalog
 from bddseg.confusion import miou
 from bddseg.device import resolve_device, seed_everything, use_threads
+from bddseg.images import FORMATS
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 from bddseg.models import build_model
 from benchmarks.given import Given, split_of
@@ -48,9 +49,9 @@ class Files(Dataset[Item]):
 
     def decoded(self, sample: Sample) -> tuple[Image.Image, Image.Image]:
         """Return image and mask as Pillow resizes them."""
-        with Image.open(sample.image) as image:
+        with Image.open(sample.image, formats=FORMATS) as image:
             small = image.convert("RGB").resize(self._side, Image.Resampling.BILINEAR)
-        with Image.open(sample.mask) as mask:
+        with Image.open(sample.mask, formats=FORMATS) as mask:
             return small, mask.resize(self._side, Image.Resampling.NEAREST)
 
 

@@ -2,15 +2,23 @@
 
 python -m sweeps.export @champion --out exported
 python -m sweeps.export MODEL --out exported --format onnx
+
+From another folder it is called by its path: python /path/to/project/sweeps/export.py.
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from sweeps.console import FINE, Parser, finish
-from sweeps.predict import MODEL_HELP, ROOT, make_folder
+if not __package__:  # called by its path: imports start at the project, where this folder would hide Python's modules
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import argparse
+from collections.abc import Sequence
+
+from bddseg.errors import ExportError, printable
+from sweeps.console import FINE, Parser, become, finish
+from sweeps.predict import INCOMPLETE, MODEL_HELP, make_folder
+from sweeps.programs import ROOT
 
 FORMATS = ("onnx", "torch")
 
@@ -38,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write a file of each kind, print where, and say how well it agrees."""
+    """Write a file of each kind, print where, and say how well it agrees; one that fails is named, the rest is done."""
     from bddseg.checkpoint import load_checkpoint
     from bddseg.export import KINDS, export_model
     from bddseg.trained import load_trained
@@ -51,13 +59,19 @@ def run(options: argparse.Namespace) -> int:
         best = load_checkpoint(path)
     trained = load_trained(best)
     make_folder(options.out)
+    failed = 0
     for kind in dict.fromkeys(options.format):
         path = options.out / f"model.{KINDS[kind][0]}"
-        agreement = export_model(trained, path, kind)
-        print(path)
+        try:
+            agreement = export_model(trained, path, kind)
+        except ExportError as error:
+            failed += 1
+            print(f"error: {error}", file=sys.stderr)
+            continue
+        print(printable(str(path)))
         print(f"{kind}: {agreement.sentence()}", file=sys.stderr)
-    return FINE
+    return INCOMPLETE if failed else FINE
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    become(main)

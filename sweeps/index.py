@@ -62,7 +62,7 @@ def find_finished(storage: Path) -> list[Entry]:
 def _current(known: Mapping[str, Any] | None, folder: Path) -> dict[str, Any]:
     """Return what is known of a sweep, read anew when its event file has grown."""
     size = (SweepFolder(folder).outbox / "outbox.jsonl").stat().st_size
-    if known is not None and known["size"] == size:
+    if known is not None and known["size"] == size and known["fingerprint"]:  # without one it could not be read then
         return dict(known)
     try:
         manifest = read_manifest(folder)

@@ -88,13 +88,12 @@ def prepare(
     Raises:
         UserError: when something is missing, unknown or too large, before anything is written.
     """
-    from bddseg.split import split_of
     from sweeps.address import hide_password, resolve_tracking_uri
     from sweeps.folder import check_storage
     from sweeps.order import Order
     from sweeps.plan import imagine_plan
     from sweeps.resume import recorded_plan
-    from sweeps.source import cache_folder, load_material
+    from sweeps.source import cache_folder, check_trials, load_material
 
     terms = manifest["terms"] if manifest else {}
     machine, address = here(arguments, terms), address_of(arguments, terms)
@@ -115,7 +114,7 @@ def prepare(
     )
     if confirmation:
         confirmation.check_data(material.frames.fingerprint)
-        split_of(plan.trials[0].config.data, material.split, material.frames.names, material.frames.scenes)
+    check_trials(material, [trial.config for trial in imagine_plan(plan, experiment).trials])
     for line in material.summary:
         say(arguments, line)
     every = arguments.checkpoint_every

@@ -2,24 +2,47 @@
 
 python -m sweeps.predict @champion street.jpg --out painted
 python -m sweeps.predict MODEL FOLDER --out painted --pictures overlay mask labels
+
+From another folder it is called by its path: python /path/to/project/sweeps/predict.py.
 """
 
-import argparse
-import re
 import sys
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
-from bddseg.errors import DataError
-from sweeps.console import FINE, MISUSE, Parser, finish
+if not __package__:  # called by its path: imports start at the project, where this folder would hide Python's modules
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-ROOT = Path(__file__).resolve().parent.parent
+import argparse
+import os
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bddseg.errors import DataError, printable
+from bddseg.folders import in_short, list_folder
+from bddseg.images import SUFFIXES, has_image_name
+from sweeps.console import FINE, MISUSE, Parser, become, finish
+from sweeps.programs import ROOT
+
 MODEL_HELP = "@champion, NAME@ALIAS, models:/NAME/VERSION, the id of a run, or a file or folder"
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""What counts as an image in a folder; a file that is named by itself may end as it likes."""
 
 PICTURES = ("overlay", "mask", "labels")
+
+INCOMPLETE = 1
+"""Exit code where something was done, and something failed."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line names, as far as it can be used."""
+
+    images: tuple[Path, ...]
+    failures: tuple[DataError, ...]
+    """What is not there, or holds no image."""
+    others: tuple[str, ...]
+    """What lies in the folders and is no image."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,9 +70,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Paint the images and print where; an image that cannot be read is named, and the others are painted."""
-    images = find_images(options.images)
-    check_names(images, options.out)
+    """Paint the images and print where; what fails is named, and the rest is done."""
+    given = find_images(options.images)
+    if not given.images:
+        _name_all(given.failures)
+        return MISUSE
+    check_names(given.images, options.out)
     from tqdm import tqdm
 
     from bddseg.checkpoint import load_checkpoint
@@ -64,36 +90,62 @@ def run(options: argparse.Namespace) -> int:
     with open_weights(options.model, store) as path:
         trained = load_trained(load_checkpoint(path), resolve_device(options.device))
     make_folder(options.out)
-    bad, is_silent = 0, options.quiet or not sys.stderr.isatty()
-    with tqdm(total=len(images), desc="painting", unit="image", file=sys.stderr, disable=is_silent) as bar:
-        for _, found in paint_images(trained, images, options.out, list(dict.fromkeys(options.pictures))):
+    _name_all(given.failures)
+    if given.others and not options.quiet:
+        words = f"not taken, for it is no image: {len(given.others)}: {in_short(given.others)}"
+        print(printable(words), file=sys.stderr)
+    failed, is_silent = len(given.failures), options.quiet or not sys.stderr.isatty()
+    with tqdm(total=len(given.images), desc="painting", unit="image", file=sys.stderr, disable=is_silent) as bar:
+        for painted in paint_images(trained, given.images, options.out, list(dict.fromkeys(options.pictures))):
             bar.update()
-            if isinstance(found, DataError):
-                bad += 1
-                bar.write(f"error: {found}", file=sys.stderr)
+            failed += len(painted.failures)
+            for failure in painted.failures:
+                bar.write(f"error: {failure}", file=sys.stderr)
+            for picture in painted.pictures:
+                bar.write(printable(str(picture)), file=sys.stdout)
+    return INCOMPLETE if failed else FINE
+
+
+def _name_all(failures: Sequence[DataError]) -> None:
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+
+
+def find_images(places: Sequence[Path]) -> Given:
+    """Return the images: a file as it is, of a folder the images in it, in the order of their numbers."""
+    images: list[Path] = []
+    failures: list[DataError] = []
+    others: list[str] = []
+    for place in places:
+        try:
+            if place.is_dir():
+                inside, beside = _in_folder(place)
+                images += inside
+                others += beside
             else:
-                bar.write("\n".join(map(str, found)), file=sys.stdout)
-    return MISUSE if bad else FINE
+                place.stat()
+                images.append(place)
+        except DataError as error:
+            failures.append(error)
+        except FileNotFoundError:
+            failures.append(DataError(f"{place} is not there: give an image, or a folder of images"))
+        except OSError as error:
+            failures.append(DataError(f"{place} cannot be read: {error.strerror}"))
+    distinct = {(os.path.realpath(path.parent), path.name): path for path in reversed(images)}
+    return Given(tuple(reversed(distinct.values())), tuple(failures), tuple(others))
 
 
-def find_images(places: Sequence[Path]) -> list[Path]:
-    """Return the images: a file as it is, of a folder the images in it, in the order of their numbers.
+def _in_folder(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the images of a folder, and the names of what else is there.
 
     Raises:
-        DataError: for a place that is not there, or a folder without an image.
+        DataError: when there is none, or the folder cannot be listed.
     """
-    found: list[Path] = []
-    for place in places:
-        if not place.is_dir():
-            found.append(place)
-            continue
-        inside = [path for path in place.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
-        if not inside:
-            raise DataError(f"{place} holds no image: none of its files ends in {', '.join(SUFFIXES)}")
-        found += sorted(inside, key=_by_number)
-    if missing := [path for path in found if not path.exists()]:
-        raise DataError(f"{missing[0]} is not there: give an image, or a folder of images")
-    return list(dict.fromkeys(found))
+    listing = list_folder(folder, has_image_name)
+    if not listing.taken:
+        there = f"; in it: {in_short(listing.others)}" if listing.others else ""
+        raise DataError(f"{folder} holds no image: none of its files ends in {', '.join(SUFFIXES)}{there}")
+    return sorted(listing.taken, key=_by_number), listing.others
 
 
 def check_names(images: Sequence[Path], out: Path) -> None:
@@ -102,10 +154,10 @@ def check_names(images: Sequence[Path], out: Path) -> None:
     Raises:
         DataError: with both places.
     """
-    if out.exists() and not out.is_dir():
+    if os.path.lexists(out) and not os.path.isdir(out):  # noqa: PTH112 - Path's own raises where it may not look
         raise DataError(f"--out {out} is a file, but must be a folder")
-    here = out.resolve()
-    if beside := [path for path in images if here in (path.resolve().parent, path.parent.resolve())]:
+    here = os.path.realpath(out)
+    if beside := [path for path in images if here in _folders(path)]:
         raise DataError(f"--out {out} is where {beside[0].name} lies: choose another folder, so that no image is lost")
     by_stem: dict[str, list[Path]] = defaultdict(list)
     for path in images:
@@ -115,8 +167,13 @@ def check_names(images: Sequence[Path], out: Path) -> None:
         raise DataError(f"{first} and {second} would be painted into the same files: paint them into two folders")
 
 
+def _folders(path: Path) -> tuple[str, str]:
+    """Return the folder of a name, and that of the file to which it leads."""
+    return os.path.realpath(path.parent), str(Path(os.path.realpath(path)).parent)
+
+
 def make_folder(out: Path) -> None:
-    """Make the folder where there is none.
+    """Make the folder where there is none, and see that a file can be written there.
 
     Raises:
         DataError: when that is not possible.
@@ -125,6 +182,11 @@ def make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"--out {out} cannot be made: {error.strerror}; choose another folder") from error
+    try:
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise DataError(f"--out {out} cannot be written: {error.strerror}; choose another folder") from error
 
 
 def _by_number(path: Path) -> list[tuple[int, str]]:
@@ -134,4 +196,4 @@ def _by_number(path: Path) -> list[tuple[int, str]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    become(main)

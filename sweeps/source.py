@@ -2,17 +2,19 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bddseg.catalog import Catalog, is_dataset, read_catalog
+import numpy as np
+
+from bddseg.catalog import Catalog, Sample, is_dataset, read_catalog
 from bddseg.config import TrainConfig
-from bddseg.errors import DataError, nearest
+from bddseg.errors import DataError, nearest, printable
 from bddseg.frames import Frames, build_frames
-from bddseg.labels import CLASSES, IGNORE, group_of
-from bddseg.split import Split, drive_of, split_samples
+from bddseg.labels import CLASSES, group_of
+from bddseg.split import Split, split_of, split_samples, unit_of
 from bddseg.streets import streets_folder, write_streets
 from sweeps.errors import ExperimentError
 
@@ -127,14 +129,13 @@ def count_images(source: Source, config: TrainConfig, cache: Path) -> Counted:
     Samples that turn out damaged later are counted too.
 
     Raises:
-        DataError: when the folder or a part of the split cannot be used.
+        DataError: when the folder, a part of the split or a fold of it cannot be used.
     """
     samples = read_catalog(source.root or _embedded(cache)).samples
-    names = [sample.name for sample in samples]
-    split = _split(names, [sample.scene for sample in samples], config)
+    names, split = _split_catalog(samples, config)
 
     def units(part: Sequence[int]) -> int:
-        return len({drive_of(names[place]) for place in part}) if split.by_drive else len(part)
+        return len({unit_of(names[place]) for place in part}) if split.by_drive else len(part)
 
     return Counted(
         images=len(names),
@@ -151,21 +152,63 @@ def load_material(source: Source, config: TrainConfig, cache: Path, *, on_bad_sa
     """Return frames and split, building the frames cache (and the streets) where it is not there yet.
 
     Raises:
-        DataError: when the folder, a file in it or a part of the split cannot be used.
+        DataError: when the folder, a file in it, or a part or fold of the split cannot be used.
     """
     root = source.root or _embedded(cache)
     catalog = read_catalog(root)
+    _split_catalog(catalog.samples, config)  # a part that is empty is refused before minutes of decoding
     frames = build_frames(catalog.samples, config.data.size, cache, on_bad_sample=on_bad_sample, progress=progress)
     split = _split(frames.names, frames.scenes, config)
-    if not any((frames.masks[index] != IGNORE).any() for index in split.val):
-        raise DataError(f"no validation mask under {root} has a pixel of the task's classes: {', '.join(CLASSES)}")
-    return Material(root, source.root is None, frames, split, _summary(catalog, frames, split))
+    material = Material(root, source.root is None, frames, split, _summary(catalog, frames, split))
+    check_trials(material, [config])
+    return material
+
+
+def check_trials(material: Material, configs: Iterable[TrainConfig]) -> None:
+    """Refuse data on which a trial is certain to fail, or to learn nothing.
+
+    Raises:
+        DataError: when a fold cannot be made, a part has no pixel of any class, or BatchNorm would see one pixel.
+    """
+    frames, by_part = material.frames, {(config.data, config.bottleneck_pixels): config for config in configs}
+    for config in by_part.values():
+        split = split_of(config.data, material.split, frames.names, frames.scenes)
+        where = f" of fold {config.data.fold}" if config.data.folds > 1 else ""
+        for part, positions in (("training", split.train), ("validation", split.val)):
+            if positions and len(_absent(frames.masks, positions)) == len(CLASSES):
+                raise DataError(
+                    f"no {part} mask{where} under {material.root} has a pixel of the task's classes: "
+                    f"{', '.join(CLASSES)}"
+                )
+        if len(split.train) * config.bottleneck_pixels < 2:
+            raise DataError(
+                f"the training part{where} under {material.root} is one image, which is one pixel at the deepest level "
+                f"of {config.model.name}, and BatchNorm needs two: use more images, or a larger data.size"
+            )
+
+
+def _absent(masks: np.ndarray, positions: Iterable[int]) -> tuple[str, ...]:
+    """Return the classes of which the masks at these positions have no pixel; reads on until all have been seen."""
+    is_present = np.zeros(256, dtype=bool)
+    for position in positions:
+        is_present[np.unique(masks[position])] = True
+        if is_present[: len(CLASSES)].all():
+            break
+    return tuple(name for name, seen in zip(CLASSES, is_present, strict=False) if not seen)
 
 
 def cache_folder() -> Path:
     """Return the user's cache folder for frames, streets and Ray's session files."""
     own, common = os.environ.get("BDDSEG_CACHE"), os.environ.get("XDG_CACHE_HOME")
     return Path(own).absolute() if own else Path(common or Path.home() / ".cache") / "bddseg"
+
+
+def _split_catalog(samples: Sequence[Sample], config: TrainConfig) -> tuple[list[str], Split]:
+    """Return the names of the samples and their split, after trying the fold that the settings ask for."""
+    names, scenes = [sample.name for sample in samples], [sample.scene for sample in samples]
+    split = _split(names, scenes, config)
+    split_of(config.data, split, names, scenes)
+    return names, split
 
 
 def _split(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> Split:
@@ -182,7 +225,7 @@ def _split(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> 
 def _find_root() -> Path | None:
     named = os.environ.get(ROOT_VARIABLE)
     if named:
-        return Path(named).resolve()  # named by hand: when it is wrong, the catalog says so
+        return Path(os.path.realpath(named))  # named by hand: when it is wrong, the catalog says so
     return DEFAULT_ROOT.resolve() if is_dataset(DEFAULT_ROOT) else None
 
 
@@ -195,6 +238,15 @@ def _embedded(cache: Path) -> Path:
 def _summary(catalog: Catalog, frames: Frames, split: Split) -> tuple[str, ...]:
     parts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
     how = "drives whole" if split.by_drive else "frame by frame"
-    skipped = (f"{len(frames.skipped)} bad samples skipped: {', '.join(frames.skipped)}",) if frames.skipped else ()
-    warning = (f"warning: {split.warning}",) if split.warning else ()
-    return (*catalog.summary(), *skipped, f"split: {parts} ({how})", *warning)
+    lines = [*catalog.summary()]
+    if frames.turned:
+        lines.append(f"turned upright by EXIF, and their masks taken as drawn over the upright images: {frames.turned}")
+    if frames.skipped:
+        count = len(frames.skipped)
+        lines.append(f"{count} bad sample{'' if count == 1 else 's'} skipped: {', '.join(frames.skipped)}")
+    lines.append(f"split: {parts} ({how})")
+    if split.warning:
+        lines.append(f"warning: {split.warning}")
+    if absent := _absent(frames.masks, split.train):
+        lines.append(f"warning: no training mask has a pixel of {', '.join(absent)}: no trial can learn that")
+    return tuple(map(printable, lines))

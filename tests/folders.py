@@ -65,4 +65,4 @@ def write_folder(root: Path, scenes: Mapping[str, str], *, part: str = "train") 
 
 
 def _noise(name: str) -> np.random.Generator:
-    return np.random.default_rng(zlib.crc32(name.encode()))
+    return np.random.default_rng(zlib.crc32(os.fsencode(name)))

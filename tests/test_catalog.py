@@ -1,6 +1,7 @@
 """The catalog: what is usable in a folder, what is left out, and what is refused."""
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -42,10 +43,26 @@ def test_a_scene_is_found_in_the_other_parts_det_file(tmp_path: Path) -> None:
     assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
 
 
-def test_the_first_of_two_entries_of_a_name_counts(tmp_path: Path) -> None:
+def test_two_entries_of_a_name_that_agree_are_one(tmp_path: Path) -> None:
     write_folder(tmp_path, {"a": CITY}, part="train")
-    write_det(tmp_path, {"a": HIGHWAY}, part="val")
+    write_det(tmp_path, {"a": CITY}, part="val")
     assert read_catalog(tmp_path).samples[0].scene == CITY
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_two_entries_of_a_name_that_contradict_each_other_are_refused(tmp_path: Path, part: str) -> None:
+    write_folder(tmp_path, {"a": CITY}, part="train")
+    paths = [tmp_path / f"labels/det_20/det_{part}.json" for part in ("train", part)]
+    entries = [{"name": "a.jpg", "attributes": {"scene": scene}} for scene in (CITY, HIGHWAY)]
+    if part == "train":
+        paths[0].write_text(json.dumps(entries))
+    else:
+        write_det(tmp_path, {"a": HIGHWAY}, part="val")
+    number = 2 if part == "train" else 1
+    assert refusal(tmp_path) == (
+        f"a.jpg has two entries that contradict each other: the scene is 'city street' in entry 1 of {paths[0]}, but "
+        f"'highway' in entry {number} of {paths[1]}; remove one"
+    )
 
 
 def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
@@ -79,7 +96,7 @@ def test_a_complete_folder_has_a_summary_of_one_line(tmp_path: Path) -> None:
 def test_an_unknown_scene_is_kept_and_noted(tmp_path: Path) -> None:
     catalog = read_catalog(write_folder(tmp_path, {"a": CITY, "b": "moon"}))
     assert catalog.samples[1].scene == "moon"
-    assert catalog.summary()[-1] == "1 image with the scene 'moon', unknown to BDD100K"
+    assert catalog.summary()[-1] == "1 image with the scene 'moon', unknown to BDD100K: counted as not city street"
 
 
 def test_weather_and_time_of_day_default_to_undefined(tmp_path: Path) -> None:
@@ -153,22 +170,207 @@ def test_a_det_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     assert f"{path} is not JSON: no text at byte 2" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{}", '{"name": "a.jpg"}', "3", "null"])
-def test_a_det_file_that_is_no_list_is_refused(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("{}", "an object"), ('{"name": "a.jpg"}', "an object"), ("3", "a number"), ("null", "null"),
+        ('{"frames": {}}', "an object"), ('"a.jpg"', "text"), ("NaN", "a number"),
+    ],
+)  # fmt: skip
+def test_a_det_file_that_is_no_list_is_refused(tmp_path: Path, text: str, kind: str) -> None:
     path = write_folder(tmp_path, {"a": CITY}) / "labels/det_20/det_train.json"
     path.write_text(text)
-    assert refusal(tmp_path) == f"{path} must be a list of objects with name and attributes.scene, but is no list"
+    assert refusal(tmp_path) == f"{path} must be a list of objects with name and attributes.scene, but is {kind}"
 
 
 @pytest.mark.parametrize(
-    "entry",
-    [3, {}, {"name": "a.jpg"}, {"name": 5, "attributes": {"scene": CITY}}, {"name": "a.jpg", "attributes": {}},
-     {"name": "a.jpg", "attributes": {"scene": None}}, {"name": "a.jpg", "attributes": [CITY]}],
+    ("entry", "fault"),
+    [
+        ("3", "is a number, but must be an object"),
+        ("null", "is null, but must be an object"),
+        ("[]", "is a list, but must be an object"),
+        ("{}", "has no name, but must have"),
+        ('{"name": 123, "attributes": {"scene": "highway"}}', "has the name 123, but must have the file name"),
+        ('{"name": ["a.jpg"]}', "has the name a list, but must have"),
+        ('{"name": "a.jpg", "name": "b.jpg"}', "has the name there twice, but must have"),
+        ('{"name": "b.jpg", "attributes": {"scene": "highway", "scene": "tunnel"}}',
+         "(b.jpg) has scene twice: 'highway' and 'tunnel'; remove one"),
+        ('{"name": "b.jpg", "attributes": {"scene": "high\\u001b[2Jway"}}',
+         "(b.jpg) has the scene 'high\\x1b[2Jway', which holds control characters"),
+    ],
 )  # fmt: skip
-def test_a_det_entry_of_the_wrong_shape_is_named(tmp_path: Path, entry: object) -> None:
+def test_a_damaged_det_entry_is_named(tmp_path: Path, entry: str, fault: str) -> None:
     path = write_folder(tmp_path, {"a": CITY}) / "labels/det_20/det_train.json"
+    path.write_text(f'[{{"name": "a.jpg", "attributes": {{"scene": "city street"}}}}, {entry}]')
+    assert refusal(tmp_path).startswith(f"{path}: entry 2 {fault}")
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ({"name": "b.jpg"}, "no attributes"),
+        ({"name": "b.jpg", "attributes": None}, "no attributes"),
+        ({"name": "b.jpg", "attributes": [CITY]}, "the attributes are a list"),
+        ({"name": "b.jpg", "attributes": {"weather": "clear"}}, "no scene"),
+        ({"name": "b.jpg", "attributes": {"scene": None}}, "no scene"),
+        ({"name": "b.jpg", "attributes": {"scene": " "}}, "the scene is ' '"),
+        ({"name": "b.jpg", "attributes": {"scene": 5}}, "the scene is 5"),
+    ],
+)
+def test_an_entry_without_a_scene_leaves_out_its_image_alone(tmp_path: Path, entry: object, why: str) -> None:
+    path = write_folder(tmp_path, {"a": CITY, "b": CITY}) / "labels/det_20/det_train.json"
     path.write_text(json.dumps([{"name": "a.jpg", "attributes": {"scene": CITY}}, entry]))
-    assert refusal(tmp_path) == f"{path}: entry 2 must be an object with the texts name and attributes.scene"
+    assert [sample.name for sample in read_catalog(tmp_path).samples] == ["a"]
+    assert read_catalog(tmp_path).summary()[1:] == (
+        "1 image left out: no scene in labels/det_20",
+        f"entries of labels/det_20 without a scene: 1: b.jpg (entry 2 of {path}: {why})",
+    )
+
+
+def test_of_two_entries_the_one_with_a_scene_counts(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {"a": CITY})
+    write_det(root, {"a": CITY}, part="val")
+    entries = [{"name": "a.jpg"}, {"name": "b.jpg", "attributes": {"scene": CITY}}]
+    (root / "labels/det_20/det_train.json").write_text(json.dumps(entries))
+    catalog = read_catalog(root)
+    assert len(catalog.samples) == 1 and catalog.unusable == ()
+
+
+def test_a_det_file_without_any_scene_is_refused(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, {"a": CITY}) / "labels/det_20/det_val.json"
+    path.write_text('[{"name": "b.jpg"}, {"name": "c.jpg"}]')
+    assert refusal(tmp_path) == f"{path} gives no image a scene: b.jpg and all others: no attributes"
+
+
+def test_a_whole_scalabel_data_set_is_read(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, {"a": HIGHWAY}) / "labels/det_20/det_train.json"
+    path.write_text(json.dumps({"frames": json.loads(path.read_text()), "groups": [], "config": {"categories": []}}))
+    assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_det_file_may_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    path = write_folder(tmp_path, {"a": HIGHWAY}) / "labels/det_20/det_train.json"
+    path.write_text(path.read_text(), encoding=encoding)
+    assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
+
+
+def test_numbers_that_do_not_matter_may_be_of_any_size(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, {"a": HIGHWAY}) / "labels/det_20/det_train.json"
+    path.write_text(path.read_text().replace('{"name"', '{"id": ' + "9" * 5000 + ', "score": NaN, "name"'))
+    assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "is not JSON: it is empty"),
+        (b" \n", "is not JSON: it is empty"),
+        (b"[" * 100_000, "is not JSON as it should be: it is nested too deeply"),
+        (
+            b'[{"name": "b.jpg", "attributes": {"sce',
+            "Unterminated string starting at line 1 column 35, after the name 'b.jpg'",
+        ),
+        (b'[{"name": "\xdf.jpg"}]', "is not JSON: no text at byte 11"),
+    ],
+)
+def test_what_the_parser_does_not_take_is_one_line(tmp_path: Path, content: bytes, fault: str) -> None:
+    path = write_folder(tmp_path, {"a": CITY}) / "labels/det_20/det_train.json"
+    path.write_bytes(content)
+    message = refusal(tmp_path)
+    assert message.startswith(str(path)) and fault in message and message.endswith("; unpack or download it again")
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def test_a_det_file_that_is_no_file_is_refused_though_the_other_is_one(tmp_path: Path, kind: str) -> None:
+    path = write_folder(tmp_path, {"a": CITY}) / "labels/det_20/det_val.json"
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to("gone")}[kind]()
+    words = {"folder": "it is a folder", "pipe": "it is a pipe", "link": "No such file"}[kind]
+    assert refusal(tmp_path).startswith(f"{path} cannot be read: {words}")
+
+
+# --- scenes
+
+
+@pytest.mark.parametrize("scene", ["City Street", "city street ", "city_street", "city\u00a0street", "city streets"])
+def test_a_scene_that_is_spelt_otherwise_is_refused_with_the_number_of_images(tmp_path: Path, scene: str) -> None:
+    write_folder(tmp_path, {"a": CITY, "b": scene, "c": scene, "d": HIGHWAY})
+    assert f"{scene!r} (2 images): did you mean 'city street'? Write them as BDD100K does" in refusal(tmp_path)
+
+
+def test_a_misspelt_scene_of_an_image_that_is_not_there_does_not_matter(tmp_path: Path) -> None:
+    write_folder(tmp_path, {"a": CITY})
+    write_det(tmp_path, {"a": CITY, "gone": "City Street"})
+    assert len(read_catalog(tmp_path).samples) == 1
+
+
+def test_a_misspelt_weather_is_noted(tmp_path: Path) -> None:
+    path = write_folder(tmp_path, {"a": CITY}) / "labels/det_20/det_train.json"
+    path.write_text(path.read_text().replace("clear", "Clear"))
+    assert (
+        "1 image with the weather 'Clear', unknown to BDD100K: did you mean 'clear'?"
+        in read_catalog(tmp_path).summary()
+    )
+
+
+# --- names
+
+
+@pytest.mark.parametrize("suffix", [".JPG", ".jpeg", ".png", ".PNG", ".Tif"])
+def test_images_are_taken_by_every_suffix(tmp_path: Path, suffix: str) -> None:
+    root = write_folder(tmp_path, {"a": CITY, "b": CITY})
+    path = root / "images/10k/train/a.jpg"
+    path.rename(path.with_suffix(suffix))
+    mask = root / "labels/sem_seg/masks/train/b.png"
+    mask.rename(mask.with_suffix(".PNG"))
+    assert [sample.name for sample in read_catalog(root).samples] == ["a", "b"]
+
+
+def test_what_is_neither_image_nor_mask_is_counted_and_named(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {"a": CITY})
+    for name in ("Thumbs.db", "._a.jpg", "notes.txt"):
+        (root / "images/10k/train" / name).touch()
+    (root / "images/10k/val/b.jpg").mkdir(parents=True)
+    (root / "labels/sem_seg/masks/train/a_color.jpg").touch()
+    assert read_catalog(root).summary()[1:] == (
+        "not taken, for it is no image or mask: 5: ._a.jpg, Thumbs.db, notes.txt and 2 more",
+    )
+
+
+@pytest.mark.parametrize("folder", ["images/10k", "labels/sem_seg/masks"])
+def test_two_files_of_one_name_are_refused_by_both(tmp_path: Path, folder: str) -> None:
+    root = write_folder(tmp_path, {"a": CITY})
+    suffixes = (".jpg", ".png") if folder == "images/10k" else (".PNG", ".png")
+    paths = [root / folder / "train" / f"a{suffix}" for suffix in suffixes]
+    for path in paths:
+        path.touch()
+    assert (
+        refusal(root) == f"{paths[0]} and {paths[1]} have the same name, but a name must be there once only; remove one"
+    )
+
+
+@pytest.mark.parametrize("name", ["-a", "a b", "straße", "a.b", "[x]*?", "a\nb"])
+def test_names_may_be_anything_that_is_text(tmp_path: Path, name: str) -> None:
+    catalog = read_catalog(write_folder(tmp_path, {name: CITY}))
+    assert [sample.name for sample in catalog.samples] == [name] and catalog.summary()[0].isprintable()
+
+
+def test_a_name_in_two_pieces_meets_its_label_in_one(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {"stra\u0308sse": CITY})
+    write_det(root, {"str\u00e4sse": HIGHWAY})
+    assert read_catalog(root).samples[0].scene == HIGHWAY
+
+
+def test_a_name_that_is_no_text_is_refused_where_labels_name_it(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {os.fsdecode(b"stra\xdfe"): CITY})
+    assert "stra\\udcdfe.jpg has a name that is not UTF-8, so nothing can be recorded of it: rename it" in refusal(root)
+
+
+def test_a_folder_that_cannot_be_listed_is_refused_in_the_systems_words(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {"a": CITY})
+    folder = root / "images/10k/val"
+    folder.symlink_to("val")
+    assert refusal(root) == f"{folder} cannot be listed: Too many levels of symbolic links"
 
 
 def test_images_that_fit_neither_masks_nor_scenes_are_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from tiny import kill_while_writing
 
 from bddseg.checkpoint import BEST, LAST, load_checkpoint, load_training, save_checkpoint, save_training
-from bddseg.errors import DataError
+from bddseg.errors import AccessError, DataError
 
 
 class Malice:
@@ -140,3 +140,9 @@ save_checkpoint(Path({str(saved)!r}), {{"weights": weights, "epoch": 4}})
 """
     kill_while_writing(writer, saved)
     assert load_checkpoint(saved)["epoch"] == 3
+
+
+def test_a_file_that_the_system_does_not_give_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "last.pt").symlink_to("/proc/self/mem")  # reading it fails with EIO
+    with pytest.raises(AccessError, match=r"last\.pt cannot be read: Input/output error"):
+        load_checkpoint(tmp_path / "last.pt")

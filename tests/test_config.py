@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from bddseg.config import LATER, RECIPE, DataSettings, TrainConfig, check_setting, flatten, setting_names
+from bddseg.config import DOUBLINGS, LATER, RECIPE, DataSettings, TrainConfig, check_setting, flatten, setting_names
 from bddseg.errors import ConfigError
+from bddseg.models import MODELS, build_model
 
 
 def refusal(**overrides: Any) -> str:
@@ -97,6 +98,12 @@ def test_what_is_not_finite_is_refused(value: float) -> None:
         ("data_val_fraction", 0.0, "must be > 0 and < 1"),
         ("train_patience", -1, "must be >= 0"),
         ("train_seed", -1, "must be >= 0"),
+        ("data_size", 65_537, "must be <= 65536"),
+        ("model_base_filters", 10**9, "must be <= 1000000"),
+        ("train_batch_size", 10**12, "must be <= 1000000"),
+        ("train_epochs", 10**12, "must be <= 1000000"),
+        ("optim_lr", 1e39, "must be < 3.4e38, the largest number of 32 bits"),
+        ("loss_gamma", 1e300, "must be < 3.4e38, the largest number of 32 bits"),
         ("model_name", "resnet", "must be one of unet, vanilla_unet, attention_unet"),
         ("loss_name", "jaccard", "must be one of cross_entropy, focal, dice, ce_dice"),
         ("model_init", "xavier", "must be one of kaiming_uniform, original"),
@@ -116,6 +123,33 @@ def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:
 
 def test_a_width_that_gates_cannot_halve_is_refused() -> None:
     assert "model.base_filters is 5, but must be even" in refusal(model_name="attention_unet", model_base_filters=5)
+
+
+@pytest.mark.parametrize("key", ["train_seed", "data_split_seed", "train_patience", "data_max_images"])
+def test_a_whole_number_of_more_than_64_bits_is_refused(key: str) -> None:
+    expected = f"{key.replace('_', '.', 1)} is a number of 5001 bits, but must be <= 9223372036854775807"
+    assert refusal(**{key: 2**5000}) == expected
+
+
+@pytest.mark.parametrize(("name", "least"), [("unet", 8), ("vanilla_unet", 16), ("attention_unet", 16)])
+def test_an_image_is_at_least_one_pixel_at_the_deepest_level(name: str, least: int) -> None:
+    expected = f"data.size is {least - 1}, but must be >= {least} for {name}, which halves it"
+    assert refusal(model_name=name, data_size=least - 1).startswith(expected)
+    assert changed(model_name=name, data_size=least).bottleneck_pixels == 1
+
+
+def test_one_pixel_at_the_deepest_level_is_refused_for_batches_of_one() -> None:
+    text = refusal(data_size=16, train_batch_size=1)
+    assert text.startswith("train.batch_size is 1, but must be >= 2 where data.size is 16: at the deepest level of")
+    assert changed(data_size=17, train_batch_size=1).bottleneck_pixels == 4
+
+
+def test_networks_halve_an_image_as_often_as_settings_assume() -> None:
+    networks = {name: build_model(name, classes=5, base_filters=2) for name in DOUBLINGS}
+    assert {name: network.multiple for name, network in networks.items()} == {
+        name: 2**times for name, times in DOUBLINGS.items()
+    }
+    assert set(DOUBLINGS) == set(MODELS)
 
 
 def test_a_bad_value_is_refused_however_the_configuration_is_made() -> None:

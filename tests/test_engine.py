@@ -104,7 +104,7 @@ def test_an_evaluation_counts_every_image_in_the_order_given() -> None:
 
 
 def test_evaluation_counts_do_not_depend_on_the_batch_size() -> None:
-    engine, small = trained(train_batch_size=8), make_engine(train_batch_size=1)
+    engine, small = trained(train_batch_size=8), make_engine(train_batch_size=2)
     small.load_state(engine.state())
     assert (small.evaluate(SPLIT.train).counts == engine.evaluate(SPLIT.train).counts).all()
 

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 from models import write_model
+from PIL import Image
 from tiny import make_frames
+from torch.nn.functional import interpolate
 
 from bddseg.checkpoint import load_checkpoint
 from bddseg.errors import ExportError
-from bddseg.export import INPUT, KINDS, METADATA, Agreement, export_model, sample_pixels
+from bddseg.export import INPUT, KINDS, METADATA, Agreement, Raw, export_model, sample_pictures
+from bddseg.images import shrink
 from bddseg.labels import CLASSES
 from bddseg.trained import Trained, load_trained
 from sweeps.export import FORMATS, main
@@ -66,11 +69,28 @@ def test_torch_export_gives_the_classes_of_the_network(exported: Path, trained: 
     assert np.array_equal(logits.argmax(1).numpy(), trained.predict(images))
 
 
+@pytest.mark.parametrize("shape", [(1, 720, 1280), (3, 240, 90), (2, 1, 1)])
+def test_files_give_the_classes_of_the_network_from_pictures_of_any_size(
+    exported: Path, trained: Trained, shape: tuple[int, int, int]
+) -> None:
+    import onnxruntime
+
+    pictures = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    expected = trained.predict(np.stack([shrink(Image.fromarray(picture), 16) for picture in pictures]))
+    session = onnxruntime.InferenceSession(str(exported / "model.onnx"), providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {INPUT: raw(pictures)})
+    program = torch.export.load(exported / "model.pt2").module()
+    with torch.no_grad():
+        scores = program(torch.from_numpy(raw(pictures)))
+    assert np.array_equal(logits.argmax(1), expected) and np.array_equal(scores.argmax(1).numpy(), expected)
+
+
 def test_an_onnx_file_says_what_it_must_be_fed(exported: Path) -> None:
     import onnx
 
     said = {item.key: item.value for item in onnx.load(exported / "model.onnx").metadata_props}
-    assert said["size_px"] == "16" and said["preprocessing"].startswith("RGB, resized to size_px")
+    assert said["size_px"] == "16" and said["preprocessing"].startswith("RGB with 8 bits, upright, of any size")
+    assert "BILINEAR" in said["resize"] and "antialiased" in said["resize"]
     assert json.loads(said["classes"]) == list(CLASSES)
 
 
@@ -99,10 +119,30 @@ def test_both_logits_and_classes_must_agree(difference: float, same: float, expe
     assert Agreement(8, difference, 10.0, same).is_good is expected
 
 
-def test_agreement_is_tried_on_the_same_images_every_time() -> None:
-    first, again = sample_pixels(2, 16), sample_pixels(2, 16)
-    assert torch.equal(first, again) and first.shape == (2, 3, 16, 16)
-    assert first.min() >= 0 and first.max() <= 255
+def test_a_file_that_resizes_otherwise_is_not_handed_over(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_antialiasing(_: Path) -> Any:
+        return lambda pixels: Raw(trained).score(interpolate(pixels, (16, 16), mode="bilinear"))
+
+    monkeypatch.setitem(KINDS, "torch", ("pt2", lambda *_: _[2].touch(), without_antialiasing))
+    with pytest.raises(ExportError, match="the torch file does not do what the network does"):
+        export_model(trained, tmp_path / "model.pt2", "torch")
+
+
+def test_agreement_is_tried_on_the_same_pictures_every_time() -> None:
+    first, again = sample_pictures(2, 40, 30), sample_pictures(2, 40, 30)
+    assert np.array_equal(first, again) and (first.shape, first.dtype) == ((2, 30, 40, 3), np.uint8)
+
+
+def test_a_format_that_cannot_be_written_does_not_keep_the_other_from_being_written(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.onnx").mkdir()
+    assert main([str(model), "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith(f"error: {tmp_path / 'model.onnx'} cannot be written: ")
+    assert said.out == f"{tmp_path / 'model.pt2'}\n" and (tmp_path / "model.pt2").is_file()
 
 
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

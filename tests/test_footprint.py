@@ -8,7 +8,7 @@ from bddseg.footprint import least_memory_mb, measure_peak_mb
 
 
 def test_the_state_of_a_network_counts_sixteen_bytes_a_weight() -> None:
-    config = make_config(model_base_filters=64, data_size=16, train_batch_size=1)
+    config = make_config(model_base_filters=64, data_size=16, train_batch_size=2)
     assert least_memory_mb(config) == pytest.approx(16 * 31.04, rel=0.02)  # 31.04 M weights; tiny images
 
 

@@ -7,8 +7,11 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +22,24 @@ from PIL import Image
 
 from bddseg import frames as frames_room
 from bddseg.catalog import Sample, read_catalog
-from bddseg.errors import ConfigError, DataError
+from bddseg.errors import AccessError, ConfigError, DataError
 from bddseg.frames import build_frames
+from bddseg.images import ORIENTATION
 from bddseg.labels import IGNORE, remap_table
+
+NOBODY = 65534
+"""The user whom Linux keeps for those without rights."""
+
+STORED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""EXIF orientation -> how the pixels of an upright picture are stored with it."""
 
 SCENES = {"a": "city street", "b": "highway", "c": "city street", "d": "residential"}
 
@@ -49,13 +67,21 @@ def cache_folder(cache: Path) -> Path:
     return folder
 
 
+def write_turned(source: Path, turn: Image.Transpose, orientation: int, target: Path) -> None:
+    """Write a picture as a camera held that way stores it, without loss."""
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    with Image.open(source) as image:
+        image.transpose(turn).save(target, exif=exif)
+
+
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the names of the samples that are decoded from here on."""
     names: list[str] = []
     decode = frames_room._decode
 
-    def noted(sample: Sample, size_px: int) -> frames_room.Pair:
+    def noted(sample: Sample, size_px: int) -> frames_room.Decoded:
         names.append(sample.name)
         return decode(sample, size_px)
 
@@ -324,7 +350,7 @@ def test_skipping_equals_building_without(
         made = build_frames(samples, 8, cache, on_bad_sample="skip")
     good = build_frames((samples[0], *samples[2:]), 8, cache)
     assert made.skipped == ("b",)
-    assert f"1 of 4 samples cannot be used and are left out: b (first: {samples[1].image} cannot" in caplog.text
+    assert f"1 of 4 samples cannot be used and is left out: b (first: {samples[1].image} cannot" in caplog.text
     assert (made.names, made.scenes, made.fingerprint) == (good.names, good.scenes, good.fingerprint)
     assert np.array_equal(made.images, good.images) and np.array_equal(made.masks, good.masks)
 
@@ -334,6 +360,25 @@ def test_skipped_samples_are_remembered(samples: tuple[Sample, ...], cache: Path
     build_frames(samples, 8, cache, on_bad_sample="skip")
     assert build_frames(samples, 8, cache, on_bad_sample="skip").skipped == ("b",)
     assert len(decoded) == 4
+
+
+def test_a_skipped_sample_that_is_mended_with_its_size_and_time_kept_comes_back(
+    samples: tuple[Sample, ...], cache: Path
+) -> None:
+    path, content, stamp = samples[1].image, samples[1].image.read_bytes(), samples[1].image.stat()
+    path.write_bytes(bytes(len(content)))
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert build_frames(samples, 8, cache, on_bad_sample="skip").skipped == ("b",)
+    path.write_bytes(content)
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert build_frames(samples, 8, cache, on_bad_sample="skip").skipped == ()
+
+
+def test_a_record_of_bad_samples_in_an_older_form_is_not_believed(samples: tuple[Sample, ...], cache: Path) -> None:
+    build_frames(samples, 8, cache)
+    path = cache_folder(cache) / "frames.json"
+    path.write_text(json.dumps({"pixels": "0", "bad": {"b": f"{samples[1].image} cannot be read: Permission denied"}}))
+    assert build_frames(samples, 8, cache, on_bad_sample="skip").skipped == ()
 
 
 def test_a_cache_with_skipped_samples_still_fails_on_request(samples: tuple[Sample, ...], cache: Path) -> None:
@@ -350,6 +395,121 @@ def test_no_good_sample_at_all_is_refused(samples: tuple[Sample, ...], cache: Pa
         build_frames(samples, 8, cache, on_bad_sample="skip")
     with pytest.raises(DataError, match="none of 0 samples can be used"):
         build_frames((), 8, cache)
+
+
+# --- what the system does not give
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that another user may enter; pytest's own are closed to all but its user."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+@contextmanager
+def obeying_modes() -> Iterator[None]:
+    """Be a user whom the modes of files bind, as root is not."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("on_bad_sample", ["fail", "skip"])
+def test_an_image_without_permission_is_refused_and_not_remembered(open_folder: Path, on_bad_sample: str) -> None:
+    samples, cache = read_catalog(write_folder(open_folder / "data", SCENES)).samples, open_folder / "cache"
+    samples[1].image.chmod(0)
+    with (
+        obeying_modes(),
+        pytest.raises(AccessError, match=f"{samples[1].image} cannot be read: Permission denied; its"),
+    ):
+        build_frames(samples, 8, cache, on_bad_sample=on_bad_sample)
+    samples[1].image.chmod(0o644)
+    with obeying_modes():
+        assert build_frames(samples, 8, cache, on_bad_sample=on_bad_sample).skipped == ()
+
+
+@pytest.mark.parametrize("on_bad_sample", ["fail", "skip"])
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("/proc/self/mem", "Input/output error"),
+        ("nowhere", "No such file or directory"),
+        ("b.jpg", "Too many levels of symbolic links"),
+        ("/dev/zero", "it is a device, but must be a file"),
+        ("/", "it is a folder, but must be a file"),
+    ],
+)
+def test_a_link_that_cannot_be_followed_or_read_is_refused(
+    samples: tuple[Sample, ...], cache: Path, target: str, words: str, on_bad_sample: str
+) -> None:
+    samples[1].image.unlink()
+    samples[1].image.symlink_to(target)
+    with pytest.raises(AccessError, match=f"{samples[1].image} cannot be read: {words}"):
+        build_frames(samples, 8, cache, on_bad_sample=on_bad_sample)
+    assert [path for path in cache.iterdir() if path.is_dir()] == []
+
+
+def test_a_pipe_does_not_block(samples: tuple[Sample, ...], cache: Path) -> None:
+    samples[1].image.unlink()
+    os.mkfifo(samples[1].image)
+    assert f"{samples[1].image} cannot be read: it is a pipe, but must be a file" in refusal(samples, cache)
+
+
+def test_a_cache_without_permission_is_kept(open_folder: Path) -> None:
+    samples, cache = read_catalog(write_folder(open_folder / "data", SCENES)).samples, open_folder / "cache"
+    build_frames(samples, 8, cache)
+    path = cache_folder(cache) / "images.npy"
+    path.chmod(0)
+    with obeying_modes(), pytest.raises(AccessError, match=r"frames-.* cannot be read: Permission denied; choose"):
+        build_frames(samples, 8, cache)
+    assert path.stat().st_size
+
+
+# --- orientation
+
+
+def test_an_image_that_was_stored_turned_is_laid_under_its_upright_mask(
+    samples: tuple[Sample, ...], cache: Path, tmp_path: Path
+) -> None:
+    plain = build_frames(samples, 8, cache)
+    for orientation, turn in STORED.items():
+        path = samples[1].image.with_suffix(".png")
+        write_turned(samples[1].image, turn, orientation, path)
+        made = build_frames((samples[0], replace(samples[1], image=path)), 8, tmp_path / "turned")
+        assert np.array_equal(made.images[1], plain.images[1]) and np.array_equal(made.masks[1], plain.masks[1])
+        assert made.turned == 1
+
+
+def test_a_mask_that_was_stored_turned_with_its_image_is_turned_with_it(
+    samples: tuple[Sample, ...], cache: Path, tmp_path: Path
+) -> None:
+    plain = build_frames(samples, 8, cache)
+    image, mask = samples[1].image.with_suffix(".png"), samples[1].mask
+    write_turned(samples[1].image, Image.Transpose.ROTATE_90, 6, image)
+    write_turned(mask, Image.Transpose.ROTATE_90, 6, mask)
+    made = build_frames((samples[0], replace(samples[1], image=image)), 8, tmp_path / "turned")
+    assert np.array_equal(made.images[1], plain.images[1]) and np.array_equal(made.masks[1], plain.masks[1])
+
+
+def test_a_mask_is_never_turned_alone(samples: tuple[Sample, ...], cache: Path) -> None:
+    write_turned(samples[1].mask, Image.Transpose.ROTATE_180, 3, samples[1].mask)
+    assert f"{samples[1].mask} has the EXIF orientation 3 and its image 1, so which way" in refusal(samples, cache)
+
+
+def test_a_mask_of_the_stored_shape_is_named_with_the_turn(samples: tuple[Sample, ...], cache: Path) -> None:
+    path = samples[1].image
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    with Image.open(path) as image:
+        image.save(path, exif=exif)
+    expected = f"is 24x16 pixels, but must be 16x24 like its image {path}, which EXIF orientation 6 turns"
+    assert expected in refusal(samples, cache)
 
 
 # --- arguments
@@ -409,4 +569,4 @@ def test_all_real_frames_are_built(tmp_path: Path) -> None:
 def test_the_record_beside_the_arrays_is_json(samples: tuple[Sample, ...], cache: Path) -> None:
     build_frames(samples, 8, cache)
     record = json.loads((cache_folder(cache) / "frames.json").read_text())
-    assert set(record) == {"pixels", "bad"} and record["bad"] == {}
+    assert set(record) == {"pixels", "bad", "turned"} and (record["bad"], record["turned"]) == ({}, 0)

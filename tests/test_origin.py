@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from test_gather import make_report
 
+from sweeps.programs import PREDICT, program
 from sweeps.sections.origin import build_again
 
 
@@ -17,7 +18,7 @@ def commands(report_command: str) -> dict[str, str]:
 def test_a_page_says_how_to_register_and_use_its_model(store: str) -> None:
     found = commands(f"python report.py{store} grid-1")
     assert found["Its model in the registry, as @champion"] == f"python report.py{store} grid-1 --register"
-    assert found["New images painted by it"] == f"python -m sweeps.predict @champion IMAGES --out painted{store}"
+    assert found["New images painted by it"] == f"{program(PREDICT)} @champion IMAGES --out painted{store}"
 
 
 def test_a_page_that_does_not_know_its_command_offers_no_use() -> None:

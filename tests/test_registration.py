@@ -22,6 +22,7 @@ from bddseg.trained import load_trained
 from sweeps.address import database_file, default_tracking_uri
 from sweeps.errors import ModelError, NothingToRegisterError, TrackingError
 from sweeps.mlflow_client import open_client
+from sweeps.programs import PREDICT, program
 from sweeps.ranking import score_evidence
 from sweeps.report.deposit import Deposit
 from sweeps.report.openings import Opened, Test, read_openings
@@ -147,7 +148,7 @@ def test_the_card_says_verdict_interval_and_limits(files: Path) -> None:
     card = (files / "card.md").read_text()
     assert "The leader is ahead." in card and "One run per setting." in card
     assert "mIoU 0.700, 95 % interval 0.650 to 0.750 (validation, 4 images)" in card
-    assert "python -m sweeps.predict streets@champion" in card and "## Limits" in card
+    assert f"{program(PREDICT)} streets@champion" in card and "## Limits" in card
 
 
 def reported(registration: Registration, **changes: Any) -> Registration:

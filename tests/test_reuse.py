@@ -188,3 +188,14 @@ def test_words_tell_whole_trials_from_those_that_go_on() -> None:
     begun = Reused(planned(5), Entry(Path("runs/b"), "y", DATA, 3, 3, "max_epochs"))
     first, second = reuse_sentences([whole, whole, begun], 8)
     assert first.startswith("2 of 8 reused from a: ") and second.startswith("1 of 8 go on where b ended")
+
+
+def test_a_sweep_that_cannot_be_read_once_is_not_given_up(tmp_path: Path) -> None:
+    manifest = record(tmp_path, "one", planned()) / "sweep.json"
+    content = manifest.read_bytes()
+    manifest.unlink()
+    manifest.symlink_to("/proc/self/mem")  # reading it fails with EIO
+    assert find_finished(tmp_path) == []
+    manifest.unlink()
+    manifest.write_bytes(content)
+    assert len(find_finished(tmp_path)) == 1

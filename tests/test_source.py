@@ -1,12 +1,26 @@
-"""Where frames come from: what was given beats what is set, what is set beats what is there."""
+"""Where frames come from: what was given beats what is set; and what of them cannot be trained on is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from folders import write_folder, write_mask
+from PIL import Image
+from tiny import make_config
 
 from bddseg.errors import DataError, UserError
+from bddseg.images import ORIENTATION
+from bddseg.split import split_samples
 from sweeps.experiment import read_book
-from sweeps.source import ROOT_VARIABLE, Source, cache_folder, choose_source
+from sweeps.source import (
+    ROOT_VARIABLE,
+    Material,
+    Source,
+    cache_folder,
+    check_trials,
+    choose_source,
+    load_material,
+)
 
 PROFILES = read_book()["profiles"]
 
@@ -95,6 +109,15 @@ def test_the_sentence_names_the_folder(bare: Path) -> None:
     assert Source("full", bare).sentence() == f"profile full on {bare}"
 
 
+def test_a_variable_that_names_a_circle_of_links_is_left_to_the_catalog(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bare / "circle").symlink_to("circle")
+    monkeypatch.setenv(ROOT_VARIABLE, str(bare / "circle"))
+    with pytest.raises(DataError, match="circle cannot be read: Too many levels of symbolic links"):
+        load_material(choose_source(PROFILES, "full", None), make_config(), bare, on_bad_sample="fail", progress=False)
+
+
 def test_our_own_cache_variable_beats_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BDDSEG_CACHE", "/ours")
     monkeypatch.setenv("XDG_CACHE_HOME", "/theirs")
@@ -112,3 +135,65 @@ def test_without_variables_the_cache_is_in_the_home_folder(bare: Path, monkeypat
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(bare))
     assert cache_folder() == bare / ".cache" / "bddseg"
+
+
+# --- what cannot be trained on
+
+
+def load(root: Path, **changes: Any) -> Material:
+    """Return the frames of a folder for settings of a trial that takes a second."""
+    return load_material(
+        Source("quick", root), make_config(**changes), root / "cache", on_bad_sample="fail", progress=False
+    )
+
+
+def labelled(root: Path, label: int, images: int = 20) -> Path:
+    """Write a folder whose masks hold one label."""
+    write_folder(root, {f"{place:02}": "city street" for place in range(images)})
+    for place in range(images):
+        write_mask(root, f"{place:02}", label=label)
+    return root
+
+
+def test_validation_masks_without_a_class_are_refused(bare: Path) -> None:
+    with pytest.raises(DataError, match=r"no training mask under .* has a pixel of the task's classes: road"):
+        load(labelled(bare, 255))
+
+
+def test_a_fold_without_a_class_is_refused(bare: Path) -> None:
+    root = labelled(bare, 255)
+    split = split_samples([f"{place:02}" for place in range(20)], ["city street"] * 20)
+    for place in (split.train[0], split.val[0]):
+        write_mask(root, f"{place:02}", label=0)
+    material = load(root)
+    with pytest.raises(DataError, match=r"no validation mask of fold \d under .* has a pixel of the task's classes"):
+        check_trials(material, [make_config(data_folds=3, data_fold=fold) for fold in range(3)])
+
+
+def test_more_folds_than_images_are_refused_before_any_is_decoded(bare: Path) -> None:
+    root = labelled(bare, 0)
+    with pytest.raises(DataError, match="train and val have 18 images, too few for 19 folds"):
+        load(root, data_folds=19)
+    assert not (root / "cache").exists()
+
+
+def test_one_training_image_of_one_pixel_is_refused(bare: Path) -> None:
+    root = labelled(bare, 0, 3)
+    with pytest.raises(DataError, match=r"the training part under .* is one image, which is one pixel at the deepest"):
+        load(root, data_val_fraction=0.34, data_test_fraction=0.33)
+
+
+def test_classes_that_no_training_mask_has_are_named(bare: Path) -> None:
+    summary = load(labelled(bare, 0)).summary
+    assert summary[-1] == (
+        "warning: no training mask has a pixel of building, vegetation, sky, car: no trial can learn that"
+    )
+
+
+def test_images_that_exif_turned_are_counted(bare: Path) -> None:
+    root = write_folder(bare, {f"{place:02}": "city street" for place in range(20)})
+    exif = Image.Exif()
+    exif[ORIENTATION] = 3
+    with Image.open(root / "images/10k/train/04.jpg") as image:
+        image.save(root / "images/10k/train/04.jpg", exif=exif)
+    assert "turned upright by EXIF, and their masks taken as drawn over the upright images: 1" in load(root).summary

@@ -9,7 +9,17 @@ import pytest
 from bddseg.config import DataSettings
 from bddseg.errors import ConfigError, DataError
 from bddseg.labels import group_of
-from bddseg.split import LEAK_WARNING, Split, apportion, drive_of, fold_split, split_of, split_samples
+from bddseg.split import (
+    LEAK_WARNING,
+    Split,
+    apportion,
+    drive_of,
+    fold_split,
+    split_marks,
+    split_of,
+    split_samples,
+    unit_of,
+)
 
 CITY, HIGHWAY = "city street", "highway"
 
@@ -96,10 +106,48 @@ def test_names_without_drives_are_split_with_a_warning() -> None:
     )
 
 
-def test_a_name_without_drive_among_others_means_frame_by_frame_with_the_warning() -> None:
-    names = [*drive_names(10, 2)[:-1], "frame"]
-    split = split_samples(names, [CITY] * 20)
-    assert (split.by_drive, split.warning, sizes(split)) == (False, LEAK_WARNING, (14, 4, 2))
+def test_one_name_without_a_drive_leaves_the_drives_of_the_others_whole() -> None:
+    names = [*drive_names(10, 4), "photo"]
+    split = split_samples(names, scenes_for(names, 0.6))
+    parts = [{drive_of(name) for name in part} - {None} for part in by_name(split, names)]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == 10
+    assert split.by_drive and split.warning == (
+        "1 of 41 names carries no drive (photo): each counts as a drive of its own, so neighbouring frames among them "
+        "may be in different parts and scores can be too high"
+    )
+
+
+def test_many_names_without_a_drive_are_counted_and_three_are_named() -> None:
+    names = [*drive_names(10, 2), *frame_names(20)]
+    warning = split_samples(names, [CITY] * 40).warning
+    assert warning.startswith("20 of 40 names carry no drive (frame_00000, frame_00001, frame_00002 and 17 more): each")
+
+
+def test_a_name_like_a_drive_is_not_taken_for_one() -> None:
+    names = [*drive_names(10, 4), drive_of(drive_names(10, 4)[8]) or ""]
+    assert len({unit_of(name) for name in names}) == 11
+
+
+def test_capitals_write_the_same_drives() -> None:
+    names = [f"{0xA0000000 + drive:08x}-{image:08x}" for drive in range(10) for image in range(4)]
+    mixed = [name.upper() if place % 2 else name for place, name in enumerate(names)]
+    split = split_samples(mixed, [CITY] * 40)
+    parts = [{drive_of(name) for name in part} for part in by_name(split, mixed)]
+    assert (split.by_drive, split.warning, sum(map(len, parts))) == (True, "", 10)
+
+
+def test_folds_keep_drives_whole_beside_names_without_one() -> None:
+    names = [*drive_names(25, 4), "photo", "picture"]
+    part = fold(names, scenes_for(names, 0.6), 1)
+    assert not {unit_of(names[place]) for place in part.train} & {unit_of(names[place]) for place in part.val}
+
+
+@pytest.mark.parametrize(
+    ("names", "marks"),
+    [(frame_names(4), 0), (drive_names(4, 2), 0), ([*drive_names(4, 2), "photo"], 1), (["0004A4C0-D4DFF0AD"], 1)],
+)
+def test_data_whose_split_changed_are_marked(names: list[str], marks: int) -> None:
+    assert len(split_marks(names)) == marks
 
 
 @pytest.mark.parametrize("seed", range(5))

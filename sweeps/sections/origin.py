@@ -5,6 +5,7 @@ import shlex
 from typing import Any
 
 from sweeps.plan import compact
+from sweeps.programs import EXPORT, PREDICT, program
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
 
@@ -49,8 +50,8 @@ def _use_commands(report_command: str) -> list[tuple[str, str]]:
 def use_commands(model: str, store: str) -> list[tuple[str, str]]:
     """Return the commands that paint with a registered model and export it; `store` is how the command names that."""
     return [
-        ("New images painted by it", f"python -m sweeps.predict {model} IMAGES --out painted{store}"),
-        ("A file that runs without this project", f"python -m sweeps.export {model} --out exported{store}"),
+        ("New images painted by it", f"{program(PREDICT)} {model} IMAGES --out painted{store}"),
+        ("A file that runs without this project", f"{program(EXPORT)} {model} --out exported{store}"),
     ]
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bddseg.config import TrainConfig
+from bddseg.images import RESIZE
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
 from bddseg.trained import Trained
+from sweeps.programs import EXPORT, PREDICT, program
 from sweeps.ranking import Scores
 from sweeps.report.gather import Report
 from sweeps.report.wording import build_markdown_environment
@@ -87,7 +89,11 @@ def name_of(report: Report, trial_id: str) -> str:
 
 def render_card(card: Card) -> str:
     """Return the card in Markdown; a tag or a `|` in what was read back comes out as text."""
-    text = build_markdown_environment().get_template("card.md.j2").render(card=card, facts=card.report.facts)
+    text = (
+        build_markdown_environment()
+        .get_template("card.md.j2")
+        .render(card=card, facts=card.report.facts, predict=program(PREDICT), export=program(EXPORT))
+    )
     return text.strip() + "\n"
 
 
@@ -103,7 +109,7 @@ def describe_model(card: Card, trained: Trained) -> dict[str, Any]:
         "input": {
             "size_px": card.config.data.size,
             "channels": "RGB",
-            "resize": "bilinear, to a square",
+            "resize": RESIZE,
             "mean": trained.mean.flatten().tolist(),
             "deviation": trained.deviation.flatten().tolist(),
             "normalisation": "(pixels / 255 - mean) / deviation",
