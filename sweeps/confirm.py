@@ -161,7 +161,7 @@ def choose_finalists(record: SweepRecord, top: int, runs: int) -> tuple[tuple[Fi
     Raises:
         NothingFinishedError: when no trial finished.
     """
-    ranked = rank([row for row in record.trials if row.status == "FINISHED"])
+    ranked = rank([row for row in record.trials if row.is_completed])
     if not ranked:
         raise NothingFinishedError(f"{record.sweep_id} has no finished trial, so there is nothing to confirm")
     chosen = {row.trial_id: f"place {place}" for place, row in enumerate(ranked[:top], 1)}

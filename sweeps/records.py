@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 Value = str | int | float | bool
+COMPLETED = ("max_epochs", "plateau")
+"""Stop reasons of trials that trained to an end of their own: the budget, or no better epoch for `train.patience`."""
+
 IDENTITY = re.compile(r"[\w.-]+", re.ASCII)
 """Ids of sweeps and trials; nothing that has a meaning in a query or a path."""
 
@@ -35,6 +38,11 @@ class TrialRow:
     finalist: str = ""
     """In a confirmation, the trial of the screening sweep that this is a run of."""
     artifact_uri: str = ""
+
+    @property
+    def is_completed(self) -> bool:
+        """Return whether it trained to an end of its own: neither stopped, nor interrupted, nor failed, nor running."""
+        return self.stop_reason in COMPLETED or (not self.stop_reason and self.status == "FINISHED")
 
 
 @dataclass(frozen=True)

@@ -159,9 +159,9 @@ def gather_report(
     margins, speed = margins or Margins(), read_speed(store.json_artifact(record.run_id, LATENCY))
     is_confirmation = CONFIRMS in record.tags or bool(record.manifest.get("confirmation"))
     hearing = (
-        hear_confirmation(record, screening, store, speed, margins)
+        hear_confirmation(record, screening, store, speed, margins, histories)
         if is_confirmation
-        else hear_screening(record, store, speed, margins)
+        else hear_screening(record, store, speed, margins, histories)
     )
     report = replace(_build(record, histories, hearing, store, is_confirmation=is_confirmation), made=made, speed=speed)
     report = replace(report, margins=margins, album=store.album(record.run_id))

@@ -9,17 +9,20 @@ import numpy as np
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
+from bddseg.result import OBJECTIVE
 from sweeps.ranking import rank, score
 from sweeps.records import SweepRecord, TrialRow
 from sweeps.report.facts import clean
 from sweeps.report.latency import Speed
 from sweeps.statistics.findings import Candidate, Finalist, Verdict
+from sweeps.statistics.hindsight import overtaking
 from sweeps.statistics.noise import setting_of
+from sweeps.stopping.rungs import read_stop
 from sweeps.verdict import confirm, screen
 
 FOLD = "data.fold"
-STOPPED = "KILLED"
-"""Status of a trial that was ended from outside."""
+Histories = Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]
+"""Trial -> metric -> (epoch, value)."""
 
 
 class Witness(Protocol):
@@ -48,12 +51,17 @@ class Hearing:
     """Trial or finalist -> why it was not compared."""
 
 
-def hear_screening(record: SweepRecord, store: Witness, speed: Speed, margins: Margins) -> Hearing:
-    """Return the verdict over all trials with a usable figure and evidence of the sweep's own frames."""
+def hear_screening(
+    record: SweepRecord, store: Witness, speed: Speed, margins: Margins, histories: Histories
+) -> Hearing:
+    """Return the verdict over all completed trials with a usable figure and evidence of the sweep's own frames."""
     rows = rank(record.trials)
     found, left_out = _read(rows, record, store)
-    if not found:
-        return Hearing(None, {}, left_out)
+    completed = [row for row in rows if row.is_completed and clean(row.trial_id) in found]
+    if not completed:
+        return Hearing(None, {}, {**{trial_id: "it did not run to its end" for trial_id in found}, **left_out})
+    curves = {row.trial_id: _curve(histories, row) for row in rows}
+    chances = _chances(rows, [curves[row.trial_id] for row in completed], best=score(completed[0]))
     candidates = [
         Candidate(
             trial_id=trial_id,
@@ -63,17 +71,26 @@ def hear_screening(record: SweepRecord, store: Witness, speed: Speed, margins: M
             is_reference=row.is_reference,
             setting=setting_of(row.settings),
             name=clean(row.name),
-            is_stopped=row.status == STOPPED,
+            curve=curves[row.trial_id],
+            is_stopped=not row.is_completed,
+            overtaking=chances.get(row.trial_id, 0.0),
         )
         for row in rows
         if (trial_id := clean(row.trial_id)) in found
     ]
-    verdict = screen(candidates, margin=margins.score, scene_margin=margins.scenes)
+    verdict = screen(
+        candidates, margin=margins.score, scene_margin=margins.scenes, confirming=_images_to_confirm(record)
+    )
     return Hearing(verdict, found, {**left_out, **verdict.left_out})
 
 
 def hear_confirmation(
-    record: SweepRecord, screening: SweepRecord | None, store: Witness, speed: Speed, margins: Margins
+    record: SweepRecord,
+    screening: SweepRecord | None,
+    store: Witness,
+    speed: Speed,
+    margins: Margins,
+    histories: Histories,
 ) -> Hearing:
     """Return the verdict over the finalists, on the folds that each of those compared has run."""
     rows = rank(record.trials)
@@ -90,15 +107,39 @@ def hear_confirmation(
         return Hearing(None, {}, left_out)
     screened = {clean(row.trial_id): score(row) for row in screening.trials} if screening else {}
     finalists = [
-        _finalist(name, [runs[fold] for fold in shared], found, screened, speed)
+        _finalist(name, [runs[fold] for fold in shared], found, screened, speed, histories)
         for name, runs in folds.items()
         if name not in behind
     ]
-    verdict = confirm(finalists, margin=margins.score, scene_margin=margins.scenes)
+    verdict = confirm(
+        finalists, margin=margins.score, scene_margin=margins.scenes, folds=_folds(rows) or len(shared)
+    )
     joined = {finalist.finalist_id: join_evidence(finalist.runs) for finalist in finalists}
     compared = {rival.trial_id for rival in verdict.rivals}
     left_out = {name: why for name, why in left_out.items() if name not in compared}
     return Hearing(verdict, joined, {**left_out, **verdict.left_out})
+
+
+def _curve(histories: Histories, row: TrialRow) -> tuple[float, ...]:
+    """Return val/miou of every epoch from the first; NaN for an epoch that has no figure."""
+    values = dict(histories.get(row.trial_id, {}).get(OBJECTIVE, ()))
+    return tuple(values.get(epoch, math.nan) for epoch in range(1, max(values, default=0) + 1))
+
+
+def _chances(rows: Sequence[TrialRow], completed: Sequence[Sequence[float]], best: float) -> dict[str, float]:
+    """Return, of each trial that was stopped at a rung, the probability that it would have passed the best."""
+    stops = {row.trial_id: stop for row in rows if (stop := read_stop(clean(row.stop_detail))) is not None}
+    chances = {name: overtaking(stop.value, stop.rung, completed, best) for name, stop in stops.items()}
+    return {name: chance for name, chance in chances.items() if chance is not None}
+
+
+def _images_to_confirm(record: SweepRecord) -> int:
+    """Return how many images a confirmation would score: those of training and validation; 0 where that is not known."""
+    data = record.manifest.get("data")
+    split = data.get("split") if isinstance(data, Mapping) else None
+    sizes = [split.get(part) for part in ("train", "val")] if isinstance(split, Mapping) else []
+    whole = [size for size in sizes if type(size) is int]
+    return sum(whole) if len(whole) == len(sizes) else 0
 
 
 def finalist_name(run: str) -> str:
@@ -149,6 +190,13 @@ def _fold(row: TrialRow) -> int:
     return value if type(value) is int else -1
 
 
+def _folds(rows: Sequence[TrialRow]) -> int:
+    """Return into how many folds the images were cut; 0 where that is not recorded."""
+    counts = {row.settings.get("data.folds") for row in rows}
+    (count,) = counts if len(counts) == 1 else (0,)
+    return count if type(count) is int else 0
+
+
 def _shared_folds(folds: Mapping[str, Mapping[int, TrialRow]], *, is_final: bool) -> tuple[list[int], dict[str, str]]:
     """Return the folds that all compared finalists have, and who is behind.
 
@@ -172,6 +220,7 @@ def _finalist(
     found: Mapping[str, Evidence],
     screened: Mapping[str, float],
     speed: Speed,
+    histories: Histories,
 ) -> Finalist:
     known = screened.get(name)
     latency = speed.of(clean(runs[0].trial_id))
@@ -183,4 +232,5 @@ def _finalist(
         parameters=latency.parameters,
         is_reference=any(run.is_reference for run in runs),
         name=finalist_name(clean(runs[0].name)),
+        curves=tuple(_curve(histories, run) for run in runs),
     )

@@ -1,0 +1,239 @@
+"""Many seeds of a few settings, trained to their end -> one small file, on which verdicts are tried with real noise.
+
+    python -m benchmarks.record_seeds real --data DIR --work DIR     # a BDD100K folder
+    python -m benchmarks.record_seeds streets --work DIR             # the embedded streets
+
+Every training is kept in the work folder as soon as it is done: a run that was cut off goes on where it was. The table
+is written to `benchmarks/seeds_<name>.npz` when all are there. About three hours per table on one core.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bddseg.config import TrainConfig
+from bddseg.evidence import Evidence
+from bddseg.files import replacing
+from bddseg.result import OBJECTIVE
+
+FOLDER = Path(__file__).resolve().parent
+FORMAT = 1
+EPOCHS = 24
+BUDGETS = (4, 8, 12, 20, 24)
+"""A screening of so many epochs is the beginning of one of EPOCHS: the learning rate is constant."""
+
+BASE: dict[str, Any] = {
+    "data.size": 64,
+    "model.base_filters": 8,
+    "train.epochs": EPOCHS,
+    "train.patience": 0,
+    "train.precision": "fp32",
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "lr 1e-3": {"optim.lr": 1e-3},
+    "lr 3e-3": {"optim.lr": 3e-3},
+    "lr 3e-5": {"optim.lr": 3e-5},
+    "focal": {"optim.lr": 1e-3, "loss.name": "focal"},
+}
+SEEDS = 12
+FOLDS, RUN_SEEDS = 5, 6
+
+
+@dataclass(frozen=True, eq=False)
+class Seeds:
+    """What the trainings gave. Words of images are in the order of the counts.
+
+    Shape:
+        curves: (settings, SEEDS, EPOCHS), val/miou.
+        counts: (settings, SEEDS, budgets, N, C, C), of the best epoch of each budget on the validation part.
+        runs: (settings, RUN_SEEDS, M, C, C), of a confirmation's runs on the fold of each image.
+        fold: (M,), which run of the confirmation scored an image.
+    """
+
+    facts: dict[str, Any]
+    curves: np.ndarray
+    counts: np.ndarray
+    runs: np.ndarray
+    fold: np.ndarray
+
+    def evidence(self, setting: int, seed: int, budget: int) -> Evidence:
+        """Return the evidence of one training at a budget."""
+        return self._evidence("screened", self.counts[setting, seed, BUDGETS.index(budget)], slice(None))
+
+    def run(self, setting: int, seed: int, fold: int) -> Evidence:
+        """Return the evidence of one run of a confirmation."""
+        at = np.flatnonzero(self.fold == fold)
+        return self._evidence("confirmed", self.runs[setting, seed, at], at)
+
+    def _evidence(self, part: str, counts: np.ndarray, at: Any) -> Evidence:
+        words = {
+            key: tuple(np.asarray(self.facts[part][key])[at].tolist())
+            for key in ("names", "scenes", "weathers", "times_of_day")
+        }
+        counts = counts.astype(np.int64)
+        fingerprint = str(self.facts["fingerprint"])
+        return Evidence("val", 1, **words, counts=counts, ignored=counts[:, 0] * 0, fingerprint=fingerprint)
+
+
+def save_seeds(path: Path, seeds: Seeds) -> None:
+    """Write a table; the file appears whole or not at all."""
+    text = json.dumps({"format": FORMAT, **seeds.facts}).encode()
+    arrays: dict[str, np.ndarray] = {
+        "curves": np.round(seeds.curves, 5).astype(np.float32),
+        "counts": seeds.counts.astype(np.uint16),
+        "runs": seeds.runs.astype(np.uint16),
+        "fold": seeds.fold.astype(np.uint8),
+    }
+    with replacing(path) as file:
+        np.savez_compressed(file, words=np.frombuffer(text, dtype=np.uint8), **arrays)
+
+
+def load_seeds(path: Path) -> Seeds:
+    """Read a table that `save_seeds` wrote.
+
+    Raises:
+        ValueError: when it has another format.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        facts = json.loads(file["words"].tobytes())
+        arrays = {key: file[key] for key in ("curves", "counts", "runs", "fold")}
+    if facts.pop("format") != FORMAT:
+        raise ValueError(f"{path} has another format, but must have {FORMAT}")
+    return Seeds(facts, **arrays | {"curves": arrays["curves"].astype(np.float64)})
+
+
+def record_screened(path: Path, config: TrainConfig, material: Any) -> None:
+    """Train one seed on the usual split; keep its curve, and the counts of the best epoch of every budget."""
+    import torch
+
+    from bddseg.train import fit
+
+    curve, counts = [], []
+    for result in fit(config, material.frames, material.split, torch.device("cpu")):
+        curve.append(result.metrics[OBJECTIVE])
+        if result.epoch in BUDGETS:
+            counts.append(result.best_evidence("val").counts)
+    _write(path, curve=np.array(curve), counts=np.stack(counts).astype(np.uint16))
+
+
+def record_run(path: Path, config: TrainConfig, material: Any) -> None:
+    """Train one run of a confirmation as a sweep would; keep the counts on its fold."""
+    import torch
+
+    from bddseg.split import split_of
+    from bddseg.train import fit
+
+    frames = material.frames
+    split = split_of(config.data, material.split, frames.names, frames.scenes)
+    (last,) = deque(fit(config, frames, split, torch.device("cpu")), maxlen=1)
+    _write(path, counts=last.best_evidence("val").counts.astype(np.uint16))
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Record what is missing of a table, then write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table", choices=("real", "streets"))
+    parser.add_argument("--data", type=Path, help="a BDD100K folder, for the table real")
+    parser.add_argument("--work", type=Path, required=True, help="where trainings are kept until all are done")
+    arguments = parser.parse_args(words)
+    if (arguments.table == "real") != bool(arguments.data):
+        parser.error("--data is needed for the table real, and for it alone")
+    _record(arguments.table, arguments.data, arguments.work / arguments.table)
+    return 0
+
+
+def _record(name: str, data: Path | None, work: Path) -> None:
+    from bddseg.device import use_threads
+    from sweeps.source import Source, cache_folder, load_material
+
+    use_threads(1)
+    work.mkdir(parents=True, exist_ok=True)
+    source = Source("full" if data else "quick", data.resolve() if data else None)
+    base = TrainConfig().with_overrides(BASE)
+    material = load_material(source, base, cache_folder(), on_bad_sample="skip", progress=False)
+    for path, kind, config in _trainings(work, base):
+        if not path.is_file():
+            began = time.perf_counter()
+            (record_screened if kind == "screened" else record_run)(path, config, material)
+            print(f"{path.stem}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+    save_seeds(FOLDER / f"seeds_{name}.npz", _join(work, base, material))
+
+
+def _trainings(work: Path, base: TrainConfig) -> Iterator[tuple[Path, str, TrainConfig]]:
+    """Yield where each training is kept, its kind and its settings: seed by seed, so that all settings grow alike."""
+    for seed, (number, changes) in itertools.product(range(SEEDS), enumerate(SETTINGS.values())):
+        config = base.with_overrides({**changes, "train.seed": 1 + seed})
+        yield work / f"screened-{number}-{seed:02}.npz", "screened", config
+    for seed, fold, (number, changes) in itertools.product(
+        range(RUN_SEEDS), range(FOLDS), enumerate(SETTINGS.values())
+    ):
+        config = base.with_overrides({**changes, **confirming(seed, fold)})
+        yield work / f"run-{number}-{seed:02}-{fold}.npz", "run", config
+
+
+def confirming(seed: int, fold: int) -> dict[str, Any]:
+    """Return the settings of a confirmation's run, as `sweeps.confirm` plans it."""
+    return {"data.folds": FOLDS, "data.fold": fold, "train.seed": 1000 + 10 * seed + fold}
+
+
+def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
+    from bddseg.split import split_of
+
+    frames, settings = material.frames, range(len(SETTINGS))
+    screened = [
+        [np.load(work / f"screened-{number}-{seed:02}.npz") for seed in range(SEEDS)] for number in settings
+    ]
+    folds = [
+        split_of(base.with_overrides(confirming(0, fold)).data, material.split, frames.names, frames.scenes)
+        for fold in range(FOLDS)
+    ]
+    order = [index for split in folds for index in scored(split)]
+    runs = [
+        [
+            np.concatenate([np.load(work / f"run-{number}-{seed:02}-{fold}.npz")["counts"] for fold in range(FOLDS)])
+            for seed in range(RUN_SEEDS)
+        ]
+        for number in settings
+    ]
+    facts = {
+        **{key: material.to_dict()[key] for key in ("fingerprint", "images", "size_px", "split")},
+        "settings": SETTINGS,
+        "base": BASE,
+        "screened": _words(frames, material.split.val),
+        "confirmed": _words(frames, order),
+    }
+    return Seeds(
+        facts,
+        np.stack([[file["curve"] for file in row] for row in screened]),
+        np.stack([[file["counts"] for file in row] for row in screened]),
+        np.stack(runs),
+        np.repeat(np.arange(FOLDS), [len(scored(split)) for split in folds]),
+    )
+
+
+def scored(split: Any) -> Sequence[int]:
+    """Return the images on which a run of a confirmation is scored."""
+    return split.val
+
+
+def _words(frames: Any, indices: Sequence[int]) -> dict[str, list[str]]:
+    keys = ("names", "scenes", "weathers", "times_of_day")
+    return {key: [getattr(frames, key)[index] for index in indices] for key in keys}
+
+
+def _write(path: Path, **arrays: np.ndarray) -> None:
+    with replacing(path) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
