@@ -7,9 +7,10 @@ from functools import cache, partial
 import torch
 from torch import Tensor, nn
 
-from bddseg.config import TrainConfig
+from bddseg.config import ModelSettings, TrainConfig
 from bddseg.labels import CLASSES
-from bddseg.models import build_model, count_parameters
+from bddseg.models import UNet, build_model, count_parameters
+from bddseg.own import is_own
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ def count_forward(config: TrainConfig) -> Forward:
     Both figures of convolutions grow with the image's area alone, so that counting on the smallest image is exact.
     Torch's meta device would outline any image, but loads torch's compiler for that: a second's work in every command.
     """
+    if is_own(config.model.name):
+        return count_own(config)
     multiple, smallest = _count_smallest(config.model.name, config.model.base_filters)
     areas = math.ceil(config.data.size / multiple) ** 2
     return Forward(smallest.weights, smallest.flops * areas, smallest.outputs * areas)
@@ -40,6 +43,7 @@ def _count_smallest(name: str, base_filters: int) -> tuple[int, Forward]:
     """Return the side of the smallest image that a network takes, and what that takes."""
     with torch.device("meta"):
         network = build_model(name, classes=len(CLASSES), base_filters=base_filters).eval()
+    assert isinstance(network, UNet)
     flops: list[int] = []
     outputs: list[int] = []
 
@@ -60,3 +64,34 @@ def _count_smallest(name: str, base_filters: int) -> tuple[int, Forward]:
     with torch.no_grad():
         network(torch.zeros(1, 3, network.multiple, network.multiple))
     return network.multiple, Forward(count_parameters(network), sum(flops), sum(outputs))
+
+
+def count_own(config: TrainConfig) -> Forward:
+    """Return what a network of the user's own takes for one image; it is built, and predicts one."""
+    return _count_own(config.model, config.data.size)
+
+
+@cache
+def _count_own(settings: ModelSettings, size_px: int) -> Forward:
+    network = build_model(
+        settings.name, classes=len(CLASSES), base_filters=settings.base_filters, dropout=settings.dropout
+    ).eval()
+    flops: list[int] = []
+    outputs: list[int] = []
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        """Count two operations for each weight at each place that it is laid on, as `_count_smallest` does."""
+        weight = layer.weight
+        assert isinstance(weight, Tensor)
+        places = output.numel() // (weight.shape[1] if isinstance(layer, nn.ConvTranspose2d) else weight.shape[0])
+        if isinstance(layer, nn.ConvTranspose2d):
+            places //= math.prod(layer.stride)
+        flops.append(2 * places * weight.numel())
+        outputs.append(output.numel())
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        network(torch.zeros(1, 3, size_px, size_px))
+    return Forward(count_parameters(network), sum(flops), sum(outputs))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from bddseg.errors import ConfigError, nearest
+from bddseg.own import digest_source, is_own
 
 RECIPE = 3
 """Raised by one whenever a change to the core alters the figures of an unchanged configuration."""
@@ -26,7 +27,15 @@ hashed: a trial recorded before them is still the same trial."""
 EARLIER = {"model.init": ORIGINAL}
 """What a record of an earlier version had where it names no such setting, if that is not the default of today."""
 
-CONDITIONAL = ("model.dropout", "loss.gamma", "loss.weighting", "data.fold", "optim.momentum", "train.patience")
+CONDITIONAL = (
+    "model.dropout",
+    "model.init",
+    "loss.gamma",
+    "loss.weighting",
+    "data.fold",
+    "optim.momentum",
+    "train.patience",
+)
 """Settings that have an effect only where others let them."""
 
 Value = str | int | float | bool
@@ -53,6 +62,11 @@ def at_most(most: int) -> Rule:
 def one_of(*names: str) -> Rule:
     """Return the rule that a value is one of the names."""
     return (f"must be one of {', '.join(names)}", lambda x: x in names)
+
+
+def one_of_or_own(kind: str, *names: str) -> Rule:
+    """Return the rule that a value is one of the names, or names a class or function of the user's own."""
+    return (f"must be one of {', '.join(names)}, or package.module:{kind}", lambda x: x in names or is_own(x))
 
 
 def setting(default: Value, *rules: Rule) -> Any:
@@ -90,20 +104,20 @@ class DataSettings:
 class ModelSettings:
     """Which network is trained."""
 
-    name: str = setting("vanilla_unet", one_of("unet", "vanilla_unet", "attention_unet"))
+    name: str = setting("vanilla_unet", one_of_or_own("Class", *DOUBLINGS))
     base_filters: int = setting(64, POSITIVE, at_most(1_000_000))
     """Channels of the first level; each deeper level has twice as many."""
     dropout: float = setting(0.0, PROBABILITY)
-    """Channel dropout after each ReLU; only attention_unet has one."""
+    """Channel dropout after each ReLU; of the built-in networks only attention_unet has one."""
     init: str = setting("kaiming_uniform", one_of("kaiming_uniform", ORIGINAL))
-    """How weights are drawn before training; see `bddseg.blocks`."""
+    """How weights are drawn before training, see `bddseg.blocks`; a network of your own draws its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:
     """What is minimised."""
 
-    name: str = setting("cross_entropy", one_of("cross_entropy", "focal", "dice", "ce_dice"))
+    name: str = setting("cross_entropy", one_of_or_own("function", "cross_entropy", "focal", "dice", "ce_dice"))
     gamma: float = setting(2.0, NOT_NEGATIVE, FLOAT32)
     """Focusing exponent; only focal has one."""
     weighting: str = setting("balanced", one_of("balanced", "none"))
@@ -182,12 +196,13 @@ class TrainConfig:
 
     def _check_bottleneck(self) -> None:
         """Refuse images of which the network's deepest level would have no whole pixel, or one for BatchNorm alone."""
-        name, size, multiple = self.model.name, self.data.size, 2 ** DOUBLINGS[self.model.name]
+        name, size = self.model.name, self.data.size
+        multiple = 2 ** DOUBLINGS.get(name, 0)
         if size < multiple:
             raise ConfigError(
                 f"data.size is {size}, but must be >= {multiple} for {name}, which halves it {DOUBLINGS[name]} times"
             )
-        if size == multiple and self.train.batch_size == 1:
+        if size == multiple > 1 and self.train.batch_size == 1:
             raise ConfigError(
                 f"train.batch_size is 1, but must be >= 2 where data.size is {size}: at the deepest level of {name} an "
                 "image is one pixel, and BatchNorm needs two"
@@ -196,7 +211,7 @@ class TrainConfig:
     @property
     def bottleneck_pixels(self) -> int:
         """Return how many pixels one image has at the deepest level of the network."""
-        return int(math.ceil(self.data.size / 2 ** DOUBLINGS[self.model.name]) ** 2)
+        return int(math.ceil(self.data.size / 2 ** DOUBLINGS.get(self.model.name, 0)) ** 2)
 
     @classmethod
     def from_dict(cls, nested: Mapping[str, Mapping[str, Any]]) -> Self:
@@ -228,6 +243,11 @@ class TrainConfig:
         """Return the settings as plain nested dicts, for JSON."""
         return dataclasses.asdict(self)
 
+    def own_names(self) -> dict[str, str]:
+        """Return the settings that name a class or function of the user's own, with these names."""
+        names = {"model.name": self.model.name, "loss.name": self.loss.name}
+        return {key: name for key, name in names.items() if is_own(name)}
+
     def folded(self) -> Self:
         """Return the configuration with settings that have no effect here set to their defaults, or switched off."""
         return self.with_overrides(self._inert())
@@ -244,8 +264,10 @@ class TrainConfig:
     def _inert(self) -> dict[str, Value]:
         """Return the settings without effect here, with what they are set to; CONDITIONAL has all that may be there."""
         inert: dict[str, Value] = {}
-        if self.model.name != "attention_unet":
+        if self.model.name != "attention_unet" and not is_own(self.model.name):
             inert["model.dropout"] = 0.0
+        if is_own(self.model.name):
+            inert["model.init"] = ModelSettings().init
         if self.loss.name != "focal":
             inert["loss.gamma"] = LossSettings().gamma
         if self.loss.name == "dice":
@@ -261,9 +283,12 @@ class TrainConfig:
     def digest(self) -> str:
         """Return 12 hex digits that name the configuration: equal for equal effect.
 
-        The epoch budget is left out, since a longer training begins as a shorter one does, unless the learning rate
-        follows it. `train.precision` should be resolved before (see `bddseg.device.resolve_precision`): "auto" hashes
-        as itself.
+        What is the user's own counts by its source. The epoch budget is left out, since a longer training begins as a
+        shorter one does, unless the learning rate follows it. `train.precision` should be resolved before (see
+        `bddseg.device.resolve_precision`): "auto" hashes as itself.
+
+        Raises:
+            ConfigError: when the source of something of the user's own cannot be found.
         """
         unused = {key: _specs()[key].default for key in LATER}
         recipe = RECIPE
@@ -273,7 +298,8 @@ class TrainConfig:
             unused["train.epochs"] = self.train.epochs
         settings = self.folded().flat()
         effective = {key: value for key, value in settings.items() if key not in unused or value != unused[key]}
-        text = json.dumps({"recipe": recipe, **effective}, sort_keys=True)
+        own = {f"{key} source": digest_source(key, name) for key, name in self.own_names().items()}
+        text = json.dumps({"recipe": recipe, **effective, **own}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARS]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch.nn.functional import log_softmax, softmax
 
 from bddseg.errors import ConfigError
 from bddseg.labels import IGNORE
+from bddseg.own import is_own, load_own
 
 LossTerms = tuple[Tensor, Tensor]
 
@@ -93,12 +95,25 @@ LOSSES: dict[str, Callable[..., LossTerms]] = {
 def build_loss(name: str, *, weight: Tensor | None, gamma: float) -> Callable[[Tensor, Tensor], LossTerms]:
     """Return the named loss as a function of (logits, target).
 
+    A name of the form `package.module:function` is the user's own: called with logits, target and weight (of each
+    class, or None), it returns two terms as those here do, or the mean loss of the batch.
+
     Raises:
         ConfigError: listing the known names.
     """
+    if is_own(name):
+        return partial(_own_terms, load_own("loss.name", name), weight=weight)
     if name not in LOSSES:
-        raise ConfigError(f"loss.name is {name!r}, but must be one of {', '.join(LOSSES)}")
+        raise ConfigError(f"loss.name is {name!r}, but must be one of {', '.join(LOSSES)}, or package.module:function")
     return partial(LOSSES[name], weight=weight, **({"gamma": gamma} if name == "focal" else {}))
+
+
+def _own_terms(own: Callable[..., Any], logits: Tensor, target: Tensor, *, weight: Tensor | None) -> LossTerms:
+    """Return the terms of a loss of the user's own; a mean counts once for every image."""
+    loss = own(logits, target, weight=weight)
+    if isinstance(loss, tuple):
+        return loss
+    return loss * len(target), torch.full_like(loss, len(target))
 
 
 def balanced_weights(counts: np.ndarray) -> np.ndarray:

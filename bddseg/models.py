@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch.nn.functional import pad
 
 from bddseg.blocks import AttentionGate, DoubleConv, initialise
 from bddseg.errors import ConfigError
+from bddseg.own import is_own, load_own
 
 
 class UNet(nn.Module):
@@ -84,17 +86,36 @@ USES_DROPOUT = frozenset({"attention_unet"})
 
 def build_model(
     name: str, *, classes: int, base_filters: int, dropout: float = 0.0, init: str = "kaiming_uniform"
-) -> UNet:
+) -> nn.Module:
     """Return the named network with fresh weights, drawn from torch's global generator.
+
+    A name of the form `package.module:Class` is the user's own: called with classes, base_filters and dropout, it takes
+    images (N, 3, H, W) and returns logits (N, classes, H, W).
 
     Raises:
         ConfigError: for an unknown name, listing the known ones, or an odd width for gates, which halve it.
     """
+    if is_own(name):
+        return _build_own(name, classes=classes, base_filters=base_filters, dropout=dropout)
     if name not in MODELS:
-        raise ConfigError(f"model.name is {name!r}, but must be one of {', '.join(MODELS)}")
+        raise ConfigError(f"model.name is {name!r}, but must be one of {', '.join(MODELS)}, or package.module:Class")
     if name == "attention_unet" and (base_filters < 2 or base_filters % 2):
         raise ConfigError(f"model.base_filters is {base_filters}, but must be even and at least 2 for attention_unet")
     return MODELS[name](classes, base_filters, dropout=dropout if name in USES_DROPOUT else 0.0, init=init)
+
+
+def _build_own(name: str, **settings: Any) -> nn.Module:
+    try:
+        model = load_own("model.name", name)(**settings)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever the user's class raises is theirs to mend
+        reason = " ".join(str(error).split()) or type(error).__name__
+        given = ", ".join(f"{key}={value}" for key, value in settings.items())
+        raise ConfigError(f"model.name is {name!r}, but {name}({given}) fails: {reason}") from error
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"model.name is {name!r}, but it makes a {type(model).__name__}, not a torch.nn.Module")
+    return model
 
 
 def count_parameters(model: nn.Module) -> int:

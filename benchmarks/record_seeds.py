@@ -189,9 +189,7 @@ def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
     from bddseg.split import split_of
 
     frames, settings = material.frames, range(len(SETTINGS))
-    screened = [
-        [np.load(work / f"screened-{number}-{seed:02}.npz") for seed in range(SEEDS)] for number in settings
-    ]
+    screened = [[np.load(work / f"screened-{number}-{seed:02}.npz") for seed in range(SEEDS)] for number in settings]
     folds = [
         split_of(base.with_overrides(confirming(0, fold)).data, material.split, frames.names, frames.scenes)
         for fold in range(FOLDS)

@@ -111,9 +111,7 @@ def hear_confirmation(
         for name, runs in folds.items()
         if name not in behind
     ]
-    verdict = confirm(
-        finalists, margin=margins.score, scene_margin=margins.scenes, folds=_folds(rows) or len(shared)
-    )
+    verdict = confirm(finalists, margin=margins.score, scene_margin=margins.scenes, folds=_folds(rows) or len(shared))
     joined = {finalist.finalist_id: join_evidence(finalist.runs) for finalist in finalists}
     compared = {rival.trial_id for rival in verdict.rivals}
     left_out = {name: why for name, why in left_out.items() if name not in compared}

@@ -1,0 +1,79 @@
+"""A model or loss of the user's own, tried once before anything is trained: one step on two made-up images."""
+
+import torch
+from torch import Tensor, nn
+
+from bddseg.config import TrainConfig
+from bddseg.errors import ConfigError
+from bddseg.labels import CLASSES, IGNORE
+from bddseg.losses import LossTerms, build_loss, mean
+from bddseg.models import build_model, count_parameters
+
+IMAGES = 2
+
+
+def check_own(config: TrainConfig) -> None:
+    """Build what is the user's own in a configuration, and take one step with it; nothing where nothing is.
+
+    Raises:
+        ConfigError: when it cannot be built, fails, or returns something of another kind or shape.
+    """
+    if not config.own_names():
+        return
+    settings, size = config.model, config.data.size
+    model = build_model(
+        settings.name,
+        classes=len(CLASSES),
+        base_filters=settings.base_filters,
+        dropout=settings.dropout,
+        init=settings.init,
+    ).train()
+    images = torch.rand(IMAGES, 3, size, size)
+    logits = _predict(model, images, settings.name)
+    loss = _measure(config, logits)
+    try:
+        loss.backward()
+    except RuntimeError as error:
+        raise ConfigError(f"no gradient can be computed with {_named(config)}: {_line(error)}") from error
+    if not any(weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters()):
+        raise ConfigError(f"no weight gets a finite gradient with {_named(config)}, so nothing would be learnt")
+
+
+def _predict(model: nn.Module, images: Tensor, name: str) -> Tensor:
+    wanted = (IMAGES, len(CLASSES), *images.shape[-2:])
+    if not count_parameters(model):
+        raise ConfigError(f"model.name is {name!r}, but it has no weight that can be trained")
+    try:
+        logits = model(images)
+    except Exception as error:  # whatever the user's network raises is theirs to mend
+        raise ConfigError(
+            f"model.name is {name!r}, but it fails on images of shape {tuple(images.shape)}: {_line(error)}"
+        ) from error
+    if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
+        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ConfigError(f"model.name is {name!r}, but it returns {found} for two images, and must return {wanted}")
+    return logits
+
+
+def _measure(config: TrainConfig, logits: Tensor) -> Tensor:
+    name = config.loss.name
+    target = torch.arange(logits[:, 0].numel()).view(logits[:, 0].shape) % len(CLASSES)
+    target[:, :1] = IGNORE
+    try:
+        terms: LossTerms = build_loss(name, weight=torch.ones(len(CLASSES)), gamma=config.loss.gamma)(logits, target)
+        loss = mean(terms)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever the user's loss raises is theirs to mend
+        raise ConfigError(f"loss.name is {name!r}, but it fails on two images: {_line(error)}") from error
+    if loss.shape != () or not bool(loss.isfinite()):
+        raise ConfigError(f"loss.name is {name!r}, but the loss of two images is {loss.tolist()}, not a finite number")
+    return loss
+
+
+def _named(config: TrainConfig) -> str:
+    return " and ".join(f"{key} {name!r}" for key, name in config.own_names().items())
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
