@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bddseg.augment import build_augmentation
+from bddseg.boundary import count_boundaries
 from bddseg.config import TrainConfig
 from bddseg.device import resolve_precision, seed_everything
 from bddseg.frames import Frames
@@ -111,8 +112,7 @@ class Engine:
     def _score(self, indices: Sequence[int]) -> Tally:
         tally = Tally(self.device, pooled=False)
         self.model.eval()
-        size = EVALUATION_BATCHES * self.config.train.batch_size
-        for placed in self.pixels.placed(_batches(np.asarray(indices), size)):
+        for placed in self.pixels.placed(_batches(np.asarray(indices), self._evaluation_batch)):
             tally.add(*self._score_step(placed))
         return tally
 
@@ -121,6 +121,27 @@ class Engine:
         with self._autocast():
             logits = self.model(images)
         return torch.stack(self.loss(logits, masks)), count_pixels(masks, logits.max(1)[1])
+
+    @torch.no_grad()
+    def count_boundaries(self, indices: Sequence[int]) -> np.ndarray:
+        """Return the boundary counts of every image of a part with the present weights.
+
+        Shape:
+            returns: (N, C, 2), int64.
+        """
+        self.model.eval()
+        counts = [torch.zeros(0, len(CLASSES), 2, dtype=torch.int64, device=self.device)]
+        with self._running():
+            for placed in self.pixels.placed(_batches(np.asarray(indices), self._evaluation_batch)):
+                images, masks = self.pixels.load(placed)
+                with self._autocast():
+                    logits = self.model(images)
+                counts.append(count_boundaries(masks, logits.max(1)[1], len(CLASSES)))
+        return torch.cat(counts).cpu().numpy()
+
+    @property
+    def _evaluation_batch(self) -> int:
+        return EVALUATION_BATCHES * self.config.train.batch_size
 
     @property
     def captured_sizes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

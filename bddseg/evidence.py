@@ -21,7 +21,7 @@ class Evidence:
     """What a trial's best weights did on every image of one part.
 
     Shape:
-        counts: (N, C, C), int64, rows truth.  ignored: (N, C), int64.
+        counts: (N, C, C), int64, rows truth.  ignored: (N, C), int64.  boundary: (N, C, 2), int64, or None.
     """
 
     part: str
@@ -38,6 +38,8 @@ class Evidence:
     fingerprint: str
     """Of the frames it was counted on."""
     classes: tuple[str, ...] = CLASSES
+    boundary: np.ndarray | None = None
+    """Pixels of both outlines in common, and of either, see `bddseg.boundary`; None in records of before."""
 
     def __post_init__(self) -> None:
         images, classes = len(self.names), len(self.classes)
@@ -46,9 +48,16 @@ class Evidence:
                 f"evidence of {images} images and {classes} classes has counts {self.counts.shape} and "
                 f"ignored {self.ignored.shape}, but must have {(images, classes, classes)} and {(images, classes)}"
             )
+        if self.boundary is not None and self.boundary.shape != (images, classes, 2):
+            raise DataError(
+                f"evidence of {images} images and {classes} classes has boundary {self.boundary.shape}, but must have "
+                f"{(images, classes, 2)}"
+            )
 
 
 ARRAYS = ("counts", "ignored")
+OPTIONAL = ("boundary",)
+"""Arrays that files of earlier versions lack."""
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 """What numpy raises for a file that is missing, damaged or something else."""
@@ -56,9 +65,9 @@ UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplemented
 
 def save_evidence(path: Path, evidence: Evidence) -> None:
     """Write the evidence; the file appears whole or not at all."""
-    words = {spec.name: getattr(evidence, spec.name) for spec in fields(evidence) if spec.name not in ARRAYS}
-    text = json.dumps({"format": FORMAT, **words}).encode()
-    arrays = {name: getattr(evidence, name) for name in ARRAYS}
+    arrays = {name: array for name in (*ARRAYS, *OPTIONAL) if (array := getattr(evidence, name)) is not None}
+    names = [spec.name for spec in fields(evidence) if spec.name not in (*ARRAYS, *OPTIONAL)]
+    text = json.dumps({"format": FORMAT, **{name: getattr(evidence, name) for name in names}}).encode()
     with replacing(path) as file:
         np.savez_compressed(file, words=np.frombuffer(text, dtype=np.uint8), **arrays)
 
@@ -72,7 +81,7 @@ def load_evidence(path: Path) -> Evidence:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             words = json.loads(file["words"].tobytes())
-            arrays = {name: file[name] for name in ARRAYS}
+            arrays = {name: file[name] for name in (*ARRAYS, *OPTIONAL) if name in (*ARRAYS, *file.files)}
     except UNREADABLE as error:
         raise DataError(f"{path} is not readable evidence: {error}") from error
     if words.pop("format", None) != FORMAT:

@@ -164,10 +164,9 @@ def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, pa
     if best.validation is None:
         raise DataError("there is no evidence: no epoch had a finite loss")
     indices = {"val": split.val, "test": split.test}[part]
-    found = best.validation
-    if part == "test":
-        with engine.with_weights(best.weights):
-            found = engine.evaluate(indices)
+    with engine.with_weights(best.weights):
+        scored = engine.evaluate(indices) if part == "test" else best.validation
+        boundary = engine.count_boundaries(indices)
     return Evidence(
         part=part,
         epoch=best.epoch,
@@ -175,7 +174,8 @@ def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, pa
         scenes=tuple(frames.scenes[index] for index in indices),
         weathers=tuple(frames.weathers[index] for index in indices),
         times_of_day=tuple(frames.times_of_day[index] for index in indices),
-        counts=found.counts,
-        ignored=found.ignored,
+        counts=scored.counts,
+        ignored=scored.ignored,
         fingerprint=frames.fingerprint,
+        boundary=boundary,
     )

@@ -40,6 +40,15 @@ def words(evidence: Evidence) -> dict[str, object]:
     return {name: getattr(evidence, name) for name in fields}
 
 
+def test_boundary_counts_survive_and_may_be_missing(tmp_path: Path) -> None:
+    plain = make_evidence()
+    counted = dataclasses.replace(plain, boundary=np.ones((len(plain.names), len(plain.classes), 2), dtype=np.int64))
+    for name, evidence in (("plain.npz", plain), ("counted.npz", counted)):
+        save_evidence(tmp_path / name, evidence)
+    assert load_evidence(tmp_path / "plain.npz").boundary is None
+    assert (load_evidence(tmp_path / "counted.npz").boundary == 1).all()
+
+
 def test_the_words_come_back(saved: Path) -> None:
     assert words(load_evidence(saved)) == words(make_evidence())
 

@@ -245,6 +245,12 @@ def test_a_trial_that_diverged_at_once_has_no_evidence() -> None:
         only.best_evidence("val")
 
 
+def test_evidence_has_the_boundary_counts_of_its_epoch(learnt: list[EpochResult]) -> None:
+    evidence = learnt[-1].best_evidence("val")
+    assert evidence.boundary is not None and evidence.boundary.shape == (len(SPLIT.val), len(CLASSES), 2)
+    assert (evidence.boundary[..., 0] <= evidence.boundary[..., 1]).all() and evidence.boundary.any()
+
+
 # Schedules
 
 

@@ -1,0 +1,61 @@
+"""Boundary IoU: how well a prediction follows the outlines of the truth, counted per image and class."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import max_pool2d, pad
+
+from bddseg.labels import IGNORE
+
+BAND = 0.02
+"""Width of the band along an outline, as a share of the image's diagonal. Source: Cheng et al. 2021, section 4.4."""
+
+
+def band_px(height: int, width: int) -> int:
+    """Return the width of the band in pixels, at least one."""
+    return max(1, round(BAND * math.hypot(height, width)))
+
+
+def count_boundaries(truth: Tensor, prediction: Tensor, classes: int) -> Tensor:
+    """Count, per image and class, the pixels of both bands in common, and in either.
+
+    The band of a class is what its mask loses when it shrinks by `band_px`; the image's edge is an outline too. Pixels
+    where the truth is IGNORE are not counted, and take the predicted class: they neither make an outline nor hide one.
+
+    Shape:
+        truth, prediction: (N, H, W), int64.  returns: (N, classes, 2), int64: intersection and union.
+
+    Source: Cheng et al. 2021, Boundary IoU: Improving object-centric image segmentation evaluation, arXiv:2103.16562,
+    equation 2.
+    """
+    width_px = band_px(*truth.shape[-2:])
+    valid = truth != IGNORE
+    filled = torch.where(valid, truth, prediction)
+    first, second = (_bands(masks, classes, width_px) & valid.unsqueeze(1) for masks in (filled, prediction))
+    both, either = (first & second).sum((2, 3)), (first | second).sum((2, 3))
+    return torch.stack([both, either], dim=2)
+
+
+def boundary_iou(counts: np.ndarray) -> np.ndarray:
+    """Return the boundary IoU of each class; NaN for one that has no outline in truth or prediction.
+
+    Shape:
+        counts: (..., C, 2).  returns: (..., C), float64.
+    """
+    both, either = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
+    return np.divide(both, either, out=np.full_like(either, np.nan), where=either > 0)
+
+
+def _bands(masks: Tensor, classes: int, width_px: int) -> Tensor:
+    """Return where each class lies within so many pixels of its outline.
+
+    Shape:
+        masks: (N, H, W), int64.  returns: (N, classes, H, W), bool.
+    """
+    inside = masks.unsqueeze(1) == torch.arange(classes, device=masks.device).view(1, -1, 1, 1)
+    outside = pad((~inside).float(), [width_px] * 4, value=1.0)  # beyond the edge is outside
+    size = 2 * width_px + 1
+    grown = max_pool2d(max_pool2d(outside, (size, 1), stride=1), (1, size), stride=1)  # a square, one side at a time
+    return inside & grown.bool()
