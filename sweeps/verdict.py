@@ -31,7 +31,15 @@ from sweeps.statistics.findings import (
 )
 from sweeps.statistics.lineup import Entrant, Lineup, build_lineup, score_of
 from sweeps.statistics.needs import bearable_sd, find_needed
-from sweeps.statistics.noise import Noise, estimate_noise, known_noise, pool_noise, rise_of
+from sweeps.statistics.noise import (
+    Noise,
+    count_repeats,
+    estimate_noise,
+    known_noise,
+    pool_noise,
+    rise_of,
+    sum_squares,
+)
 from sweeps.statistics.resampling import draw_units, resample_deviations
 from sweeps.statistics.sentences import say_caveats, say_verdict
 from sweeps.statistics.significance import ALPHA, overlap, widening
@@ -112,7 +120,7 @@ def screen(
         [settings[name][0] for name in lineup.ids],
         seeds=[tuple(seed.trial_id for seed in settings[name]) for name in lineup.ids],
         stopped=stopped,
-        outside=sum(len(scores) - 1 for scores in repeats),
+        outside=count_repeats(repeats),
         confirming=confirming or lineup.images,
     )
     return replace(verdict, left_out={**missing, **verdict.left_out})
@@ -125,6 +133,7 @@ def confirm(
     scene_margin: float = 0.02,
     draws: int = 10_000,
     seed: int = 0,
+    repeats: Sequence[np.ndarray] = (),
     folds: int = 0,
     alpha: float = ALPHA,
 ) -> Verdict:
@@ -135,6 +144,7 @@ def confirm(
     and enlarged for the training images that runs have in common (Nadeau and Bengio).
 
     Args:
+        repeats: scores of several seeds of a setting, of the screening; they tell of the same noise.
         folds: into how many parts the images were cut; 0: into as many as there are runs.
         alpha: one less the confidence of the intervals; smaller where the same runs are looked at more than once.
 
@@ -146,10 +156,12 @@ def confirm(
     chosen = [known[name] for name in lineup.ids]
     images, weights = _image_deviations(lineup, draws, seed)
     curves = [curve for finalist in chosen for curve in finalist.curves if curve]
-    noise = _noise_between_runs(lineup, images, curves, folds)
+    noise = _noise_between_runs(lineup, images, curves, repeats, folds)
     contest = _contest(lineup, images, noise, seed, alpha)
     judged = _Judged("confirmation", lineup, contest, noise, weights, margin, scene_margin)
-    return judged.verdict(chosen, seeds=[()] * len(chosen), stopped=(), outside=0, confirming=lineup.images)
+    return judged.verdict(
+        chosen, seeds=[()] * len(chosen), stopped=(), outside=count_repeats(repeats), confirming=lineup.images
+    )
 
 
 def _by_setting(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
@@ -190,7 +202,13 @@ def _contest(lineup: Lineup, images: np.ndarray, noise: Noise, seed: int, alpha:
     return hold_contest(lineup.scores, images, luck, variance, alpha=alpha, is_blind=is_blind)
 
 
-def _noise_between_runs(lineup: Lineup, images: np.ndarray, curves: Sequence[Sequence[float]], folds: int) -> Noise:
+def _noise_between_runs(
+    lineup: Lineup,
+    images: np.ndarray,
+    curves: Sequence[Sequence[float]],
+    repeats: Sequence[np.ndarray],
+    folds: int,
+) -> Noise:
     """Return the noise between the runs of a confirmation.
 
     The residuals of a two-way layout (finalist, run) have what a fold does to all finalists taken away. They hold the
@@ -206,8 +224,10 @@ def _noise_between_runs(lineup: Lineup, images: np.ndarray, curves: Sequence[Seq
     per_run = len(lineup.entrants[0].runs[0].names) / lineup.images
     own = images - images.mean(0)
     of_images = float(own.var(1, dtype=np.float64).sum()) / max(1, settings - 1) / per_run
-    squares = max(0.0, float((rest**2).sum()) - freedom * of_images)
-    return pool_noise(squares, freedom, rise_of(curves), nothing, nothing, share, FLOOR_FREEDOM)
+    squares = max(0.0, float((rest**2).sum()) - freedom * of_images) + sum_squares(repeats)
+    return pool_noise(
+        squares, freedom + count_repeats(repeats), rise_of(curves), nothing, nothing, share, FLOOR_FREEDOM
+    )
 
 
 def _stopped(candidates: Sequence[Candidate], leader: Candidate) -> tuple[StoppedTrial, ...]:

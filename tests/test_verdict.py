@@ -337,3 +337,9 @@ def test_every_number_of_a_verdict_is_finite() -> None:
 def test_where_runs_differ_too_much_no_number_of_runs_decides() -> None:
     found = screened(0.0, 0.0, run_sd=0.2)
     assert found.needed is not None and found.needed.runs is None
+
+
+def test_seeds_of_the_screening_tell_of_the_noise_of_a_confirmation() -> None:
+    finalists, repeats = FOLD.confirmation([0.0, 0.3], 0), [np.array([0.700, 0.702, 0.704])]
+    found = confirm(finalists, draws=DRAWS, repeats=repeats)
+    assert (found.noise.repeats, found.noise.outside) == (4 + 2, 2)

@@ -164,11 +164,15 @@ def estimate_noise(
     """
     squares = np.asarray([_squares(scores) for scores in run_scores])
     freedom = np.asarray([_freedom(scores) for scores in run_scores])
-    outside = sum(map(_freedom, others))
-    total = float(squares.sum()) + sum(_squares(scores) for scores in others)
+    total = float(squares.sum()) + sum_squares(others)
     counts = np.asarray([max(1, len(scores)) for scores in run_scores], dtype=float)
     return pool_noise(
-        total, int(freedom.sum()) + outside, rise_of(curves), squares, freedom, 1 / counts if share is None else share
+        total,
+        int(freedom.sum()) + count_repeats(others),
+        rise_of(curves),
+        squares,
+        freedom,
+        1 / counts if share is None else share,
     )
 
 
@@ -203,6 +207,16 @@ def _prior(rise: float, repeats: int) -> tuple[float, float]:
     measured = min(1.0, repeats / ENOUGH)
     share = BOUND_SHARE + measured * (PRIOR_SHARE - BOUND_SHARE)
     return max(FLOOR, share * rise), BOUND_FREEDOM + measured * (PRIOR_FREEDOM - BOUND_FREEDOM)
+
+
+def count_repeats(groups: Sequence[np.ndarray]) -> int:
+    """Return how many runs of settings there are beyond the first of each."""
+    return sum(map(_freedom, groups))
+
+
+def sum_squares(groups: Sequence[np.ndarray]) -> float:
+    """Return the sum of squared deviations of scores from the mean of their setting."""
+    return sum(map(_squares, groups))
 
 
 def _freedom(scores: np.ndarray) -> int:
