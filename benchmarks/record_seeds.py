@@ -75,7 +75,7 @@ class Seeds:
         return self._evidence("confirmed", self.runs[setting, seed, at], at)
 
     def _evidence(self, part: str, counts: np.ndarray, at: Any) -> Evidence:
-        words = {
+        words: dict[str, Any] = {
             key: tuple(np.asarray(self.facts[part][key])[at].tolist())
             for key in ("names", "scenes", "weathers", "times_of_day")
         }
@@ -87,7 +87,7 @@ class Seeds:
 def save_seeds(path: Path, seeds: Seeds) -> None:
     """Write a table; the file appears whole or not at all."""
     text = json.dumps({"format": FORMAT, **seeds.facts}).encode()
-    arrays: dict[str, np.ndarray] = {
+    arrays: dict[str, Any] = {
         "curves": np.round(seeds.curves, 5).astype(np.float32),
         "counts": seeds.counts.astype(np.uint16),
         "runs": seeds.runs.astype(np.uint16),

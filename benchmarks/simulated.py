@@ -1,5 +1,6 @@
 """Simulated evidence whose truth is known: drives and images differ in difficulty, runs in luck, settings in skill."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -29,21 +30,40 @@ class World:
     run_sd: float = 0.0328
     """Between runs of a setting, on all images alike: 0.6 points of mIoU."""
     carries_drives: bool = True
+    longest: int = 0
+    """Drives have from 1 to so many images; 0: all have `images_per_drive`."""
+    tails: float = 0.0
+    """Degrees of freedom of Student's t from which difficulty is drawn; 0: it is normal."""
+    rare: float = 0.0
+    """The share of drives that the last class occurs in; 0: in all."""
+
+    def sizes(self, seed: int) -> np.ndarray:
+        """Return how many images each drive has."""
+        if not self.longest:
+            return np.full(self.drives, self.images_per_drive)
+        return np.random.default_rng([seed, 7]).integers(1, self.longest + 1, self.drives)
 
     @property
     def images(self) -> int:
+        assert not self.longest
         return self.drives * self.images_per_drive
 
     def evidence(self, skills: Sequence[float], seed: int, part: str = "val") -> list[Evidence]:
         """Return evidence of one run of each setting, all on the same images."""
         generator = np.random.default_rng(seed)
-        mix = generator.dirichlet([6, 4, 3, 3, 1], self.images)
+        sizes = self.sizes(seed)
+        images = int(sizes.sum())
+        mix = generator.dirichlet([6, 4, 3, 3, 1], images)
         truth = np.floor(PIXELS * mix).astype(np.int64)  # (N, C)
-        drive = np.repeat(generator.normal(0, self.drive_sd, self.drives), self.images_per_drive)
-        hard = drive + generator.normal(0, self.image_sd, self.images)
-        names = self._names(generator)
-        scenes = tuple(generator.choice(["city street", "highway", "residential"], self.images, p=[0.6, 0.25, 0.15]))
-        words = ("",) * self.images
+        if self.rare:
+            has_class = np.repeat(generator.random(self.drives) < self.rare, sizes)
+            has_class[: sizes[0] + (sizes[1] if len(sizes) > 1 else 0)] = True  # two drives at least
+            truth[~has_class, -1] = 0
+        hard = np.repeat(self._draw(generator, self.drive_sd, self.drives), sizes)
+        hard = hard + self._draw(generator, self.image_sd, images)
+        names = self._names(sizes)
+        scenes = tuple(generator.choice(["city street", "highway", "residential"], images, p=[0.6, 0.25, 0.15]))
+        words = ("",) * images
         return [
             Evidence(
                 part, 1, names, scenes, words, words, self._counts(truth, hard, skill, generator), truth * 0, "f" * 16
@@ -51,9 +71,14 @@ class World:
             for skill in skills
         ]
 
-    def _names(self, generator: np.random.Generator) -> tuple[str, ...]:
-        blocks = [f"{drive:08x}-{image:08x}" for drive in range(self.drives) for image in range(self.images_per_drive)]
-        return tuple(blocks if self.carries_drives else [f"frame{at:06d}" for at in range(self.images)])
+    def _draw(self, generator: np.random.Generator, sd: float, count: int) -> np.ndarray:
+        if not self.tails:
+            return generator.normal(0, sd, count)
+        return sd * generator.standard_t(self.tails, count) / math.sqrt(self.tails / (self.tails - 2))
+
+    def _names(self, sizes: np.ndarray) -> tuple[str, ...]:
+        drives = [f"{drive:08x}-{image:08x}" for drive, size in enumerate(sizes) for image in range(size)]
+        return tuple(drives if self.carries_drives else [f"frame{at:06d}" for at in range(len(drives))])
 
     def _counts(self, truth: np.ndarray, hard: np.ndarray, skill: float, generator: np.random.Generator) -> np.ndarray:
         """Return counts of a run: of each class some pixels are taken for the next class.
@@ -75,7 +100,7 @@ class World:
     @cache  # noqa: B019 - a handful of worlds
     def truth(self, skill: float) -> float:
         """Return the mIoU of a setting over all images and runs there could be, from very many."""
-        wide = replace(self, drives=2000)
+        wide = replace(self, drives=2000, longest=min(self.longest, 9))
         runs = [miou(wide.evidence([skill], seed)[0].counts.sum(0)) for seed in range(1000, 1020)]
         return float(np.mean(runs))
 
@@ -88,7 +113,7 @@ class World:
         return high
 
     def _gain(self, skill: float) -> float:
-        wide = replace(self, drives=2000, run_sd=0.0)
+        wide = replace(self, drives=2000, longest=min(self.longest, 9), run_sd=0.0)
         (better,), (plain,) = wide.evidence([skill], 7), wide.evidence([0.0], 7)
         return float(miou(better.counts.sum(0)) - miou(plain.counts.sum(0)))
 

@@ -1,0 +1,31 @@
+"""A screening as a sweep makes one: each setting once, then two more seeds of each of its two best."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sweeps.statistics.findings import Candidate
+from sweeps.statistics.lineup import score_of
+
+BEST, MORE = 2, 2
+
+
+def replicate(
+    settings: int, train: Callable[[int, int], Candidate], best: int = BEST, more: int = MORE
+) -> list[Candidate]:
+    """Return the candidates of a screening; `train` gives a run of a setting, by the numbers of setting and run."""
+    first = [_named(train(setting, 0), setting, 0) for setting in range(settings)]
+    scores = [score_of(candidate.evidence) for candidate in first if candidate.evidence]
+    chosen = np.argsort(scores)[::-1][:best]
+    later = [_named(train(int(setting), run), int(setting), run) for setting in chosen for run in range(1, 1 + more)]
+    return [*first, *later]
+
+
+def _named(candidate: Candidate, setting: int, run: int) -> Candidate:
+    return replace(candidate, trial_id=f"setting{setting}-{run}", setting=f"setting{setting}", name="")
+
+
+def excluded(tied: Sequence[str], settings: int) -> bool:
+    """Return whether any of equal settings was excluded."""
+    return len(tied) < settings

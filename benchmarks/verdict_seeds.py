@@ -1,0 +1,139 @@
+"""V7 verdict on recorded seeds: real trainings, many seeds of a few settings, posed as sweeps of equal settings.
+
+Nothing is simulated but which seed is taken for which: noise between seeds, their curves and their counts per image are
+those of real trainings (`benchmarks.record_seeds`), so that what a verdict supposes of noise is tried on what it is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.record_seeds import BUDGETS, FOLDS, RUN_SEEDS, SEEDS, SETTINGS, Seeds, load_seeds
+from benchmarks.replicated import excluded, replicate
+from benchmarks.rounds import Figure
+from sweeps.statistics.findings import Candidate, Finalist, Verdict
+from sweeps.verdict import confirm, screen
+
+FOLDER = Path(__file__).resolve().parent
+TABLES = ("real", "streets")
+COPIES = (2, 6, 8)
+FINALISTS = (2, 4)
+DRAWS = 500
+MOST_FALSE = 5.0
+"""Percent of sweeps of equal settings in which any of them may be excluded."""
+
+NAMES = tuple(SETTINGS)
+GOOD, POOR = NAMES.index("lr 3e-3"), NAMES.index("lr 3e-5")
+"""Some 40 points apart."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What came out of many sweeps of one kind."""
+
+    name: str
+    sweeps: int
+    false: float
+    """In how many of 100 any setting was excluded."""
+    decided: float
+    """In how many of 100 one was alone ahead."""
+    width: float
+    """Median half-width of a difference, in points."""
+    sd: float
+    """Median of the noise that the verdicts used, in points."""
+
+
+def tables() -> Iterator[tuple[str, Seeds]]:
+    """Yield the recorded tables that are there."""
+    for name in TABLES:
+        path = FOLDER / f"seeds_{name}.npz"
+        if path.is_file():
+            yield name, load_seeds(path)
+
+
+def screen_copies(seeds: Seeds, setting: int, copies: int, budget: int, sweeps: int) -> list[Verdict]:
+    """Return the verdicts on so many sweeps of copies of one setting, seeds dealt out at random."""
+
+    def verdict(deal: np.ndarray, seed: int) -> Verdict:
+        spare = iter(deal[copies:])
+
+        def train(copy: int, run: int) -> Candidate:
+            return candidate(seeds, setting, int(deal[copy] if run == 0 else next(spare)), budget)
+
+        return screen(replicate(copies, train), draws=DRAWS, seed=seed)
+
+    generator = np.random.default_rng([setting, copies, budget])
+    return [verdict(generator.permutation(SEEDS), sweep) for sweep in range(sweeps)]
+
+
+def screen_two(seeds: Seeds, sweeps: int) -> list[Verdict]:
+    """Return the verdicts on sweeps of a good and a poor setting."""
+    generator = np.random.default_rng(0)
+
+    def verdict(seed: int) -> Verdict:
+        deals = [generator.permutation(SEEDS) for _ in range(2)]
+
+        def train(number: int, run: int) -> Candidate:
+            return candidate(seeds, (GOOD, POOR)[number], int(deals[number][run]), BUDGETS[-1])
+
+        return screen(replicate(2, train), draws=DRAWS, seed=seed)
+
+    return [verdict(sweep) for sweep in range(sweeps)]
+
+
+def confirm_copies(seeds: Seeds, setting: int, copies: int, sweeps: int) -> list[Verdict]:
+    """Return the verdicts on confirmations of copies of one setting, seeds dealt out fold by fold."""
+    generator = np.random.default_rng([setting, copies])
+
+    def verdict(seed: int) -> Verdict:
+        deals = [generator.permutation(RUN_SEEDS) for _ in range(FOLDS)]
+        finalists = [
+            Finalist(f"copy{copy}", tuple(seeds.run(setting, int(deals[fold][copy]), fold) for fold in range(FOLDS)))
+            for copy in range(copies)
+        ]
+        return confirm(finalists, draws=DRAWS, seed=seed)
+
+    return [verdict(sweep) for sweep in range(sweeps)]
+
+
+def candidate(seeds: Seeds, setting: int, seed: int, budget: int) -> Candidate:
+    """Return one training as a screening has it."""
+    curve = tuple(float(value) for value in seeds.curves[setting, seed, :budget])
+    return Candidate(f"seed{seed}", seeds.evidence(setting, seed, budget), curve=curve)
+
+
+def summarise(name: str, verdicts: list[Verdict], copies: int) -> Shares:
+    """Return the shares of sweeps whose settings are all equal."""
+    widths = [rival.difference.high - rival.difference.estimate for it in verdicts for rival in it.rivals[1:]]
+    return Shares(
+        name,
+        len(verdicts),
+        100 * float(np.mean([excluded(it.tied, copies) for it in verdicts])),
+        100 * float(np.mean([it.outcome in ("leader", "winner") for it in verdicts])),
+        100 * float(np.median(widths)),
+        100 * float(np.median([it.noise.sd or np.nan for it in verdicts])),
+    )
+
+
+def measure(table: str, seeds: Seeds, sweeps: int) -> list[Shares]:
+    """Return the shares of every kind of sweep on one table, settings together."""
+    shares = []
+    for budget in BUDGETS:
+        for copies in COPIES:
+            verdicts = [it for at in range(len(NAMES)) for it in screen_copies(seeds, at, copies, budget, sweeps)]
+            shares.append(summarise(f"a/a {table} k={copies} epochs={budget}", verdicts, copies))
+    for copies in FINALISTS:
+        verdicts = [it for at in range(len(NAMES)) for it in confirm_copies(seeds, at, copies, sweeps)]
+        shares.append(summarise(f"a/a {table} confirmation k={copies} epochs={BUDGETS[-1]}", verdicts, copies))
+    return shares
+
+
+def figures(table: str, seeds: Seeds, shares: list[Shares], sweeps: int) -> list[Figure]:
+    """Return what is judged."""
+    apart = [it.outcome == "leader" for it in screen_two(seeds, sweeps)]
+    return [
+        *(Figure(f"V7 {it.name}", it.false, MOST_FALSE, it.sweeps, "value", at_most=True) for it in shares),
+        Figure(f"V7 apart {table} 40 points", 100 * float(np.mean(apart)), 100.0, sweeps, "value"),
+    ]
