@@ -20,7 +20,7 @@ ORIGINAL = "original"
 
 DIGEST_CHARS = 12
 
-LATER = ("data.folds", "data.fold", "train.keep", "optim.momentum", "optim.schedule", "optim.warmup")
+LATER = ("data.folds", "data.fold", "train.keep", "optim.momentum", "optim.schedule", "optim.warmup", "train.average")
 """Settings that came after the first digests were recorded. At their defaults, which change nothing, they are not
 hashed: a trial recorded before them is still the same trial."""
 
@@ -155,6 +155,8 @@ class TrainSettings:
     """Epochs without a better val/miou after which a trial ends itself; 0 never does."""
     keep: str = setting("best", one_of("best", "last"))
     """Which epoch counts, with its weights and evidence: the best by val/miou, or the last, whatever came before."""
+    average: float = setting(0.0, PROBABILITY)
+    """Share of the epochs, at the end, whose weights are averaged: such an epoch is validated with the mean so far."""
     seed: int = setting(1337, NOT_NEGATIVE)
     """Decides initial weights, batch order and dropout."""
     precision: str = setting("auto", one_of("auto", "fp32", "bf16"))
@@ -243,6 +245,15 @@ class TrainConfig:
         """Return the settings as plain nested dicts, for JSON."""
         return dataclasses.asdict(self)
 
+    @property
+    def follows_budget(self) -> bool:
+        """Return whether the figures of an epoch depend on how many epochs there are."""
+        return self.optim.follows_budget or self.train.average > 0
+
+    def averages(self, epoch: int) -> bool:
+        """Return whether the weights of an epoch, from 1, are among those that are averaged."""
+        return epoch > round((1 - self.train.average) * self.train.epochs)
+
     def own_names(self) -> dict[str, str]:
         """Return the settings that name a class or function of the user's own, with these names."""
         names = {"model.name": self.model.name, "loss.name": self.loss.name}
@@ -284,7 +295,7 @@ class TrainConfig:
         """Return 12 hex digits that name the configuration: equal for equal effect.
 
         What is the user's own counts by its source. The epoch budget is left out, since a longer training begins as a
-        shorter one does, unless the learning rate follows it. `train.precision` should be resolved before (see
+        shorter one does, unless something follows it. `train.precision` should be resolved before (see
         `bddseg.device.resolve_precision`): "auto" hashes as itself.
 
         Raises:
@@ -294,7 +305,7 @@ class TrainConfig:
         recipe = RECIPE
         if self.model.init == ORIGINAL:
             recipe, unused["model.init"] = 2, ORIGINAL
-        if not self.optim.follows_budget:
+        if not self.follows_budget:
             unused["train.epochs"] = self.train.epochs
         settings = self.folded().flat()
         effective = {key: value for key, value in settings.items() if key not in unused or value != unused[key]}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bddseg.augment import build_augmentation
+from bddseg.average import WeightAverage
 from bddseg.boundary import count_boundaries
 from bddseg.config import TrainConfig
 from bddseg.device import resolve_precision, seed_everything
@@ -56,6 +57,7 @@ class Engine:
             momentum=config.optim.momentum,
             device=device,
         )
+        self._average = WeightAverage()
         self.augment = build_augmentation(config.data.augment)
         self.loss = build_loss(config.loss.name, weight=self._class_weights(), gamma=config.loss.gamma)
         torch.backends.cudnn.benchmark = device.type == "cuda"  # batches have few sizes: the search pays off
@@ -64,9 +66,18 @@ class Engine:
         self._train_step, self._score_step = Replayed(self._train_batch, capture), Replayed(self._score_batch, capture)
 
     def run_epoch(self, epoch: int, validation: Sequence[int]) -> tuple[Pass, Pass]:
-        """Train for an epoch, then count every image of the validation part."""
+        """Train for an epoch, then count every image of the validation part.
+
+        Towards the end, where weights are averaged, it is counted with the mean so far.
+        """
         with self._running():
-            trained, scored = read(self._train(epoch), self._score(validation))
+            tally = self._train(epoch)
+            if not self.config.averages(epoch):
+                trained, scored = read(tally, self._score(validation))
+                return trained, scored
+            self._average.add(self.model.state_dict())
+            with self.with_weights(self._average.mean()):
+                trained, scored = read(tally, self._score(validation))
         return trained, scored
 
     def train_epoch(self, epoch: int) -> Pass:
@@ -153,6 +164,11 @@ class Engine:
         for step in (self._train_step, self._score_step):
             step.stay_eager()
 
+    def scored_weights(self) -> dict[str, Tensor]:
+        """Return a copy of the weights that the last epoch was validated with: the present ones, or their mean."""
+        with self._running():
+            return self._average.mean() or self.weights()
+
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the present weights, on the device."""
         with self._running():
@@ -175,13 +191,16 @@ class Engine:
 
     def state(self) -> dict[str, Any]:
         """Return what training needs to go on, apart from the epoch."""
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        average = {"average": self._average.state()} if self._average.mean() else {}
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), **average}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
         with self._running():
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # torch would share the moments
+        if "average" in state:
+            self._average.load_state(state["average"], self.device)
         for group in self.optimizer.param_groups:
             if isinstance(group["lr"], Tensor):
                 group["lr"] = group["lr"].to(self.device)  # it comes from wherever the state was read to

@@ -85,7 +85,7 @@ class _Best:
         is_judged = len(validation.counts) > 0
         if (is_judged and math.isnan(value)) or (self.keep == "best" and value <= self.miou):
             return False
-        self.epoch, self.miou, self.validation, self.weights = epoch, value, validation, engine.weights()
+        self.epoch, self.miou, self.validation, self.weights = epoch, value, validation, engine.scored_weights()
         return True
 
 

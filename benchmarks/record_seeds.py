@@ -44,6 +44,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "lr 3e-5": {"optim.lr": 3e-5},
     "focal": {"optim.lr": 1e-3, "loss.name": "focal"},
 }
+SCORING: dict[str, Any] = {"train.keep": "last", "train.average": 0.25}
+"""How a run of a confirmation is scored; see `sweeps.confirm`."""
+
 SEEDS = 12
 FOLDS, RUN_SEEDS = 5, 6
 
@@ -182,7 +185,7 @@ def _trainings(work: Path, base: TrainConfig) -> Iterator[tuple[Path, str, Train
 
 def confirming(seed: int, fold: int) -> dict[str, Any]:
     """Return the settings of a confirmation's run, as `sweeps.confirm` plans it."""
-    return {"data.folds": FOLDS, "data.fold": fold, "train.seed": 1000 + 10 * seed + fold}
+    return {"data.folds": FOLDS, "data.fold": fold, "train.seed": 1000 + 10 * seed + fold, **SCORING}
 
 
 def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
@@ -194,7 +197,7 @@ def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
         split_of(base.with_overrides(confirming(0, fold)).data, material.split, frames.names, frames.scenes)
         for fold in range(FOLDS)
     ]
-    order = [index for split in folds for index in scored(split)]
+    order = [index for split in folds for index in split.val]
     runs = [
         [
             np.concatenate([np.load(work / f"run-{number}-{seed:02}-{fold}.npz")["counts"] for fold in range(FOLDS)])
@@ -214,13 +217,8 @@ def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
         np.stack([[file["curve"] for file in row] for row in screened]),
         np.stack([[file["counts"] for file in row] for row in screened]),
         np.stack(runs),
-        np.repeat(np.arange(FOLDS), [len(scored(split)) for split in folds]),
+        np.repeat(np.arange(FOLDS), [len(split.val) for split in folds]),
     )
-
-
-def scored(split: Any) -> Sequence[int]:
-    """Return the images on which a run of a confirmation is scored."""
-    return split.val
 
 
 def _words(frames: Any, indices: Sequence[int]) -> dict[str, list[str]]:

@@ -219,6 +219,7 @@ def test_settings_without_effect_leave_the_digest_alone(inert: dict[str, Any]) -
         {"model_init": "original"},
         {"optim_schedule": "cosine"},
         {"optim_warmup": 0.1},
+        {"train_average": 0.25},
     ],
 )
 def test_settings_with_an_effect_change_the_digest(effective: dict[str, Any]) -> None:
@@ -252,8 +253,8 @@ def test_a_record_of_this_version_keeps_its_initialisation() -> None:
     assert TrainConfig.from_record(TrainConfig().flat()) == TrainConfig()
 
 
-@pytest.mark.parametrize("schedule", [{"optim_schedule": "cosine"}, {"optim_warmup": 0.1}])
-def test_the_epoch_budget_counts_where_the_learning_rate_follows_it(schedule: dict[str, Any]) -> None:
+@pytest.mark.parametrize("schedule", [{"optim_schedule": "cosine"}, {"optim_warmup": 0.1}, {"train_average": 0.25}])
+def test_the_epoch_budget_counts_where_something_follows_it(schedule: dict[str, Any]) -> None:
     assert changed(**schedule, train_epochs=3).digest() != changed(**schedule, train_epochs=4).digest()
 
 

@@ -103,6 +103,7 @@ RESUMED = {
     "adamw": make_config(loss_name="focal", optim_name="adamw"),
     "sgd": make_config(loss_name="ce_dice", optim_name="sgd", optim_schedule="cosine", optim_warmup=0.2),
     "poly": make_config(loss_name="dice", optim_schedule="poly"),
+    "average": make_config(train_average=0.99, train_keep="last"),
 }
 
 
@@ -249,6 +250,38 @@ def test_evidence_has_the_boundary_counts_of_its_epoch(learnt: list[EpochResult]
     evidence = learnt[-1].best_evidence("val")
     assert evidence.boundary is not None and evidence.boundary.shape == (len(SPLIT.val), len(CLASSES), 2)
     assert (evidence.boundary[..., 0] <= evidence.boundary[..., 1]).all() and evidence.boundary.any()
+
+
+# Averaged weights
+
+
+AVERAGED = make_config(train_epochs=4, train_average=0.5, train_keep="last")
+
+
+def test_the_weights_that_count_are_the_mean_of_the_last_epochs() -> None:
+    results, ends = [], []
+    for result in start(AVERAGED):
+        results.append(result)
+        ends.append({name: tensor.clone() for name, tensor in result.state()["model"].items()})
+    kept = results[-1].state()["best"]["weights"]
+    expected = {name: (ends[2][name] + ends[3][name]) / 2 for name in kept if kept[name].is_floating_point()}
+    assert all(torch.allclose(kept[name], tensor, atol=1e-6) for name, tensor in expected.items())
+
+
+def test_averaging_leaves_the_training_alone() -> None:
+    plain = [result.metrics["train/loss"] for result in start(make_config(train_epochs=4, train_keep="last"))]
+    assert [result.metrics["train/loss"] for result in start(AVERAGED)] == plain
+
+
+def test_an_averaged_epoch_is_validated_with_the_mean(tmp_path: Path) -> None:
+    (*_, last) = start(AVERAGED)
+    counts = last.best_evidence("val").counts
+    assert last.metrics[OBJECTIVE] == float(miou(pool(counts))) == last.best_miou
+
+
+def test_half_of_five_epochs_are_three() -> None:
+    config = make_config(train_epochs=5, train_average=0.5)
+    assert [config.averages(epoch) for epoch in range(1, 6)] == [False, False, True, True, True]
 
 
 # Schedules
