@@ -3,20 +3,28 @@
 import itertools
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any, Self
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
+from sweeps.axes import Axis, Range
 from sweeps.errors import ExperimentError
 from sweeps.experiment import Experiment
-from sweeps.sampling import draw_points
+from sweeps.sampling import MOST_POINTS, draw_points
 
 SHORT = {"vanilla_unet": "vanilla", "attention_unet": "attention", "unet": "unet"}
 ALWAYS_NAMED = ("model.name", "model.base_filters", "loss.name", "optim.lr", "optim.weight_decay")
 PATIENCE = 200
 """So many points drawn one after the other that are known already mean that the space has no more."""
+DIGITS = 6
+"""Significant digits of a number in a name or a table."""
+MOST_DIGITS = 17
+"""So many tell any two numbers apart."""
 ABBREVIATIONS = {
     "optim.lr": "lr",
     "optim.weight_decay": "wd",
@@ -106,21 +114,20 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
     check_axes(experiment)
     if not experiment.base.data.has_validation:
         raise ExperimentError("data.folds is 1, but must be 0 or >= 2 in a sweep: without validation nothing compares")
-    known = _known_points(experiment)
+    known, points = _known_points(experiment), count_points(experiment)
     if not experiment.axes or experiment.sampling.name == "grid":
-        points = _grid(experiment)
-        ordered = _order(_distinct(experiment, points, precision), experiment.base.train.seed)
+        ordered = _planned_grid(experiment, precision, limit)
     elif experiment.sampling.name == "random":
         points, ordered = _drawn(experiment, known, precision, limit)
     else:
-        points, ordered = known, _distinct(experiment, known, precision)
+        points, ordered = len(known), list(_distinct(_Maker.of(experiment, precision), known).values())
     is_open = bool(experiment.axes) and experiment.sampling.is_open
     samples = min(experiment.sampling.samples, limit or experiment.sampling.samples) if is_open else 0
     return Plan(
         trials=tuple(ordered[: limit or samples or len(ordered)]),
         rungs=experiment.schedule.rungs(experiment.base.train.epochs),
         epochs=experiment.base.train.epochs,
-        grid_points=len(points),
+        grid_points=points,
         reduction=experiment.schedule.reduction,
         samples=samples,
     )
@@ -137,7 +144,7 @@ def imagine_plan(plan: Plan, experiment: Experiment) -> Plan:
     known = [dict(trial.point) for trial in plan.trials]
     drawn = replace(experiment, sampling=replace(experiment.sampling, name="random", samples=plan.samples))
     points, trials = _drawn(drawn, known, precision, 0)
-    return replace(plan, trials=tuple(trials), grid_points=len(points), samples=0)
+    return replace(plan, trials=tuple(trials), grid_points=points, samples=0)
 
 
 def check_axes(experiment: Experiment) -> None:
@@ -153,45 +160,117 @@ def check_axes(experiment: Experiment) -> None:
             raise ExperimentError(f"axis {key}: all trials of a sweep share their frames and split, so it is no axis")
 
 
-def plan_trial(experiment: Experiment, point: Mapping[str, Any], precision: str) -> PlannedTrial:
-    """Return the trial of a point.
+def plan_trial(
+    experiment: Experiment, point: Mapping[str, Any], precision: str, known: Iterable[Mapping[str, Any]] = ()
+) -> PlannedTrial:
+    """Return the trial of a point; its name differs from those of the `known` points of the same sweep.
 
     Raises:
         ExperimentError: when the point makes no valid configuration.
     """
-    config = _config(experiment, point, precision)
-    keys = [key for key, _ in experiment.axes]
-    is_reference = config.digest() == _config(experiment, experiment.reference, precision).digest()
-    settings = config.flat()
-    effective = {key: settings[key] for key in keys}
-    return PlannedTrial(config.digest(), trial_name(config, tuple(keys)), config, effective, is_reference)
+    return _Maker.of(experiment, precision, known).trial(point)
 
 
-def trial_name(config: TrainConfig, axes: tuple[str, ...] = ()) -> str:
-    """Return a short name that tells a trial from its neighbours: `vanilla-f128 cross_entropy lr=1e-3 wd=1e-4`."""
-    settings = config.flat()
-    inert = {key for key, value in settings.items() if config.folded().flat()[key] != value}
-    words = [
-        f"{SHORT[config.model.name]}-f{config.model.base_filters}",
-        config.loss.name,
-        f"lr={compact(config.optim.lr)}",
-        f"wd={compact(config.optim.weight_decay)}",
-    ]
+@dataclass(frozen=True)
+class _Maker:
+    """Points of an experiment -> trials. What is the same for all of them is worked out once."""
+
+    experiment: Experiment
+    precision: str
+    reference: str
+    """Digest of the reference."""
+    words: Mapping[str, Mapping[Any, str]]
+    """Axis -> the values of it that a name must write with more digits than usual."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, precision: str, known: Iterable[Mapping[str, Any]] = ()) -> Self:
+        """Return the maker of an experiment's trials; `known` are points beyond those that its axes can have."""
+        reference = _config(experiment, experiment.reference, precision).digest()
+        points = (experiment.reference, *experiment.points, *known)
+        words = {key: longer_words(_nameable(key, axis, points)) for key, axis in experiment.axes}
+        return cls(experiment, precision, reference, {key: longer for key, longer in words.items() if longer})
+
+    def trial(self, point: Mapping[str, Any]) -> PlannedTrial:
+        """Return the trial of a point.
+
+        Raises:
+            ExperimentError: when the point makes no valid configuration.
+        """
+        config = _config(self.experiment, point, self.precision)
+        keys = tuple(key for key, _ in self.experiment.axes)
+        settings, digest = config.flat(), config.digest()
+        name = trial_name(config, keys, self.words)
+        return PlannedTrial(digest, name, config, {key: settings[key] for key in keys}, digest == self.reference)
+
+
+def trial_name(
+    config: TrainConfig, axes: Sequence[str] = (), words: Mapping[str, Mapping[Any, str]] = MappingProxyType({})
+) -> str:
+    """Return a short name that tells a trial from its neighbours: `vanilla-f128 cross_entropy lr=1e-3 wd=1e-4`.
+
+    Args:
+        config: the trial's settings.
+        axes: what varies in its sweep; of them the name says what it does not say always.
+        words: setting -> how those of its values are written that `compact` would write like others of the sweep.
+    """
+    settings, folded = config.flat(), config.folded().flat()
+
+    def word(key: str) -> str:
+        value = settings[key]
+        text = words.get(key, {}).get(value) or compact(value)
+        return f"{ABBREVIATIONS.get(key, key.split('.')[-1])}={text}"
+
+    inert = {key for key, value in settings.items() if folded[key] != value}
     shown = set(ALWAYS_NAMED) | inert | _meaningless(config)
-    for key in axes:
-        if key not in shown:
-            words.append(f"{ABBREVIATIONS.get(key, key.split('.')[-1])}={compact(settings[key])}")
-    return " ".join(words)
+    always = [f"{SHORT[config.model.name]}-f{config.model.base_filters}", config.loss.name]
+    varying = (key for key in axes if key not in shown)
+    return " ".join([*always, *map(word, ("optim.lr", "optim.weight_decay")), *map(word, varying)])
 
 
-def compact(value: Any) -> str:
-    """Return a number as people write it: 0.0001 as 1e-4, 0.5 as 0.5; other values as they are."""
+def compact(value: Any, digits: int = DIGITS) -> str:
+    """Return a number as people write it, with at most so many digits; other values as they are.
+
+    0.0001 as 1e-4, 0.5 as 0.5.
+    """
     if not isinstance(value, float):
         return str(value)
+    exact = Decimal(repr(value)) if digits > DIGITS else value  # its shortest digits: 0.3, not 0.29999999999999999
     if value and (abs(value) < 0.01 or 1e5 <= abs(value) < math.inf):
-        mantissa, exponent = f"{value:e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
-    return f"{value:g}"
+        mantissa, exponent = f"{exact:.{max(digits, DIGITS + 1) - 1}e}".split("e")
+        return f"{_short(mantissa, digits)}e{int(exponent)}"
+    return f"{value:g}" if digits == DIGITS else _plain(f"{exact:.{digits}g}")
+
+
+def _short(mantissa: str, digits: int) -> str:
+    return f"{float(mantissa):g}" if digits == DIGITS else _plain(mantissa)
+
+
+def _plain(number: str) -> str:
+    """Return a decimal number without zeros at its end."""
+    return number.rstrip("0").rstrip(".") if "." in number else number
+
+
+def longer_words(values: Iterable[Any]) -> dict[Any, str]:
+    """Return how those values are written that `compact` would write alike: with the fewest digits that differ."""
+    words = {value: compact(value) for value in dict.fromkeys(values)}
+    longer: dict[Any, str] = {}
+    for digits in range(DIGITS + 1, MOST_DIGITS + 1):
+        often = Counter(words.values())
+        alike = [value for value, text in words.items() if often[text] > 1]
+        if not alike:
+            break
+        longer |= {value: compact(value, digits) for value in alike}
+        words |= longer
+    return longer
+
+
+def _nameable(key: str, axis: Axis, points: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Return the values of an axis that names must tell apart: a range's drawn ones have the few digits of `settle`."""
+    given = [point[key] for point in points if key in point]
+    if not isinstance(axis, Range):
+        return [*axis, *given]
+    ends = [axis.low, axis.high, *given]
+    return [*ends, *map(axis.settle, ends)]
 
 
 def _meaningless(config: TrainConfig) -> set[str]:
@@ -199,10 +278,35 @@ def _meaningless(config: TrainConfig) -> set[str]:
     return hidden if config.loss.name == "focal" else hidden | {"loss.gamma"}
 
 
-def _grid(experiment: Experiment) -> list[Mapping[str, Any]]:
+def count_points(experiment: Experiment) -> int:
+    """Return the points of the grid of all axes; of ranges, which have no end of them, their ends count."""
+    return math.prod(len(axis) if isinstance(axis, tuple) else 2 for _, axis in experiment.axes)
+
+
+def _planned_grid(experiment: Experiment, precision: str, limit: int) -> list[PlannedTrial]:
+    """Return the distinct trials of a grid in their order; of a grid that is too large `limit` drawn at random.
+
+    Raises:
+        ExperimentError: when the grid, or what is to be drawn from it, is too large to plan.
+    """
+    points = count_points(experiment)
+    if points <= MOST_POINTS:
+        trials = _distinct(_Maker.of(experiment, precision), _grid(experiment))
+        return _order(list(trials.values()), experiment.base.train.seed)
+    if not 0 < limit <= MOST_POINTS:
+        sizes = " x ".join(f"{len(axis)} {key}" for key, axis in experiment.axes if isinstance(axis, tuple))
+        raise ExperimentError(
+            f"{experiment.name}: the grid has {points:,} points ({sizes}), but a sweep plans at most {MOST_POINTS:,}: "
+            "give fewer values, or draw some of them at random with --limit N or --search random --samples N"
+        )
+    sampling = replace(experiment.sampling, name="random", samples=limit)
+    return _drawn(replace(experiment, sampling=sampling), [experiment.reference], precision, limit)[1]
+
+
+def _grid(experiment: Experiment) -> Iterator[Mapping[str, Any]]:
     keys = [key for key, _ in experiment.axes]
     lists = [axis for _, axis in experiment.axes if isinstance(axis, tuple)]  # a grid has no ranges
-    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*lists)]
+    return (dict(zip(keys, values, strict=True)) for values in itertools.product(*lists))
 
 
 def _config(experiment: Experiment, point: Mapping[str, Any], precision: str) -> TrainConfig:
@@ -220,31 +324,33 @@ def _known_points(experiment: Experiment) -> list[Mapping[str, Any]]:
     return [experiment.reference, *experiment.points]
 
 
-def _distinct(experiment: Experiment, points: Iterable[Mapping[str, Any]], precision: str) -> list[PlannedTrial]:
+def _distinct(maker: _Maker, points: Iterable[Mapping[str, Any]]) -> dict[str, PlannedTrial]:
+    """Return the trials of the points by their ids, in the order in which they come first."""
     trials: dict[str, PlannedTrial] = {}
     for point in points:
-        trial = plan_trial(experiment, point, precision)
+        trial = maker.trial(point)
         trials.setdefault(trial.trial_id, trial)
-    return list(trials.values())
+    return trials
 
 
 def _drawn(
     experiment: Experiment, known: Sequence[Mapping[str, Any]], precision: str, limit: int
-) -> tuple[list[Mapping[str, Any]], list[PlannedTrial]]:
-    """Return the points known and drawn at random, and so many distinct trials of them as are asked for, in order.
+) -> tuple[int, list[PlannedTrial]]:
+    """Return how many points were looked at, known and drawn ones, and the distinct trials of them that are asked for.
 
     Where the space has fewer points than that, it ends when nothing new has come for long.
     """
-    trials = {trial.trial_id: trial for trial in _distinct(experiment, known, precision)}
-    samples, points, in_vain = experiment.sampling.samples, list(known), 0
+    maker = _Maker.of(experiment, precision, known)
+    trials = _distinct(maker, known)
+    samples, points, in_vain = experiment.sampling.samples, len(known), 0
     most = min(samples, limit or samples)
     for point in draw_points(experiment.base, dict(experiment.axes), experiment.base.train.seed):
         if len(trials) >= most or in_vain >= PATIENCE:
             break
-        trial = plan_trial(experiment, point, precision)
+        trial = maker.trial(point)
         in_vain = in_vain + 1 if trial.trial_id in trials else 0
         trials.setdefault(trial.trial_id, trial)
-        points.append(point)
+        points += 1
     return points, list(trials.values())[:most]
 
 

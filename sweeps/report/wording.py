@@ -3,8 +3,10 @@
 import hashlib
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -91,9 +93,9 @@ def write_time(seconds: float | None) -> str:
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def write_value(value: Any) -> str:
-    """Return a setting's value."""
-    return NONE if value is None else compact(value)
+def write_value(value: Any, longer: Mapping[Any, str] = MappingProxyType({})) -> str:
+    """Return a setting's value; `longer` has those that need more digits than usual."""
+    return NONE if value is None else longer.get(value) or compact(value)
 
 
 def write_when(text: str) -> str:
