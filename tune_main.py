@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bddseg.errors import UserError
-from sweeps.console import Parser, become
+from sweeps.console import Parser, become, visible
 from sweeps.experiment import SCHEDULERS
 from sweeps.interrupts import ignore_further
 from sweeps.sampling import SEARCHES
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         if arguments.debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
         ignore_further()

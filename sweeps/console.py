@@ -1,20 +1,25 @@
-"""What every command of the service does alike: misuse in one line, exit codes, no traceback unless asked for."""
+"""What all commands share: misuse in one line, exit codes, no traceback unless asked for, streams that never fail."""
 
 import argparse
 import atexit
-import contextlib
+import errno
 import gc
+import io
 import os
 import re
+import select
 import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bddseg.errors import UserError, nearest
 
-FINE, MISUSE, INTERRUPTED = 0, 2, 130
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+FINE, UNUSABLE, MISUSE, INTERRUPTED = 0, 1, 2, 130
 
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Python's own is 700."""
@@ -32,7 +37,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = UNKNOWN.match(message)
         hint = nearest(unknown[1], self._option_string_actions) if unknown else ""
-        self.exit(MISUSE, f"error: {message}; {hint}--help shows all options\n")
+        self.exit(MISUSE, f"error: {visible(message)}; {hint}--help shows all options\n")
 
 
 def become(main: Callable[[], int]) -> NoReturn:
@@ -43,13 +48,86 @@ def become(main: Callable[[], int]) -> NoReturn:
     threads are waited for, what was registered with `atexit` is called, what was printed is written.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    outlets = settle_streams()
     code = main()
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by whoever started us
-        with contextlib.suppress(BrokenPipeError):  # whoever read it has seen enough
-            stream.flush()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    if outlets and (failure := outlets[0].failure) and failure.errno != errno.EPIPE:
+        print(f"error: stdout cannot be written: {failure.strerror}", file=sys.stderr, flush=True)
+        code = code or UNUSABLE
     os._exit(code)
+
+
+class Outlet(io.RawIOBase):
+    """Writes to a file descriptor; from its first failure on everything is dropped, so that no print ends a command.
+
+    A reader may have seen enough, and a disk may be full, while a sweep still trains or a model is being registered.
+    """
+
+    def __init__(self, handle: int, name: str) -> None:
+        self.name = name
+        self._handle = handle
+        self.failure: OSError | None = None
+        """Why nothing is written any more."""
+
+    def writable(self) -> bool:
+        """Return whether it takes bytes: always."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._handle
+
+    def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+        return os.isatty(self._handle)
+
+    def write(self, content: "ReadableBuffer", /) -> int:
+        """Write, or drop what cannot be written; return how many bytes that were."""
+        size = memoryview(content).nbytes
+        while self.failure is None:
+            try:
+                return os.write(self._handle, content)
+            except BlockingIOError:  # the terminal was made non-blocking by another program
+                select.select([], [self._handle], [])
+            except OSError as error:
+                self.failure = error
+        return size
+
+
+def settle_streams() -> tuple[Outlet, ...]:
+    r"""Replace stdout and stderr by streams that no text and no reader can make fail; return where they write to.
+
+    Letters that the encoding does not have are written as `\xdf`. A stream that was closed by whoever started this
+    process is replaced by one that drops everything.
+    """
+    outlets = []
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name) or os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+        setattr(sys, f"__{name}__", stream)  # so that it stays open
+        stream.flush()
+        outlets.append(Outlet(stream.fileno(), f"<{name}>"))
+        settled = io.TextIOWrapper(
+            io.BufferedWriter(outlets[-1]),
+            encoding=stream.encoding,
+            errors="backslashreplace",
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+        settled.mode = "w"  # type: ignore[misc]
+        setattr(sys, name, settled)
+    return tuple(outlets)
+
+
+def visible(text: str) -> str:
+    """Return a text with its control characters written out: names from files must not move a terminal's cursor."""
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
 
 
 def finish(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
@@ -59,10 +137,7 @@ def finish(run: Callable[[argparse.Namespace], int], options: argparse.Namespace
     except UserError as error:
         if options.debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read stdout has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FINE

@@ -1,11 +1,11 @@
 """Tables and last words of the command line: results to stdout, words to stderr."""
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from sweeps.console import visible
 from sweeps.interrupts import ignore_further
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from sweeps.order import Summary
     from sweeps.plan import Plan
 
-WIDEST_LINE = 400
-"""A table that goes to a file or a pipe has one line per row, up to so many characters."""
+MOST_WRAPPED = 500
+"""Rows of a table whose long cells wrap on a terminal; wrapping 10,000 rows takes seconds."""
 
 
 def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Confirmation | None" = None) -> int:
@@ -132,20 +132,36 @@ def print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Non
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
+    cells = [tuple(map(visible, row)) for row in rows]
     console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=WIDEST_LINE)
-    console.print(table)
+    if not console.is_terminal or len(cells) > MOST_WRAPPED:
+        print(aligned(titles, cells))
+        return
+    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    for row in cells:
+        table.add_row(*row)
+    with console.capture() as text:
+        console.print(table)
+    print(text.get(), end="")
+
+
+def aligned(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Return rows in aligned columns, each on one line."""
+    from rich.cells import cell_len
+
+    table = [titles, *rows]
+    widths = [max(cell_len(row[column]) for row in table) for column in range(len(titles))]
+    lines = (
+        "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    )
+    return "\n".join(lines)
 
 
 def say(arguments: argparse.Namespace, sentence: str) -> None:
     """Write words for people to stderr, unless quiet."""
     if not arguments.quiet:
-        with contextlib.suppress(BrokenPipeError):  # a sweep goes on when nobody listens any more
-            print(sentence, file=sys.stderr, flush=True)
+        print(visible(sentence), file=sys.stderr, flush=True)
 
 
 def figure(value: float | None) -> str:
