@@ -11,7 +11,9 @@ import select
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bddseg.errors import UserError, nearest
@@ -28,11 +30,62 @@ UNKNOWN = re.compile(r"unrecognized arguments: (--[\w-]+)")
 """What argparse says of an option that there is not."""
 
 
-class Parser(argparse.ArgumentParser):
-    """Takes options by their whole names alone, and says what is wrong in one line."""
+@dataclass(frozen=True)
+class Option:
+    """What is known of an option besides what argparse knows."""
 
-    def __init__(self, **terms: Any) -> None:
+    name: str
+    default: Any
+    verbs: tuple[str, ...]
+    """With which it has an effect; none for all."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes options by their whole names alone, says what is wrong in one line, refuses options without effect.
+
+    `verbs` has the words of a command's verbs by name; the first is meant where no other is given. A verb is an option
+    of the same name.
+    """
+
+    def __init__(self, *, verbs: Mapping[str, str] = MappingProxyType({"": "it"}), **terms: Any) -> None:
         super().__init__(allow_abbrev=False, **terms)
+        self._verbs = verbs
+        self._options: dict[str, Option] = {}
+
+    def option(
+        self, group: "argparse._ActionsContainer", *names: str, verbs: str = "", default: Any = None, **terms: Any
+    ) -> None:
+        """Add an option to a group, with the verbs that it has an effect with, in one text; none for all."""
+        action = group.add_argument(*names, default=argparse.SUPPRESS, **terms)
+        self._options[action.dest] = Option(names[-1], default, tuple(verbs.split()))
+
+    def parse(self, words: Sequence[str] | None = None) -> argparse.Namespace:
+        """Return the options of a command line, as `verb` what is to be done, as `words` what was typed.
+
+        Misuse ends the program.
+        """
+        arguments = self.parse_args(words)
+        arguments.words = list(sys.argv[1:] if words is None else words)
+        usual, *others = self._verbs
+        arguments.verb = next((verb for verb in others if verb in arguments), usual)
+        self._check_verb(arguments)
+        for dest, option in self._options.items():
+            if dest not in arguments:
+                setattr(arguments, dest, option.default)
+        return arguments
+
+    def _check_verb(self, arguments: argparse.Namespace) -> None:
+        given = [option for dest, option in self._options.items() if dest in arguments and option.verbs]
+        wrong = [option for option in given if arguments.verb not in option.verbs]
+        if wrong:
+            names = ", ".join(option.name for option in wrong)
+            self.error(f"{self._verbs[arguments.verb]} does not go with {names}: {'; '.join(map(self._home, wrong))}")
+
+    def _home(self, option: Option) -> str:
+        """Return in words what an option goes with."""
+        if option.name in self._verbs.values():
+            return f"ask for {option.name} by itself"
+        return f"{option.name} goes with {', '.join(self._verbs[verb] for verb in option.verbs)}"
 
     def error(self, message: str) -> NoReturn:
         unknown = UNKNOWN.match(message)

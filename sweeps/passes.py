@@ -21,7 +21,7 @@ from sweeps.folder import SweepFolder
 from sweeps.interrupts import Interrupts
 from sweeps.order import Order
 from sweeps.outbox import PATIENCE_SECONDS, Event
-from sweeps.past import Past
+from sweeps.past import MEMORY_ATTEMPTS, Past
 from sweeps.plan import PlannedTrial
 from sweeps.search import TRIAL_KEY, Search
 from sweeps.shares import enlarged
@@ -33,9 +33,6 @@ log = logging.getLogger(__name__)
 
 MAX_FAILURES = 1
 """A trial whose process dies or raises is tried once more in the same pass, from its last checkpoint."""
-
-MEMORY_ATTEMPTS = 2
-"""A trial for which memory is short is tried once more, with twice the share."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
+from bddseg.words import count
 from sweeps.axes import Axis, Range
 from sweeps.errors import ExperimentError
 from sweeps.experiment import Experiment
@@ -94,8 +95,9 @@ class Plan:
     def size_words(self) -> str:
         """Return its size in words: `8 trials, 20 epochs each`."""
         least = min(trial.epochs for trial in self.trials)
-        epochs = f"{self.epochs} epochs each" if least == self.epochs else f"{least} to {self.epochs} epochs"
-        return f"{len(self.trials) + self.to_come} trials, {epochs}"
+        epochs = count(self.epochs, "epoch")
+        each = f"{epochs} each" if least == self.epochs else f"{least} to {epochs}"
+        return f"{count(len(self.trials) + self.to_come, 'trial')}, {each}"
 
     def with_trial(self, trial: PlannedTrial) -> "Plan":
         """Return the plan with one more trial, the last."""
@@ -283,21 +285,25 @@ def count_points(experiment: Experiment) -> int:
     return math.prod(len(axis) if isinstance(axis, tuple) else 2 for _, axis in experiment.axes)
 
 
+def is_too_large(experiment: Experiment) -> bool:
+    """Return whether the experiment is a grid of more points than a sweep plans."""
+    return experiment.sampling.name == "grid" and count_points(experiment) > MOST_POINTS
+
+
 def _planned_grid(experiment: Experiment, precision: str, limit: int) -> list[PlannedTrial]:
     """Return the distinct trials of a grid in their order; of a grid that is too large `limit` drawn at random.
 
     Raises:
         ExperimentError: when the grid, or what is to be drawn from it, is too large to plan.
     """
-    points = count_points(experiment)
-    if points <= MOST_POINTS:
+    if not is_too_large(experiment):
         trials = _distinct(_Maker.of(experiment, precision), _grid(experiment))
         return _order(list(trials.values()), experiment.base.train.seed)
     if not 0 < limit <= MOST_POINTS:
         sizes = " x ".join(f"{len(axis)} {key}" for key, axis in experiment.axes if isinstance(axis, tuple))
         raise ExperimentError(
-            f"{experiment.name}: the grid has {points:,} points ({sizes}), but a sweep plans at most {MOST_POINTS:,}: "
-            "give fewer values, or draw some of them at random with --limit N or --search random --samples N"
+            f"{experiment.name}: the grid has {count_points(experiment):,} points ({sizes}), but a sweep plans at most "
+            f"{MOST_POINTS:,}: give fewer values, or draw from them with --limit N or --search random --samples N"
         )
     sampling = replace(experiment.sampling, name="random", samples=limit)
     return _drawn(replace(experiment, sampling=sampling), [experiment.reference], precision, limit)[1]

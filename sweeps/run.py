@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bddseg.device import describe, resolve_device
 from bddseg.result import OBJECTIVE
+from bddseg.words import count
 from sweeps.delivery import Delivery
 from sweeps.errors import StorageError, TrackingError
 from sweeps.folder import SweepFolder
@@ -23,9 +24,10 @@ from sweeps.mlflow_store import prepare_store
 from sweeps.monitor import Board, View
 from sweeps.order import Order, Summary
 from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
-from sweeps.passes import MEMORY_ATTEMPTS, Pass, teller
+from sweeps.passes import Pass, teller
 from sweeps.past import Past
 from sweeps.plan import Plan, PlannedTrial
+from sweeps.resume import look_ahead
 from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
 from sweeps.sampling import COST
 from sweeps.shares import kind, remember_peaks
@@ -85,12 +87,19 @@ class Run:
     def begin_again(self, say: Say) -> None:
         """Remember what has happened, open the runs that go on, and start delivering."""
         self._remember()
-        todo = self.todo()
-        done, trials = len(self.trials) - len(todo.trials), len(self.trials) + todo.to_come
-        started = sum(self.past_of(trial).is_started for trial in todo.trials)
-        say(f"sweep {self.sweep_id}: {done} of {trials} trials have ended, {started} go on")
+        trials = [(trial.trial_id, trial.name, trial.epochs) for trial in self.trials.values()]
+        say(f"sweep {self.sweep_id}: {look_ahead(trials, self.past, self.folder, self.order.plan.to_come).sentence()}")
+        self._note_root()
         reopen(self.outbox)
         self._open_supply()
+
+    def _note_root(self) -> None:
+        """Write down where the data lie now, where that is another folder than before: later commands look there."""
+        recorded = self.manifest["data"].get("root")
+        if recorded and recorded != (root := str(self.order.material.root)):
+            self.manifest = {**self.manifest, "data": {**self.manifest["data"], "root": root}}
+            path = save_manifest(self.folder.path, self.manifest)
+            self.outbox.append(self._event("artifact", path=str(path), folder=""))
 
     def _open_supply(self) -> None:
         """Begin or go on with suggesting, where the plan does not know all its trials.
@@ -118,9 +127,7 @@ class Run:
 
     def _is_settled(self, trial_id: str) -> bool:
         """Return whether a trial has come to an end that stays: not one that another pass may change."""
-        known = self.past.get(trial_id, Past())
-        is_open = known.is_open(self.folder.is_cancelled(trial_id))
-        return not is_open and (known.reason != "oom" or known.memory_failures >= MEMORY_ATTEMPTS)
+        return self.past.get(trial_id, Past()).is_settled(self.folder.is_cancelled(trial_id))
 
     def _admit(self, trial: PlannedTrial) -> bool:
         """Make a suggestion a trial of the sweep, in its manifest first; return whether it is to be trained."""
@@ -185,7 +192,7 @@ class Run:
         """Expect no more trials than are known, where the space has no more points."""
         plan = self.order.plan
         if self.supply and self.supply.is_exhausted and plan.to_come:
-            say(f"the space has no more points: {len(plan.trials)} trials instead of {plan.samples}")
+            say(f"the space has no more points: {count(len(plan.trials), 'trial')} instead of {plan.samples}")
             self.order = replace(self.order, plan=replace(plan, samples=len(plan.trials)))
             self.board.plan = self.order.plan
 

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
 from bddseg.errors import DataError
+from bddseg.words import count
 from sweeps.address import check_server, check_uri, database_file
 from sweeps.backlog import close_lost_sweeps
 from sweeps.cluster import check_address, ray_cluster, room, slots
@@ -152,7 +153,9 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
         before: Pass | None = None
         while not (todo := run.todo()).is_over and not interrupts.is_requested():
             if todo == before:
-                raise PassError(f"Ray ended a pass and left {len(todo.trials)} trials open; see {run.folder.logs}")
+                raise PassError(
+                    f"Ray ended a pass and left {count(len(todo.trials), 'trial')} open; see {run.folder.logs}"
+                )
             if any(run.past_of(trial).memory_failures for trial in todo.trials):
                 say(f"out of memory: another pass, with twice the share of the device; trials: {len(todo.trials)}")
             memory = run.folder.path / MEMORY

@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bddseg.catalog import Catalog, is_dataset, read_catalog
+from bddseg.catalog import Catalog, check_root, is_dataset, read_catalog
 from bddseg.config import TrainConfig
 from bddseg.errors import DataError, nearest
 from bddseg.frames import Frames, build_frames
 from bddseg.labels import CLASSES, IGNORE, group_of
-from bddseg.split import Split, drive_of, split_samples
+from bddseg.split import Split, drive_of, split_of, split_samples
 from bddseg.streets import streets_folder, write_streets
+from bddseg.words import count
 from sweeps.errors import ExperimentError
+from sweeps.paths import ROOT
 
 ROOT_VARIABLE = "BDD100K_ROOT"
-DEFAULT_ROOT = Path("data/bdd100k")
+DEFAULT_ROOT = ROOT / "data/bdd100k"
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,23 @@ def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None
     return Source(profile, found)
 
 
+def recorded_source(profile: str, data: Mapping[str, Any], given: Path | None) -> Source:
+    """Return what a recorded sweep was trained on: where it was, or the folder that is given in its place.
+
+    Raises:
+        DataError: when the folder is none.
+    """
+    if given is not None:
+        check_root(given)
+        return Source(profile, given.resolve())
+    root = None if data["embedded"] else Path(str(data["root"]))
+    if root and not root.is_dir():
+        raise DataError(
+            f"{root}, where the data lay, is no folder any more: say with --data where the same data lie now"
+        )
+    return Source(profile, root)
+
+
 def count_images(source: Source, config: TrainConfig, cache: Path) -> Counted:
     """Return the sizes of the parts from names and scenes alone; the embedded streets are written where they are not.
 
@@ -155,6 +174,7 @@ def load_material(source: Source, config: TrainConfig, cache: Path, *, on_bad_sa
     """
     root = source.root or _embedded(cache)
     catalog = read_catalog(root)
+    _check_split(catalog, config)
     frames = build_frames(catalog.samples, config.data.size, cache, on_bad_sample=on_bad_sample, progress=progress)
     split = _split(frames.names, frames.scenes, config)
     if not any((frames.masks[index] != IGNORE).any() for index in split.val):
@@ -179,6 +199,16 @@ def _split(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> 
     )
 
 
+def _check_split(catalog: Catalog, config: TrainConfig) -> None:
+    """Refuse a split that cannot be made of the folder's images before any is decoded: that takes minutes.
+
+    Raises:
+        DataError: when a part or a fold would be empty.
+    """
+    names, scenes = zip(*((sample.name, sample.scene) for sample in catalog.samples), strict=True)
+    split_of(config.data, _split(names, scenes, config), names, scenes)
+
+
 def _find_root() -> Path | None:
     named = os.environ.get(ROOT_VARIABLE)
     if named:
@@ -195,6 +225,8 @@ def _embedded(cache: Path) -> Path:
 def _summary(catalog: Catalog, frames: Frames, split: Split) -> tuple[str, ...]:
     parts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
     how = "drives whole" if split.by_drive else "frame by frame"
-    skipped = (f"{len(frames.skipped)} bad samples skipped: {', '.join(frames.skipped)}",) if frames.skipped else ()
+    skipped = (
+        (f"{count(len(frames.skipped), 'bad sample')} skipped: {', '.join(frames.skipped)}",) if frames.skipped else ()
+    )
     warning = (f"warning: {split.warning}",) if split.warning else ()
     return (*catalog.summary(), *skipped, f"split: {parts} ({how})", *warning)

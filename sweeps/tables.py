@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from bddseg.words import count
 from sweeps.console import visible
 from sweeps.interrupts import ignore_further
 
@@ -26,7 +28,7 @@ def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Conf
         print_standings(confirmation, summary.board)
         say(arguments, "no verdict yet: the report pools the images of all runs, and may order close finalists anew")
     else:
-        print_leaderboard(summary.board)
+        print_leaderboard(summary.board, is_interrupted=summary.is_interrupted)
     if summary.weighs_cost:
         print_front(summary.board)
     failed = [row for row in summary.board.rows.values() if row.state == "failed"]
@@ -44,7 +46,8 @@ def last_words(summary: "Summary") -> Iterator[str]:
     from sweeps.backlog import reject_sentences
 
     if summary.undelivered:
-        yield f"warning: {summary.undelivered} events did not reach MLflow; they wait in {summary.folder / 'outbox'}"
+        events = count(summary.undelivered, "event")
+        yield f"warning: {events} did not reach MLflow, but {summary.folder / 'outbox'} has them"
         yield f"deliver them with: {summary.sync_command}"
     yield from reject_sentences(summary.rejects)
     if summary.is_interrupted:
@@ -55,9 +58,14 @@ def last_words(summary: "Summary") -> Iterator[str]:
 
 
 def interruption(board: "Board") -> str:
-    """Return how far an interrupted sweep came."""
-    waiting = board.counts()["waiting"] + board.plan.to_come
-    return f"{board.epochs_done()} of {board.plan.epochs_in_all} epochs done; {waiting} trials not started"
+    """Return how far an interrupted sweep came; every trial is counted once."""
+    endings = Counter(row.ending for row in board.rows.values())
+    cut, waiting = endings["interrupted"], endings["not started"] + endings["waiting"] + board.plan.to_come
+    total = len(board.rows) + board.plan.to_come
+    return (
+        f"{board.epochs_done()} of {count(board.plan.epochs_in_all, 'epoch')} done; of {count(total, 'trial')} "
+        f"{total - cut - waiting} ended, {cut} interrupted, {waiting} not started"
+    )
 
 
 def print_plan(plan: "Plan", experiment: "Experiment") -> None:
@@ -71,7 +79,7 @@ def print_plan(plan: "Plan", experiment: "Experiment") -> None:
     print_table(("", "trial", "digest", "epochs", ""), rows)
     rungs = ", ".join(map(str, plan.rungs)) or "none"
     if not plan.to_come:
-        print(f"\n{plan.size_words()}, of {plan.grid_points} points; rungs: {rungs}")
+        print(f"\n{plan.size_words()}, of {count(plan.grid_points, 'point')}; rungs: {rungs}")
         return
     sampling = experiment.sampling
     print(f"\nand {plan.to_come} that are suggested while others run ({sampling.sampler}, by "
@@ -80,7 +88,7 @@ def print_plan(plan: "Plan", experiment: "Experiment") -> None:
     print(f"\n{plan.size_words()}; rungs: {rungs}")
 
 
-def print_leaderboard(board: "Board") -> None:
+def print_leaderboard(board: "Board", *, is_interrupted: bool = False) -> None:
     """Print all trials, best first."""
     rows = [
         (
@@ -89,7 +97,7 @@ def print_leaderboard(board: "Board") -> None:
             figure(row.best_miou),
             str(row.best_epoch or "-"),
             str(row.epochs),
-            row.stop_reason or row.state,
+            "not started" if is_interrupted and row.state == "waiting" else row.ending,
         )
         for rank, row in enumerate(board.ranked(), 1)
     ]

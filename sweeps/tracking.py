@@ -21,6 +21,7 @@ from ray.tune.experiment import Trial
 
 from bddseg.files import write_file
 from bddseg.result import METRICS, OBJECTIVE
+from bddseg.words import count
 from sweeps.errors import StorageError
 from sweeps.outbox import RETRY_SECONDS, Event, Outbox
 from sweeps.plan import PlannedTrial
@@ -315,7 +316,7 @@ class Tracker(Callback):
         self._write_held()
         while self._held:
             if time.monotonic() >= deadline:
-                raise StorageError(f"{len(self._held)} events could not be written to {self._folder}")
+                raise StorageError(f"{count(len(self._held), 'event')} could not be written to {self._folder}")
             time.sleep(RETRY_SECONDS)
             self._write_held()
 

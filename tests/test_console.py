@@ -113,7 +113,7 @@ from sweeps import commands
 from sweeps.console import become
 from sweeps.interrupts import Interrupted
 
-def run(arguments, words):
+def run(arguments):
     sys.stderr = Impatient()
     raise Interrupted(signal.SIGTERM)
 
@@ -122,7 +122,7 @@ class Impatient:
         os.kill(os.getpid(), signal.SIGINT)
         return getattr(sys.__stderr__, name)
 
-commands.run = run
+commands.VERBS["space"] = run
 become(lambda: tune_main.main(["--space", "smoke"]))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)

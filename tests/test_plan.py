@@ -7,13 +7,14 @@ import pytest
 
 from bddseg.config import TrainConfig
 from sweeps.axes import Range
+from sweeps.book import read_book
 from sweeps.errors import ExperimentError
-from sweeps.experiment import Experiment, Schedule, load_experiment, read_book, space_names
+from sweeps.experiment import Experiment, Schedule, load_experiment, space_names
 from sweeps.plan import Plan, build_plan, compact, count_points, longer_words, plan_trial, trial_name
 from sweeps.sampling import MOST_POINTS
 from sweeps.statistics.noise import setting_of
 
-PROFILES = tuple(read_book()["profiles"])
+PROFILES = tuple(read_book().profiles)
 PLANS = {
     (space, profile): build_plan(load_experiment(space, profile=profile))
     for space in space_names()

@@ -121,7 +121,7 @@ def test_trials_whose_first_events_were_never_written_begin_anew(folder: Path) -
     for trial in (FIRST, SECOND):
         save_checkpoint(folder, trial)
     told(folder, FIRST)
-    assert check_events(folder) == "the last events were never written: 1 trials that had begun begin anew"
+    assert check_events(folder) == "the last events were never written: 1 trial starts again"
     told(folder, SECOND)
     assert check_events(folder) == ""
 

@@ -13,7 +13,7 @@ from recording import start
 import tune_main
 from sweeps.errors import PassError, StorageError
 from sweeps.experiment import load_experiment
-from sweeps.intake import prepare
+from sweeps.intake import find_where, prepare
 from sweeps.interrupts import Interrupted
 from sweeps.manifest import build_manifest, read_manifest, save_manifest
 from sweeps.order import Order
@@ -82,10 +82,11 @@ def test_what_was_to_go_on_from_another_sweep_is_closed_too(order: Order) -> Non
 
 def test_a_sweep_that_was_begun_offline_goes_on_offline(order: Order) -> None:
     words = ["--resume", "smoke-1", "--storage", str(order.storage), "--quiet", "--gpus-per-trial", "0"]
-    arguments, manifest = tune_main.build_parser().parse_args(words), read_manifest(order.storage / "smoke-1")
+    arguments, manifest = tune_main.build_parser().parse(words), read_manifest(order.storage / "smoke-1")
     for is_offline in (True, False):
         terms = {"terms": {"is_offline": is_offline}}
-        again = prepare(arguments, EXPERIMENT, Source("quick", None), words, manifest=manifest | terms)
+        where = find_where(arguments, order.storage / "smoke-1", manifest | terms)
+        again = prepare(arguments, EXPERIMENT, Source("quick", None), where, manifest=manifest | terms)
         assert again.is_offline is is_offline
 
 

@@ -18,7 +18,7 @@ def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         code = tune_main.main(words)
     except SystemExit as exit_:
         code = int(exit_.code or 0)
-    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line or "Traceback" in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error") or "Traceback" in line]
     assert code == 2 and len(lines) == 1
     return lines[0]
 

@@ -107,11 +107,6 @@ def write_when(text: str) -> str:
     return f"{time.day} {time:%B %Y, %H:%M} UTC"
 
 
-def count(number: int, noun: str) -> str:
-    """Return `1 trial`, `2 trials`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def folder_name(sweep_id: str) -> str:
     """Return the sweep's id as the name of one folder; an id that had to be changed gets a part of its hash."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", sweep_id).strip("._-")[:100]

@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
+from bddseg.words import count
 from sweeps.report.canvas import (
     COLOUR,
     INK,
@@ -26,7 +27,7 @@ from sweeps.report.canvas import (
 )
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.wording import count, write_share
+from sweeps.report.wording import write_share
 from sweeps.sections.plotted import Sample, build_sample, measure_importance, quiet
 
 if TYPE_CHECKING:

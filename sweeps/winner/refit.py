@@ -22,6 +22,7 @@ from bddseg.evidence import Evidence, load_evidence, save_evidence
 from bddseg.result import EpochResult
 from bddseg.split import split_of
 from bddseg.train import fit
+from bddseg.words import count
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
 from sweeps.records import SweepRecord, TrialRow
 from sweeps.source import Material, Source, cache_folder, load_material
@@ -120,7 +121,8 @@ def _refitted(config: TrainConfig, material: Material, folder: Path, say: Say) -
     state = _saved(folder, device)
     done = state["epoch"] if state else 0
     after = f", going on after epoch {done}" if done else ""
-    say(f"training {config.train.epochs} epochs on all {len(split.train)} images of train and validation{after}")
+    epochs, images = count(config.train.epochs, "epoch"), count(len(split.train), "image")
+    say(f"training {epochs} on all {images} of train and validation{after}")
     saved_at = time.monotonic()
     for result in fit(config, frames, split, device, state):
         say(_sentence(result, config.train.epochs))
