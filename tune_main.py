@@ -8,7 +8,7 @@ from functools import partial
 
 from bddseg.errors import UserError
 from sweeps import typed
-from sweeps.console import Parser, become, visible
+from sweeps.console import Parser, become
 from sweeps.experiment import SCHEDULERS
 from sweeps.interrupts import ignore_further
 from sweeps.paths import ROOT
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         if arguments.debug:
             raise
-        print(f"error: {visible(str(error))}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as interrupt:
         ignore_further()

@@ -10,7 +10,6 @@ from fractions import Fraction
 from bddseg.config import DataSettings
 from bddseg.errors import ConfigError, DataError
 from bddseg.labels import GROUPS, group_of
-from bddseg.words import count
 
 PARTS = ("train", "val", "test")
 LEAK_WARNING = "names carry no drive: neighbouring frames may be in different parts, so scores can be too high"
@@ -122,10 +121,8 @@ def fold_split(
     items.sort(key=lambda item: item.rank)
     units = len({item.drive for item in items}) if split.by_drive else len(items)
     if units < folds:
-        has = (
-            f"{count(units, 'drive')} (with {count(len(items), 'image')})" if split.by_drive else count(units, "image")
-        )
-        raise DataError(f"train and val have {has}, too few for {folds} folds: ask for fewer, or add images")
+        what = f"drives (with {len(items)} images)" if split.by_drive else "images"
+        raise DataError(f"train and val have {units} {what}, too few for {folds} folds: ask for fewer, or add images")
     shares = [Fraction(1, folds)] * folds
     parts = _deal_drives(items, shares, seed) if split.by_drive else _deal_frames(items, shares)
     val = {item.position for item in parts[fold]}
@@ -249,10 +246,10 @@ def _draw(part: Sequence[_Item], size: int) -> list[_Item]:
 def _emptiness(
     part: str, items: Sequence[_Item], by_drive: bool, fractions: Sequence[Fraction], max_images: int
 ) -> str:
-    drives = f" in {count(len({item.drive for item in items}), 'whole drive')}" if by_drive else ""
+    drives = f" in {len({item.drive for item in items})} whole drives" if by_drive else ""
     limit = f", max_images {max_images}" if max_images else ""
     shares = " / ".join(f"{name} {float(share):g}" for name, share in zip(PARTS, fractions, strict=True))
     return (
-        f"the {part} part would be empty: {count(len(items), 'image')}{drives}{limit} at fractions {shares}; "
+        f"the {part} part would be empty: {len(items)} images{drives}{limit} at fractions {shares}; "
         "use more images or larger fractions"
     )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bddseg.words import count
 from sweeps.address import VARIABLE, default_tracking_uri, has_password, hide_password, resolve_tracking_uri
 from sweeps.delivery import Delivery
 from sweeps.errors import NoSweepError, StorageError, SweepError, TrackingError
@@ -46,8 +45,8 @@ class Synced:
         """Yield what to say of it."""
         if self.closed:
             yield closing_sentence(self.sweep_id, self.closed)
-        left = f"; {count(self.undelivered, 'event')} left: {self.why}" if self.undelivered else ""
-        yield f"{self.sweep_id}: {count(self.delivered, 'event')} delivered{left}"
+        left = f"; {_events(self.undelivered)} left: {self.why}" if self.undelivered else ""
+        yield f"{self.sweep_id}: {_events(self.delivered)} delivered{left}"
         yield from reject_sentences(self.rejects)
 
 
@@ -113,7 +112,7 @@ def sync(folder: Path, tracking_uri: str | None) -> Synced:
         closed = close_lost(folder, outbox)
         waiting = outbox.pending()
         try:
-            uri = where_to(folder, tracking_uri)
+            uri = _where_to(folder, tracking_uri)
             prepare_store(uri, folder.parent / ARTIFACTS)
             delivery = Delivery(outbox, uri, folder.name)
             waiting = outbox.pending()  # all of it, when the store is another one
@@ -132,21 +131,21 @@ def close_lost_sweeps(storage: Path, tracking_uri: str | None) -> Iterator[str]:
         closed = claim_and_close(folder)
         if not closed:
             continue
-        if tracking_uri and noted_uri(folder) == hide_password(tracking_uri):
+        if tracking_uri and _noted_uri(folder) == hide_password(tracking_uri):
             _deliver_briefly(folder, tracking_uri)
         yield closing_sentence(folder.name, closed)
 
 
 def closing_sentence(sweep_id: str, closed: int) -> str:
     """Return what is said when runs of a lost driver have been closed."""
-    return f"closed {count(closed, 'run')} of sweep {sweep_id} whose driver was lost"
+    return f"closed {closed} run{'s' * (closed != 1)} of sweep {sweep_id} whose driver was lost"
 
 
 def reject_sentences(rejects: tuple[dict[str, Any], ...] | list[dict[str, Any]]) -> Iterator[str]:
     """Yield what is said of events that MLflow refused for good: how many, and the first few by name."""
     if not rejects:
         return
-    yield f"warning: MLflow refused {count(len(rejects), 'event')} for good, kept in outbox.rejected.jsonl:"
+    yield f"warning: MLflow refused {_events(len(rejects))} for good, kept in outbox.rejected.jsonl:"
     for reject in rejects[:SHOWN_REJECTS]:
         yield f"  {_name(reject['event'])}: {reject['why']}"
     if len(rejects) > SHOWN_REJECTS:
@@ -165,19 +164,14 @@ def _check_not_running(folder: Path) -> None:
         raise SweepError(f"sweep {folder.name} is running ({pulse.driver}): sync it when it has ended")
 
 
-def where_to(folder: Path, tracking_uri: str | None) -> str:
-    """Return where a sweep is recorded: as it is typed, else as the environment says, else as the sweep noted.
-
-    Raises:
-        TrackingError: when MLflow cannot record there, or its password is not known.
-    """
-    noted = noted_uri(folder)
+def _where_to(folder: Path, tracking_uri: str | None) -> str:
+    noted = _noted_uri(folder)
     if not tracking_uri and not os.environ.get(VARIABLE) and has_password(noted):
         raise TrackingError(f"it was recorded at {noted}: set {VARIABLE} to that address, with user and password")
     return resolve_tracking_uri(tracking_uri or os.environ.get(VARIABLE) or noted, folder.parent)
 
 
-def noted_uri(folder: Path) -> str:
+def _noted_uri(folder: Path) -> str:
     """Return where a sweep recorded, without a password; the default where it noted nothing that can be read."""
     try:
         found = json.loads((folder / FILE).read_text()).get("tracking_uri")
@@ -193,3 +187,18 @@ def _deliver_briefly(folder: Path, tracking_uri: str) -> None:
             Delivery(outbox, tracking_uri, folder.name).drain(CLOSING_SECONDS)
     except SweepError:
         return  # somebody else delivers it
+
+
+def _events(number: int) -> str:
+    return f"{number} event{'s' * (number != 1)}"
+
+
+def recorded_at(folder: Path, tracking_uri: str | None, *, is_offline: bool = False) -> str:
+    """Return where a sweep is recorded: as it is typed, else as the environment says, else as the sweep noted.
+
+    Of a sweep that is offline nothing is sent, so that an address without its password will do.
+
+    Raises:
+        TrackingError: when MLflow cannot record there, or its password is not known.
+    """
+    return _noted_uri(folder) if is_offline and not tracking_uri else _where_to(folder, tracking_uri)

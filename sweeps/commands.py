@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bddseg.errors import UserError
+from bddseg.errors import UserError, printable
 from bddseg.words import count
-from sweeps.console import FINE, UNUSABLE, visible
+from sweeps.console import FINE, UNUSABLE
 from sweeps.intake import find_source, find_where, here, make_plan, prepare, tune_command
 from sweeps.tables import close, figure, print_plan, print_table, say
 
@@ -36,7 +36,7 @@ def list_spaces(arguments: argparse.Namespace) -> int:
             problems.append(str(error))
     print_table(("space", "trials", "epochs", "search", f"varies (profile {source.profile})", "question"), rows)
     for problem in dict.fromkeys(problems):
-        print(f"error: {visible(problem)}", file=sys.stderr)
+        print(f"error: {printable(problem)}", file=sys.stderr)
     return UNUSABLE if problems else FINE
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from bddseg.errors import UserError, nearest
+from bddseg.errors import UserError, nearest, printable
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -90,7 +90,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = UNKNOWN.match(message)
         hint = nearest(unknown[1], self._option_string_actions) if unknown else ""
-        self.exit(MISUSE, f"error: {visible(message)}; {hint}--help shows all options\n")
+        self.exit(MISUSE, f"error: {printable(message)}; {hint}--help shows all options\n")
 
 
 def become(main: Callable[[], int]) -> NoReturn:
@@ -174,15 +174,6 @@ def settle_streams() -> tuple[Outlet, ...]:
     return tuple(outlets)
 
 
-def visible(text: str) -> str:
-    """Return a text with its control characters written out: names from files must not move a terminal's cursor."""
-    return text if text.isprintable() else "".join(map(_visible, text))
-
-
-def _visible(letter: str) -> str:
-    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-
-
 def finish(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
     """Run a command and return its exit code; `options` has `debug`."""
     try:
@@ -190,7 +181,7 @@ def finish(run: Callable[[argparse.Namespace], int], options: argparse.Namespace
     except UserError as error:
         if options.debug:
             traceback.print_exc()
-        print(f"error: {visible(str(error))}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -98,16 +98,16 @@ def find_where(
         UserError: when the storage cannot be written, or no tracking server or no Ray answers.
     """
     from sweeps.address import check_server, resolve_tracking_uri
-    from sweeps.backlog import noted_uri, where_to
+    from sweeps.backlog import recorded_at
     from sweeps.folder import check_storage
-    from sweeps.mlflow_store import check_database
+    from sweeps.probe import check_database
 
     terms = manifest["terms"] if manifest else {}
     storage, is_offline = check_storage(arguments.storage), arguments.offline or terms.get("is_offline", False)
-    if folder is None or (is_offline and arguments.tracking_uri):
+    if folder is None:
         tracking_uri = resolve_tracking_uri(arguments.tracking_uri, storage)
     else:
-        tracking_uri = noted_uri(folder) if is_offline else where_to(folder, arguments.tracking_uri)
+        tracking_uri = recorded_at(folder, arguments.tracking_uri, is_offline=is_offline)
     if not is_offline:
         check_server(tracking_uri)
         check_database(tracking_uri)

@@ -1,9 +1,7 @@
 """The MLflow store that sweeps are recorded in: made ready before, tidied after."""
 
-import errno
 import fcntl
 import logging
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -49,28 +47,6 @@ def prepare_store(tracking_uri: str, artifact_root: Path) -> None:
             _prepare_experiment(uri, artifact_root.as_uri())
     except (OSError, sqlite3.Error) as error:
         raise TrackingError(f"{uri} cannot be written ({reason(error)}): choose another --tracking-uri") from error
-
-
-def check_database(tracking_uri: str) -> None:
-    """Refuse a file that is no database, and a folder in which none can be made; nothing is written.
-
-    Raises:
-        TrackingError: with address and reason.
-    """
-    database = database_file(tracking_uri)
-    if database is None:
-        return
-    beside = next(path for path in database.absolute().parents if path.exists())
-    try:
-        if database.exists():
-            with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-                connection.execute("PRAGMA schema_version")
-        elif not beside.is_dir() or not os.access(beside, os.W_OK):
-            raise PermissionError(errno.EACCES, f"{beside} is no folder that can be written")
-    except (OSError, sqlite3.Error) as error:
-        raise TrackingError(
-            f"{tracking_uri} cannot be used ({reason(error)}): choose another --tracking-uri"
-        ) from error
 
 
 def experiment_id(client: "MlflowClient", location: str | None, *, may_create: bool) -> str:

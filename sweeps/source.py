@@ -12,9 +12,8 @@ from bddseg.config import TrainConfig
 from bddseg.errors import DataError, nearest
 from bddseg.frames import Frames, build_frames
 from bddseg.labels import CLASSES, IGNORE, group_of
-from bddseg.split import Split, drive_of, split_of, split_samples
+from bddseg.split import Split, drive_of, split_samples
 from bddseg.streets import streets_folder, write_streets
-from bddseg.words import count
 from sweeps.errors import ExperimentError
 from sweeps.paths import ROOT
 
@@ -174,7 +173,6 @@ def load_material(source: Source, config: TrainConfig, cache: Path, *, on_bad_sa
     """
     root = source.root or _embedded(cache)
     catalog = read_catalog(root)
-    _check_split(catalog, config)
     frames = build_frames(catalog.samples, config.data.size, cache, on_bad_sample=on_bad_sample, progress=progress)
     split = _split(frames.names, frames.scenes, config)
     if not any((frames.masks[index] != IGNORE).any() for index in split.val):
@@ -199,16 +197,6 @@ def _split(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> 
     )
 
 
-def _check_split(catalog: Catalog, config: TrainConfig) -> None:
-    """Refuse a split that cannot be made of the folder's images before any is decoded: that takes minutes.
-
-    Raises:
-        DataError: when a part or a fold would be empty.
-    """
-    names, scenes = zip(*((sample.name, sample.scene) for sample in catalog.samples), strict=True)
-    split_of(config.data, _split(names, scenes, config), names, scenes)
-
-
 def _find_root() -> Path | None:
     named = os.environ.get(ROOT_VARIABLE)
     if named:
@@ -225,8 +213,6 @@ def _embedded(cache: Path) -> Path:
 def _summary(catalog: Catalog, frames: Frames, split: Split) -> tuple[str, ...]:
     parts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
     how = "drives whole" if split.by_drive else "frame by frame"
-    skipped = (
-        (f"{count(len(frames.skipped), 'bad sample')} skipped: {', '.join(frames.skipped)}",) if frames.skipped else ()
-    )
+    skipped = (f"{len(frames.skipped)} bad samples skipped: {', '.join(frames.skipped)}",) if frames.skipped else ()
     warning = (f"warning: {split.warning}",) if split.warning else ()
     return (*catalog.summary(), *skipped, f"split: {parts} ({how})", *warning)

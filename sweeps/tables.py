@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from bddseg.errors import printable
 from bddseg.words import count
-from sweeps.console import visible
 from sweeps.interrupts import ignore_further
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Non
     from rich.console import Console
     from rich.table import Table
 
-    cells = [tuple(map(visible, row)) for row in rows]
+    cells = [tuple(map(printable, row)) for row in rows]
     console = Console(highlight=False, markup=False)
     if not console.is_terminal or len(cells) > MOST_WRAPPED:
         print(aligned(titles, cells))
@@ -169,7 +169,7 @@ def aligned(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 def say(arguments: argparse.Namespace, sentence: str) -> None:
     """Write words for people to stderr, unless quiet."""
     if not arguments.quiet:
-        print(visible(sentence), file=sys.stderr, flush=True)
+        print(printable(sentence), file=sys.stderr, flush=True)
 
 
 def figure(value: float | None) -> str:

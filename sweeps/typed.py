@@ -4,9 +4,8 @@ import argparse
 import math
 from pathlib import Path
 
-from bddseg.errors import UserError
+from bddseg.errors import UserError, printable
 from sweeps.address import check_uri
-from sweeps.console import visible
 
 AUTO = "auto"
 """Of --gpus-per-trial: as many trials on a GPU as were measured to fit."""
@@ -38,7 +37,7 @@ def sweep_name(text: str) -> str:
     if text.strip("./ ") and not {"/", "\0"} & set(text):
         return text
     last = text.rstrip("/").rpartition("/")[2]
-    hint = f": perhaps {visible(last)}" if last.strip("./ ") else ""
+    hint = f": perhaps {printable(last)}" if last.strip("./ ") else ""
     raise argparse.ArgumentTypeError(
         f"must be the id of a sweep, but is {'a path' if '/' in text else repr(text)}{hint}"
     )
@@ -92,7 +91,7 @@ def several(text: str) -> int:
 
 def _integer(text: str, least: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER and int(text) >= least):
-        raise argparse.ArgumentTypeError(f"must be a whole number >= {least}, got {visible(text[:40])}")
+        raise argparse.ArgumentTypeError(f"must be a whole number >= {least}, got {printable(text[:40])}")
     return int(text)
 
 

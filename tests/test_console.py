@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tune_main
-from sweeps.console import visible
+from bddseg.errors import printable
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -96,8 +96,8 @@ def test_results_that_a_full_disk_did_not_take_are_no_success() -> None:
 
 
 def test_control_characters_do_not_reach_a_terminal() -> None:
-    assert visible("a\x1b[2Jb\r\nc\u202ed") == "a\\x1b[2Jb\\r\\nc\\u202ed"
-    assert visible("stra\xdfe d'été 中") == "stra\xdfe d'été 中"
+    assert printable("a\x1b[2Jb\r\nc\u202ed") == "a\\x1b[2Jb\\r\\nc\\u202ed"
+    assert printable("stra\xdfe d'été 中") == "stra\xdfe d'été 中"
 
 
 def test_a_refusal_writes_control_characters_out(capsys: pytest.CaptureFixture[str]) -> None:
