@@ -10,6 +10,7 @@ from folders import write_folder
 from tiny import make_config, make_frames, make_split
 
 from bddseg.checkpoint import load_checkpoint
+from bddseg.errors import DataError
 from bddseg.trained import load_trained
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
 from sweeps.records import SweepRecord, TrialRow

@@ -86,9 +86,10 @@ def load_recorded(record: SweepRecord, config: TrainConfig, given: Path | None =
     source = recorded_source(str(record.manifest.get("profile", "")), data, given)
     material = load_material(source, config, cache_folder(), on_bad_sample="skip", progress=sys.stderr.isatty())
     if material.frames.fingerprint != data["fingerprint"]:
+        where = f" in {given}" if given else ""
         raise ExperimentError(
             f"{record.sweep_id} used frames {data['fingerprint']} of {data['root']}, but they are "
-            f"{material.frames.fingerprint} now{f' in {given}' if given else ''}: put the folder back as it was, or screen and confirm again"
+            f"{material.frames.fingerprint} now{where}: put the folder back as it was, or screen and confirm again"
         )
     return material
 
