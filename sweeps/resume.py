@@ -21,7 +21,7 @@ from sweeps.folder import SweepFolder
 from sweeps.heartbeat import read_pulse
 from sweeps.manifest import is_open, read_manifest, to_come
 from sweeps.outbox import PARENT, Event, Outbox
-from sweeps.past import Past, read_past
+from sweeps.past import REUSED, Past, read_past
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.sampling import recorded_sampling
 
@@ -35,7 +35,7 @@ def unfinished_sweep(storage: Path) -> Path:
     """
     folders = sorted(sweep_folders(storage), key=_begun, reverse=True)
     for folder in folders:
-        if is_unfinished(folder):
+        if is_unfinished(folder) and not was_refused(folder):
             return folder
     for folder in folders:
         check_not_running(folder)
@@ -43,8 +43,21 @@ def unfinished_sweep(storage: Path) -> Path:
 
 
 def latest_sweep(storage: Path) -> str:
-    """Return the id of the sweep of a storage folder that was begun last; "" where there is none."""
-    return max(sweep_folders(storage), key=_begun).name if sweep_folders(storage) else ""
+    """Return the id of the sweep of a storage folder that was started last; "" where there is none."""
+    folders = [folder for folder in sweep_folders(storage) if not was_refused(folder)]
+    return max(folders, key=_begun).name if folders else ""
+
+
+def has_trained(folder: Path) -> bool:
+    """Return whether a trial was started by this sweep, not only taken over from another."""
+    events = Outbox(folder / "outbox").events(epochs=False)
+    starts = (event for event in events if event.get("kind") == "start" and event.get("trial") != PARENT)
+    return any(REUSED not in event.get("tags", {}) for event in starts)
+
+
+def was_refused(folder: Path) -> bool:
+    """Return whether a sweep failed before it started a trial of its own: earlier versions left its folder behind."""
+    return _last_word(Outbox(folder / "outbox").events(epochs=False)) == "FAILED" and not has_trained(folder)
 
 
 def is_unfinished(folder: Path) -> bool:

@@ -1,7 +1,6 @@
 """The parts of one sweep while it runs: what it knows of its trials, what it writes down, how it ends."""
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
@@ -12,8 +11,8 @@ from bddseg.device import describe, resolve_device
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.delivery import Delivery
-from sweeps.errors import StorageError, TrackingError
-from sweeps.folder import SweepFolder
+from sweeps.errors import StorageError
+from sweeps.folder import SweepFolder, remove_folder
 from sweeps.gauges import Gauges
 from sweeps.heading import facts, params, run_tags, sweep_tags
 from sweeps.index import Entry, find_finished
@@ -27,7 +26,7 @@ from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
 from sweeps.passes import Pass, teller
 from sweeps.past import Past
 from sweeps.plan import Plan, PlannedTrial
-from sweeps.resume import look_ahead
+from sweeps.resume import has_trained, look_ahead
 from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
 from sweeps.sampling import COST
 from sweeps.shares import kind, remember_peaks
@@ -62,8 +61,11 @@ class Run:
         self.view = View(self.board, is_quiet=order.is_quiet)
         self.outbox = Outbox(self.folder.outbox, PATIENCE_SECONDS)
         self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
+        self.is_new = manifest is None
+        """It is started, not resumed."""
         self.is_begun = manifest is not None
         """It is written down, so that it can be resumed."""
+        self.is_delivering = False
         self.past: dict[str, Past] = {}
         self.finished: list[Entry] = []
         """What other sweeps have trained."""
@@ -110,7 +112,9 @@ class Run:
         if self.order.plan.samples:
             from sweeps.supply import Supply  # imports Optuna
 
-            self.finished = [] if self.order.is_fresh else self.finished or find_finished(self.order.storage)
+            self.finished = (
+                [] if self.order.is_fresh else self.finished or find_finished(self.order.storage, but=self.folder.path)
+            )
             self.supply = Supply(
                 experiment=self.order.experiment,
                 folder=self.folder.path,
@@ -144,7 +148,7 @@ class Run:
 
     def reuse(self, say: Say) -> None:
         """Take over what other sweeps in the storage folder have trained."""
-        self.finished = find_finished(self.order.storage)
+        self.finished = find_finished(self.order.storage, but=self.folder.path)
         for sentence in reuse_sentences(self._take_over(self.order.plan), len(self.trials) + self.order.plan.to_come):
             say(sentence)
 
@@ -167,14 +171,19 @@ class Run:
         self.past.update(found)
 
     def prepare_store(self) -> None:
-        """Make MLflow's store ready and start delivering, unless offline.
+        """Make MLflow's store ready, unless offline.
 
         Raises:
             TrackingError: when it cannot be used.
         """
         if not self.order.is_offline:
             prepare_store(self.order.tracking_uri, self.order.storage / "artifacts")
+
+    def start_delivery(self) -> None:
+        """Start delivering, unless offline: once nothing can refuse the sweep any more."""
+        if not self.order.is_offline and not self.is_delivering:
             self.delivery.start()
+            self.is_delivering = True
 
     def past_of(self, trial: PlannedTrial) -> Past:
         """Return what has become of a trial."""
@@ -258,11 +267,12 @@ class Run:
     def abandon(self, error: BaseException, *, is_store_ready: bool) -> None:
         """Close the sweep's runs when it could not be run to an end, so that they do not look alive.
 
-        A sweep that was not begun, or that MLflow's store refused before anything was trained, leaves nothing behind.
+        A new sweep that failed before a trial of its own started leaves nothing behind; one that was interrupted can be
+        resumed.
         """
-        is_refused = isinstance(error, TrackingError) and not is_store_ready and not self.past
-        if not self.is_begun or is_refused:
-            shutil.rmtree(self.folder.path)
+        if not self.is_begun or (self.is_new and isinstance(error, Exception) and not has_trained(self.folder.path)):
+            self.is_begun = False
+            remove_folder(self.folder.path)
             return
         status = "FAILED" if isinstance(error, Exception) else "KILLED"
         tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
@@ -270,6 +280,7 @@ class Run:
         self._cut_off(tags["sweep.stop_detail"])
         self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
         if is_store_ready:
+            self.start_delivery()
             self._deliver(HASTY_FLUSH_SECONDS)
 
     def _cut_off(self, detail: str = "") -> None:
