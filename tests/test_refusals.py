@@ -33,7 +33,7 @@ class Nobody(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_error(404)
 
-    def log_message(self, format: str, *words: Any) -> None:
+    def log_message(self, *words: Any) -> None:
         return
 
 

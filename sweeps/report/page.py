@@ -1,6 +1,5 @@
 """Report -> its sections, in order -> one self-contained HTML page, and Markdown with the same words and numbers."""
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -13,7 +12,7 @@ from sweeps.report.gather import Report
 from sweeps.report.naming import shorten_names
 from sweeps.report.plates import Plates, Printer
 from sweeps.report.section import Section
-from sweeps.report.wording import TEMPLATES, build_environment, build_markdown_environment, write_value
+from sweeps.report.wording import TEMPLATES, build_environment, build_markdown_environment, space_blocks, write_value
 from sweeps.sections import (
     attention,
     classes,
@@ -92,7 +91,7 @@ def render_markdown(report: Report, sections: Sequence[Section] | None = None, t
     found = build_sections(report) if sections is None else sections
     bodies = {section.name: _render_body(environment, report, section, "md", top=top) for section in found}
     text = environment.get_template("report.md.j2").render(_context(report), sections=found, bodies=bodies)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return space_blocks(text)
 
 
 def render_comparison(comparison: Comparison, form: str, plates: Plates | None = None) -> str:
@@ -105,7 +104,7 @@ def render_comparison(comparison: Comparison, form: str, plates: Plates | None =
     }
     template = environment.get_template(f"comparison.{form}.j2")
     text = template.render(comparison=comparison, sections=found, bodies=bodies)
-    return text if form == "html" else re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return text if form == "html" else space_blocks(text)
 
 
 def _with_values(environment: Environment, report: Report) -> Environment:

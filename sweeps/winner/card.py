@@ -9,7 +9,7 @@ from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
 from bddseg.trained import Trained
 from sweeps.ranking import Scores
 from sweeps.report.gather import Report
-from sweeps.report.wording import build_markdown_environment
+from sweeps.report.wording import build_markdown_environment, space_blocks
 from sweeps.statistics.findings import Gap, Rival, Verdict
 
 FORMAT = 1
@@ -88,7 +88,7 @@ def name_of(report: Report, trial_id: str) -> str:
 def render_card(card: Card) -> str:
     """Return the card in Markdown; a tag or a `|` in what was read back comes out as text."""
     text = build_markdown_environment().get_template("card.md.j2").render(card=card, facts=card.report.facts)
-    return text.strip() + "\n"
+    return space_blocks(text)
 
 
 def describe_model(card: Card, trained: Trained) -> dict[str, Any]:
