@@ -229,6 +229,7 @@ def dry_run(plan: "Plan", experiment: "Experiment", source: "Source | None", arg
         return 0
     from sweeps.forecast import forecast
 
+    say(arguments, f"{plan.size_words()}: measuring what they take")
     machine, whole = here(arguments), imagine_plan(plan, experiment)
     machine.check_memory(whole)
     table, how = forecast(whole, experiment.schedule.name, source, machine, arguments.max_concurrent)
