@@ -87,7 +87,7 @@ def show_status(arguments: argparse.Namespace) -> int:
         )
         for row in status.rows
     ]
-    come = f"; {status.to_come} trials are still to be suggested" if status.to_come else ""
+    come = f"; {count(status.to_come, 'trial')} still to be suggested" if status.to_come else ""
     print(f"{sweep_id}: {status.state}{come}", file=sys.stderr)
     if lost := lost_driver(folder):
         closing = f"{tune_command(arguments)} --sync {sweep_id}"
@@ -134,6 +134,7 @@ def sync(arguments: argparse.Namespace) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Plan, check everything that can be checked before Ray starts, then run the sweep."""
     from sweeps.experiment import load_experiment
+    from sweeps.plan import check_experiment
 
     if not arguments.space:
         raise UserError("which space? give --space NAME, or --list to see them")
@@ -147,6 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         samples=arguments.samples,
         seed=arguments.seed,
     )
+    check_experiment(experiment, arguments.limit)
     if source:
         say(arguments, f"{experiment.name}: {source.sentence()}")
     if source is None or arguments.dry_run:

@@ -119,6 +119,10 @@ def run_pass(
             tuner.fit()
         except (OSError, EOFError) as error:  # at its end Ray reads what it wrote, and a full disk took that
             log.warning("Ray's own account of the pass cannot be read: %s", error)
+        except RuntimeError as error:  # nor can it account for trials that an interrupt kept from being set up
+            if not interrupts.is_requested():
+                raise
+            log.info("Ray's own account of the pass cannot be read: %s", error)
     tracker.flush(PATIENCE_SECONDS)
 
 

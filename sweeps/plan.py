@@ -113,9 +113,7 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
     Raises:
         ExperimentError: when a combination of grid values makes no valid configuration, or the budget varies.
     """
-    check_axes(experiment)
-    if not experiment.base.data.has_validation:
-        raise ExperimentError("data.folds is 1, but must be 0 or >= 2 in a sweep: without validation nothing compares")
+    check_experiment(experiment, limit)
     known, points = _known_points(experiment), count_points(experiment)
     if not experiment.axes or experiment.sampling.name == "grid":
         ordered = _planned_grid(experiment, precision, limit)
@@ -149,7 +147,24 @@ def imagine_plan(plan: Plan, experiment: Experiment) -> Plan:
     return replace(plan, trials=tuple(trials), grid_points=points, samples=0)
 
 
-def check_axes(experiment: Experiment) -> None:
+def check_experiment(experiment: Experiment, limit: int = 0) -> None:
+    """Refuse what can be refused without a configuration being made.
+
+    Raises:
+        ExperimentError: when an axis cannot vary, nothing is validated on, or the grid is too large to plan.
+    """
+    _check_axes(experiment)
+    if not experiment.base.data.has_validation:
+        raise ExperimentError("data.folds is 1, but must be 0 or >= 2 in a sweep: without validation nothing compares")
+    if is_too_large(experiment) and not 0 < limit <= MOST_POINTS:
+        sizes = " x ".join(f"{len(axis)} {key}" for key, axis in experiment.axes if isinstance(axis, tuple))
+        raise ExperimentError(
+            f"{experiment.name}: the grid has {count_points(experiment):,} points ({sizes}), but a sweep plans at most "
+            f"{MOST_POINTS:,}: give fewer values, or draw from them with --limit N or --search random --samples N"
+        )
+
+
+def _check_axes(experiment: Experiment) -> None:
     """Refuse what cannot differ within a sweep.
 
     Raises:
@@ -291,20 +306,10 @@ def is_too_large(experiment: Experiment) -> bool:
 
 
 def _planned_grid(experiment: Experiment, precision: str, limit: int) -> list[PlannedTrial]:
-    """Return the distinct trials of a grid in their order; of a grid that is too large `limit` drawn at random.
-
-    Raises:
-        ExperimentError: when the grid, or what is to be drawn from it, is too large to plan.
-    """
+    """Return the distinct trials of a grid in their order; of a grid that is too large `limit` drawn at random."""
     if not is_too_large(experiment):
         trials = _distinct(_Maker.of(experiment, precision), _grid(experiment))
         return _order(list(trials.values()), experiment.base.train.seed)
-    if not 0 < limit <= MOST_POINTS:
-        sizes = " x ".join(f"{len(axis)} {key}" for key, axis in experiment.axes if isinstance(axis, tuple))
-        raise ExperimentError(
-            f"{experiment.name}: the grid has {count_points(experiment):,} points ({sizes}), but a sweep plans at most "
-            f"{MOST_POINTS:,}: give fewer values, or draw from them with --limit N or --search random --samples N"
-        )
     sampling = replace(experiment.sampling, name="random", samples=limit)
     return _drawn(replace(experiment, sampling=sampling), [experiment.reference], precision, limit)[1]
 

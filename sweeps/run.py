@@ -32,7 +32,7 @@ from sweeps.sampling import COST
 from sweeps.shares import kind, remember_peaks
 from sweeps.source import cache_folder
 from sweeps.stopping.schedulers import Scheduler
-from sweeps.tracking import Tracker
+from sweeps.tracking import Tracker, cut_off_words
 
 if TYPE_CHECKING:
     from sweeps.supply import Supply
@@ -289,7 +289,7 @@ class Run:
             if row.state in ("running", "paused"):
                 tags = {
                     "sweep.stop_reason": "user",
-                    "sweep.stop_detail": detail or f"cut off after epoch {row.epochs}",
+                    "sweep.stop_detail": detail or cut_off_words(row.epochs),
                 }
                 event = self._event("end", status="KILLED", tags=tags, metrics={}, step=row.epochs, note=None)
                 self.outbox.append(event | {"trial": row.trial_id})

@@ -63,8 +63,8 @@ def interruption(board: "Board") -> str:
     cut, waiting = endings["interrupted"], endings["not started"] + endings["waiting"] + board.plan.to_come
     total = len(board.rows) + board.plan.to_come
     return (
-        f"{board.epochs_done()} of {count(board.plan.epochs_in_all, 'epoch')} done; of {count(total, 'trial')} "
-        f"{total - cut - waiting} ended, {cut} interrupted, {waiting} not started"
+        f"{board.epochs_done():,} of {count(board.plan.epochs_in_all, 'epoch')} done; of {count(total, 'trial')} "
+        f"{total - cut - waiting:,} ended, {cut:,} interrupted, {waiting:,} not started"
     )
 
 
