@@ -171,21 +171,25 @@ def _check_register(options: argparse.Namespace, store: "Store") -> None:
     """Refuse what cannot be registered before a report is made and the test part is opened.
 
     Raises:
-        UserError: when a name is wrong, several sweeps are named, or `--data` would have no effect.
+        UserError: when a name is wrong, several sweeps are named, `--data` would have no effect, or the data that a
+            confirmed setting is trained on once more are gone.
     """
-    from bddseg.catalog import check_root
     from sweeps.confirm import CONFIRMS
+    from sweeps.source import recorded_source
     from sweeps.winner.registry import check_name
 
     check_name(options.model_name)
     if len(set(options.sweeps)) > 1:
         raise UserError("--register takes one sweep, for a model has one champion: name the one to register")
-    if options.data is None:
-        return
-    check_root(options.data)
     name = options.sweeps[0] if options.sweeps else store.latest_sweep_id()
-    if CONFIRMS not in store.read_sweep(name).tags:
-        raise UserError(f"--data has no effect: {name} is no confirmation, so its leader's own weights are registered")
+    record = store.read_sweep(name)
+    if CONFIRMS not in record.tags:
+        if options.data is not None:
+            raise UserError(f"--data has no effect: {name} is no confirmation, so its leader's own weights are taken")
+        return
+    data = record.manifest.get("data")
+    if isinstance(data, dict) and {"root", "embedded"} <= data.keys():
+        recorded_source("", data, options.data)
 
 
 def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", options: argparse.Namespace) -> None:
