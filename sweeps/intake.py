@@ -133,6 +133,7 @@ def prepare(
     Raises:
         UserError: when something is missing, unknown or too large, before anything is written.
     """
+    from bddseg.split import split_of
     from sweeps.address import hide_password
     from sweeps.order import Order
     from sweeps.plan import imagine_plan
@@ -153,6 +154,7 @@ def prepare(
     material = read_material(arguments, experiment, source, on_bad_sample)
     if confirmation:
         confirmation.check_data(material.frames.fingerprint, material.root)
+        split_of(plan.trials[0].config.data, material.split, material.frames.names, material.frames.scenes)
     for line in material.summary:
         say(arguments, line)
     every, keep_weights = arguments.checkpoint_every, arguments.keep_weights
