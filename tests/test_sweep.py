@@ -377,7 +377,6 @@ def test_a_dry_run_tells_what_a_confirmation_takes(
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        (["--set", "optim.lr=1"], "does not go with --set"),
         (["--data", "/nowhere/bdd"], "/nowhere/bdd"),
         (["--runs", "40"], "too few for 40 folds"),
     ],
