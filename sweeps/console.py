@@ -14,12 +14,9 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from bddseg.errors import UserError, nearest, printable
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 FINE, UNUSABLE, MISUSE, INTERRUPTED = 0, 1, 2, 130
 
@@ -137,7 +134,7 @@ class Outlet(io.RawIOBase):
         """Return whether it is a terminal."""
         return os.isatty(self._handle)
 
-    def write(self, content: "ReadableBuffer", /) -> int:
+    def write(self, content: Any, /) -> int:
         """Write, or drop what cannot be written; return how many bytes that were."""
         size = memoryview(content).nbytes
         while self.failure is None:

@@ -10,7 +10,8 @@ from sweeps.axes import Range
 from sweeps.book import read_book
 from sweeps.errors import ExperimentError
 from sweeps.experiment import Experiment, Schedule, load_experiment, space_names
-from sweeps.plan import Plan, build_plan, compact, count_points, longer_words, plan_trial, trial_name
+from sweeps.names import compact, longer_words, trial_name
+from sweeps.plan import Plan, build_plan, count_points, plan_trial
 from sweeps.sampling import MOST_POINTS
 from sweeps.statistics.noise import setting_of
 

@@ -6,7 +6,7 @@ from functools import partial
 from jinja2 import Environment
 from markupsafe import Markup
 
-from sweeps.plan import longer_words
+from sweeps.names import longer_words
 from sweeps.report.comparison import Comparison
 from sweeps.report.gather import Report
 from sweeps.report.naming import shorten_names

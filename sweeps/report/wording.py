@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from bddseg.labels import CLASSES, GROUPS, PALETTE
 from bddseg.words import count
-from sweeps.plan import compact
+from sweeps.names import compact
 from sweeps.statistics.findings import Interval
 
 TEMPLATES = Path(__file__).with_name("templates")

@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 
 from bddseg.words import count
-from sweeps.plan import compact
+from sweeps.names import compact
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
 
