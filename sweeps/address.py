@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 from sweeps.errors import TrackingError
+from sweeps.paths import ROOT, command
 
-ROOT = Path(__file__).resolve().parent.parent
 VARIABLE = "MLFLOW_TRACKING_URI"
 SERVERS = ("http", "https")
 KNOWN = ("sqlite", "postgresql", "mysql", "mssql", "databricks", *SERVERS)
@@ -116,7 +116,7 @@ def start_command(uri: str) -> str:
         where = f"--storage {shlex.quote(str(database.parent))} "
     else:
         where = f"{tracking_flag(uri)} "
-    return f"python tune_main.py {where}--space smoke"
+    return f"{command('tune_main.py')} {where}--space smoke"
 
 
 def _why_silent(error: Exception) -> str:

@@ -191,3 +191,14 @@ def _deliver_briefly(folder: Path, tracking_uri: str) -> None:
 
 def _events(number: int) -> str:
     return f"{number} event{'s' * (number != 1)}"
+
+
+def recorded_at(folder: Path, tracking_uri: str | None, *, is_offline: bool = False) -> str:
+    """Return where a sweep is recorded: as it is typed, else as the environment says, else as the sweep noted.
+
+    Of a sweep that is offline nothing is sent, so that an address without its password will do.
+
+    Raises:
+        TrackingError: when MLflow cannot record there, or its password is not known.
+    """
+    return _noted_uri(folder) if is_offline and not tracking_uri else _where_to(folder, tracking_uri)

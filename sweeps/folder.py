@@ -1,7 +1,10 @@
 """The storage folder, and in it the folder of a sweep: where its passes, checkpoints, logs and marks lie."""
 
+import contextlib
 import re
 import secrets
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +13,8 @@ from sweeps.errors import StorageError
 CHECKPOINT = re.compile(r"checkpoint_(\d+)")
 PROBE_BYTES = 1 << 18
 """What a sweep writes before anything is trained."""
+
+REMOVALS = 5
 
 PASS = re.compile(r"pass-(\d+)")
 
@@ -71,6 +76,34 @@ class SweepFolder:
         return self.path / "cancelled" / trial_id
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove the folder of a sweep that is refused.
+
+    The heartbeat may write a file while the folder is being emptied: then it is emptied again.
+    """
+    for _ in range(REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+
+
+@contextlib.contextmanager
+def making(folder: Path) -> Iterator[Path]:
+    """Make a folder, with those it lies in; an error within the context leaves none of them that was not there before.
+
+    Those that something has been put into stay.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    except BaseException:
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+
+
 def check_storage(folder: Path) -> Path:
     """Return the absolute output folder; it is not made yet: a command that is refused leaves nothing behind.
 
@@ -79,15 +112,25 @@ def check_storage(folder: Path) -> Path:
     """
     folder = folder.absolute()
     try:
-        place = next(path for path in (folder, *folder.parents) if path.exists())
-        probe = place / f".probe-{secrets.token_hex(4)}"
-        try:
-            probe.write_bytes(bytes(PROBE_BYTES))
-        finally:
-            probe.unlink(missing_ok=True)
+        try_writing(folder)
     except OSError as error:
         raise StorageError(f"--storage {folder} cannot be written: {error.strerror}; choose another folder") from error
     return folder
+
+
+def try_writing(folder: Path) -> None:
+    """Write a file into a folder, or into the nearest one above it that exists, and remove it.
+
+    Raises:
+        OSError: when that cannot be done.
+    """
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    probe = nearest / f".probe-{secrets.token_hex(4)}"
+    try:
+        probe.write_bytes(bytes(PROBE_BYTES))
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def _number(pattern: re.Pattern[str], path: Path) -> int:

@@ -9,6 +9,7 @@ from bddseg.engine import EVALUATION_BATCHES
 from bddseg.errors import DeviceError
 from bddseg.footprint import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
 from bddseg.labels import CLASSES
+from bddseg.words import count
 from sweeps.calibration import Calibration, calibrate
 from sweeps.machine import Machine
 from sweeps.monitor import duration
@@ -81,10 +82,10 @@ def _time(
     seconds = sum(trial.epochs * speeds.of(trial.config).epoch_s(counted.train, counted.val) for trial in plan.trials)
     unit, share = ("cores", resources["CPU"]) if speeds.device == "cpu" else ("GPUs", resources["GPU"])
     rows = [
-        ("trials", str(len(plan.trials)), f"distinct ones of {plan.grid_points} points"),
-        ("epochs, nothing stopped", str(plan.epochs_in_all), f"of {counted.train} training images each"),
+        ("trials", str(len(plan.trials)), f"distinct ones of {count(plan.grid_points, 'point')}"),
+        ("epochs, nothing stopped", str(plan.epochs_in_all), f"of {count(counted.train, 'training image')} each"),
         (f"time of all {unit}, nothing stopped", duration(seconds * share), "training and validation"),
-        ("time, nothing stopped", duration(seconds / slots), f"{slots} trial{'s' * (slots > 1)} side by side"),
+        ("time, nothing stopped", duration(seconds / slots), f"{count(slots, 'trial')} side by side"),
     ]
     if plan.rungs:
         rows += [
@@ -102,7 +103,7 @@ def _room(plan: Plan, counted: Counted, memory: Memory) -> Rows:
     side = plan.trials[0].config.data.size
     return [
         ("memory of a trial", _size(memory.mb * 1e6), f"{memory.how}: {memory.trial}; frames left out"),
-        ("disk while it runs", f"<= {_size(running)}", f"{CHECKPOINTS} checkpoints of each trial"),
+        ("disk while it runs", f"<= {_size(running)}", f"{count(CHECKPOINTS, 'checkpoint')} of each trial"),
         (
             "disk of its evidence",
             f"<= {_size(2 * evidence * len(plan.trials))}",
@@ -114,11 +115,11 @@ def _room(plan: Plan, counted: Counted, memory: Memory) -> Rows:
 
 def _differences(plan: Plan, counted: Counted) -> Rows:
     """Return the smallest differences in mIoU that can be shown, in points."""
-    runs, unit = plan.trials[0].config.data.folds, counted.unit
+    runs, unit = plan.trials[0].config.data.folds, counted.unit.removesuffix("s")
     terms = f"two-sided level {ALPHA}, power {POWER}"
     confirmed = (
-        f"{runs or CONFIRMING_RUNS} runs on folds of {counted.open_units} {unit}: {terms}, assuming sd {RUN_SD} "
-        f"points of a run and {UNIT_SD:g} of a difference by {unit[:-1]}"
+        f"{count(runs or CONFIRMING_RUNS, 'run')} on folds of {count(counted.open_units, unit)}: {terms}, assuming sd "
+        f"{RUN_SD} points of a run and {UNIT_SD:g} of a difference by {unit}"
     )
     joint = f"{joint_difference(runs or CONFIRMING_RUNS, counted.open_units):.2f} points"
     if runs:
@@ -128,7 +129,7 @@ def _differences(plan: Plan, counted: Counted) -> Rows:
         (
             "smallest difference",
             alone,
-            f"{counted.val_units} {unit} of validation, were runs alike, which they are not",
+            f"{count(counted.val_units, unit)} of validation, were runs alike, which they are not",
         ),
         ("... once confirmed", joint, confirmed),
     ]

@@ -45,9 +45,10 @@ class Entry:
     reason: str
 
 
-def find_finished(storage: Path) -> list[Entry]:
-    """Return the finished trials of every sweep in a storage folder, those of the newest sweep first."""
-    folders = sorted(sweep_folders(storage), key=lambda folder: folder.stat().st_mtime, reverse=True)
+def find_finished(storage: Path, but: Path | None = None) -> list[Entry]:
+    """Return the finished trials of every sweep in a storage folder but one, those of the newest sweep first."""
+    others = (folder for folder in sweep_folders(storage) if folder != but)
+    folders = sorted(others, key=lambda folder: folder.stat().st_mtime, reverse=True)
     known = _read(storage / FILE)
     found = {folder.name: _current(known.get(folder.name), folder) for folder in folders}
     if found != known:

@@ -35,6 +35,8 @@ class Order:
     is_quiet: bool = False
     is_offline: bool = False
     """Nothing is sent to MLflow: everything waits in the outbox."""
+    on_bad_sample: str = "fail"
+    """What is done with a damaged image or mask: fail or skip."""
     is_fresh: bool = False
     """Trials that were trained before are trained again."""
     command: str = ""
@@ -69,6 +71,7 @@ class Order:
             "keep_all_weights": self.keep_all_weights,
             "checkpoint_seconds": self.checkpoint_seconds,
             "is_offline": self.is_offline,
+            "on_bad_sample": self.on_bad_sample,
             "is_fresh": self.is_fresh,
         }
 

@@ -21,7 +21,7 @@ from sweeps.folder import SweepFolder
 from sweeps.interrupts import Interrupts
 from sweeps.order import Order
 from sweeps.outbox import PATIENCE_SECONDS, Event
-from sweeps.past import Past
+from sweeps.past import MEMORY_ATTEMPTS, Past
 from sweeps.plan import PlannedTrial
 from sweeps.search import TRIAL_KEY, Search
 from sweeps.shares import enlarged
@@ -33,9 +33,6 @@ log = logging.getLogger(__name__)
 
 MAX_FAILURES = 1
 """A trial whose process dies or raises is tried once more in the same pass, from its last checkpoint."""
-
-MEMORY_ATTEMPTS = 2
-"""A trial for which memory is short is tried once more, with twice the share."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +119,10 @@ def run_pass(
             tuner.fit()
         except (OSError, EOFError) as error:  # at its end Ray reads what it wrote, and a full disk took that
             log.warning("Ray's own account of the pass cannot be read: %s", error)
+        except RuntimeError as error:  # nor can it account for trials that an interrupt kept from being set up
+            if not interrupts.is_requested():
+                raise
+            log.info("Ray's own account of the pass cannot be read: %s", error)
     tracker.flush(PATIENCE_SECONDS)
 
 

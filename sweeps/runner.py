@@ -8,10 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
 from bddseg.errors import DataError
+from bddseg.words import count
 from sweeps.address import check_server, check_uri, database_file
 from sweeps.backlog import close_lost_sweeps
 from sweeps.cluster import check_address, ray_cluster, room, slots
 from sweeps.errors import PassError, StorageError
+from sweeps.folder import making
 from sweeps.heartbeat import Heartbeat
 from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.manifest import read_manifest
@@ -41,13 +43,12 @@ def run_sweep(order: Order, say: Say = log.info) -> Summary:
     """
     _prepare(order, say)
     sweep_id = new_sweep_id(order.title)
-    folder = order.storage / sweep_id
-    folder.mkdir(parents=True)
-    run = Run(order, sweep_id, folder)
-    say(f"sweep {sweep_id}: {order.plan.size_words()}; files in {folder}")
-    if order.is_offline:
-        say(f"offline: MLflow is told nothing; deliver the sweep later with: {order.tune_command} --sync {sweep_id}")
-    return _drive(run, run.begin, say)
+    with making(order.storage / sweep_id) as folder:
+        run = Run(order, sweep_id, folder)
+        say(f"sweep {sweep_id}: {order.plan.size_words()}; files in {folder}")
+        if order.is_offline:
+            say(f"offline: nothing is sent to MLflow; deliver it later with: {order.tune_command} --sync {sweep_id}")
+        return _drive(run, run.begin, say)
 
 
 def resume_sweep(order: Order, sweep_id: str, say: Say = log.info) -> Summary:
@@ -95,6 +96,7 @@ def _drive(run: Run, begin: Callable[[Say], None], say: Say) -> Summary:
                 say("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
                 _on_ray(run, interrupts, store, say)
             store.result()
+            run.start_delivery()
             if not interrupts.is_requested():
                 say(KEEPING)
             return run.end(interrupts.number)
@@ -149,10 +151,13 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
         store.result()  # nothing is trained that could not be recorded
         smallest = {"GPU": min(order.gpu_shares.values())} if order.gpu_shares else {}
         run.board.slots = slots(order.resources | smallest, order.max_concurrent)
+        run.start_delivery()
         before: Pass | None = None
         while not (todo := run.todo()).is_over and not interrupts.is_requested():
             if todo == before:
-                raise PassError(f"Ray ended a pass and left {len(todo.trials)} trials open; see {run.folder.logs}")
+                raise PassError(
+                    f"Ray ended a pass and left {count(len(todo.trials), 'trial')} open; see {run.folder.logs}"
+                )
             if any(run.past_of(trial).memory_failures for trial in todo.trials):
                 say(f"out of memory: another pass, with twice the share of the device; trials: {len(todo.trials)}")
             memory = run.folder.path / MEMORY

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bddseg.catalog import Catalog, Sample, is_dataset, read_catalog
+from bddseg.catalog import Catalog, Sample, check_root, is_dataset, read_catalog
 from bddseg.config import TrainConfig
 from bddseg.errors import DataError, nearest, printable
 from bddseg.frames import Frames, build_frames
@@ -17,9 +17,10 @@ from bddseg.labels import CLASSES, group_of
 from bddseg.split import Split, split_of, split_samples, unit_of
 from bddseg.streets import streets_folder, write_streets
 from sweeps.errors import ExperimentError
+from sweeps.paths import ROOT
 
 ROOT_VARIABLE = "BDD100K_ROOT"
-DEFAULT_ROOT = Path("data/bdd100k")
+DEFAULT_ROOT = ROOT / "data/bdd100k"
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,23 @@ def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None
             "project's download page, or use --profile quick"
         )
     return Source(profile, found)
+
+
+def recorded_source(profile: str, data: Mapping[str, Any], given: Path | None) -> Source:
+    """Return what a recorded sweep was trained on: where it was, or the folder that is given in its place.
+
+    Raises:
+        DataError: when the folder is none.
+    """
+    if given is not None:
+        check_root(given)
+        return Source(profile, given.resolve())
+    root = None if data["embedded"] else Path(str(data["root"]))
+    if root and not root.is_dir():
+        raise DataError(
+            f"{root}, where the data lay, is no folder any more: say with --data where the same data lie now"
+        )
+    return Source(profile, root)
 
 
 def count_images(source: Source, config: TrainConfig, cache: Path) -> Counted:

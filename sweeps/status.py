@@ -49,6 +49,8 @@ def read_status(folder: Path) -> Status:
             rows[trial_id].state = "paused"
     for row in rows.values():
         _look_around(row, SweepFolder(folder))
+        if row.state == "waiting" and state != "running":
+            row.state = "not started"
     return Status(state, tuple(rows.values()), 0 if state == "finished" else to_come(manifest))
 
 
@@ -74,13 +76,13 @@ def _row(trial: Mapping[str, Any]) -> Row:
 
 def _look_around(row: Row, folder: SweepFolder) -> None:
     """Add what no event tells: that the user has cancelled it, that it was cut off, and where its log is."""
-    is_cancelled = folder.is_cancelled(row.trial_id)
+    row.is_cancelled = is_cancelled = folder.is_cancelled(row.trial_id)
     if is_cancelled and (row.state in ("waiting", "paused") or row.stop_reason == "user"):
         row.state, row.stop_detail = "cancelled", row.stop_detail or "cancelled by the user"
     elif is_cancelled and row.state == "running":
         row.stop_detail = "cancelled by the user: ends after its present epoch"
     elif row.stop_reason in CUT_OFF:
-        row.state = "interrupted"
+        row.state = row.ending
     log = folder.log(row.trial_id)
     row.log_file = row.log_file or (str(log) if log.exists() else "")
 

@@ -21,6 +21,7 @@ from ray.tune.experiment import Trial
 
 from bddseg.files import write_file
 from bddseg.result import METRICS, OBJECTIVE
+from bddseg.words import count
 from sweeps.errors import StorageError
 from sweeps.outbox import RETRY_SECONDS, Event, Outbox
 from sweeps.plan import PlannedTrial
@@ -45,7 +46,7 @@ STATUS = {
 """Stop reason -> status of the MLflow run."""
 
 SENTENCES = {
-    "max_epochs": "all {epoch} epochs done",
+    "max_epochs": "all {epochs} done",
     "plateau": f"no better {OBJECTIVE} since epoch {{best}}, given up after epoch {{epoch}}",
     "diverged": "the loss was not finite in epoch {epoch}",
     "oom": "out of memory after epoch {epoch}",
@@ -214,10 +215,11 @@ class Tracker(Callback):
         if progress.reason:
             sentence = SENTENCES.get(progress.reason, "ended by itself after epoch {epoch}")
             best = progress.bests[-1]["epoch"] if progress.bests else 0
-            return progress.reason, sentence.format(epoch=progress.epoch, best=best)
+            epochs = count(progress.epoch, "epoch")
+            return progress.reason, sentence.format(epoch=progress.epoch, epochs=epochs, best=best)
         if stop is not None:
             return stop.reason, stop.sentence()
-        return self.unfinished_reason, f"cut off after epoch {progress.epoch}"
+        return self.unfinished_reason, cut_off_words(progress.epoch)
 
     def _start(self, trial: Trial) -> None:
         planned, progress = self._trials[trial.config[TRIAL_KEY]], self._of(trial)
@@ -315,7 +317,7 @@ class Tracker(Callback):
         self._write_held()
         while self._held:
             if time.monotonic() >= deadline:
-                raise StorageError(f"{len(self._held)} events could not be written to {self._folder}")
+                raise StorageError(f"{count(len(self._held), 'event')} could not be written to {self._folder}")
             time.sleep(RETRY_SECONDS)
             self._write_held()
 
@@ -332,6 +334,11 @@ class Tracker(Callback):
             if not self._is_failing:
                 log.warning("events wait for the disk: %s", error)
             self._is_failing = True
+
+
+def cut_off_words(epoch: int) -> str:
+    """Return in words that a trial was cut off after its last epoch; 0 before it had one."""
+    return f"cut off after epoch {epoch}" if epoch else "cut off before its first epoch"
 
 
 def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None], keep: str) -> None:

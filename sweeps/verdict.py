@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bddseg.words import count
 from sweeps.errors import NothingFinishedError
 from sweeps.statistics.contest import (
     Contest,
@@ -141,7 +142,9 @@ def confirm(
 def _line_up(entrants: Sequence[Entrant]) -> Lineup:
     lineup = build_lineup(entrants)
     if lineup is None:
-        raise NothingFinishedError(f"no usable evidence in {len(entrants)} trials, so there is nothing to compare")
+        raise NothingFinishedError(
+            f"no usable evidence in {count(len(entrants), 'trial')}, so there is nothing to compare"
+        )
     return lineup
 
 

@@ -11,8 +11,10 @@ from tiny import make_config
 from bddseg.errors import DataError, UserError
 from bddseg.images import ORIENTATION
 from bddseg.split import split_samples
-from sweeps.experiment import read_book
+from sweeps import source
+from sweeps.book import read_book
 from sweeps.source import (
+    DEFAULT_ROOT,
     ROOT_VARIABLE,
     Material,
     Source,
@@ -20,9 +22,10 @@ from sweeps.source import (
     check_trials,
     choose_source,
     load_material,
+    recorded_source,
 )
 
-PROFILES = read_book()["profiles"]
+PROFILES = read_book().profile_sections()
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +33,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty working folder on a machine without BDD100K."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(ROOT_VARIABLE, raising=False)
+    monkeypatch.setattr(source, "DEFAULT_ROOT", tmp_path / "data" / "bdd100k")
     return tmp_path
 
 
@@ -46,6 +50,20 @@ def test_without_anything_quick_streets_are_used() -> None:
 def test_a_dataset_in_the_default_place_is_used_in_full(bare: Path) -> None:
     root = make_dataset(bare / "data" / "bdd100k")
     assert choose_source(PROFILES, None, None) == Source("full", root)
+
+
+def test_the_default_place_is_in_the_project_whatever_the_working_directory() -> None:
+    assert Path(__file__).resolve().parent.parent / "data" / "bdd100k" == DEFAULT_ROOT
+
+
+def test_a_recorded_sweep_is_trained_where_its_data_lie_now(bare: Path) -> None:
+    data = {"root": "/gone", "embedded": False}
+    assert recorded_source("full", {**data, "root": str(bare)}, None) == Source("full", bare)
+    assert recorded_source("full", data, bare) == Source("full", bare)
+    with pytest.raises(DataError, match="/gone, where the data lay, is no folder any more: say with --data"):
+        recorded_source("full", data, None)
+    with pytest.raises(DataError, match="moved does not exist"):
+        recorded_source("full", data, bare / "moved")
 
 
 def test_a_default_place_without_images_is_no_dataset(bare: Path) -> None:

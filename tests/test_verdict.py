@@ -130,7 +130,7 @@ def test_evidence_of_another_split_is_listed_and_not_compared() -> None:
 
 
 def test_nothing_to_compare_is_one_line() -> None:
-    with pytest.raises(NothingFinishedError, match="no usable evidence in 1 trials"):
+    with pytest.raises(NothingFinishedError, match="no usable evidence in 1 trial,"):
         screen([Candidate("a", None)])
 
 

@@ -4,8 +4,9 @@ import re
 import shlex
 from typing import Any
 
-from sweeps.plan import compact
-from sweeps.programs import EXPORT, PREDICT, program
+from bddseg.words import count
+from sweeps.names import compact
+from sweeps.paths import EXPORT, PREDICT, program
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
 
@@ -80,8 +81,9 @@ def _say_check(report: Report) -> str:
 
 def _say_data(report: Report) -> str:
     split = report.facts["data"]["split"]
+    trained = count(split["train"], "image") if isinstance(split["train"], int) else f"{split['train']} images"
     return (
-        f"Trained and measured on {say_source(report.facts)}: {split['train']} images to train, {split['val']} to "
+        f"Trained and measured on {say_source(report.facts)}: {trained} to train, {split['val']} to "
         f"validate, {split['test']} to test, {'drives whole' if split['by_drive'] else 'split frame by frame'}."
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from bddseg.evidence import Evidence
 from bddseg.split import drive_of
+from bddseg.words import count
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,7 +218,7 @@ def _objection(cells: _Cells, truth: bytes) -> str:
 
 def _difference(it: Entrant, model: Entrant) -> str:
     if len(it.runs) != len(model.runs):
-        return f"it has evidence of {len(it.runs)} runs, the others of {len(model.runs)}"
+        return f"it has evidence of {count(len(it.runs), 'run')}, the others of {len(model.runs)}"
     for number, (run, like) in enumerate(zip(it.runs, model.runs, strict=True), start=1):
         where = f" in run {number}" if len(model.runs) > 1 else ""
         if run.fingerprint != like.fingerprint:
@@ -225,8 +226,8 @@ def _difference(it: Entrant, model: Entrant) -> str:
         if set(run.names) != set(like.names) or len(run.names) != len(like.names):
             common = len(set(run.names) & set(like.names))
             return (
-                f"its evidence is of another split{where}: {len(run.names)} images, of which {common} are among "
-                f"the others' {len(like.names)}"
+                f"its evidence is of another split{where}: {count(len(run.names), 'image')}, of which {common} are "
+                f"among the others' {len(like.names)}"
             )
         if run.part != like.part or run.classes != like.classes:
             return f"its evidence is of other classes or another part{where}: {run.part}"

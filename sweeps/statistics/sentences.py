@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from bddseg.words import count
 from sweeps.statistics.findings import Gap, Interval, Needed, Rival, Slice
 from sweeps.statistics.noise import Noise
 from sweeps.statistics.power import MOST_RUNS
@@ -38,19 +39,19 @@ def say_verdict(
         nearest = max(others, key=lambda rival: rival.difference.high)
         word = "wins" if outcome == "winner" else "leads"
         return (
-            f"{score} and {word}: the nearest of {_many(len(others), 'rival')}, {_name(nearest, names)}, is "
+            f"{score} and {word}: the nearest of {count(len(others), 'rival')}, {_name(nearest, names)}, is "
             f"{points(-nearest.difference.estimate)} points behind (at least {points(-nearest.difference.high)})."
             + (" But every rival was stopped early." if all(rival.is_stopped for rival in others) else "")
         )
     tied = [rival for rival in others if rival.is_tied]
     if outcome == "tie":
         return (
-            f"A tie: {score}, and {_many(len(tied), 'rival')} of {len(others)} cannot be told from it. "
+            f"A tie: {score}, and {count(len(tied), 'rival')} of {len(others)} cannot be told from it. "
             f"{_advice(best, recommended, margin, names)}"
         )
     nearest = tied[0]
     return (
-        f"Undecided: {score}, but {_many(len(tied), 'rival')} of {len(others)} may be better; the nearest, "
+        f"Undecided: {score}, but {count(len(tied), 'rival')} of {len(others)} may be better; the nearest, "
         f"{_name(nearest, names)}, differs by {points(nearest.difference.estimate, signed=True)} points "
         f"({interval_words(nearest.difference)}). {say_needed(needed)}"
     )
@@ -69,15 +70,15 @@ def say_needed(needed: Needed | None) -> str:
         return ""
     ways = []
     if needed.runs is not None:
-        ways.append(_many(needed.runs, "run") + " of each")
+        ways.append(count(needed.runs, "run") + " of each")
     if needed.images is not None:
-        ways.append(_many(needed.images, "validation image"))
+        ways.append(count(needed.images, "validation image"))
     found = f"As it is, a lead of {points(needed.detectable)} points would be found in 80 of 100 sweeps."
     if needed.detectable >= 1:
         found = "As it is, no lead could be found."
     if needed.together:
         images, runs = needed.together
-        ways = [f"{_many(runs, 'run')} of each on {_many(images, 'validation image')}"]
+        ways = [f"{count(runs, 'run')} of each on {count(images, 'validation image')}"]
     if not ways:
         more = "runs and images" if needed.detectable >= 1 else f"than {MOST_RUNS} runs of each"
         return f"{found} It takes more {more}."
@@ -105,16 +106,16 @@ def say_caveats(
         were = (
             "was stopped early and is compared as it" if stopped == 1 else "were stopped early and are compared as they"
         )
-        said.append(f"{stopped} of {_many(len(rivals) - 1, 'rival')} {were} stood then.")
+        said.append(f"{stopped} of {count(len(rivals) - 1, 'rival')} {were} stood then.")
     if not by_drive:
         said.append("Names carry no drive: neighbouring frames count as independent, so intervals may be too narrow.")
     elif without_drive:
-        who = f"{_many(without_drive, 'name')} {'carries' if without_drive == 1 else 'carry'} no drive"
+        who = f"{count(without_drive, 'name')} {'carries' if without_drive == 1 else 'carry'} no drive"
         said.append(f"{who}: these frames count as independent of their neighbours, so intervals may be too narrow.")
     if units < 10:
-        said.append(f"Only {_many(units, unit)}: intervals are rough.")
+        said.append(f"Only {count(units, unit)}: intervals are rough.")
     if rare:
-        words = ", ".join(f"{name} occurs in {_many(count, unit)} only" for name, count in rare.items())
+        words = ", ".join(f"{name} occurs in {count(number, unit)} only" for name, number in rare.items())
         said.append(f"{words[0].upper() + words[1:]}: intervals are widened for the rarest, and rough.")
     if absent:
         said.append(f"No pixel of {', '.join(absent)} anywhere: the mean is over the other classes.")
@@ -124,7 +125,7 @@ def say_caveats(
 def _say_noise(noise: Noise | None, runs: int, bearable_sd: float | None) -> str:
     if noise is None:
         return (
-            f"{_many(runs, 'run')} of each bound run-to-run noise but loosely, and runs share training images: "
+            f"{count(runs, 'run')} of each bound run-to-run noise but loosely, and runs share training images: "
             "intervals are widened for both, and of two tests the more cautious decides."
         )
     if noise.freedom:
@@ -142,9 +143,9 @@ def _say_noise(noise: Noise | None, runs: int, bearable_sd: float | None) -> str
 
 def say_gap(answer: str, gap: Interval, margin: float, drives: Mapping[str, int], least: int) -> str:
     """Return why the answer is what it is."""
-    few = {group: count for group, count in drives.items() if count < least}
+    few = {group: number for group, number in drives.items() if number < least}
     if few:
-        words = " and ".join(f"{GROUP_WORDS[group]} images come from {_many(n, 'drive')}" for group, n in few.items())
+        words = " and ".join(f"{GROUP_WORDS[group]} images come from {count(n, 'drive')}" for group, n in few.items())
         return f"{words[0].upper() + words[1:]}; it takes at least {least} to tell."
     size = f"the gap is {points(gap.estimate, signed=True)} points ({interval_words(gap)})"
     if answer == "equivalent":
@@ -167,7 +168,7 @@ def say_scenes(
     first = gaps[0]
     who = names.get(first.trial_id, first.trial_id)
     counts = " and ".join(
-        f"{n} {GROUP_WORDS[group]}" + (f" (from {_many(first.drives[group], 'drive')})" if first.drives else "")
+        f"{n} {GROUP_WORDS[group]}" + (f" (from {count(first.drives[group], 'drive')})" if first.drives else "")
         for group, n in first.images.items()
     )
     head = {
@@ -183,7 +184,7 @@ def say_scenes(
         )
     if between:
         apart = [name for name, found in between.items() if found.low > 0 or found.high < 0]
-        others = _many(len(between), "other trial")
+        others = count(len(between), "other trial")
         said.append(
             f"Of {others} shown, {len(apart)} differ{'s' if len(apart) == 1 else ''} from it in the gap."
             if apart
@@ -194,7 +195,7 @@ def say_scenes(
     told = [f"{found.kind} {found.value}" for found in slices if found.is_significant]
     if slices:
         said.append(
-            f"Of {_many(len(slices), 'value')} of scene, weather and time of day looked into, "
+            f"Of {count(len(slices), 'value')} of scene, weather and time of day looked into, "
             + (f"{', '.join(told)} stand out after correction for their number." if told else "none stands out.")
         )
     return " ".join(said)
@@ -202,7 +203,3 @@ def say_scenes(
 
 def _name(rival: Rival, names: Mapping[str, str]) -> str:
     return names.get(rival.trial_id, rival.trial_id)
-
-
-def _many(count: int, one: str, several: str = "") -> str:
-    return f"{count:,} {one if count == 1 else several or one + 's'}"
