@@ -1,6 +1,7 @@
 """MLflow's client, and the environment that MLflow is imported under."""
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,4 +28,25 @@ def open_client(tracking_uri: str) -> "MlflowClient":
         os.environ.setdefault(key, value)
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=tracking_uri)
+    return MlflowClient(tracking_uri=mlflow_uri(tracking_uri))
+
+
+def mlflow_uri(tracking_uri: str) -> str:
+    """Return an address as MLflow is given it.
+
+    For the plain form MLflow makes the database's folder by the quoted name, beside the one that is meant.
+    """
+    is_quoted = tracking_uri.startswith("sqlite:") and "%" in tracking_uri
+    return tracking_uri.replace("sqlite:", "sqlite+pysqlite:", 1) if is_quoted else tracking_uri
+
+
+def forget_database(tracking_uri: str) -> None:
+    """Close the connections that MLflow keeps to a database file: they go on after the file was removed or replaced.
+
+    MLflow has no public way; where it keeps them elsewhere one day, nothing happens here.
+    """
+    module = sys.modules.get("mlflow.store.tracking.sqlalchemy_store")
+    engines = getattr(getattr(module, "SqlAlchemyStore", None), "_engine_map", {})
+    engine = engines.get(mlflow_uri(tracking_uri))
+    if engine is not None:
+        engine.dispose()

@@ -13,11 +13,11 @@ from bddseg.result import OBJECTIVE
 from sweeps.axes import recorded_axis
 from sweeps.backlog import sweep_folders
 from sweeps.errors import NoSweepError, StorageError
+from sweeps.events import OUTBOX, PARENT, Event, EventFile
 from sweeps.experiment import Experiment, Schedule
 from sweeps.folder import SweepFolder
 from sweeps.heartbeat import read_pulse
 from sweeps.manifest import is_open, read_manifest, to_come
-from sweeps.outbox import PARENT, Event, Outbox
 from sweeps.past import Past, read_past
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.sampling import recorded_sampling
@@ -51,7 +51,7 @@ def is_unfinished(folder: Path) -> bool:
         manifest = read_manifest(folder)
     except StorageError:
         return False
-    events = list(Outbox(folder / "outbox").events(epochs=False))
+    events = list(EventFile(folder / OUTBOX).events(epochs=False))
     past = read_past(events, OBJECTIVE)
     sweep, trial_ids = SweepFolder(folder), [trial["trial_id"] for trial in manifest["trials"]]
     is_left = any(past.get(trial_id, Past()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
@@ -79,7 +79,7 @@ def check_events(folder: Path) -> str:
     Raises:
         StorageError: naming how many trials have checkpoints that no event tells of.
     """
-    sweep, events = SweepFolder(folder), list(Outbox(folder / "outbox").events(epochs=False))
+    sweep, events = SweepFolder(folder), list(EventFile(folder / OUTBOX).events(epochs=False))
     past = read_past(events, OBJECTIVE)
     trial_ids = [trial["trial_id"] for trial in read_manifest(folder)["trials"]]
     lost = [trial_id for trial_id in trial_ids if trial_id not in past and sweep.checkpoints(trial_id)]

@@ -29,7 +29,10 @@ DOORS = {
         "trainable",
     ],
     "mlflow": [
+        "access",
+        "cures",
         "histories",
+        "lacking",
         "mlflow_client",
         "mlflow_store",
         "records",

@@ -80,7 +80,10 @@ def test_a_deleted_experiment_is_named_with_the_cure(uri: str, tmp_path: Path) -
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     client.delete_experiment(experiment.experiment_id)
-    with pytest.raises(TrackingError, match="bdd100k-unet is deleted: run `mlflow experiments restore -x 1`"):
+    with pytest.raises(
+        TrackingError,
+        match=r"is deleted in sqlite:.*: bring it back with `MLFLOW_TRACKING_URI=\S+ mlflow experiments restore -x 1`",
+    ):
         prepare_store(uri, tmp_path)
 
 
