@@ -52,6 +52,8 @@ class Delivery:
         self._events = Lane("mlflow-events", self._try_events, shown, f"events wait in {outbox.folder}")
         self._files = Lane("mlflow-files", self._uploads.upload_some, f"{shown}, as to files,", "files wait")
         self._next_beat = 0.0
+        self._sent = 0
+        """Events, files aside, that MLflow took from this process for the first time."""
 
     def deliver_some(self, limit: int = EVENTS_AT_ONCE) -> int:
         """Send up to `limit` events, then files; return how many are done with, 0 when none is left that can be sent.
@@ -95,13 +97,11 @@ class Delivery:
 
         Returns how many events were delivered, how many are left, and why.
         """
-        waiting, refused_before = self._outbox.pending(), len(self._outbox.rejects())
         again, failure = 0, _drain(self._events, PATIENCE, math.inf)
         if not failure:
             again, failure = self._try(lambda: self._try_refused() + self._complete())
         failure = _drain(self._files, FILE_PATIENCE, math.inf) or failure
-        left, refused = self._finished(), len(self._outbox.rejects())
-        return max(0, waiting + again - left - max(0, refused - refused_before)), left, failure
+        return self._sent + again + self._uploads.uploaded, self._finished(), failure
 
     def _complete(self) -> int:
         """Give MLflow what it lacks of what it was given before; return how many events that were."""
@@ -109,7 +109,9 @@ class Delivery:
         number, refused = self._send_again(lack.trials)
         self._outbox.reject(refused)
         self._uploads.add(lack.files)
-        return number - len(refused) + len(lack.files)
+        for trial in lack.trials:
+            self.upload_again(trial)
+        return number - len(refused)
 
     def _try_refused(self) -> int:
         """Send again what was refused; return how many events of it are taken now.
@@ -124,7 +126,7 @@ class Delivery:
         _, refused = self._send_again(trials)
         self._uploads.add(files)
         self._outbox.save_rejects([*hopeless, *refused])
-        return len(files) + len(others) - len(hopeless) - len(refused)
+        return len(others) - len(hopeless) - len(refused)
 
     def _send_again(self, trials: Collection[str]) -> tuple[int, list[tuple[Event, str]]]:
         """Send all events of these trials, from the first; return how many they were, and those that were refused.
@@ -161,8 +163,10 @@ class Delivery:
                 return 0
             self._outbox.sync()  # what MLflow has must not be lost here
             sent = [event for event in events if event["kind"] != ARTIFACT_KIND]
-            self._outbox.reject(self._recorder.record(sent) if sent else [])
+            refused = self._recorder.record(sent) if sent else []
+            self._outbox.reject(refused)
             self._outbox.commit(offset)
+            self._sent += len(sent) - len(refused)
             if self._passed is not None:
                 self._passed.update(str(event.get("trial")) for event in events)
             return len(events)

@@ -14,7 +14,7 @@ from bddseg.result import OBJECTIVE
 from sweeps.batch import STOP_TAGS, fault_of
 from sweeps.errors import NoSweepError
 from sweeps.events import ARTIFACT_KIND, EPOCH, PARENT, TRIAL, Event, EventFile
-from sweeps.recorder import INCOMPLETE_TAG
+from sweeps.mlflow_run import INCOMPLETE_TAG
 from sweeps.store import Store
 
 if TYPE_CHECKING:

@@ -41,12 +41,15 @@ def mlflow_uri(tracking_uri: str) -> str:
 
 
 def forget_database(tracking_uri: str) -> None:
-    """Close the connections that MLflow keeps to a database file: they go on after the file was removed or replaced.
+    """Let MLflow open a database file that was removed or replaced: it keeps connections to the old one.
 
-    MLflow has no public way; where it keeps them elsewhere one day, nothing happens here.
+    MLflow has no public way. Where a later version keeps them elsewhere, nothing happens here, and the test of a
+    database that is lost while it is written to fails.
     """
-    module = sys.modules.get("mlflow.store.tracking.sqlalchemy_store")
-    engines = getattr(getattr(module, "SqlAlchemyStore", None), "_engine_map", {})
-    engine = engines.get(mlflow_uri(tracking_uri))
-    if engine is not None:
+    stores = sys.modules.get("mlflow.store.tracking.sqlalchemy_store")
+    engines = getattr(getattr(stores, "SqlAlchemyStore", None), "_engine_map", {})
+    if (engine := engines.get(mlflow_uri(tracking_uri))) is not None:
         engine.dispose()
+    registries = sys.modules.get("mlflow.tracking._tracking_service.registry")
+    opened = getattr(getattr(registries, "TrackingStoreRegistry", None), "_get_store_with_resolved_uri", None)
+    getattr(opened, "cache_clear", lambda: None)()

@@ -18,7 +18,7 @@ from sweeps.artifact_root import locked, settle
 from sweeps.cures import cure_of, restore_cure
 from sweeps.errors import TrackingError
 from sweeps.failures import code_of, reason
-from sweeps.mlflow_client import EXPERIMENT, open_client
+from sweeps.mlflow_client import EXPERIMENT, forget_database, open_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,7 +56,7 @@ def prepare_store(tracking_uri: str, artifact_root: Path) -> None:
     try:
         artifact_root.mkdir(parents=True, exist_ok=True)
         with locked(database):
-            _prepare_file(database)
+            _prepare_file(database, uri)
             _prepare_experiment(uri, artifact_root.as_uri())
         settle(database, artifact_root)
     except (OSError, sqlite3.Error) as error:
@@ -135,9 +135,10 @@ def tidy_store(tracking_uri: str) -> None:
         log.debug("ANALYZE of %s failed: %s", database, error)
 
 
-def _prepare_file(database: Path) -> None:
+def _prepare_file(database: Path, uri: str) -> None:
     with contextlib.suppress(FileExistsError):  # SQLite makes files of mode 0644; those beside it follow this one
         os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+        forget_database(uri)
     with closing(sqlite3.connect(database, timeout=20, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait for each other
         connection.execute("BEGIN IMMEDIATE")

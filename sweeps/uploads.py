@@ -38,6 +38,8 @@ class Uploads:
         self._offset = noted.offset
         self._waiting = {_key(event): (event, why) for event, why in noted.waiting}
         """By what is uploaded where: a file that is written down twice is uploaded once, as it is then."""
+        self.uploaded = 0
+        """How many this process has uploaded."""
         self._save()
 
     def upload_some(self) -> tuple[int, str]:
@@ -79,6 +81,7 @@ class Uploads:
             if is_final or not why:
                 done.append(event)
                 refused += [(event, why)] if why else []
+                self.uploaded += not why
                 failures_in_a_row = 0
                 continue
             self._move_back(event, why)

@@ -30,10 +30,12 @@ DOORS = {
     ],
     "mlflow": [
         "access",
+        "connection",
         "cures",
         "histories",
         "lacking",
         "mlflow_client",
+        "mlflow_run",
         "mlflow_store",
         "records",
         "recorder",
