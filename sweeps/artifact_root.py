@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sweeps.address import folder_of
-from sweeps.mlflow_client import EXPERIMENT
+from sweeps.mlflow_client import EXPERIMENT, forget_artifacts
 
 ARTIFACTS = "artifacts"
 """Folder of the files in a storage folder."""
@@ -44,6 +44,7 @@ def settle(database: Path, root: Path) -> None:
             connection.execute("BEGIN IMMEDIATE")
             for table, column in COLUMNS:
                 _rewrite(connection, table, column, recorded, root)
+    forget_artifacts()
 
 
 @contextmanager

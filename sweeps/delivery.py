@@ -50,7 +50,7 @@ class Delivery:
         self._one_at_a_time = threading.Lock()
         shown = f"MLflow at {hide_password(tracking_uri)}"
         self._events = Lane("mlflow-events", self._try_events, shown, f"events wait in {outbox.folder}")
-        self._files = Lane("mlflow-files", self._uploads.upload_some, f"{shown}, as to files,", "files wait")
+        self._files = Lane("mlflow-files", self._uploads.upload_some, f"the store of files of {shown}", "files wait")
         self._next_beat = 0.0
         self._sent = 0
         """Events, files aside, that MLflow took from this process for the first time."""

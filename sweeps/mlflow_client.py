@@ -40,6 +40,12 @@ def mlflow_uri(tracking_uri: str) -> str:
     return tracking_uri.replace("sqlite:", "sqlite+pysqlite:", 1) if is_quoted else tracking_uri
 
 
+def forget_artifacts() -> None:
+    """Let MLflow look up again where the files of runs lie: it keeps that by run, whatever the store."""
+    utils = sys.modules.get("mlflow.tracking._tracking_service.utils")
+    getattr(utils, "_artifact_repos_cache", {}).clear()
+
+
 def forget_database(tracking_uri: str) -> None:
     """Let MLflow open a database file that was removed or replaced: it keeps connections to the old one.
 
