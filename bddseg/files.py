@@ -68,7 +68,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Put the files of a folder, with all below it and its own name, on the disk.
+    """Put the files of a folder, with all below it, on the disk.
 
     Raises:
         OSError: when the disk fails.
@@ -79,7 +79,6 @@ def sync_tree(folder: Path) -> None:
         elif path.is_dir():
             sync_folder(path)
     sync_folder(folder)
-    sync_folder(folder.parent)
 
 
 def make_folder(path: Path) -> None:

@@ -85,7 +85,10 @@ def sync_artifact(run: KnownRun, event: Event) -> None:
         return
     path = root / event["folder"] / Path(event["path"]).name
     sync_file(path)
-    sync_folder(path.parent)
+    for folder in path.parents:
+        sync_folder(folder)
+        if folder == root.parent.parent:  # the folder of all runs
+            return
 
 
 def _log(client: "MlflowClient", run: KnownRun, batch: Batch) -> None:

@@ -79,8 +79,9 @@ def try_store(tracking_uri: str) -> None:
         why = f"no answer within {PROBE_SECONDS} s"
         raise TrackingError(_no_files(uri, location, why, "start it, or repair it")) from error
     except Exception as error:  # each store of files fails in its own way
-        cure = cure_of(error, uri, "see that it takes files")
-        raise TrackingError(_no_files(uri, location, reason(error, uri), cure)) from error
+        why = getattr(error, "strerror", None) or reason(error, uri)
+        cure = cure_of(error, uri, f"make it writable, or {OTHER}")
+        raise TrackingError(_no_files(uri, location, why, cure)) from error
     finally:
         pool.shutdown(wait=False)
 

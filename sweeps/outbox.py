@@ -33,6 +33,9 @@ SLOW_SECONDS = 0.02
 """A disk that takes longer than this to sync is asked at most once in `SYNC_SECONDS`."""
 
 SYNC_SECONDS = 1.0
+NAMES_ABOVE = 3
+"""Folders above a new event file that may be new too: the sweep's, the storage folder, the one around it."""
+
 READABLE = 0o666
 """Less the umask."""
 
@@ -57,8 +60,8 @@ class Outbox(EventFile):
             make_folder(self.folder)
             is_new = not self.path.exists()
             self._handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, READABLE)
-            if is_new:
-                sync_folder(self.folder)
+            for folder in (self.folder, *self.folder.parents[:NAMES_ABOVE]) if is_new else ():
+                sync_folder(folder)
         except OSError as error:
             why = f"{self.folder} cannot be written ({error.strerror}): choose another --storage"
             raise StorageError(why) from error

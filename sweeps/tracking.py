@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
-from bddseg.files import make_folder, sync_tree, write_file
+from bddseg.files import make_folder, sync_folder, sync_tree, write_file
 from bddseg.result import METRICS, OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.outbox import RETRY_SECONDS, Event, Outbox
@@ -57,6 +57,8 @@ OUT_OF_MEMORY = re.compile(r"out ?of ?memory|MemoryError|running low on memory|c
 EVIDENCE_FILES = ("evidence-val.npz", "evidence-test.npz")
 EVIDENCE_FOLDER = "evidence"
 DETAIL_CHARS = 500
+CHECKPOINT_DEPTH = 3
+"""Folders above a checkpoint that may be as new as it is: the trial's, the pass's, the sweep's."""
 
 
 class Scheduler(Protocol):
@@ -188,8 +190,11 @@ class Tracker(Callback):
         """
         if self._outbox is not None:
             self._outbox.sync()
-        if Path(checkpoint.path).is_dir():
-            sync_tree(Path(checkpoint.path))
+        path = Path(checkpoint.path)
+        if path.is_dir():
+            sync_tree(path)
+            for folder in path.parents[:CHECKPOINT_DEPTH]:
+                sync_folder(folder)
 
     @guarded
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
