@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bddseg.files import make_folder, sync_folder, write_file, write_json
+from bddseg.files import make_folder, strict, sync_folder, write_file, write_json
 from sweeps.errors import StorageError
 from sweeps.events import CURSOR, OUTBOX, PARENT, REJECTED, UPLOADS, Event, EventFile
 from sweeps.relocation import portable_path
@@ -139,7 +139,8 @@ class Outbox(EventFile):
 
     def save_rejects(self, rejected: Sequence[tuple[Event, str]]) -> None:
         """Keep these events as refused for good, and no others."""
-        lines = [json.dumps({"why": why, "event": self._portable(event)}) + "\n" for event, why in rejected]
+        listed = [strict({"why": why, "event": self._portable(event)}) for event, why in rejected]
+        lines = [json.dumps(line, allow_nan=False) + "\n" for line in listed]
         if lines:
             write_file(self.folder / REJECTED, "".join(lines))
         else:

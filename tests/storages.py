@@ -63,9 +63,9 @@ def run_read_only(folder: Path, script: str, *words: str) -> subprocess.Complete
         return _without_leave(folder, command)
     mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
     inside = ["unshare", "-m", "sh", "-c", mount, str(folder)]
-    if not shutil.which("unshare") or _run([*inside, "true"]).returncode:
+    if not shutil.which("unshare") or run_command([*inside, "true"]).returncode:
         pytest.skip("a folder cannot be mounted read-only here")
-    return _run([*inside, *command])
+    return run_command([*inside, *command])
 
 
 def _without_leave(folder: Path, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
@@ -73,11 +73,11 @@ def _without_leave(folder: Path, command: Sequence[str]) -> subprocess.Completed
     try:
         for path in paths:
             path.chmod(path.stat().st_mode & ~0o222)
-        return _run(command)
+        return run_command(command)
     finally:
         for path in paths:
             path.chmod(path.stat().st_mode | 0o200)
 
 
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def run_command(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=180)

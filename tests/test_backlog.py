@@ -9,6 +9,7 @@ import pytest
 from recording import REFUSED, SWEEP, artifact, end, epoch, history, runs, start
 
 import tune_main
+from sweeps import mlflow_store
 from sweeps.address import default_tracking_uri
 from sweeps.backlog import close_lost_sweeps, sync
 from sweeps.delivery import Delivery
@@ -72,6 +73,38 @@ def test_without_a_name_all_sweeps_that_wait_are_delivered(
 def test_a_storage_without_a_backlog_is_fine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(tmp_path) == 0
     assert "every event of every sweep" in capsys.readouterr().err
+
+
+def test_of_several_sweeps_one_that_cannot_be_read_does_not_hold_up_the_others(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "three", "two"):
+        waiting(storage, name)
+    events = storage / "one" / "outbox" / "outbox.jsonl"
+    events.unlink()
+    events.mkdir()
+    shutil.rmtree(storage / "three" / "outbox")
+    assert call(storage) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"one: 0 events delivered: {events} cannot be read (Is a directory)")
+    assert lines[1] == "two: 6 events delivered"
+
+
+def test_a_store_that_does_not_answer_is_asked_once_for_all_sweeps(
+    storage: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    check = mlflow_store.check_server
+    monkeypatch.setattr(mlflow_store, "check_server", lambda uri: (asked.append(uri), check(uri))[1])
+    for name in ("one", "three", "two"):
+        waiting(storage, name)
+    assert call(storage, "--tracking-uri", REFUSED) == 1
+    assert (len(asked), capsys.readouterr().out.count("6 events left: no MLflow server answers")) == (1, 3)
+
+
+def test_a_sweep_that_noted_the_database_of_its_storage_folder_is_delivered_to_it(storage: Path, uri: str) -> None:
+    folder = waiting(storage, tracking_uri="sqlite:///mlflow.db")
+    assert (sync(folder, None).undelivered, len(history(uri))) == (0, 2)
 
 
 def test_an_unknown_sweep_is_refused_in_one_line_that_names_the_known(
