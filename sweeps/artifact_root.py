@@ -1,8 +1,9 @@
 """Where a database says that files lie, made true again after the folder with both was moved or copied.
 
 MLflow writes absolute addresses of files into its database. A storage folder has its database and its files beside each
-other: as soon as one of our commands opens a database whose files were moved with it, their addresses are rewritten,
-once. MLflow's own pages show the files from then on, too.
+other: whoever writes to a database whose files were moved with it rewrites their addresses first, once. MLflow's own
+pages show the files from then on, too. Whoever only reads does so in a copy, for a sweep may run that sees the folder
+under its old path: in a container, or on another machine.
 """
 
 import fcntl
@@ -12,6 +13,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from sweeps.address import folder_of
+from sweeps.errors import TrackingError
+from sweeps.heartbeat import FILE as HEARTBEAT
+from sweeps.heartbeat import read_pulse
 from sweeps.mlflow_client import EXPERIMENT, forget_artifacts
 
 ARTIFACTS = "artifacts"
@@ -26,24 +30,39 @@ COLUMNS = (
 """Where MLflow keeps addresses of files."""
 
 
+def is_settled(database: Path, root: Path) -> bool:
+    """Return whether the files below `root` are recorded as lying there, or are not those of the database.
+
+    Raises:
+        sqlite3.Error, OSError: when the database or the folder cannot be read.
+    """
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        return not _recorded_elsewhere(connection, Path(root).absolute())
+
+
 def settle(database: Path, root: Path) -> None:
     """Rewrite addresses of files that lie below `root` now and are recorded as lying elsewhere.
 
-    Nothing is changed where the database is of something else, or the files were never here.
-
     Raises:
-        sqlite3.Error, OSError: when the database has to be changed and cannot be.
+        TrackingError: when that has to be done, and a sweep runs that sees the folder under another path.
+        sqlite3.Error, OSError: when the database cannot be read or changed.
     """
     root = Path(root).absolute()
-    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True, timeout=20)) as connection:
-        recorded = _location(connection)
-        before = folder_of(recorded) if recorded else None
-        if before is None or before == root or not _was_moved(connection, before, root):
-            return
-        with locked(database), connection:
-            connection.execute("BEGIN IMMEDIATE")
-            for table, column in COLUMNS:
-                _rewrite(connection, table, column, recorded, root)
+    if is_settled(database, root):
+        return
+    if running := _running_sweep(root.parent):
+        raise TrackingError(f"{running} records into {database} under another path: wait for its end")
+    rewrite_addresses(database, root)
+
+
+def rewrite_addresses(database: Path, root: Path) -> None:
+    """Let the addresses of files be those below `root`; see `settle`."""
+    with locked(database), closing(sqlite3.connect(database, timeout=20, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        recorded = _recorded_elsewhere(connection, root)
+        for table, column in COLUMNS if recorded else ():
+            _rewrite(connection, table, column, recorded, root)
+        connection.execute("COMMIT")
     forget_artifacts()
 
 
@@ -56,14 +75,29 @@ def locked(database: Path) -> Iterator[None]:
         yield
 
 
-def _location(connection: sqlite3.Connection) -> str:
-    """Return where our experiment keeps its files; "" where there is no such experiment."""
+def _recorded_elsewhere(connection: sqlite3.Connection, root: Path) -> str:
+    """Return the address under which files below `root` are recorded, where it is another one; "" otherwise."""
     try:
         query = "SELECT artifact_location FROM experiments WHERE name = ?"
         found = connection.execute(query, (EXPERIMENT,)).fetchone()
-    except sqlite3.OperationalError:  # the tables are not there yet, or are another version's
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return ""
+        raise
+    recorded = str(found[0] or "") if found else ""
+    before = folder_of(recorded) if recorded else None
+    if before is None or before == root or (before.exists() and root.exists() and before.samefile(root)):
         return ""
-    return str(found[0] or "") if found else ""
+    return recorded if _was_moved(connection, before, root) else ""
+
+
+def _running_sweep(storage: Path) -> str:
+    """Return which sweep of a storage folder another process drives; "" when none is driven."""
+    for path in sorted(storage.glob(f"*/{HEARTBEAT}")):
+        pulse = read_pulse(path.parent)
+        if pulse is not None and pulse.is_alive() and not pulse.is_own():
+            return f"sweep {path.parent.name} ({pulse.driver})"
+    return ""
 
 
 def _was_moved(connection: sqlite3.Connection, before: Path, root: Path) -> bool:

@@ -49,8 +49,7 @@ def local_root(artifact_uri: str) -> Path | None:
 class Store:
     """Reads sweeps from an MLflow store; makes no database, and needs no leave to write.
 
-    A database in a read-only folder is read from a copy. In any other folder the addresses of files are put right where
-    the folder was moved; nothing else is written.
+    A database in a folder that is read-only, or was moved, is read from a copy; nothing is written.
 
     Raises:
         NoSweepError: from every reading method, when nothing has been recorded there.
@@ -63,7 +62,7 @@ class Store:
 
     @property
     def opened_uri(self) -> str:
-        """Return the address that is read: that of a copy, where the database is in a read-only folder."""
+        """Return the address that is read: that of a copy, where the database's folder is read-only or was moved."""
         return self._access.opened_uri
 
     def latest_sweep_id(self) -> str:
@@ -168,8 +167,8 @@ class Store:
         Raises:
             TrackingError: "cannot be" with `what`, the reason and the cure.
         """
-        if writes and self.opened_uri != self.tracking_uri:
-            raise TrackingError(f"{self._shown} cannot be {what} (it is read-only): use a copy of its folder")
+        if writes:
+            self._access.open_for_writing(what)
         with self._reading(what) as client:
             yield client
 

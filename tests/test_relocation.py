@@ -5,6 +5,7 @@ import shlex
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from sweeps.address import default_tracking_uri, folder_of
 from sweeps.artifact_root import COLUMNS
 from sweeps.backlog import sync
 from sweeps.delivery import Delivery
+from sweeps.errors import TrackingError
+from sweeps.heartbeat import this_pulse, write_pulse
 from sweeps.mlflow_store import prepare_store
 from sweeps.outbox import Outbox
 from sweeps.relocation import portable_path, present_path
@@ -45,6 +48,14 @@ def moved(original: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Pat
     before.rename(after)
     before.write_text("a file")
     return after / "runs"
+
+
+def recorded_folders(storage: Path) -> list[Path]:
+    """Return the folders that a database says that files lie in."""
+    with closing(sqlite3.connect(storage / "mlflow.db")) as connection:
+        found = [row for table, column in COLUMNS for row in connection.execute(f"SELECT {column} FROM {table}")]
+    folders = [folder_of(address) for (address,) in found if address.startswith("file:")]
+    return [folder for folder in folders if folder]
 
 
 def move_addresses(old: Path, new: Path) -> None:
@@ -90,11 +101,36 @@ def test_what_is_recorded_after_a_move_is_recorded_there(moved: Path) -> None:
 
 
 def test_mlflows_own_pages_find_the_files_after_a_move(moved: Path) -> None:
-    Store(default_tracking_uri(moved)).latest_sweep_id()
-    with closing(sqlite3.connect(moved / "mlflow.db")) as connection:
-        found = [row for table, column in COLUMNS for row in connection.execute(f"SELECT {column} FROM {table}")]
-    folders = [folder_of(address) for (address,) in found if address.startswith("file:")]
-    assert len(folders) == 5 and all(folder and folder.is_dir() and moved in folder.parents for folder in folders)
+    uri = default_tracking_uri(moved)
+    Deposit(uri).write_tag(runs(uri)[""].info.run_id, "test.opened.1", "{}")
+    folders = recorded_folders(moved)
+    assert len(folders) == 5 and all(folder.is_dir() and moved in folder.parents for folder in folders)
+
+
+def test_whoever_only_reads_leaves_a_moved_database_as_it_is(moved: Path) -> None:
+    before = (moved / "mlflow.db").read_bytes()
+    store = Store(default_tracking_uri(moved))
+    assert all(store.read_evidence(store.read_sweep(SWEEP).trials, "val").values())
+    assert (moved / "mlflow.db").read_bytes() == before
+
+
+def test_a_sweep_that_runs_under_another_path_keeps_its_addresses(moved: Path) -> None:
+    elsewhere = replace(this_pulse(), machine="a container")
+    write_pulse(moved / SWEEP, elsewhere)
+    before, uri = recorded_folders(moved), default_tracking_uri(moved)
+    with pytest.raises(
+        TrackingError, match=rf"sweep {SWEEP} \(.*\) records into .* under another path: wait for its end"
+    ):
+        Deposit(uri).write_tag(runs(uri)[""].info.run_id, "test.opened.1", "{}")
+    assert recorded_folders(moved) == before
+    assert all(Store(uri).read_evidence(Store(uri).read_sweep(SWEEP).trials, "val").values())
+
+
+def test_a_second_name_of_the_same_folder_is_no_other_place(original: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(original)
+    before = recorded_folders(original)
+    prepare_store(default_tracking_uri(tmp_path / "link"), tmp_path / "link" / "artifacts")
+    assert recorded_folders(original) == before
 
 
 def test_the_command_for_a_report_is_that_of_the_new_place(moved: Path) -> None:

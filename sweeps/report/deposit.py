@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeps.access import make_writable
 from sweeps.address import database_file, hide_password
 from sweeps.errors import TrackingError
 from sweeps.failures import reason
 from sweeps.mlflow_client import open_client
-from sweeps.snapshot import is_writable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,8 +41,8 @@ class Deposit:
     @contextmanager
     def _writing(self) -> "Iterator[MlflowClient]":
         shown, database = hide_password(self.tracking_uri), database_file(self.tracking_uri)
-        if database is not None and database.exists() and not is_writable(database):
-            raise TrackingError(f"{shown} cannot be written (it is read-only)")  # MLflow would try for an hour
+        if database is not None and database.exists():
+            make_writable(database, f"{shown} cannot be written")
         try:
             yield open_client(self.tracking_uri)
         except Exception as error:  # each database, server and artifact store fails in its own way
