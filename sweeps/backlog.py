@@ -185,10 +185,11 @@ def closing_sentence(sweep_id: str, closed: int) -> str:
 
 
 def reject_sentences(rejects: tuple[dict[str, Any], ...] | list[dict[str, Any]]) -> Iterator[str]:
-    """Yield what is said of events that MLflow refused for good: how many, and the first few by name."""
+    """Yield what is said of events that were put aside: how many, and the first few by name."""
     if not rejects:
         return
-    yield f"warning: MLflow refused {_events(len(rejects))} for good, kept in outbox.rejected.jsonl:"
+    what = "was" if len(rejects) == 1 else "were"
+    yield f"warning: {_events(len(rejects))} {what} refused, kept in outbox.rejected.jsonl until --sync delivers them:"
     for reject in rejects[:SHOWN_REJECTS]:
         yield f"  {_name(reject['event'])}: {reject['why']}"
     if len(rejects) > SHOWN_REJECTS:

@@ -111,13 +111,12 @@ class EventFile:
             if wanted is None or (named and named[1] in wanted):
                 yield self._event(line)
 
-    def files(self, limit: int) -> tuple[list[Event], int]:
-        """Return up to `limit` artifact events that nobody has tried to upload, and the offset behind them.
+    def files(self, offset: int, limit: int) -> tuple[list[Event], int]:
+        """Return up to `limit` artifact events from an offset on, and the offset behind them.
 
         They come after everything else that was written before them has been delivered: by then their runs are there.
         """
         events: list[Event] = []
-        offset = self.uploads().offset
         for line in self.lines(offset, self.committed()):
             if len(events) == limit:
                 break
@@ -140,7 +139,7 @@ class EventFile:
         return sum(ARTIFACT not in line for line in self.lines(self.committed()))
 
     def rejects(self) -> list[dict[str, Any]]:
-        """Return what MLflow refused for good: `why` and `event` of each."""
+        """Return what was put aside: `why` and `event` of each."""
         try:
             lines = (self.folder / REJECTED).read_bytes().splitlines()
         except FileNotFoundError:

@@ -89,7 +89,7 @@ class Summary:
     weighs_cost: bool = False
     """Accuracy was weighed against cost."""
     rejects: list[dict[str, Any]] = field(default_factory=list)
-    """Events that MLflow refused for good, with the reason."""
+    """Events that were put aside, with the reason."""
     is_offline: bool = False
     """Nothing was to be sent to MLflow."""
 

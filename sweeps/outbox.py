@@ -138,7 +138,7 @@ class Outbox(EventFile):
             self.save_rejects([*((line["event"], str(line["why"])) for line in known), *new])
 
     def save_rejects(self, rejected: Sequence[tuple[Event, str]]) -> None:
-        """Keep these events as refused for good, and no others."""
+        """Keep these events aside, and no others."""
         listed = [strict({"why": why, "event": self._portable(event)}) for event, why in rejected]
         lines = [json.dumps(line, allow_nan=False) + "\n" for line in listed]
         if lines:

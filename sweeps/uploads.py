@@ -45,7 +45,7 @@ class Uploads:
     def upload_some(self) -> tuple[int, str]:
         """Try those that wait, and new ones; return how many are done with, and the last failure ("" without one)."""
         with self._lock:
-            new, offset = self._outbox.files(FILES_AT_ONCE)
+            new, offset = self._outbox.files(self._offset, FILES_AT_ONCE)
             if offset != self._offset:
                 self._offset = offset
                 self._waiting |= {_key(event): (event, "") for event in new}

@@ -189,7 +189,7 @@ def test_what_mlflow_refused_is_counted_and_named(storage: Path, capsys: pytest.
         Outbox(folder / "outbox").append(epoch(step, name="mIoU%"))
     assert call(storage, SWEEP) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "warning: MLflow refused 5 events for good, kept in outbox.rejected.jsonl:"
+    assert lines[1] == "warning: 5 events were refused, kept in outbox.rejected.jsonl until --sync delivers them:"
     assert lines[2].startswith("  epoch 3 of trial a: ") and lines[-1] == "  and 2 more"
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from recording import SWEEP, artifact, end, runs, start
+from recording import SWEEP, artifact, delivered, end, runs, start
 from storages import as_earlier_versions_wrote, make_storage, tree
 
 import report
@@ -147,6 +147,20 @@ def test_a_copy_leaves_the_original_alone(original: Path, tmp_path: Path) -> Non
     uri = default_tracking_uri(tmp_path / "copy")
     Deposit(uri).upload_report(runs(uri)[""].info.run_id, Path(__file__).parent.parent / "docs")
     assert tree(original) == before
+
+
+def test_a_folder_that_was_moved_before_any_file_was_uploaded_gets_its_files(tmp_path: Path) -> None:
+    storage = tmp_path / "before"
+    prepare_store(default_tracking_uri(storage), storage / "artifacts")
+    begun = start("")
+    begun["tags"]["sweep.folder"] = str(storage / SWEEP)
+    delivered(Outbox(storage / SWEEP / "outbox"), default_tracking_uri(storage), begun, start("a"))
+    shutil.rmtree(storage / "artifacts")
+    storage.rename(tmp_path / "after")
+    (tmp_path / "after" / SWEEP / "late.txt").write_text("late")
+    Outbox(tmp_path / "after" / SWEEP / "outbox").append(artifact(tmp_path / "after" / SWEEP / "late.txt"))
+    assert sync(tmp_path / "after" / SWEEP, None).undelivered == 0
+    assert len([*(tmp_path / "after" / "artifacts").rglob("late.txt")]) == 1 and not storage.exists()
 
 
 def test_a_database_elsewhere_keeps_the_addresses_of_its_files(template: Path, tmp_path: Path) -> None:
