@@ -126,7 +126,7 @@ class Delivery:
         _, refused = self._send_again(trials)
         self._uploads.add(files)
         self._outbox.save_rejects([*hopeless, *refused])
-        return len(others) - len(hopeless) - len(refused)
+        return max(0, len(others) - len(hopeless) - len(refused))
 
     def _send_again(self, trials: Collection[str]) -> tuple[int, list[tuple[Event, str]]]:
         """Send all events of these trials, from the first; return how many they were, and those that were refused.
