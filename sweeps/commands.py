@@ -112,22 +112,24 @@ def open_store(arguments: argparse.Namespace) -> "Store":
 
 def sync(arguments: argparse.Namespace) -> int:
     """Deliver what MLflow does not have yet of one sweep, or of all; 0 when nothing is left."""
-    from sweeps.backlog import find_sweep, sync_sweeps, unfinished_business
+    from sweeps.backlog import find_sweep, sweep_folders, sync_sweeps
     from sweeps.resume import was_refused
 
     storage = arguments.storage
-    folders = [find_sweep(storage, arguments.sync)] if arguments.sync else unfinished_business(storage)
+    folders = [find_sweep(storage, arguments.sync)] if arguments.sync else sweep_folders(storage)
     refused = [] if arguments.sync else [folder for folder in folders if was_refused(folder)]
     for folder in refused:
         say(arguments, f"{folder.name} was refused before it trained anything: left out; delete {folder}")
     folders = [folder for folder in folders if folder not in refused]
-    if not folders:
-        say(arguments, f"every event of every sweep in {storage} is delivered")
-    is_left = False
+    is_left = is_news = False
     for synced in sync_sweeps(folders, arguments.tracking_uri):
         is_left |= synced.is_left
-        for sentence in synced.sentences():
-            print(sentence)
+        if synced.is_news or arguments.sync:
+            is_news = True
+            for sentence in synced.sentences():
+                print(sentence)
+    if not is_news:
+        say(arguments, f"every event of every sweep in {storage} is delivered")
     return int(is_left)
 
 

@@ -16,6 +16,12 @@ PROBE_BYTES = 1 << 18
 
 REMOVALS = 5
 
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/")
+"""How an address begins, `s3://bucket`, as a path has it."""
+
+UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""What no database takes in an address of a file, and no terminal prints as it is."""
+
 PASS = re.compile(r"pass-(\d+)")
 
 
@@ -108,8 +114,13 @@ def check_storage(folder: Path) -> Path:
     """Return the absolute output folder; it is not made yet: a command that is refused leaves nothing behind.
 
     Raises:
-        StorageError: when it cannot be made or written, or has no room for a sweep's first files.
+        StorageError: when it is an address, cannot be made or written, or has no room for a sweep's first files.
     """
+    if address := ADDRESS.match(str(folder)):
+        rest = f": give the path {str(folder)[5:]}" if address[1] == "file" else ""
+        raise StorageError(f"--storage {folder} is an address, but must be a folder that every node sees{rest}")
+    if UNUSABLE.search(str(folder)):
+        raise StorageError(f"--storage {str(folder)!r} has control characters, or is no UTF-8: choose another folder")
     folder = folder.absolute()
     try:
         try_writing(folder)

@@ -16,9 +16,9 @@ from filelock import FileLock
 from bddseg.files import write_json
 from sweeps.backlog import sweep_folders
 from sweeps.errors import StorageError
+from sweeps.events import EVENTS, EventFile
 from sweeps.folder import SweepFolder
 from sweeps.manifest import read_manifest
-from sweeps.outbox import Outbox
 
 FILE = "index.json"
 FORMAT = 1
@@ -62,7 +62,7 @@ def find_finished(storage: Path, but: Path | None = None) -> list[Entry]:
 
 def _current(known: Mapping[str, Any] | None, folder: Path) -> dict[str, Any]:
     """Return what is known of a sweep, read anew when its event file has grown."""
-    size = (SweepFolder(folder).outbox / "outbox.jsonl").stat().st_size
+    size = (SweepFolder(folder).outbox / EVENTS).stat().st_size
     if known is not None and known["size"] == size and known["fingerprint"]:  # without one it could not be read then
         return dict(known)
     try:
@@ -73,7 +73,7 @@ def _current(known: Mapping[str, Any] | None, folder: Path) -> dict[str, Any]:
         log.info("the trials of %s are not reused: %s", folder, error)
         return {"size": size, "fingerprint": "", "trials": {}}
     trials: dict[str, list[Any]] = {}
-    for event in Outbox(SweepFolder(folder).outbox).events(budgets, epochs=False):
+    for event in EventFile(SweepFolder(folder).outbox).events(budgets, epochs=False):
         reason = event["tags"].get("sweep.stop_reason", "") if event["kind"] == "end" else ""
         if event["kind"] in ("start", "end"):
             trials.pop(event["trial"], None)

@@ -275,10 +275,10 @@ def report_command(tracking_uri: str) -> str:
 
 def tune_command(arguments: argparse.Namespace) -> str:
     """Return this command for a later --sync or --resume of the sweep; a password in the address is not in it."""
-    from sweeps.address import tracking_flag
+    from sweeps.address import check_uri, tracking_flag
 
     storage = arguments.storage
     where = [] if storage == ROOT / "runs" else [f"--storage {shlex.quote(str(storage))}"]
     if arguments.tracking_uri is not None:
-        where.append(tracking_flag(arguments.tracking_uri))
+        where.append(tracking_flag(check_uri(arguments.tracking_uri)))  # absolute: it may be used in another folder
     return " ".join([command("tune_main.py"), *where])

@@ -16,11 +16,11 @@ from bddseg.words import count
 from sweeps.axes import recorded_axis
 from sweeps.backlog import sweep_folders
 from sweeps.errors import NoSweepError, StorageError
+from sweeps.events import OUTBOX, PARENT, Event, EventFile
 from sweeps.experiment import Experiment, Schedule
 from sweeps.folder import SweepFolder
 from sweeps.heartbeat import read_pulse
 from sweeps.manifest import is_open, read_manifest, to_come
-from sweeps.outbox import PARENT, Event, Outbox
 from sweeps.past import REUSED, Past, read_past
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.sampling import recorded_sampling
@@ -50,14 +50,14 @@ def latest_sweep(storage: Path) -> str:
 
 def has_trained(folder: Path) -> bool:
     """Return whether a trial was started by this sweep, not only taken over from another."""
-    events = Outbox(folder / "outbox").events(epochs=False)
+    events = EventFile(folder / OUTBOX).events(epochs=False)
     starts = (event for event in events if event.get("kind") == "start" and event.get("trial") != PARENT)
     return any(REUSED not in event.get("tags", {}) for event in starts)
 
 
 def was_refused(folder: Path) -> bool:
     """Return whether a sweep failed before it started a trial of its own: earlier versions left its folder behind."""
-    return _last_word(Outbox(folder / "outbox").events(epochs=False)) == "FAILED" and not has_trained(folder)
+    return _last_word(EventFile(folder / OUTBOX).events(epochs=False)) == "FAILED" and not has_trained(folder)
 
 
 def is_unfinished(folder: Path) -> bool:
@@ -67,7 +67,7 @@ def is_unfinished(folder: Path) -> bool:
         manifest = read_manifest(folder)
     except StorageError:
         return False
-    events = list(Outbox(folder / "outbox").events(epochs=False))
+    events = list(EventFile(folder / OUTBOX).events(epochs=False))
     past = read_past(events, OBJECTIVE)
     sweep, trial_ids = SweepFolder(folder), [trial["trial_id"] for trial in manifest["trials"]]
     is_left = any(past.get(trial_id, Past()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
@@ -95,7 +95,7 @@ def check_events(folder: Path) -> str:
     Raises:
         StorageError: naming how many trials have checkpoints that no event tells of.
     """
-    sweep, events = SweepFolder(folder), list(Outbox(folder / "outbox").events(epochs=False))
+    sweep, events = SweepFolder(folder), list(EventFile(folder / OUTBOX).events(epochs=False))
     past = read_past(events, OBJECTIVE)
     trial_ids = [trial["trial_id"] for trial in read_manifest(folder)["trials"]]
     lost = [trial_id for trial_id in trial_ids if trial_id not in past and sweep.checkpoints(trial_id)]
@@ -158,7 +158,7 @@ def outlook(folder: Path) -> Outlook:
     Raises:
         StorageError: when its manifest cannot be read.
     """
-    manifest, events = read_manifest(folder), Outbox(folder / "outbox").events()
+    manifest, events = read_manifest(folder), EventFile(folder / OUTBOX).events()
     trials = [(it["trial_id"], it["name"], it["settings"]["train.epochs"]) for it in manifest["trials"]]
     return look_ahead(trials, read_past(events, OBJECTIVE), SweepFolder(folder), to_come(manifest))
 

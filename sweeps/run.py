@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bddseg.device import describe, resolve_device
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
+from sweeps.artifact_root import ARTIFACTS
 from sweeps.delivery import Delivery
 from sweeps.errors import StorageError
 from sweeps.folder import SweepFolder, remove_folder
@@ -19,7 +20,7 @@ from sweeps.index import Entry, find_finished
 from sweeps.keeping import Keeper
 from sweeps.lost import reopen
 from sweeps.manifest import FILE, build_manifest, record_trial, save_manifest
-from sweeps.mlflow_store import prepare_store
+from sweeps.mlflow_store import prepare_store, try_store
 from sweeps.monitor import Board, View
 from sweeps.order import Order, Summary
 from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
@@ -177,7 +178,8 @@ class Run:
             TrackingError: when it cannot be used.
         """
         if not self.order.is_offline:
-            prepare_store(self.order.tracking_uri, self.order.storage / "artifacts")
+            prepare_store(self.order.tracking_uri, self.order.storage / ARTIFACTS)
+            try_store(self.order.tracking_uri)
 
     def start_delivery(self) -> None:
         """Start delivering, unless offline: once nothing can refuse the sweep any more."""
@@ -246,6 +248,7 @@ class Run:
             keeper.keep(self.order.material, self.folder.path, all_weights=self.order.keep_all_weights)
         best = self.board.best()
         status = "KILLED" if signal_number else "FINISHED" if best else "FAILED"
+        seconds = HASTY_FLUSH_SECONDS if signal_number else FLUSH_SECONDS
         metrics, step = {"best/miou": best.best_miou} if best else {}, self.board.epochs_done()
         self.outbox.append(
             self._event("end", status=status, tags={}, metrics=metrics, step=step, note=self.board.markdown())
@@ -256,7 +259,8 @@ class Run:
             sweep_id=self.sweep_id,
             folder=self.folder.path,
             board=self.board,
-            undelivered=self._deliver(HASTY_FLUSH_SECONDS if signal_number else FLUSH_SECONDS),
+            undelivered=self._deliver(seconds, is_hasty=bool(signal_number)),
+            is_offline=self.order.is_offline,
             signal_number=signal_number,
             report_command=self.order.report_command,
             tune_command=self.order.tune_command,
@@ -281,7 +285,7 @@ class Run:
         self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
         if is_store_ready:
             self.start_delivery()
-            self._deliver(HASTY_FLUSH_SECONDS)
+            self._deliver(HASTY_FLUSH_SECONDS, is_hasty=True)
 
     def _cut_off(self, detail: str = "") -> None:
         """End the trials that are open, those too that were to go on from another sweep and have not begun to."""
@@ -307,9 +311,12 @@ class Run:
                 found[name] = max(taken, found.get(name, 0.0))
         return found
 
-    def _deliver(self, seconds: float) -> int:
-        """Let MLflow have what is left; return how many events it does not have."""
-        return self.outbox.pending() if self.order.is_offline else self.delivery.close(seconds)
+    def _deliver(self, seconds: float, *, is_hasty: bool) -> int:
+        """Deliver what is left; return how many events MLflow does not have."""
+        self.outbox.sync()
+        if self.order.is_offline:
+            return self.outbox.pending()
+        return self.delivery.close(seconds, is_checked=not is_hasty)
 
     @staticmethod
     def _event(kind: str, **fields: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
-from bddseg.files import write_file
+from bddseg.files import make_folder, sync_folder, sync_tree, write_file
 from bddseg.result import METRICS, OBJECTIVE
 from bddseg.words import count
 from sweeps.errors import StorageError
@@ -58,6 +58,8 @@ OUT_OF_MEMORY = re.compile(r"out ?of ?memory|MemoryError|running low on memory|c
 EVIDENCE_FILES = ("evidence-val.npz", "evidence-test.npz")
 EVIDENCE_FOLDER = "evidence"
 DETAIL_CHARS = 500
+CHECKPOINT_DEPTH = 3
+"""Folders above a checkpoint that may be as new as it is: the trial's, the pass's, the sweep's."""
 
 
 class Scheduler(Protocol):
@@ -180,6 +182,22 @@ class Tracker(Callback):
             self._tell(self._whole(trial, {"kind": "pause", "step": epoch}))
 
     @guarded
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **info: Any
+    ) -> None:
+        """A trial has saved a checkpoint, and Ray is about to delete an older one: from now on this one counts.
+
+        It and the events up to here go onto the disk, so that a power cut leaves the two together.
+        """
+        if self._outbox is not None:
+            self._outbox.sync()
+        path = Path(checkpoint.path)
+        if path.is_dir():
+            sync_tree(path)
+            for folder in path.parents[:CHECKPOINT_DEPTH]:
+                sync_folder(folder)
+
+    @guarded
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has ended, by itself or stopped; also after early stopping."""
         self._end(trial, *self._why(trial))
@@ -282,8 +300,8 @@ class Tracker(Callback):
 
     def _upload(self, trial: Trial, name: str, content: bytes, folder: str) -> None:
         path = self._folder / "spool" / trial.config[TRIAL_KEY] / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, content)
+        make_folder(path.parent)
+        write_file(path, content, durable=True)
         self._append(trial, {"kind": "artifact", "path": str(path), "folder": folder})
 
     def _log_file(self, trial: Trial) -> Path:

@@ -29,8 +29,13 @@ DOORS = {
         "trainable",
     ],
     "mlflow": [
+        "access",
+        "connection",
+        "cures",
         "histories",
+        "lacking",
         "mlflow_client",
+        "mlflow_run",
         "mlflow_store",
         "records",
         "recorder",

@@ -303,6 +303,15 @@ def test_a_sweep_learns_on_real_frames(storage: Path, real_data: Path) -> None:
 # Confirmation
 
 
+def test_every_json_file_of_the_sweeps_so_far_is_strict(smoke: Ran, storage: Path) -> None:
+    paths = [path for path in storage.rglob("*.json*") if not any(part.startswith("pass-") for part in path.parts)]
+    for path in paths:  # those of the passes are Ray's own
+        for text in path.read_text().splitlines() if path.suffix == ".jsonl" else filter(None, [path.read_text()]):
+            json.loads(text, parse_constant=pytest.fail)
+    names = {"sweep.json", "verification.json", "latency.json", "panels.json", "report.json", "outbox.jsonl"}
+    assert names <= {path.name for path in paths}
+
+
 @pytest.fixture(scope="module")
 def confirmed(smoke: Ran, storage: Path) -> Ran:
     return run(storage, "--confirm", smoke.record.sweep_id, "--top", "1", "--runs", "2")
