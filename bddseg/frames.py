@@ -7,7 +7,6 @@ one process build while others wait. It is opened without the lock: a second sta
 import hashlib
 import json
 import logging
-import os
 import shutil
 import sys
 from collections import deque
@@ -25,6 +24,7 @@ from PIL import __version__ as pillow_version
 from tqdm import tqdm
 
 from bddseg.catalog import Sample
+from bddseg.cores import usable_cores
 from bddseg.errors import ConfigError, DataError
 from bddseg.files import write_json
 from bddseg.images import open_image, shrink
@@ -117,7 +117,7 @@ def build_frames(
     folder = cache / f"frames-{_key(samples, size_px)}"
     cached = _open(folder, samples, size_px)
     if cached is None:
-        job = _Job(samples, size_px, on_bad_sample == "skip", workers or _cores(), progress)
+        job = _Job(samples, size_px, on_bad_sample == "skip", workers or usable_cores(), progress)
         cached = _build(folder, job)
     if cached.bad and on_bad_sample == "fail":
         raise _refusal(cached.bad)
@@ -167,11 +167,6 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:  # the decoder will name it
         return None
     return found.st_size, found.st_mtime_ns
-
-
-def _cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _open(folder: Path, samples: Sequence[Sample], size_px: int) -> _Cached | None:
