@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from bddseg.errors import UserError, nearest
+from sweeps.surroundings import settle_surroundings
 
 FINE, MISUSE, INTERRUPTED = 0, 2, 130
 
@@ -43,7 +44,7 @@ def become(main: Callable[[], int]) -> NoReturn:
     threads are waited for, what was registered with `atexit` is called, what was printed is written.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    code = main()
+    code = _settled() or main()
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):  # None: closed by whoever started us
@@ -52,8 +53,21 @@ def become(main: Callable[[], int]) -> NoReturn:
     os._exit(code)
 
 
+def _settled() -> int:
+    """Settle what the machine lacks, saying what was replaced; return the exit code, 0 where the command can run."""
+    try:
+        for sentence in settle_surroundings():
+            print(f"note: {sentence}", file=sys.stderr)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return FINE
+
+
 def finish(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
     """Run a command and return its exit code; `options` has `debug`."""
+    if code := _settled():
+        return code
     try:
         return run(options)
     except UserError as error:

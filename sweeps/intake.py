@@ -95,9 +95,12 @@ def prepare(
     from sweeps.plan import imagine_plan
     from sweeps.resume import recorded_plan
     from sweeps.source import cache_folder, load_material
+    from sweeps.variables import settle_variables
 
     terms = manifest["terms"] if manifest else {}
     machine, address = here(arguments, terms), address_of(arguments, terms)
+    if sentence := settle_variables(is_joining=address is not None):  # before anything imports Ray
+        say(arguments, sentence)
     if manifest:
         plan = recorded_plan(manifest)
     else:

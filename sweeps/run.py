@@ -1,6 +1,5 @@
 """The parts of one sweep while it runs: what it knows of its trials, what it writes down, how it ends."""
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -8,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bddseg.cores import usable_cores
 from bddseg.device import describe, resolve_device
+from bddseg.errors import UserError
 from bddseg.result import OBJECTIVE
 from sweeps.delivery import Delivery
-from sweeps.errors import StorageError, TrackingError
+from sweeps.errors import StorageError
 from sweeps.folder import SweepFolder
 from sweeps.gauges import Gauges
 from sweeps.heading import facts, params, run_tags, sweep_tags
@@ -29,8 +30,8 @@ from sweeps.plan import Plan, PlannedTrial
 from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
 from sweeps.sampling import COST
 from sweeps.shares import kind, remember_peaks
-from sweeps.source import cache_folder
 from sweeps.stopping.schedulers import Scheduler
+from sweeps.surroundings import cache_folder
 from sweeps.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Run:
         self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
         self.is_begun = manifest is not None
         """It is written down, so that it can be resumed."""
+        self.is_new, self.is_recording = manifest is None, False
+        """Whether this process started the sweep, and whether anything of it may be trained or in MLflow yet."""
         self.past: dict[str, Past] = {}
         self.finished: list[Entry] = []
         """What other sweeps have trained."""
@@ -160,13 +163,18 @@ class Run:
         self.past.update(found)
 
     def prepare_store(self) -> None:
-        """Make MLflow's store ready and start delivering, unless offline.
+        """Make MLflow's store ready, unless offline.
 
         Raises:
             TrackingError: when it cannot be used.
         """
         if not self.order.is_offline:
             prepare_store(self.order.tracking_uri, self.order.storage / "artifacts")
+
+    def start_recording(self) -> None:
+        """Let MLflow have what happens from now on, and what has happened; the sweep stays, however it ends."""
+        self.is_recording = True
+        if not self.order.is_offline:
             self.delivery.start()
 
     def past_of(self, trial: PlannedTrial) -> Past:
@@ -179,7 +187,7 @@ class Run:
 
     def todo(self) -> Pass:
         """Return the pass over what is open."""
-        return Pass.of(self.order, self.past, self.folder, os.cpu_count() or 1)
+        return Pass.of(self.order, self.past, self.folder, usable_cores())
 
     def close_plan(self, say: Say) -> None:
         """Expect no more trials than are known, where the space has no more points."""
@@ -251,10 +259,12 @@ class Run:
     def abandon(self, error: BaseException, *, is_store_ready: bool) -> None:
         """Close the sweep's runs when it could not be run to an end, so that they do not look alive.
 
-        A sweep that was not begun, or that MLflow's store refused before anything was trained, leaves nothing behind.
+        A new sweep that was refused before anything of it was trained or recorded leaves nothing behind, whatever it
+        took over from others.
         """
-        is_refused = isinstance(error, TrackingError) and not is_store_ready and not self.past
+        is_refused = self.is_new and not self.is_recording and isinstance(error, UserError | OSError)
         if not self.is_begun or is_refused:
+            self.is_begun = False
             shutil.rmtree(self.folder.path)
             return
         status = "FAILED" if isinstance(error, Exception) else "KILLED"

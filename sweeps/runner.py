@@ -7,10 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
+from bddseg.cores import describe_cores
 from bddseg.errors import DataError
 from sweeps.address import check_server, check_uri, database_file
 from sweeps.backlog import close_lost_sweeps
-from sweeps.cluster import check_address, ray_cluster, room, slots
+from sweeps.cluster import check_address, check_machine, ray_cluster, room, slots
 from sweeps.errors import PassError, StorageError
 from sweeps.heartbeat import Heartbeat
 from sweeps.interrupts import Interrupted, Interrupts
@@ -19,8 +20,8 @@ from sweeps.order import Order, Summary
 from sweeps.passes import Pass, recall, run_pass
 from sweeps.run import Run, Say
 from sweeps.search import build_search
-from sweeps.source import cache_folder
 from sweeps.stopping.memory import FILE as MEMORY
+from sweeps.surroundings import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ def _prepare(order: Order, say: Say) -> None:
     """Check what can be checked before anything is written; close what dead drivers left open."""
     if order.address:
         check_address(order.address)
+    else:
+        check_machine(cache_folder())
     if not order.is_offline and database_file(check_uri(order.tracking_uri)) is None:
         check_server(order.tracking_uri)
     for sentence in close_lost_sweeps(order.storage, None if order.is_offline else order.tracking_uri):
@@ -95,6 +98,8 @@ def _drive(run: Run, begin: Callable[[Say], None], say: Say) -> Summary:
                 say("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
                 _on_ray(run, interrupts, store, say)
             store.result()
+            if not run.is_recording:  # nothing was left to train
+                run.start_recording()
             if not interrupts.is_requested():
                 say(KEEPING)
             return run.end(interrupts.number)
@@ -134,6 +139,11 @@ def new_sweep_id(space: str) -> str:
     return f"{space}-{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
+def _side_by_side(trials: int, *, is_joined: bool) -> str:
+    where = "in the cluster" if is_joined else f"on {describe_cores()}"
+    return f"{trials} trial{'s' * (trials != 1)} at a time, {where}"
+
+
 def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> None:
     """Run pass after pass, until nothing is open, on a Ray that is up for as long as that takes."""
     order, frames = run.order, run.order.material.frames  # but the plan of run.order may grow
@@ -149,6 +159,8 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
         store.result()  # nothing is trained that could not be recorded
         smallest = {"GPU": min(order.gpu_shares.values())} if order.gpu_shares else {}
         run.board.slots = slots(order.resources | smallest, order.max_concurrent)
+        say(_side_by_side(run.board.slots, is_joined=bool(order.address)))
+        run.start_recording()
         before: Pass | None = None
         while not (todo := run.todo()).is_over and not interrupts.is_requested():
             if todo == before:

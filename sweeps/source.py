@@ -15,6 +15,7 @@ from bddseg.labels import CLASSES, IGNORE, group_of
 from bddseg.split import Split, drive_of, split_samples
 from bddseg.streets import streets_folder, write_streets
 from sweeps.errors import ExperimentError
+from sweeps.surroundings import cache_folder as cache_folder
 
 ROOT_VARIABLE = "BDD100K_ROOT"
 DEFAULT_ROOT = Path("data/bdd100k")
@@ -160,12 +161,6 @@ def load_material(source: Source, config: TrainConfig, cache: Path, *, on_bad_sa
     if not any((frames.masks[index] != IGNORE).any() for index in split.val):
         raise DataError(f"no validation mask under {root} has a pixel of the task's classes: {', '.join(CLASSES)}")
     return Material(root, source.root is None, frames, split, _summary(catalog, frames, split))
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder for frames, streets and Ray's session files."""
-    own, common = os.environ.get("BDDSEG_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    return Path(own).absolute() if own else Path(common or Path.home() / ".cache") / "bddseg"
 
 
 def _split(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> Split:

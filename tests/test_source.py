@@ -6,7 +6,7 @@ import pytest
 
 from bddseg.errors import DataError, UserError
 from sweeps.experiment import read_book
-from sweeps.source import ROOT_VARIABLE, Source, cache_folder, choose_source
+from sweeps.source import ROOT_VARIABLE, Source, choose_source
 
 PROFILES = read_book()["profiles"]
 
@@ -93,22 +93,3 @@ def test_the_sentence_says_that_streets_are_generated() -> None:
 
 def test_the_sentence_names_the_folder(bare: Path) -> None:
     assert Source("full", bare).sentence() == f"profile full on {bare}"
-
-
-def test_our_own_cache_variable_beats_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BDDSEG_CACHE", "/ours")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/theirs")
-    assert cache_folder() == Path("/ours")
-
-
-def test_the_systems_cache_variable_beats_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("BDDSEG_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/theirs")
-    assert cache_folder() == Path("/theirs/bddseg")
-
-
-def test_without_variables_the_cache_is_in_the_home_folder(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BDDSEG_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(bare))
-    assert cache_folder() == bare / ".cache" / "bddseg"
