@@ -56,6 +56,16 @@ def group_quotas(process: Path = GROUPS_OF_PROCESS, groups: Path = GROUPS) -> It
 
     Source: Linux, Documentation/admin-guide/cgroup-v2.rst (cpu.max) and scheduler/sched-bwc.rst (cpu.cfs_quota_us).
     """
+    for folder in group_folders("cpu", process, groups):
+        if quota := _quota(folder):
+            yield quota
+
+
+def group_folders(controller: str, process: Path = GROUPS_OF_PROCESS, groups: Path = GROUPS) -> Iterator[Path]:
+    """Yield the folders of the control groups that this process is in for a controller, each before those above it.
+
+    A container may not see the lower ones: such a folder is not there.
+    """
     try:
         lines = process.read_text().splitlines()
     except OSError:  # no Linux, or no /proc
@@ -64,23 +74,13 @@ def group_quotas(process: Path = GROUPS_OF_PROCESS, groups: Path = GROUPS) -> It
         _, controllers, path = line.split(":", 2)
         if not controllers:
             mounts = (groups, groups / "unified")
-        elif "cpu" in controllers.split(","):
-            mounts = (groups / controllers, groups / "cpu")
+        elif controller in controllers.split(","):
+            mounts = (groups / controllers, groups / controller)
         else:
             continue
         for mount in mounts:
-            yield from _quotas_upwards(mount, path)
-
-
-def _quotas_upwards(mount: Path, path: str) -> Iterator[float]:
-    """Yield the quotas of a group and of those above it. A container may not see the lower ones: they are skipped."""
-    group = mount / path.strip("/")
-    for folder in (group, *group.parents):
-        if not folder.is_relative_to(mount):
-            return
-        quota = _quota(folder)
-        if quota:
-            yield quota
+            group = mount / path.strip("/")
+            yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(mount))
 
 
 def _quota(folder: Path) -> float:

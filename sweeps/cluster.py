@@ -15,8 +15,9 @@ import ray
 from ray._private import ray_constants, services
 
 from bddseg.cores import usable_cores
-from sweeps.errors import ClusterError, ExperimentError
-from sweeps.ray_parts import daemons_apart, few_daemons, signals_kept
+from sweeps.errors import ClusterError, ExperimentError, PassError
+from sweeps.limits import check_limits
+from sweeps.ray_parts import daemons_apart, few_daemons, messages_logged, signals_kept
 from sweeps.session import make_token, open_session
 from sweeps.variables import ADDRESS, environment, settle_variables
 
@@ -24,9 +25,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 LOOPBACK = "127.0.0.1"
 PROBE_SECONDS = 5
+PROCESS_SECONDS = 120
+"""How long the first process for trials may take to start; it takes 3 s on two idle cores."""
 
-ERROR_LINE = re.compile(r" [EC] \d+|Error|error:|denied|failed", re.IGNORECASE)
-"""How lines of Ray's daemons look that say why one of them ended."""
+ERROR_LINE = re.compile(
+    r"^\[[^]]* [EC] [^]]*\](?: \(\w+\))? \S+ (?P<daemon>.+?)(?: /\S+/.*)?$|^(?P<python>\w+Error: .+)$"
+)
+"""How lines of Ray's daemons look that say why one of them ended: the time, a letter and a place come first."""
 
 LOG_CHARS = 300
 
@@ -71,7 +76,8 @@ def ray_cluster(
         return
     if address:
         check_address(address)
-    with contextlib.nullcontext() if address else open_session(cache) as session, environment(_own(session, cache)):
+    own = contextlib.nullcontext() if address else open_session(cache)
+    with own as session, environment(_own(session, cache)), messages_logged():
         try:
             with signals_kept():
                 if session:
@@ -98,6 +104,7 @@ def check_machine(cache: Path) -> None:
             f"Ray cannot be started: {LOOPBACK} cannot be reached ({error.strerror or error}); is the loopback "
             "interface up?"
         ) from error
+    check_limits()
     with open_session(cache):
         make_token(cache)
 
@@ -167,6 +174,19 @@ def is_started_here() -> bool:
     return node is not None and bool(node.head)
 
 
+def check_daemons() -> None:
+    """Look whether the daemons of the Ray that was started here still run.
+
+    Raises:
+        PassError: naming those that do not.
+    """
+    node = ray._private.worker._global_node
+    if node is None or not node.head:
+        return
+    if dead := sorted({kind for kind, _ in node.dead_processes()}):
+        raise PassError(f"{' and '.join(dead)} of Ray ended unexpectedly: killed, perhaps for lack of memory")
+
+
 def check_address(address: str) -> None:
     """Knock at host:port, or at what "auto" finds: Ray itself would wait for minutes, and not be interrupted.
 
@@ -177,10 +197,12 @@ def check_address(address: str) -> None:
         target = (services.canonicalize_bootstrap_address(address) or "") if address == AUTO else address
         host, _, port = target.removeprefix("ray://").rpartition(":")
         if host and port.isdigit():
-            socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
-        elif address == AUTO:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
+        elif address != AUTO:
+            raise ValueError("an address is HOST:PORT, auto or local")
+        else:
             raise ClusterError(f"no Ray runs on this machine: start one with `ray start --head`, or give {LOCALLY}")
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         named = f"{address} ({ADDRESS})" if os.environ.get(ADDRESS) == address else address
         raise ClusterError(
             f"no Ray answers at {named}: {_first_line(error)}; on this machine alone: {LOCALLY}"
@@ -190,7 +212,7 @@ def check_address(address: str) -> None:
 def _first_line(error: BaseException) -> str:
     """Return the first line of what an error says, or its kind."""
     words = getattr(error, "strerror", None) or str(error)
-    return next((line for line in words.splitlines() if line.strip()), type(error).__name__)
+    return next((line.strip() for line in words.splitlines() if line.strip()), type(error).__name__)
 
 
 def _own(session: Path | None, cache: Path) -> dict[str, str]:
@@ -199,6 +221,8 @@ def _own(session: Path | None, cache: Path) -> dict[str, str]:
         return {}
     return {
         "RAY_AUTH_TOKEN_PATH": str(make_token(cache)),  # otherwise Ray writes a token into the home folder
+        # otherwise `ray.init` waits for these processes, for ever where they cannot start, and hears no signal
+        "RAY_prestart_worker_first_driver": "0",
         # Ray turns 127.0.0.1 into the machine's public address, and listens there, unless it may have no second node.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     }
@@ -222,11 +246,22 @@ def _start(session: Path, object_bytes: int, dashboard: bool) -> None:
                 _temp_dir=str(session),
                 _node_ip_address=LOOPBACK,
             )
+        _await_process()
     except BaseException as error:
         _end_children(children)
         if not isinstance(error, Exception):
             raise
-        raise ClusterError(f"Ray cannot be started: {_first_line(error)}{_last_words(session)}") from error
+        why = _why_ended(session)
+        words = [_first_line(error)] if isinstance(error, TimeoutError) or not why else []
+        raise ClusterError(f"Ray cannot be started: {'; '.join([*words, why] if why else words)}") from error
+
+
+def _await_process() -> None:
+    """Wait for the first of the processes that trials will run in: one for each core is started now."""
+    ask = ray.remote(lambda: None)
+    started, _ = ray.wait([ask.remote() for _ in range(usable_cores())], timeout=PROCESS_SECONDS)
+    if not started:
+        raise TimeoutError(f"no process for trials has started within {PROCESS_SECONDS} s")
 
 
 def _warn_of_slow_store(store_bytes: int, folder: Path) -> None:
@@ -251,11 +286,11 @@ def _end_children(before: set[int]) -> None:
     psutil.wait_procs(started, timeout=PROBE_SECONDS)
 
 
-def _last_words(folder: Path) -> str:
-    """Return the last error that a daemon of a failed start has logged; "" where there is none."""
-    logs = sorted(folder.glob("session_*/logs/*.err")) + sorted(folder.glob("session_*/logs/*.out"))
+def _why_ended(folder: Path) -> str:
+    """Return the first error that a daemon of a failed start has logged, with the daemon's name; "" where none has."""
+    logs = [path for end in ("err", "out") for path in sorted(folder.glob(f"session_2*/logs/*.{end}"))]
     for path in logs:
-        errors = [line for line in path.read_text(errors="replace").splitlines() if ERROR_LINE.search(line)]
-        if errors:
-            return f" ({path.stem}: {errors[-1].strip()[:LOG_CHARS]})"
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        for error in filter(None, map(ERROR_LINE.match, lines)):
+            return f"{path.stem}: {(error['daemon'] or error['python'])[:LOG_CHARS]}"
     return ""

@@ -95,12 +95,9 @@ def prepare(
     from sweeps.plan import imagine_plan
     from sweeps.resume import recorded_plan
     from sweeps.source import cache_folder, load_material
-    from sweeps.variables import settle_variables
 
     terms = manifest["terms"] if manifest else {}
     machine, address = here(arguments, terms), address_of(arguments, terms)
-    if sentence := settle_variables(is_joining=address is not None):  # before anything imports Ray
-        say(arguments, sentence)
     if manifest:
         plan = recorded_plan(manifest)
     else:
@@ -119,6 +116,10 @@ def prepare(
     if confirmation:
         confirmation.check_data(material.frames.fingerprint)
         split_of(plan.trials[0].config.data, material.split, material.frames.names, material.frames.scenes)
+    from sweeps.variables import settle_variables
+
+    if sentence := settle_variables(is_joining=address_of(arguments, terms) is not None):  # before Ray is imported
+        say(arguments, sentence)
     for line in material.summary:
         say(arguments, line)
     every = arguments.checkpoint_every

@@ -58,6 +58,8 @@ class Row:
             self.state, self.stop_reason, self.stop_detail = "running", "", ""
         elif event["kind"] == "pause":
             self.state = "paused"
+        elif event["kind"] == "retry":
+            self.state = "waiting"
         elif event["kind"] == "epoch":
             self._epoch(event["step"], event["metrics"])
         elif event["kind"] == "end":

@@ -5,13 +5,16 @@ All of it while Ray starts, and only what `ray.init` of 2.60 looks up in a modul
 
 import contextlib
 import functools
+import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from ray._private import parameter, services, utils
+from ray._private import parameter, services, utils, worker
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -49,6 +52,20 @@ def few_daemons(*, keep_all: bool) -> Iterator[None]:
     fewer = functools.partial(parameter.RayParams, no_monitor=True, include_log_monitor=False)
     nothing = ("", None)  # no address, no process
     with replaced(parameter, RayParams=fewer), replaced(services, start_api_server=lambda *_, **__: nothing):
+        yield
+
+
+@contextlib.contextmanager
+def messages_logged() -> Iterator[None]:
+    """Log what Ray's daemons report, for as long as a Ray is up: Ray would print it among our results, on stdout.
+
+    Nothing is lost: a process that died and a daemon that ended are noticed by the sweep itself.
+    """
+
+    def note(message: Mapping[str, Any], **_: Any) -> None:
+        log.info("Ray: %s", "\n".join(message["lines"]))
+
+    with replaced(worker, print_to_stdstream=note):
         yield
 
 

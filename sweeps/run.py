@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from bddseg.cores import usable_cores
 from bddseg.device import describe, resolve_device
-from bddseg.errors import UserError
 from bddseg.result import OBJECTIVE
 from sweeps.delivery import Delivery
-from sweeps.errors import StorageError
+from sweeps.errors import StorageError, TrackingError
 from sweeps.folder import SweepFolder
 from sweeps.gauges import Gauges
 from sweeps.heading import facts, params, run_tags, sweep_tags
@@ -63,8 +62,6 @@ class Run:
         self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
         self.is_begun = manifest is not None
         """It is written down, so that it can be resumed."""
-        self.is_new, self.is_recording = manifest is None, False
-        """Whether this process started the sweep, and whether anything of it may be trained or in MLflow yet."""
         self.past: dict[str, Past] = {}
         self.finished: list[Entry] = []
         """What other sweeps have trained."""
@@ -163,18 +160,13 @@ class Run:
         self.past.update(found)
 
     def prepare_store(self) -> None:
-        """Make MLflow's store ready, unless offline.
+        """Make MLflow's store ready and start delivering, unless offline.
 
         Raises:
             TrackingError: when it cannot be used.
         """
         if not self.order.is_offline:
             prepare_store(self.order.tracking_uri, self.order.storage / "artifacts")
-
-    def start_recording(self) -> None:
-        """Let MLflow have what happens from now on, and what has happened; the sweep stays, however it ends."""
-        self.is_recording = True
-        if not self.order.is_offline:
             self.delivery.start()
 
     def past_of(self, trial: PlannedTrial) -> Past:
@@ -259,12 +251,10 @@ class Run:
     def abandon(self, error: BaseException, *, is_store_ready: bool) -> None:
         """Close the sweep's runs when it could not be run to an end, so that they do not look alive.
 
-        A new sweep that was refused before anything of it was trained or recorded leaves nothing behind, whatever it
-        took over from others.
+        A sweep that was not begun, or that MLflow's store refused before anything was trained, leaves nothing behind.
         """
-        is_refused = self.is_new and not self.is_recording and isinstance(error, UserError | OSError)
+        is_refused = isinstance(error, TrackingError) and not is_store_ready and not self.past
         if not self.is_begun or is_refused:
-            self.is_begun = False
             shutil.rmtree(self.folder.path)
             return
         status = "FAILED" if isinstance(error, Exception) else "KILLED"

@@ -98,8 +98,6 @@ def _drive(run: Run, begin: Callable[[Say], None], say: Say) -> Summary:
                 say("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
                 _on_ray(run, interrupts, store, say)
             store.result()
-            if not run.is_recording:  # nothing was left to train
-                run.start_recording()
             if not interrupts.is_requested():
                 say(KEEPING)
             return run.end(interrupts.number)
@@ -159,9 +157,8 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
         store.result()  # nothing is trained that could not be recorded
         smallest = {"GPU": min(order.gpu_shares.values())} if order.gpu_shares else {}
         run.board.slots = slots(order.resources | smallest, order.max_concurrent)
-        say(_side_by_side(run.board.slots, is_joined=bool(order.address)))
-        run.start_recording()
         before: Pass | None = None
+        say(_side_by_side(run.board.slots, is_joined=bool(order.address)))
         while not (todo := run.todo()).is_over and not interrupts.is_requested():
             if todo == before:
                 raise PassError(f"Ray ended a pass and left {len(todo.trials)} trials open; see {run.folder.logs}")

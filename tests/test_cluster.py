@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cluster import check_address, ray_cluster, slots
+from sweeps.cluster import _why_ended, check_address, ray_cluster, slots
 from sweeps.errors import ClusterError, ExperimentError
 from sweeps.intake import address_of
 
@@ -95,6 +95,31 @@ def test_the_dashboard_says_where_it_is_and_how_to_log_in(life: list[str]) -> No
 
 def test_an_own_ray_leaves_only_its_token(life: list[str]) -> None:
     assert life[3:] == ["['lock', 'token']", "False"]
+
+
+def test_a_machine_without_loopback_is_refused_at_once(tmp_path: Path) -> None:
+    program = "import sys; from pathlib import Path; from sweeps.cluster import *; check_machine(Path(sys.argv[1]))"
+    words = ["unshare", "-n", sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    if "unshare" in done.stderr:
+        pytest.skip("networks cannot be taken away here")
+    assert "ClusterError: Ray cannot be started: 127.0.0.1 cannot be reached (" in done.stderr.splitlines()[-1]
+
+
+def test_the_first_error_of_a_daemon_says_why_ray_could_not_start(tmp_path: Path) -> None:
+    logs = tmp_path / "session_2026-11-29_19-28-32_372144_26684" / "logs"
+    logs.mkdir(parents=True)
+    head = "[2026-11-29 19:28:32,427 E 26701 26709] (gcs_server) logging.cc:118:"
+    (logs / "gcs_server.err").write_text(
+        f"{head} Unhandled exception: epoll: Too many open files [system:24] /a/b(+0x14) [0x5] /c/d\n"
+        f"{head}     @     0x7f766e6661d0  (unknown)\n"
+    )
+    assert _why_ended(tmp_path) == "gcs_server: Unhandled exception: epoll: Too many open files [system:24]"
+
+
+def test_what_is_no_address_is_refused() -> None:
+    with pytest.raises(ClusterError, match="no Ray answers at garbage: an address is HOST:PORT, auto or local"):
+        check_address("garbage")
 
 
 def test_no_ray_at_an_address_is_refused(tmp_path: Path) -> None:
