@@ -109,6 +109,12 @@ class Board:
         if row := self.rows.get(event["trial"]):
             row.apply(event)
 
+    def queue(self, trial_ids: Iterable[str]) -> None:
+        """Let trials wait for their turn in a pass, whatever they did in an earlier one, or in another sweep."""
+        for trial_id in trial_ids:
+            row = self.rows[trial_id]
+            row.state, row.stop_reason, row.stop_detail = "waiting", "", ""
+
     def cancel(self, is_cancelled: Callable[[str], bool]) -> None:
         """Take out what the user took out before it began: nothing was ever told of it."""
         for row in self.rows.values():

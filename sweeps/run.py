@@ -268,7 +268,8 @@ class Run:
     def _cut_off(self, detail: str = "") -> None:
         """End the trials that are open, those too that were to go on from another sweep and have not begun to."""
         for row in self.board.rows.values():
-            if row.state in ("running", "paused"):
+            past = self.past.get(row.trial_id, Past())
+            if row.state in ("running", "paused") or (past.is_started and not past.reason):
                 tags = {
                     "sweep.stop_reason": "user",
                     "sweep.stop_detail": detail or f"cut off after epoch {row.epochs}",

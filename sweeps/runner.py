@@ -176,6 +176,7 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
                 room=lambda: room(order.resources, order.max_concurrent),
             )
             run.scheduler = search.scheduler
+            run.board.queue(trial.trial_id for trial in todo.trials)
             recall(search.scheduler, memory, run.past)
             run_pass(todo, run.order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
             if error := search.failure():
