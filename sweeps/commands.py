@@ -236,7 +236,14 @@ def dry_run(plan: "Plan", experiment: "Experiment", source: "Source | None", arg
     say(arguments, f"{plan.size_words()}: measuring what they take")
     machine, whole = here(arguments), imagine_plan(plan, experiment)
     machine.check_memory(whole)
-    table, how = forecast(whole, experiment.schedule.name, source, machine, arguments.max_concurrent)
+    table, how = forecast(
+        whole,
+        experiment.schedule.name,
+        source,
+        machine,
+        arguments.max_concurrent,
+        keeps_all=arguments.keep_weights == "all",
+    )
     print_plan(plan, experiment)
     print()
     print_table(("what it takes", "", ""), table)

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from bddseg.errors import UserError, nearest, printable
+from sweeps.surroundings import settle_surroundings
 
 FINE, UNUSABLE, MISUSE, INTERRUPTED = 0, 1, 2, 130
 
@@ -99,7 +100,7 @@ def become(main: Callable[[], int]) -> NoReturn:
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     outlets = settle_streams()
-    code = main()
+    code = _settled() or main()
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -171,8 +172,21 @@ def settle_streams() -> tuple[Outlet, ...]:
     return tuple(outlets)
 
 
+def _settled() -> int:
+    """Settle what the machine lacks, saying what was replaced; return the exit code, 0 where the command can run."""
+    try:
+        for sentence in settle_surroundings():
+            print(f"note: {sentence}", file=sys.stderr)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return FINE
+
+
 def finish(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
     """Run a command and return its exit code; `options` has `debug`."""
+    if code := _settled():
+        return code
     try:
         return run(options)
     except UserError as error:

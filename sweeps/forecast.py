@@ -11,6 +11,7 @@ from bddseg.footprint import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
 from bddseg.labels import CLASSES
 from bddseg.words import count
 from sweeps.calibration import Calibration, calibrate
+from sweeps.keeping import most_kept
 from sweeps.machine import Machine
 from sweeps.monitor import duration
 from sweeps.plan import Plan
@@ -24,6 +25,9 @@ CONFIRMING_RUNS = 5
 
 CHECKPOINTS = 2
 """A trial keeps its last so many."""
+
+DATABASE_BYTES = 6_000_000
+"""MLflow's database of a few sweeps, with its log: measured."""
 
 PEAK_SECONDS = 4.0
 """A memory measurement that is expected to take longer than this, start of its process aside, is not made."""
@@ -41,7 +45,15 @@ class Memory:
     how: str
 
 
-def forecast(plan: Plan, scheduler: str, source: Source, machine: Machine, max_concurrent: int = 0) -> tuple[Rows, str]:
+def forecast(
+    plan: Plan,
+    scheduler: str,
+    source: Source,
+    machine: Machine,
+    max_concurrent: int = 0,
+    *,
+    keeps_all: bool = False,
+) -> tuple[Rows, str]:
     """Return what the plan will take on this machine, and in words how its speed is known.
 
     Raises:
@@ -53,7 +65,11 @@ def forecast(plan: Plan, scheduler: str, source: Source, machine: Machine, max_c
     memory = largest_memory(plan, speeds, cache)
     slots = min(machine.slots(max_concurrent), len(plan.trials))
     rows = _time(plan, scheduler, counted, speeds, machine.resources, slots)
-    return [*rows, *_room(plan, counted, memory), *_differences(plan, counted)], speeds.sentence()
+    return [
+        *rows,
+        *_room(plan, counted, memory, slots, keeps_all=keeps_all),
+        *_differences(plan, counted),
+    ], speeds.sentence()
 
 
 def largest_memory(plan: Plan, speeds: Calibration, cache: Path) -> Memory:
@@ -95,15 +111,28 @@ def _time(
     return rows
 
 
-def _room(plan: Plan, counted: Counted, memory: Memory) -> Rows:
+def _room(plan: Plan, counted: Counted, memory: Memory, slots: int, *, keeps_all: bool) -> Rows:
     """Return memory and disk. A checkpoint has the weights twice (last and best), Adam's two moments, the evidence."""
     evidence = 8 * (len(CLASSES) ** 2 + len(CLASSES)) * (counted.val + counted.test)
     weights = [4 * count_forward(trial.config).weights for trial in plan.trials]
-    running = sum(CHECKPOINTS * (4 * size + evidence) for size in weights)
+    largest, kept = sorted(weights, reverse=True), len(plan.trials) if keeps_all else most_kept(plan)
+    in_mlflow = sum(largest[:kept]) + DATABASE_BYTES
+    written = sum(largest[:slots])  # by each trial that runs: once in Ray's session, once in the sweep's folder
+    running = CHECKPOINTS * sum(4 * size + evidence for size in weights) + 4 * 2 * written + in_mlflow
+    after = sum(4 * size + evidence for size in largest[:kept]) + in_mlflow
     side = plan.trials[0].config.data.size
     return [
         ("memory of a trial", _size(memory.mb * 1e6), f"{memory.how}: {memory.trial}; frames left out"),
-        ("disk while it runs", f"<= {_size(running)}", f"{count(CHECKPOINTS, 'checkpoint')} of each trial"),
+        (
+            "disk while it runs",
+            f"<= {_size(running)}",
+            f"{count(CHECKPOINTS, 'checkpoint')} of each trial, and those being written",
+        ),
+        (
+            "disk afterwards",
+            f"<= {_size(after)}",
+            f"the last checkpoint of {count(kept, 'finalist')}, and their best weights in MLflow",
+        ),
         (
             "disk of its evidence",
             f"<= {_size(2 * evidence * len(plan.trials))}",

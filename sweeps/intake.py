@@ -101,6 +101,7 @@ def find_where(
     from sweeps.backlog import recorded_at
     from sweeps.folder import check_storage
     from sweeps.probe import check_database
+    from sweeps.variables import settle_variables
 
     terms = manifest["terms"] if manifest else {}
     storage, is_offline = check_storage(arguments.storage), arguments.offline or terms.get("is_offline", False)
@@ -112,6 +113,8 @@ def find_where(
         check_server(tracking_uri)
         check_database(tracking_uri)
     address = address_of(arguments, terms)
+    if sentence := settle_variables(is_joining=address is not None):  # before Ray is imported
+        say(arguments, sentence)
     if address:
         from sweeps.cluster import check_address  # imports Ray
 

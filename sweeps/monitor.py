@@ -71,6 +71,8 @@ class Row:
             self.state, self.stop_reason, self.stop_detail = "running", "", ""
         elif event["kind"] == "pause":
             self.state = "paused"
+        elif event["kind"] == "retry":
+            self.state = "waiting"
         elif event["kind"] == "epoch":
             self._epoch(event["step"], event["metrics"])
         elif event["kind"] == "end":
@@ -119,6 +121,12 @@ class Board:
         """Take in one event; those of the sweep itself change no row."""
         if row := self.rows.get(event["trial"]):
             row.apply(event)
+
+    def queue(self, trial_ids: Iterable[str]) -> None:
+        """Let trials wait for their turn in a pass, whatever they did in an earlier one, or in another sweep."""
+        for trial_id in trial_ids:
+            row = self.rows[trial_id]
+            row.state, row.stop_reason, row.stop_detail = "waiting", "", ""
 
     def cancel(self, is_cancelled: Callable[[str], bool]) -> None:
         """Take out what the user took out: of a trial that had not started there is no event."""

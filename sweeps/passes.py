@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ray import tune
+from ray.exceptions import RayError
 
 from bddseg.result import OBJECTIVE
 from sweeps.controller import patient_controller
-from sweeps.errors import StorageError
+from sweeps.errors import PassError, StorageError
 from sweeps.folder import SweepFolder
 from sweeps.interrupts import Interrupts
 from sweeps.order import Order
@@ -77,7 +78,11 @@ def run_pass(
     tracker: Tracker,
     interrupts: Interrupts,
 ) -> None:
-    """Let Ray Tune run the pass, until it is done or interrupted."""
+    """Let Ray Tune run the pass, until it is done or interrupted.
+
+    Raises:
+        PassError: when Ray itself fails.
+    """
     folder.go_on()
     workload = Workload(
         base=order.experiment.base.with_overrides(
@@ -123,6 +128,12 @@ def run_pass(
             if not interrupts.is_requested():
                 raise
             log.info("Ray's own account of the pass cannot be read: %s", error)
+        except RayError as error:
+            line = next(filter(str.strip, str(error).splitlines()), "")
+            raise PassError(
+                f"the Ray that runs the trials has failed ({type(error).__name__}: {line}); were its processes killed, "
+                "for example for lack of memory?"
+            ) from error
     tracker.flush(PATIENCE_SECONDS)
 
 

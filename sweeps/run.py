@@ -1,12 +1,12 @@
 """The parts of one sweep while it runs: what it knows of its trials, what it writes down, how it ends."""
 
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bddseg.cores import usable_cores
 from bddseg.device import describe, resolve_device
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
@@ -31,8 +31,8 @@ from sweeps.resume import has_trained, look_ahead
 from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
 from sweeps.sampling import COST
 from sweeps.shares import kind, remember_peaks
-from sweeps.source import cache_folder
 from sweeps.stopping.schedulers import Scheduler
+from sweeps.surroundings import cache_folder
 from sweeps.tracking import Tracker, cut_off_words
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class Run:
 
     def todo(self) -> Pass:
         """Return the pass over what is open."""
-        return Pass.of(self.order, self.past, self.folder, os.cpu_count() or 1)
+        return Pass.of(self.order, self.past, self.folder, usable_cores())
 
     def close_plan(self, say: Say) -> None:
         """Expect no more trials than are known, where the space has no more points."""
@@ -290,7 +290,8 @@ class Run:
     def _cut_off(self, detail: str = "") -> None:
         """End the trials that are open, those too that were to go on from another sweep and have not begun to."""
         for row in self.board.rows.values():
-            if row.state in ("running", "paused"):
+            past = self.past.get(row.trial_id, Past())
+            if row.state in ("running", "paused") or (past.is_started and not past.reason):
                 tags = {
                     "sweep.stop_reason": "user",
                     "sweep.stop_detail": detail or cut_off_words(row.epochs),

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
+from bddseg.cores import describe_cores
 from bddseg.errors import DataError
 from bddseg.words import count
 from sweeps.address import check_server, check_uri, database_file
 from sweeps.backlog import close_lost_sweeps
-from sweeps.cluster import check_address, ray_cluster, room, slots
+from sweeps.cluster import check_address, check_machine, ray_cluster, room, slots
 from sweeps.errors import PassError, StorageError
 from sweeps.folder import making
 from sweeps.heartbeat import Heartbeat
@@ -21,8 +22,8 @@ from sweeps.order import Order, Summary
 from sweeps.passes import Pass, recall, run_pass
 from sweeps.run import Run, Say
 from sweeps.search import build_search
-from sweeps.source import cache_folder
 from sweeps.stopping.memory import FILE as MEMORY
+from sweeps.surroundings import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,8 @@ def _prepare(order: Order, say: Say) -> None:
     """Check what can be checked before anything is written; close what dead drivers left open."""
     if order.address:
         check_address(order.address)
+    else:
+        check_machine(cache_folder())
     if not order.is_offline and database_file(check_uri(order.tracking_uri)) is None:
         check_server(order.tracking_uri)
     for sentence in close_lost_sweeps(order.storage, None if order.is_offline else order.tracking_uri):
@@ -136,6 +139,11 @@ def new_sweep_id(space: str) -> str:
     return f"{space}-{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
+def _side_by_side(trials: int, *, is_joined: bool) -> str:
+    where = "in the cluster" if is_joined else f"on {describe_cores()}"
+    return f"{trials} trial{'s' * (trials != 1)} at a time, {where}"
+
+
 def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> None:
     """Run pass after pass, until nothing is open, on a Ray that is up for as long as that takes."""
     order, frames = run.order, run.order.material.frames  # but the plan of run.order may grow
@@ -153,6 +161,7 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
         run.board.slots = slots(order.resources | smallest, order.max_concurrent)
         run.start_delivery()
         before: Pass | None = None
+        say(_side_by_side(run.board.slots, is_joined=bool(order.address)))
         while not (todo := run.todo()).is_over and not interrupts.is_requested():
             if todo == before:
                 raise PassError(
@@ -172,6 +181,7 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
                 room=lambda: room(order.resources, order.max_concurrent),
             )
             run.scheduler = search.scheduler
+            run.board.queue(trial.trial_id for trial in todo.trials)
             recall(search.scheduler, memory, run.past)
             run_pass(todo, run.order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
             if error := search.failure():

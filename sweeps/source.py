@@ -18,6 +18,7 @@ from bddseg.split import Split, split_of, split_samples, unit_of
 from bddseg.streets import streets_folder, write_streets
 from sweeps.errors import ExperimentError
 from sweeps.paths import ROOT
+from sweeps.surroundings import cache_folder as cache_folder
 
 ROOT_VARIABLE = "BDD100K_ROOT"
 DEFAULT_ROOT = ROOT / "data/bdd100k"
@@ -213,12 +214,6 @@ def _absent(masks: np.ndarray, positions: Iterable[int]) -> tuple[str, ...]:
         if is_present[: len(CLASSES)].all():
             break
     return tuple(name for name, seen in zip(CLASSES, is_present, strict=False) if not seen)
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder for frames, streets and Ray's session files."""
-    own, common = os.environ.get("BDDSEG_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    return Path(own).absolute() if own else Path(common or Path.home() / ".cache") / "bddseg"
 
 
 def _split_catalog(samples: Sequence[Sample], config: TrainConfig) -> tuple[list[str], Split]:

@@ -23,6 +23,7 @@ from bddseg.files import make_folder, sync_folder, sync_tree, write_file
 from bddseg.result import METRICS, OBJECTIVE
 from bddseg.words import count
 from sweeps.errors import StorageError
+from sweeps.limits import kernel_kills
 from sweeps.outbox import RETRY_SECONDS, Event, Outbox
 from sweeps.plan import PlannedTrial
 from sweeps.search import NO_EPOCH, TRIAL_KEY
@@ -55,6 +56,11 @@ SENTENCES = {
 """Reason that a trial gives for its own end -> what is said about it."""
 
 OUT_OF_MEMORY = re.compile(r"out ?of ?memory|MemoryError|running low on memory|cannot allocate memory", re.IGNORECASE)
+DIED, NEVER_RAN = "worker process has died", "The actor never ran"
+"""What Ray says of a process that ended without a traceback."""
+
+KILLED_FOR_MEMORY = "the kernel killed its process for lack of memory"
+
 EVIDENCE_FILES = ("evidence-val.npz", "evidence-test.npz")
 EVIDENCE_FOLDER = "evidence"
 DETAIL_CHARS = 500
@@ -132,6 +138,8 @@ class Tracker(Callback):
         """Events that could not be written yet."""
         self._is_failing = False
         """That was said already."""
+        self._kernel_kills = kernel_kills()
+        """Processes that the kernel had killed for lack of memory when this was last looked at."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_outbox": None, "_listeners": ()}
@@ -206,6 +214,10 @@ class Tracker(Callback):
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has failed and will be tried again."""
         self._of(trial).retries += 1
+        name, text = self.name_of(trial.config[TRIAL_KEY]), _last_failure(trial)
+        log.warning("%s is tried again: %s; see %s", name, self._cause(text), self._log_file(trial))
+        self._write_traceback(trial, text)
+        self._tell(self._whole(trial, {"kind": "retry"}))
 
     @guarded
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -213,8 +225,9 @@ class Tracker(Callback):
         text = _last_failure(trial)
         self._open(trial)
         self._log_error(trial, text)
-        reason = "oom" if OUT_OF_MEMORY.search(text) else "error"
-        self._end(trial, reason, text.splitlines()[-1] if text else "no traceback was left")
+        cause = self._cause(text)
+        reason = "oom" if OUT_OF_MEMORY.search(text) or cause == KILLED_FOR_MEMORY else "error"
+        self._end(trial, reason, cause)
 
     @guarded
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
@@ -238,6 +251,15 @@ class Tracker(Callback):
         if stop is not None:
             return stop.reason, stop.sentence()
         return self.unfinished_reason, cut_off_words(progress.epoch)
+
+    def _cause(self, text: str) -> str:
+        """Return in one line why a trial failed: the last line of its traceback, or what became of its process."""
+        if NEVER_RAN in text:
+            return "its process could not be started"
+        if DIED not in text:
+            return text.splitlines()[-1].strip() if text else "no traceback was left"
+        kills_before, self._kernel_kills = self._kernel_kills, kernel_kills()
+        return KILLED_FOR_MEMORY if self._kernel_kills > kills_before else "its process was killed, or it crashed"
 
     def _start(self, trial: Trial) -> None:
         planned, progress = self._trials[trial.config[TRIAL_KEY]], self._of(trial)
@@ -288,15 +310,21 @@ class Tracker(Callback):
 
     @guarded
     def _log_error(self, trial: Trial, text: str) -> None:
-        """Make sure that the trial's log has the traceback (a killed process leaves none), and record the log."""
+        """Make sure that the trial's log has the traceback, and record the log."""
+        self._write_traceback(trial, text)
         path = self._log_file(trial)
-        known = path.read_text(errors="replace") if path.is_file() else ""
-        if text and text.splitlines()[-1] not in known:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a") as file:
-                file.write(f"{text}\n")
         if path.is_file():
             self._append(trial, {"kind": "artifact", "path": str(path), "folder": ""})
+
+    @guarded
+    def _write_traceback(self, trial: Trial, text: str) -> None:
+        """Write a failure into the trial's log, unless the trial has: a killed process leaves nothing there."""
+        path = self._log_file(trial)
+        content = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        if text and text.splitlines()[-1] not in content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{text}\n")
 
     def _upload(self, trial: Trial, name: str, content: bytes, folder: str) -> None:
         path = self._folder / "spool" / trial.config[TRIAL_KEY] / name
@@ -317,7 +345,7 @@ class Tracker(Callback):
         self._tell(whole)
 
     def _tell(self, event: Event) -> None:
-        """Tell the listeners; what is told to them alone (a pause, going on after it) is nothing that is kept."""
+        """Tell the listeners; pauses, what follows them, and retries are for them alone."""
         for listen in self._listeners:
             listen(event)
 
@@ -389,7 +417,9 @@ def _last_failure(trial: Trial) -> str:
     source = trial.error_file
     if not source or not Path(source).is_file():
         return ""
-    return re.split(r"^Failure # \d+.*$", Path(source).read_text(errors="replace"), flags=re.MULTILINE)[-1].strip()
+    return re.split(
+        r"^Failure # \d+.*$", Path(source).read_text(encoding="utf-8", errors="replace"), flags=re.MULTILINE
+    )[-1].strip()
 
 
 def _read(checkpoint: Checkpoint, name: str) -> bytes | None:

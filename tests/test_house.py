@@ -20,6 +20,7 @@ DOORS = {
         "controller",
         "gauges",
         "passes",
+        "ray_parts",
         "search",
         "stopping.hyperband",
         "stopping.median",

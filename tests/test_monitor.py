@@ -92,6 +92,17 @@ def test_a_retried_trial_runs_again() -> None:
     assert make_board(start(A), end(A, "error", "FAILED"), start(A)).rows[A].state == "running"
 
 
+def test_a_trial_that_will_be_tried_again_waits() -> None:
+    board = make_board(start(A), epoch(A, 1), {"kind": "retry", "trial": A, "time_ms": 0})
+    assert (board.counts(), board.rows[A].epochs) == ({"waiting": 4}, 1)
+
+
+def test_trials_wait_for_their_turn_in_a_later_pass() -> None:
+    board = make_board(start(A), epoch(A, 1), start(B), end(B, "user", "KILLED"), start(C), end(C))
+    board.queue([A, B])
+    assert (board.counts(), board.rows[B].stop_reason) == ({"waiting": 3, "finished": 1}, "")
+
+
 def test_a_retried_trial_has_not_stopped() -> None:
     assert make_board(start(A), end(A, "error", "FAILED"), start(A)).rows[A].stop_reason == ""
 

@@ -85,7 +85,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(autouse=True)
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweeps.report.output.Plates", NoPlates)
-    monkeypatch.setattr("sweeps.report.press.count_cores", lambda: 1)
+    monkeypatch.setattr("sweeps.report.press.usable_cores", lambda: 1)
 
 
 def call(uri: str, out: Path, *words: str) -> int:

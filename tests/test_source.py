@@ -18,7 +18,6 @@ from sweeps.source import (
     ROOT_VARIABLE,
     Material,
     Source,
-    cache_folder,
     check_trials,
     choose_source,
     load_material,
@@ -134,25 +133,6 @@ def test_a_variable_that_names_a_circle_of_links_is_left_to_the_catalog(
     monkeypatch.setenv(ROOT_VARIABLE, str(bare / "circle"))
     with pytest.raises(DataError, match="circle cannot be read: Too many levels of symbolic links"):
         load_material(choose_source(PROFILES, "full", None), make_config(), bare, on_bad_sample="fail", progress=False)
-
-
-def test_our_own_cache_variable_beats_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BDDSEG_CACHE", "/ours")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/theirs")
-    assert cache_folder() == Path("/ours")
-
-
-def test_the_systems_cache_variable_beats_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("BDDSEG_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/theirs")
-    assert cache_folder() == Path("/theirs/bddseg")
-
-
-def test_without_variables_the_cache_is_in_the_home_folder(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BDDSEG_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(bare))
-    assert cache_folder() == bare / ".cache" / "bddseg"
 
 
 # --- what cannot be trained on

@@ -137,7 +137,7 @@ def test_a_plan_that_needs_more_memory_than_there_is_is_refused(capsys: pytest.C
         ([*QUICK, "--limit", "0"], "must be a whole number >= 1"),
         ([*QUICK, "--limit", "x"], "must be a whole number >= 1, got x"),
         ([*QUICK, "--gpus-per-trial", "inf"], "from 0 to 1"),
-        ([*QUICK, "--cpus-per-trial", "999"], "this machine has"),
+        ([*QUICK, "--cpus-per-trial", "999"], "this process may use"),
         (["--profile", "quick"], "which space?"),
         (["--space", "grid_lr_los", "--profile", "quick"], "did you mean grid_lr_loss?"),
         (["--space", "smoke", "--profile", "quik"], "did you mean quick?"),
