@@ -7,95 +7,106 @@ python report.py SWEEP --register       its leader, or its winner, into the mode
 """
 
 import argparse
-import os
 import shutil
 import sys
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError
+from sweeps import typed
 from sweeps.console import FINE, INTERRUPTED, Parser, become
-from sweeps.errors import ComparisonError, NoSweepError, NothingFinishedError, TrackingError
+from sweeps.errors import NoSweepError, TrackingError
+from sweeps.paths import ROOT
 
 if TYPE_CHECKING:
     from sweeps.report.deposit import Deposit
     from sweeps.report.gather import Report
     from sweeps.store import Store
 
-ROOT = Path(__file__).resolve().parent
 FORMATS = ("html", "markdown", "json", "csv", "table")
+WHOLE = ("html", "json")
+"""Formats that are never cut to the best few."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Report on the sweeps that are named, or on the latest; return the exit code."""
-    options = build_parser().parse_args(arguments)
+    options = build_parser().parse(arguments)
     try:
         return run(options)
     except UserError as error:
         return _say(error, options)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read stdout has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FINE
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser of the command line."""
-    parser = Parser(prog="report.py", description="Report on sweeps: a page for each, the leaderboard on stdout.")
-    parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help="id of a sweep; without one, the latest")
-    parser.add_argument("--out", type=Path, default=ROOT / "reports", metavar="DIR",
-                        help="where to write DIR/SWEEP/index.html, .md, .json, .csv (default: reports)")  # fmt: skip
-    parser.add_argument("--format", choices=FORMATS, default="table",
-                        help="what to print on stdout; html prints where the page is (default: table)")  # fmt: skip
-    parser.add_argument(
-        "--top",
-        type=_count,
-        metavar="N",
-        help="print only the N best trials of the leaderboard; the files and json have all",
+    parser = Parser(
+        prog="report.py",
+        description="Report on sweeps: a page for each, the leaderboard on stdout.",
+        verbs={"report": "a report alone", "register": "--register"},
     )
-    parser.add_argument("--tracking-uri", metavar="URI",
-                        help="MLflow's store (default: MLFLOW_TRACKING_URI, else the database in runs)")  # fmt: skip
-    parser.add_argument("--margin", type=_points, default=0.5, metavar="POINTS",
-                        help="a difference in mIoU that does not matter (default: 0.5)")  # fmt: skip
-    parser.add_argument("--scene-margin", type=_points, default=2.0, metavar="POINTS",
-                        help="a gap between city and non-city that does not matter (default: 2)")  # fmt: skip
-    parser.add_argument("--reveal-test", choices=("verdict", "all"), default="verdict",
-                        help="for whom the test part is opened: for those the verdict is about, or, to reproduce "
-                        "earlier figures, for all trials; recorded either way (default: verdict)")  # fmt: skip
-    parser.add_argument("--register", action="store_true",
-                        help="put the leader's weights, or a confirmed winner trained once more on train and "
-                        "validation, into MLflow's model registry as @champion; of a confirmation that decided "
-                        "nothing the leader is trained once more")  # fmt: skip
-    parser.add_argument("--model-name", default="bdd100k-unet", metavar="NAME",
-                        help="of the registered model (default: bdd100k-unet)")  # fmt: skip
-    parser.add_argument("--no-upload", action="store_true", help="do not put the files among the sweep's artifacts")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument("sweeps", nargs="*", type=typed.sweep_name, metavar="SWEEP",
+                        help="id of a sweep; without one, the latest")  # fmt: skip
+    add = partial(parser.option, parser)
+    add("--out", type=typed.folder, default=ROOT / "reports", metavar="DIR",
+        help="where to write DIR/SWEEP/index.html, .md, .json, .csv (default: reports)")  # fmt: skip
+    add("--format", choices=FORMATS, default="table",
+        help="what to print on stdout; html prints where the page is (default: table)")  # fmt: skip
+    add("--top", type=typed.positive, metavar="N",
+        help="print only the N best trials of the leaderboard; the files and json have all")  # fmt: skip
+    add("--tracking-uri", type=typed.address, metavar="URI",
+        help="MLflow's store (default: MLFLOW_TRACKING_URI, else the database in runs)")  # fmt: skip
+    add("--margin", type=typed.points, default=0.5, metavar="POINTS",
+        help="a difference in mIoU that does not matter (default: 0.5)")  # fmt: skip
+    add("--scene-margin", type=typed.points, default=2.0, metavar="POINTS",
+        help="a gap between city and non-city that does not matter (default: 2)")  # fmt: skip
+    add("--reveal-test", choices=("verdict", "all"), default="verdict",
+        help="for whom the test part is opened: for those the verdict is about, or, to reproduce "
+        "earlier figures, for all trials; recorded either way (default: verdict)")  # fmt: skip
+    add("--no-upload", action="store_true", default=False, help="do not put the files among the sweep's artifacts")
+    _add_register(parser)
+    add("--debug", action="store_true", default=False, help="show the traceback of an error")
     return parser
 
 
+def _add_register(parser: Parser) -> None:
+    add = partial(parser.option, parser, verbs="register")
+    add("--register", action="store_true", default=False,
+        help="put the leader's weights, or a confirmed winner trained once more on train and "
+        "validation, into MLflow's model registry as @champion; of a confirmation that decided "
+        "nothing the leader is trained once more")  # fmt: skip
+    add("--model-name", type=typed.some_text, default="bdd100k-unet", metavar="NAME",
+        help="of the registered model (default: bdd100k-unet)")  # fmt: skip
+    add("--data", type=typed.folder, metavar="DIR",
+        help="where the confirmed sweep's data lie now, for the training of its winner")  # fmt: skip
+
+
 def run(options: argparse.Namespace) -> int:
-    """Write and print the reports; a sweep without a usable figure is named and the others are still reported."""
+    """Write and print the reports; a sweep that cannot be reported is named and the others are reported."""
     from sweeps.address import resolve_tracking_uri
     from sweeps.report.deposit import Deposit
     from sweeps.store import Store
 
-    if options.register:
-        _check_register(options)
+    if options.top and options.format in WHOLE:
+        raise UserError(f"--top has no effect with --format {options.format}, which has all trials")
     store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
+    if options.register:
+        _check_register(options, store)
     deposit = Deposit(store.tracking_uri)
     reports, pages, code = _write_all(store, deposit, options)
     if reports:
         _print(reports, pages, options)
     if options.register and reports:
-        _register(reports, store, deposit, options.model_name)
+        _register(reports, store, deposit, options)
     try:
         compared = _compare(reports, options)
-    except ComparisonError as error:
-        return _say(error, options)
+    except UserError as error:
+        return max(code, _say(error, options))
     if compared:
         print(f"compared: {compared}", file=sys.stderr)
     return code
@@ -104,26 +115,50 @@ def run(options: argparse.Namespace) -> int:
 def _write_all(
     store: "Store", deposit: "Deposit", options: argparse.Namespace
 ) -> "tuple[list[Report], list[Path], int]":
-    """Write the reports that can be written; return them, their pages and the exit code so far."""
+    """Write the reports that can be written; return them, their pages and the worst exit code so far."""
     from sweeps.report.output import check_folder, write_report
     from sweeps.report.press import open_press
 
-    reports, pages, code = [], [], FINE
+    reports, pages = [], []
     with open_press() as press:
-        names = store.find_sweeps(options.sweeps) if options.sweeps else [store.latest_sweep_id()]
-        check_folder(options.out)  # the test part is opened for nobody in vain
+        names, code = _find_sweeps(store, options)
+        check_folder(options.out)  # no test part is opened for a report that cannot be written
         for name in names:
             _tell(f"{name}: reading and deciding")
             try:
-                reports.append(_gather(name, store, deposit, options))
-            except NothingFinishedError as error:
-                code = _say(error, options)
+                report = _gather(name, store, deposit, options)
+                _tell(f"{name}: drawing")
+                page = write_report(report, options.out, press)
+            except UserError as error:
+                if len(names) == 1:
+                    raise
+                code = max(code, _say(error, options, name))
                 continue
-            _tell(f"{name}: drawing")
-            pages.append(write_report(reports[-1], options.out, press))
+            reports.append(report)
+            pages.append(page)
             if not options.no_upload:
-                _upload(deposit, reports[-1], pages[-1].parent)
+                _upload(deposit, report, page.parent)
     return reports, pages, code
+
+
+def _find_sweeps(store: "Store", options: argparse.Namespace) -> tuple[list[str], int]:
+    """Return the sweeps that are recorded of those that are named, each once; and an exit code: others were named.
+
+    Raises:
+        NoSweepError: when none is.
+    """
+    if not options.sweeps:
+        return [store.latest_sweep_id()], FINE
+    names, code = [], FINE
+    wanted = list(dict.fromkeys(options.sweeps))
+    for name in wanted:
+        try:
+            names += store.find_sweeps([name])
+        except NoSweepError as error:
+            if len(wanted) == 1:
+                raise
+            code = _say(error, options)
+    return names, code
 
 
 def _tell(words: str) -> None:
@@ -132,20 +167,38 @@ def _tell(words: str) -> None:
         print(words, file=sys.stderr)
 
 
-def _check_register(options: argparse.Namespace) -> None:
+def _check_register(options: argparse.Namespace, store: "Store") -> None:
+    """Refuse what cannot be registered before a report is made and the test part is opened.
+
+    Raises:
+        UserError: when a name is wrong, several sweeps are named, `--data` would have no effect, or the data that a
+            confirmed setting is trained on once more are gone.
+    """
+    from sweeps.confirm import CONFIRMS
+    from sweeps.source import recorded_source
     from sweeps.winner.registry import check_name
 
     check_name(options.model_name)
     if len(set(options.sweeps)) > 1:
         raise UserError("--register takes one sweep, for a model has one champion: name the one to register")
+    name = options.sweeps[0] if options.sweeps else store.latest_sweep_id()
+    record = store.read_sweep(name)
+    if CONFIRMS not in record.tags:
+        if options.data is not None:
+            raise UserError(f"--data has no effect: {name} is no confirmation, so its leader's own weights are taken")
+        return
+    data = record.manifest.get("data")
+    if isinstance(data, dict) and {"root", "embedded"} <= data.keys():
+        recorded_source("", data, options.data)
 
 
-def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", name: str) -> None:
+def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", options: argparse.Namespace) -> None:
     from sweeps.address import default_tracking_uri, tracking_flag
     from sweeps.sections.origin import use_commands
     from sweeps.winner.registration import Registration, register
 
-    version = register(Registration(name, reports[0], store, deposit), lambda words: print(words, file=sys.stderr))
+    registration = Registration(options.model_name, reports[0], store, deposit, options.data)
+    version = register(registration, lambda words: print(words, file=sys.stderr))
     is_default = store.tracking_uri == default_tracking_uri(ROOT / "runs")
     where = "" if is_default else f" {tracking_flag(store.tracking_uri)}"
     for what, command in use_commands(f"models:/{version.name}/{version.number}", where):
@@ -225,27 +278,12 @@ def _compare(reports: "list[Report]", options: argparse.Namespace) -> "Path | No
     return write_comparison(comparison, options.out)
 
 
-def _say(error: UserError, options: argparse.Namespace) -> int:
+def _say(error: UserError, options: argparse.Namespace, name: str = "") -> int:
+    """Print what is wrong, of a sweep where it is named; return the exit code."""
     if options.debug:
         traceback.print_exc()
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {f'{name}: ' if name and name not in str(error) else ''}{error}", file=sys.stderr)
     return error.exit_code
-
-
-def _points(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 100:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a number of points between 0 and 100")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number >= 1")
-    return int(text)
 
 
 if __name__ == "__main__":

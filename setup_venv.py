@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import venv
 from pathlib import Path
 
@@ -48,10 +49,25 @@ def main(folder: str) -> int:
     if sys.version_info < OLDEST:
         print(f"error: Python is {sys.version.split()[0]}, but must be at least 3.11: make PYTHON=python3.11 ...")
         return 2
+    try:
+        return make(folder)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"error: {ROOT / folder} cannot be made: {error.strerror or error}{where}", file=sys.stderr)
+        return 2
+
+
+def make(folder: str) -> int:
+    """Make or repair the environment; return the exit code.
+
+    Raises:
+        OSError: when its folder, or one for temporary files, cannot be written.
+    """
     target = ROOT / folder
     stamp = target / "made-from"
     if is_whole(target, stamp):
         return 0
+    tempfile.gettempdir()  # pip needs one, and would end in a traceback
     print(f"making {folder} from {CONSTRAINTS.name} (several GB, some minutes)", flush=True)
     stamp.unlink(missing_ok=True)
     if not runs(target):

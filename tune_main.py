@@ -2,19 +2,31 @@
 
 import argparse
 import logging
-import math
 import signal
 import sys
-from pathlib import Path
+from functools import partial
 
 from bddseg.errors import UserError
+from sweeps import typed
 from sweeps.console import Parser, become
 from sweeps.experiment import SCHEDULERS
 from sweeps.interrupts import ignore_further
+from sweeps.paths import ROOT
 from sweeps.sampling import SEARCHES
 
-AUTO = "auto"
-ROOT = Path(__file__).resolve().parent
+VERBS = {
+    "space": "--space",
+    "confirm": "--confirm",
+    "resume": "--resume",
+    "cancel": "--cancel",
+    "status": "--status",
+    "sync": "--sync",
+    "list": "--list",
+}
+"""What can be asked for, each by one option; `add(..., verbs=...)` says with which of them an option has an effect."""
+
+RUNNING = "space confirm resume"
+"""Verbs that train."""
 
 EPILOG = """\
 examples:
@@ -28,26 +40,13 @@ examples:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 fine, 1 nothing usable, 2 misuse, 130/143 interrupted."""
-    words = sys.argv[1:] if argv is None else argv
-    arguments = build_parser().parse_args(words)
+    arguments = build_parser().parse(argv)
     level = logging.WARNING + 10 * (arguments.quiet - arguments.verbose)
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     from sweeps import commands
 
     try:
-        if arguments.list:
-            return commands.list_spaces(arguments)
-        if arguments.status is not None:
-            return commands.show_status(arguments)
-        if arguments.sync is not None:
-            return commands.sync(arguments)
-        if arguments.cancel:
-            return commands.cancel(arguments)
-        if arguments.resume is not None:
-            return commands.resume(arguments, words)
-        if arguments.confirm:
-            return commands.confirm(arguments, words)
-        return commands.run(arguments, words)
+        return commands.VERBS[arguments.verb](arguments)
     except UserError as error:
         if arguments.debug:
             raise
@@ -61,95 +60,83 @@ def main(argv: list[str] | None = None) -> int:
         return 128 + getattr(interrupt, "number", signal.SIGINT)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(
         prog="tune_main.py", description="Run a hyperparameter sweep of U-Nets on street scenes.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, verbs=VERBS,
     )  # fmt: skip
-    what = parser.add_argument_group("what to run")
-    what.add_argument("--space", metavar="NAME", help="a space of experiments.yaml; --list shows them")
-    what.add_argument("--profile", metavar="NAME", help="full where BDD100K is found, otherwise quick")
-    what.add_argument("--data", type=Path, metavar="DIR", help="folder in the BDD100K layout")
-    what.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, or a list or range as an axis"
-    )
-    what.add_argument("--limit", type=_positive, default=0, metavar="N", help="only the first N trials of the plan")
-    what.add_argument("--scheduler", choices=SCHEDULERS, help="how weak trials are stopped early; none runs all")
-    what.add_argument("--search", choices=SEARCHES, help="how points are chosen: all, at random, or as figures come in")
-    what.add_argument("--samples", type=_positive, default=0, metavar="N", help="trials in all, of random or optuna")
-    what.add_argument("--seed", type=_whole, metavar="N", help="of training and of the order of trials")
-    what.add_argument("--fresh", action="store_true", help="train again what was trained before")
-    what.add_argument("--on-bad-sample", choices=("fail", "skip"), default="fail", help="a damaged image or mask")
-    again = parser.add_argument_group("confirm a sweep")
-    again.add_argument("--confirm", metavar="SWEEP", help="train its finalists anew, each run on a fold of its own")
-    again.add_argument("--top", type=_positive, default=4, metavar="N", help="finalists by val/miou (4), and besides "
-                        "them the best of each model and the reference")  # fmt: skip
-    again.add_argument("--runs", type=_several, default=5, metavar="N", help="runs, and folds, of each finalist (5)")
-    where = parser.add_argument_group("where to run it")
-    where.add_argument("--max-concurrent", type=_positive, default=0, metavar="N", help="trials side by side at most")
-    where.add_argument("--cpus-per-trial", type=_positive, metavar="N", help="threads of a trial (1)")
-    where.add_argument("--gpus-per-trial", type=_share, metavar="X",
-                       help="1, 0.5, ... or auto: measured (1 where there is a GPU)")  # fmt: skip
-    where.add_argument("--address", metavar="ADDR", help="a running Ray, for example auto or host:6379; local: our own")
-    where.add_argument("--dashboard", action="store_true", help="start Ray's dashboard and print its address")
-    kept = parser.add_argument_group("what is kept")
-    kept.add_argument("--storage", type=Path, default=ROOT / "runs", metavar="DIR", help="sweep folders (runs)")
-    kept.add_argument("--tracking-uri", metavar="URI", help="MLflow store (a database under the storage folder)")
-    kept.add_argument("--offline", action="store_true", help="leave MLflow alone; deliver later with --sync")
-    kept.add_argument("--keep-weights", choices=("finalists", "all"), default="finalists")
-    kept.add_argument("--checkpoint-every", type=_whole, metavar="SECONDS",
-                      help="save what trains so often, and at rungs (30); 0: always")  # fmt: skip
-    look = parser.add_argument_group("look, do not run")
-    look.add_argument("--list", action="store_true", help="the spaces with their question and size")
-    look.add_argument("--dry-run", action="store_true", help="the trials that would run, and what they take")
-    look.add_argument("--status", nargs="?", const="", metavar="SWEEP",
-                      help="trials of a sweep: states, stop reasons, logs; without a name, of the latest")  # fmt: skip
-    look.add_argument("--sync", nargs="?", const="", metavar="SWEEP",
-                      help="deliver what MLflow does not have yet of a sweep; without a name, of all")  # fmt: skip
-    begun = parser.add_argument_group("a sweep that was begun")
-    begun.add_argument("--resume", nargs="?", const="", metavar="SWEEP",
-                       help="go on with an interrupted sweep; without a name, the latest unfinished")  # fmt: skip
-    begun.add_argument(
-        "--cancel",
-        nargs=2,
-        metavar=("SWEEP", "TRIAL"),
-        help="end one trial, named by its name or digest or the beginning of one; the sweep goes on",
-    )
-    parser.add_argument("-q", "--quiet", action="count", default=0, help="only results and errors")
-    parser.add_argument("-v", "--verbose", action="count", default=0, help="more words; twice for all")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    _add_what(parser)
+    _add_where(parser)
+    _add_kept(parser)
+    _add_verbs(parser)
+    parser.option(parser, "-q", "--quiet", action="count", default=0, help="only results and errors")
+    parser.option(parser, "-v", "--verbose", action="count", default=0, help="more words; twice for all")
+    parser.option(parser, "--debug", action="store_true", default=False, help="show the traceback of an error")
     return parser
 
 
-def _whole(text: str) -> int:
-    return _integer(text, 0)
+def _add_what(parser: Parser) -> None:
+    add = partial(parser.option, parser.add_argument_group("what to run"), verbs="space")
+    add("--space", metavar="NAME", help="a space of experiments.yaml; --list shows them")
+    add("--profile", verbs="space list", metavar="NAME", help="full where BDD100K is found, otherwise quick")
+    add("--data", verbs="space list confirm resume", type=typed.folder, metavar="DIR",
+        help="folder in the BDD100K layout; of a recorded sweep, where the same data lie now")  # fmt: skip
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, or a list or range as an axis")
+    add("--limit", type=typed.positive, default=0, metavar="N", help="only the first N trials of the plan")
+    add("--scheduler", choices=SCHEDULERS, help="how weak trials are stopped early; none runs all")
+    add("--search", choices=SEARCHES, help="how points are chosen: all, at random, or adaptively")
+    add("--samples", type=typed.positive, default=0, metavar="N", help="trials in total, of random or optuna")
+    add("--seed", type=typed.whole, metavar="N", help="of training and of the order of trials")
+    add("--fresh", verbs="space confirm", action="store_true", default=False,
+        help="train again what was trained before")  # fmt: skip
+    add("--on-bad-sample", choices=("fail", "skip"), help="a damaged image or mask (fail)")
+    add = partial(parser.option, parser.add_argument_group("confirm a sweep"), verbs="confirm")
+    add("--confirm", type=typed.sweep_name, metavar="SWEEP",
+        help="train its finalists again, each run on a fold of its own")  # fmt: skip
+    add("--top", type=typed.positive, default=4, metavar="N",
+        help="finalists by val/miou (4), and besides them the best of each model and the reference")  # fmt: skip
+    add("--runs", type=typed.several, default=5, metavar="N", help="runs, and folds, of each finalist (5)")
 
 
-def _positive(text: str) -> int:
-    return _integer(text, 1)
+def _add_where(parser: Parser) -> None:
+    add = partial(parser.option, parser.add_argument_group("where to run it"), verbs=RUNNING)
+    add("--max-concurrent", type=typed.positive, default=0, metavar="N", help="trials side by side at most")
+    add("--cpus-per-trial", type=typed.positive, metavar="N", help="threads of a trial (1)")
+    add("--gpus-per-trial", type=typed.share, metavar="X",
+        help="1, 0.5, ... or auto: measured (1 where there is a GPU)")  # fmt: skip
+    add("--address", type=typed.some_text, metavar="ADDR",
+        help="a running Ray, for example auto or host:6379; local: our own")  # fmt: skip
+    add("--dashboard", action="store_true", default=False, help="start Ray's dashboard and print its address")
 
 
-def _several(text: str) -> int:
-    return _integer(text, 2)
+def _add_kept(parser: Parser) -> None:
+    add = partial(parser.option, parser.add_argument_group("what is kept"), verbs=RUNNING)
+    add("--storage", verbs=f"{RUNNING} status sync cancel", type=typed.folder, default=ROOT / "runs", metavar="DIR",
+        help="sweep folders (runs)")  # fmt: skip
+    add("--tracking-uri", verbs=f"{RUNNING} status sync", type=typed.address, metavar="URI",
+        help="MLflow store (a database under the storage folder)")  # fmt: skip
+    add("--offline", action="store_true", default=False, help="leave MLflow alone; deliver later with --sync")
+    add("--keep-weights", choices=("finalists", "all"))
+    add("--checkpoint-every", type=typed.whole, metavar="SECONDS",
+        help="save running trials so often, and at rungs (30); 0: always")  # fmt: skip
 
 
-def _integer(text: str, least: int) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"must be a whole number >= {least}, got {text}")
-    return int(text)
-
-
-def _share(text: str) -> float | str:
-    if text == AUTO:
-        return AUTO
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value < 0 or (value > 1 and value != int(value)):
-        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, a whole number or auto, got {text}")
-    return value
+def _add_verbs(parser: Parser) -> None:
+    group = parser.add_argument_group("look, do not run")
+    parser.option(group, "--list", verbs="list", action="store_true", help="the spaces with their question and size")
+    parser.option(group, "--dry-run", verbs=RUNNING, action="store_true", default=False,
+                  help="the trials that would run, and what they take")  # fmt: skip
+    optional = {"nargs": "?", "type": typed.sweep_name, "metavar": "SWEEP"}
+    parser.option(group, "--status", verbs="status", **optional,
+                  help="trials of a sweep: states, stop reasons, logs; without a name, of the latest")  # fmt: skip
+    parser.option(group, "--sync", verbs="sync", **optional,
+                  help="deliver what MLflow does not have yet of a sweep; without a name, of all")  # fmt: skip
+    group = parser.add_argument_group("a sweep that was started")
+    parser.option(group, "--resume", verbs="resume", **optional,
+                  help="go on with an interrupted sweep; without a name, the latest unfinished")  # fmt: skip
+    parser.option(group, "--cancel", verbs="cancel", nargs=2, type=typed.some_text, metavar=("SWEEP", "TRIAL"),
+                  help="end one trial, by its name or digest or the beginning of one; the sweep goes on")  # fmt: skip
 
 
 if __name__ == "__main__":

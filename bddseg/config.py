@@ -261,7 +261,12 @@ class TrainConfig:
 
     def folded(self) -> Self:
         """Return the configuration with settings that have no effect here set to their defaults, or switched off."""
-        return self.with_overrides(self._inert())
+        changes = {key: value for key, value in self._inert().items() if self._value(key) != value}
+        return self.with_overrides(changes) if changes else self
+
+    def _value(self, key: str) -> Value:
+        section, _, name = key.partition(".")
+        return getattr(getattr(self, section), name)
 
     def has_effect(self, key: str) -> bool:
         """Return whether a setting changes anything here; gamma does not without the focal loss."""
@@ -327,7 +332,7 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
 
 def setting_names() -> tuple[str, ...]:
     """Return every dotted key that a configuration has."""
-    return tuple(key for key, _, _ in _settings(TrainConfig()))
+    return tuple(key for _, _, key, _ in _layout())
 
 
 def known_setting(key: str) -> dataclasses.Field[Any]:
@@ -358,14 +363,22 @@ def check_setting(key: str, value: Any) -> Value:
 
 @functools.cache
 def _specs() -> dict[str, dataclasses.Field[Any]]:
-    return {name: spec for name, _, spec in _settings(TrainConfig())}
+    return {key: spec for _, _, key, spec in _layout()}
 
 
 def _settings(config: TrainConfig) -> Iterator[tuple[str, Any, dataclasses.Field[Any]]]:
-    for section in dataclasses.fields(config):
-        values = getattr(config, section.name)
-        for spec in dataclasses.fields(values):
-            yield f"{section.name}.{spec.name}", getattr(values, spec.name), spec
+    for section, name, key, spec in _layout():
+        yield key, getattr(getattr(config, section), name), spec
+
+
+@functools.cache
+def _layout() -> tuple[tuple[str, str, str, dataclasses.Field[Any]], ...]:
+    """Return section, name, dotted key and field of every setting; looked up once, since plans make 10,000 of them."""
+    return tuple(
+        (section.name, spec.name, f"{section.name}.{spec.name}", spec)
+        for section in dataclasses.fields(TrainConfig)
+        for spec in dataclasses.fields(section.type)  # type: ignore[arg-type]
+    )
 
 
 def _widened(value: Any, spec: dataclasses.Field[Any]) -> Any:

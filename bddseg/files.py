@@ -82,6 +82,45 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_file(path: Path) -> None:
+    """Put the content of a file on the disk.
+
+    Raises:
+        OSError: when the file is missing, or the disk fails.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(folder: Path) -> None:
+    """Put the files of a folder, with all below it, on the disk.
+
+    Raises:
+        OSError: when the disk fails.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            sync_file(path)
+        elif path.is_dir():
+            sync_folder(path)
+    sync_folder(folder)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, so that a power cut takes no name of them back.
+
+    Raises:
+        OSError: when it cannot be made.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
+
+
 def write_file(path: Path, content: bytes | str, *, durable: bool = False, private: bool = False) -> None:
     """Write a file whole or not at all; text becomes UTF-8. See `replacing`."""
     with replacing(path, durable=durable, private=private) as file:

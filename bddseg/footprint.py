@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +22,9 @@ TRAINING_BATCHES = WARM_UP + 2
 CALIBRATION_SECONDS = 300
 """A measurement that takes longer is given up."""
 
+
+ROOT = Path(__file__).resolve().parent.parent
+"""Where `python -m bddseg.footprint` works, whatever the working directory."""
 
 ADAM_STATE = 4
 """Numbers kept per weight: itself, its gradient and Adam's two moments."""
@@ -49,7 +53,7 @@ def measure_peak_mb(config: TrainConfig, device: str) -> float:
     text = json.dumps(config.to_dict())
     try:
         done = subprocess.run(
-            command, input=text, capture_output=True, text=True, timeout=CALIBRATION_SECONDS, check=False
+            command, cwd=ROOT, input=text, capture_output=True, text=True, timeout=CALIBRATION_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
         raise DeviceError(f"a trial's memory on {device} could not be measured in {CALIBRATION_SECONDS} s") from error

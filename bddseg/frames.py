@@ -8,7 +8,6 @@ import errno
 import hashlib
 import json
 import logging
-import os
 import shutil
 import sys
 from collections import deque
@@ -26,6 +25,7 @@ from PIL import __version__ as pillow_version
 from tqdm import tqdm
 
 from bddseg.catalog import Sample
+from bddseg.cores import usable_cores
 from bddseg.errors import AccessError, ConfigError, DataError, printable
 from bddseg.files import write_json
 from bddseg.images import UPRIGHT, Picture, read_mask, read_picture, shrink
@@ -153,7 +153,7 @@ def build_frames(
     folder = cache / f"frames-{_key(samples, size_px)}"
     cached = _open(folder, samples, size_px)
     if cached is None:
-        job = _Job(samples, size_px, on_bad_sample == "skip", workers or _cores(), progress)
+        job = _Job(samples, size_px, on_bad_sample == "skip", workers or usable_cores(), progress)
         cached = _build(folder, job)
     if cached.bad and on_bad_sample == "fail":
         raise _refusal(cached.bad)
@@ -221,11 +221,6 @@ def _is_still_bad(sample: Sample, bad: _Bad) -> bool:
         return _identity(sample) == bad.files
     except OSError:
         return False
-
-
-def _cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _open(folder: Path, samples: Sequence[Sample], size_px: int) -> _Cached | None:

@@ -4,7 +4,6 @@ A batch is one indexing of the tensors, not sixteen. On CUDA it computes in bf16
 from page-locked memory while the device computes.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
 from bddseg.catalog import Sample
+from bddseg.cores import usable_cores
 from bddseg.device import seed_everything
 from bddseg.labels import CLASSES, IGNORE
 from bddseg.models import build_model
@@ -31,7 +31,7 @@ def decode_all(samples: Sequence[Sample], given: Given) -> tuple[Tensor, Tensor]
         returns: (N, 3, S, S), float32, and (N, S, S), int64.
     """
     files = Files(samples, given)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         items = list(pool.map(files.__getitem__, range(len(files))))
     return torch.stack([image for image, _ in items]), torch.stack([mask for _, mask in items])
 

@@ -4,7 +4,6 @@
 CPU, ready for the network, against P0's. (c) Every cached pixel equals what Pillow decodes and resizes.
 """
 
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from bddseg.catalog import Sample, read_catalog
+from bddseg.cores import usable_cores
 from bddseg.device import use_threads
 from bddseg.frames import Frames, build_frames
 from bddseg.labels import remap_table
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     use_threads(1)
     samples = read_catalog(scenes_folder(arguments.cache, arguments.images)).samples
     config = settings()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     with tempfile.TemporaryDirectory(dir=arguments.cache, prefix="s1-") as folder:
         frames = build_frames(samples, config.data.size, Path(folder))  # also warms the page cache
         given = measure(frames, split_of(frames.names, frames.scenes, config), config)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
+from bddseg.cores import usable_cores
 from bddseg.device import has_native_bf16
 from benchmarks.rounds import Figure, exit_code
+from sweeps.surroundings import cache_folder as cache_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,15 +33,9 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def cache_folder() -> Path:
-    """Return the user's cache folder, the same as the product's."""
-    own, common = os.environ.get("BDDSEG_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    return Path(own).absolute() if own else Path(common or Path.home() / ".cache") / "bddseg"
-
-
 def machine(device: torch.device = torch.device("cpu")) -> str:  # noqa: B008
     """Return in one line on what is measured."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     units = "bf16 units" if has_native_bf16(torch.device("cpu")) else "no bf16 units"
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     words = f"{_processor()}, {cores} cores, {units}{load}; torch {torch.__version__}"

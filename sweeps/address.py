@@ -1,26 +1,83 @@
-"""Where MLflow is: tracking URIs, the secrets in them, and whether anybody answers there."""
+"""Where MLflow is: paths as addresses and addresses as paths, the secrets in them, and whether a server answers there.
+
+A path that becomes part of an address is quoted, and unquoted on its way back. This is done here and nowhere else.
+"""
 
 import os
 import re
 import shlex
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from sweeps import proxy
 from sweeps.errors import TrackingError
+from sweeps.paths import ROOT, command
 
-ROOT = Path(__file__).resolve().parent.parent
 VARIABLE = "MLFLOW_TRACKING_URI"
 SERVERS = ("http", "https")
 KNOWN = ("sqlite", "postgresql", "mysql", "mssql", "databricks", *SERVERS)
 PROBE_SECONDS = 4
 
-SQLITE = re.compile(r"sqlite(\+\w+)?:///(?P<path>[^?]+)(\?.*)?")
+SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?):///(?P<path>[^?]+)(?P<query>\?.*)?", re.DOTALL)
+MEANINGFUL = re.compile(r"[%?#&\x00-\x1f\x7f]")
+"""What would not be part of the path within an address: `%` starts a quoted character, `?` and `&` a query."""
+
+DATABASE = "mlflow.db"
+"""The database of a storage folder."""
+
 USER = re.compile(r"://(?!/)[^\s'\"]*@")
 SECRET = re.compile(r"([?&]\w*(?:user|passw|pwd|token|secret|key)\w*=)[^&\s'\"]*", re.IGNORECASE)
 
 
+def database_uri(path: Path) -> str:
+    """Return the address of a database file; `database_file` gives the path back."""
+    return f"sqlite:///{_quoted(Path(path).absolute())}"
+
+
+def database_file(uri: str) -> Path | None:
+    """Return the file of a sqlite store; None for every other kind."""
+    match = SQLITE.fullmatch(uri)
+    return Path(unquote(match["path"])) if match else None
+
+
+def folder_of(uri: str) -> Path | None:
+    """Return the folder of a `file:` address, or of an absolute path; None for what lies elsewhere."""
+    url = urlsplit(uri)
+    path = Path(unquote(url.path)) if url.scheme == "file" and not url.netloc else Path(uri)
+    is_local = url.scheme in ("", "file") and path.is_absolute() and ".." not in path.parts
+    return path if is_local else None
+
+
 def default_tracking_uri(root: Path) -> str:
     """Return the address of the database in a storage folder."""
-    return f"sqlite:///{Path(root).absolute() / 'mlflow.db'}"
+    return database_uri(Path(root) / DATABASE)
+
+
+def portable_uri(uri: str, storage: Path) -> str:
+    """Return an address as it is written down: without a password, and relative where it is in the storage folder.
+
+    The storage folder may be moved or copied: its own database moves with it.
+    """
+    path = database_file(uri)
+    if path is None or "?" in uri or not path.is_relative_to(Path(storage).absolute()):
+        return hide_password(uri)
+    return f"sqlite:///{_quoted(path.relative_to(Path(storage).absolute()))}"
+
+
+def present_uri(recorded: str, storage: Path, recorded_storage: Path | None = None) -> str:
+    """Return the address that `portable_uri` wrote down, for the storage folder as it is now.
+
+    Earlier versions wrote absolute ones: what was in the storage folder at that time, `recorded_storage`, is in the
+    storage folder now.
+    """
+    path = database_file(recorded)
+    if path is None:
+        return recorded
+    if not path.is_absolute():
+        return database_uri(Path(storage) / path)
+    if recorded_storage is not None and path.is_relative_to(recorded_storage):
+        return database_uri(Path(storage) / path.relative_to(recorded_storage))
+    return recorded
 
 
 def resolve_tracking_uri(uri: str | None, root: Path) -> str:
@@ -41,9 +98,9 @@ def check_uri(uri: str) -> str:
         TrackingError: when it is of a kind that MLflow cannot record to.
     """
     match = SQLITE.fullmatch(uri)
-    if match and match["path"] != ":memory:":
-        path = match["path"]
-        return uri.replace(f"///{path}", f"///{Path(path).absolute()}", 1)
+    if match and not match["path"].startswith((":memory:", "file:")):
+        path = Path(unquote(match["path"])).absolute()
+        return f"{match['scheme']}:///{_quoted(path)}{match['query'] or ''}"
     scheme, shown = scheme_of(uri), hide_password(uri)
     if scheme == "sqlite":
         raise TrackingError(
@@ -64,32 +121,31 @@ def check_server(uri: str) -> None:
     """Ask a server for anything at all; a database is not asked.
 
     Raises:
-        TrackingError: when nothing answers within a few seconds.
+        TrackingError: when nothing answers within a few seconds, or a proxy refuses to ask.
     """
     if scheme_of(uri) not in SERVERS:
         return
     import requests
 
+    shown = hide_password(uri)
     try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS)
+        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS)
     except requests.exceptions.SSLError:
-        return  # somebody is there; MLflow's client knows the user's TLS settings
+        return  # something answers; MLflow's client knows the user's TLS settings
     except requests.exceptions.RequestException as error:
+        if why := proxy.breakdown(uri, f"{type(error).__name__}: {error}"):
+            raise TrackingError(f"MLflow at {shown} was not asked: {hide_password(why)}") from None
         raise TrackingError(
-            f"no MLflow server answers at {hide_password(uri)} ({_why_silent(error)}): start it with `mlflow server`, "
+            f"no MLflow server answers at {shown} ({_why_silent(error)}): start it with `mlflow server`, "
             f"or leave --tracking-uri and {VARIABLE} out to use a local file"
         ) from None  # the cause may spell the password
+    if why := proxy.refusal(uri, answer.status_code, answer.headers):
+        raise TrackingError(f"MLflow at {shown} was not asked: {hide_password(why)}")
 
 
 def scheme_of(uri: str) -> str:
     """Return the kind of a store: `sqlite` of `sqlite+pysqlite:///file.db`."""
     return re.split(r"[+:]", uri, maxsplit=1)[0]
-
-
-def database_file(uri: str) -> Path | None:
-    """Return the file of a sqlite store; None for every other kind."""
-    match = SQLITE.fullmatch(uri)
-    return Path(match["path"]) if match else None
 
 
 def hide_password(text: str) -> str:
@@ -107,6 +163,12 @@ def tracking_flag(uri: str) -> str:
     return f'--tracking-uri "${VARIABLE}"' if has_password(uri) else f"--tracking-uri {shlex.quote(uri)}"
 
 
+def report_command(uri: str) -> str:
+    """Return the command that reports on sweeps of a store, without the sweep's id and without a password."""
+    is_default = uri == default_tracking_uri(ROOT / "runs")
+    return "python report.py" if is_default else f"python report.py {tracking_flag(uri)}"
+
+
 def start_command(uri: str) -> str:
     """Return the command that records a first sweep in a store."""
     database = database_file(uri)
@@ -116,7 +178,12 @@ def start_command(uri: str) -> str:
         where = f"--storage {shlex.quote(str(database.parent))} "
     else:
         where = f"{tracking_flag(uri)} "
-    return f"python tune_main.py {where}--space smoke"
+    return f"{command('tune_main.py')} {where}--space smoke"
+
+
+def _quoted(path: Path) -> str:
+    """Return a path for an address: what has a meaning there is quoted, everything else stays readable."""
+    return MEANINGFUL.sub(lambda match: f"%{ord(match[0]):02X}", str(path))
 
 
 def _why_silent(error: Exception) -> str:

@@ -60,8 +60,8 @@ class Range:
         return {"low": self.low, "high": self.high, **log, **step}
 
     def __str__(self) -> str:
-        log, step = ", log" if self.log else "", f", step {self.step:g}" if self.step else ""
-        return f"{self.low:g} to {self.high:g}{log}{step}"
+        log, step = ", log" if self.log else "", f", step {_name(self.step)}" if self.step else ""
+        return f"{_name(self.low)} to {_name(self.high)}{log}{step}"
 
 
 Axis = Union[tuple[Any, ...], Range]  # noqa: UP007  (an alias for annotations and isinstance alike)
@@ -191,7 +191,13 @@ def name_axis(axis: Axis) -> str:
     """Return an axis in words: its values, or its ends."""
     if isinstance(axis, Range):
         return str(axis)
-    return ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in axis)
+    return ", ".join(map(_name, axis))
+
+
+def _name(value: Any) -> str:
+    """Return a value in words; a number that six digits do not give exactly has all of its own."""
+    is_short = isinstance(value, float) and float(f"{value:g}") == value
+    return f"{value:g}" if is_short else str(value)
 
 
 def _is_range(values: Mapping[Any, Any]) -> bool:

@@ -3,21 +3,32 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sweeps.address import VARIABLE, default_tracking_uri, has_password, hide_password, resolve_tracking_uri
+from bddseg.errors import UserError
+from sweeps.address import (
+    VARIABLE,
+    check_uri,
+    default_tracking_uri,
+    has_password,
+    hide_password,
+    present_uri,
+    resolve_tracking_uri,
+)
+from sweeps.artifact_root import ARTIFACTS
 from sweeps.delivery import Delivery
 from sweeps.errors import NoSweepError, StorageError, SweepError, TrackingError
+from sweeps.events import OUTBOX, Event, EventFile
 from sweeps.heartbeat import read_pulse
-from sweeps.lost import claim_and_close, close_lost, lost_driver
+from sweeps.lacking import what_is_lacking
+from sweeps.lost import claim_and_close
 from sweeps.manifest import FILE
 from sweeps.mlflow_store import prepare_store
-from sweeps.outbox import Event, Outbox
+from sweeps.outbox import Outbox
+from sweeps.run_ids import load_ids
 
-OUTBOX = "outbox"
-ARTIFACTS = "artifacts"
 SHOWN_SWEEPS = 10
 SHOWN_REJECTS = 3
 CLOSING_SECONDS = 10
@@ -32,21 +43,27 @@ class Synced:
     delivered: int
     undelivered: int
     why: str = ""
-    """Why something is left; "" when nothing is."""
+    """Why something is left, or that MLflow could not be asked; "" otherwise."""
     closed: int = 0
     """Runs that a lost driver had left open."""
     rejects: tuple[dict[str, Any], ...] = ()
 
     @property
     def is_left(self) -> bool:
-        return self.undelivered > 0
+        """Return whether MLflow lacks something of the sweep, or could not be asked."""
+        return bool(self.undelivered or self.why or self.rejects)
+
+    @property
+    def is_news(self) -> bool:
+        """Return whether there is anything to say."""
+        return bool(self.is_left or self.delivered or self.closed)
 
     def sentences(self) -> Iterator[str]:
         """Yield what to say of it."""
         if self.closed:
             yield closing_sentence(self.sweep_id, self.closed)
-        left = f"; {_events(self.undelivered)} left: {self.why}" if self.undelivered else ""
-        yield f"{self.sweep_id}: {_events(self.delivered)} delivered{left}"
+        left = f"; {_events(self.undelivered)} left" if self.undelivered else ""
+        yield f"{self.sweep_id}: {_events(self.delivered)} delivered{left}{f': {self.why}' if self.why else ''}"
         yield from reject_sentences(self.rejects)
 
 
@@ -60,7 +77,7 @@ def find_sweep(storage: Path, sweep_id: str) -> Path:
     folders = {folder.name: folder for folder in sweep_folders(storage)}
     if sweep_id in folders:
         return folders[sweep_id]
-    if (Path(storage) / sweep_id / FILE).exists():
+    if sweep_id in (path.parent.name for path in Path(storage).glob(f"*/{FILE}")):
         raise StorageError(f"{Path(storage).absolute() / sweep_id / OUTBOX} has no events: put them back from a copy")
     known = sorted(folders, key=lambda name: -folders[name].stat().st_mtime)
     more = f" and {len(known) - SHOWN_SWEEPS} older ones" if len(known) > SHOWN_SWEEPS else ""
@@ -74,52 +91,78 @@ def sweep_folders(storage: Path) -> list[Path]:
     return sorted(found.parent.parent for found in Path(storage).absolute().glob(f"*/{OUTBOX}/outbox.jsonl"))
 
 
-def unfinished_business(storage: Path) -> list[Path]:
-    """Return the folders of the sweeps that have undelivered events, or a driver that was lost."""
-    return [
-        folder
-        for folder in sweep_folders(storage)
-        if Outbox(folder / OUTBOX).pending() or lost_driver(folder) is not None
-    ]
-
-
 def sync_sweeps(folders: Sequence[Path], tracking_uri: str | None) -> Iterator[Synced]:
-    """Deliver sweep after sweep; of several, one that cannot be synced now is told of and the others go on.
+    """Deliver sweep after sweep; of several, one that cannot be synced now is named and the others are delivered.
 
     Raises:
-        SweepError: when the only sweep is running, or delivered by another process.
+        UserError: when the only sweep cannot be synced now.
     """
+    failures: dict[str, str] = {}
     for folder in folders:
         try:
-            yield sync(folder, tracking_uri)
-        except SweepError as error:
-            if len(folders) == 1:
+            yield sync(folder, tracking_uri, failures)
+        except (UserError, OSError) as error:
+            if len(folders) == 1 and isinstance(error, UserError):
                 raise
-            yield Synced(folder.name, 0, Outbox(folder / OUTBOX).pending(), str(error))
+            yield _not_synced(folder, error)
 
 
-def sync(folder: Path, tracking_uri: str | None) -> Synced:
+def sync(folder: Path, tracking_uri: str | None, failures: dict[str, str] | None = None) -> Synced:
     """Deliver what MLflow does not have of a sweep, and close its runs where its driver was lost.
 
-    `tracking_uri` beats the environment beats what the sweep itself noted. A failure to deliver is told in the answer.
+    MLflow is asked what it has, and what it refused before is sent again. Where nothing is to be done nothing is
+    written, so that the folder may be read-only. A failure to deliver is in the answer.
+
+    Args:
+        folder: the sweep's.
+        tracking_uri: beats the environment, which beats what the sweep itself noted.
+        failures: stores that could not be used, with the reason; they are not asked again. Added to here.
 
     Raises:
-        SweepError: when the sweep is running, or delivered by another process.
+        SweepError: when the sweep is running, is delivered by another process, or cannot be written to.
+    """
+    _check_not_running(folder)
+    failures = {} if failures is None else failures
+    closed, uri = claim_and_close(folder, is_strict=True), ""
+    try:
+        uri = _where_to(folder, tracking_uri)
+        if uri in failures:
+            raise TrackingError(failures[uri])
+        events = EventFile(folder / OUTBOX)
+        if _is_settled(events, uri) and not what_is_lacking(events, uri, folder.name):
+            return Synced(folder.name, 0, 0, closed=closed)
+        return replace(_deliver(folder, uri), closed=closed)
+    except TrackingError as error:
+        failures[uri] = str(error)
+        return replace(_not_synced(folder, error), closed=closed)
+
+
+def _is_settled(events: EventFile, uri: str) -> bool:
+    """Return whether everything went to this store, as far as the sweep's own folder tells."""
+    noted, _ = load_ids(events)
+    return not events.pending() and not events.rejects() and noted == hide_password(check_uri(uri))
+
+
+def _deliver(folder: Path, uri: str) -> Synced:
+    """Deliver what is left, what was refused, and what MLflow has lost.
+
+    Raises:
+        TrackingError: when the store cannot be used.
     """
     outbox = Outbox(folder / OUTBOX)
-    _check_not_running(folder)
     with outbox.claimed():
-        closed = close_lost(folder, outbox)
-        waiting = outbox.pending()
-        try:
-            uri = _where_to(folder, tracking_uri)
-            prepare_store(uri, folder.parent / ARTIFACTS)
-            delivery = Delivery(outbox, uri, folder.name)
-            waiting = outbox.pending()  # all of it, when the store is another one
-            left, why = delivery.drain()
-        except TrackingError as error:
-            left, why = waiting, str(error)
-    return Synced(folder.name, waiting - left, left, why, closed, tuple(outbox.rejects()))
+        prepare_store(uri, folder.parent / ARTIFACTS)
+        delivered, left, why = Delivery(outbox, uri, folder.name).catch_up()
+    return Synced(folder.name, delivered, left, why, rejects=tuple(outbox.rejects()))
+
+
+def _not_synced(folder: Path, error: Exception) -> Synced:
+    """Return that nothing of a sweep could be delivered, and why."""
+    events = EventFile(folder / OUTBOX)
+    try:
+        return Synced(folder.name, 0, events.pending(), str(error), rejects=tuple(events.rejects()))
+    except StorageError as damage:
+        return Synced(folder.name, 0, 0, f"{error}; {damage}")
 
 
 def close_lost_sweeps(storage: Path, tracking_uri: str | None) -> Iterator[str]:
@@ -142,10 +185,11 @@ def closing_sentence(sweep_id: str, closed: int) -> str:
 
 
 def reject_sentences(rejects: tuple[dict[str, Any], ...] | list[dict[str, Any]]) -> Iterator[str]:
-    """Yield what is said of events that MLflow refused for good: how many, and the first few by name."""
+    """Yield what is said of events that were put aside: how many, and the first few by name."""
     if not rejects:
         return
-    yield f"warning: MLflow refused {_events(len(rejects))} for good, kept in outbox.rejected.jsonl:"
+    what = "was" if len(rejects) == 1 else "were"
+    yield f"warning: {_events(len(rejects))} {what} refused, kept in outbox.rejected.jsonl until --sync delivers them:"
     for reject in rejects[:SHOWN_REJECTS]:
         yield f"  {_name(reject['event'])}: {reject['why']}"
     if len(rejects) > SHOWN_REJECTS:
@@ -172,22 +216,38 @@ def _where_to(folder: Path, tracking_uri: str | None) -> str:
 
 
 def _noted_uri(folder: Path) -> str:
-    """Return where a sweep recorded, without a password; the default where it noted nothing that can be read."""
+    """Return where a sweep recorded, without a password; the default where it noted nothing that can be read.
+
+    A database in the storage folder is the one in the storage folder as it is now.
+    """
     try:
         found = json.loads((folder / FILE).read_text()).get("tracking_uri")
     except (OSError, ValueError, AttributeError):
         found = None
-    return found if isinstance(found, str) else default_tracking_uri(folder.parent)
+    if not isinstance(found, str):
+        return default_tracking_uri(folder.parent)
+    return present_uri(found, folder.parent, EventFile(folder / OUTBOX).recorded_storage())
 
 
 def _deliver_briefly(folder: Path, tracking_uri: str) -> None:
-    outbox = Outbox(folder / OUTBOX)
     try:
+        outbox = Outbox(folder / OUTBOX)
         with outbox.claimed():
             Delivery(outbox, tracking_uri, folder.name).drain(CLOSING_SECONDS)
     except SweepError:
-        return  # somebody else delivers it
+        return  # another process delivers it, or nobody can
 
 
 def _events(number: int) -> str:
     return f"{number} event{'s' * (number != 1)}"
+
+
+def recorded_at(folder: Path, tracking_uri: str | None, *, is_offline: bool = False) -> str:
+    """Return where a sweep is recorded: as it is typed, else as the environment says, else as the sweep noted.
+
+    Of a sweep that is offline nothing is sent, so that an address without its password will do.
+
+    Raises:
+        TrackingError: when MLflow cannot record there, or its password is not known.
+    """
+    return _noted_uri(folder) if is_offline and not tracking_uri else _where_to(folder, tracking_uri)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bddseg.result import OBJECTIVE
+from sweeps.events import PARENT, Event
 from sweeps.failures import ArtifactFileError
-from sweeps.outbox import PARENT, Event
 from sweeps.records import IDENTITY
 
 LARGEST_INTEGER = 2**63 - 1
-PARAM_CHARS, TAG_CHARS = 6000, 8000
+NAME_CHARS, PARAM_CHARS, TAG_CHARS = 250, 6000, 8000
 STATUSES = ("FINISHED", "KILLED", "FAILED")
 STOP_TAGS = ("sweep.stop_reason", "sweep.stop_detail")
 """Said when a run ends, and taken back when it goes on."""
@@ -37,7 +37,7 @@ class Batch:
     """Asks MLflow where a metric was recorded; once per metric that `steps` does not know."""
     metrics: list[tuple[str, float, int, int]] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
-    artifacts: list[tuple[str, str]] = field(default_factory=list)
+    name: str = ""
     status: str = ""
     time_ms: int = 0
     is_started: bool = False
@@ -48,7 +48,6 @@ class Batch:
 
         Raises:
             KeyError, TypeError, ValueError, AttributeError, OverflowError: when it is not well formed.
-            ArtifactFileError: when it is about a file that cannot be read.
         """
         ADD[event["kind"]](self, event)
 
@@ -62,11 +61,27 @@ def fault_of(event: Event) -> str:
         if event["trial"] != PARENT and not IDENTITY.fullmatch(event["trial"]):
             raise ValueError(f"trial is {event['trial']!r}, but must be made of letters, digits, '_', '.' and '-'")
         Batch().add(event)
-    except ArtifactFileError as error:
-        return str(error)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return f"{event['kind']} event: {type(error).__name__} {error}"
     return ""
+
+
+def check_file(event: Event) -> None:
+    """Check that the file of an artifact event can be read; a disk that fails is left to the attempt to upload it.
+
+    Raises:
+        ArtifactFileError: when it is missing, or closed to us.
+    """
+    path = Path(event["path"])
+    try:
+        with path.open("rb"):
+            pass
+    except FileNotFoundError as error:
+        raise ArtifactFileError(f"there is no file {path}") from error
+    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+        raise ArtifactFileError(f"{path} cannot be read ({error.strerror})") from error
+    except OSError:
+        pass
 
 
 def clean(value: Any, most: int) -> str:
@@ -82,7 +97,7 @@ def _add_start(batch: Batch, event: Event) -> None:
     for key in STOP_TAGS:
         batch.tags.pop(key, None)
     _add_tags(batch, event["tags"])
-    batch.status, batch.is_started = "RUNNING", True
+    batch.status, batch.is_started, batch.name = "RUNNING", True, str(event.get("name") or "")[:NAME_CHARS]
 
 
 def _add_epoch(batch: Batch, event: Event) -> None:
@@ -98,19 +113,11 @@ def _add_end(batch: Batch, event: Event) -> None:
     _add_tags(batch, event["tags"] | ({"mlflow.note.content": note} if note else {}))
 
 
-def _add_artifact(batch: Batch, event: Event) -> None:
-    """Add a file; one that is missing or closed to us stays so, while a disk that fails may come back."""
-    path = Path(event["path"])
-    try:
-        with path.open("rb"):
-            pass
-    except FileNotFoundError as error:
-        raise ArtifactFileError(f"there is no file {path}") from error
-    except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
-        raise ArtifactFileError(f"{path} cannot be read ({error.strerror})") from error
-    except OSError:
-        pass  # seen again when it is uploaded, and tried again
-    batch.artifacts.append((str(path), event["folder"]))
+def _add_artifact(_: Batch, event: Event) -> None:
+    """Check that it is well formed; files are uploaded apart from everything else."""
+    for key in ("path", "folder"):
+        if not isinstance(event[key], str):
+            raise TypeError(f"{key} is {event[key]!r}, but must be a text")
 
 
 ADD: dict[str, Callable[[Batch, Event], None]] = {

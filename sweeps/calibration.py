@@ -11,6 +11,7 @@ from bddseg.config import TrainConfig
 from bddseg.device import use_threads
 from bddseg.engine import Engine
 from bddseg.footprint import make_noise
+from bddseg.words import count
 from sweeps.price import BACKWARD_SHARE, flops_per_second
 from sweeps.shares import kind
 
@@ -57,7 +58,7 @@ class Calibration:
     def sentence(self) -> str:
         """Return what was measured, in words."""
         timed, kinds = sum(speed.is_timed for speed in self.speeds.values()), len(self.speeds)
-        how = f"on {self.device}, {self.threads} thread{'s' * (self.threads > 1)}, nothing beside"
+        how = f"on {self.device}, {count(self.threads, 'thread')}, nothing beside"
         counted = "speed reckoned from arithmetic, good to about a factor of two"
         if not timed:
             return counted

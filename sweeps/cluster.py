@@ -1,65 +1,47 @@
 """The Ray that trials run on: one of our own with its files in the user's cache, or one that is there already."""
 
 import contextlib
-import functools
 import logging
 import os
-import secrets
+import re
 import shutil
-import signal
 import socket
-import tempfile
-import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
+import psutil
 import ray
-from filelock import FileLock, Timeout
-from ray._private import parameter, ray_constants, services, utils
+from ray._private import ray_constants, services
 
-from bddseg.files import write_file
-from sweeps.errors import ExperimentError
+from bddseg.cores import usable_cores
+from sweeps.errors import ClusterError, ExperimentError, PassError
+from sweeps.limits import check_limits
+from sweeps.ray_parts import daemons_apart, few_daemons, messages_logged, signals_kept
+from sweeps.session import make_token, open_session
+from sweeps.variables import ADDRESS, environment, settle_variables
 
 ROOT = Path(__file__).resolve().parent.parent
-SOCKET_PATH_LIMIT, SESSION_CHARS = 107, 78
-"""Longest path of a Unix socket, and how much of it our folder's name and Ray's session below `cache/ray` take."""
 
+LOOPBACK = "127.0.0.1"
 PROBE_SECONDS = 5
+PROCESS_SECONDS = 120
+"""How long the first process for trials may take to start; it takes 3 s on two idle cores."""
+
+ERROR_LINE = re.compile(
+    r"^\[[^]]* [EC] [^]]*\](?: \(\w+\))? \S+ (?P<daemon>.+?)(?: /\S+/.*)?$|^(?P<python>\w+Error: .+)$"
+)
+"""How lines of Ray's daemons look that say why one of them ended: the time, a letter and a place come first."""
+
+LOG_CHARS = 300
 
 AUTO, LOCALLY = "auto", "--address local"
 
-REMOVALS = 25
-"""Attempts to remove a session folder: daemons that outlive their Ray for moments still write into it."""
-
-OWNER = "owner.lock"
-"""Held by the process whose Ray a session folder belongs to."""
-
 MIN_OBJECT_STORE = 150 * 1024**2
-
-QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints nothing under verbose=0 only with its former output
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our own tracking replaces its CSV, JSON and TensorBoard files
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own would take the first Ctrl-C, and nobody else would hear of it
-    "TUNE_WARN_THRESHOLD_S": "5",
-    "TUNE_MAX_PENDING_TRIALS_PG": "16",
-}
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's, where Ray keeps objects; not a temporary file
 
 
-TRIALS = {
-    "PYTHONPATH": str(ROOT),
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    # each trial is a new thread: glibc would give each an arena, and what it held stays there
-    "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "1"),
-}
-"""What the processes of trials find in their environment."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,25 +67,58 @@ def ray_cluster(
     and listens on 127.0.0.1 alone.
 
     Raises:
-        ExperimentError: when no Ray answers at `address`.
+        ClusterError: when no Ray answers at `address`, or none can be started here.
     """
-    os.environ.update({key: os.environ.get(key, value) for key, value in QUIET.items()})
+    if sentence := settle_variables(is_joining=bool(address)):
+        log.warning(sentence)
     if ray.is_initialized():
         yield None
         return
     if address:
         check_address(address)
-    with contextlib.nullcontext() if address else _session_folder(cache) as folder:
+    own = contextlib.nullcontext() if address else open_session(cache)
+    with own as session, environment(_own(session, cache)), messages_logged():
         try:
-            with _signals_kept():
-                if folder:
-                    _start(folder, cache, object_bytes, dashboard)
+            with signals_kept():
+                if session:
+                    _start(session, object_bytes, dashboard)
                 else:
                     _join(str(address))
-            url = ray.get_runtime_context().worker.node.address_info.get("webui_url") if dashboard and folder else None
-            yield Dashboard(f"http://{url}", _token_file()) if url else None
+            url = ray.get_runtime_context().worker.node.address_info.get("webui_url") if dashboard and session else None
+            yield Dashboard(f"http://{url}", make_token(cache)) if url else None
         finally:
             ray.shutdown()
+
+
+def check_machine(cache: Path) -> None:
+    """Try what a Ray of our own needs of this machine, within moments: Ray itself would wait for minutes.
+
+    Raises:
+        ClusterError: naming what is missing, and the cure.
+    """
+    try:
+        with socket.create_server((LOOPBACK, 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(
+            f"Ray cannot be started: {LOOPBACK} cannot be reached ({error.strerror or error}); is the loopback "
+            "interface up?"
+        ) from error
+    check_limits()
+    with open_session(cache):
+        make_token(cache)
+
+
+def trial_variables() -> dict[str, str]:
+    """Return what the processes of trials find in their environment; the user's own modules stay importable."""
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.environ.get("PYTHONPATH") else []
+    return {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *map(os.path.abspath, paths)]),  # trials run in folders of their own
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "RAY_AIR_NEW_OUTPUT": "0",
+        # each trial is a new thread: glibc would give each an arena, and what it held stays there
+        "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "1"),
+    }
 
 
 def slots(resources: dict[str, float], max_concurrent: int) -> int:
@@ -136,20 +151,21 @@ def room(resources: dict[str, float], max_concurrent: int) -> int:
 
 
 def _join(address: str) -> None:
+    variables = trial_variables()
     try:
         ray.init(
             address=address,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": TRIALS},
+            runtime_env={"env_vars": variables},
         )
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises plain exceptions besides those of its own
         if "merge" in str(error):  # Ray's own words repeat the values of all variables
-            raise ExperimentError(
-                f"the job that this runs in sets one of {', '.join(TRIALS)}, as every sweep does: leave that out"
+            raise ClusterError(
+                f"the job that this runs in sets one of {', '.join(variables)}, as every sweep does: leave that out"
             ) from None
-        why = str(error).splitlines()[0]
-        raise ExperimentError(f"no Ray answers at {address}: {why}; on this machine alone: {LOCALLY}") from error
+        why = _first_line(error)
+        raise ClusterError(f"no Ray answers at {address}: {why}; on this machine alone: {LOCALLY}") from error
 
 
 def is_started_here() -> bool:
@@ -158,158 +174,123 @@ def is_started_here() -> bool:
     return node is not None and bool(node.head)
 
 
+def check_daemons() -> None:
+    """Look whether the daemons of the Ray that was started here still run.
+
+    Raises:
+        PassError: naming those that do not.
+    """
+    node = ray._private.worker._global_node
+    if node is None or not node.head:
+        return
+    if dead := sorted({kind for kind, _ in node.dead_processes()}):
+        raise PassError(f"{' and '.join(dead)} of Ray ended unexpectedly: killed, perhaps for lack of memory")
+
+
 def check_address(address: str) -> None:
     """Knock at host:port, or at what "auto" finds: Ray itself would wait for minutes, and not be interrupted.
 
     Raises:
-        ExperimentError: when nothing answers.
+        ClusterError: when nothing answers.
     """
     try:
-        place = (services.canonicalize_bootstrap_address(address) or "") if address == AUTO else address
-        host, _, port = place.removeprefix("ray://").rpartition(":")
+        target = (services.canonicalize_bootstrap_address(address) or "") if address == AUTO else address
+        host, _, port = target.removeprefix("ray://").rpartition(":")
         if host and port.isdigit():
-            socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
-        elif address == AUTO:
-            raise ExperimentError(f"no Ray runs on this machine: start one with `ray start --head`, or give {LOCALLY}")
-    except OSError as error:
-        why = error.strerror or str(error).splitlines()[0]
-        raise ExperimentError(f"no Ray answers at {address}: {why}; on this machine alone: {LOCALLY}") from error
+            socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
+        elif address != AUTO:
+            raise ValueError("an address is HOST:PORT, auto or local")
+        else:
+            raise ClusterError(f"no Ray runs on this machine: start one with `ray start --head`, or give {LOCALLY}")
+    except (OSError, OverflowError, ValueError) as error:
+        named = f"{address} ({ADDRESS})" if os.environ.get(ADDRESS) == address else address
+        raise ClusterError(
+            f"no Ray answers at {named}: {_first_line(error)}; on this machine alone: {LOCALLY}"
+        ) from error
 
 
-def _start(folder: Path, cache: Path, object_bytes: int, dashboard: bool) -> None:
-    if "RAY_AUTH_TOKEN" not in os.environ:  # otherwise Ray writes a token into the home folder
-        os.environ.setdefault("RAY_AUTH_TOKEN_PATH", str(_make_token(cache)))
-    # Ray turns 127.0.0.1 into the machine's public address, and listens there, unless it may have no second node.
-    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+def _first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its kind."""
+    words = getattr(error, "strerror", None) or str(error)
+    return next((line.strip() for line in words.splitlines() if line.strip()), type(error).__name__)
+
+
+def _own(session: Path | None, cache: Path) -> dict[str, str]:
+    """Return the variables of a Ray of our own; none where one is joined."""
+    if session is None:
+        return {}
+    return {
+        "RAY_AUTH_TOKEN_PATH": str(make_token(cache)),  # otherwise Ray writes a token into the home folder
+        # otherwise `ray.init` waits for these processes, for ever where they cannot start, and hears no signal
+        "RAY_prestart_worker_first_driver": "0",
+        # Ray turns 127.0.0.1 into the machine's public address, and listens there, unless it may have no second node.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    }
+
+
+def _start(session: Path, object_bytes: int, dashboard: bool) -> None:
     ray_constants.ENABLE_RAY_CLUSTER = False
-    with _daemons_apart(), _few_daemons(keep_all=dashboard), _inherited(TRIALS):
-        ray.init(
-            address="local",
-            include_dashboard=dashboard,
-            dashboard_host="127.0.0.1",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=max(MIN_OBJECT_STORE, int(1.5 * object_bytes) + MIN_OBJECT_STORE),
-            _temp_dir=str(folder),
-            _node_ip_address="127.0.0.1",
+    store_bytes = max(MIN_OBJECT_STORE, int(1.5 * object_bytes) + MIN_OBJECT_STORE)
+    _warn_of_slow_store(store_bytes, session)
+    children = {child.pid for child in psutil.Process().children()}
+    try:
+        with daemons_apart(), few_daemons(keep_all=dashboard), environment(trial_variables()):
+            ray.init(
+                address="local",
+                num_cpus=usable_cores(),
+                include_dashboard=dashboard,
+                dashboard_host=LOOPBACK,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=store_bytes,
+                _temp_dir=str(session),
+                _node_ip_address=LOOPBACK,
+            )
+        _await_process()
+    except BaseException as error:
+        _end_children(children)
+        if not isinstance(error, Exception):
+            raise
+        why = _why_ended(session)
+        words = [_first_line(error)] if isinstance(error, TimeoutError) or not why else []
+        raise ClusterError(f"Ray cannot be started: {'; '.join([*words, why] if why else words)}") from error
+
+
+def _await_process() -> None:
+    """Wait for the first of the processes that trials will run in: one for each core is started now."""
+    ask = ray.remote(lambda: None)
+    started, _ = ray.wait([ask.remote() for _ in range(usable_cores())], timeout=PROCESS_SECONDS)
+    if not started:
+        raise TimeoutError(f"no process for trials has started within {PROCESS_SECONDS} s")
+
+
+def _warn_of_slow_store(store_bytes: int, folder: Path) -> None:
+    free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else 0
+    if free < store_bytes:
+        log.warning(
+            "%s has room for %d MB, but the frames need %d MB: they are kept in %s, which is slower (in a container: "
+            "--shm-size)",
+            SHARED_MEMORY,
+            free / 1e6,
+            store_bytes / 1e6,
+            folder,
         )
 
 
-@contextlib.contextmanager
-def replaced(module: ModuleType, **parts: Any) -> Iterator[None]:
-    """Put parts of ours in the place of a module's own while the context lasts: what Ray has no setting for."""
-    before = {name: getattr(module, name) for name in parts}
-    vars(module).update(parts)
-    try:
-        yield
-    finally:
-        vars(module).update(before)
+def _end_children(before: set[int]) -> None:
+    """End the daemons of a Ray that could not be started: without a node nobody else knows of them."""
+    started = [child for child in psutil.Process().children() if child.pid not in before]
+    for child in started:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(started, timeout=PROBE_SECONDS)
 
 
-@contextlib.contextmanager
-def _daemons_apart() -> Iterator[None]:
-    """Give each daemon that Ray starts a process group of its own.
-
-    A signal to our group (a scheduler that ends a job, Ctrl-C) must reach us alone: without its daemons a sweep cannot
-    be ended gracefully. They end with us all the same, since the kernel kills them when their parent is gone.
-    """
-    with replaced(services, ConsolePopen=functools.partial(services.ConsolePopen, process_group=0)):
-        yield
-
-
-@contextlib.contextmanager
-def _few_daemons(*, keep_all: bool) -> Iterator[None]:
-    """Start Ray without the daemons that one machine without a dashboard has no use for: they cost seconds.
-
-    One scales clusters, one copies the logs of trials to the driver, which has them in the sweep's folder, one serves
-    the dashboard.
-    """
-    if keep_all:
-        yield
-        return
-    fewer = functools.partial(parameter.RayParams, no_monitor=True, include_log_monitor=False)
-    nothing = ("", None)  # no address, no process
-    with replaced(parameter, RayParams=fewer), replaced(services, start_api_server=lambda *_, **__: nothing):
-        yield
-
-
-@contextlib.contextmanager
-def _inherited(variables: Mapping[str, str]) -> Iterator[None]:
-    """Let the daemons that are started here, and by them the trials' processes, find variables in their environment.
-
-    A runtime environment would say the same, but the processes that Ray starts beforehand do not have one and would
-    have to be started twice. The daemons have no need of them, but take no harm.
-    """
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextlib.contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Keep Ray from putting its own handlers of SIGTERM in the place of those that are there.
-
-    Two are Python's: one exits where the program stands, the other, of an own Ray, ends the daemons at once. The third,
-    abseil's, is put below Python's and aborts the process three seconds later, whatever it is doing then.
-    """
-    try:
-        with replaced(utils, set_sigterm_handler=lambda handler: None):
-            yield
-    finally:
-        handler = signal.getsignal(signal.SIGTERM)
-        if handler is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, handler)
-
-
-@contextlib.contextmanager
-def _session_folder(cache: Path) -> Iterator[Path]:
-    """Give a new folder for one Ray, short enough for the sockets in it; remove it, and those of killed processes."""
-    parent = cache / "ray"
-    if len(str(parent)) + SESSION_CHARS > SOCKET_PATH_LIMIT:
-        parent = Path(tempfile.gettempdir())
-    parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(parent / "r.lock", is_singleton=False):
-        for lost in parent.glob(f"r-*/{OWNER}"):
-            if _is_abandoned(lost):
-                shutil.rmtree(lost.parent, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix="r-", dir=parent))
-        owner = FileLock(folder / OWNER, is_singleton=False)
-        owner.acquire()
-    try:
-        yield folder
-    finally:
-        owner.release()
-        for _ in range(REMOVALS):
-            shutil.rmtree(folder, ignore_errors=True)
-            if not folder.exists():
-                break
-            time.sleep(0.2)
-
-
-def _is_abandoned(lock: Path) -> bool:
-    """Return whether the process that held the lock is gone."""
-    try:
-        with FileLock(lock, timeout=0, is_singleton=False):
-            return True
-    except (Timeout, OSError):
-        return False
-
-
-def _token_file() -> Path | None:
-    path = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    return Path(path) if path else None
-
-
-def _make_token(cache: Path) -> Path:
-    path = cache / "ray" / "token"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        write_file(path, secrets.token_hex(32), private=True)
-    return path
+def _why_ended(folder: Path) -> str:
+    """Return the first error that a daemon of a failed start has logged, with the daemon's name; "" where none has."""
+    logs = [path for end in ("err", "out") for path in sorted(folder.glob(f"session_2*/logs/*.{end}"))]
+    for path in logs:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        for error in filter(None, map(ERROR_LINE.match, lines)):
+            return f"{path.stem}: {(error['daemon'] or error['python'])[:LOG_CHARS]}"
+    return ""

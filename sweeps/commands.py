@@ -2,11 +2,14 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bddseg.errors import UserError
-from sweeps.intake import find_source, here, make_plan, prepare, tune_command
+from bddseg.errors import UserError, printable
+from bddseg.words import count
+from sweeps.console import FINE, UNUSABLE
+from sweeps.intake import find_source, find_where, here, make_plan, prepare, tune_command
 from sweeps.tables import close, figure, print_plan, print_table, say
 
 if TYPE_CHECKING:
@@ -17,21 +20,43 @@ if TYPE_CHECKING:
 
 
 def list_spaces(arguments: argparse.Namespace) -> int:
-    """Print each space with its number of trials under the profile and its question."""
-    from sweeps.experiment import load_experiment, read_book, space_names
-    from sweeps.plan import build_plan
+    """Print each space with its number of trials under the profile and its question; name those that cannot be used."""
+    from sweeps.book import read_book
+    from sweeps.errors import ExperimentError
     from sweeps.source import choose_source
 
-    source = choose_source(read_book()["profiles"], arguments.profile, arguments.data)
-    rows = []
-    for name in space_names():
-        experiment = load_experiment(name, profile=source.profile)
-        plan = build_plan(experiment)
-        axes = ", ".join(key for key, _ in experiment.axes) or "-"
-        trials, search = str(len(plan.trials) + plan.to_come), experiment.sampling.name
-        rows.append((name, trials, str(plan.epochs), search, axes, experiment.question))
+    book = read_book()
+    source = choose_source(book.profile_sections(), arguments.profile, arguments.data)
+    book.profile(source.profile)
+    rows, problems = [], [entry.problem for entry in book.profiles.values() if entry.problem]
+    for name in book.spaces:
+        try:
+            rows.append(_space_row(name, source.profile))
+        except ExperimentError as error:
+            problems.append(str(error))
     print_table(("space", "trials", "epochs", "search", f"varies (profile {source.profile})", "question"), rows)
-    return 0
+    for problem in dict.fromkeys(problems):
+        print(f"error: {printable(problem)}", file=sys.stderr)
+    return UNUSABLE if problems else FINE
+
+
+def _space_row(name: str, profile: str) -> tuple[str, ...]:
+    """Return a line of the list.
+
+    Raises:
+        ExperimentError: when the space cannot be used under the profile.
+    """
+    from sweeps.experiment import load_experiment
+    from sweeps.plan import build_plan, count_points, is_too_large
+
+    experiment = load_experiment(name, profile=profile)
+    if is_too_large(experiment):
+        trials, epochs = f"{count_points(experiment):,} points", experiment.base.train.epochs
+    else:
+        plan = build_plan(experiment)
+        trials, epochs = str(len(plan.trials) + plan.to_come), plan.epochs
+    axes = ", ".join(key for key, _ in experiment.axes) or "-"
+    return name, trials, str(epochs), experiment.sampling.name, axes, experiment.question
 
 
 def show_status(arguments: argparse.Namespace) -> int:
@@ -62,7 +87,7 @@ def show_status(arguments: argparse.Namespace) -> int:
         )
         for row in status.rows
     ]
-    come = f"; {status.to_come} trials are still to be suggested" if status.to_come else ""
+    come = f"; {count(status.to_come, 'trial')} still to be suggested" if status.to_come else ""
     print(f"{sweep_id}: {status.state}{come}", file=sys.stderr)
     if lost := lost_driver(folder):
         closing = f"{tune_command(arguments)} --sync {sweep_id}"
@@ -87,23 +112,31 @@ def open_store(arguments: argparse.Namespace) -> "Store":
 
 def sync(arguments: argparse.Namespace) -> int:
     """Deliver what MLflow does not have yet of one sweep, or of all; 0 when nothing is left."""
-    from sweeps.backlog import find_sweep, sync_sweeps, unfinished_business
+    from sweeps.backlog import find_sweep, sweep_folders, sync_sweeps
+    from sweeps.resume import was_refused
 
     storage = arguments.storage
-    folders = [find_sweep(storage, arguments.sync)] if arguments.sync else unfinished_business(storage)
-    if not folders:
-        say(arguments, f"every event of every sweep in {storage} is delivered")
-    is_left = False
+    folders = [find_sweep(storage, arguments.sync)] if arguments.sync else sweep_folders(storage)
+    refused = [] if arguments.sync else [folder for folder in folders if was_refused(folder)]
+    for folder in refused:
+        say(arguments, f"{folder.name} was refused before it trained anything: left out; delete {folder}")
+    folders = [folder for folder in folders if folder not in refused]
+    is_left = is_news = False
     for synced in sync_sweeps(folders, arguments.tracking_uri):
         is_left |= synced.is_left
-        for sentence in synced.sentences():
-            print(sentence)
+        if synced.is_news or arguments.sync:
+            is_news = True
+            for sentence in synced.sentences():
+                print(sentence)
+    if not is_news:
+        say(arguments, f"every event of every sweep in {storage} is delivered")
     return int(is_left)
 
 
-def run(arguments: argparse.Namespace, words: list[str]) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Plan, check everything that can be checked before Ray starts, then run the sweep."""
     from sweeps.experiment import load_experiment
+    from sweeps.plan import check_experiment
 
     if not arguments.space:
         raise UserError("which space? give --space NAME, or --list to see them")
@@ -117,47 +150,40 @@ def run(arguments: argparse.Namespace, words: list[str]) -> int:
         samples=arguments.samples,
         seed=arguments.seed,
     )
+    check_experiment(experiment, arguments.limit)
     if source:
         say(arguments, f"{experiment.name}: {source.sentence()}")
     if source is None or arguments.dry_run:
         return dry_run(make_plan(arguments, experiment), experiment, source, arguments)
-    order = prepare(arguments, experiment, source, words)
+    where = find_where(arguments)
+    order = prepare(arguments, experiment, source, where)
     from sweeps.runner import run_sweep
 
     return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments)
 
 
-def resume(arguments: argparse.Namespace, words: list[str]) -> int:
-    """Go on with a sweep as it was begun; where the command line says how it runs, that counts."""
+def resume(arguments: argparse.Namespace) -> int:
+    """Go on with a sweep as it was started; where the command line says how it runs, that counts."""
     from sweeps.backlog import find_sweep
     from sweeps.manifest import read_manifest
     from sweeps.resume import check_events, check_not_running, recorded_experiment, unfinished_sweep
-    from sweeps.source import Source
+    from sweeps.source import recorded_source
 
-    check_recorded(arguments, "--resume goes on with a sweep as it was begun")
-    storage = arguments.storage.absolute()
+    storage = arguments.storage
     folder = find_sweep(storage, arguments.resume) if arguments.resume else unfinished_sweep(storage)
     check_not_running(folder)
     if sentence := check_events(folder):
         say(arguments, sentence)
     manifest = read_manifest(folder)
-    data = manifest["data"]
-    source = Source(manifest["profile"], None if data["embedded"] else Path(data["root"]))
-    order = prepare(arguments, recorded_experiment(manifest), source, words, manifest=manifest)
+    experiment = recorded_experiment(manifest)
+    source = recorded_source(manifest["profile"], manifest["data"], arguments.data)
+    if arguments.dry_run:
+        return dry_resume(folder, source, arguments)
+    where = find_where(arguments, folder, manifest)
+    order = prepare(arguments, experiment, source, where, manifest=manifest)
     from sweeps.runner import resume_sweep
 
     return close(resume_sweep(order, folder.name, lambda sentence: say(arguments, sentence)), arguments)
-
-
-def check_recorded(arguments: argparse.Namespace, why: str) -> None:
-    """Refuse options that choose what a sweep trains where that is recorded.
-
-    Raises:
-        UserError: naming them.
-    """
-    settled = ("space", "profile", "set", "limit", "scheduler", "search", "samples", "seed")
-    if given := [f"--{name}" for name in settled if getattr(arguments, name) not in (None, [], 0)]:
-        raise UserError(f"{why}, so it does not go with {', '.join(given)}")
 
 
 def cancel(arguments: argparse.Namespace) -> int:
@@ -167,31 +193,31 @@ def cancel(arguments: argparse.Namespace) -> int:
     from sweeps.resume import find_trial
 
     sweep, word = arguments.cancel
-    folder = find_sweep(arguments.storage.absolute(), sweep)
+    folder = find_sweep(arguments.storage, sweep)
     trial_id = find_trial(folder, word)
     SweepFolder(folder).cancel(trial_id)
     say(arguments, f"trial {trial_id} of {sweep} ends after its present epoch, or as soon as it would start")
-    return 0
+    return FINE
 
 
-def confirm(arguments: argparse.Namespace, words: list[str]) -> int:
-    """Train the finalists of a recorded sweep anew, on folds, with what was recorded of it."""
+def confirm(arguments: argparse.Namespace) -> int:
+    """Train the finalists of a recorded sweep again, on folds, with what was recorded of it."""
     from sweeps.confirm import plan_confirmation
-    from sweeps.source import Source
+    from sweeps.source import recorded_source
 
-    check_recorded(arguments, "--confirm trains the settings that were recorded")
     record = open_store(arguments).read_sweep(arguments.confirm)
     confirmation = plan_confirmation(record, top=arguments.top, runs=arguments.runs)
     for note in confirmation.notes:
         say(arguments, f"mind: {note}")
-    root = None if confirmation.data["embedded"] else Path(confirmation.data["root"])
-    source = Source(confirmation.experiment.profile, arguments.data.resolve() if arguments.data else root)
+    source = recorded_source(confirmation.experiment.profile, confirmation.data, arguments.data)
     say(arguments, f"{confirmation.screening}: {source.sentence()}")
     for finalist in confirmation.finalists:
-        say(arguments, f"finalist {finalist.name} ({finalist.why}): {finalist.epochs} epochs")
+        epochs = count(finalist.epochs, "epoch")
+        say(arguments, f"finalist {finalist.name} ({finalist.why}): {epochs}")
     if arguments.dry_run:
         return dry_run(confirmation.plan, confirmation.experiment, source, arguments)
-    order = prepare(arguments, confirmation.experiment, source, words, confirmation=confirmation)
+    where = find_where(arguments)
+    order = prepare(arguments, confirmation.experiment, source, where, confirmation=confirmation)
     from sweeps.runner import run_sweep
 
     return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments, confirmation)
@@ -207,11 +233,45 @@ def dry_run(plan: "Plan", experiment: "Experiment", source: "Source | None", arg
         return 0
     from sweeps.forecast import forecast
 
+    say(arguments, f"{plan.size_words()}: measuring what they take")
     machine, whole = here(arguments), imagine_plan(plan, experiment)
     machine.check_memory(whole)
-    table, how = forecast(whole, experiment.schedule.name, source, machine, arguments.max_concurrent)
+    table, how = forecast(
+        whole,
+        experiment.schedule.name,
+        source,
+        machine,
+        arguments.max_concurrent,
+        keeps_all=arguments.keep_weights == "all",
+    )
     print_plan(plan, experiment)
     print()
     print_table(("what it takes", "", ""), table)
     say(arguments, how)
     return 0
+
+
+def dry_resume(folder: Path, source: "Source", arguments: argparse.Namespace) -> int:
+    """Print what a resume would do with each trial of a sweep; nothing is read but its folder."""
+    from sweeps.resume import outlook
+
+    ahead = outlook(folder)
+    print_table(
+        ("trial", "digest", "epochs", "what a resume does"),
+        [(it.name, it.trial_id, f"{it.epochs}/{it.budget}", it.words) for it in ahead.trials],
+    )
+    say(arguments, f"{folder.name}: {source.sentence()}")
+    say(arguments, ahead.sentence())
+    return FINE
+
+
+VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "space": run,
+    "confirm": confirm,
+    "resume": resume,
+    "cancel": cancel,
+    "status": show_status,
+    "sync": sync,
+    "list": list_spaces,
+}
+"""What can be asked for; each returns the exit code."""

@@ -8,6 +8,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bddseg.config import TrainConfig, setting_names
@@ -61,6 +62,8 @@ class Confirmation:
     runs: int
     data: Mapping[str, Any]
     """The screening's data: root, embedded, fingerprint."""
+    terms: Mapping[str, Any]
+    """How the screening ran."""
     notes: tuple[str, ...]
     """What the user should know of the choice."""
 
@@ -76,8 +79,8 @@ class Confirmation:
             ],
         }
 
-    def check_data(self, fingerprint: str) -> None:
-        """Refuse other frames than those that were screened.
+    def check_data(self, fingerprint: str, root: Path) -> None:
+        """Refuse other frames than those that were screened, wherever they lie now.
 
         Raises:
             ExperimentError: with both fingerprints.
@@ -85,8 +88,8 @@ class Confirmation:
         known = self.data["fingerprint"]
         if fingerprint != known:
             raise ExperimentError(
-                f"{self.screening} was screened on frames {known} of {self.data['root']}, but they are {fingerprint} "
-                "now: give the folder as it was with --data, or screen again"
+                f"{self.screening} was screened on frames {known} of {self.data['root']}, but those of {root} are "
+                f"{fingerprint} now: give the folder as it was with --data, or screen again"
             )
 
 
@@ -129,6 +132,8 @@ def plan_confirmation(record: SweepRecord, *, top: int = 4, runs: int = 5) -> Co
     data = record.manifest.get("data")
     if not isinstance(data, dict) or not {"root", "embedded", "fingerprint"} <= data.keys():
         raise ExperimentError(f"{record.sweep_id} has no sweep.json in the store, so its data is not known")
+    terms = record.manifest.get("terms")
+    terms = terms if isinstance(terms, dict) else {}
     finalists, notes = choose_finalists(record, top, runs)
     seed = int(record.manifest.get("seed", 0))
     rounds = [[(finalist, number) for finalist in finalists] for number in range(runs)]
@@ -150,7 +155,7 @@ def plan_confirmation(record: SweepRecord, *, top: int = 4, runs: int = 5) -> Co
         reference={},
         schedule=Schedule("none", 0.1, 3),
     )
-    return Confirmation(record.sweep_id, experiment, plan, finalists, runs, data, notes)
+    return Confirmation(record.sweep_id, experiment, plan, finalists, runs, data, terms, notes)
 
 
 def choose_finalists(record: SweepRecord, top: int, runs: int) -> tuple[tuple[Finalist, ...], tuple[str, ...]]:

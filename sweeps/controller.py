@@ -28,7 +28,8 @@ from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
-from sweeps.cluster import is_started_here, replaced
+from sweeps.cluster import check_daemons, is_started_here
+from sweeps.ray_parts import replaced
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,12 @@ class PatientController(TuneController):
         return self._is_ended or bool(super().is_finished())
 
     def step(self) -> None:
-        """Handle one event; where the end is asked for, see whether it has come."""
+        """Handle one event; where the end is asked for, see whether it has come.
+
+        Raises:
+            PassError: when a daemon of our own Ray is gone: seconds later Ray ends this process without a word.
+        """
+        check_daemons()
         super().step()
         if not self.is_ending():
             return

@@ -4,6 +4,7 @@ UserError                     (bddseg.errors)
 └── SweepError
     ├── ExperimentError       2  experiments.yaml or a command-line setting is wrong
     ├── StorageError          2  the output folder cannot be used
+    ├── ClusterError          2  no Ray can be started on this machine, or joined elsewhere
     ├── PassError             2  Ray left trials open, or no further one could be suggested
     ├── TrackingError         2  the MLflow store cannot be reached or used
     ├── NoSweepError          2  no such sweep is recorded
@@ -26,6 +27,10 @@ class ExperimentError(SweepError):
 
 class StorageError(SweepError):
     """The output folder cannot be created, written or locked."""
+
+
+class ClusterError(SweepError):
+    """A Ray cannot be started on this machine, or none answers at the address that is given."""
 
 
 class PassError(SweepError):

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 from bddseg.errors import ExportError, printable
 from sweeps.console import FINE, Parser, become, finish
+from sweeps.paths import ROOT
 from sweeps.predict import INCOMPLETE, MODEL_HELP, make_folder
-from sweeps.programs import ROOT
 
 FORMATS = ("onnx", "torch")
 

@@ -1,7 +1,10 @@
 """The storage folder, and in it the folder of a sweep: where its passes, checkpoints, logs and marks lie."""
 
+import contextlib
 import re
 import secrets
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +13,14 @@ from sweeps.errors import StorageError
 CHECKPOINT = re.compile(r"checkpoint_(\d+)")
 PROBE_BYTES = 1 << 18
 """What a sweep writes before anything is trained."""
+
+REMOVALS = 5
+
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/")
+"""How an address begins, `s3://bucket`, as a path has it."""
+
+UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""What no database takes in an address of a file, and no terminal prints as it is."""
 
 PASS = re.compile(r"pass-(\d+)")
 
@@ -71,23 +82,66 @@ class SweepFolder:
         return self.path / "cancelled" / trial_id
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove the folder of a sweep that is refused.
+
+    The heartbeat may write a file while the folder is being emptied: then it is emptied again.
+    """
+    for _ in range(REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+
+
+@contextlib.contextmanager
+def making(folder: Path) -> Iterator[Path]:
+    """Make a folder, with those it lies in; an error within the context leaves none of them that was not there before.
+
+    Those that something has been put into stay.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    except BaseException:
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+
+
 def check_storage(folder: Path) -> Path:
     """Return the absolute output folder; it is not made yet: a command that is refused leaves nothing behind.
 
     Raises:
-        StorageError: when it cannot be made or written, or has no room for a sweep's first files.
+        StorageError: when it is an address, cannot be made or written, or has no room for a sweep's first files.
     """
+    if address := ADDRESS.match(str(folder)):
+        rest = f": give the path {str(folder)[5:]}" if address[1] == "file" else ""
+        raise StorageError(f"--storage {folder} is an address, but must be a folder that every node sees{rest}")
+    if UNUSABLE.search(str(folder)):
+        raise StorageError(f"--storage {str(folder)!r} has control characters, or is no UTF-8: choose another folder")
     folder = folder.absolute()
     try:
-        place = next(path for path in (folder, *folder.parents) if path.exists())
-        probe = place / f".probe-{secrets.token_hex(4)}"
-        try:
-            probe.write_bytes(bytes(PROBE_BYTES))
-        finally:
-            probe.unlink(missing_ok=True)
+        try_writing(folder)
     except OSError as error:
         raise StorageError(f"--storage {folder} cannot be written: {error.strerror}; choose another folder") from error
     return folder
+
+
+def try_writing(folder: Path) -> None:
+    """Write a file into a folder, or into the nearest one above it that exists, and remove it.
+
+    Raises:
+        OSError: when that cannot be done.
+    """
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    probe = nearest / f".probe-{secrets.token_hex(4)}"
+    try:
+        probe.write_bytes(bytes(PROBE_BYTES))
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def _number(pattern: re.Pattern[str], path: Path) -> int:

@@ -9,7 +9,9 @@ from bddseg.engine import EVALUATION_BATCHES
 from bddseg.errors import DeviceError
 from bddseg.footprint import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
 from bddseg.labels import CLASSES
+from bddseg.words import count
 from sweeps.calibration import Calibration, calibrate
+from sweeps.keeping import most_kept
 from sweeps.machine import Machine
 from sweeps.monitor import duration
 from sweeps.plan import Plan
@@ -23,6 +25,9 @@ CONFIRMING_RUNS = 5
 
 CHECKPOINTS = 2
 """A trial keeps its last so many."""
+
+DATABASE_BYTES = 6_000_000
+"""MLflow's database of a few sweeps, with its log: measured."""
 
 PEAK_SECONDS = 4.0
 """A memory measurement that is expected to take longer than this, start of its process aside, is not made."""
@@ -40,7 +45,15 @@ class Memory:
     how: str
 
 
-def forecast(plan: Plan, scheduler: str, source: Source, machine: Machine, max_concurrent: int = 0) -> tuple[Rows, str]:
+def forecast(
+    plan: Plan,
+    scheduler: str,
+    source: Source,
+    machine: Machine,
+    max_concurrent: int = 0,
+    *,
+    keeps_all: bool = False,
+) -> tuple[Rows, str]:
     """Return what the plan will take on this machine, and in words how its speed is known.
 
     Raises:
@@ -52,7 +65,11 @@ def forecast(plan: Plan, scheduler: str, source: Source, machine: Machine, max_c
     memory = largest_memory(plan, speeds, cache)
     slots = min(machine.slots(max_concurrent), len(plan.trials))
     rows = _time(plan, scheduler, counted, speeds, machine.resources, slots)
-    return [*rows, *_room(plan, counted, memory), *_differences(plan, counted)], speeds.sentence()
+    return [
+        *rows,
+        *_room(plan, counted, memory, slots, keeps_all=keeps_all),
+        *_differences(plan, counted),
+    ], speeds.sentence()
 
 
 def largest_memory(plan: Plan, speeds: Calibration, cache: Path) -> Memory:
@@ -81,10 +98,10 @@ def _time(
     seconds = sum(trial.epochs * speeds.of(trial.config).epoch_s(counted.train, counted.val) for trial in plan.trials)
     unit, share = ("cores", resources["CPU"]) if speeds.device == "cpu" else ("GPUs", resources["GPU"])
     rows = [
-        ("trials", str(len(plan.trials)), f"distinct ones of {plan.grid_points} points"),
-        ("epochs, nothing stopped", str(plan.epochs_in_all), f"of {counted.train} training images each"),
+        ("trials", str(len(plan.trials)), f"distinct ones of {count(plan.grid_points, 'point')}"),
+        ("epochs, nothing stopped", str(plan.epochs_in_all), f"of {count(counted.train, 'training image')} each"),
         (f"time of all {unit}, nothing stopped", duration(seconds * share), "training and validation"),
-        ("time, nothing stopped", duration(seconds / slots), f"{slots} trial{'s' * (slots > 1)} side by side"),
+        ("time, nothing stopped", duration(seconds / slots), f"{count(slots, 'trial')} side by side"),
     ]
     if plan.rungs:
         rows += [
@@ -94,15 +111,28 @@ def _time(
     return rows
 
 
-def _room(plan: Plan, counted: Counted, memory: Memory) -> Rows:
+def _room(plan: Plan, counted: Counted, memory: Memory, slots: int, *, keeps_all: bool) -> Rows:
     """Return memory and disk. A checkpoint has the weights twice (last and best), Adam's two moments, the evidence."""
     evidence = 8 * (len(CLASSES) ** 2 + len(CLASSES)) * (counted.val + counted.test)
     weights = [4 * count_forward(trial.config).weights for trial in plan.trials]
-    running = sum(CHECKPOINTS * (4 * size + evidence) for size in weights)
+    largest, kept = sorted(weights, reverse=True), len(plan.trials) if keeps_all else most_kept(plan)
+    in_mlflow = sum(largest[:kept]) + DATABASE_BYTES
+    written = sum(largest[:slots])  # by each trial that runs: once in Ray's session, once in the sweep's folder
+    running = CHECKPOINTS * sum(4 * size + evidence for size in weights) + 4 * 2 * written + in_mlflow
+    after = sum(4 * size + evidence for size in largest[:kept]) + in_mlflow
     side = plan.trials[0].config.data.size
     return [
         ("memory of a trial", _size(memory.mb * 1e6), f"{memory.how}: {memory.trial}; frames left out"),
-        ("disk while it runs", f"<= {_size(running)}", f"{CHECKPOINTS} checkpoints of each trial"),
+        (
+            "disk while it runs",
+            f"<= {_size(running)}",
+            f"{count(CHECKPOINTS, 'checkpoint')} of each trial, and those being written",
+        ),
+        (
+            "disk afterwards",
+            f"<= {_size(after)}",
+            f"the last checkpoint of {count(kept, 'finalist')}, and their best weights in MLflow",
+        ),
         (
             "disk of its evidence",
             f"<= {_size(2 * evidence * len(plan.trials))}",
@@ -114,11 +144,11 @@ def _room(plan: Plan, counted: Counted, memory: Memory) -> Rows:
 
 def _differences(plan: Plan, counted: Counted) -> Rows:
     """Return the smallest differences in mIoU that can be shown, in points."""
-    runs, unit = plan.trials[0].config.data.folds, counted.unit
+    runs, unit = plan.trials[0].config.data.folds, counted.unit.removesuffix("s")
     terms = f"two-sided level {ALPHA}, power {POWER}"
     confirmed = (
-        f"{runs or CONFIRMING_RUNS} runs on folds of {counted.open_units} {unit}: {terms}, assuming sd {RUN_SD} "
-        f"points of a run and {UNIT_SD:g} of a difference by {unit[:-1]}"
+        f"{count(runs or CONFIRMING_RUNS, 'run')} on folds of {count(counted.open_units, unit)}: {terms}, assuming sd "
+        f"{RUN_SD} points of a run and {UNIT_SD:g} of a difference by {unit}"
     )
     joint = f"{joint_difference(runs or CONFIRMING_RUNS, counted.open_units):.2f} points"
     if runs:
@@ -128,7 +158,7 @@ def _differences(plan: Plan, counted: Counted) -> Rows:
         (
             "smallest difference",
             alone,
-            f"{counted.val_units} {unit} of validation, were runs alike, which they are not",
+            f"{count(counted.val_units, unit)} of validation, were runs alike, which they are not",
         ),
         ("... once confirmed", joint, confirmed),
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bddseg.device import describe, resolve_device
-from sweeps.address import hide_password
+from sweeps.address import portable_uri
 from sweeps.axes import Axis, Range
 from sweeps.confirm import CONFIRMS
 from sweeps.heartbeat import this_pulse
@@ -22,7 +22,7 @@ def facts(order: Order) -> dict[str, Any]:
     return {
         "device": describe(resolve_device(order.device)) if not order.address else f"cluster {order.address}",
         "precision": order.plan.trials[0].config.train.precision,
-        "tracking_uri": hide_password(order.tracking_uri),
+        "tracking_uri": portable_uri(order.tracking_uri, order.storage),
         "command": order.command,
         "report_command": order.report_command,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

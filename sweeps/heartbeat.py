@@ -43,6 +43,10 @@ class Pulse:
     def driver(self) -> str:
         return f"process {self.pid} on {self.host}"
 
+    def is_own(self) -> bool:
+        """Return whether it is the pulse of this process."""
+        return self.pid == os.getpid() and self.machine == this_machine()
+
     def is_alive(self) -> bool:
         """Return whether the process runs; on another machine: whether it has been heard of lately."""
         if self.machine != this_machine():

@@ -16,9 +16,9 @@ from filelock import FileLock
 from bddseg.files import write_json
 from sweeps.backlog import sweep_folders
 from sweeps.errors import StorageError
+from sweeps.events import EVENTS, EventFile
 from sweeps.folder import SweepFolder
 from sweeps.manifest import read_manifest
-from sweeps.outbox import Outbox
 
 FILE = "index.json"
 FORMAT = 1
@@ -45,9 +45,10 @@ class Entry:
     reason: str
 
 
-def find_finished(storage: Path) -> list[Entry]:
-    """Return the finished trials of every sweep in a storage folder, those of the newest sweep first."""
-    folders = sorted(sweep_folders(storage), key=lambda folder: folder.stat().st_mtime, reverse=True)
+def find_finished(storage: Path, but: Path | None = None) -> list[Entry]:
+    """Return the finished trials of every sweep in a storage folder but one, those of the newest sweep first."""
+    others = (folder for folder in sweep_folders(storage) if folder != but)
+    folders = sorted(others, key=lambda folder: folder.stat().st_mtime, reverse=True)
     known = _read(storage / FILE)
     found = {folder.name: _current(known.get(folder.name), folder) for folder in folders}
     if found != known:
@@ -61,7 +62,7 @@ def find_finished(storage: Path) -> list[Entry]:
 
 def _current(known: Mapping[str, Any] | None, folder: Path) -> dict[str, Any]:
     """Return what is known of a sweep, read anew when its event file has grown."""
-    size = (SweepFolder(folder).outbox / "outbox.jsonl").stat().st_size
+    size = (SweepFolder(folder).outbox / EVENTS).stat().st_size
     if known is not None and known["size"] == size and known["fingerprint"]:  # without one it could not be read then
         return dict(known)
     try:
@@ -72,7 +73,7 @@ def _current(known: Mapping[str, Any] | None, folder: Path) -> dict[str, Any]:
         log.info("the trials of %s are not reused: %s", folder, error)
         return {"size": size, "fingerprint": "", "trials": {}}
     trials: dict[str, list[Any]] = {}
-    for event in Outbox(SweepFolder(folder).outbox).events(budgets, epochs=False):
+    for event in EventFile(SweepFolder(folder).outbox).events(budgets, epochs=False):
         reason = event["tags"].get("sweep.stop_reason", "") if event["kind"] == "end" else ""
         if event["kind"] in ("start", "end"):
             trials.pop(event["trial"], None)

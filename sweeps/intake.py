@@ -4,11 +4,15 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bddseg.errors import DataError, UserError
+from sweeps.paths import ROOT, command
 from sweeps.tables import say
+from sweeps.typed import AUTO
 
 if TYPE_CHECKING:
     from sweeps.confirm import Confirmation
@@ -18,13 +22,11 @@ if TYPE_CHECKING:
     from sweeps.plan import Plan
     from sweeps.source import Material, Source
 
-ROOT = Path(__file__).resolve().parent.parent
-
 CHECKPOINT_SECONDS = 30
 HOUR_SECONDS = 3600
 
-AUTO = "auto"
-"""Of --gpus-per-trial: as many trials on a GPU as were measured to fit."""
+PLACES = ("--data", "--storage", "--tracking-uri")
+"""Options that say where something lies."""
 
 
 def find_source(arguments: argparse.Namespace) -> "Source | None":
@@ -34,13 +36,13 @@ def find_source(arguments: argparse.Namespace) -> "Source | None":
         DataError: when there is none, or no such folder.
     """
     from bddseg.catalog import check_root
-    from sweeps.experiment import read_book
+    from sweeps.book import read_book
     from sweeps.source import choose_source
 
     if arguments.data is not None:
         check_root(arguments.data)
     try:
-        return choose_source(read_book()["profiles"], arguments.profile, arguments.data)
+        return choose_source(read_book().profile_sections(), arguments.profile, arguments.data)
     except DataError as error:
         if not arguments.dry_run:
             raise
@@ -74,11 +76,57 @@ def address_of(arguments: argparse.Namespace, terms: "dict[str, Any] | None" = N
     return None if address == "local" else address
 
 
+@dataclass(frozen=True)
+class Where:
+    """Where a sweep is kept, recorded and run; all of it was reached a moment ago."""
+
+    storage: Path
+    tracking_uri: str
+    address: str | None
+    """Of the Ray to join; None for one of our own."""
+    is_offline: bool
+
+
+def find_where(
+    arguments: argparse.Namespace, folder: Path | None = None, manifest: "dict[str, Any] | None" = None
+) -> Where:
+    """Return where a sweep goes, by the command line, the environment, or a recorded sweep's folder and manifest.
+
+    Whatever can be refused without reading data is refused here: reading them takes minutes.
+
+    Raises:
+        UserError: when the storage cannot be written, or no tracking server or no Ray answers.
+    """
+    from sweeps.address import check_server, resolve_tracking_uri
+    from sweeps.backlog import recorded_at
+    from sweeps.folder import check_storage
+    from sweeps.probe import check_database
+    from sweeps.variables import settle_variables
+
+    terms = manifest["terms"] if manifest else {}
+    storage, is_offline = check_storage(arguments.storage), arguments.offline or terms.get("is_offline", False)
+    if folder is None:
+        tracking_uri = resolve_tracking_uri(arguments.tracking_uri, storage)
+    else:
+        tracking_uri = recorded_at(folder, arguments.tracking_uri, is_offline=is_offline)
+    if not is_offline:
+        check_server(tracking_uri)
+        check_database(tracking_uri)
+    address = address_of(arguments, terms)
+    if sentence := settle_variables(is_joining=address is not None):  # before Ray is imported
+        say(arguments, sentence)
+    if address:
+        from sweeps.cluster import check_address  # imports Ray
+
+        check_address(address)
+    return Where(storage, tracking_uri, address, is_offline)
+
+
 def prepare(
     arguments: argparse.Namespace,
     experiment: "Experiment",
     source: "Source",
-    words: list[str],
+    where: Where,
     *,
     confirmation: "Confirmation | None" = None,
     manifest: dict[str, Any] | None = None,
@@ -88,64 +136,90 @@ def prepare(
     Raises:
         UserError: when something is missing, unknown or too large, before anything is written.
     """
-    from sweeps.address import hide_password, resolve_tracking_uri
-    from sweeps.folder import check_storage
+    from sweeps.address import hide_password
     from sweeps.order import Order
     from sweeps.plan import imagine_plan
     from sweeps.resume import recorded_plan
-    from sweeps.source import cache_folder, check_trials, load_material
+    from sweeps.source import check_trials
 
     terms = manifest["terms"] if manifest else {}
-    machine, address = here(arguments, terms), address_of(arguments, terms)
+    machine = here(arguments, terms)
     if manifest:
         plan = recorded_plan(manifest)
     else:
         plan = confirmation.plan if confirmation else make_plan(arguments, experiment)
-    if not address:  # a cluster's memory is not this machine's
-        machine.check_memory(imagine_plan(plan, experiment))
-    storage = check_storage(arguments.storage)
-    tracking_uri = resolve_tracking_uri(arguments.tracking_uri, storage)
-    material = load_material(
-        source,
-        experiment.base,
-        cache_folder(),
-        on_bad_sample=arguments.on_bad_sample,
-        progress=not arguments.quiet and sys.stderr.isatty(),
-    )
-    if confirmation:
-        confirmation.check_data(material.frames.fingerprint)
-    check_trials(material, [trial.config for trial in imagine_plan(plan, experiment).trials])
-    for line in material.summary:
-        say(arguments, line)
-    every = arguments.checkpoint_every
     is_packed = arguments.gpus_per_trial == AUTO and machine.device.type == "cuda"
     if is_packed and plan.samples:
         raise UserError("--gpus-per-trial auto measures trials beforehand, so it does not go with --search optuna")
+    imagined = imagine_plan(plan, experiment)
+    if not where.address:  # a cluster's memory is not this machine's
+        machine.check_memory(imagined)
+    on_bad_sample = _on_bad_sample(arguments, confirmation.terms if confirmation else terms if manifest else None)
+    material = read_material(arguments, experiment, source, on_bad_sample)
+    if confirmation:
+        confirmation.check_data(material.frames.fingerprint, material.root)
+    check_trials(material, [trial.config for trial in imagined.trials])
+    for line in material.summary:
+        say(arguments, line)
+    every, keep_weights = arguments.checkpoint_every, arguments.keep_weights
     order = Order(
         experiment=experiment,
         plan=plan,
         material=material,
-        storage=storage,
-        tracking_uri=tracking_uri,
-        address=address,
+        storage=where.storage,
+        tracking_uri=where.tracking_uri,
+        address=where.address,
         resources=machine.resources,
         gpu_shares=packed(plan, material, machine, arguments) if is_packed else terms.get("gpu_shares", {}),
         max_concurrent=arguments.max_concurrent or terms.get("max_concurrent", 0),
         device=machine.device.type,
-        keep_all_weights=arguments.keep_weights == "all" or terms.get("keep_all_weights", False),
+        keep_all_weights=keep_weights == "all" if keep_weights else terms.get("keep_all_weights", False),
         checkpoint_seconds=terms.get("checkpoint_seconds", CHECKPOINT_SECONDS) if every is None else every,
+        on_bad_sample=on_bad_sample,
         dashboard=arguments.dashboard,
         is_quiet=bool(arguments.quiet),
-        is_offline=arguments.offline or terms.get("is_offline", False),
+        is_offline=where.is_offline,
         is_fresh=arguments.fresh or terms.get("is_fresh", False),
-        command=hide_password(shlex.join(["python", "tune_main.py", *words])),
-        report_command=report_command(arguments, tracking_uri),
+        command=hide_password(shlex.join(["python", "tune_main.py", *absolute_words(arguments)])),
+        report_command=report_command(where.tracking_uri),
         tune_command=tune_command(arguments),
         confirmation=confirmation,
     )
     if not manifest:
         tell_price(order, arguments)
     return order
+
+
+def _on_bad_sample(arguments: argparse.Namespace, recorded: "Mapping[str, Any] | None") -> str:
+    """Return what is done with a damaged image: as it is typed, or as a recorded sweep did.
+
+    One that did not record it skips them: other frames than it had are refused by their fingerprint.
+    """
+    usual = "fail" if recorded is None else recorded.get("on_bad_sample", "skip")
+    return str(arguments.on_bad_sample or usual)
+
+
+def read_material(
+    arguments: argparse.Namespace, experiment: "Experiment", source: "Source", on_bad_sample: str
+) -> "Material":
+    """Return the frames that all trials share."""
+    from sweeps.source import cache_folder, load_material
+
+    is_shown = not arguments.quiet and sys.stderr.isatty()
+    return load_material(source, experiment.base, cache_folder(), on_bad_sample=on_bad_sample, progress=is_shown)
+
+
+def absolute_words(arguments: argparse.Namespace) -> list[str]:
+    """Return the words that were typed, with whole paths: the recorded command means the same in every folder."""
+    whole = {name: str(getattr(arguments, name.removeprefix("--").replace("-", "_"))) for name in PLACES}
+    words: list[str] = []
+    for word in arguments.words:
+        name, equals, _ = word.partition("=")
+        if words and words[-1] in whole:
+            words.append(whole[words[-1]])
+        else:
+            words.append(f"{name}={whole[name]}" if equals and name in whole else word)
+    return words
 
 
 def packed(plan: "Plan", material: "Material", machine: "Machine", arguments: argparse.Namespace) -> dict[str, float]:
@@ -194,20 +268,20 @@ def tell_price(order: "Order", arguments: argparse.Namespace) -> None:
         )
 
 
-def report_command(arguments: argparse.Namespace, tracking_uri: str) -> str:
+def report_command(tracking_uri: str) -> str:
     """Return the report command without the sweep's id; a password in the address is not in it."""
-    from sweeps.address import tracking_flag
+    from sweeps.address import default_tracking_uri, tracking_flag
 
-    is_default = arguments.tracking_uri is None and arguments.storage.absolute() == ROOT / "runs"
-    return " ".join(["python report.py", *([] if is_default else [tracking_flag(tracking_uri)])])
+    is_default = tracking_uri == default_tracking_uri(ROOT / "runs")
+    return " ".join([command("report.py"), *([] if is_default else [tracking_flag(tracking_uri)])])
 
 
 def tune_command(arguments: argparse.Namespace) -> str:
     """Return this command for a later --sync or --resume of the sweep; a password in the address is not in it."""
-    from sweeps.address import tracking_flag
+    from sweeps.address import check_uri, tracking_flag
 
-    storage = arguments.storage.absolute()
+    storage = arguments.storage
     where = [] if storage == ROOT / "runs" else [f"--storage {shlex.quote(str(storage))}"]
     if arguments.tracking_uri is not None:
-        where.append(tracking_flag(arguments.tracking_uri))
-    return " ".join(["python tune_main.py", *where])
+        where.append(tracking_flag(check_uri(arguments.tracking_uri)))  # absolute: it may be used in another folder
+    return " ".join([command("tune_main.py"), *where])

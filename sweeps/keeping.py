@@ -1,16 +1,17 @@
 """What is kept of a sweep when it ends: the finalists' weights, the leader's figures verified, pictures, latencies."""
 
+import contextlib
 import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from bddseg.checkpoint import BEST, load_checkpoint
+from bddseg.checkpoint import BEST, LAST, load_checkpoint
 from bddseg.errors import DataError, UserError
 from bddseg.evidence import load_evidence
 from bddseg.files import write_json
@@ -47,7 +48,7 @@ class Keeper:
     """That predicts for the pictures and is timed."""
 
     def keep(self, material: Material, folder: Path, *, all_weights: bool) -> None:
-        """Hand the finalists' weights to MLflow, verify the leader, show and time; delete the other checkpoints."""
+        """Hand the finalists' weights to MLflow, verify the leader, show and time; delete what nothing needs later."""
         kept = set(self.checkpoints) if all_weights else self.finalists()
         for trial_id in sorted(kept):
             self._upload(trial_id, self.checkpoints[trial_id] / BEST, "weights")
@@ -55,10 +56,24 @@ class Keeper:
         if best and best.trial_id in self.checkpoints:
             self._verify(best.trial_id, material, folder)
         self._show(material, folder)
-        for trial_id, checkpoint in self.checkpoints.items():
-            if trial_id not in kept:
-                for old in checkpoint.parent.glob("checkpoint_*"):
-                    shutil.rmtree(old, ignore_errors=True)
+        self._tidy(kept, folder)
+
+    def _tidy(self, kept: Collection[str], folder: Path) -> None:
+        """Delete Tune's own files, and all checkpoints but the newest of each trial that is kept.
+
+        A later sweep takes over a trial's best weights and evidence; one with a larger budget goes on from the last
+        weights, but only of a trial that came to its own end: those of the others are deleted.
+        """
+        newest = {self.checkpoints[trial_id] for trial_id in kept}
+        for path in (*folder.glob("pass-*/*"), *folder.glob("pass-*/*/*")):
+            if not any(checkpoint.is_relative_to(path) for checkpoint in newest) and path.parent not in newest:
+                _delete(path)
+        for trial_id in kept:
+            if self.board.rows[trial_id].state != "finished":
+                _delete(self.checkpoints[trial_id] / LAST)
+        for empty in folder.glob("pass-*"):
+            with contextlib.suppress(OSError):
+                empty.rmdir()
 
     def finalists(self) -> set[str]:
         """Return the best few, the reference and the best of each model, as far as they have checkpoints."""
@@ -104,3 +119,19 @@ class Keeper:
         if path.exists():
             event = {"kind": "artifact", "trial": trial_id, "time_ms": int(time.time() * 1000)}
             self.outbox.append(event | {"path": str(path), "folder": folder})
+
+
+def most_kept(plan: Plan) -> int:
+    """Return how many trials of a plan keep their weights at most: the best few, the best of each model, references."""
+    models = {trial.config.model.name for trial in plan.trials}
+    references = sum(trial.is_reference for trial in plan.trials)
+    return min(len(plan.trials), FINALISTS + len(models) - 1 + references)
+
+
+def _delete(path: Path) -> None:
+    """Delete a file or a folder; what cannot be deleted stays, and takes room."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.errors import StorageError
+from sweeps.events import OUTBOX, PARENT, Event, EventFile
 from sweeps.heartbeat import Pulse, read_pulse, remove_pulse
-from sweeps.outbox import PARENT, Event, Outbox
+from sweeps.outbox import Outbox
 
 REASON = "driver_lost"
 STATUS = "KILLED"
@@ -33,7 +34,7 @@ def close_lost(folder: Path, outbox: Outbox) -> int:
     return len(found)
 
 
-def runs_left_open(outbox: Outbox) -> dict[str, int]:
+def runs_left_open(outbox: EventFile) -> dict[str, int]:
     """Return the runs that were started and have not ended, with their last epoch."""
     found: dict[str, int] = {}
     for event in outbox.events(epochs=False):
@@ -59,19 +60,26 @@ def reopen(outbox: Outbox) -> int:
     return len(closed)
 
 
-def claim_and_close(folder: Path) -> int:
-    """Close what a dead driver left open in a sweep's folder, unless somebody is at it; return how many runs."""
+def claim_and_close(folder: Path, *, is_strict: bool = False) -> int:
+    """Close what a dead driver left open in a sweep's folder; return how many runs.
+
+    Raises:
+        StorageError: with `is_strict`, where another process delivers the sweep, or it cannot be written to; otherwise
+            such a sweep is left as it is.
+    """
     if lost_driver(folder) is None:
         return 0
-    outbox = Outbox(folder / "outbox")
     try:
+        outbox = Outbox(folder / OUTBOX)
         with outbox.claimed():
             return close_lost(folder, outbox)
     except StorageError:
+        if is_strict:
+            raise
         return 0
 
 
-def _lost_runs(outbox: Outbox) -> set[str]:
+def _lost_runs(outbox: EventFile) -> set[str]:
     found: set[str] = set()
     for event in outbox.events(epochs=False):
         trial = str(event.get("trial"))

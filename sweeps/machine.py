@@ -1,11 +1,11 @@
 """This machine as trials see it: their device, how many run side by side, and whether they fit at all."""
 
-import os
 from dataclasses import dataclass
 
 import psutil
 import torch
 
+from bddseg.cores import describe_cores, usable_cores
 from bddseg.device import resolve_device
 from bddseg.footprint import least_memory_mb
 from sweeps.errors import ExperimentError
@@ -23,7 +23,7 @@ class Machine:
 
     def slots(self, max_concurrent: int = 0) -> int:
         """Return how many trials run side by side on this machine, at least 1."""
-        fitting = (os.cpu_count() or 1) // int(self.resources["CPU"])
+        fitting = usable_cores() // int(self.resources["CPU"])
         if self.device.type == "cuda":
             fitting = min(fitting, int(torch.cuda.device_count() / self.resources["GPU"]))
         return max(1, min(fitting, max_concurrent or fitting))
@@ -60,6 +60,6 @@ def find_machine(cpus_per_trial: int, gpus_per_trial: float | None, *, is_cluste
     device = resolve_device("cpu" if gpus == 0 else "cuda" if gpus and not is_cluster else "auto")
     if gpus is None:
         gpus = 1.0 if device.type == "cuda" else 0.0
-    if cpus_per_trial > (os.cpu_count() or 1) and not is_cluster:
-        raise ExperimentError(f"--cpus-per-trial is {cpus_per_trial}, but this machine has {os.cpu_count()} cores")
+    if cpus_per_trial > usable_cores() and not is_cluster:
+        raise ExperimentError(f"--cpus-per-trial is {cpus_per_trial}, but this process may use {describe_cores()}")
     return Machine(device, {"CPU": float(cpus_per_trial), "GPU": gpus})

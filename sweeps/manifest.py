@@ -58,7 +58,7 @@ def build_manifest(
 def save_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
     """Write sweep.json whole or not at all; return its path."""
     path = folder / FILE
-    write_json(path, manifest, indent=1)
+    write_json(path, manifest, indent=1, durable=True)
     return path
 
 

@@ -1,6 +1,7 @@
 """MLflow's client, and the environment that MLflow is imported under."""
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,4 +28,34 @@ def open_client(tracking_uri: str) -> "MlflowClient":
         os.environ.setdefault(key, value)
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=tracking_uri)
+    return MlflowClient(tracking_uri=mlflow_uri(tracking_uri))
+
+
+def mlflow_uri(tracking_uri: str) -> str:
+    """Return an address as MLflow is given it.
+
+    For the plain form MLflow makes the database's folder by the quoted name, beside the one that is meant.
+    """
+    is_quoted = tracking_uri.startswith("sqlite:") and "%" in tracking_uri
+    return tracking_uri.replace("sqlite:", "sqlite+pysqlite:", 1) if is_quoted else tracking_uri
+
+
+def forget_artifacts() -> None:
+    """Let MLflow look up again where the files of runs lie: it keeps that by run, whatever the store."""
+    utils = sys.modules.get("mlflow.tracking._tracking_service.utils")
+    getattr(utils, "_artifact_repos_cache", {}).clear()
+
+
+def forget_database(tracking_uri: str) -> None:
+    """Let MLflow open a database file that was removed or replaced: it keeps connections to the old one.
+
+    MLflow has no public way. Where a later version keeps them elsewhere, nothing happens here, and the test of a
+    database that is lost while it is written to fails.
+    """
+    stores = sys.modules.get("mlflow.store.tracking.sqlalchemy_store")
+    engines = getattr(getattr(stores, "SqlAlchemyStore", None), "_engine_map", {})
+    if (engine := engines.get(mlflow_uri(tracking_uri))) is not None:
+        engine.dispose()
+    registries = sys.modules.get("mlflow.tracking._tracking_service.registry")
+    opened = getattr(getattr(registries, "TrackingStoreRegistry", None), "_get_store_with_resolved_uri", None)
+    getattr(opened, "cache_clear", lambda: None)()

@@ -1,55 +1,92 @@
-"""The MLflow store that sweeps are recorded in: made ready before, tidied after."""
+"""The MLflow store that sweeps are recorded in: made ready before, tried out, tidied after."""
 
-import fcntl
+import contextlib
 import logging
+import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as SilentError
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from sweeps.address import check_server, check_uri, database_file, hide_password
+from sweeps.address import SERVERS, check_server, check_uri, database_file, folder_of, hide_password, scheme_of
+from sweeps.artifact_root import locked, settle
+from sweeps.cures import cure_of, restore_cure
 from sweeps.errors import TrackingError
-from sweeps.failures import reason
-from sweeps.mlflow_client import EXPERIMENT, open_client
+from sweeps.failures import code_of, reason
+from sweeps.mlflow_client import EXPERIMENT, forget_database, open_client
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
 
 EXPERIMENT_TAGS = {
     "mlflow.experiment.primaryMetric.name": "best/miou",
     "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
     "mlflow.note.content": "Street-scene segmentation. A parent run is a sweep, its child runs are the sweep's trials.",
 }
+PROBE_FOLDER, PROBE_TAG = "probe", "sweep.probe"
+OTHER = "choose another --tracking-uri"
+PROBE_SECONDS = 30
+"""How long a store of files may take for a file of a few bytes."""
 
 
 def prepare_store(tracking_uri: str, artifact_root: Path) -> None:
     """Make the database, where there is none, and the experiment in it; check that both can be used.
 
-    Several processes may do so at once. A database keeps artifacts in `artifact_root`, a server where it likes.
+    Several processes may do so at once. A database keeps artifacts in `artifact_root`, a server where it likes; where
+    the folder with both was moved, their addresses are put right.
 
     Raises:
         TrackingError: with address, reason and cure, within seconds.
     """
     uri = check_uri(tracking_uri)
-    database = database_file(uri)
+    database, artifact_root = database_file(uri), Path(artifact_root).absolute()
     if database is None:
         check_server(uri)
-        _prepare_experiment(uri, None)
+        _prepare_experiment(uri, None if scheme_of(uri) in (*SERVERS, "databricks") else artifact_root.as_uri())
         return
     try:
-        artifact_root = Path(artifact_root).absolute()
         artifact_root.mkdir(parents=True, exist_ok=True)
-        with _locked(database):
-            _prepare_file(database)
+        with locked(database):
+            _prepare_file(database, uri)
             _prepare_experiment(uri, artifact_root.as_uri())
+        settle(database, artifact_root)
     except (OSError, sqlite3.Error) as error:
-        raise TrackingError(f"{uri} cannot be written ({reason(error)}): choose another --tracking-uri") from error
+        raise TrackingError(f"{uri} cannot be written ({reason(error)}): {OTHER}") from error
 
 
-def experiment_id(client: "MlflowClient", location: str | None, *, may_create: bool) -> str:
+def try_store(tracking_uri: str) -> None:
+    """Write a tag and a file of a few bytes, as a sweep does later.
+
+    Raises:
+        TrackingError: when the store, or its store of files, takes nothing; with reason and cure.
+    """
+    uri = check_uri(tracking_uri)
+    experiment = _asked(uri, "cannot be written", lambda: _experiment_with_probe(uri))
+    location = experiment.artifact_location or ""
+    pool = ThreadPoolExecutor(1, "probe")
+    try:
+        pool.submit(_try_files, location, uri).result(PROBE_SECONDS)
+    except SilentError as error:
+        why = f"no answer within {PROBE_SECONDS} s"
+        raise TrackingError(_no_files(uri, location, why, "start it, or repair it")) from error
+    except Exception as error:  # each store of files fails in its own way
+        why = getattr(error, "strerror", None) or reason(error, uri)
+        cure = cure_of(error, uri, f"make it writable, or {OTHER}")
+        raise TrackingError(_no_files(uri, location, why, cure)) from error
+    finally:
+        pool.shutdown(wait=False)
+
+
+def experiment_id(client: "MlflowClient", uri: str, *, may_create: bool, location: str | None = None) -> str:
     """Return the id of the experiment, made with its artifacts at `location` where there is none and that is allowed.
 
     Raises:
@@ -62,20 +99,31 @@ def experiment_id(client: "MlflowClient", location: str | None, *, may_create: b
         try:
             return str(client.create_experiment(EXPERIMENT, artifact_location=location, tags=EXPERIMENT_TAGS))
         except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            if code_of(error) != "RESOURCE_ALREADY_EXISTS":
                 raise
             found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
         raise TrackingError(f"the store has no experiment {EXPERIMENT}: it was not prepared, or replaced since")
-    if found.lifecycle_stage != "active":
-        raise TrackingError(
-            f"experiment {EXPERIMENT} is deleted: run `mlflow experiments restore -x {found.experiment_id}` there"
-        )
+    check_active(found, uri)
     return str(found.experiment_id)
 
 
+def check_active(experiment: "Experiment", uri: str) -> None:
+    """Check that an experiment is not deleted.
+
+    Raises:
+        TrackingError: when it is; with the command that brings it back.
+    """
+    if experiment.lifecycle_stage != "active":
+        cure = restore_cure(experiment.experiment_id, uri)
+        raise TrackingError(f"experiment {experiment.name} is deleted in {hide_password(uri)}: {cure}")
+
+
 def tidy_store(tracking_uri: str) -> None:
-    """Let a database count its rows: sorting 10,000 runs by a metric took 5.6 s before and 0.2 s after."""
+    """Let a database count its rows, and take in what lies in the log beside it.
+
+    Sorting 10,000 runs by a metric took 5.6 s before and 0.2 s after.
+    """
     database = database_file(tracking_uri)
     if database is None or not database.exists():
         return
@@ -83,20 +131,15 @@ def tidy_store(tracking_uri: str) -> None:
         with closing(sqlite3.connect(database, timeout=1)) as connection:
             connection.execute("PRAGMA analysis_limit=400")
             connection.execute("ANALYZE")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
         log.debug("ANALYZE of %s failed: %s", database, error)
 
 
-@contextmanager
-def _locked(database: Path) -> Iterator[None]:
-    """Hold the database's lock file: two processes that fill a new database at once break it."""
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f"{database.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _prepare_file(database: Path) -> None:
+def _prepare_file(database: Path, uri: str) -> None:
+    with contextlib.suppress(FileExistsError):  # SQLite makes files of mode 0644; those beside it follow this one
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+        forget_database(uri)
     with closing(sqlite3.connect(database, timeout=20, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")  # readers and the writer do not wait for each other
         connection.execute("BEGIN IMMEDIATE")
@@ -104,11 +147,50 @@ def _prepare_file(database: Path) -> None:
 
 
 def _prepare_experiment(uri: str, location: str | None) -> None:
+    _asked(uri, "cannot be used", lambda: experiment_id(open_client(uri), uri, may_create=True, location=location))
+
+
+def _experiment_with_probe(uri: str) -> "Experiment":
+    client = open_client(uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        raise TrackingError(f"the store at {hide_password(uri)} has no experiment {EXPERIMENT}")
+    client.set_experiment_tag(experiment.experiment_id, PROBE_TAG, str(int(time.time() * 1000)))
+    return experiment
+
+
+def _asked(uri: str, what: str, ask: Callable[[], Answer]) -> Answer:
+    """Return what a question to the store gives; what the store raises becomes one line."""
     try:
-        experiment_id(open_client(uri), location, may_create=True)
+        return ask()
     except TrackingError:
         raise
     except Exception as error:  # each database and server fails in its own way
-        shown = hide_password(uri)
-        cure = f"run `mlflow db upgrade {shown}`" if "out-of-date" in str(error) else "choose another --tracking-uri"
-        raise TrackingError(f"{shown} cannot be used ({reason(error)}): {cure}") from error
+        why = f"{hide_password(uri)} {what} ({reason(error, uri)}): {cure_of(error, uri, OTHER)}"
+        raise TrackingError(why) from error
+
+
+def _try_files(location: str, uri: str) -> None:
+    """Write a small file where artifacts go, and remove it."""
+    folder = folder_of(location)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"probe")
+        return
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    repository = get_artifact_repository(location, tracking_uri=uri)
+    with tempfile.TemporaryDirectory(prefix="bddseg-probe-") as name:
+        file_path = Path(name) / "probe.txt"
+        file_path.write_text("written by a sweep in order to see whether files are taken\n")
+        repository.log_artifact(str(file_path), PROBE_FOLDER)
+    try:
+        repository.delete_artifacts(PROBE_FOLDER)
+    except Exception as error:  # noqa: BLE001 - a store that lets us write but not delete keeps the file
+        log.debug("the probe in %s was not removed: %s", location, error)
+
+
+def _no_files(uri: str, location: str, why: str, cure: str) -> str:
+    shown = hide_password(location)
+    return f"MLflow at {hide_password(uri)} takes no files: those of its experiment go to {shown} ({why}): {cure}"

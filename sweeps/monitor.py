@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bddseg.result import OBJECTIVE
+from bddseg.words import count
+from sweeps.past import CUT_OFF
 from sweeps.plan import Plan, PlannedTrial
 
 PLAIN_SECONDS = 30
@@ -46,6 +48,17 @@ class Row:
     stop_reason: str = ""
     stop_detail: str = ""
     log_file: str = ""
+    is_cancelled: bool = False
+    """The user took it out; other trials whose reason is the user were interrupted with their sweep."""
+
+    @property
+    def ending(self) -> str:
+        """Return how it ended, in words; while it has not, its state."""
+        if self.is_cancelled and self.stop_reason == "user":
+            return "cancelled"
+        if self.stop_reason in CUT_OFF:
+            return "interrupted" if self.epochs else "not started"
+        return self.stop_reason or self.state
 
     @property
     def is_scored(self) -> bool:
@@ -58,6 +71,8 @@ class Row:
             self.state, self.stop_reason, self.stop_detail = "running", "", ""
         elif event["kind"] == "pause":
             self.state = "paused"
+        elif event["kind"] == "retry":
+            self.state = "waiting"
         elif event["kind"] == "epoch":
             self._epoch(event["step"], event["metrics"])
         elif event["kind"] == "end":
@@ -107,11 +122,18 @@ class Board:
         if row := self.rows.get(event["trial"]):
             row.apply(event)
 
+    def queue(self, trial_ids: Iterable[str]) -> None:
+        """Let trials wait for their turn in a pass, whatever they did in an earlier one, or in another sweep."""
+        for trial_id in trial_ids:
+            row = self.rows[trial_id]
+            row.state, row.stop_reason, row.stop_detail = "waiting", "", ""
+
     def cancel(self, is_cancelled: Callable[[str], bool]) -> None:
-        """Take out what the user took out before it began: nothing was ever told of it."""
+        """Take out what the user took out: of a trial that had not started there is no event."""
         for row in self.rows.values():
-            if row.state == "waiting" and is_cancelled(row.trial_id):
-                row.end("KILLED", {"sweep.stop_reason": "user", "sweep.stop_detail": "cancelled before it began"})
+            row.is_cancelled = is_cancelled(row.trial_id)
+            if row.state == "waiting" and row.is_cancelled:
+                row.end("KILLED", {"sweep.stop_reason": "user", "sweep.stop_detail": "cancelled before it started"})
 
     def ranked(self) -> list[Row]:
         """Return the rows, best first; those without a figure last."""
@@ -163,9 +185,7 @@ class Board:
         for rank, row in enumerate(self.ranked(), 1):
             best = "" if math.isnan(row.best_miou) else f"{row.best_miou:.4f}"
             name = f"{row.name} (reference)" if row.is_reference else row.name
-            lines.append(
-                f"| {rank} | {name} | {best} | {row.best_epoch or ''} | {row.epochs} | {row.stop_reason or row.state} |"
-            )
+            lines.append(f"| {rank} | {name} | {best} | {row.best_epoch or ''} | {row.epochs} | {row.ending} |")
         return "\n".join(lines)
 
 
@@ -206,7 +226,7 @@ class View:
             table.add_column(title, justify=justify)  # type: ignore[arg-type]
         for row in _most_telling(board.rows.values(), 12):
             best = "" if math.isnan(row.best_miou) else f"{row.best_miou:.3f} @ {row.best_epoch}"
-            table.add_row(row.name, row.stop_reason or row.state, f"{row.epochs}/{row.budget}", best)
+            table.add_row(row.name, row.ending, f"{row.epochs}/{row.budget}", best)
         elapsed = Text(f"{duration(time.monotonic() - board.started)} so far", style="dim")
         return Group(Text(board.sentence()), bar, table, elapsed)
 
@@ -232,8 +252,10 @@ def _most_telling(rows: Iterable[Row], number: int) -> list[Row]:
 
 
 def _ended(row: Row) -> str:
+    if row.ending == "not started":
+        return f"{row.name}: not started. "
     best = "no figure" if math.isnan(row.best_miou) else f"{row.best_miou:.3f} at epoch {row.best_epoch}"
-    return f"{row.name}: {row.stop_reason or row.state} after {row.epochs} epochs, best {best}. "
+    return f"{row.name}: {row.ending} after {count(row.epochs, 'epoch')}, best {best}. "
 
 
 def _or_zero(value: float) -> float:

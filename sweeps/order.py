@@ -35,6 +35,8 @@ class Order:
     is_quiet: bool = False
     is_offline: bool = False
     """Nothing is sent to MLflow: everything waits in the outbox."""
+    on_bad_sample: str = "fail"
+    """What is done with a damaged image or mask: fail or skip."""
     is_fresh: bool = False
     """Trials that were trained before are trained again."""
     command: str = ""
@@ -69,6 +71,7 @@ class Order:
             "keep_all_weights": self.keep_all_weights,
             "checkpoint_seconds": self.checkpoint_seconds,
             "is_offline": self.is_offline,
+            "on_bad_sample": self.on_bad_sample,
             "is_fresh": self.is_fresh,
         }
 
@@ -89,7 +92,9 @@ class Summary:
     weighs_cost: bool = False
     """Accuracy was weighed against cost."""
     rejects: list[dict[str, Any]] = field(default_factory=list)
-    """Events that MLflow refused for good, with the reason."""
+    """Events that were put aside, with the reason."""
+    is_offline: bool = False
+    """Nothing was to be sent to MLflow."""
 
     @property
     def is_interrupted(self) -> bool:
@@ -109,7 +114,8 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 fine, 1 no trial gave a figure, 128 + signal when interrupted."""
+        """0 fine, 1 no trial gave a figure or MLflow lacks some, 128 + signal when interrupted."""
         if self.is_interrupted:
             return 128 + self.signal_number
-        return 0 if self.board.best() else 1
+        lacks = not self.is_offline and bool(self.undelivered or self.rejects)
+        return 0 if self.board.best() and not lacks else 1

@@ -1,41 +1,27 @@
-"""Append-only event file with a cursor: what a sweep measured, kept until MLflow has it, also after kill -9.
+"""The event file of a sweep, written: append-only, with a cursor for what MLflow has.
 
-An event is one JSON object on one line. Fields of every event: `kind`, `trial` ("" is the sweep's own parent run) and
-`time_ms`. By kind:
-
-    start      name: str, params: {setting: value}, tags: {str: str}      again on a retry: the run goes on
-    epoch      step: int (from 1), metrics: {name: number or None}        None is NaN
-    end        status: FINISHED | KILLED | FAILED, tags, metrics, step, note: str or None (Markdown)
-    artifact   path: absolute file to upload, folder: artifact folder ("" is the top)
-
-An event outlives its process as soon as `append` returns. It outlives a loss of power once it is delivered, or the disk
-was told to write (`commit` does); what a loss of power takes is the end of the file, never its middle.
+An event outlives its process as soon as `append` returns. It outlives a loss of power as well, unless the disk is so
+slow that events are synced together: then the last second of them may be lost. What is lost is the end of the file,
+never its middle.
 """
 
+import contextlib
 import fcntl
 import json
 import os
-import re
 import threading
 import time
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock, Timeout
-
-from bddseg.files import write_file
+from bddseg.files import make_folder, strict, sync_folder, write_file, write_json
 from sweeps.errors import StorageError
+from sweeps.events import CURSOR, OUTBOX, PARENT, REJECTED, UPLOADS, Event, EventFile
+from sweeps.relocation import portable_path
 
-Event = dict[str, Any]
-
-PARENT = ""
-"""The trial of an event that concerns the sweep as a whole."""
-
-TRIAL, EPOCH = re.compile(rb'"trial":"([^"]*)"'), b'"kind":"epoch"'
-"""As `append` writes them; within a text their quotes would have a backslash."""
+__all__ = ["OUTBOX", "PARENT", "PATIENCE_SECONDS", "RETRY_SECONDS", "Event", "EventFile", "Outbox"]
 
 BLOCK_BYTES = 1 << 16
 PATIENCE_SECONDS = 60
@@ -43,8 +29,18 @@ PATIENCE_SECONDS = 60
 
 RETRY_SECONDS = 0.5
 
+SLOW_SECONDS = 0.02
+"""A disk that takes longer than this to sync is asked at most once in `SYNC_SECONDS`."""
 
-class Outbox:
+SYNC_SECONDS = 1.0
+NAMES_ABOVE = 3
+"""Folders above a new event file that may be new too: the sweep's, the storage folder, the one around it."""
+
+READABLE = 0o666
+"""Less the umask."""
+
+
+class Outbox(EventFile):
     """The event file of one sweep. Several may append, one delivers.
 
     A disk that fails is tried again for `patience_seconds`, at every `append`.
@@ -54,16 +50,18 @@ class Outbox:
     """
 
     def __init__(self, folder: Path, patience_seconds: float = 0.0) -> None:
-        self.folder = Path(folder).absolute()
-        self._path = self.folder / "outbox.jsonl"
-        self._cursor = self.folder / "outbox.cursor"
-        self._rejected = self.folder / "outbox.rejected.jsonl"
+        super().__init__(folder)
         self._patience_seconds = patience_seconds
-        self._refused: set[str] | None = None
         self._in_process = threading.Lock()
+        self._syncing = threading.Lock()
+        self._next_sync = 0.0
+        self._later: threading.Timer | None = None
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._handle = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            make_folder(self.folder)
+            is_new = not self.path.exists()
+            self._handle = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, READABLE)
+            for folder in (self.folder, *self.folder.parents[:NAMES_ABOVE]) if is_new else ():
+                sync_folder(folder)
         except OSError as error:
             why = f"{self.folder} cannot be written ({error.strerror}): choose another --storage"
             raise StorageError(why) from error
@@ -77,17 +75,21 @@ class Outbox:
         Raises:
             StorageError: at once, when somebody else does.
         """
-        lock = FileLock(self.folder / "outbox.lock", thread_local=False)
         try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise StorageError(f"{self.folder} is being delivered by another process") from error
+            handle = os.open(self.folder / "outbox.lock", os.O_RDWR | os.O_CREAT, READABLE)
         except OSError as error:
+            raise StorageError(f"{self.folder} cannot be locked ({error.strerror})") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(handle)
+            if isinstance(error, BlockingIOError):
+                raise StorageError(f"{self.folder} is being delivered by another process") from error
             raise StorageError(f"{self.folder} cannot be locked ({error.strerror})") from error
         try:
             yield
         finally:
-            lock.release()
+            os.close(handle)
 
     def append(self, event: Event) -> None:
         """Add an event with a single write(2): a killed process leaves all of it or a torn last line, cut later.
@@ -96,7 +98,62 @@ class Outbox:
             ValueError, TypeError: when the event is not plain JSON (NaN is None).
             OSError: when the disk fails or is full; nothing of the event is left then.
         """
-        line = json.dumps(event, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        self.extend([event])
+
+    def extend(self, events: Iterable[Event], *, is_synced: bool = True) -> None:
+        """Add events one after another, and put them on the disk together, or leave that to `sync`; see `append`."""
+        for event in events:
+            self._patiently(self._line(event))
+        if is_synced:
+            self._sync_soon()
+
+    def sync(self) -> None:
+        """Put on the disk whatever has been appended.
+
+        Raises:
+            OSError: when the disk fails.
+        """
+        with self._syncing:
+            began = time.monotonic()
+            os.fdatasync(self._handle)
+            ended = time.monotonic()
+            self._next_sync = ended + SYNC_SECONDS if ended - began > SLOW_SECONDS else 0.0
+
+    def commit(self, offset: int) -> None:
+        """Move the cursor: everything before the offset is delivered, but for its files."""
+        self.sync()  # a cursor that outlives the events before it would hide those that come after
+        write_file(self.folder / CURSOR, str(offset))
+
+    def save_uploads(self, offset: int, waiting: Sequence[tuple[Event, str]]) -> None:
+        """Note how far the files have come; see `Uploads`."""
+        listed = [[self._portable(event), why] for event, why in waiting]
+        write_json(self.folder / UPLOADS, {"offset": offset, "waiting": listed})
+
+    def reject(self, refused: Sequence[tuple[Event, str]]) -> None:
+        """Put aside events that can never be delivered, with the reason; each once, however often it is refused."""
+        known = self.rejects()
+        texts = {json.dumps(line["event"]) for line in known}
+        new = [(event, why) for event, why in refused if json.dumps(event) not in texts]
+        if new:
+            self.save_rejects([*((line["event"], str(line["why"])) for line in known), *new])
+
+    def save_rejects(self, rejected: Sequence[tuple[Event, str]]) -> None:
+        """Keep these events aside, and no others."""
+        listed = [strict({"why": why, "event": self._portable(event)}) for event, why in rejected]
+        lines = [json.dumps(line, allow_nan=False) + "\n" for line in listed]
+        if lines:
+            write_file(self.folder / REJECTED, "".join(lines))
+        else:
+            (self.folder / REJECTED).unlink(missing_ok=True)
+
+    def _line(self, event: Event) -> bytes:
+        return json.dumps(self._portable(event), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+    def _portable(self, event: Event) -> Event:
+        path = event.get("path")
+        return event | {"path": portable_path(path, self.folder.parent)} if isinstance(path, str) else event
+
+    def _patiently(self, line: bytes) -> None:
         deadline = time.monotonic() + self._patience_seconds
         while True:
             try:
@@ -111,83 +168,22 @@ class Outbox:
             before = os.fstat(self._handle).st_size
             if os.write(self._handle, line) != len(line):
                 os.ftruncate(self._handle, before)
-                raise OSError(f"{self._path}: no room for an event of {len(line)} bytes")
+                raise OSError(f"{self.path}: no room for an event of {len(line)} bytes")
 
-    def read(self, limit: int) -> tuple[list[Event], int]:
-        """Return up to `limit` events that follow the cursor, and the offset to commit once they are delivered.
+    def _sync_soon(self) -> None:
+        """Put what was appended on the disk now; where the disk is slow and was asked just before, within a second."""
+        wait = self._next_sync - time.monotonic()
+        if wait <= 0:
+            with contextlib.suppress(OSError):  # the event is written; the next sync, or a retry, meets the fault
+                self.sync()
+        elif self._later is None or not self._later.is_alive():
+            self._later = threading.Timer(wait, self._sync_quietly)
+            self._later.daemon = True
+            self._later.start()
 
-        A line that is no JSON object comes back as an event of kind "unreadable".
-        """
-        events: list[Event] = []
-        offset = self._committed()
-        with self._path.open("rb") as file:
-            file.seek(offset)
-            while len(events) < limit and (line := file.readline()).endswith(b"\n"):
-                offset += len(line)
-                events.append(self._at_home(_event(line)))
-        return events, offset
-
-    def commit(self, offset: int) -> None:
-        """Move the cursor: everything before the offset is delivered."""
-        os.fdatasync(self._handle)  # a cursor that outlives the events before it would hide those that come after
-        write_file(self._cursor, str(offset))
-
-    def reject(self, event: Event, why: str) -> None:
-        """Put aside an event that can never be delivered, with the reason; once, however often it is refused."""
-        if self._refused is None:
-            self._refused = {json.dumps(known.get("event")) for known in self.rejects()}
-        text = json.dumps(event)
-        if text in self._refused:
-            return
-        self._refused.add(text)
-        handle = os.open(self._rejected, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(handle, json.dumps({"why": why, "event": event}).encode() + b"\n")
-        finally:
-            os.close(handle)
-
-    def rejects(self) -> list[dict[str, Any]]:
-        """Return what was put aside: `why` and `event` of each."""
-        if not self._rejected.exists():
-            return []
-        lines = (_event(line) for line in self._rejected.read_bytes().splitlines())
-        return [line for line in lines if "why" in line]
-
-    def events(self, trials: Collection[str] | None = None, *, epochs: bool = True) -> Iterator[Event]:
-        """Yield every event, delivered or not, from the first; or only those of some trials, or all but the epochs.
-
-        What is not asked for is told by its bytes, and costs a tenth.
-        """
-        wanted = None if trials is None else {trial.encode() for trial in trials}
-        with self._path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n") or (not epochs and EPOCH in line):
-                    continue
-                named = TRIAL.search(line) if wanted is not None else None
-                if wanted is None or (named and named[1] in wanted):
-                    yield _event(line)
-
-    def pending(self) -> int:
-        """Return how many events wait for delivery."""
-        with self._path.open("rb") as file:
-            file.seek(self._committed())
-            return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
-
-    def _at_home(self, event: Event) -> Event:
-        """Return an event with the path of its file as it is now: a sweep's folder may have been moved since."""
-        home, path = self.folder.parent, event.get("path")
-        if not isinstance(path, str) or home.name not in Path(path).parts or Path(path).exists():
-            return event
-        parts = Path(path).parts
-        return event | {"path": str(home.joinpath(*parts[parts.index(home.name) + 1 :]))}
-
-    def _committed(self) -> int:
-        """Return the cursor; 0 when there is none or it cannot be right: delivering again changes nothing in MLflow."""
-        try:
-            offset = int(self._cursor.read_text())
-        except (FileNotFoundError, ValueError):
-            return 0
-        return offset if offset > 0 and os.pread(self._handle, 1, offset - 1) == b"\n" else 0
+    def _sync_quietly(self) -> None:
+        with contextlib.suppress(OSError):
+            self.sync()
 
     def _cut_torn_line(self) -> None:
         """Cut what follows the last newline: the writer was killed in the middle of it."""
@@ -205,16 +201,6 @@ class Outbox:
                 yield
             finally:
                 fcntl.flock(self._handle, fcntl.LOCK_UN)
-
-
-def _event(line: bytes) -> Event:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        event = None
-    return (
-        event if isinstance(event, dict) else {"kind": "unreadable", "text": line.decode(errors="replace").rstrip("\n")}
-    )
 
 
 def _end_of_lines(handle: int) -> int:

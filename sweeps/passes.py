@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ray import tune
+from ray.exceptions import RayError
 
 from bddseg.result import OBJECTIVE
 from sweeps.controller import patient_controller
-from sweeps.errors import StorageError
+from sweeps.errors import PassError, StorageError
 from sweeps.folder import SweepFolder
 from sweeps.interrupts import Interrupts
 from sweeps.order import Order
 from sweeps.outbox import PATIENCE_SECONDS, Event
-from sweeps.past import Past
+from sweeps.past import MEMORY_ATTEMPTS, Past
 from sweeps.plan import PlannedTrial
 from sweeps.search import TRIAL_KEY, Search
 from sweeps.shares import enlarged
@@ -33,9 +34,6 @@ log = logging.getLogger(__name__)
 
 MAX_FAILURES = 1
 """A trial whose process dies or raises is tried once more in the same pass, from its last checkpoint."""
-
-MEMORY_ATTEMPTS = 2
-"""A trial for which memory is short is tried once more, with twice the share."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,11 @@ def run_pass(
     tracker: Tracker,
     interrupts: Interrupts,
 ) -> None:
-    """Let Ray Tune run the pass, until it is done or interrupted."""
+    """Let Ray Tune run the pass, until it is done or interrupted.
+
+    Raises:
+        PassError: when Ray itself fails.
+    """
     folder.go_on()
     workload = Workload(
         base=order.experiment.base.with_overrides(
@@ -122,6 +124,16 @@ def run_pass(
             tuner.fit()
         except (OSError, EOFError) as error:  # at its end Ray reads what it wrote, and a full disk took that
             log.warning("Ray's own account of the pass cannot be read: %s", error)
+        except RuntimeError as error:  # nor can it account for trials that an interrupt kept from being set up
+            if not interrupts.is_requested():
+                raise
+            log.info("Ray's own account of the pass cannot be read: %s", error)
+        except RayError as error:
+            line = next(filter(str.strip, str(error).splitlines()), "")
+            raise PassError(
+                f"the Ray that runs the trials has failed ({type(error).__name__}: {line}); were its processes killed, "
+                "for example for lack of memory?"
+            ) from error
     tracker.flush(PATIENCE_SECONDS)
 
 

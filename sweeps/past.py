@@ -4,13 +4,17 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sweeps.outbox import PARENT, Event
+from sweeps.events import PARENT, Event
 
 REUSED = "sweep.reused_from"
 """Tag with the id of the sweep that trained a trial."""
 
 CUT_OFF = frozenset({"user", "driver_lost", "time_budget"})
 """Ends that say nothing about the trial: whoever resumes the sweep goes on with it."""
+
+
+MEMORY_ATTEMPTS = 2
+"""A trial for which memory is short is tried once more, with twice the share."""
 
 
 @dataclass
@@ -55,6 +59,10 @@ class Past:
         """
         is_unwanted = is_cancelled and self.reason == "user"
         return not self.reason or (self.reason in CUT_OFF and not is_unwanted)
+
+    def is_settled(self, is_cancelled: bool) -> bool:
+        """Return whether the trial has come to an end that stays: not one that another pass may change."""
+        return not self.is_open(is_cancelled) and (self.reason != "oom" or self.memory_failures >= MEMORY_ATTEMPTS)
 
     def tell(self, event: Event, objective: str) -> None:
         """Take in the next event of the trial."""

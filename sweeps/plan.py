@@ -3,27 +3,21 @@
 import itertools
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
+from bddseg.words import count
+from sweeps.axes import Axis, Range
 from sweeps.errors import ExperimentError
 from sweeps.experiment import Experiment
-from sweeps.sampling import draw_points
+from sweeps.names import longer_words, trial_name
+from sweeps.sampling import MOST_POINTS, draw_points
 
-SHORT = {"vanilla_unet": "vanilla", "attention_unet": "attention", "unet": "unet"}
-ALWAYS_NAMED = ("model.name", "model.base_filters", "loss.name", "optim.lr", "optim.weight_decay")
 PATIENCE = 200
 """So many points drawn one after the other that are known already mean that the space has no more."""
-ABBREVIATIONS = {
-    "optim.lr": "lr",
-    "optim.weight_decay": "wd",
-    "model.dropout": "dropout",
-    "loss.gamma": "gamma",
-    "optim.name": "optim",
-}
 
 
 @dataclass(frozen=True)
@@ -86,8 +80,9 @@ class Plan:
     def size_words(self) -> str:
         """Return its size in words: `8 trials, 20 epochs each`."""
         least = min(trial.epochs for trial in self.trials)
-        epochs = f"{self.epochs} epochs each" if least == self.epochs else f"{least} to {self.epochs} epochs"
-        return f"{len(self.trials) + self.to_come} trials, {epochs}"
+        epochs = count(self.epochs, "epoch")
+        each = f"{epochs} each" if least == self.epochs else f"{least} to {epochs}"
+        return f"{count(len(self.trials) + self.to_come, 'trial')}, {each}"
 
     def with_trial(self, trial: PlannedTrial) -> "Plan":
         """Return the plan with one more trial, the last."""
@@ -103,24 +98,21 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
     Raises:
         ExperimentError: when a combination of grid values makes no valid configuration, or the budget varies.
     """
-    check_axes(experiment)
-    if not experiment.base.data.has_validation:
-        raise ExperimentError("data.folds is 1, but must be 0 or >= 2 in a sweep: without validation nothing compares")
-    known = _known_points(experiment)
+    check_experiment(experiment, limit)
+    known, points = _known_points(experiment), count_points(experiment)
     if not experiment.axes or experiment.sampling.name == "grid":
-        points = _grid(experiment)
-        ordered = _order(_distinct(experiment, points, precision), experiment.base.train.seed)
+        ordered = _planned_grid(experiment, precision, limit)
     elif experiment.sampling.name == "random":
         points, ordered = _drawn(experiment, known, precision, limit)
     else:
-        points, ordered = known, _distinct(experiment, known, precision)
+        points, ordered = len(known), list(_distinct(_Maker.of(experiment, precision), known).values())
     is_open = bool(experiment.axes) and experiment.sampling.is_open
     samples = min(experiment.sampling.samples, limit or experiment.sampling.samples) if is_open else 0
     return Plan(
         trials=tuple(ordered[: limit or samples or len(ordered)]),
         rungs=experiment.schedule.rungs(experiment.base.train.epochs),
         epochs=experiment.base.train.epochs,
-        grid_points=len(points),
+        grid_points=points,
         reduction=experiment.schedule.reduction,
         samples=samples,
     )
@@ -137,10 +129,27 @@ def imagine_plan(plan: Plan, experiment: Experiment) -> Plan:
     known = [dict(trial.point) for trial in plan.trials]
     drawn = replace(experiment, sampling=replace(experiment.sampling, name="random", samples=plan.samples))
     points, trials = _drawn(drawn, known, precision, 0)
-    return replace(plan, trials=tuple(trials), grid_points=len(points), samples=0)
+    return replace(plan, trials=tuple(trials), grid_points=points, samples=0)
 
 
-def check_axes(experiment: Experiment) -> None:
+def check_experiment(experiment: Experiment, limit: int = 0) -> None:
+    """Refuse what can be refused without a configuration being made.
+
+    Raises:
+        ExperimentError: when an axis cannot vary, nothing is validated on, or the grid is too large to plan.
+    """
+    _check_axes(experiment)
+    if not experiment.base.data.has_validation:
+        raise ExperimentError("data.folds is 1, but must be 0 or >= 2 in a sweep: without validation nothing compares")
+    if is_too_large(experiment) and not 0 < limit <= MOST_POINTS:
+        sizes = " x ".join(f"{len(axis)} {key}" for key, axis in experiment.axes if isinstance(axis, tuple))
+        raise ExperimentError(
+            f"{experiment.name}: the grid has {count_points(experiment):,} points ({sizes}), but a sweep plans at most "
+            f"{MOST_POINTS:,}: give fewer values, or draw from them with --limit N or --search random --samples N"
+        )
+
+
+def _check_axes(experiment: Experiment) -> None:
     """Refuse what cannot differ within a sweep.
 
     Raises:
@@ -153,56 +162,81 @@ def check_axes(experiment: Experiment) -> None:
             raise ExperimentError(f"axis {key}: all trials of a sweep share their frames and split, so it is no axis")
 
 
-def plan_trial(experiment: Experiment, point: Mapping[str, Any], precision: str) -> PlannedTrial:
-    """Return the trial of a point.
+def plan_trial(
+    experiment: Experiment, point: Mapping[str, Any], precision: str, known: Iterable[Mapping[str, Any]] = ()
+) -> PlannedTrial:
+    """Return the trial of a point; its name differs from those of the `known` points of the same sweep.
 
     Raises:
         ExperimentError: when the point makes no valid configuration.
     """
-    config = _config(experiment, point, precision)
-    keys = [key for key, _ in experiment.axes]
-    is_reference = config.digest() == _config(experiment, experiment.reference, precision).digest()
-    settings = config.flat()
-    effective = {key: settings[key] for key in keys}
-    return PlannedTrial(config.digest(), trial_name(config, tuple(keys)), config, effective, is_reference)
+    return _Maker.of(experiment, precision, known).trial(point)
 
 
-def trial_name(config: TrainConfig, axes: tuple[str, ...] = ()) -> str:
-    """Return a short name that tells a trial from its neighbours: `vanilla-f128 cross_entropy lr=1e-3 wd=1e-4`."""
-    settings = config.flat()
-    inert = {key for key, value in settings.items() if config.folded().flat()[key] != value}
-    words = [
-        f"{SHORT[config.model.name]}-f{config.model.base_filters}",
-        config.loss.name,
-        f"lr={compact(config.optim.lr)}",
-        f"wd={compact(config.optim.weight_decay)}",
-    ]
-    shown = set(ALWAYS_NAMED) | inert | _meaningless(config)
-    for key in axes:
-        if key not in shown:
-            words.append(f"{ABBREVIATIONS.get(key, key.split('.')[-1])}={compact(settings[key])}")
-    return " ".join(words)
+@dataclass(frozen=True)
+class _Maker:
+    """Points of an experiment -> trials. What is the same for all of them is worked out once."""
+
+    experiment: Experiment
+    precision: str
+    reference: str
+    """Digest of the reference."""
+    words: Mapping[str, Mapping[Any, str]]
+    """Axis -> the values of it that a name must write with more digits than usual."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, precision: str, known: Iterable[Mapping[str, Any]] = ()) -> Self:
+        """Return the maker of an experiment's trials; `known` are points beyond those that its axes can have."""
+        reference = _config(experiment, experiment.reference, precision).digest()
+        points = (experiment.reference, *experiment.points, *known)
+        words = {key: longer_words(_nameable(key, axis, points)) for key, axis in experiment.axes}
+        return cls(experiment, precision, reference, {key: longer for key, longer in words.items() if longer})
+
+    def trial(self, point: Mapping[str, Any]) -> PlannedTrial:
+        """Return the trial of a point.
+
+        Raises:
+            ExperimentError: when the point makes no valid configuration.
+        """
+        config = _config(self.experiment, point, self.precision)
+        keys = tuple(key for key, _ in self.experiment.axes)
+        settings, digest = config.flat(), config.digest()
+        name = trial_name(config, keys, self.words)
+        return PlannedTrial(digest, name, config, {key: settings[key] for key in keys}, digest == self.reference)
 
 
-def compact(value: Any) -> str:
-    """Return a number as people write it: 0.0001 as 1e-4, 0.5 as 0.5; other values as they are."""
-    if not isinstance(value, float):
-        return str(value)
-    if value and (abs(value) < 0.01 or 1e5 <= abs(value) < math.inf):
-        mantissa, exponent = f"{value:e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
-    return f"{value:g}"
+def _nameable(key: str, axis: Axis, points: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Return the values of an axis that names must tell apart: a range's drawn ones have the few digits of `settle`."""
+    given = [point[key] for point in points if key in point]
+    if not isinstance(axis, Range):
+        return [*axis, *given]
+    ends = [axis.low, axis.high, *given]
+    return [*ends, *map(axis.settle, ends)]
 
 
-def _meaningless(config: TrainConfig) -> set[str]:
-    hidden = set() if config.model.name == "attention_unet" else {"model.dropout"}
-    return hidden if config.loss.name == "focal" else hidden | {"loss.gamma"}
+def count_points(experiment: Experiment) -> int:
+    """Return the points of the grid of all axes; of ranges, which have no end of them, their ends count."""
+    return math.prod(len(axis) if isinstance(axis, tuple) else 2 for _, axis in experiment.axes)
 
 
-def _grid(experiment: Experiment) -> list[Mapping[str, Any]]:
+def is_too_large(experiment: Experiment) -> bool:
+    """Return whether the experiment is a grid of more points than a sweep plans."""
+    return experiment.sampling.name == "grid" and count_points(experiment) > MOST_POINTS
+
+
+def _planned_grid(experiment: Experiment, precision: str, limit: int) -> list[PlannedTrial]:
+    """Return the distinct trials of a grid in their order; of a grid that is too large `limit` drawn at random."""
+    if not is_too_large(experiment):
+        trials = _distinct(_Maker.of(experiment, precision), _grid(experiment))
+        return _order(list(trials.values()), experiment.base.train.seed)
+    sampling = replace(experiment.sampling, name="random", samples=limit)
+    return _drawn(replace(experiment, sampling=sampling), [experiment.reference], precision, limit)[1]
+
+
+def _grid(experiment: Experiment) -> Iterator[Mapping[str, Any]]:
     keys = [key for key, _ in experiment.axes]
     lists = [axis for _, axis in experiment.axes if isinstance(axis, tuple)]  # a grid has no ranges
-    return [dict(zip(keys, values, strict=True)) for values in itertools.product(*lists)]
+    return (dict(zip(keys, values, strict=True)) for values in itertools.product(*lists))
 
 
 def _config(experiment: Experiment, point: Mapping[str, Any], precision: str) -> TrainConfig:
@@ -220,31 +254,33 @@ def _known_points(experiment: Experiment) -> list[Mapping[str, Any]]:
     return [experiment.reference, *experiment.points]
 
 
-def _distinct(experiment: Experiment, points: Iterable[Mapping[str, Any]], precision: str) -> list[PlannedTrial]:
+def _distinct(maker: _Maker, points: Iterable[Mapping[str, Any]]) -> dict[str, PlannedTrial]:
+    """Return the trials of the points by their ids, in the order in which they come first."""
     trials: dict[str, PlannedTrial] = {}
     for point in points:
-        trial = plan_trial(experiment, point, precision)
+        trial = maker.trial(point)
         trials.setdefault(trial.trial_id, trial)
-    return list(trials.values())
+    return trials
 
 
 def _drawn(
     experiment: Experiment, known: Sequence[Mapping[str, Any]], precision: str, limit: int
-) -> tuple[list[Mapping[str, Any]], list[PlannedTrial]]:
-    """Return the points known and drawn at random, and so many distinct trials of them as are asked for, in order.
+) -> tuple[int, list[PlannedTrial]]:
+    """Return how many points were looked at, known and drawn ones, and the distinct trials of them that are asked for.
 
     Where the space has fewer points than that, it ends when nothing new has come for long.
     """
-    trials = {trial.trial_id: trial for trial in _distinct(experiment, known, precision)}
-    samples, points, in_vain = experiment.sampling.samples, list(known), 0
+    maker = _Maker.of(experiment, precision, known)
+    trials = _distinct(maker, known)
+    samples, points, in_vain = experiment.sampling.samples, len(known), 0
     most = min(samples, limit or samples)
     for point in draw_points(experiment.base, dict(experiment.axes), experiment.base.train.seed):
         if len(trials) >= most or in_vain >= PATIENCE:
             break
-        trial = plan_trial(experiment, point, precision)
+        trial = maker.trial(point)
         in_vain = in_vain + 1 if trial.trial_id in trials else 0
         trials.setdefault(trial.trial_id, trial)
-        points.append(point)
+        points += 1
     return points, list(trials.values())[:most]
 
 

@@ -24,7 +24,7 @@ from bddseg.errors import DataError, printable
 from bddseg.folders import in_short, list_folder
 from bddseg.images import SUFFIXES, has_image_name
 from sweeps.console import FINE, MISUSE, Parser, become, finish
-from sweeps.programs import ROOT
+from sweeps.paths import ROOT
 
 MODEL_HELP = "@champion, NAME@ALIAS, models:/NAME/VERSION, the id of a run, or a file or folder"
 

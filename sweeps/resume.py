@@ -3,22 +3,25 @@
 Nothing is read from today's experiments.yaml.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
 from bddseg.result import OBJECTIVE
+from bddseg.words import count
 from sweeps.axes import recorded_axis
 from sweeps.backlog import sweep_folders
 from sweeps.errors import NoSweepError, StorageError
+from sweeps.events import OUTBOX, PARENT, Event, EventFile
 from sweeps.experiment import Experiment, Schedule
 from sweeps.folder import SweepFolder
 from sweeps.heartbeat import read_pulse
 from sweeps.manifest import is_open, read_manifest, to_come
-from sweeps.outbox import PARENT, Event, Outbox
-from sweeps.past import Past, read_past
+from sweeps.past import REUSED, Past, read_past
 from sweeps.plan import Plan, PlannedTrial
 from sweeps.sampling import recorded_sampling
 
@@ -32,7 +35,7 @@ def unfinished_sweep(storage: Path) -> Path:
     """
     folders = sorted(sweep_folders(storage), key=_begun, reverse=True)
     for folder in folders:
-        if is_unfinished(folder):
+        if is_unfinished(folder) and not was_refused(folder):
             return folder
     for folder in folders:
         check_not_running(folder)
@@ -40,8 +43,21 @@ def unfinished_sweep(storage: Path) -> Path:
 
 
 def latest_sweep(storage: Path) -> str:
-    """Return the id of the sweep of a storage folder that was begun last; "" where there is none."""
-    return max(sweep_folders(storage), key=_begun).name if sweep_folders(storage) else ""
+    """Return the id of the sweep of a storage folder that was started last; "" where there is none."""
+    folders = [folder for folder in sweep_folders(storage) if not was_refused(folder)]
+    return max(folders, key=_begun).name if folders else ""
+
+
+def has_trained(folder: Path) -> bool:
+    """Return whether a trial was started by this sweep, not only taken over from another."""
+    events = EventFile(folder / OUTBOX).events(epochs=False)
+    starts = (event for event in events if event.get("kind") == "start" and event.get("trial") != PARENT)
+    return any(REUSED not in event.get("tags", {}) for event in starts)
+
+
+def was_refused(folder: Path) -> bool:
+    """Return whether a sweep failed before it started a trial of its own: earlier versions left its folder behind."""
+    return _last_word(EventFile(folder / OUTBOX).events(epochs=False)) == "FAILED" and not has_trained(folder)
 
 
 def is_unfinished(folder: Path) -> bool:
@@ -51,7 +67,7 @@ def is_unfinished(folder: Path) -> bool:
         manifest = read_manifest(folder)
     except StorageError:
         return False
-    events = list(Outbox(folder / "outbox").events(epochs=False))
+    events = list(EventFile(folder / OUTBOX).events(epochs=False))
     past = read_past(events, OBJECTIVE)
     sweep, trial_ids = SweepFolder(folder), [trial["trial_id"] for trial in manifest["trials"]]
     is_left = any(past.get(trial_id, Past()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
@@ -79,17 +95,86 @@ def check_events(folder: Path) -> str:
     Raises:
         StorageError: naming how many trials have checkpoints that no event tells of.
     """
-    sweep, events = SweepFolder(folder), list(Outbox(folder / "outbox").events(epochs=False))
+    sweep, events = SweepFolder(folder), list(EventFile(folder / OUTBOX).events(epochs=False))
     past = read_past(events, OBJECTIVE)
     trial_ids = [trial["trial_id"] for trial in read_manifest(folder)["trials"]]
     lost = [trial_id for trial_id in trial_ids if trial_id not in past and sweep.checkpoints(trial_id)]
     is_begun = any(event.get("kind") == "start" and event.get("trial") == PARENT for event in events)
     cure = "put the file back from a copy, or begin a new sweep"
     if lost and not is_begun:
-        raise StorageError(f"{sweep.outbox} tells nothing of {len(lost)} trials that have checkpoints: {cure}")
+        what = count(len(lost), "trial that has checkpoints", "trials that have checkpoints")
+        raise StorageError(f"{sweep.outbox} tells nothing of {what}: {cure}")
     if not is_begun:
         raise StorageError(f"{sweep.outbox} does not tell that the sweep was begun: {cure}")
-    return f"the last events were never written: {len(lost)} trials that had begun begin anew" if lost else ""
+    if not lost:
+        return ""
+    return f"the last events were never written: {count(len(lost), 'trial starts', 'trials start')} again"
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What a resume would do with one trial."""
+
+    name: str
+    trial_id: str
+    kind: str
+    """ended, continues, starts or cancelled."""
+    epochs: int
+    """Reported so far."""
+    budget: int
+    reason: str
+
+    @property
+    def words(self) -> str:
+        """Return it in words."""
+        if self.kind == "continues":
+            return f"continues after epoch {self.epochs}"
+        return f"stays as it ended: {self.reason}" if self.kind == "ended" else self.kind
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a resume would do with every trial of a sweep."""
+
+    trials: tuple[Prospect, ...]
+    to_come: int
+    """Trials that are still to be suggested."""
+
+    def sentence(self) -> str:
+        """Return the sizes of all kinds: `5 of 8 trials have ended, 1 continues, 2 start`."""
+        kinds = Counter(it.kind for it in self.trials)
+        total, continues, starts = len(self.trials) + self.to_come, kinds["continues"], kinds["starts"]
+        parts = [f"{kinds['ended']} of {count(total, 'trial')} {'has' if kinds['ended'] == 1 else 'have'} ended"]
+        parts += [count(continues, "continues", "continue")] * (continues > 0)
+        parts += [count(starts, "starts", "start")] * (starts > 0)
+        parts += [f"{kinds['cancelled']} cancelled"] * (kinds["cancelled"] > 0)
+        parts += [f"{self.to_come} still to be suggested"] * (self.to_come > 0)
+        return ", ".join(parts)
+
+
+def outlook(folder: Path) -> Outlook:
+    """Return what a resume would do with the trials of a sweep, by its folder alone.
+
+    Raises:
+        StorageError: when its manifest cannot be read.
+    """
+    manifest, events = read_manifest(folder), EventFile(folder / OUTBOX).events()
+    trials = [(it["trial_id"], it["name"], it["settings"]["train.epochs"]) for it in manifest["trials"]]
+    return look_ahead(trials, read_past(events, OBJECTIVE), SweepFolder(folder), to_come(manifest))
+
+
+def look_ahead(
+    trials: Iterable[tuple[str, str, int]], past: Mapping[str, Past], folder: SweepFolder, to_come: int
+) -> Outlook:
+    """Return what a resume would do with trials, given by id, name and epoch budget."""
+
+    def prospect(trial_id: str, name: str, budget: int) -> Prospect:
+        known, is_cancelled = past.get(trial_id, Past()), folder.is_cancelled(trial_id)
+        kind = "cancelled" if is_cancelled else "continues" if known.epochs else "starts"
+        kind = "ended" if known.is_settled(is_cancelled) else kind
+        return Prospect(name, trial_id, kind, known.epochs, budget, known.reason)
+
+    return Outlook(tuple(prospect(*trial) for trial in trials), to_come)
 
 
 def find_trial(folder: Path, word: str) -> str:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from bddseg.checkpoint import load_training
 from bddseg.errors import DataError
+from sweeps.events import Event, EventFile
 from sweeps.folder import SweepFolder
 from sweeps.index import Entry
-from sweeps.outbox import Event, Outbox
+from sweeps.outbox import Outbox
 from sweeps.past import REUSED
 from sweeps.plan import Plan, PlannedTrial
 
@@ -64,6 +65,7 @@ def take_over(
             told = _events(ones)
             taken = (it for it in ones if _take(it, told.get(it.trial.trial_id, []), sweep_id, folder, outbox))
             found.update({it.trial.trial_id: it for it in taken})
+    outbox.sync()  # once for all: each would take milliseconds
     return [found[trial.trial_id] for trial in plan.trials if trial.trial_id in found]
 
 
@@ -86,8 +88,8 @@ def _together(ones: Iterable[Reused]) -> Iterator[list[Reused]]:
 def _events(ones: Sequence[Reused]) -> dict[str, list[Event]]:
     """Return the events of trials of one sweep."""
     found: dict[str, list[Event]] = {}
-    outbox = Outbox(SweepFolder(ones[0].entry.sweep).outbox)
-    for event in outbox.events({it.trial.trial_id for it in ones}):
+    events = EventFile(SweepFolder(ones[0].entry.sweep).outbox)
+    for event in events.events({it.trial.trial_id for it in ones}):
         found.setdefault(event["trial"], []).append(event)
     return found
 
@@ -123,8 +125,7 @@ def _take(reused: Reused, events: Sequence[Event], sweep_id: str, folder: SweepF
     except (OSError, DataError) as error:
         log.warning("%s of %s is trained again: %s", reused.trial.name, reused.entry.sweep.name, error)
         return False
-    for event in taken:
-        outbox.append(event)
+    outbox.extend(taken, is_synced=False)
     return True
 
 

@@ -1,37 +1,39 @@
 """The parts of one sweep while it runs: what it knows of its trials, what it writes down, how it ends."""
 
-import os
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bddseg.cores import usable_cores
 from bddseg.device import describe, resolve_device
 from bddseg.result import OBJECTIVE
+from bddseg.words import count
+from sweeps.artifact_root import ARTIFACTS
 from sweeps.delivery import Delivery
-from sweeps.errors import StorageError, TrackingError
-from sweeps.folder import SweepFolder
+from sweeps.errors import StorageError
+from sweeps.folder import SweepFolder, remove_folder
 from sweeps.gauges import Gauges
 from sweeps.heading import facts, params, run_tags, sweep_tags
 from sweeps.index import Entry, find_finished
 from sweeps.keeping import Keeper
 from sweeps.lost import reopen
 from sweeps.manifest import FILE, build_manifest, record_trial, save_manifest
-from sweeps.mlflow_store import prepare_store
+from sweeps.mlflow_store import prepare_store, try_store
 from sweeps.monitor import Board, View
 from sweeps.order import Order, Summary
 from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
-from sweeps.passes import MEMORY_ATTEMPTS, Pass, teller
+from sweeps.passes import Pass, teller
 from sweeps.past import Past
 from sweeps.plan import Plan, PlannedTrial
+from sweeps.resume import has_trained, look_ahead
 from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
 from sweeps.sampling import COST
 from sweeps.shares import kind, remember_peaks
-from sweeps.source import cache_folder
 from sweeps.stopping.schedulers import Scheduler
-from sweeps.tracking import Tracker
+from sweeps.surroundings import cache_folder
+from sweeps.tracking import Tracker, cut_off_words
 
 if TYPE_CHECKING:
     from sweeps.supply import Supply
@@ -60,8 +62,11 @@ class Run:
         self.view = View(self.board, is_quiet=order.is_quiet)
         self.outbox = Outbox(self.folder.outbox, PATIENCE_SECONDS)
         self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
+        self.is_new = manifest is None
+        """It is started, not resumed."""
         self.is_begun = manifest is not None
         """It is written down, so that it can be resumed."""
+        self.is_delivering = False
         self.past: dict[str, Past] = {}
         self.finished: list[Entry] = []
         """What other sweeps have trained."""
@@ -85,12 +90,19 @@ class Run:
     def begin_again(self, say: Say) -> None:
         """Remember what has happened, open the runs that go on, and start delivering."""
         self._remember()
-        todo = self.todo()
-        done, trials = len(self.trials) - len(todo.trials), len(self.trials) + todo.to_come
-        started = sum(self.past_of(trial).is_started for trial in todo.trials)
-        say(f"sweep {self.sweep_id}: {done} of {trials} trials have ended, {started} go on")
+        trials = [(trial.trial_id, trial.name, trial.epochs) for trial in self.trials.values()]
+        say(f"sweep {self.sweep_id}: {look_ahead(trials, self.past, self.folder, self.order.plan.to_come).sentence()}")
+        self._note_root()
         reopen(self.outbox)
         self._open_supply()
+
+    def _note_root(self) -> None:
+        """Write down where the data lie now, where that is another folder than before: later commands look there."""
+        recorded = self.manifest["data"].get("root")
+        if recorded and recorded != (root := str(self.order.material.root)):
+            self.manifest = {**self.manifest, "data": {**self.manifest["data"], "root": root}}
+            path = save_manifest(self.folder.path, self.manifest)
+            self.outbox.append(self._event("artifact", path=str(path), folder=""))
 
     def _open_supply(self) -> None:
         """Begin or go on with suggesting, where the plan does not know all its trials.
@@ -101,7 +113,9 @@ class Run:
         if self.order.plan.samples:
             from sweeps.supply import Supply  # imports Optuna
 
-            self.finished = [] if self.order.is_fresh else self.finished or find_finished(self.order.storage)
+            self.finished = (
+                [] if self.order.is_fresh else self.finished or find_finished(self.order.storage, but=self.folder.path)
+            )
             self.supply = Supply(
                 experiment=self.order.experiment,
                 folder=self.folder.path,
@@ -118,9 +132,7 @@ class Run:
 
     def _is_settled(self, trial_id: str) -> bool:
         """Return whether a trial has come to an end that stays: not one that another pass may change."""
-        known = self.past.get(trial_id, Past())
-        is_open = known.is_open(self.folder.is_cancelled(trial_id))
-        return not is_open and (known.reason != "oom" or known.memory_failures >= MEMORY_ATTEMPTS)
+        return self.past.get(trial_id, Past()).is_settled(self.folder.is_cancelled(trial_id))
 
     def _admit(self, trial: PlannedTrial) -> bool:
         """Make a suggestion a trial of the sweep, in its manifest first; return whether it is to be trained."""
@@ -137,7 +149,7 @@ class Run:
 
     def reuse(self, say: Say) -> None:
         """Take over what other sweeps in the storage folder have trained."""
-        self.finished = find_finished(self.order.storage)
+        self.finished = find_finished(self.order.storage, but=self.folder.path)
         for sentence in reuse_sentences(self._take_over(self.order.plan), len(self.trials) + self.order.plan.to_come):
             say(sentence)
 
@@ -160,14 +172,20 @@ class Run:
         self.past.update(found)
 
     def prepare_store(self) -> None:
-        """Make MLflow's store ready and start delivering, unless offline.
+        """Make MLflow's store ready, unless offline.
 
         Raises:
             TrackingError: when it cannot be used.
         """
         if not self.order.is_offline:
-            prepare_store(self.order.tracking_uri, self.order.storage / "artifacts")
+            prepare_store(self.order.tracking_uri, self.order.storage / ARTIFACTS)
+            try_store(self.order.tracking_uri)
+
+    def start_delivery(self) -> None:
+        """Start delivering, unless offline: once nothing can refuse the sweep any more."""
+        if not self.order.is_offline and not self.is_delivering:
             self.delivery.start()
+            self.is_delivering = True
 
     def past_of(self, trial: PlannedTrial) -> Past:
         """Return what has become of a trial."""
@@ -179,13 +197,13 @@ class Run:
 
     def todo(self) -> Pass:
         """Return the pass over what is open."""
-        return Pass.of(self.order, self.past, self.folder, os.cpu_count() or 1)
+        return Pass.of(self.order, self.past, self.folder, usable_cores())
 
     def close_plan(self, say: Say) -> None:
         """Expect no more trials than are known, where the space has no more points."""
         plan = self.order.plan
         if self.supply and self.supply.is_exhausted and plan.to_come:
-            say(f"the space has no more points: {len(plan.trials)} trials instead of {plan.samples}")
+            say(f"the space has no more points: {count(len(plan.trials), 'trial')} instead of {plan.samples}")
             self.order = replace(self.order, plan=replace(plan, samples=len(plan.trials)))
             self.board.plan = self.order.plan
 
@@ -230,6 +248,7 @@ class Run:
             keeper.keep(self.order.material, self.folder.path, all_weights=self.order.keep_all_weights)
         best = self.board.best()
         status = "KILLED" if signal_number else "FINISHED" if best else "FAILED"
+        seconds = HASTY_FLUSH_SECONDS if signal_number else FLUSH_SECONDS
         metrics, step = {"best/miou": best.best_miou} if best else {}, self.board.epochs_done()
         self.outbox.append(
             self._event("end", status=status, tags={}, metrics=metrics, step=step, note=self.board.markdown())
@@ -240,7 +259,8 @@ class Run:
             sweep_id=self.sweep_id,
             folder=self.folder.path,
             board=self.board,
-            undelivered=self._deliver(HASTY_FLUSH_SECONDS if signal_number else FLUSH_SECONDS),
+            undelivered=self._deliver(seconds, is_hasty=bool(signal_number)),
+            is_offline=self.order.is_offline,
             signal_number=signal_number,
             report_command=self.order.report_command,
             tune_command=self.order.tune_command,
@@ -251,11 +271,12 @@ class Run:
     def abandon(self, error: BaseException, *, is_store_ready: bool) -> None:
         """Close the sweep's runs when it could not be run to an end, so that they do not look alive.
 
-        A sweep that was not begun, or that MLflow's store refused before anything was trained, leaves nothing behind.
+        A new sweep that failed before a trial of its own started leaves nothing behind; one that was interrupted can be
+        resumed.
         """
-        is_refused = isinstance(error, TrackingError) and not is_store_ready and not self.past
-        if not self.is_begun or is_refused:
-            shutil.rmtree(self.folder.path)
+        if not self.is_begun or (self.is_new and isinstance(error, Exception) and not has_trained(self.folder.path)):
+            self.is_begun = False
+            remove_folder(self.folder.path)
             return
         status = "FAILED" if isinstance(error, Exception) else "KILLED"
         tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
@@ -263,15 +284,17 @@ class Run:
         self._cut_off(tags["sweep.stop_detail"])
         self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
         if is_store_ready:
-            self._deliver(HASTY_FLUSH_SECONDS)
+            self.start_delivery()
+            self._deliver(HASTY_FLUSH_SECONDS, is_hasty=True)
 
     def _cut_off(self, detail: str = "") -> None:
         """End the trials that are open, those too that were to go on from another sweep and have not begun to."""
         for row in self.board.rows.values():
-            if row.state in ("running", "paused"):
+            past = self.past.get(row.trial_id, Past())
+            if row.state in ("running", "paused") or (past.is_started and not past.reason):
                 tags = {
                     "sweep.stop_reason": "user",
-                    "sweep.stop_detail": detail or f"cut off after epoch {row.epochs}",
+                    "sweep.stop_detail": detail or cut_off_words(row.epochs),
                 }
                 event = self._event("end", status="KILLED", tags=tags, metrics={}, step=row.epochs, note=None)
                 self.outbox.append(event | {"trial": row.trial_id})
@@ -289,9 +312,12 @@ class Run:
                 found[name] = max(taken, found.get(name, 0.0))
         return found
 
-    def _deliver(self, seconds: float) -> int:
-        """Let MLflow have what is left; return how many events it does not have."""
-        return self.outbox.pending() if self.order.is_offline else self.delivery.close(seconds)
+    def _deliver(self, seconds: float, *, is_hasty: bool) -> int:
+        """Deliver what is left; return how many events MLflow does not have."""
+        self.outbox.sync()
+        if self.order.is_offline:
+            return self.outbox.pending()
+        return self.delivery.close(seconds, is_checked=not is_hasty)
 
     @staticmethod
     def _event(kind: str, **fields: Any) -> dict[str, Any]:

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
+from bddseg.cores import describe_cores
 from bddseg.errors import DataError
+from bddseg.words import count
 from sweeps.address import check_server, check_uri, database_file
 from sweeps.backlog import close_lost_sweeps
-from sweeps.cluster import check_address, ray_cluster, room, slots
+from sweeps.cluster import check_address, check_machine, ray_cluster, room, slots
 from sweeps.errors import PassError, StorageError
+from sweeps.folder import making
 from sweeps.heartbeat import Heartbeat
 from sweeps.interrupts import Interrupted, Interrupts
 from sweeps.manifest import read_manifest
@@ -19,8 +22,8 @@ from sweeps.order import Order, Summary
 from sweeps.passes import Pass, recall, run_pass
 from sweeps.run import Run, Say
 from sweeps.search import build_search
-from sweeps.source import cache_folder
 from sweeps.stopping.memory import FILE as MEMORY
+from sweeps.surroundings import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +44,12 @@ def run_sweep(order: Order, say: Say = log.info) -> Summary:
     """
     _prepare(order, say)
     sweep_id = new_sweep_id(order.title)
-    folder = order.storage / sweep_id
-    folder.mkdir(parents=True)
-    run = Run(order, sweep_id, folder)
-    say(f"sweep {sweep_id}: {order.plan.size_words()}; files in {folder}")
-    if order.is_offline:
-        say(f"offline: MLflow is told nothing; deliver the sweep later with: {order.tune_command} --sync {sweep_id}")
-    return _drive(run, run.begin, say)
+    with making(order.storage / sweep_id) as folder:
+        run = Run(order, sweep_id, folder)
+        say(f"sweep {sweep_id}: {order.plan.size_words()}; files in {folder}")
+        if order.is_offline:
+            say(f"offline: nothing is sent to MLflow; deliver it later with: {order.tune_command} --sync {sweep_id}")
+        return _drive(run, run.begin, say)
 
 
 def resume_sweep(order: Order, sweep_id: str, say: Say = log.info) -> Summary:
@@ -73,6 +75,8 @@ def _prepare(order: Order, say: Say) -> None:
     """Check what can be checked before anything is written; close what dead drivers left open."""
     if order.address:
         check_address(order.address)
+    else:
+        check_machine(cache_folder())
     if not order.is_offline and database_file(check_uri(order.tracking_uri)) is None:
         check_server(order.tracking_uri)
     for sentence in close_lost_sweeps(order.storage, None if order.is_offline else order.tracking_uri):
@@ -95,6 +99,7 @@ def _drive(run: Run, begin: Callable[[Say], None], say: Say) -> Summary:
                 say("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
                 _on_ray(run, interrupts, store, say)
             store.result()
+            run.start_delivery()
             if not interrupts.is_requested():
                 say(KEEPING)
             return run.end(interrupts.number)
@@ -134,6 +139,11 @@ def new_sweep_id(space: str) -> str:
     return f"{space}-{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
+def _side_by_side(trials: int, *, is_joined: bool) -> str:
+    where = "in the cluster" if is_joined else f"on {describe_cores()}"
+    return f"{trials} trial{'s' * (trials != 1)} at a time, {where}"
+
+
 def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> None:
     """Run pass after pass, until nothing is open, on a Ray that is up for as long as that takes."""
     order, frames = run.order, run.order.material.frames  # but the plan of run.order may grow
@@ -149,10 +159,14 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
         store.result()  # nothing is trained that could not be recorded
         smallest = {"GPU": min(order.gpu_shares.values())} if order.gpu_shares else {}
         run.board.slots = slots(order.resources | smallest, order.max_concurrent)
+        run.start_delivery()
         before: Pass | None = None
+        say(_side_by_side(run.board.slots, is_joined=bool(order.address)))
         while not (todo := run.todo()).is_over and not interrupts.is_requested():
             if todo == before:
-                raise PassError(f"Ray ended a pass and left {len(todo.trials)} trials open; see {run.folder.logs}")
+                raise PassError(
+                    f"Ray ended a pass and left {count(len(todo.trials), 'trial')} open; see {run.folder.logs}"
+                )
             if any(run.past_of(trial).memory_failures for trial in todo.trials):
                 say(f"out of memory: another pass, with twice the share of the device; trials: {len(todo.trials)}")
             memory = run.folder.path / MEMORY
@@ -167,6 +181,7 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
                 room=lambda: room(order.resources, order.max_concurrent),
             )
             run.scheduler = search.scheduler
+            run.board.queue(trial.trial_id for trial in todo.trials)
             recall(search.scheduler, memory, run.past)
             run_pass(todo, run.order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
             if error := search.failure():

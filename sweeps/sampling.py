@@ -19,6 +19,8 @@ latency that is measured while other trials run beside says more of them than of
 OBJECTIVES = ((OBJECTIVE,), (OBJECTIVE, COST))
 OBJECTIVES_IN_WORDS = f"[{OBJECTIVE}] or [{OBJECTIVE}, {COST}]"
 SAMPLES = 20
+MOST_POINTS = 20_000
+"""A plan has no more: each is a configuration, an entry of sweep.json and a run in MLflow. 10,000 take a second."""
 PATIENCE = 1000
 """So many points in a row that make no configuration, and none is drawn any more."""
 KEYS = ("name", "samples", "sampler", "objectives")
@@ -129,6 +131,8 @@ def _check(sampling: Sampling, given: Mapping[str, Any], place: str) -> None:
         raise ExperimentError(f"{place}.name is {sampling.name!r}, but must be one of {', '.join(SEARCHES)}")
     if type(sampling.samples) is not int or sampling.samples < 1:
         raise ExperimentError(f"{place}.samples is {sampling.samples!r}, but must be a whole number >= 1")
+    if sampling.name != "grid" and sampling.samples > MOST_POINTS:
+        raise ExperimentError(f"{place}.samples is {sampling.samples:,}, but must be at most {MOST_POINTS:,}")
     if sampling.sampler not in SAMPLERS:
         raise ExperimentError(f"{place}.sampler is {sampling.sampler!r}, but must be one of {', '.join(SAMPLERS)}")
     if sampling.objectives not in OBJECTIVES:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bddseg.catalog import Catalog, Sample, is_dataset, read_catalog
+from bddseg.catalog import Catalog, Sample, check_root, is_dataset, read_catalog
 from bddseg.config import TrainConfig
 from bddseg.errors import DataError, nearest, printable
 from bddseg.frames import Frames, build_frames
@@ -17,9 +17,11 @@ from bddseg.labels import CLASSES, group_of
 from bddseg.split import Split, split_of, split_samples, unit_of
 from bddseg.streets import streets_folder, write_streets
 from sweeps.errors import ExperimentError
+from sweeps.paths import ROOT
+from sweeps.surroundings import cache_folder as cache_folder
 
 ROOT_VARIABLE = "BDD100K_ROOT"
-DEFAULT_ROOT = Path("data/bdd100k")
+DEFAULT_ROOT = ROOT / "data/bdd100k"
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,23 @@ def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None
     return Source(profile, found)
 
 
+def recorded_source(profile: str, data: Mapping[str, Any], given: Path | None) -> Source:
+    """Return what a recorded sweep was trained on: where it was, or the folder that is given in its place.
+
+    Raises:
+        DataError: when the folder is none.
+    """
+    if given is not None:
+        check_root(given)
+        return Source(profile, given.resolve())
+    root = None if data["embedded"] else Path(str(data["root"]))
+    if root and not root.is_dir():
+        raise DataError(
+            f"{root}, where the data lay, is no folder any more: say with --data where the same data lie now"
+        )
+    return Source(profile, root)
+
+
 def count_images(source: Source, config: TrainConfig, cache: Path) -> Counted:
     """Return the sizes of the parts from names and scenes alone; the embedded streets are written where they are not.
 
@@ -195,12 +214,6 @@ def _absent(masks: np.ndarray, positions: Iterable[int]) -> tuple[str, ...]:
         if is_present[: len(CLASSES)].all():
             break
     return tuple(name for name, seen in zip(CLASSES, is_present, strict=False) if not seen)
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder for frames, streets and Ray's session files."""
-    own, common = os.environ.get("BDDSEG_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    return Path(own).absolute() if own else Path(common or Path.home() / ".cache") / "bddseg"
 
 
 def _split_catalog(samples: Sequence[Sample], config: TrainConfig) -> tuple[list[str], Split]:

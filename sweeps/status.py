@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.errors import StorageError
+from sweeps.events import OUTBOX, PARENT, EventFile
 from sweeps.folder import SweepFolder
 from sweeps.manifest import read_manifest, to_come
 from sweeps.monitor import Row
-from sweeps.outbox import PARENT, Outbox
 from sweeps.past import CUT_OFF, REUSED
 from sweeps.records import TrialRow
+from sweeps.relocation import present_path
 from sweeps.stopping.memory import FILE as MEMORY
 from sweeps.stopping.memory import load_memory
 
@@ -37,7 +38,7 @@ def read_status(folder: Path) -> Status:
     """
     manifest, state = read_manifest(folder), "running"
     rows = {trial["trial_id"]: _row(trial) for trial in manifest["trials"]}
-    for event in Outbox(folder / "outbox").events():
+    for event in EventFile(folder / OUTBOX).events():
         if (trial_id := event.get("trial")) in rows:
             rows[trial_id].apply(event)
             if REUSED in event.get("tags", {}) and event["kind"] == "start":
@@ -49,6 +50,8 @@ def read_status(folder: Path) -> Status:
             rows[trial_id].state = "paused"
     for row in rows.values():
         _look_around(row, SweepFolder(folder))
+        if row.state == "waiting" and state != "running":
+            row.state = "not started"
     return Status(state, tuple(rows.values()), 0 if state == "finished" else to_come(manifest))
 
 
@@ -74,15 +77,15 @@ def _row(trial: Mapping[str, Any]) -> Row:
 
 def _look_around(row: Row, folder: SweepFolder) -> None:
     """Add what no event tells: that the user has cancelled it, that it was cut off, and where its log is."""
-    is_cancelled = folder.is_cancelled(row.trial_id)
+    row.is_cancelled = is_cancelled = folder.is_cancelled(row.trial_id)
     if is_cancelled and (row.state in ("waiting", "paused") or row.stop_reason == "user"):
         row.state, row.stop_detail = "cancelled", row.stop_detail or "cancelled by the user"
     elif is_cancelled and row.state == "running":
         row.stop_detail = "cancelled by the user: ends after its present epoch"
     elif row.stop_reason in CUT_OFF:
-        row.state = "interrupted"
+        row.state = row.ending
     log = folder.log(row.trial_id)
-    row.log_file = row.log_file or (str(log) if log.exists() else "")
+    row.log_file = str(log) if log.exists() else present_path(row.log_file, folder.path) if row.log_file else ""
 
 
 def _paused(folder: Path) -> Mapping[str, int]:

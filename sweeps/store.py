@@ -2,27 +2,28 @@
 
 import json
 import logging
-import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
-from functools import cached_property, partial
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
-from bddseg.errors import DataError, UserError
+from bddseg.errors import DataError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.result import OBJECTIVE
-from sweeps.address import check_server, database_file, hide_password, start_command
+from sweeps.access import Access
+from sweeps.address import database_file, folder_of, hide_password, report_command, start_command
+from sweeps.cures import restore_cure
 from sweeps.errors import NoSweepError, TrackingError
-from sweeps.failures import reason
 from sweeps.gallery.album import FOLDER, INDEX, Album, read_album
 from sweeps.gallery.sheet import MOST_BYTES
 from sweeps.histories import History, Point, ask_histories, by_run
-from sweeps.mlflow_client import EXPERIMENT, open_client
+from sweeps.mlflow_client import EXPERIMENT
 from sweeps.records import IDENTITY, SweepRecord, TrialRow, planned_settings, trial_row
+from sweeps.relocation import present_path
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,14 +42,14 @@ SHOWN_SWEEPS = 10
 
 def local_root(artifact_uri: str) -> Path | None:
     """Return the folder of a run's artifacts where it is one of this machine; None where they have to be fetched."""
-    url = urlsplit(artifact_uri)
-    path = Path(unquote(url.path)) if url.scheme == "file" and not url.netloc else Path(artifact_uri)
-    is_local = url.scheme in ("", "file") and path.is_absolute() and ".." not in path.parts
-    return path if is_local and path.is_dir() else None
+    path = folder_of(artifact_uri)
+    return path if path is not None and path.is_dir() else None
 
 
 class Store:
-    """Reads sweeps from an MLflow store; writes nothing, makes no database.
+    """Reads sweeps from an MLflow store; makes no database, and needs no leave to write.
+
+    A database in a folder that is read-only, or was moved, is read from a copy; nothing is written.
 
     Raises:
         NoSweepError: from every reading method, when nothing has been recorded there.
@@ -57,6 +58,12 @@ class Store:
 
     def __init__(self, tracking_uri: str) -> None:
         self.tracking_uri = tracking_uri
+        self._access = Access(tracking_uri)
+
+    @property
+    def opened_uri(self) -> str:
+        """Return the address that is read: that of a copy, where the database's folder is read-only or was moved."""
+        return self._access.opened_uri
 
     def latest_sweep_id(self) -> str:
         """Return the id of the sweep that was started last."""
@@ -89,15 +96,18 @@ class Store:
         Raises:
             NoSweepError: when there is none of that id; names those there are.
         """
-        runs = self._search(f"tags.`sweep.id` = '{sweep_id}'") if IDENTITY.fullmatch(sweep_id) else []
+        runs = self.runs_of(sweep_id)
         parent = next((run for run in runs if run.data.tags.get("sweep.role") == "sweep"), None)
         if parent is None:
             raise NoSweepError(self._unknown(sweep_id))
         manifest = self.json_artifact(parent.info.run_id, MANIFEST) or {}
+        if "report_command" in manifest:  # as it is from here: the storage folder may have been moved
+            manifest["report_command"] = report_command(self.tracking_uri)
         planned = planned_settings(manifest)
         trials = self._one_each([run for run in runs if run.data.tags.get("sweep.trial_id")])
         order = {trial_id: place for place, trial_id in enumerate(planned)}
         rows = [trial_row(run, planned.get(run.data.tags["sweep.trial_id"])) for run in trials]
+        rows = [replace(row, log_file=self._present_log(row.log_file, sweep_id)) for row in rows]
         return SweepRecord(
             sweep_id=sweep_id,
             run_id=parent.info.run_id,
@@ -151,12 +161,14 @@ class Store:
         return content if isinstance(content, dict) else None
 
     @contextmanager
-    def client(self, what: str) -> Iterator["MlflowClient"]:
+    def client(self, what: str, *, writes: bool = False) -> Iterator["MlflowClient"]:
         """Give MLflow's client to a room that does more than read sweeps; what it raises becomes one line.
 
         Raises:
             TrackingError: "cannot be" with `what`, the reason and the cure.
         """
+        if writes:
+            self._access.open_for_writing(what)
         with self._reading(what) as client:
             yield client
 
@@ -180,50 +192,51 @@ class Store:
                     found[name] = path.read_bytes()
         return found
 
+    def _present_log(self, log_file: str, sweep_id: str) -> str:
+        """Return where a trial's log is now: beside the database, where that is in the sweep's storage folder."""
+        database = database_file(self.tracking_uri)
+        folder = database.parent / sweep_id if database else None
+        return present_path(log_file, folder) if log_file and folder and folder.is_dir() else log_file
+
     @property
     def _shown(self) -> str:
         return hide_password(self.tracking_uri)
 
-    @cached_property
-    def _client(self) -> "MlflowClient":
-        """MLflow's client, imported under our environment; it would make a database where there is none."""
-        database = database_file(self.tracking_uri)
-        if database:
-            self._check_database(database)
-        elif self.tracking_uri.startswith("file:") or "://" not in self.tracking_uri:
-            raise TrackingError(
-                f"{self._shown} is a folder, but must be a database (sqlite:////path/mlflow.db) or a server"
-            )
-        check_server(self.tracking_uri)
-        return open_client(self.tracking_uri)
-
-    def _check_database(self, path: Path) -> None:
-        try:
-            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-                has_runs = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone()
-        except sqlite3.Error as error:
-            if path.exists():
-                raise TrackingError(f"{self._shown} cannot be read ({error}): choose another --tracking-uri") from error
-            has_runs = None
-        if not has_runs:
-            raise NoSweepError(f"no sweep recorded yet in {self._shown}; run {start_command(self.tracking_uri)}")
-
     @contextmanager
     def _reading(self, what: str = "read") -> Iterator["MlflowClient"]:
-        """Give MLflow's client, and turn what it raises within the context into one line."""
-        try:
-            yield self._client
-        except UserError:
-            raise
-        except Exception as error:  # each database, server and artifact store fails in its own way
-            raise TrackingError(
-                f"{self._shown} cannot be {what} ({reason(error)}): check --tracking-uri and that its server runs"
-            ) from error
+        with self._access.reading(what) as client:
+            yield client
+
+    def runs_of(self, sweep_id: str) -> list["Run"]:
+        """Return the runs of a sweep, its own and those of its trials, in the order of their starts."""
+        return self._search(f"tags.`sweep.id` = '{sweep_id}'") if IDENTITY.fullmatch(sweep_id) else []
+
+    def steps(self, run_ids: Sequence[str], key: str) -> dict[str, set[int]]:
+        """Return run id -> the steps at which a metric was recorded."""
+        found: dict[str, set[int]] = {}
+        for run_id, step, _, _ in self._points(run_ids, key):
+            found.setdefault(run_id, set()).add(step)
+        return found
+
+    def files_of(self, run: "Run", folder: str) -> dict[str, int | None]:
+        """Return the files in a folder of a run's artifacts, by name, with their sizes where those are known."""
+        root = local_root(run.info.artifact_uri or "")
+        if root is not None:
+            paths = (root / folder).iterdir() if (root / folder).is_dir() else iter(())
+            return {path.name: path.stat().st_size for path in paths if path.is_file()}
+        if folder_of(run.info.artifact_uri or "") is not None:
+            return {}
+        with self._reading() as client:
+            listed = client.list_artifacts(run.info.run_id, folder or None)
+        return {PurePosixPath(item.path).name: item.file_size for item in listed if not item.is_dir}
 
     def _search(self, query: str, order: str = "start_time ASC") -> list["Run"]:
         runs: list[Run] = []
         with self._reading() as client:
             experiment = client.get_experiment_by_name(EXPERIMENT)
+            if experiment and experiment.lifecycle_stage != "active":
+                cure = restore_cure(experiment.experiment_id, self.tracking_uri)
+                raise TrackingError(f"experiment {EXPERIMENT} is deleted in {self._shown}: {cure}")
             token = "" if experiment else None
             while experiment and token is not None:
                 page = client.search_runs([experiment.experiment_id], query, 1, PAGE_ROWS, [order], token or None)

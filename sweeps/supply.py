@@ -104,7 +104,8 @@ class Supply:
         return next((trial for trial in islice(drawn, CHANCES) if trial.trial_id not in known), None)
 
     def _trial(self, point: Mapping[str, Any]) -> PlannedTrial:
-        return plan_trial(self.experiment, point, self.plan().trials[0].config.train.precision)
+        trials = self.plan().trials
+        return plan_trial(self.experiment, point, trials[0].config.train.precision, [trial.point for trial in trials])
 
     def _cost(self, trial: PlannedTrial) -> float:
         return count_forward(trial.config).flops / 1e9 if COST in self.experiment.sampling.objectives else 0.0

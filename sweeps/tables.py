@@ -1,11 +1,13 @@
 """Tables and last words of the command line: results to stdout, words to stderr."""
 
 import argparse
-import contextlib
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from bddseg.errors import printable
+from bddseg.words import count
 from sweeps.interrupts import ignore_further
 
 if TYPE_CHECKING:
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
     from sweeps.order import Summary
     from sweeps.plan import Plan
 
-WIDEST_LINE = 400
-"""A table that goes to a file or a pipe has one line per row, up to so many characters."""
+MOST_WRAPPED = 500
+"""Rows of a table whose long cells wrap on a terminal; wrapping 10,000 rows takes seconds."""
 
 
 def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Confirmation | None" = None) -> int:
@@ -26,7 +28,7 @@ def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Conf
         print_standings(confirmation, summary.board)
         say(arguments, "no verdict yet: the report pools the images of all runs, and may order close finalists anew")
     else:
-        print_leaderboard(summary.board)
+        print_leaderboard(summary.board, is_interrupted=summary.is_interrupted)
     if summary.weighs_cost:
         print_front(summary.board)
     failed = [row for row in summary.board.rows.values() if row.state == "failed"]
@@ -44,7 +46,8 @@ def last_words(summary: "Summary") -> Iterator[str]:
     from sweeps.backlog import reject_sentences
 
     if summary.undelivered:
-        yield f"warning: {summary.undelivered} events did not reach MLflow; they wait in {summary.folder / 'outbox'}"
+        events = count(summary.undelivered, "event")
+        yield f"warning: {events} did not reach MLflow, but {summary.folder / 'outbox'} has them"
         yield f"deliver them with: {summary.sync_command}"
     yield from reject_sentences(summary.rejects)
     if summary.is_interrupted:
@@ -55,9 +58,14 @@ def last_words(summary: "Summary") -> Iterator[str]:
 
 
 def interruption(board: "Board") -> str:
-    """Return how far an interrupted sweep came."""
-    waiting = board.counts()["waiting"] + board.plan.to_come
-    return f"{board.epochs_done()} of {board.plan.epochs_in_all} epochs done; {waiting} trials not started"
+    """Return how far an interrupted sweep came; every trial is counted once."""
+    endings = Counter(row.ending for row in board.rows.values())
+    cut, waiting = endings["interrupted"], endings["not started"] + endings["waiting"] + board.plan.to_come
+    total = len(board.rows) + board.plan.to_come
+    return (
+        f"{board.epochs_done():,} of {count(board.plan.epochs_in_all, 'epoch')} done; of {count(total, 'trial')} "
+        f"{total - cut - waiting:,} ended, {cut:,} interrupted, {waiting:,} not started"
+    )
 
 
 def print_plan(plan: "Plan", experiment: "Experiment") -> None:
@@ -71,7 +79,7 @@ def print_plan(plan: "Plan", experiment: "Experiment") -> None:
     print_table(("", "trial", "digest", "epochs", ""), rows)
     rungs = ", ".join(map(str, plan.rungs)) or "none"
     if not plan.to_come:
-        print(f"\n{plan.size_words()}, of {plan.grid_points} points; rungs: {rungs}")
+        print(f"\n{plan.size_words()}, of {count(plan.grid_points, 'point')}; rungs: {rungs}")
         return
     sampling = experiment.sampling
     print(f"\nand {plan.to_come} that are suggested while others run ({sampling.sampler}, by "
@@ -80,7 +88,7 @@ def print_plan(plan: "Plan", experiment: "Experiment") -> None:
     print(f"\n{plan.size_words()}; rungs: {rungs}")
 
 
-def print_leaderboard(board: "Board") -> None:
+def print_leaderboard(board: "Board", *, is_interrupted: bool = False) -> None:
     """Print all trials, best first."""
     rows = [
         (
@@ -89,7 +97,7 @@ def print_leaderboard(board: "Board") -> None:
             figure(row.best_miou),
             str(row.best_epoch or "-"),
             str(row.epochs),
-            row.stop_reason or row.state,
+            "not started" if is_interrupted and row.state == "waiting" else row.ending,
         )
         for rank, row in enumerate(board.ranked(), 1)
     ]
@@ -132,20 +140,36 @@ def print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Non
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
+    cells = [tuple(map(printable, row)) for row in rows]
     console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=WIDEST_LINE)
-    console.print(table)
+    if not console.is_terminal or len(cells) > MOST_WRAPPED:
+        print(aligned(titles, cells))
+        return
+    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+    for row in cells:
+        table.add_row(*row)
+    with console.capture() as text:
+        console.print(table)
+    print(text.get(), end="")
+
+
+def aligned(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Return rows in aligned columns, each on one line."""
+    from rich.cells import cell_len
+
+    table = [titles, *rows]
+    widths = [max(cell_len(row[column]) for row in table) for column in range(len(titles))]
+    lines = (
+        "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    )
+    return "\n".join(lines)
 
 
 def say(arguments: argparse.Namespace, sentence: str) -> None:
     """Write words for people to stderr, unless quiet."""
     if not arguments.quiet:
-        with contextlib.suppress(BrokenPipeError):  # a sweep goes on when nobody listens any more
-            print(sentence, file=sys.stderr, flush=True)
+        print(printable(sentence), file=sys.stderr, flush=True)
 
 
 def figure(value: float | None) -> str:

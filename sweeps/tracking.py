@@ -19,9 +19,11 @@ from typing import Any, Protocol
 from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
-from bddseg.files import write_file
+from bddseg.files import make_folder, sync_folder, sync_tree, write_file
 from bddseg.result import METRICS, OBJECTIVE
+from bddseg.words import count
 from sweeps.errors import StorageError
+from sweeps.limits import kernel_kills
 from sweeps.outbox import RETRY_SECONDS, Event, Outbox
 from sweeps.plan import PlannedTrial
 from sweeps.search import NO_EPOCH, TRIAL_KEY
@@ -45,7 +47,7 @@ STATUS = {
 """Stop reason -> status of the MLflow run."""
 
 SENTENCES = {
-    "max_epochs": "all {epoch} epochs done",
+    "max_epochs": "all {epochs} done",
     "plateau": f"no better {OBJECTIVE} since epoch {{best}}, given up after epoch {{epoch}}",
     "diverged": "the loss was not finite in epoch {epoch}",
     "oom": "out of memory after epoch {epoch}",
@@ -54,9 +56,16 @@ SENTENCES = {
 """Reason that a trial gives for its own end -> what is said about it."""
 
 OUT_OF_MEMORY = re.compile(r"out ?of ?memory|MemoryError|running low on memory|cannot allocate memory", re.IGNORECASE)
+DIED, NEVER_RAN = "worker process has died", "The actor never ran"
+"""What Ray says of a process that ended without a traceback."""
+
+KILLED_FOR_MEMORY = "the kernel killed its process for lack of memory"
+
 EVIDENCE_FILES = ("evidence-val.npz", "evidence-test.npz")
 EVIDENCE_FOLDER = "evidence"
 DETAIL_CHARS = 500
+CHECKPOINT_DEPTH = 3
+"""Folders above a checkpoint that may be as new as it is: the trial's, the pass's, the sweep's."""
 
 
 class Scheduler(Protocol):
@@ -129,6 +138,8 @@ class Tracker(Callback):
         """Events that could not be written yet."""
         self._is_failing = False
         """That was said already."""
+        self._kernel_kills = kernel_kills()
+        """Processes that the kernel had killed for lack of memory when this was last looked at."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_outbox": None, "_listeners": ()}
@@ -179,6 +190,22 @@ class Tracker(Callback):
             self._tell(self._whole(trial, {"kind": "pause", "step": epoch}))
 
     @guarded
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: Checkpoint, **info: Any
+    ) -> None:
+        """A trial has saved a checkpoint, and Ray is about to delete an older one: from now on this one counts.
+
+        It and the events up to here go onto the disk, so that a power cut leaves the two together.
+        """
+        if self._outbox is not None:
+            self._outbox.sync()
+        path = Path(checkpoint.path)
+        if path.is_dir():
+            sync_tree(path)
+            for folder in path.parents[:CHECKPOINT_DEPTH]:
+                sync_folder(folder)
+
+    @guarded
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has ended, by itself or stopped; also after early stopping."""
         self._end(trial, *self._why(trial))
@@ -187,6 +214,10 @@ class Tracker(Callback):
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has failed and will be tried again."""
         self._of(trial).retries += 1
+        name, text = self.name_of(trial.config[TRIAL_KEY]), _last_failure(trial)
+        log.warning("%s is tried again: %s; see %s", name, self._cause(text), self._log_file(trial))
+        self._write_traceback(trial, text)
+        self._tell(self._whole(trial, {"kind": "retry"}))
 
     @guarded
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -194,8 +225,9 @@ class Tracker(Callback):
         text = _last_failure(trial)
         self._open(trial)
         self._log_error(trial, text)
-        reason = "oom" if OUT_OF_MEMORY.search(text) else "error"
-        self._end(trial, reason, text.splitlines()[-1] if text else "no traceback was left")
+        cause = self._cause(text)
+        reason = "oom" if OUT_OF_MEMORY.search(text) or cause == KILLED_FOR_MEMORY else "error"
+        self._end(trial, reason, cause)
 
     @guarded
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
@@ -214,10 +246,20 @@ class Tracker(Callback):
         if progress.reason:
             sentence = SENTENCES.get(progress.reason, "ended by itself after epoch {epoch}")
             best = progress.bests[-1]["epoch"] if progress.bests else 0
-            return progress.reason, sentence.format(epoch=progress.epoch, best=best)
+            epochs = count(progress.epoch, "epoch")
+            return progress.reason, sentence.format(epoch=progress.epoch, epochs=epochs, best=best)
         if stop is not None:
             return stop.reason, stop.sentence()
-        return self.unfinished_reason, f"cut off after epoch {progress.epoch}"
+        return self.unfinished_reason, cut_off_words(progress.epoch)
+
+    def _cause(self, text: str) -> str:
+        """Return in one line why a trial failed: the last line of its traceback, or what became of its process."""
+        if NEVER_RAN in text:
+            return "its process could not be started"
+        if DIED not in text:
+            return text.splitlines()[-1].strip() if text else "no traceback was left"
+        kills_before, self._kernel_kills = self._kernel_kills, kernel_kills()
+        return KILLED_FOR_MEMORY if self._kernel_kills > kills_before else "its process was killed, or it crashed"
 
     def _start(self, trial: Trial) -> None:
         planned, progress = self._trials[trial.config[TRIAL_KEY]], self._of(trial)
@@ -268,20 +310,26 @@ class Tracker(Callback):
 
     @guarded
     def _log_error(self, trial: Trial, text: str) -> None:
-        """Make sure that the trial's log has the traceback (a killed process leaves none), and record the log."""
+        """Make sure that the trial's log has the traceback, and record the log."""
+        self._write_traceback(trial, text)
         path = self._log_file(trial)
-        known = path.read_text(errors="replace") if path.is_file() else ""
-        if text and text.splitlines()[-1] not in known:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a") as file:
-                file.write(f"{text}\n")
         if path.is_file():
             self._append(trial, {"kind": "artifact", "path": str(path), "folder": ""})
 
+    @guarded
+    def _write_traceback(self, trial: Trial, text: str) -> None:
+        """Write a failure into the trial's log, unless the trial has: a killed process leaves nothing there."""
+        path = self._log_file(trial)
+        content = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        if text and text.splitlines()[-1] not in content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(f"{text}\n")
+
     def _upload(self, trial: Trial, name: str, content: bytes, folder: str) -> None:
         path = self._folder / "spool" / trial.config[TRIAL_KEY] / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, content)
+        make_folder(path.parent)
+        write_file(path, content, durable=True)
         self._append(trial, {"kind": "artifact", "path": str(path), "folder": folder})
 
     def _log_file(self, trial: Trial) -> Path:
@@ -297,7 +345,7 @@ class Tracker(Callback):
         self._tell(whole)
 
     def _tell(self, event: Event) -> None:
-        """Tell the listeners; what is told to them alone (a pause, going on after it) is nothing that is kept."""
+        """Tell the listeners; pauses, what follows them, and retries are for them alone."""
         for listen in self._listeners:
             listen(event)
 
@@ -315,7 +363,7 @@ class Tracker(Callback):
         self._write_held()
         while self._held:
             if time.monotonic() >= deadline:
-                raise StorageError(f"{len(self._held)} events could not be written to {self._folder}")
+                raise StorageError(f"{count(len(self._held), 'event')} could not be written to {self._folder}")
             time.sleep(RETRY_SECONDS)
             self._write_held()
 
@@ -332,6 +380,11 @@ class Tracker(Callback):
             if not self._is_failing:
                 log.warning("events wait for the disk: %s", error)
             self._is_failing = True
+
+
+def cut_off_words(epoch: int) -> str:
+    """Return in words that a trial was cut off after its last epoch; 0 before it had one."""
+    return f"cut off after epoch {epoch}" if epoch else "cut off before its first epoch"
 
 
 def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None], keep: str) -> None:
@@ -364,7 +417,9 @@ def _last_failure(trial: Trial) -> str:
     source = trial.error_file
     if not source or not Path(source).is_file():
         return ""
-    return re.split(r"^Failure # \d+.*$", Path(source).read_text(errors="replace"), flags=re.MULTILINE)[-1].strip()
+    return re.split(
+        r"^Failure # \d+.*$", Path(source).read_text(encoding="utf-8", errors="replace"), flags=re.MULTILINE
+    )[-1].strip()
 
 
 def _read(checkpoint: Checkpoint, name: str) -> bytes | None:

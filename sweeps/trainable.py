@@ -219,7 +219,7 @@ def _logged(path: Path) -> Iterator[None]:
 
 def _open_log(path: Path) -> logging.FileHandler:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return logging.FileHandler(path)
+    return logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
 
 
 def _sentence(result: EpochResult) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bddseg.words import count
 from sweeps.errors import NothingFinishedError
 from sweeps.statistics.contest import (
     Contest,
@@ -179,7 +180,9 @@ def _by_setting(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
 def _line_up(entrants: Sequence[Entrant]) -> Lineup:
     lineup = build_lineup(entrants)
     if lineup is None:
-        raise NothingFinishedError(f"no usable evidence of {len(entrants)} settings, so there is nothing to compare")
+        raise NothingFinishedError(
+            f"no usable evidence of {count(len(entrants), 'setting')}, so there is nothing to compare"
+        )
     return lineup
 
 

@@ -248,4 +248,4 @@ def leftovers(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
 
 def session_folders() -> list[Path]:
     """Return what Rays have left in the cache."""
-    return list((CACHE / "ray").glob("r-*"))
+    return list(CACHE.glob("ray-*/r-*"))

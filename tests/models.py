@@ -93,12 +93,14 @@ def record_sweep(
     for part in ("val", "test"):
         save_evidence(place / f"evidence-{part}.npz", last.best_evidence(part))
     files = [artifact(place / f"evidence-{part}.npz", folder="evidence") for part in ("val", "test")]
+    sweeps_own = start("")
+    sweeps_own["tags"] |= {"sweep.folder": str(folder)}
     begun = start("a")
     begun["tags"] |= {"sweep.config_digest": config.digest(), **(tags or {})}
     delivered(
         Outbox(folder / "outbox"),
         uri,
-        start(""),
+        sweeps_own,
         artifact(place / "sweep.json", trial=""),
         begun,
         epoch(1, 0.6),

@@ -1,5 +1,6 @@
 """Where MLflow is: what is taken, what is refused, and what is never shown."""
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -7,14 +8,21 @@ import pytest
 from sweeps.address import (
     ROOT,
     check_server,
+    check_uri,
+    database_file,
+    database_uri,
     default_tracking_uri,
+    folder_of,
     has_password,
     hide_password,
+    portable_uri,
+    present_uri,
     resolve_tracking_uri,
     start_command,
     tracking_flag,
 )
 from sweeps.errors import TrackingError
+from sweeps.intake import tune_command
 from sweeps.mlflow_store import prepare_store
 
 
@@ -29,6 +37,42 @@ def test_the_flag_beats_the_environment_beats_the_default(tmp_path: Path, monkey
 def test_a_relative_database_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert resolve_tracking_uri("sqlite:///some/where.db", tmp_path) == f"sqlite:///{tmp_path}/some/where.db"
+
+
+ODD = "100% %41/a?b#c&token=x/ü ñ/@:+'q\"/back\\\\slash"
+
+
+@pytest.mark.parametrize("name", ["plain", "two words", "a@b", "a+b", "a:b", "%20", "a?b=c", "a#b", "a&key=b", ODD])
+def test_a_path_in_an_address_is_the_same_path_on_its_way_back(name: str) -> None:
+    path = Path("/data") / name / "mlflow.db"
+    assert database_file(database_uri(path)) == path
+    assert database_file(check_uri(database_uri(path))) == path
+    assert folder_of(path.as_uri()) == path
+
+
+@pytest.mark.parametrize("name", ["plain", "two words", "a@b+c:d", "ü"])
+def test_an_address_stays_readable_where_nothing_in_it_has_a_meaning(name: str) -> None:
+    assert database_uri(Path("/data") / name) == f"sqlite:////data/{name}"
+
+
+def test_a_path_that_looks_like_a_password_is_no_password() -> None:
+    assert not has_password(database_uri(Path("/data/a?token=b&password=c/d@e/mlflow.db")))
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a?b", "a#b&key=c", "plain"])
+def test_mlflow_opens_the_database_that_is_meant_and_makes_no_folder_beside(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    prepare_store(default_tracking_uri(folder), folder / "artifacts")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (folder / "mlflow.db").stat().st_size > 100_000
+
+
+def test_the_database_of_the_storage_folder_is_written_down_relative_and_moves_with_it() -> None:
+    inside, outside = "sqlite:////old/runs/mlflow.db", "sqlite:////data/all.db"
+    assert [portable_uri(uri, Path("/old/runs")) for uri in (inside, outside)] == ["sqlite:///mlflow.db", outside]
+    assert present_uri("sqlite:///mlflow.db", Path("/new")) == "sqlite:////new/mlflow.db"
+    assert present_uri(inside, Path("/new"), Path("/old/runs")) == "sqlite:////new/mlflow.db"
+    assert present_uri(outside, Path("/new"), Path("/old/runs")) == outside
 
 
 @pytest.mark.parametrize("uri", ["mlruns", "/data/mlruns", "file:///data/mlruns", "./mlruns"])
@@ -98,3 +142,11 @@ def test_the_line_about_a_silent_server_has_no_password() -> None:
     with pytest.raises(TrackingError, match=r"answers at http://\*\*\*@127.0.0.1:9 ") as refusal:
         check_server("http://me:secret@127.0.0.1:9")
     assert refusal.value.__cause__ is None
+
+
+def test_a_relative_address_is_absolute_in_the_commands_that_are_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = argparse.Namespace(storage=ROOT / "runs", tracking_uri="sqlite:///some/where.db")
+    assert tune_command(arguments) == f"python tune_main.py --tracking-uri sqlite:///{tmp_path}/some/where.db"

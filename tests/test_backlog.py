@@ -9,13 +9,14 @@ import pytest
 from recording import REFUSED, SWEEP, artifact, end, epoch, history, runs, start
 
 import tune_main
+from sweeps import mlflow_store
 from sweeps.address import default_tracking_uri
-from sweeps.backlog import close_lost_sweeps, sync, unfinished_business
+from sweeps.backlog import close_lost_sweeps, sync
 from sweeps.delivery import Delivery
 from sweeps.errors import StorageError
 from sweeps.heartbeat import this_pulse, write_pulse
-from sweeps.outbox import Outbox
-from sweeps.recorder import PATIENCE
+from sweeps.outbox import Event, Outbox
+from sweeps.recorder import PATIENCE, Recorder
 
 
 @pytest.fixture
@@ -35,7 +36,8 @@ def waiting(storage: Path, sweep_id: str = SWEEP, tracking_uri: str | None = Non
     """Write a whole sweep of one trial, none of it delivered."""
     outbox = Outbox(storage / sweep_id / "outbox")
     for event in (start(""), start("a"), epoch(1), epoch(2), end(), end(trial="")):
-        outbox.append(event)
+        own = {"tags": {**event["tags"], "sweep.id": sweep_id}} if event["kind"] == "start" else {}
+        outbox.append(event | own)
     (storage / sweep_id / "sweep.json").write_text(json.dumps({"tracking_uri": tracking_uri}))
     return storage / sweep_id
 
@@ -73,6 +75,38 @@ def test_a_storage_without_a_backlog_is_fine(tmp_path: Path, capsys: pytest.Capt
     assert "every event of every sweep" in capsys.readouterr().err
 
 
+def test_of_several_sweeps_one_that_cannot_be_read_does_not_hold_up_the_others(
+    storage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "three", "two"):
+        waiting(storage, name)
+    events = storage / "one" / "outbox" / "outbox.jsonl"
+    events.unlink()
+    events.mkdir()
+    shutil.rmtree(storage / "three" / "outbox")
+    assert call(storage) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"one: 0 events delivered: {events} cannot be read (Is a directory)")
+    assert lines[1] == "two: 6 events delivered"
+
+
+def test_a_store_that_does_not_answer_is_asked_once_for_all_sweeps(
+    storage: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    check = mlflow_store.check_server
+    monkeypatch.setattr(mlflow_store, "check_server", lambda uri: (asked.append(uri), check(uri))[1])
+    for name in ("one", "three", "two"):
+        waiting(storage, name)
+    assert call(storage, "--tracking-uri", REFUSED) == 1
+    assert (len(asked), capsys.readouterr().out.count("6 events left: no MLflow server answers")) == (1, 3)
+
+
+def test_a_sweep_that_noted_the_database_of_its_storage_folder_is_delivered_to_it(storage: Path, uri: str) -> None:
+    folder = waiting(storage, tracking_uri="sqlite:///mlflow.db")
+    assert (sync(folder, None).undelivered, len(history(uri))) == (0, 2)
+
+
 def test_an_unknown_sweep_is_refused_in_one_line_that_names_the_known(
     storage: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,11 +128,11 @@ def test_a_store_that_fails_all_the_time_is_given_up(outbox: Outbox, uri: str, m
     monkeypatch.setattr("sweeps.delivery.SHORTEST_WAIT_S", 0.0)
     tries: list[int] = []
 
-    def fail(self: Delivery, limit: int = 0) -> int:
-        tries.append(limit)
+    def fail(self: Recorder, events: list[Event]) -> None:
+        tries.append(len(events))
         raise ConnectionRefusedError("connection refused")
 
-    monkeypatch.setattr(Delivery, "deliver_some", fail)
+    monkeypatch.setattr(Recorder, "record", fail)
     outbox.append(start())
     assert Delivery(outbox, uri, SWEEP).drain() == (1, "connection refused")
     assert len(tries) == PATIENCE + 1
@@ -153,9 +187,9 @@ def test_what_mlflow_refused_is_counted_and_named(storage: Path, capsys: pytest.
     folder = waiting(storage)
     for step in range(3, 8):
         Outbox(folder / "outbox").append(epoch(step, name="mIoU%"))
-    assert call(storage, SWEEP) == 0
+    assert call(storage, SWEEP) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "warning: MLflow refused 5 events for good, kept in outbox.rejected.jsonl:"
+    assert lines[1] == "warning: 5 events were refused, kept in outbox.rejected.jsonl until --sync delivers them:"
     assert lines[2].startswith("  epoch 3 of trial a: ") and lines[-1] == "  and 2 more"
 
 
@@ -205,9 +239,9 @@ def test_a_sync_closes_the_runs_of_a_lost_driver(lost: Path, uri: str, capsys: p
     assert {run.info.status for run in runs(uri).values()} == {"KILLED"}
 
 
-def test_a_lost_sweep_of_which_all_is_delivered_is_still_found(lost: Path, uri: str) -> None:
+def test_a_lost_sweep_of_which_all_is_delivered_is_still_closed(lost: Path, uri: str) -> None:
     Delivery(Outbox(lost / "outbox"), uri, SWEEP).drain()
-    assert unfinished_business(lost.parent) == [lost]
+    assert sync(lost, None).closed == 2
 
 
 def test_a_new_sweep_closes_the_runs_of_a_lost_one_in_its_own_store(lost: Path, uri: str) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cluster import check_address, ray_cluster, slots
-from sweeps.errors import ExperimentError
+from sweeps.cluster import _why_ended, check_address, ray_cluster, slots
+from sweeps.errors import ClusterError, ExperimentError
 from sweeps.intake import address_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,7 +18,8 @@ import sys
 from pathlib import Path
 import psutil
 import ray
-from sweeps.cluster import check_address, ray_cluster, slots
+from sweeps.cluster import ray_cluster
+from sweeps.session import user_folder
 
 cache = Path(sys.argv[1])
 with ray_cluster(cache, dashboard=True) as dashboard:
@@ -26,7 +27,7 @@ with ray_cluster(cache, dashboard=True) as dashboard:
     print(dashboard.sentence())
     scripts = {Path(word).name for child in psutil.Process().children() for word in child.cmdline()[:4]}
     print(sorted(scripts & {"monitor.py", "log_monitor.py", "dashboard.py"}))
-print(sorted(path.name for path in (cache / "ray").iterdir()))
+print(sorted(path.name for path in user_folder(cache).iterdir()))
 print(ray.is_initialized())
 """
 
@@ -39,12 +40,14 @@ import psutil
 import ray
 from sweeps.cluster import ray_cluster
 
+os.environ.update(PYTHONPATH="theirs", RAY_USE_TLS="1", TUNE_RESULT_DIR="/nowhere")
 before = dict(os.environ)
 with ray_cluster(Path(sys.argv[1])):
     daemons = {Path(word).name for child in psutil.Process().children() for word in child.cmdline()[:4]}
     print(sorted(daemons & {"monitor.py", "log_monitor.py", "dashboard.py"}))
     print(ray.get(ray.remote(lambda: os.environ["MALLOC_ARENA_MAX"]).remote()))
     print(ray.get(ray.remote(lambda: ray.get_runtime_context().runtime_env).remote()))
+    print(ray.get(ray.remote(lambda: os.environ["PYTHONPATH"]).remote()))
 print([name for name in ("PYTHONPATH", "MALLOC_ARENA_MAX") if os.environ.get(name) != before.get(name)])
 """
 
@@ -75,7 +78,11 @@ def test_trials_inherit_their_environment_so_that_ray_starts_their_processes_onc
 
 
 def test_starting_ray_leaves_our_own_environment_as_it_was(plain_life: list[str]) -> None:
-    assert plain_life[3] == "[]"
+    assert plain_life[4] == "[]"
+
+
+def test_the_users_own_modules_can_be_imported_in_trials(plain_life: list[str]) -> None:
+    assert plain_life[3] == f"{ROOT}:{ROOT / 'theirs'}"
 
 
 def test_an_own_ray_is_reached_on_loopback_alone(life: list[str]) -> None:
@@ -87,12 +94,37 @@ def test_the_dashboard_says_where_it_is_and_how_to_log_in(life: list[str]) -> No
 
 
 def test_an_own_ray_leaves_only_its_token(life: list[str]) -> None:
-    assert life[3:] == ["['token']", "False"]
+    assert life[3:] == ["['lock', 'token']", "False"]
+
+
+def test_a_machine_without_loopback_is_refused_at_once(tmp_path: Path) -> None:
+    program = "import sys; from pathlib import Path; from sweeps.cluster import *; check_machine(Path(sys.argv[1]))"
+    words = ["unshare", "-n", sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    if "unshare" in done.stderr:
+        pytest.skip("networks cannot be taken away here")
+    assert "ClusterError: Ray cannot be started: 127.0.0.1 cannot be reached (" in done.stderr.splitlines()[-1]
+
+
+def test_the_first_error_of_a_daemon_says_why_ray_could_not_start(tmp_path: Path) -> None:
+    logs = tmp_path / "session_2026-11-29_19-28-32_372144_26684" / "logs"
+    logs.mkdir(parents=True)
+    head = "[2026-11-29 19:28:32,427 E 26701 26709] (gcs_server) logging.cc:118:"
+    (logs / "gcs_server.err").write_text(
+        f"{head} Unhandled exception: epoll: Too many open files [system:24] /a/b(+0x14) [0x5] /c/d\n"
+        f"{head}     @     0x7f766e6661d0  (unknown)\n"
+    )
+    assert _why_ended(tmp_path) == "gcs_server: Unhandled exception: epoll: Too many open files [system:24]"
+
+
+def test_what_is_no_address_is_refused() -> None:
+    with pytest.raises(ClusterError, match="no Ray answers at garbage: an address is HOST:PORT, auto or local"):
+        check_address("garbage")
 
 
 def test_no_ray_at_an_address_is_refused(tmp_path: Path) -> None:
     with (
-        pytest.raises(ExperimentError, match=r"no Ray answers at 127\.0\.0\.1:1"),
+        pytest.raises(ClusterError, match=r"no Ray answers at 127\.0\.0\.1:1"),
         ray_cluster(tmp_path, address="127.0.0.1:1"),
     ):
         pass
@@ -112,13 +144,13 @@ def test_trials_side_by_side_are_counted_node_by_node(monkeypatch: pytest.Monkey
 
 def test_what_auto_finds_is_knocked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray._private.services.canonicalize_bootstrap_address", lambda address: "127.0.0.1:1")
-    with pytest.raises(ExperimentError, match=r"no Ray answers at auto: Connection refused.*--address local"):
+    with pytest.raises(ClusterError, match=r"no Ray answers at auto: Connection refused.*--address local"):
         check_address("auto")
 
 
 def test_where_auto_finds_nothing_it_is_said_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ray._private.services.canonicalize_bootstrap_address", lambda address: None)
-    with pytest.raises(ExperimentError, match=r"no Ray runs on this machine: .* --address local"):
+    with pytest.raises(ClusterError, match=r"no Ray runs on this machine: .* --address local"):
         check_address("auto")
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,9 +142,9 @@ def test_a_sweep_without_its_manifest_is_refused() -> None:
 
 def test_other_frames_are_refused() -> None:
     confirmation = planned(*ROWS)
-    confirmation.check_data("f00d")
-    with pytest.raises(ExperimentError, match=r"frames f00d of /data, but they are beef now"):
-        confirmation.check_data("beef")
+    confirmation.check_data("f00d", Path("/moved"))
+    with pytest.raises(ExperimentError, match=r"frames f00d of /data, but those of /moved are beef now"):
+        confirmation.check_data("beef", Path("/moved"))
 
 
 # Standings

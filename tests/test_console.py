@@ -1,16 +1,20 @@
 """A command line as a process: what it prints and what it returns come through, however it ends."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import tune_main
+from bddseg.errors import printable
+
 ROOT = Path(__file__).resolve().parent.parent
 
 PROGRAM = """
-import atexit
+import atexit, sys
 from sweeps.console import become
 
 atexit.register(print, "called at the end")
@@ -62,6 +66,45 @@ def test_a_reader_who_has_seen_enough_changes_no_exit_code() -> None:
     assert process.stderr and (process.wait(), process.stderr.read()) == (143, b"")
 
 
+def piped(body: str, reader: str, **environment: str) -> tuple[int, bytes, bytes]:
+    """Return the exit code of a command line, what the shell's reader saw of it, and what it said on stderr."""
+    program = PROGRAM.format(body=body)
+    line = f"{{ {shlex.quote(sys.executable)} -c {shlex.quote(program)}; echo code $? >&2; }} {reader}"
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=ROOT, capture_output=True, env=os.environ | environment, timeout=60, check=False
+    )
+    said, code = done.stderr.rsplit(b"code ", 1)
+    return int(code), done.stdout, said
+
+
+def test_letters_that_the_terminal_does_not_have_are_written_out() -> None:
+    body = "print('stra\\xdfe \\u2713 \\udcff'); return 3"
+    code, seen, said = piped(body, "| cat", PYTHONIOENCODING="latin-1")
+    assert (code, said) == (3, b"") and b"printed stra\xdfe \\u2713 \\udcff\n" in seen
+
+
+def test_what_is_done_after_the_reader_has_gone_is_still_done() -> None:
+    code, _, said = piped("print('x' * 10**6, flush=True); print('registered', file=sys.stderr); return 0", "| true")
+    assert (code, said) == (0, b"registered\n")
+
+
+def test_results_that_a_full_disk_did_not_take_are_no_success() -> None:
+    code, _, said = piped(
+        "print('x' * 10**6, flush=True); print('registered', file=sys.stderr); return 0", ">/dev/full"
+    )
+    assert (code, said) == (1, b"registered\nerror: stdout cannot be written: No space left on device\n")
+
+
+def test_control_characters_do_not_reach_a_terminal() -> None:
+    assert printable("a\x1b[2Jb\r\nc\u202ed") == "a\\x1b[2Jb\\r\\nc\\u202ed"
+    assert printable("stra\xdfe d'été 中") == "stra\xdfe d'été 中"
+
+
+def test_a_refusal_writes_control_characters_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tune_main.main(["--space", "smoke\x1b[2J", "--profile", "quick"]) == 2
+    assert "\x1b" not in capsys.readouterr().err
+
+
 def test_a_signal_during_the_last_words_changes_no_exit_code() -> None:
     program = """
 import os, signal, sys
@@ -70,7 +113,8 @@ from sweeps import commands
 from sweeps.console import become
 from sweeps.interrupts import Interrupted
 
-def run(arguments, words):
+def run(arguments):
+    sys.stderr = Impatient()
     raise Interrupted(signal.SIGTERM)
 
 class Impatient:
@@ -78,7 +122,7 @@ class Impatient:
         os.kill(os.getpid(), signal.SIGINT)
         return getattr(sys.__stderr__, name)
 
-commands.run, sys.stderr = run, Impatient()
+commands.VERBS["space"] = run
 become(lambda: tune_main.main(["--space", "smoke"]))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)

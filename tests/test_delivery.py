@@ -18,7 +18,8 @@ from recording import REFUSED, SWEEP, artifact, delivered, end, epoch, history, 
 from sweeps.delivery import Delivery
 from sweeps.mlflow_client import open_client
 from sweeps.outbox import Event, Outbox
-from sweeps.recorder import PATIENCE, save_ids
+from sweeps.recorder import PATIENCE
+from sweeps.run_ids import save_ids
 
 # ------------------------------------------------------------------------------------------------------------- events
 
@@ -304,23 +305,21 @@ def test_a_locked_database_is_waited_for(outbox: Outbox, uri: str) -> None:
 
 
 def test_a_fault_that_never_ends_is_put_aside_once_the_store_answers(
-    outbox: Outbox, uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outbox: Outbox, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mlflow import MlflowClient
 
-    def refuse(*_: Any) -> None:
-        raise RuntimeError("no credentials for s3://bucket")
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("the table of metrics is damaged")
 
-    monkeypatch.setattr(MlflowClient, "log_artifact", refuse)
-    (tmp_path / "file").write_text("content")
-    for event in (start(), artifact(tmp_path / "file"), epoch(1)):
-        outbox.append(event)
+    monkeypatch.setattr(MlflowClient, "log_batch", refuse)
+    outbox.append(start())
     delivery = Delivery(outbox, uri, SWEEP)
     for _ in range(PATIENCE):
-        with pytest.raises(RuntimeError, match="no credentials"):
+        with pytest.raises(RuntimeError, match="is damaged"):
             delivery.deliver_some()
-    assert delivery.deliver_some() == 3
-    assert ([found["why"] for found in rejects(outbox)], len(history(uri))) == (["no credentials for s3://bucket"], 1)
+    assert delivery.deliver_some() == 1
+    assert [found["why"] for found in rejects(outbox)] == ["the table of metrics is damaged"]
 
 
 # ------------------------------------------------------------------------------------------------------------- thread
@@ -348,7 +347,7 @@ def test_the_sweeps_run_is_told_that_its_driver_is_alive(outbox: Outbox, uri: st
 def test_no_password_is_left_in_the_outbox(outbox: Outbox) -> None:
     outbox.append(start())
     Delivery(outbox, "http://me:secret@127.0.0.1:9", SWEEP).close(0.2)
-    save_ids(outbox.folder / "runs.json", "http://me:secret@127.0.0.1:9", {"a": "0" * 32})
+    save_ids(outbox, "http://me:secret@127.0.0.1:9", {"a": "0" * 32})
     assert not [path for path in outbox.folder.iterdir() if "secret" in path.read_text()]
 
 

@@ -1,6 +1,7 @@
 """Drills: files are torn or cannot be written, processes of trials die, MLflow is away; nothing is lost."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -93,6 +94,18 @@ def test_a_trial_whose_process_is_killed_is_tried_once_more(place: Site) -> None
     tags = {event["trial"]: event["tags"] for event in place.events() if event["kind"] == "end"}
     assert (tags[once]["sweep.retries"], tags[always]["sweep.retries"]) == ("1", "1")
     assert "goes on after epoch" in SweepFolder(place.folder).log(once).read_text()
+
+
+def test_a_daemon_of_ray_that_is_killed_ends_the_sweep_in_one_line_and_a_resume_goes_on(place: Site) -> None:
+    driver = place.start(*SMALL, *LONG, *ALWAYS)
+    place.await_that(lambda: len(place.running()) == 2 and min(place.running().values()) >= 3)
+    (raylet,) = [child for child in psutil.Process(driver.pid).children() if child.name() == "raylet"]
+    raylet.kill()
+    assert driver.wait(60) == 2, place.said()
+    assert re.search(r"^error: raylet of Ray ended unexpectedly.*--resume ", place.said(), re.MULTILINE)
+    assert "Traceback" not in place.said()
+    assert place.run("--resume") == 0
+    survived("kill9_raylet", place, 1, repeated_at_most=4)
 
 
 def test_a_trial_that_the_memory_monitor_kills_is_tried_again_and_then_gets_a_larger_share(

@@ -32,9 +32,14 @@ def response(status: int) -> Any:
     return found
 
 
-@pytest.mark.parametrize("status", [400, 413, 414, 422])
-def test_an_answer_that_the_request_is_wrong_or_too_long_is_permanent(status: int) -> None:
+@pytest.mark.parametrize("status", [413, 414, 431])
+def test_an_answer_that_the_request_is_too_long_is_permanent(status: int) -> None:
     assert kind_of(raw_answer(status)) == PERMANENT
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_refusal_in_other_words_than_mlflows_may_come_from_something_else(status: int) -> None:
+    assert kind_of(raw_answer(status)) == UNCLEAR
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 408, 429, 500, 502, 503, 504])

@@ -41,6 +41,12 @@ def test_learning_rate_and_loss_come_first() -> None:
     assert list_pairs(AXES) == [("optim.lr", "loss.name"), AXES[:2], (AXES[0], AXES[2])]
 
 
+def test_values_that_look_alike_are_labelled_apart() -> None:
+    entries = [make_entry(f"t{lr!r}", 0.5, {"optim.lr": lr}) for lr in (0.3, 0.1 + 0.2)]
+    svg = svg_of(make_sweep(entries, ("optim.lr",)), ("optim.lr",))
+    assert {"0.3", "0.30000000000000004"} <= set(texts(svg))
+
+
 def test_of_seven_axes_fifteen_pairs_are_shown() -> None:
     assert len(list_pairs(tuple("abcdefg"))) == 15
 

@@ -1,6 +1,8 @@
 """What is kept when a sweep ends, of two trials that were really trained."""
 
 import logging
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from tiny import make_config, make_frames, make_split
 from bddseg.checkpoint import save_training
 from bddseg.evidence import save_evidence
 from bddseg.train import fit
-from sweeps.keeping import Keeper
+from sweeps.keeping import Keeper, most_kept
 from sweeps.monitor import Board
 from sweeps.outbox import Outbox
 from sweeps.plan import Plan, PlannedTrial
@@ -71,6 +73,48 @@ def test_pictures_that_cannot_be_written_cost_nothing_else(
         keeper.keep(MATERIAL, tmp_path, all_weights=False)
     assert "pictures or latencies could not be made" in caplog.text
     assert uploads(keeper) == {("", "latency.json")} and (tmp_path / "verification.json").exists()
+
+
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_of_a_kept_trial_only_its_newest_checkpoint_stays(keeper: Keeper, tmp_path: Path) -> None:
+    first, second = keeper.checkpoints
+    for old in (Path("pass-0") / first / "checkpoint_000003", Path("pass-1") / first / "checkpoint_-00001"):
+        shutil.copytree(keeper.checkpoints[first], tmp_path / old)
+    keeper.keep(MATERIAL, tmp_path, all_weights=False)
+    kept = {path.parent for path in tmp_path.rglob("*.pt")}
+    assert kept == {keeper.checkpoints[first], keeper.checkpoints[second]} and not (tmp_path / "pass-0").exists()
+
+
+def test_files_of_ray_tune_are_deleted(keeper: Keeper, tmp_path: Path) -> None:
+    (tmp_path / "pass-1" / "tuner.pkl").touch()
+    (tmp_path / "pass-1" / next(iter(keeper.checkpoints)) / "error.txt").touch()
+    keeper.keep(MATERIAL, tmp_path, all_weights=False)
+    assert not any(name.endswith((".pkl", "error.txt")) for name in names(tmp_path))
+
+
+def test_a_trial_that_is_not_kept_leaves_no_checkpoint(keeper: Keeper, tmp_path: Path) -> None:
+    first, second = keeper.checkpoints
+    with_reference_only = replace(keeper, board=Board(PLAN))
+    with_reference_only.keep(MATERIAL, tmp_path, all_weights=False)
+    assert keeper.checkpoints[first].exists() and not keeper.checkpoints[second].parent.exists()
+
+
+@pytest.mark.parametrize(("reason", "status", "is_kept"), [("max_epochs", "FINISHED", True), ("asha", "KILLED", False)])
+def test_last_weights_stay_only_of_trials_that_a_larger_budget_can_go_on_from(
+    keeper: Keeper, tmp_path: Path, reason: str, status: str, is_kept: bool
+) -> None:
+    trial_id = next(iter(keeper.checkpoints))
+    keeper.board.apply(end(trial_id, reason, status))
+    keeper.keep(MATERIAL, tmp_path, all_weights=False)
+    assert (keeper.checkpoints[trial_id] / "last.pt").exists() is is_kept
+    assert (keeper.checkpoints[trial_id] / "best.pt").exists()
+
+
+def test_no_more_trials_are_kept_than_a_forecast_counts(keeper: Keeper) -> None:
+    assert len(keeper.finalists()) <= most_kept(PLAN) == 2
 
 
 def test_a_sweep_without_checkpoints_has_latencies_but_no_pictures(keeper: Keeper, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_negative_counts_are_damaged() -> None:
 def test_with_fewer_runs_than_the_others_one_is_left_out() -> None:
     folds = (EVIDENCE, named("a", "b"))
     found = lined_up(entrant("one", *folds), entrant("two", *folds), entrant("odd", EVIDENCE))
-    assert found.left_out["odd"] == "it has evidence of 1 runs, the others of 2"
+    assert found.left_out["odd"] == "it has evidence of 1 run, the others of 2"
 
 
 def test_nobody_can_be_compared_without_evidence() -> None:

@@ -1,11 +1,10 @@
 """What this machine can take."""
 
-import os
-
 import pytest
 import torch
 from tiny import make_config
 
+from bddseg.cores import usable_cores
 from sweeps.errors import ExperimentError
 from sweeps.experiment import Experiment, Schedule
 from sweeps.machine import Machine, find_machine
@@ -34,7 +33,7 @@ def test_a_trial_that_needs_more_memory_than_there_is_is_refused_with_the_cure()
 
 
 def test_trials_share_the_cores() -> None:
-    assert (one_core().slots(), one_core().slots(max_concurrent=1)) == (os.cpu_count(), 1)
+    assert (one_core().slots(), one_core().slots(max_concurrent=1)) == (usable_cores(), 1)
     assert Machine(CPU, {"CPU": 999.0, "GPU": 0.0}).slots() == 1
 
 
@@ -43,6 +42,6 @@ def test_a_trial_without_a_gpu_gets_cores_alone() -> None:
 
 
 def test_more_cores_than_there_are_are_refused_here_and_left_to_a_cluster() -> None:
-    with pytest.raises(ExperimentError, match="but this machine has"):
+    with pytest.raises(ExperimentError, match="but this process may use"):
         find_machine(999, 0.0, is_cluster=False)
     assert find_machine(999, 0.0, is_cluster=True).resources["CPU"] == 999.0

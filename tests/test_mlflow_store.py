@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 from recording import REFUSED
 
-from sweeps.address import default_tracking_uri
+from sweeps.address import database_file, default_tracking_uri
 from sweeps.errors import TrackingError
 from sweeps.mlflow_client import EXPERIMENT, open_client
 from sweeps.mlflow_store import prepare_store
+from sweeps.store import Store
 
 
 def test_a_prepared_store_has_the_experiment_with_its_artifact_folder(template: Path) -> None:
@@ -80,8 +81,32 @@ def test_a_deleted_experiment_is_named_with_the_cure(uri: str, tmp_path: Path) -
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     client.delete_experiment(experiment.experiment_id)
-    with pytest.raises(TrackingError, match="bdd100k-unet is deleted: run `mlflow experiments restore -x 1`"):
+    with pytest.raises(
+        TrackingError,
+        match=r"is deleted in sqlite:.*: bring it back with `MLFLOW_TRACKING_URI=\S+ mlflow experiments restore -x 1`",
+    ):
         prepare_store(uri, tmp_path)
+
+
+def with_schema(uri: str, version: str) -> str:
+    """Let a database say that it is of another version of MLflow."""
+    path = database_file(uri)
+    assert path is not None
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
+    return uri
+
+
+def test_a_database_of_an_older_mlflow_is_to_be_upgraded(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match=r"make a copy of the database, then run `mlflow db upgrade sqlite:////"):
+        prepare_store(with_schema(uri, "181f10493468"), tmp_path)
+
+
+def test_a_database_of_a_newer_mlflow_asks_for_that_version(uri: str, tmp_path: Path) -> None:
+    newer = with_schema(uri, "f00df00df00d")
+    for use in (lambda: prepare_store(newer, tmp_path), Store(newer).sweep_ids):
+        with pytest.raises(TrackingError, match="a newer MLflow made this database, so install that version"):
+            use()
 
 
 def test_what_the_user_has_set_for_mlflow_stays(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """The board of a running sweep, from the events that also go to the store."""
 
 import io
-from argparse import Namespace
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,6 @@ from rich.console import Console
 from sweeps.experiment import load_experiment
 from sweeps.monitor import Board, View, duration
 from sweeps.plan import Plan, build_plan
-from sweeps.tables import say
 
 PLAN: Plan = build_plan(load_experiment("grid_lr_loss", profile="quick", overrides=["train.epochs=10"]), limit=4)
 A, B, C, D = (trial.trial_id for trial in PLAN.trials)
@@ -92,6 +90,17 @@ def test_a_row_says_why_and_where_the_log_is() -> None:
 
 def test_a_retried_trial_runs_again() -> None:
     assert make_board(start(A), end(A, "error", "FAILED"), start(A)).rows[A].state == "running"
+
+
+def test_a_trial_that_will_be_tried_again_waits() -> None:
+    board = make_board(start(A), epoch(A, 1), {"kind": "retry", "trial": A, "time_ms": 0})
+    assert (board.counts(), board.rows[A].epochs) == ({"waiting": 4}, 1)
+
+
+def test_trials_wait_for_their_turn_in_a_later_pass() -> None:
+    board = make_board(start(A), epoch(A, 1), start(B), end(B, "user", "KILLED"), start(C), end(C))
+    board.queue([A, B])
+    assert (board.counts(), board.rows[B].stop_reason) == ({"waiting": 3, "finished": 1}, "")
 
 
 def test_a_retried_trial_has_not_stopped() -> None:
@@ -235,7 +244,13 @@ def shown(board: Board, *events: dict[str, Any], is_quiet: bool = False) -> str:
 def test_without_a_terminal_an_end_is_one_line() -> None:
     text = shown(make_board(), start(A), epoch(A, 1, 0.25), end(A, "asha", "KILLED"))
     assert text.count("\n") == 1
-    assert text.startswith(f"{PLAN.trials[0].name}: asha after 1 epochs, best 0.250 at epoch 1. 3 waiting, 1 stopped")
+    assert text.startswith(f"{PLAN.trials[0].name}: asha after 1 epoch, best 0.250 at epoch 1. 3 waiting, 1 stopped")
+
+
+def test_a_trial_that_was_cut_off_before_its_first_epoch_did_not_start() -> None:
+    cut = {"sweep.stop_reason": "user", "sweep.stop_detail": "cut off after epoch 0"}
+    text = shown(make_board(), start(A), {**end(A, "user", "KILLED"), "tags": cut})
+    assert text.startswith(f"{PLAN.trials[0].name}: not started. ")
 
 
 def test_a_quiet_view_writes_nothing() -> None:
@@ -266,7 +281,6 @@ def test_a_view_that_nobody_reads_any_more_falls_silent(monkeypatch: pytest.Monk
     view = View(Board(PLAN))
     for trial in PLAN.trials:
         view.apply(end(trial.trial_id))
-    say(Namespace(quiet=False), "nobody hears this")
 
 
 def test_a_trial_that_was_cancelled_before_it_began_is_not_waiting() -> None:

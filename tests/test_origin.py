@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from test_gather import make_report
 
-from sweeps.programs import PREDICT, program
+from sweeps.paths import PREDICT, program
 from sweeps.sections.origin import build_again
 
 

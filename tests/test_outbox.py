@@ -146,22 +146,22 @@ def test_a_write_that_finds_no_room_leaves_nothing(tmp_path: Path, monkeypatch: 
 
 def test_rejected_events_are_kept_with_the_reason(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
-    outbox.reject(event(1), "too long")
+    outbox.reject([(event(1), "too long")])
     assert json.loads((tmp_path / "outbox.rejected.jsonl").read_text()) == {"why": "too long", "event": event(1)}
 
 
 def test_an_event_that_is_refused_again_is_kept_once(tmp_path: Path) -> None:
-    Outbox(tmp_path).reject(event(1), "too long")
+    Outbox(tmp_path).reject([(event(1), "too long")])
     outbox = Outbox(tmp_path)
     for why in ("too long", "far too long"):
-        outbox.reject(event(1), why)
-    outbox.reject(event(2), "too long")
+        outbox.reject([(event(1), why)])
+    outbox.reject([(event(2), "too long")])
     assert [found["event"] for found in outbox.rejects()] == [event(1), event(2)]
 
 
 def test_a_torn_reject_is_passed_over(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
-    outbox.reject(event(1), "too long")
+    outbox.reject([(event(1), "too long")])
     with (tmp_path / "outbox.rejected.jsonl").open("ab") as file:
         file.write(b'{"why": "too l')
     assert len(outbox.rejects()) == 1

@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 
 from bddseg.config import TrainConfig
+from sweeps.axes import Range
+from sweeps.book import read_book
 from sweeps.errors import ExperimentError
-from sweeps.experiment import Experiment, Schedule, load_experiment, read_book, space_names
-from sweeps.plan import Plan, build_plan, compact, trial_name
+from sweeps.experiment import Experiment, Schedule, load_experiment, space_names
+from sweeps.names import compact, longer_words, trial_name
+from sweeps.plan import Plan, build_plan, count_points, plan_trial
+from sweeps.sampling import MOST_POINTS
 from sweeps.statistics.noise import setting_of
 
-PROFILES = tuple(read_book()["profiles"])
+PROFILES = tuple(read_book().profiles)
 PLANS = {
     (space, profile): build_plan(load_experiment(space, profile=profile))
     for space in space_names()
@@ -181,6 +185,41 @@ def test_a_limit_beyond_the_plan_keeps_all() -> None:
     assert ids(build_plan(GRID, limit=99)) == ids(build_plan(GRID))
 
 
+# Large grids
+
+SEEDS = list(range(200))
+HUGE = make_experiment(train_seed=SEEDS, optim_lr=[n * 1e-5 for n in range(1, 201)], model_base_filters=[4, 8])
+
+
+def test_a_grid_that_is_too_large_is_counted_not_planned() -> None:
+    cure = r"80,000 points \(200 train\.seed x 200 optim\.lr x 2 model\.base_filters\).*at most 20,000.*--limit N"
+    with pytest.raises(ExperimentError, match=cure):
+        build_plan(HUGE)
+    with pytest.raises(ExperimentError, match="at most 20,000"):
+        build_plan(HUGE, limit=MOST_POINTS + 1)
+
+
+def test_five_axes_of_sixty_values_are_a_number_not_a_list() -> None:
+    rates = [n * 1e-5 for n in range(1, 61)]
+    axes = {"optim_lr": rates, "optim_weight_decay": rates, "model_dropout": rates, "loss_gamma": rates}
+    assert count_points(make_experiment(train_seed=list(range(60)), **axes)) == 60**5
+
+
+def test_a_limit_draws_from_a_grid_that_is_too_large() -> None:
+    drawn, more = build_plan(HUGE, limit=3), build_plan(HUGE, limit=5)
+    assert (len(drawn.trials), drawn.grid_points) == (3, 80_000)
+    assert drawn.reference.is_reference and ids(more)[:3] == ids(drawn)
+
+
+def test_every_setting_is_checked_once_for_each_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planning takes as long as configurations are made: so many in all, whatever the number of settings."""
+    made: list[TrainConfig] = []
+    check = TrainConfig.__post_init__
+    monkeypatch.setattr(TrainConfig, "__post_init__", lambda config: (made.append(config), check(config))[1])
+    build_plan(make_experiment(train_seed=SEEDS, optim_lr=[1e-3, 1e-4]), precision="fp32")
+    assert len(made) <= 2 * 400 + 5
+
+
 # Budget and refusals
 
 
@@ -251,6 +290,25 @@ def test_names_tell_trials_apart_on_any_axis(axis: dict[str, Any]) -> None:
 )
 def test_numbers_are_written_as_people_write_them(value: Any, text: str) -> None:
     assert compact(value) == text
+
+
+def test_names_tell_rates_apart_that_six_digits_do_not() -> None:
+    names = {trial.name for trial in build_plan(make_experiment(optim_lr=[0.3, 0.1 + 0.2, 0.1])).trials}
+    rates = {name.split("lr=")[1].split()[0] for name in names}
+    assert rates == {"0.3", "0.30000000000000004", "0.1"}
+
+
+def test_a_number_has_no_more_digits_than_tell_it_from_the_others() -> None:
+    assert longer_words([0.12345678, 0.12345699, 0.5]) == {0.12345678: "0.1234568", 0.12345699: "0.123457"}
+    assert longer_words([1.234567e-5, 1.234568e-5]) == {1.234567e-5: "1.234567e-5", 1.234568e-5: "1.234568e-5"}
+    assert longer_words([1e-5, 1e-4, 0.1234567]) == {}
+
+
+def test_a_suggested_trial_is_named_apart_from_the_points_that_the_sweep_has() -> None:
+    experiment = replace(make_experiment(optim_lr=[1e-3]), axes=(("optim.lr", Range(0.1, 0.5)),))
+    known = {"optim.lr": 0.12340000001}
+    names = [plan_trial(experiment, {"optim.lr": value}, "fp32", [known]).name for value in (0.1234, 0.12340000001)]
+    assert "lr=0.1234 " in names[0] and "lr=0.12340000001 " in names[1]
 
 
 def test_augmentation_is_the_one_setting_of_the_data_that_may_vary() -> None:

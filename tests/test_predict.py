@@ -12,8 +12,8 @@ from models import write_model
 from PIL import Image
 
 from bddseg.painting import PICTURES as KNOWN
+from sweeps.paths import EXPORT, PREDICT, program
 from sweeps.predict import PICTURES, ROOT, main
-from sweeps.programs import EXPORT, PREDICT, program
 
 SMALL = (48, 32)
 

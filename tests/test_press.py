@@ -26,7 +26,7 @@ def sections() -> list[Section]:
 @pytest.fixture(scope="module")
 def press() -> Iterator[Press]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sweeps.report.press.count_cores", lambda: 2)
+        patch.setattr("sweeps.report.press.usable_cores", lambda: 2)
         with open_press() as found:
             yield found
 
@@ -44,7 +44,7 @@ def test_what_was_drawn_together_is_what_a_page_shows(sections: list[Section], p
 
 def test_a_process_that_is_lost_is_done_without(sections: list[Section]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sweeps.report.press.count_cores", lambda: 2)
+        patch.setattr("sweeps.report.press.usable_cores", lambda: 2)
         with open_press() as press:
             assert press._pool is not None
             os.kill(press._pool.submit(os.getpid).result(), signal.SIGKILL)
@@ -52,7 +52,7 @@ def test_a_process_that_is_lost_is_done_without(sections: list[Section]) -> None
 
 
 def test_one_core_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.report.press.count_cores", lambda: 1)
+    monkeypatch.setattr("sweeps.report.press.usable_cores", lambda: 1)
     with open_press() as press:
         assert press._pool is None
 

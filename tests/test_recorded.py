@@ -9,6 +9,7 @@ from bddseg.confusion import miou, pool
 from bddseg.evidence import Evidence
 from benchmarks.recorded import SWEEP, Size, build_sweep
 from sweeps.histories import ask_database, ask_file
+from sweeps.mlflow_client import open_client
 from sweeps.records import SweepRecord
 from sweeps.store import Store, local_root
 
@@ -39,7 +40,7 @@ def test_a_trial_s_evidence_has_its_score(store: Store, record: SweepRecord) -> 
 
 def test_the_table_of_metrics_says_what_mlflow_says(store: Store, record: SweepRecord) -> None:
     runs = sorted(row.run_id for row in record.trials)
-    ours, theirs = (ask(store._client, runs, "val/miou") for ask in (ask_file, ask_database))
+    ours, theirs = (ask(open_client(store.tracking_uri), runs, "val/miou") for ask in (ask_file, ask_database))
     assert sorted(ours) == sorted(theirs)
     assert not any(math.isnan(value) for *_, value in ours)
 

@@ -10,6 +10,7 @@ from folders import write_folder
 from tiny import make_config, make_frames, make_split
 
 from bddseg.checkpoint import load_checkpoint
+from bddseg.errors import DataError
 from bddseg.trained import load_trained
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
 from sweeps.records import SweepRecord, TrialRow
@@ -166,3 +167,7 @@ def test_frames_that_are_as_they_were_are_taken(tmp_path: Path) -> None:
         load_recorded(record, CONFIG)
     now = str(caught.value).split("they are ")[1][:16]
     assert len(load_recorded(make_confirmation(root=str(root), fingerprint=now), CONFIG).frames) == 12
+    moved = root.rename(tmp_path / "moved")
+    assert len(load_recorded(make_confirmation(root=str(root), fingerprint=now), CONFIG, moved).frames) == 12
+    with pytest.raises(DataError, match=r"data, where the data lay, is no folder any more: say with --data"):
+        load_recorded(make_confirmation(root=str(root), fingerprint=now), CONFIG)

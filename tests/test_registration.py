@@ -22,7 +22,7 @@ from bddseg.trained import load_trained
 from sweeps.address import database_file, default_tracking_uri
 from sweeps.errors import ModelError, NothingToRegisterError, TrackingError
 from sweeps.mlflow_client import open_client
-from sweeps.programs import PREDICT, program
+from sweeps.paths import PREDICT, program
 from sweeps.ranking import score_evidence
 from sweeps.report.deposit import Deposit
 from sweeps.report.openings import Opened, Test, read_openings

@@ -85,7 +85,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(autouse=True)
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweeps.report.output.Plates", NoPlates)
-    monkeypatch.setattr("sweeps.report.press.count_cores", lambda: 1)
+    monkeypatch.setattr("sweeps.report.press.usable_cores", lambda: 1)
 
 
 def call(uri: str, out: Path, *words: str) -> int:
@@ -168,7 +168,13 @@ def openings(uri: str) -> int:
 
 @pytest.mark.parametrize(
     "words",
-    [["grid-1", "nothing"], ["grid-1", "broken-1", "--register"], ["grid-1", "--register", "--model-name", "a/b"]],
+    [
+        ["nothing", "nobody"],
+        ["grid-1", "broken-1", "--register"],
+        ["grid-1", "--register", "--model-name", "a/b"],
+        ["grid-1", "--register", "--data", str(ROOT)],
+        ["grid-1", "--top", "3", "--format", "json"],
+    ],
 )
 def test_a_refused_command_opens_no_test_part(uri: str, tmp_path: Path, words: list[str]) -> None:
     before = openings(uri)
@@ -202,12 +208,46 @@ def test_of_several_sweeps_the_usable_ones_are_reported(
     assert [folder.name for folder in tmp_path.iterdir()] == ["grid-1"]
 
 
-def test_an_unknown_sweep_names_the_known_ones(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(uri, tmp_path, "../grid-1") == 2
+def test_a_sweep_that_is_not_recorded_does_not_hold_up_the_others(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(uri, tmp_path, "grid-9", "grid-1", "grid-8") == 2
+    said = capsys.readouterr()
+    assert [line.split(" in ")[0] for line in said.err.splitlines() if line.startswith("error")] == [
+        "error: no sweep 'grid-9'",
+        "error: no sweep 'grid-8'",
+    ]
+    assert "vanilla-f8 cross_entropy lr=0.001" in said.out and (tmp_path / "grid-1" / "index.html").exists()
+
+
+def test_a_sweep_that_cannot_be_written_does_not_hold_up_the_others(
+    uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "grid-1").write_text("a file where the report's folder would be")
+    assert call(uri, tmp_path, "grid-1", "broken-1") == 2
     said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert "grid-1" in said.replace("../grid-1", "")
+    assert f"{tmp_path}/grid-1 cannot be written" in said and "no trial of sweep broken-1" in said
+
+
+def test_an_unknown_sweep_names_the_known_ones(uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(uri, tmp_path, "grid-9") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: no sweep 'grid-9'") and "known: " in said and "grid-1" in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["../grid-1", "", "/etc", ".."])
+def test_a_sweep_is_named_by_its_id_alone(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        report.main([name])
+    assert caught.value.code == 2 and "must be the id of a sweep" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--data", "d"], ["--model-name", "m"]])
+def test_an_option_of_registering_is_refused_without_it(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        report.main(["grid-1", *words])
+    assert f"a report alone does not go with {words[0]}: {words[0]} goes with --register" in capsys.readouterr().err
 
 
 def test_a_place_without_sweeps_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

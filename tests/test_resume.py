@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recording import start
+from recording import epoch, start
 
+import tune_main
 from sweeps.backlog import find_sweep
 from sweeps.errors import NoSweepError, StorageError
 from sweeps.experiment import load_experiment
@@ -15,7 +16,7 @@ from sweeps.heartbeat import this_pulse, write_pulse
 from sweeps.manifest import build_manifest, save_manifest
 from sweeps.outbox import PARENT, Outbox
 from sweeps.plan import build_plan
-from sweeps.resume import check_events, find_trial, is_unfinished, unfinished_sweep
+from sweeps.resume import check_events, find_trial, is_unfinished, outlook, unfinished_sweep
 from sweeps.sampling import Sampling
 
 EXPERIMENT = load_experiment("smoke", profile="quick")
@@ -121,7 +122,7 @@ def test_trials_whose_first_events_were_never_written_begin_anew(folder: Path) -
     for trial in (FIRST, SECOND):
         save_checkpoint(folder, trial)
     told(folder, FIRST)
-    assert check_events(folder) == "the last events were never written: 1 trials that had begun begin anew"
+    assert check_events(folder) == "the last events were never written: 1 trial starts again"
     told(folder, SECOND)
     assert check_events(folder) == ""
 
@@ -136,6 +137,49 @@ def test_a_sweep_whose_events_are_missing_is_named(folder: Path) -> None:
     (folder / "outbox" / "outbox.jsonl").unlink()
     with pytest.raises(StorageError, match="smoke-1/outbox has no events"):
         find_sweep(folder.parent, "smoke-1")
+
+
+def test_a_resume_accounts_for_every_trial(folder: Path) -> None:
+    experiment = load_experiment("grid_lr_loss", profile="quick")
+    plan = build_plan(experiment, precision="fp32")
+    save_manifest(folder, build_manifest("smoke-1", experiment, plan, {}, {}))
+    ids = [trial.trial_id for trial in plan.trials]
+    told(folder, *ids[:6])
+    for trial in ids[:4]:
+        ended(folder, trial)
+    Outbox(folder / "outbox").append(epoch(3, trial=ids[4]))
+    SweepFolder(folder).cancel(ids[7])
+    ahead = outlook(folder)
+    assert ahead.sentence() == "4 of 8 trials have ended, 1 continues, 2 start, 1 cancelled"
+    assert [it.words for it in ahead.trials][3:6] == [
+        "stays as it ended: max_epochs",
+        "continues after epoch 3",
+        "starts",
+    ]
+
+
+def test_one_trial_has_ended_and_one_starts(folder: Path) -> None:
+    ended(folder, FIRST)
+    assert outlook(folder).sentence() == "1 of 2 trials has ended, 1 starts"
+
+
+def test_trials_that_are_still_to_be_suggested_are_accounted_for(folder: Path) -> None:
+    experiment, plan = replace(EXPERIMENT, sampling=Sampling("optuna")), replace(PLAN, samples=9)
+    save_manifest(folder, build_manifest("smoke-1", experiment, plan, {}, {}))
+    assert outlook(folder).sentence() == "0 of 9 trials have ended, 2 start, 7 still to be suggested"
+
+
+def test_a_dry_run_of_a_resume_says_what_it_would_do_and_changes_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_manifest(folder, build_manifest("smoke-1", EXPERIMENT, PLAN, {"root": "", "embedded": True}, {"terms": {}}))
+    ended(folder, FIRST)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert tune_main.main(["--resume", "--dry-run", "--storage", str(folder.parent)]) == 0
+    said = capsys.readouterr()
+    assert "stays as it ended: max_epochs" in said.out and "starts" in said.out
+    assert said.err.endswith("1 of 2 trials has ended, 1 starts\n")
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_a_trial_is_found_by_its_name_its_digest_or_the_beginning_of_one(folder: Path) -> None:

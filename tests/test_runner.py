@@ -13,7 +13,7 @@ from recording import start
 import tune_main
 from sweeps.errors import PassError, StorageError
 from sweeps.experiment import load_experiment
-from sweeps.intake import prepare
+from sweeps.intake import Where, find_where, prepare
 from sweeps.interrupts import Interrupted
 from sweeps.manifest import build_manifest, read_manifest, save_manifest
 from sweeps.order import Order
@@ -82,11 +82,33 @@ def test_what_was_to_go_on_from_another_sweep_is_closed_too(order: Order) -> Non
 
 def test_a_sweep_that_was_begun_offline_goes_on_offline(order: Order) -> None:
     words = ["--resume", "smoke-1", "--storage", str(order.storage), "--quiet", "--gpus-per-trial", "0"]
-    arguments, manifest = tune_main.build_parser().parse_args(words), read_manifest(order.storage / "smoke-1")
+    arguments, manifest = tune_main.build_parser().parse(words), read_manifest(order.storage / "smoke-1")
     for is_offline in (True, False):
         terms = {"terms": {"is_offline": is_offline}}
-        again = prepare(arguments, EXPERIMENT, Source("quick", None), words, manifest=manifest | terms)
+        where = find_where(arguments, order.storage / "smoke-1", manifest | terms)
+        again = prepare(arguments, EXPERIMENT, Source("quick", None), where, manifest=manifest | terms)
         assert again.is_offline is is_offline
+
+
+@pytest.mark.parametrize(("recorded", "expected"), [({"on_bad_sample": "fail"}, "fail"), ({}, "skip")])
+def test_a_resumed_sweep_does_with_bad_samples_what_it_did(
+    recorded: dict[str, str], expected: str, order: Order
+) -> None:
+    arguments = tune_main.build_parser().parse(["--resume", "smoke-1", "--quiet", "--gpus-per-trial", "0"])
+    manifest = read_manifest(order.storage / "smoke-1") | {"terms": recorded}
+    where = Where(order.storage, order.tracking_uri, None, is_offline=True)
+    again = prepare(arguments, EXPERIMENT, Source("quick", None), where, manifest=manifest)
+    assert again.on_bad_sample == again.terms()["on_bad_sample"] == expected
+
+
+def test_a_resume_goes_where_the_sweep_was_recorded(order: Order, tmp_path: Path) -> None:
+    folder, words = order.storage / "smoke-1", ["--resume", "--storage", str(order.storage)]
+    noted = {**read_manifest(folder), "tracking_uri": f"sqlite:///{tmp_path}/elsewhere/m.db"}
+    save_manifest(folder, noted)
+    parse = tune_main.build_parser().parse
+    assert find_where(parse(words), folder, noted).tracking_uri == noted["tracking_uri"]
+    typed = [*words, "--tracking-uri", f"sqlite:///{tmp_path}/typed.db"]
+    assert find_where(parse(typed), folder, noted).tracking_uri == f"sqlite:///{tmp_path}/typed.db"
 
 
 def test_a_pass_that_failed_says_how_to_go_on(order: Order) -> None:

@@ -122,6 +122,7 @@ def test_the_command_line_beats_the_file() -> None:
         ("tpe", {}, "here.name is 'tpe', but must be one of grid, random, optuna"),
         ({"samplers": "tpe"}, {}, "here has an unknown key 'samplers'; known: name, samples, sampler, objectives"),
         ({"name": "random", "samples": 0}, {}, "here.samples is 0, but must be a whole number >= 1"),
+        ({"name": "random", "samples": 10**9}, {}, "here.samples is 1,000,000,000, but must be at most 20,000"),
         ({"name": "optuna", "sampler": "cma"}, {}, "here.sampler is 'cma', but must be one of tpe, gp, nsga2"),
         ({"name": "optuna", "objectives": ["gflops"]}, {}, "but must be [val/miou] or [val/miou, gflops]"),
         ({"objectives": 5}, {}, "here.objectives is 5, but must be [val/miou] or [val/miou, gflops]"),

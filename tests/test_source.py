@@ -11,18 +11,20 @@ from tiny import make_config
 from bddseg.errors import DataError, UserError
 from bddseg.images import ORIENTATION
 from bddseg.split import split_samples
-from sweeps.experiment import read_book
+from sweeps import source
+from sweeps.book import read_book
 from sweeps.source import (
+    DEFAULT_ROOT,
     ROOT_VARIABLE,
     Material,
     Source,
-    cache_folder,
     check_trials,
     choose_source,
     load_material,
+    recorded_source,
 )
 
-PROFILES = read_book()["profiles"]
+PROFILES = read_book().profile_sections()
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +32,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty working folder on a machine without BDD100K."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(ROOT_VARIABLE, raising=False)
+    monkeypatch.setattr(source, "DEFAULT_ROOT", tmp_path / "data" / "bdd100k")
     return tmp_path
 
 
@@ -46,6 +49,20 @@ def test_without_anything_quick_streets_are_used() -> None:
 def test_a_dataset_in_the_default_place_is_used_in_full(bare: Path) -> None:
     root = make_dataset(bare / "data" / "bdd100k")
     assert choose_source(PROFILES, None, None) == Source("full", root)
+
+
+def test_the_default_place_is_in_the_project_whatever_the_working_directory() -> None:
+    assert Path(__file__).resolve().parent.parent / "data" / "bdd100k" == DEFAULT_ROOT
+
+
+def test_a_recorded_sweep_is_trained_where_its_data_lie_now(bare: Path) -> None:
+    data = {"root": "/gone", "embedded": False}
+    assert recorded_source("full", {**data, "root": str(bare)}, None) == Source("full", bare)
+    assert recorded_source("full", data, bare) == Source("full", bare)
+    with pytest.raises(DataError, match="/gone, where the data lay, is no folder any more: say with --data"):
+        recorded_source("full", data, None)
+    with pytest.raises(DataError, match="moved does not exist"):
+        recorded_source("full", data, bare / "moved")
 
 
 def test_a_default_place_without_images_is_no_dataset(bare: Path) -> None:
@@ -116,25 +133,6 @@ def test_a_variable_that_names_a_circle_of_links_is_left_to_the_catalog(
     monkeypatch.setenv(ROOT_VARIABLE, str(bare / "circle"))
     with pytest.raises(DataError, match="circle cannot be read: Too many levels of symbolic links"):
         load_material(choose_source(PROFILES, "full", None), make_config(), bare, on_bad_sample="fail", progress=False)
-
-
-def test_our_own_cache_variable_beats_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BDDSEG_CACHE", "/ours")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/theirs")
-    assert cache_folder() == Path("/ours")
-
-
-def test_the_systems_cache_variable_beats_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("BDDSEG_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", "/theirs")
-    assert cache_folder() == Path("/theirs/bddseg")
-
-
-def test_without_variables_the_cache_is_in_the_home_folder(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BDDSEG_CACHE", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(bare))
-    assert cache_folder() == bare / ".cache" / "bddseg"
 
 
 # --- what cannot be trained on

@@ -93,6 +93,18 @@ def test_a_trial_that_goes_on_from_another_sweep_waits_until_it_starts_here(fold
     assert read_status(folder).rows[1].state == "running"
 
 
+def test_a_trial_that_was_cut_off_before_its_first_epoch_was_not_started(folder: Path) -> None:
+    cut = {"sweep.stop_reason": "user", "sweep.stop_detail": "cut off after epoch 0"}
+    tell(folder, start(SECOND), {**end("KILLED", SECOND), "tags": cut})
+    assert read_status(folder).rows[1].state == "not started"
+
+
+def test_of_an_interrupted_sweep_nothing_waits(folder: Path) -> None:
+    cut = {"sweep.stop_reason": "user", "sweep.stop_detail": "cut off after epoch 1"}
+    tell(folder, {**end("KILLED", FIRST), "tags": cut}, end("KILLED", PARENT))
+    assert [row.state for row in read_status(folder).rows] == ["interrupted", "not started"]
+
+
 def test_without_a_name_the_latest_sweep_is_shown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tune_main.main(["--storage", str(folder.parent), "--status"]) == 0
     assert capsys.readouterr().err == "smoke-1: running\n"

@@ -233,6 +233,39 @@ def test_retries_are_counted(tracker: Tracker, tmp_path: Path) -> None:
     assert [event["tags"]["sweep.retries"] for event in events(tmp_path)] == ["0", "1", "1"]
 
 
+DIED = "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR ..."
+
+
+def test_a_retry_is_one_line_and_its_cause_is_in_the_log(
+    tracker: Tracker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trial = FakeTrial(error_file=str(tmp_path / "ray-error.txt"))
+    (tmp_path / "ray-error.txt").write_text(f"Failure # 1 (occurred at ...)\n{DIED}\n")
+    with caplog.at_level(logging.WARNING):
+        tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
+    log_file = tracker._log_file(trial)  # type: ignore[arg-type]
+    assert caplog.messages == [f"{PLANNED.name} is tried again: its process was killed, or it crashed; see {log_file}"]
+    assert DIED in log_file.read_text()
+
+
+@pytest.mark.parametrize(("kills", "reason"), [(0, "error"), (1, "oom")])
+def test_a_process_that_the_kernel_killed_ran_out_of_memory(
+    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, reason: str
+) -> None:
+    monkeypatch.setattr("sweeps.tracking.kernel_kills", lambda: tracker._kernel_kills + kills)
+    failed(tracker, FakeTrial(), tmp_path, DIED)
+    assert events(tmp_path)[-1]["tags"]["sweep.stop_reason"] == reason
+
+
+def test_who_listens_hears_of_retries(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    tracker = Tracker(tmp_path / "outbox", "sweep-1", {TRIAL_ID: PLANNED}, RunAll(), listeners=(heard.append,))
+    trial = FakeTrial()
+    started(tracker, trial)
+    tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
+    assert [event["kind"] for event in heard] == ["start", "retry"] and len(events(tmp_path)) == 1
+
+
 def test_the_end_carries_the_figures_of_the_best_epoch(tracker: Tracker, tmp_path: Path) -> None:
     trial = FakeTrial()
     for epoch, miou in enumerate((0.2, 0.6, 0.6, 0.4), start=1):

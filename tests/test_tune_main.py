@@ -18,7 +18,7 @@ def refusal(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         code = tune_main.main(words)
     except SystemExit as exit_:
         code = int(exit_.code or 0)
-    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line or "Traceback" in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error") or "Traceback" in line]
     assert code == 2 and len(lines) == 1
     return lines[0]
 
@@ -34,6 +34,60 @@ def test_the_list_shows_every_space_with_its_question(capsys: pytest.CaptureFixt
     assert tune_main.main(["--list", "--profile", "quick"]) == 0
     text = capsys.readouterr().out
     assert "grid_lr_loss" in text and "Which learning rate and which loss?" in text
+
+
+BOOK = """\
+defaults: {settings: {train.epochs: 2}}
+profiles:
+  quick: {data: streets, settings: {data.size: 32}}
+  odd: {data: kitti}
+spaces:
+  good: {question: Good, grid: {optim.lr: [1.0e-4, 1.0e-3]}}
+  misspelt: {question: Bad, setings: {}}
+  wrong:
+    settings: {optim.rate: 1}
+  huge: {question: Huge, grid: {train.seed: SEEDS, optim.lr: RATES}}
+  ../../evil: {question: Evil}
+""".replace("SEEDS", str(list(range(200)))).replace("RATES", f"[{', '.join(f'{n}.0e-5' for n in range(1, 201))}]")
+
+
+@pytest.fixture
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An experiments.yaml with mistakes in one profile and three spaces."""
+    (tmp_path / "book.yaml").write_text(BOOK)
+    monkeypatch.setattr("sweeps.book.EXPERIMENTS", tmp_path / "book.yaml")
+
+
+def test_the_list_shows_good_spaces_and_names_the_bad_ones_with_their_lines(
+    book: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune_main.main(["--list", "--profile", "quick"]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [["good", "2"], ["huge", "40,000"]]
+    assert [line.split(" ")[1] for line in err.splitlines()] == [f"book.yaml:{line}:" for line in (4, 7, 9, 11)]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["--space", "good", "--profile", "quick"], 0, "2 trials, 2 epochs each"),
+        (
+            ["--space", "misspelt", "--profile", "quick"],
+            2,
+            "book.yaml:7: spaces.misspelt has the unknown key 'setings'",
+        ),
+        (["--space", "../../evil", "--profile", "quick"], 2, "book.yaml:11: spaces: the name '../../evil' must be"),
+        (["--space", "good", "--profile", "odd"], 2, "book.yaml:4: profiles.odd.data is 'kitti'"),
+        (["--space", "huge", "--profile", "quick"], 2, "40,000 points (200 train.seed x 200 optim.lr)"),
+        (["--space", "huge", "--profile", "quick", "--limit", "3"], 0, "3 trials, 2 epochs each, of 40,000 points"),
+    ],
+)
+def test_a_bad_space_spoils_no_other(
+    words: list[str], code: int, expected: str, book: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune_main.main([*words, "--dry-run", "--gpus-per-trial", "0"]) == code
+    said = capsys.readouterr()
+    assert expected in (said.err if code else said.out)
 
 
 @pytest.fixture
@@ -83,7 +137,7 @@ def test_a_plan_that_needs_more_memory_than_there_is_is_refused(capsys: pytest.C
         ([*QUICK, "--limit", "0"], "must be a whole number >= 1"),
         ([*QUICK, "--limit", "x"], "must be a whole number >= 1, got x"),
         ([*QUICK, "--gpus-per-trial", "inf"], "from 0 to 1"),
-        ([*QUICK, "--cpus-per-trial", "999"], "this machine has"),
+        ([*QUICK, "--cpus-per-trial", "999"], "this process may use"),
         (["--profile", "quick"], "which space?"),
         (["--space", "grid_lr_los", "--profile", "quick"], "did you mean grid_lr_loss?"),
         (["--space", "smoke", "--profile", "quik"], "did you mean quick?"),

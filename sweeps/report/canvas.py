@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
-from sweeps.plan import compact
+from sweeps.names import compact, longer_words
 
 INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
 THEME = {
@@ -134,8 +134,14 @@ def pick_numbers(values: Iterable[Any]) -> list[float]:
 
 def write_label(value: Any) -> str:
     """Return a value as it stands beside an axis: short enough to leave room for the rest."""
-    text = compact(value)
-    return text if len(text) <= LABEL_CHARS else f"{text[: LABEL_CHARS - 1]}…"
+    return write_labels([value])[0]
+
+
+def write_labels(values: Sequence[Any]) -> list[str]:
+    """Return the values as they stand beside an axis: numbers with the digits that tell them apart."""
+    longer = longer_words(values)
+    texts = [longer.get(value) or compact(value) for value in values]
+    return [text if len(text) <= LABEL_CHARS else f"{text[: LABEL_CHARS - 1]}…" for text in texts]
 
 
 def are_logarithmic(values: Iterable[float]) -> bool:
@@ -148,7 +154,7 @@ def scale_axis(axes: Axes, along: str, values: Sequence[Any]) -> dict[Any, float
     """Give the axis along "x" or "y" the scale and ticks that its values ask for; return where each value stands."""
     axis = axes.xaxis if along == "x" else axes.yaxis
     if not are_numbers(values):
-        axis.set_ticks(range(len(values)), [write_label(value) for value in values])
+        axis.set_ticks(range(len(values)), write_labels(values))
         return {value: place for place, value in enumerate(values)}
     if not are_logarithmic(values):
         return {value: value for value in values}

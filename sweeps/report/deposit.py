@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeps.address import hide_password
+from sweeps.access import make_writable
+from sweeps.address import database_file, hide_password
 from sweeps.errors import TrackingError
 from sweeps.failures import reason
 from sweeps.mlflow_client import open_client
@@ -39,7 +40,10 @@ class Deposit:
 
     @contextmanager
     def _writing(self) -> "Iterator[MlflowClient]":
+        shown, database = hide_password(self.tracking_uri), database_file(self.tracking_uri)
+        if database is not None and database.exists():
+            make_writable(database, f"{shown} cannot be written")
         try:
             yield open_client(self.tracking_uri)
         except Exception as error:  # each database, server and artifact store fails in its own way
-            raise TrackingError(f"{hide_password(self.tracking_uri)} cannot be written ({reason(error)})") from error
+            raise TrackingError(f"{shown} cannot be written ({reason(error, self.tracking_uri)})") from error

@@ -144,7 +144,7 @@ def _entry(row: TrialRow, place: int | None, history: Mapping[str, Any], sweep_s
         epochs=max((step for step, _ in history.get(OBJECTIVE, ())), default=0),
         seconds=_seconds(row, history.get(EPOCH_SECONDS, ())),
         stop_reason=clean(row.stop_reason),
-        stop_words=unknown or _stop_words(row, state),
+        stop_words=unknown or _stop_words(row, state, has_epochs=bool(history.get(OBJECTIVE))),
         stop_detail=clean(row.stop_detail),
         log_file=clean(row.log_file),
         curve=_points(history.get(OBJECTIVE, ())),
@@ -161,9 +161,11 @@ def _seconds(row: TrialRow, history: Sequence[tuple[int, float]]) -> float | Non
     return figure(((row.ended_ms or 0) - (row.started_ms or 0)) / 1000) if timed else None
 
 
-def _stop_words(row: TrialRow, state: str) -> str:
+def _stop_words(row: TrialRow, state: str, *, has_epochs: bool) -> str:
     if row.stop_reason == "user" and row.stop_detail.startswith(CANCELLED):
         return CANCELLED
+    if row.stop_reason in CUT_OFF and not has_epochs:
+        return "not started"
     return REASONS.get(row.stop_reason, clean(row.stop_reason) or state)
 
 

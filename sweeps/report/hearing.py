@@ -59,7 +59,7 @@ def hear_screening(
     found, left_out = _read(rows, record, store)
     completed = [row for row in rows if row.is_completed and clean(row.trial_id) in found]
     if not completed:
-        return Hearing(None, {}, {**{trial_id: "it did not run to its end" for trial_id in found}, **left_out})
+        return Hearing(None, {}, {**dict.fromkeys(found, "it did not run to its end"), **left_out})
     curves = {row.trial_id: _curve(histories, row) for row in rows}
     chances = _chances(rows, [curves[row.trial_id] for row in completed], best=score(completed[0]))
     candidates = [
@@ -132,7 +132,7 @@ def _chances(rows: Sequence[TrialRow], completed: Sequence[Sequence[float]], bes
 
 
 def _images_to_confirm(record: SweepRecord) -> int:
-    """Return how many images a confirmation would score: those of training and validation; 0 where that is not known."""
+    """Return how many images a confirmation would score, those of training and validation; 0 where not known."""
     data = record.manifest.get("data")
     split = data.get("split") if isinstance(data, Mapping) else None
     sizes = [split.get(part) for part in ("train", "val")] if isinstance(split, Mapping) else []

@@ -1,18 +1,18 @@
 """Report -> its sections, in order -> one self-contained HTML page, and Markdown with the same words and numbers."""
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from jinja2 import Environment
 from markupsafe import Markup
 
+from sweeps.names import longer_words
 from sweeps.report.comparison import Comparison
 from sweeps.report.gather import Report
 from sweeps.report.naming import shorten_names
 from sweeps.report.plates import Plates, Printer
 from sweeps.report.section import Section
-from sweeps.report.wording import TEMPLATES, build_environment, build_markdown_environment
+from sweeps.report.wording import TEMPLATES, build_environment, build_markdown_environment, space_blocks, write_value
 from sweeps.sections import (
     attention,
     classes,
@@ -71,7 +71,7 @@ def build_sections(report: Report, printer: Printer | None = None) -> list[Secti
 
 def render_html(report: Report, sections: Sequence[Section] | None = None, plates: Plates | None = None) -> str:
     """Return the page: everything in one file, nothing fetched, every text escaped."""
-    environment, plates = build_environment(), plates or Plates()
+    environment, plates = _with_values(build_environment(), report), plates or Plates()
     report = shorten_names(report)
     found = build_sections(report) if sections is None else sections
     bodies = {
@@ -86,12 +86,12 @@ def render_markdown(report: Report, sections: Sequence[Section] | None = None, t
 
     A `|` or a tag in what was read back comes out as text.
     """
-    environment = build_markdown_environment()
+    environment = _with_values(build_markdown_environment(), report)
     report = shorten_names(report)
     found = build_sections(report) if sections is None else sections
     bodies = {section.name: _render_body(environment, report, section, "md", top=top) for section in found}
     text = environment.get_template("report.md.j2").render(_context(report), sections=found, bodies=bodies)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return space_blocks(text)
 
 
 def render_comparison(comparison: Comparison, form: str, plates: Plates | None = None) -> str:
@@ -104,7 +104,16 @@ def render_comparison(comparison: Comparison, form: str, plates: Plates | None =
     }
     template = environment.get_template(f"comparison.{form}.j2")
     text = template.render(comparison=comparison, sections=found, bodies=bodies)
-    return text if form == "html" else re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return text if form == "html" else space_blocks(text)
+
+
+def _with_values(environment: Environment, report: Report) -> Environment:
+    """Return the environment with a filter that writes values so that no two of one setting look alike."""
+    longer: dict[object, str] = {}
+    for key in report.varying:
+        longer |= longer_words(entry.settings[key] for entry in report.trials if key in entry.settings)
+    environment.filters["value"] = partial(write_value, longer=longer)
+    return environment
 
 
 def _context(report: Report) -> dict[str, object]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from bddseg.cores import usable_cores
 from bddseg.evidence import Evidence
 from sweeps.report.gather import Report
 from sweeps.report.plates import Plate, draw_plate
@@ -114,7 +115,7 @@ class _Share:
 @contextmanager
 def open_press() -> Iterator[Press]:
     """Give a press; its second process is started at once where there is a second core."""
-    if count_cores() < 2:
+    if usable_cores() < 2:
         yield Press(None)
         return
     spawn = multiprocessing.get_context("spawn")
@@ -124,11 +125,6 @@ def open_press() -> Iterator[Press]:
         yield Press(pool)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def count_cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Packer(pickle.Pickler):

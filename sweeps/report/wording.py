@@ -3,15 +3,18 @@
 import hashlib
 import math
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from bddseg.labels import CLASSES, GROUPS, PALETTE
-from sweeps.plan import compact
+from bddseg.words import count
+from sweeps.names import compact
 from sweeps.statistics.findings import Interval
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -42,6 +45,31 @@ def build_environment(**options: Any) -> Environment:
 def build_markdown_environment() -> Environment:
     """Return the environment of the Markdown templates: what would be markup there comes out as text."""
     return build_environment(finalize=_plain_markdown)
+
+
+def space_blocks(text: str) -> str:
+    """Return Markdown with a blank line between a table, a list, code and words, and none too many.
+
+    A sentence that follows a table at once becomes its last row, and one that follows a list its last point: which of
+    them a section has depends on the report, so that no template can see to it.
+    """
+    lines: list[str] = []
+    before, is_fenced = "", False
+    for line in text.splitlines():
+        kind = "words" if is_fenced else _kind(line)
+        if before and kind and kind != before:
+            lines.append("")
+        if kind or before:
+            lines.append(line if kind else "")
+        before = kind
+        is_fenced ^= line.startswith("```")
+    return "\n".join(lines).strip() + "\n"
+
+
+def _kind(line: str) -> str:
+    """Return of what kind of block a line of Markdown is; "" for a blank one."""
+    signs = {"|": "table", "- ": "list", "    ": "code", "#": "heading"}
+    return next((kind for sign, kind in signs.items() if line.startswith(sign)), "words") if line.strip() else ""
 
 
 def write_iou(value: float | None) -> str:
@@ -91,9 +119,9 @@ def write_time(seconds: float | None) -> str:
     return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
-def write_value(value: Any) -> str:
-    """Return a setting's value."""
-    return NONE if value is None else compact(value)
+def write_value(value: Any, longer: Mapping[Any, str] = MappingProxyType({})) -> str:
+    """Return a setting's value; `longer` has those that need more digits than usual."""
+    return NONE if value is None else longer.get(value) or compact(value)
 
 
 def write_when(text: str) -> str:
@@ -103,11 +131,6 @@ def write_when(text: str) -> str:
     except ValueError:
         return text
     return f"{time.day} {time:%B %Y, %H:%M} UTC"
-
-
-def count(number: int, noun: str) -> str:
-    """Return `1 trial`, `2 trials`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def folder_name(sweep_id: str) -> str:
@@ -127,11 +150,12 @@ def _plain_markdown(value: Any) -> Any:
     """Return a value so that Markdown shows it as text: tags are escaped as in HTML, quotes stay as they are."""
     if isinstance(value, Markup):
         return value
-    text = str(escape(re.sub(r"([\\`*\[\]|~])", r"\\\1", str(value))))
+    text = str(escape(re.sub(r"([\\`*\[\]|~])", r"\\\1", re.sub(r"\s*[\r\n]\s*", " ", str(value)))))
     return Markup(text.replace("&#39;", "'").replace("&#34;", '"'))  # noqa: S704 - what could be a tag is escaped
 
 
 FILTERS = {
+    "count": count,
     "chance": write_chance,
     "code": _code,
     "folder": folder_name,

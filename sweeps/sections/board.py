@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from bddseg.words import count
 from sweeps.ranking import CAVEAT
 from sweeps.report.gather import Entry, Report
 from sweeps.report.section import Section
-from sweeps.report.wording import count, write_iou, write_points, write_share, write_value
+from sweeps.report.wording import write_iou, write_points, write_share, write_value
 from sweeps.sections.intervals import find_span
 from sweeps.statistics.findings import Interval, Needed, Rival, Verdict
 from sweeps.statistics.power import MOST_RUNS

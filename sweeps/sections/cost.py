@@ -6,12 +6,13 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
+from bddseg.words import count
 from sweeps.experiment import Schedule
 from sweeps.report.canvas import COLOUR, INK, NARROW_PX, PAPER, WIDE_PX, build_canvas
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.wording import count, write_points, write_share, write_time
+from sweeps.report.wording import write_points, write_share, write_time
 from sweeps.sections.hindsight import LEAST, Chance, Replay, replay, weigh_stops
 from sweeps.stopping.rungs import REASON, read_stop
 
@@ -161,7 +162,7 @@ def _say(cost: Cost) -> str:
     if stopped is None:
         return f"{spent}; nothing was saved by stopping trials early."
     return (
-        f"{spent}; stopping {count(stopped.trials, 'trial')} early saved {stopped.left:,} epochs "
+        f"{spent}; stopping {count(stopped.trials, 'trial')} early saved {count(stopped.left, 'epoch')} "
         f"({write_share(stopped.left / max(cost.planned, 1))}), about {write_time(stopped.saved_seconds)}."
     )
 
@@ -200,7 +201,7 @@ def _say_replay(cost: Cost) -> list[str]:
         f"points on average, and trained {write_share(found.epochs)} of their epochs."
     )
     sterner = "" if cost.is_usual else " These are the survivors, so it is a sterner test than the sweep was."
-    who = f"the {found.trials} trials that ran to the end"
+    who = f"the {count(found.trials, 'trial')} that ran to the end"
     return [f"{rule}, asked about {who} in other orders of arrival, would have {costs}{sterner}"]
 
 

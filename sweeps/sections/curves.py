@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bddseg.words import count
 from sweeps.report.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas, label_ends
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.wording import count
 from sweeps.sections.cells import RUNS
 from sweeps.stopping.rungs import Stop, read_stop
 
@@ -144,7 +144,11 @@ def _say(report: Report, bands: Sequence[Band], rungs: Sequence[Rung]) -> str:
         return f"Validation mIoU of every trial; none was stopped early by comparison.{runs}"
     stopped = sum(len(rung.stops) for rung in rungs)
     where = ", ".join(str(rung.epoch) for rung in rungs)
-    ended = f"{stopped} of {len(report.trials)} trials were stopped there" if stopped else "nobody was stopped"
+    ended = (
+        f"{stopped} of {count(len(report.trials), 'trial')} {'was' if stopped == 1 else 'were'} stopped there"
+        if stopped
+        else "nobody was stopped"
+    )
     return f"Validation mIoU of every trial; at the rungs (epochs {where}) trials were compared, and {ended}.{runs}"
 
 

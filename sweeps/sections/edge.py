@@ -8,7 +8,7 @@ from typing import Any
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
-from sweeps.plan import compact
+from sweeps.names import compact
 from sweeps.report.canvas import are_logarithmic, pick_numbers
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bddseg.words import count
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
-from sweeps.report.wording import count
 
 MOST_SHOWN = 5
 """Trials listed of one fault; the others can be unfolded."""

@@ -27,6 +27,7 @@ from sweeps.report.canvas import (
     scale_axis,
     shorten,
     write_label,
+    write_labels,
 )
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
@@ -62,7 +63,7 @@ def _draw_heat(report: Report, grid: Grid, *, wide: bool) -> Figure:
     across, down = map(len, grid.values)
     if (across < down) if wide else (across > down):  # the longer axis along the longer side
         grid = grid.turned()
-    columns, rows = ([write_label(value) for value in values] for values in grid.values)
+    columns, rows = (write_labels(values) for values in grid.values)
     left = 16 + 7.2 * max(map(len, rows))
     cell = min(150.0, ((WIDE_PX if wide else NARROW_PX) - left - 4) / len(columns))
     tilted = max(map(len, columns)) * 7.2 > cell
@@ -141,7 +142,7 @@ def _shade(score: float | None, span: tuple[float, float]) -> float:
 
 
 def _draw_values(report: Report, grid: Grid, *, wide: bool) -> Figure:
-    names = [write_label(value) for value in grid.values[0]]
+    names = write_labels(grid.values[0])
     left = 16 + 7.2 * max(map(len, names))
     figure, axes = build_canvas(
         WIDE_PX if wide else NARROW_PX, 38 * len(names) + 44, left=left, right=200 if wide else 120, top=4, bottom=40
@@ -162,9 +163,7 @@ def _draw_values(report: Report, grid: Grid, *, wide: bool) -> Figure:
 
 def _draw_points(report: Report, grid: Grid, *, wide: bool) -> Figure:
     """Return a point for each cell: where its settings are, its figure as its shade; of one axis, as its height."""
-    labels = (
-        [] if len(grid.keys) == 1 or are_numbers(grid.values[1]) else [write_label(value) for value in grid.values[1]]
-    )
+    labels = [] if len(grid.keys) == 1 or are_numbers(grid.values[1]) else write_labels(grid.values[1])
     left = 16 + 7.2 * max(map(len, labels)) if labels else 64.0
     height = min(44 * len(labels), TALLEST_PX) + 58 if labels else 420 if wide else 340
     figure, axes = build_canvas(WIDE_PX if wide else NARROW_PX, height, left=left, right=16, top=10, bottom=48)

@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from sweeps.plan import compact
+from bddseg.words import count
 from sweeps.report.canvas import (
     COLOUR,
     INK,
@@ -23,10 +23,11 @@ from sweeps.report.canvas import (
     pick_numbers,
     plain_name,
     scale_ticks,
+    write_labels,
 )
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.wording import count, write_share
+from sweeps.report.wording import write_share
 from sweeps.sections.plotted import Sample, build_sample, measure_importance, quiet
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def draw_slice(sample: Sample, key: str, *, wide: bool) -> Figure:
     if values and axes.get_xscale() == "log":
         scale_ticks(axes.xaxis, values)
     if 0 < len(values) <= MOST_TICKS:
-        axes.set_xticks(values, [compact(value) for value in values])
+        axes.set_xticks(values, write_labels(values))
     elif not values:
         axes.set_xticks(axes.get_xticks(), [label.get_text().strip("'") for label in axes.get_xticklabels()])
     return figure
@@ -145,7 +146,7 @@ def _mark_values(axes: Axes, sample: Sample, key: str, *, size: int) -> None:
         scale_ticks(axes.yaxis, _values(sample, key))
     values = _values(sample, key)
     if 0 < len(values) <= MOST_TICKS and not sample.inert[key]:
-        axes.set_yticks(values, [compact(value) for value in values])
+        axes.set_yticks(values, write_labels(values))
     if key and sample.inert[key]:
         texts = [label.get_text() for label in axes.get_yticklabels()]
         axes.set_yticks(axes.get_yticks(), ["no effect" if text == "None" else text for text in texts])

@@ -6,10 +6,10 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bddseg.words import count
 from sweeps.report.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.wording import count
 from sweeps.statistics.findings import Rival
 
 NAMED = 30

@@ -1,11 +1,12 @@
 """Report -> where its figures come from: counted twice, the data, the commands and versions."""
 
-import re
+import itertools
 import shlex
 from typing import Any
 
-from sweeps.plan import compact
-from sweeps.programs import EXPORT, PREDICT, program
+from bddseg.words import count
+from sweeps.names import compact
+from sweeps.paths import EXPORT, PREDICT, program
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
 
@@ -40,7 +41,7 @@ def _use_commands(report_command: str) -> list[tuple[str, str]]:
     """Return the commands that register the model and put it to use, in the report's own store."""
     if not report_command:
         return []
-    store = "".join(re.findall(r""" --tracking-uri (?:"[^"]*"|'[^']*'|\S+)""", report_command)[:1])
+    store = _store_flag(report_command)
     return [
         ("Its model in the registry, as @champion", f"{report_command} --register"),
         *use_commands("@champion", store),
@@ -53,6 +54,16 @@ def use_commands(model: str, store: str) -> list[tuple[str, str]]:
         ("New images painted by it", f"{program(PREDICT)} {model} IMAGES --out painted{store}"),
         ("A file that runs without this project", f"{program(EXPORT)} {model} --out exported{store}"),
     ]
+
+
+def _store_flag(report_command: str) -> str:
+    """Return how a command names the store, with a blank before it; "" where it does not."""
+    try:
+        words = shlex.split(report_command)
+    except ValueError:  # no command of ours
+        return ""
+    uri = dict(itertools.pairwise(words)).get("--tracking-uri", "")
+    return f' --tracking-uri "{uri}"' if uri.startswith("$") else f" --tracking-uri {shlex.quote(uri)}" if uri else ""
 
 
 def say_source(facts: dict[str, Any]) -> str:
@@ -80,8 +91,9 @@ def _say_check(report: Report) -> str:
 
 def _say_data(report: Report) -> str:
     split = report.facts["data"]["split"]
+    trained = count(split["train"], "image") if isinstance(split["train"], int) else f"{split['train']} images"
     return (
-        f"Trained and measured on {say_source(report.facts)}: {split['train']} images to train, {split['val']} to "
+        f"Trained and measured on {say_source(report.facts)}: {trained} to train, {split['val']} to "
         f"validate, {split['test']} to test, {'drives whole' if split['by_drive'] else 'split frame by frame'}."
     )
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bddseg.labels import GROUPS
+from bddseg.words import count
 from sweeps.report.gather import Entry, Report
 from sweeps.report.openings import Opened
 from sweeps.report.section import Section
-from sweeps.report.wording import count, write_when
+from sweeps.report.wording import write_when
 
 
 @dataclass(frozen=True)

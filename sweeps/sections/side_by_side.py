@@ -6,10 +6,11 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from bddseg.labels import CLASSES, GROUPS
+from bddseg.words import count
 from sweeps.report.canvas import COLOUR, NARROW_PX, WIDE_PX, build_canvas, quiet_axes
 from sweeps.report.comparison import Comparison, Contender
 from sweeps.report.section import Drawing, Section
-from sweeps.report.wording import GROUP_NAMES, count, write_iou
+from sweeps.report.wording import GROUP_NAMES, write_iou
 
 COLOURS = ("leader", "runner-up", "reference", "heat", "quiet")
 """Of the first five; more begin anew."""

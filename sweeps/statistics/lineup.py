@@ -10,6 +10,7 @@ from hashlib import sha256
 import numpy as np
 
 from bddseg.evidence import Evidence
+from bddseg.words import count
 from sweeps.statistics.units import Units, find_units
 
 Images = tuple[str, tuple[str, ...], str, int]
@@ -236,7 +237,7 @@ def _difference(entrant: Entrant, model: Entrant) -> str:
     """Return why an entrant's evidence is not of the images of another's."""
     own, usual = Counter(_images(run) for run in entrant.runs), Counter(_images(run) for run in model.runs)
     if len(own) != len(usual):
-        return f"it has evidence of {len(entrant.runs)} runs, the others of {len(model.runs)}"
+        return f"it has evidence of {count(len(entrant.runs), 'run')}, the others of {len(model.runs)}"
     pairs = zip(_in_order(entrant), _in_order(model), strict=True)
     for number, (run, like) in enumerate(pairs, start=1):
         where = f" in run {number}" if len(usual) > 1 else ""
@@ -245,12 +246,12 @@ def _difference(entrant: Entrant, model: Entrant) -> str:
         if set(run.names) != set(like.names) or len(run.names) != len(like.names):
             common = len(set(run.names) & set(like.names))
             return (
-                f"its evidence is of another split{where}: {len(run.names)} images, of which {common} are among "
-                f"the others' {len(like.names)}"
+                f"its evidence is of another split{where}: {count(len(run.names), 'image')}, of which {common} are "
+                f"among the others' {len(like.names)}"
             )
         if run.part != like.part or run.classes != like.classes:
             return f"its evidence is of other classes or another part{where}: {run.part}"
-    return f"it has evidence of {len(entrant.runs)} runs, the others of {len(model.runs)}"
+    return f"it has evidence of {count(len(entrant.runs), 'run')}, the others of {len(model.runs)}"
 
 
 def _in_order(entrant: Entrant) -> list[Evidence]:

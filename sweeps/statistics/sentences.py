@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from bddseg.words import count
 from sweeps.statistics.design import MOST_RUNS
 from sweeps.statistics.findings import Gap, Interval, Needed, NoiseFigures, Rival, Slice, StoppedTrial
 
@@ -33,10 +34,10 @@ def say_verdict(
         return f"{who} {verb}, at least {points(-nearest.difference.high)} points ahead of {_others(others)}."
     tied = sum(rival.is_tied for rival in others)
     if outcome == "tie":
-        return f"A tie: {who} and {_many(tied, 'rival')} do not differ by more than {points(margin)} points."
+        return f"A tie: {who} and {count(tied, 'rival')} do not differ by more than {points(margin)} points."
     if noise.basis == "unknown":
         return f"Undecided: {who} is ahead, but nothing says by how much another seed would change that."
-    could = f"{_many(tied, 'rival')} of {len(others)} could be better"
+    could = f"{count(tied, 'rival')} of {len(others)} could be better"
     return f"Undecided: {who} is ahead, but {could} with another seed or other images."
 
 
@@ -56,11 +57,11 @@ def say_needed(needed: Needed | None, stage: str) -> str:
     now = f"These images and runs show a lead of {points(needed.detectable)} points or more in 80 of 100 cases."
     if needed.detectable >= 1:
         now = "These images and runs show no lead at all."
-    lead = f"a lead of {points(needed.lead)} points among {_many(needed.finalists, 'setting')}"
+    lead = f"a lead of {points(needed.lead)} points among {count(needed.finalists, 'setting')}"
     if needed.runs is None:
         return f"{now} More than {MOST_RUNS} runs of each would be needed to find {lead}: this design cannot decide it."
     more = "A confirmation with" if stage == "screening" else "In total"
-    return f"{now} {more} {_many(needed.runs, 'run')} of each would find {lead} in 80 of 100 cases."
+    return f"{now} {more} {count(needed.runs, 'run')} of each would find {lead} in 80 of 100 cases."
 
 
 def say_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
@@ -77,7 +78,7 @@ def say_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
         where = f", {noise.outside} of them from other sweeps on the same data" if noise.outside else ""
         freedom = f"{noise.freedom or 0:.0f} degrees of freedom"
         return (
-            f"Run-to-run noise was measured on {_many(noise.repeats, 'repeat')}{where}: a standard deviation of {sd} "
+            f"Run-to-run noise was measured on {count(noise.repeats, 'repeat')}{where}: a standard deviation of {sd} "
             f"({freedom}). Every interval allows for it."
         )
     holds = "" if bearable_sd is None else f" The lead holds for noise up to {points(bearable_sd)} points."
@@ -114,12 +115,12 @@ def say_caveats(
             "from several drives or clips, name the rule with data.drive_pattern."
         )
     elif without_drive:
-        who = f"{_many(without_drive, 'name')} {'carries' if without_drive == 1 else 'carry'} no drive"
+        who = f"{count(without_drive, 'name')} {'carries' if without_drive == 1 else 'carry'} no drive"
         caveats.append(f"{who}: blocks of neighbouring names among them are resampled instead.")
     if units < 10:
-        caveats.append(f"There are only {_many(units, unit)}: intervals are rough.")
+        caveats.append(f"There are only {count(units, unit)}: intervals are rough.")
     if rare:
-        words = ", ".join(f"{name} occurs in {_many(count, unit)} only" for name, count in rare.items())
+        words = ", ".join(f"{name} occurs in {count(number, unit)} only" for name, number in rare.items())
         caveats.append(f"{words[0].upper() + words[1:]}: its share of the intervals is widened, and rough.")
     if absent:
         caveats.append(f"No mask has a pixel of {', '.join(absent)}: the mean is over the other classes.")
@@ -138,7 +139,7 @@ def say_gap(
     few = {group: count for group, count in drives.items() if count < least}
     tell = f" About {needed:,} drives would tell." if needed else ""
     if few:
-        words = " and ".join(f"{GROUP_WORDS[group]} images come from {_many(n, 'drive')}" for group, n in few.items())
+        words = " and ".join(f"{GROUP_WORDS[group]} images come from {count(n, 'drive')}" for group, n in few.items())
         return f"{words[0].upper() + words[1:]}; at least {least} are needed.{tell}"
     size = f"the gap is {points(gap.estimate, signed=True)} points ({interval_words(gap)})"
     if answer == "equivalent":
@@ -162,7 +163,7 @@ def say_scenes(
     first = gaps[0]
     who = names.get(first.trial_id, first.trial_id)
     counts = " and ".join(
-        f"{n} {GROUP_WORDS[group]}" + (f" (from {_many(first.drives[group], 'drive')})" if first.drives else "")
+        f"{n} {GROUP_WORDS[group]}" + (f" (from {count(first.drives[group], 'drive')})" if first.drives else "")
         for group, n in first.images.items()
     )
     head = {
@@ -179,7 +180,7 @@ def say_scenes(
         )
     if between:
         apart = [name for name, interval in between.items() if interval.low > 0 or interval.high < 0]
-        others = _many(len(between), "other setting")
+        others = count(len(between), "other setting")
         parts.append(
             f"Of {others} shown, {len(apart)} differ{'s' if len(apart) == 1 else ''} from it in the gap."
             if apart
@@ -188,7 +189,7 @@ def say_scenes(
     significant = [f"{part.kind} {part.value}" for part in slices if part.is_significant]
     if slices:
         parts.append(
-            f"Of {_many(len(slices), 'value')} of scene, weather and time of day, "
+            f"Of {count(len(slices), 'value')} of scene, weather and time of day, "
             + (f"{', '.join(significant)} stand out after correction." if significant else "none stands out.")
         )
     return " ".join(parts)
@@ -196,7 +197,3 @@ def say_scenes(
 
 def _name(rival: Rival, names: Mapping[str, str]) -> str:
     return names.get(rival.trial_id, rival.trial_id)
-
-
-def _many(count: int, one: str, several: str = "") -> str:
-    return f"{count:,} {one if count == 1 else several or one + 's'}"

@@ -18,7 +18,7 @@ SENTENCES = {
     "asha": SENTENCE + "the cut-off {cutoff:.4f} of {compared} earlier trial{s}",
     "asha_promote": SENTENCE + "{cutoff:.4f}, where those of the {compared} trial{s} there begin that went on",
     "hyperband": SENTENCE + "the cut-off {cutoff:.4f} of {compared} earlier trial{s} of its bracket",
-    "median": SENTENCE + "{cutoff:.4f}, the median of the running averages of {compared} others",
+    "median": SENTENCE + "{cutoff:.4f}, the median of the running averages of {compared} other{s}",
 }
 
 
@@ -131,7 +131,7 @@ def _pattern(template: str) -> str:
     escaped = re.escape(template.replace(":.4f", "").replace("{s}", "").replace("{metric}", OBJECTIVE))
     for name, group in groups.items():
         escaped = escaped.replace(re.escape(f"{{{name}}}"), group)
-    return escaped.replace("trial", "trials?")
+    return re.sub(r"(trial|other)\b", r"\1s?", escaped)
 
 
 PATTERNS = {rule: _pattern(template) for rule, template in SENTENCES.items()}

@@ -8,10 +8,10 @@ from bddseg.config import TrainConfig
 from bddseg.images import RESIZE
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
 from bddseg.trained import Trained
-from sweeps.programs import EXPORT, PREDICT, program
+from sweeps.paths import EXPORT, PREDICT, program
 from sweeps.ranking import Scores
 from sweeps.report.gather import Report
-from sweeps.report.wording import build_markdown_environment
+from sweeps.report.wording import build_markdown_environment, space_blocks
 from sweeps.statistics.findings import Gap, Rival, Verdict
 
 FORMAT = 1
@@ -94,7 +94,7 @@ def render_card(card: Card) -> str:
         .get_template("card.md.j2")
         .render(card=card, facts=card.report.facts, predict=program(PREDICT), export=program(EXPORT))
     )
-    return text.strip() + "\n"
+    return space_blocks(text)
 
 
 def describe_model(card: Card, trained: Trained) -> dict[str, Any]:

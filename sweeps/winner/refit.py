@@ -22,9 +22,10 @@ from bddseg.evidence import Evidence, load_evidence, save_evidence
 from bddseg.result import EpochResult
 from bddseg.split import split_of
 from bddseg.train import fit
+from bddseg.words import count
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
 from sweeps.records import SweepRecord, TrialRow
-from sweeps.source import Material, Source, cache_folder, load_material
+from sweeps.source import Material, cache_folder, load_material, recorded_source
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +74,8 @@ def _check_digest(record: SweepRecord, row: TrialRow, config: TrainConfig) -> No
         )
 
 
-def load_recorded(record: SweepRecord, config: TrainConfig) -> Material:
-    """Return the frames and the split that a sweep used.
+def load_recorded(record: SweepRecord, config: TrainConfig, given: Path | None = None) -> Material:
+    """Return the frames and the split that a sweep used; `given` is where the data lie now, if not where they were.
 
     Raises:
         ExperimentError: when they are not what they were, or the sweep does not say what they were.
@@ -82,12 +83,13 @@ def load_recorded(record: SweepRecord, config: TrainConfig) -> Material:
     data: Any = record.manifest.get("data")
     if not isinstance(data, dict) or not {"root", "embedded", "fingerprint"} <= data.keys():
         raise ExperimentError(f"{record.sweep_id} has no sweep.json in the store, so its data is not known")
-    source = Source(str(record.manifest.get("profile", "")), None if data["embedded"] else Path(str(data["root"])))
+    source = recorded_source(str(record.manifest.get("profile", "")), data, given)
     material = load_material(source, config, cache_folder(), on_bad_sample="skip", progress=sys.stderr.isatty())
     if material.frames.fingerprint != data["fingerprint"]:
+        where = f" in {given}" if given else ""
         raise ExperimentError(
             f"{record.sweep_id} used frames {data['fingerprint']} of {data['root']}, but they are "
-            f"{material.frames.fingerprint} now: put the folder back as it was, or screen and confirm again"
+            f"{material.frames.fingerprint} now{where}: put the folder back as it was, or screen and confirm again"
         )
     return material
 
@@ -120,7 +122,8 @@ def _refitted(config: TrainConfig, material: Material, folder: Path, say: Say) -
     state = _saved(folder, device)
     done = state["epoch"] if state else 0
     after = f", going on after epoch {done}" if done else ""
-    say(f"training {config.train.epochs} epochs on all {len(split.train)} images of train and validation{after}")
+    epochs, images = count(config.train.epochs, "epoch"), count(len(split.train), "image")
+    say(f"training {epochs} on all {images} of train and validation{after}")
     saved_at = time.monotonic()
     for result in fit(config, frames, split, device, state):
         say(_sentence(result, config.train.epochs))

@@ -53,6 +53,8 @@ class Registration:
     store: Store
     ledger: Ledger
     """Where it is recorded that a refit opened the test part."""
+    data: Path | None = None
+    """Where the data of a confirmed sweep lie now, where that is another folder than recorded."""
 
     @property
     def verdict(self) -> Verdict:
@@ -179,7 +181,7 @@ def _best_weights(store: Store, row: TrialRow, folder: Path, words: str) -> dict
 def _refitted(registration: Registration, record: SweepRecord, folder: Path, say: Say) -> Iterator[Card]:
     """Train the setting anew, put its weights into the folder, and give their card."""
     config = refit_config(record, registration.trial_id)
-    with refit(config, load_recorded(record, config), say) as found:
+    with refit(config, load_recorded(record, config, registration.data), say) as found:
         shutil.copyfile(found.weights, folder / BEST)
         name = name_of(registration.report, registration.trial_id)
         opening = Opening(datetime.now(UTC).isoformat(timespec="seconds"), "refit of the confirmed setting", 1, (name,))

@@ -12,6 +12,7 @@ from bddseg.checkpoint import BEST
 from sweeps.address import VARIABLE
 from sweeps.errors import ModelError
 from sweeps.failures import code_of
+from sweeps.mlflow_client import mlflow_uri
 from sweeps.records import IDENTITY
 from sweeps.store import Store
 
@@ -55,8 +56,8 @@ class Registry:
         self._store = store
 
     @contextmanager
-    def _client(self, what: str) -> Iterator["MlflowClient"]:
-        with self._store.client(what) as client, _as_default(self._store.tracking_uri):
+    def _client(self, what: str, *, writes: bool = False) -> Iterator["MlflowClient"]:
+        with self._store.client(what, writes=writes) as client, _as_default(self._store.opened_uri):
             yield client
 
     def find(self, name: str, run_id: str, tags: Mapping[str, str]) -> Version | None:
@@ -68,7 +69,7 @@ class Registry:
 
     def add(self, name: str, run_id: str, folder: Path, tags: Mapping[str, str], description: str) -> Version:
         """Return a new version that holds the files of the folder; it appears when all of them are there."""
-        with self._client("written to") as client:
+        with self._client("written to", writes=True) as client:
             _make_model(client, name)
             experiment = client.get_run(run_id).info.experiment_id
             model = client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=dict(tags))
@@ -85,7 +86,7 @@ class Registry:
 
         A version that has been champion is left as it is: somebody may have crowned another since.
         """
-        with self._client("written to") as client:
+        with self._client("written to", writes=True) as client:
             holder = _holder(client, version.name, CHAMPION)
             if CROWNED in version.tags:
                 return f"@{CHAMPION} is version {holder}" if holder else f"nothing is @{CHAMPION}"
@@ -115,7 +116,7 @@ class Registry:
     def _download(self, address: str, folder: Path) -> Path:
         from mlflow.artifacts import download_artifacts
 
-        path = Path(download_artifacts(address, dst_path=str(folder), tracking_uri=self._store.tracking_uri))
+        path = Path(download_artifacts(address, dst_path=str(folder), tracking_uri=mlflow_uri(self._store.opened_uri)))
         if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
             return path
         raise ModelError(f"{address[:80]!r} gave no file: the store may be damaged")
@@ -138,7 +139,7 @@ def _as_default(tracking_uri: str) -> Iterator[None]:
     import mlflow
 
     before = os.environ.get(VARIABLE)
-    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_tracking_uri(mlflow_uri(tracking_uri))
     try:
         yield
     finally:

@@ -1,0 +1,266 @@
+"""experiments.yaml -> its defaults, profiles and spaces; a mistake in one profile or space is that one's alone."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bddseg.errors import nearest
+from sweeps.errors import ExperimentError
+
+EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments.yaml"
+
+DATA_SOURCES = ("bdd100k", "streets")
+
+SECTION_KEYS = {
+    "": ("defaults", "profiles", "spaces"),
+    "defaults": ("settings", "scheduler", "metric"),
+    "profile": ("data", "settings", "grid"),
+    "space": ("question", "search", "settings", "grid", "vary", "reference", "points", "pin", "scheduler"),
+    "scheduler": ("name", "grace", "reduction"),
+}
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}")
+"""Names of spaces and profiles: sweeps, and so folders and MLflow's runs, are called after them."""
+NAME_IN_WORDS = "must be 1 to 60 letters, digits and _ - . with a letter, digit or _ first"
+
+UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
+"""What PyYAML raises for a text: its own errors, those of dates and numbers that are none, and of endless depth."""
+
+PLACE = re.compile(r"((?:defaults|profiles|spaces)(?:\.[\w.\[\]-]+)?)(?: has the unknown key '([^']*)')?")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A profile or a space as the file has it."""
+
+    section: Mapping[str, Any]
+    problem: str
+    """Why it cannot be used; "" where it can, as far as names and keys go."""
+
+
+@dataclass(frozen=True)
+class Book:
+    """The file, by name and in its order."""
+
+    path: Path
+    defaults: Mapping[str, Any]
+    profiles: Mapping[str, Entry]
+    spaces: Mapping[str, Entry]
+    lines: Mapping[str, int]
+    """Place, such as `spaces.smoke.grid.optim.lr[1]` -> its line, from 1."""
+
+    def profile(self, name: str) -> Mapping[str, Any]:
+        """Return the section of a profile.
+
+        Raises:
+            ExperimentError: when there is none, or it cannot be used.
+        """
+        return _named(self.profiles, name, "profile", self.path)
+
+    def space(self, name: str) -> Mapping[str, Any]:
+        """Return the section of a space.
+
+        Raises:
+            ExperimentError: when there is none, or it cannot be used.
+        """
+        return _named(self.spaces, name, "space", self.path)
+
+    def profile_sections(self) -> dict[str, Mapping[str, Any]]:
+        """Return the sections of all profiles, those that cannot be used too."""
+        return {name: entry.section for name, entry in self.profiles.items()}
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with names and keys of profiles and spaces."""
+        return [entry.problem for entry in (*self.profiles.values(), *self.spaces.values()) if entry.problem]
+
+    def located(self, message: str) -> str:
+        """Return a message that begins with a place in the file, with the line of that place."""
+        return locate(message, self.path, self.lines)
+
+
+def read_book(path: Path | None = None) -> Book:
+    """Return the file, experiments.yaml if none is given.
+
+    Raises:
+        ExperimentError: when it is missing or no YAML, or what concerns every space is wrong.
+    """
+    path = path or EXPERIMENTS
+    root, loader = _compose(path)
+    lines, repeated = _look_up(root)
+    keys = {str(key.value): None for key, _ in _pairs(root)}
+    check_keys(keys if isinstance(root, yaml.MappingNode) else _construct(loader, root, path), "", path.name)
+    for place in repeated:
+        if place[0] == "defaults" or len(place) == 1:
+            raise ExperimentError(_said_twice(place, lines, path))
+    book = as_mapping(_construct(loader, root, path, only="defaults"), path.name)
+    defaults = as_mapping(book.get("defaults", {}), f"{path.name}: defaults")
+    check_keys(defaults, "defaults", f"{path.name}: defaults")
+    reader = _Reader(path, loader, lines, repeated)
+    return Book(path, defaults, reader.entries(root, "profiles"), reader.entries(root, "spaces"), lines)
+
+
+def as_mapping(value: Any, place: str) -> dict[str, Any]:
+    """Return a mapping of the file.
+
+    Raises:
+        ExperimentError: when it is something else.
+    """
+    if not isinstance(value, Mapping):
+        raise ExperimentError(f"{place} is {value!r}, but must be a mapping")
+    return dict(value)
+
+
+def check_keys(section: Any, kind: str, place: str) -> None:
+    """Refuse keys that a section of this kind does not have.
+
+    Raises:
+        ExperimentError: naming the known ones.
+    """
+    for key in as_mapping(section, place):
+        if key not in SECTION_KEYS[kind]:
+            raise ExperimentError(f"{place} has the unknown key {key!r}; known: {', '.join(SECTION_KEYS[kind])}")
+
+
+Place = tuple[str, ...]
+"""Key of the file, name of the entry, dotted key within it: as many of them as there are."""
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Makes entries of the file's tree."""
+
+    path: Path
+    loader: yaml.SafeLoader
+    lines: Mapping[str, int]
+    repeated: Collection[Place]
+
+    def entries(self, root: yaml.Node, kind: str) -> dict[str, Entry]:
+        """Return the profiles or spaces by name, each with what is wrong with it.
+
+        Raises:
+            ExperimentError: when they are no mapping.
+        """
+        node = next((value for key, value in _pairs(root) if key.value == kind), None)
+        if node is not None and not isinstance(node, yaml.MappingNode):
+            as_mapping(_construct(self.loader, node, self.path), f"{self.path.name}:{self.lines[kind]}: {kind}")
+        return {str(key.value): self._entry(kind, key, value) for key, value in _pairs(node)}
+
+    def _entry(self, kind: str, key: yaml.Node, node: yaml.Node) -> Entry:
+        section: Mapping[str, Any] = {}
+        name, place = str(key.value), f"{self.path.name}: {kind}.{key.value}"
+        try:
+            _check_name(_construct(self.loader, key, self.path), name, f"{_where(self.path, key)}: {kind}")
+            for repeated in self.repeated:
+                if repeated[:2] == (kind, name):
+                    raise ExperimentError(_said_twice(repeated, self.lines, self.path))
+            section = as_mapping(_construct(self.loader, node, self.path), place)
+            check_keys(section, kind.removesuffix("s"), place)
+            if kind == "profiles" and section.get("data") not in DATA_SOURCES:
+                rule = f"must be one of {', '.join(DATA_SOURCES)}"
+                raise ExperimentError(f"{place}.data is {section.get('data')!r}, but {rule}")
+        except ExperimentError as error:
+            return Entry(section, locate(str(error), self.path, self.lines))
+        return Entry(section, "")
+
+
+def locate(message: str, path: Path, lines: Mapping[str, int]) -> str:
+    """Return a message that begins with a place in the file, such as `spaces.smoke.grid`, with that place's line."""
+    start = f"{path.name}: "
+    place = PLACE.match(message, len(start)) if message.startswith(start) else None
+    words = ".".join(filter(None, place.groups())) if place else ""
+    while words and words not in lines:
+        words = words[: max(words.rfind("."), words.rfind("["), 0)]
+    return f"{path.name}:{lines[words]}: {message[len(start) :]}" if words else message
+
+
+def _compose(path: Path) -> tuple[yaml.Node, yaml.SafeLoader]:
+    """Return the file's tree, and what makes values of its nodes."""
+    try:
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        return loader.get_single_node() or yaml.ScalarNode("tag:yaml.org,2002:null", ""), loader
+    except OSError as error:
+        raise ExperimentError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ExperimentError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}") from error
+    except UNREADABLE as error:
+        raise ExperimentError(f"{path} is not YAML: {one_line(error)}") from error
+
+
+def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path, *, only: str = "") -> Any:
+    """Return the value of a node; of a mapping the pair of one key, where that is all that is wanted."""
+    if only and isinstance(node, yaml.MappingNode):
+        node = yaml.MappingNode(node.tag, [pair for pair in node.value if pair[0].value == only], node.start_mark)
+    try:
+        return loader.construct_object(node, deep=True)
+    except UNREADABLE as error:
+        raise ExperimentError(f"{_where(path, node)}: {one_line(error)}") from error
+
+
+def _look_up(root: yaml.Node) -> tuple[dict[str, int], list[Place]]:
+    """Return the line of every key and list item by its place, and the places that are there more than once.
+
+    A node that others refer to by its anchor counts where it stands.
+    """
+    lines: dict[Place, int] = {}
+    repeated: list[Place] = []
+    todo: list[tuple[Place, yaml.Node]] = [((), root)]
+    seen = {id(root)}
+    while todo:
+        place, node = todo.pop()
+        for name, line, value in _children(node):
+            inner = (*place, name.removeprefix(".")) if len(place) < 3 else (*place[:2], place[2] + name)
+            if inner in lines:
+                repeated.append(inner)
+            lines.setdefault(inner, line)
+            if id(value) not in seen:
+                seen.add(id(value))
+                todo.append((inner, value))
+    return {".".join(place).replace(".[", "["): line for place, line in lines.items()}, repeated
+
+
+def _children(node: yaml.Node) -> Iterator[tuple[str, int, yaml.Node]]:
+    if isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield f"[{index}]", value.start_mark.line + 1, value
+    for key, value in _pairs(node):
+        yield f".{key.value}", key.start_mark.line + 1, value
+
+
+def _pairs(node: yaml.Node | None) -> list[tuple[yaml.Node, yaml.Node]]:
+    return node.value if isinstance(node, yaml.MappingNode) else []
+
+
+def _where(path: Path, node: yaml.Node) -> str:
+    return f"{path.name}:{node.start_mark.line + 1}" if node.start_mark else path.name
+
+
+def _check_name(name: Any, written: str, place: str) -> None:
+    if not isinstance(name, str):
+        raise ExperimentError(f'{place}: {written[:80]} is no name to YAML: write it in quotes, "{written[:80]}"')
+    if not NAME.fullmatch(name):
+        raise ExperimentError(f"{place}: the name {name[:80]!r} {NAME_IN_WORDS}")
+
+
+def _named(entries: Mapping[str, Entry], name: str, kind: str, path: Path) -> Mapping[str, Any]:
+    if name not in entries:
+        usable = [known for known, entry in entries.items() if not entry.problem]
+        raise ExperimentError(
+            f"{kind} {name[:80]!r} is not in {path.name}; {nearest(name, usable)}known: {', '.join(usable)}"
+        )
+    if entries[name].problem:
+        raise ExperimentError(entries[name].problem)
+    return entries[name].section
+
+
+def _said_twice(place: Place, lines: Mapping[str, int], path: Path) -> str:
+    words = ".".join(place)
+    return f"{path.name}:{lines.get(words, 1)}: {words} is given more than once, but must be given once"
+
+
+def one_line(error: Exception) -> str:
+    """Return what a parser says, in one line."""
+    return "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())

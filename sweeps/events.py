@@ -1,0 +1,211 @@
+"""The events of a sweep, read from its folder. Nothing here writes: a read-only folder can be looked at.
+
+An event is one JSON object on one line. Fields of every event: `kind`, `trial` ("" is the sweep's own parent run) and
+`time_ms`. By kind:
+
+    start      name: str, params: {setting: value}, tags: {str: str}      again on a retry: the run goes on
+    epoch      step: int (from 1), metrics: {name: number or None}        None is NaN
+    end        status: FINISHED | KILLED | FAILED, tags, metrics, step, note: str or None (Markdown)
+    artifact   path: file to upload, folder: artifact folder ("" is the top)
+
+The path of a file in the sweep's folder is written relative to that folder, and comes back absolute.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sweeps.errors import StorageError
+from sweeps.relocation import present_path
+
+Event = dict[str, Any]
+
+PARENT = ""
+"""The trial of an event that concerns the sweep as a whole."""
+
+ARTIFACT_KIND = "artifact"
+OUTBOX = "outbox"
+"""Folder of the events in a sweep's folder."""
+
+EVENTS, CURSOR, REJECTED, UPLOADS = "outbox.jsonl", "outbox.cursor", "outbox.rejected.jsonl", "outbox.files.json"
+
+TRIAL = re.compile(rb'"trial":"([^"]*)"')
+EPOCH, ARTIFACT = b'"kind":"epoch"', b'"kind":"artifact"'
+"""As events are written; within a text their quotes would have a backslash."""
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """How far the files of a sweep have come on their way into MLflow: they travel apart from everything else."""
+
+    offset: int
+    """Artifact events before it were uploaded, refused, or wait."""
+    waiting: tuple[tuple[Event, str], ...] = ()
+    """Those that could not be uploaded yet, with the reason."""
+
+
+class EventFile:
+    """Reads the events of one sweep, and how far they have been delivered.
+
+    Raises:
+        StorageError: from every method that reads the events, when their file cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder).absolute()
+        self.path = self.folder / EVENTS
+
+    def lines(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Yield the whole lines from one offset to another; a last one without its end is still being written."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                for line in file:
+                    start += len(line)
+                    if not line.endswith(b"\n") or (end is not None and start > end):
+                        return
+                    yield line
+        except OSError as error:
+            raise StorageError(f"{self.path} cannot be read ({error.strerror})") from error
+
+    def read(self, limit: int) -> tuple[list[Event], int]:
+        """Return up to `limit` events that follow the cursor, and the offset to commit once they are delivered.
+
+        A line that is no JSON object comes back as an event of kind "unreadable".
+        """
+        events: list[Event] = []
+        offset = self.committed()
+        for line in self.lines(offset):
+            if len(events) == limit:
+                break
+            offset += len(line)
+            events.append(self._event(line))
+        return events, offset
+
+    def events(
+        self,
+        trials: Collection[str] | None = None,
+        *,
+        epochs: bool = True,
+        start: int = 0,
+        before: int | None = None,
+    ) -> Iterator[Event]:
+        """Yield every event, delivered or not, from the first; or only those of some trials, or all but the epochs.
+
+        What is not asked for is recognised by its bytes, and costs a tenth.
+
+        Args:
+            trials: whose events; None for all.
+            epochs: whether those of kind epoch come too.
+            start: the offset at which to begin.
+            before: the offset at which to end; None for the end of the file.
+        """
+        wanted = None if trials is None else {trial.encode() for trial in trials}
+        for line in self.lines(start, before):
+            if not epochs and EPOCH in line:
+                continue
+            named = TRIAL.search(line) if wanted is not None else None
+            if wanted is None or (named and named[1] in wanted):
+                yield self._event(line)
+
+    def files(self, offset: int, limit: int) -> tuple[list[Event], int]:
+        """Return up to `limit` artifact events from an offset on, and the offset behind them.
+
+        They come after everything else that was written before them has been delivered: by then their runs are there.
+        """
+        events: list[Event] = []
+        for line in self.lines(offset, self.committed()):
+            if len(events) == limit:
+                break
+            offset += len(line)
+            if ARTIFACT in line:
+                events.append(self._event(line))
+        return events, offset
+
+    def pending(self) -> int:
+        """Return how many events wait for delivery, files included."""
+        uploads, committed = self.uploads(), self.committed()
+        offset, number = min(uploads.offset, committed), len(uploads.waiting)
+        for line in self.lines(offset):
+            number += offset >= (uploads.offset if ARTIFACT in line else committed)
+            offset += len(line)
+        return number
+
+    def pending_events(self) -> int:
+        """Return how many events wait for delivery, files left aside."""
+        return sum(ARTIFACT not in line for line in self.lines(self.committed()))
+
+    def rejects(self) -> list[dict[str, Any]]:
+        """Return what was put aside: `why` and `event` of each."""
+        try:
+            lines = (self.folder / REJECTED).read_bytes().splitlines()
+        except FileNotFoundError:
+            return []
+        found = (_object(line) for line in lines)
+        return [line | {"event": self._at_home(line["event"])} for line in found if line and _is_reject(line)]
+
+    def uploads(self) -> Uploads:
+        """Return how far the files have come; earlier versions delivered them together with the other events."""
+        try:
+            state = json.loads((self.folder / UPLOADS).read_text())
+            waiting = tuple((self._at_home(dict(event)), str(why)) for event, why in state["waiting"])
+            return Uploads(self._checked(int(state["offset"])), waiting)
+        except FileNotFoundError:
+            return Uploads(self.committed())
+        except (OSError, ValueError, TypeError, KeyError):
+            return Uploads(0)  # uploading again changes nothing in MLflow
+
+    def committed(self) -> int:
+        """Return the cursor; 0 when there is none or it cannot be right: delivering again changes nothing in MLflow."""
+        try:
+            return self._checked(int((self.folder / CURSOR).read_text()))
+        except (OSError, ValueError):
+            return 0
+
+    def recorded_storage(self) -> Path | None:
+        """Return the storage folder that the sweep was recorded in; None where no event names it."""
+        first = next(iter(self.lines()), b"")
+        folder = (_object(first) or {}).get("tags", {}).get("sweep.folder") if b'"sweep.folder"' in first else None
+        return Path(folder).parent if isinstance(folder, str) else None
+
+    def _checked(self, offset: int) -> int:
+        """Return an offset where a line begins; 0 for any other."""
+        if offset <= 0:
+            return 0
+        try:
+            with self.path.open("rb") as file:
+                file.seek(offset - 1)
+                return offset if file.read(1) == b"\n" else 0
+        except OSError:
+            return 0
+
+    def _event(self, line: bytes) -> Event:
+        event = _object(line)
+        if event is None:
+            return {"kind": "unreadable", "text": line.decode(errors="replace").rstrip("\n")}
+        return self._at_home(event)
+
+    def _at_home(self, event: Event) -> Event:
+        """Return an event with the path of its file as it is now."""
+        path = event.get("path")
+        return event | {"path": present_path(path, self.folder.parent)} if isinstance(path, str) else event
+
+
+def _object(line: bytes) -> Event | None:
+    """Return the JSON object of a line; None for anything else, NaN and infinities included."""
+    try:
+        found = json.loads(line, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _is_reject(line: Event) -> bool:
+    return isinstance(line.get("event"), dict) and "why" in line

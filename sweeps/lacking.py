@@ -1,0 +1,144 @@
+"""What MLflow lacks of a sweep that was delivered to it: runs, epochs, ends or files that were deleted or lost since.
+
+MLflow is asked, instead of believing the cursor beside the events. What was never delivered, or was refused, is not
+looked for.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bddseg.result import OBJECTIVE
+from sweeps.batch import STOP_TAGS, fault_of
+from sweeps.errors import NoSweepError
+from sweeps.events import ARTIFACT_KIND, EPOCH, PARENT, TRIAL, Event, EventFile
+from sweeps.mlflow_run import INCOMPLETE_TAG
+from sweeps.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+STEP = re.compile(rb'"step":(\d+)')
+MEASURED = f'"{OBJECTIVE}":'.encode()
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """What has to be delivered again."""
+
+    trials: tuple[str, ...] = ()
+    """Whose events; "" is the sweep's own run."""
+    files: tuple[Event, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.trials or self.files)
+
+
+@dataclass
+class _Expected:
+    """What the run of a trial must have."""
+
+    status: str = ""
+    params: bool = False
+    tags: set[str] = field(default_factory=set)
+    steps: set[int] = field(default_factory=set)
+    files: dict[tuple[str, str], Event] = field(default_factory=dict)
+    """By folder and name."""
+
+    def add(self, event: Event) -> None:
+        """Add an event of any kind but epoch."""
+        if event["kind"] == "start":
+            self.status, self.params = "RUNNING", self.params or bool(event["params"])
+            self.tags = self.tags - set(STOP_TAGS) | set(event["tags"])
+        elif event["kind"] == "end":
+            self.status = str(event["status"])
+            self.tags |= set(event["tags"])
+        elif event["kind"] == ARTIFACT_KIND:
+            self.files[event["folder"], Path(event["path"]).name] = event
+
+    def is_met(self, run: "Run", steps: set[int]) -> bool:
+        """Return whether a run has all of it, files aside."""
+        return (
+            INCOMPLETE_TAG not in run.data.tags
+            and self.status in ("", run.info.status)
+            and bool(run.data.params) >= self.params
+            and self.tags <= set(run.data.tags)
+            and self.steps <= steps
+        )
+
+
+def what_is_lacking(events: EventFile, tracking_uri: str, sweep_id: str) -> Lacking:
+    """Return what MLflow lacks of a sweep.
+
+    Raises:
+        TrackingError: when MLflow cannot be asked.
+        StorageError: when the events cannot be read.
+    """
+    expected, store = _read_expected(events), Store(tracking_uri)
+    if not expected:
+        return Lacking()
+    try:
+        found = store.runs_of(sweep_id)
+    except NoSweepError:
+        found = []
+    runs: dict[str, list[Run]] = {}
+    for run in found:
+        runs.setdefault(run.data.tags.get("sweep.trial_id", PARENT), []).append(run)
+    steps = store.steps([run.info.run_id for run in found], OBJECTIVE) if found else {}
+    whole = {trial: _whole(want, runs.get(trial, ()), steps) for trial, want in expected.items()}
+    files = (file for trial, run in whole.items() if run for file in _missing_files(store, run, expected[trial]))
+    return Lacking(tuple(trial for trial, run in whole.items() if run is None), tuple(files))
+
+
+def _whole(want: _Expected, runs: Sequence["Run"], steps: Mapping[str, set[int]]) -> "Run | None":
+    """Return the run that has all that is expected of a trial."""
+    return next((run for run in runs if want.is_met(run, steps.get(run.info.run_id, set()))), None)
+
+
+def _missing_files(store: Store, run: "Run", want: _Expected) -> Iterable[Event]:
+    """Yield the files that a run does not have, or has with another size."""
+    folders = {folder for folder, _ in want.files}
+    present = {folder: store.files_of(run, folder) for folder in folders}
+    for (folder, name), event in want.files.items():
+        path = Path(event["path"])
+        if name not in present[folder] or present[folder][name] not in (None, _size(path)):
+            yield event
+
+
+def _size(path: Path) -> int | None:
+    """Return the size of a file here; None where there is none, which says nothing of MLflow's copy."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _read_expected(events: EventFile) -> dict[str, _Expected]:
+    """Return what MLflow was given so far, by trial; refused events aside, and files that wait."""
+    expected: dict[str, _Expected] = {}
+    for line in events.lines(end=events.committed()):
+        is_measured = EPOCH in line and MEASURED in line
+        if is_measured and (step := STEP.search(line)) and (trial := TRIAL.search(line)):
+            expected.setdefault(trial[1].decode(), _Expected()).steps.add(int(step[1]))
+    for event in events.events(epochs=False, before=events.committed()):
+        if not fault_of(event):
+            expected.setdefault(event["trial"], _Expected()).add(event)
+    _leave_out(expected, events)
+    return expected
+
+
+def _leave_out(expected: dict[str, _Expected], events: EventFile) -> None:
+    """Take out what was refused, and files on their way."""
+    uploads = events.uploads()
+    waiting = [event for event, _ in uploads.waiting]
+    later = [event for event in events.events(epochs=False, start=uploads.offset) if event["kind"] == ARTIFACT_KIND]
+    for event in (*waiting, *later, *(reject["event"] for reject in events.rejects())):
+        want = expected.get(str(event.get("trial")))
+        if want is None:
+            continue
+        if event.get("kind") == ARTIFACT_KIND:
+            want.files.pop((event["folder"], Path(event["path"]).name), None)
+        else:
+            expected.pop(event["trial"])  # delivered again as a whole by whoever tries refused events again

@@ -1,0 +1,90 @@
+"""Trials and numbers -> the names by which they are told apart: on the command line, in MLflow, in a report."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+from bddseg.config import TrainConfig
+
+SHORT = {"vanilla_unet": "vanilla", "attention_unet": "attention", "unet": "unet"}
+ALWAYS_NAMED = ("model.name", "model.base_filters", "loss.name", "optim.lr", "optim.weight_decay")
+DIGITS = 6
+"""Significant digits of a number in a name or a table."""
+MOST_DIGITS = 17
+"""So many tell any two numbers apart."""
+ABBREVIATIONS = {
+    "optim.lr": "lr",
+    "optim.weight_decay": "wd",
+    "model.dropout": "dropout",
+    "loss.gamma": "gamma",
+    "optim.name": "optim",
+}
+
+
+def trial_name(
+    config: TrainConfig, axes: Sequence[str] = (), words: Mapping[str, Mapping[Any, str]] = MappingProxyType({})
+) -> str:
+    """Return a short name that tells a trial from its neighbours: `vanilla-f128 cross_entropy lr=1e-3 wd=1e-4`.
+
+    Args:
+        config: the trial's settings.
+        axes: what varies in its sweep; of them the name says what it does not say always.
+        words: setting -> how those of its values are written that `compact` would write like others of the sweep.
+    """
+    settings, folded = config.flat(), config.folded().flat()
+
+    def word(key: str) -> str:
+        value = settings[key]
+        text = words.get(key, {}).get(value) or compact(value)
+        return f"{ABBREVIATIONS.get(key, key.split('.')[-1])}={text}"
+
+    inert = {key for key, value in settings.items() if folded[key] != value}
+    shown = set(ALWAYS_NAMED) | inert | _meaningless(config)
+    always = [f"{SHORT[config.model.name]}-f{config.model.base_filters}", config.loss.name]
+    varying = (key for key in axes if key not in shown)
+    return " ".join([*always, *map(word, ("optim.lr", "optim.weight_decay")), *map(word, varying)])
+
+
+def compact(value: Any, digits: int = DIGITS) -> str:
+    """Return a number as people write it, with at most so many digits; other values as they are.
+
+    0.0001 as 1e-4, 0.5 as 0.5.
+    """
+    if not isinstance(value, float):
+        return str(value)
+    exact = Decimal(repr(value)) if digits > DIGITS else value  # its shortest digits: 0.3, not 0.29999999999999999
+    if value and (abs(value) < 0.01 or 1e5 <= abs(value) < math.inf):
+        mantissa, exponent = f"{exact:.{max(digits, DIGITS + 1) - 1}e}".split("e")
+        return f"{_short(mantissa, digits)}e{int(exponent)}"
+    return f"{value:g}" if digits == DIGITS else _plain(f"{exact:.{digits}g}")
+
+
+def _short(mantissa: str, digits: int) -> str:
+    return f"{float(mantissa):g}" if digits == DIGITS else _plain(mantissa)
+
+
+def _plain(number: str) -> str:
+    """Return a decimal number without zeros at its end."""
+    return number.rstrip("0").rstrip(".") if "." in number else number
+
+
+def longer_words(values: Iterable[Any]) -> dict[Any, str]:
+    """Return how those values are written that `compact` would write alike: with the fewest digits that differ."""
+    words = {value: compact(value) for value in dict.fromkeys(values)}
+    longer: dict[Any, str] = {}
+    for digits in range(DIGITS + 1, MOST_DIGITS + 1):
+        often = Counter(words.values())
+        alike = [value for value, text in words.items() if often[text] > 1]
+        if not alike:
+            break
+        longer |= {value: compact(value, digits) for value in alike}
+        words |= longer
+    return longer
+
+
+def _meaningless(config: TrainConfig) -> set[str]:
+    hidden = set() if config.model.name == "attention_unet" else {"model.dropout"}
+    return hidden if config.loss.name == "focal" else hidden | {"loss.gamma"}

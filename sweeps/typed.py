@@ -1,0 +1,127 @@
+"""What is typed on a command line -> values: argparse calls these, and says in one line what they refuse."""
+
+import argparse
+import math
+from pathlib import Path
+
+from bddseg.errors import UserError, printable
+from sweeps.address import check_uri
+
+AUTO = "auto"
+"""Of --gpus-per-trial: as many trials on a GPU as were measured to fit."""
+
+LONGEST_NUMBER = 18
+"""Digits of a whole number; there is no use for longer ones, and Python refuses to read some."""
+
+
+def folder(text: str) -> Path:
+    """Return a path that was typed, absolute.
+
+    Raises:
+        ArgumentTypeError: when it cannot be a path.
+    """
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"must be a path, but is {text!r}")
+    try:
+        return Path(text).absolute()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is relative to a working directory that is gone") from error
+
+
+def sweep_name(text: str) -> str:
+    """Return the id of a sweep that was typed.
+
+    Raises:
+        ArgumentTypeError: when it is empty, or a path.
+    """
+    if text.strip("./ ") and not {"/", "\0"} & set(text):
+        return text
+    last = text.rstrip("/").rpartition("/")[2]
+    hint = f": perhaps {printable(last)}" if last.strip("./ ") else ""
+    raise argparse.ArgumentTypeError(
+        f"must be the id of a sweep, but is {'a path' if '/' in text else repr(text)}{hint}"
+    )
+
+
+def address(text: str) -> str:
+    """Return an address of MLflow that was typed, with an absolute path where it is a file.
+
+    Raises:
+        ArgumentTypeError: when MLflow cannot record there.
+    """
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"must be an address, but is {text!r}")
+    try:
+        return check_uri(text.strip())
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is relative to a working directory that is gone") from error
+
+
+def some_text(value: str) -> str:
+    """Return a text that was typed.
+
+    Raises:
+        ArgumentTypeError: when it is empty.
+    """
+    if not value.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return value
+
+
+def whole(text: str) -> int:
+    """Return a whole number from 0.
+
+    Raises:
+        ArgumentTypeError: when it is none.
+    """
+    return _integer(text, 0)
+
+
+def positive(text: str) -> int:
+    """Return a whole number from 1; raises as `whole` does."""
+    return _integer(text, 1)
+
+
+def several(text: str) -> int:
+    """Return a whole number from 2; raises as `whole` does."""
+    return _integer(text, 2)
+
+
+def _integer(text: str, least: int) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER and int(text) >= least):
+        raise argparse.ArgumentTypeError(f"must be a whole number >= {least}, got {printable(text[:40])}")
+    return int(text)
+
+
+def share(text: str) -> float | str:
+    """Return a number of GPUs, or AUTO.
+
+    Raises:
+        ArgumentTypeError: when it is neither.
+    """
+    if text == AUTO:
+        return AUTO
+    value = _number(text)
+    if value < 0 or not math.isfinite(value) or (value > 1 and value != int(value)):
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, a whole number or auto, got {text[:40]}")
+    return value
+
+
+def points(text: str) -> float:
+    """Return a difference of mIoU in points.
+
+    Raises:
+        ArgumentTypeError: when it is none.
+    """
+    if not 0 < (value := _number(text)) < 100:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number of points between 0 and 100")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

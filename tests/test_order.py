@@ -1,0 +1,29 @@
+"""What a sweep came to, as an exit code."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from sweeps.monitor import Board
+from sweeps.order import Summary
+
+BOARD = cast("Board", SimpleNamespace(best=lambda: "a trial"))
+FINE = Summary("s", Path("runs/s"), BOARD, 0, 0, "python report.py", "python tune_main.py")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, 0),
+        ({"undelivered": 3}, 1),
+        ({"rejects": [{"why": "too long", "event": {}}]}, 1),
+        ({"undelivered": 300, "is_offline": True}, 0),
+        ({"undelivered": 3, "signal_number": 15}, 143),
+        ({"board": SimpleNamespace(best=lambda: None)}, 1),
+    ],
+)
+def test_a_sweep_of_which_mlflow_lacks_something_is_not_fine(changes: dict[str, Any], code: int) -> None:
+    assert replace(FINE, **changes).exit_code == code

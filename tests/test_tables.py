@@ -1,0 +1,26 @@
+"""Tables and last words of the command line."""
+
+from test_monitor import A, B, epoch, make_board, start
+from test_monitor import end as ended
+
+from sweeps.tables import aligned, interruption
+
+CUT = {"sweep.stop_reason": "user", "sweep.stop_detail": "cut off"}
+
+
+def test_every_trial_of_an_interrupted_sweep_is_counted_once() -> None:
+    """Of four trials one has ended, one was cut off, one was cut off before its first epoch, one never started."""
+    board = make_board(start(A), epoch(A, 1, 0.25), ended(A), start(B), epoch(B, 1, 0.2))
+    ids = list(board.rows)
+    third = next(trial_id for trial_id in ids if trial_id not in (A, B))
+    for event in (start(third), *({**ended(trial, "user", "KILLED"), "tags": CUT} for trial in (B, third))):
+        board.apply(event)
+    words = interruption(board)
+    assert words.endswith("of 4 trials 1 ended, 1 interrupted, 2 not started")
+
+
+def test_columns_are_aligned_and_a_row_is_one_line() -> None:
+    text = aligned(("a", "long title", ""), [("wide cell", "x" * 500, ""), ("中", "y", "z")])
+    first, second, third = text.splitlines()
+    assert first == "a          long title" and second == f"wide cell  {'x' * 500}"
+    assert third == f"中         y{' ' * 499}  z"
