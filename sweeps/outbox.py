@@ -73,7 +73,7 @@ class Outbox(EventFile):
         """Be the only one, of all processes, who delivers from here, for as long as the context lasts.
 
         Raises:
-            StorageError: at once, when somebody else does.
+            StorageError: at once, when another process does.
         """
         try:
             handle = os.open(self.folder / "outbox.lock", os.O_RDWR | os.O_CREAT, READABLE)
