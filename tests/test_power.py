@@ -54,7 +54,10 @@ def test_the_disk_forgets_what_was_not_synced(storage: Path, cut: Cut) -> None:
     assert {path.name: path.read_text() for path in after.iterdir()} == {"synced": "synced", "named": ""}
 
 
-def test_an_event_that_was_appended_is_there_after_a_power_cut(storage: Path, cut: Cut) -> None:
+def test_an_event_that_was_appended_is_there_after_a_power_cut(
+    storage: Path, cut: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "SLOW_SECONDS", 60.0)
     outbox = Outbox(storage / SWEEP / "outbox")
     for step in range(1, 20):
         outbox.append(epoch(step))
@@ -68,7 +71,8 @@ def test_on_a_slow_disk_events_are_synced_together_within_a_second(
     syncs: list[int] = []
     sync = os.fdatasync
     monkeypatch.setattr(outbox_module, "SLOW_SECONDS", -1.0)
-    monkeypatch.setattr(outbox_module, "SYNC_SECONDS", 0.3)
+    monkeypatch.setattr(outbox_module, "REST", 1e6)
+    monkeypatch.setattr(outbox_module, "LONGEST_REST_SECONDS", 0.3)
     monkeypatch.setattr(os, "fdatasync", lambda handle: (syncs.append(handle), sync(handle))[1])
     outbox = Outbox(storage / SWEEP / "outbox")
     for step in range(1, 20):
@@ -110,7 +114,8 @@ def test_what_mlflow_has_is_never_more_than_what_the_disk_has(
     storage: Path, cut: Cut, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox_module, "SLOW_SECONDS", -1.0)
-    monkeypatch.setattr(outbox_module, "SYNC_SECONDS", 60.0)
+    monkeypatch.setattr(outbox_module, "REST", 1e6)
+    monkeypatch.setattr(outbox_module, "LONGEST_REST_SECONDS", 60.0)
     outbox = Outbox(storage / SWEEP / "outbox")
     delivered(outbox, uri, start(), epoch(1), epoch(2))
     assert runs(uri)["a"].data.metrics["val/miou"] == 0.5
