@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from filelock import FileLock
 from numpy.lib.format import write_array_header_1_0
 from PIL import Image
 from PIL import __version__ as pillow_version
@@ -29,6 +28,7 @@ from bddseg.errors import ConfigError, DataError
 from bddseg.files import write_json
 from bddseg.images import open_image, shrink
 from bddseg.labels import is_known_label, remap_table
+from bddseg.locks import locked
 
 FORMAT = 1
 """Raised by one whenever the same files would give other arrays or another cache layout."""
@@ -199,7 +199,7 @@ def _build(folder: Path, job: _Job) -> _Cached:
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock", is_singleton=False):
+        with locked(Path(f"{folder}.lock")):
             cached = _open(folder, job.samples, job.size_px)
             if cached is None:
                 _write_whole(folder, job)

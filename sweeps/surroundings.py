@@ -30,6 +30,7 @@ def settle_surroundings() -> list[str]:
     sentences = [*_settle_temporary(), *_settle_cache_home(), *_settle_home()]
     _settle_user()
     _settle_threads()
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_cache_path() / "inductor"))  # torch's own lies in /tmp
     return sentences
 
 
