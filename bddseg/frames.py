@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from filelock import FileLock
 from numpy.lib.format import write_array_header_1_0
 from PIL import Image
 from PIL import __version__ as pillow_version
@@ -30,6 +29,7 @@ from bddseg.errors import AccessError, ConfigError, DataError, printable
 from bddseg.files import write_json
 from bddseg.images import UPRIGHT, Picture, read_mask, read_picture, shrink
 from bddseg.labels import is_known_label, remap_table
+from bddseg.locks import locked
 from bddseg.split import split_marks
 
 FORMAT = 2
@@ -272,7 +272,7 @@ def _build(folder: Path, job: _Job) -> _Cached:
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{folder}.lock", is_singleton=False):
+        with locked(Path(f"{folder}.lock")):
             cached = _open(folder, job.samples, job.size_px)
             if cached is None:
                 _write_whole(folder, job)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock
 from PIL import Image
 
 from bddseg.drives import Drive, make_drive
 from bddseg.errors import DataError
 from bddseg.files import write_json
 from bddseg.labels import IGNORE
+from bddseg.locks import locked
 from bddseg.painters import LABELS
 from bddseg.views import draw
 
@@ -56,7 +56,7 @@ def write_streets(
     temporary = root.parent / f".{root.name}-{os.getpid()}"
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(root.parent / f".{root.name}.lock"):
+        with locked(root.parent / f".{root.name}.lock"):
             if _is_whole(root, settings):
                 return
             if root.exists() and any(root.iterdir()) and not (root / SETTINGS_FILE).exists():

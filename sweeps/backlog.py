@@ -235,7 +235,7 @@ def _deliver_briefly(folder: Path, tracking_uri: str) -> None:
         with outbox.claimed():
             Delivery(outbox, tracking_uri, folder.name).drain(CLOSING_SECONDS)
     except SweepError:
-        return  # another process delivers it, or nobody can
+        return  # another process delivers it, or it cannot be written to
 
 
 def _events(number: int) -> str:

@@ -19,6 +19,7 @@ from sweeps.errors import ClusterError, ExperimentError, PassError
 from sweeps.limits import check_limits
 from sweeps.ray_parts import daemons_apart, few_daemons, messages_logged, signals_kept
 from sweeps.session import make_token, open_session
+from sweeps.surroundings import flaw_of
 from sweeps.variables import ADDRESS, environment, settle_variables
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -231,7 +232,6 @@ def _own(session: Path | None, cache: Path) -> dict[str, str]:
 def _start(session: Path, object_bytes: int, dashboard: bool) -> None:
     ray_constants.ENABLE_RAY_CLUSTER = False
     store_bytes = max(MIN_OBJECT_STORE, int(1.5 * object_bytes) + MIN_OBJECT_STORE)
-    _warn_of_slow_store(store_bytes, session)
     children = {child.pid for child in psutil.Process().children()}
     try:
         with daemons_apart(), few_daemons(keep_all=dashboard), environment(trial_variables()):
@@ -243,6 +243,7 @@ def _start(session: Path, object_bytes: int, dashboard: bool) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 object_store_memory=store_bytes,
+                _plasma_directory=str(_object_folder(store_bytes, session)),
                 _temp_dir=str(session),
                 _node_ip_address=LOOPBACK,
             )
@@ -264,17 +265,16 @@ def _await_process() -> None:
         raise TimeoutError(f"no process for trials has started within {PROCESS_SECONDS} s")
 
 
-def _warn_of_slow_store(store_bytes: int, folder: Path) -> None:
-    free = shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else 0
-    if free < store_bytes:
-        log.warning(
-            "%s has room for %d MB, but the frames need %d MB: they are kept in %s, which is slower (in a container: "
-            "--shm-size)",
-            SHARED_MEMORY,
-            free / 1e6,
-            store_bytes / 1e6,
-            folder,
-        )
+def _object_folder(store_bytes: int, session: Path) -> Path:
+    """Return where Ray keeps the frames in memory; on the disk, with a warning, where there is no room for them."""
+    flaw = flaw_of(SHARED_MEMORY)
+    if not flaw:
+        free = shutil.disk_usage(SHARED_MEMORY).free
+        if free >= store_bytes:
+            return SHARED_MEMORY
+        flaw = f"has room for {free / 1e6:.0f} MB of {store_bytes / 1e6:.0f} (in a container: --shm-size)"
+    log.warning("%s %s: frames are kept in %s, which is slower", SHARED_MEMORY, flaw, session)
+    return session
 
 
 def _end_children(before: set[int]) -> None:

@@ -30,9 +30,9 @@ PATIENCE_SECONDS = 60
 RETRY_SECONDS = 0.5
 
 SLOW_SECONDS = 0.02
-"""A disk that takes longer than this to sync is asked at most once in `SYNC_SECONDS`."""
+"""A disk that takes longer than this to sync rests for `REST` times as long, during which events gather."""
 
-SYNC_SECONDS = 1.0
+REST, LONGEST_REST_SECONDS = 10, 1.0
 NAMES_ABOVE = 3
 """Folders above a new event file that may be new too: the sweep's, the storage folder, the one around it."""
 
@@ -73,7 +73,7 @@ class Outbox(EventFile):
         """Be the only one, of all processes, who delivers from here, for as long as the context lasts.
 
         Raises:
-            StorageError: at once, when somebody else does.
+            StorageError: at once, when another process does.
         """
         try:
             handle = os.open(self.folder / "outbox.lock", os.O_RDWR | os.O_CREAT, READABLE)
@@ -117,7 +117,8 @@ class Outbox(EventFile):
             began = time.monotonic()
             os.fdatasync(self._handle)
             ended = time.monotonic()
-            self._next_sync = ended + SYNC_SECONDS if ended - began > SLOW_SECONDS else 0.0
+            rest = min(REST * (ended - began), LONGEST_REST_SECONDS)
+            self._next_sync = ended + rest if ended - began > SLOW_SECONDS else 0.0
 
     def commit(self, offset: int) -> None:
         """Move the cursor: everything before the offset is delivered, but for its files."""
@@ -171,7 +172,7 @@ class Outbox(EventFile):
                 raise OSError(f"{self.path}: no room for an event of {len(line)} bytes")
 
     def _sync_soon(self) -> None:
-        """Put what was appended on the disk now; where the disk is slow and was asked just before, within a second."""
+        """Put what was appended on the disk now; on a slow disk that was asked just before, within a second."""
         wait = self._next_sync - time.monotonic()
         if wait <= 0:
             with contextlib.suppress(OSError):  # the event is written; the next sync, or a retry, meets the fault

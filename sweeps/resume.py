@@ -56,8 +56,14 @@ def has_trained(folder: Path) -> bool:
 
 
 def was_refused(folder: Path) -> bool:
-    """Return whether a sweep failed before it started a trial of its own: earlier versions left its folder behind."""
-    return _last_word(EventFile(folder / OUTBOX).events(epochs=False)) == "FAILED" and not has_trained(folder)
+    """Return whether a sweep failed before it started a trial of its own: earlier versions left its folder behind.
+
+    Of one whose events cannot be read nothing is said here: whoever reads them next names it.
+    """
+    try:
+        return _last_word(EventFile(folder / OUTBOX).events(epochs=False)) == "FAILED" and not has_trained(folder)
+    except StorageError:
+        return False
 
 
 def is_unfinished(folder: Path) -> bool:

@@ -1,15 +1,17 @@
 """How many trials share a GPU: from the memory that each kind of trial was measured to take, remembered on disk."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-
-from filelock import FileLock
 
 from bddseg.config import TrainConfig
 from bddseg.errors import DeviceError
 from bddseg.files import write_json
+from bddseg.locks import locked
 from sweeps.plan import Plan
+
+log = logging.getLogger(__name__)
 
 PEAKS_FILE = "peaks.json"
 
@@ -45,12 +47,15 @@ def read_peaks(cache: Path) -> dict[str, float]:
 
 
 def remember_peaks(cache: Path, found: Peaks) -> None:
-    """Add to what is remembered; of two measurements of a kind the larger one stays."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{cache / PEAKS_FILE}.lock", is_singleton=False):
-        known = read_peaks(cache)
-        merged = known | {name: max(value, known.get(name, 0.0)) for name, value in found.items()}
-        write_json(cache / PEAKS_FILE, dict(sorted(merged.items())), indent=1)
+    """Add to what is remembered; of two measurements of a kind the larger one stays. It only saves time."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with locked(cache / f"{PEAKS_FILE}.lock"):
+            known = read_peaks(cache)
+            merged = known | {name: max(value, known.get(name, 0.0)) for name, value in found.items()}
+            write_json(cache / PEAKS_FILE, dict(sorted(merged.items())), indent=1)
+    except OSError as error:
+        log.info("%s could not be written, what was measured is measured again: %s", cache / PEAKS_FILE, error)
 
 
 def peaks_of(

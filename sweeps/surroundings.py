@@ -25,11 +25,16 @@ def settle_surroundings() -> list[str]:
     Raises:
         StorageError: where there is no replacement, with the cure.
     """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise StorageError("the working folder is gone: change to one that is there") from error
     if os.environ.get(CACHE):
         os.environ[CACHE] = str(_cache_path())
     sentences = [*_settle_temporary(), *_settle_cache_home(), *_settle_home()]
     _settle_user()
     _settle_threads()
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_cache_path() / "inductor"))  # torch's own lies in /tmp
     return sentences
 
 

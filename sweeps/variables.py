@@ -18,7 +18,6 @@ SETTINGS = {
     "RAY_CLIENT_MODE": "0",  # Ray itself sets this while it is imported
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "RAY_OBJECT_STORE_ALLOW_SLOW_STORAGE": "1",  # of a container with a small /dev/shm the disk is used instead
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own would take the first Ctrl-C, and nobody else would hear of it
     "TUNE_WARN_THRESHOLD_S": "5",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # tracebacks are in the trials' logs, the terminal has a line

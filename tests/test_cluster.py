@@ -1,5 +1,6 @@
 """The Ray of a sweep: our own listens on loopback alone and leaves nothing behind; another's is left running."""
 
+import re
 import subprocess
 import sys
 from argparse import Namespace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cluster import _why_ended, check_address, ray_cluster, slots
+from sweeps.cluster import _object_folder, _why_ended, check_address, ray_cluster, slots
 from sweeps.errors import ClusterError, ExperimentError
 from sweeps.intake import address_of
 
@@ -115,6 +116,14 @@ def test_the_first_error_of_a_daemon_says_why_ray_could_not_start(tmp_path: Path
         f"{head}     @     0x7f766e6661d0  (unknown)\n"
     )
     assert _why_ended(tmp_path) == "gcs_server: Unhandled exception: epoll: Too many open files [system:24]"
+
+
+def test_frames_lie_on_the_disk_where_shared_memory_has_no_room_for_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert _object_folder(1, tmp_path) == Path("/dev/shm")
+    assert _object_folder(10**18, tmp_path) == tmp_path
+    assert re.search(r"/dev/shm has room for \d+ MB of 10{12} .*: frames are kept in ", caplog.text)
 
 
 def test_what_is_no_address_is_refused() -> None:

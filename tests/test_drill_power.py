@@ -28,14 +28,14 @@ def test_a_sweep_goes_on_after_a_power_cut(place: Site, tmp_path: Path) -> None:
     processes = family(driver)
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    told = place.events()
+    reported = place.events()
     for process in processes:
         process.kill()
     after = replace(place, storage=tmp_path / "after", environment={}, processes=[])
     power.after_a_power_cut(place.storage, tmp_path / "memory", after.storage)
     kept = after.events()
-    assert kept == told[: len(kept)]
-    assert all(event["time_ms"] > told[-1]["time_ms"] - LAST_MS for event in told[len(kept) :])
+    assert kept == reported[: len(kept)]
+    assert all(event["time_ms"] > reported[-1]["time_ms"] - LAST_MS for event in reported[len(kept) :])
     assert after.run("--resume") == 0, after.said()[-3000:]
     survived("power cut", after, injected=1, found=audit(after), repeated_at_most=8)
     assert json.loads((after.folder / "sweep.json").read_text())["version"] == 1

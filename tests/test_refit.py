@@ -1,5 +1,6 @@
 """A confirmed setting is trained once more on all but the test part, goes on after a stop, leaves nothing."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def test_a_refit_trains_on_train_and_validation_and_counts_the_test_part_once() 
 def test_a_refit_that_is_done_leaves_nothing(cache: Path) -> None:
     with refit(CONFIG, MATERIAL, print):
         assert cache_folder() == cache
-    assert not [path for path in (cache / "refits").iterdir() if path.is_dir()]
+    assert not [path for path in (cache / f"refits-{os.getuid()}").iterdir() if path.is_dir()]
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
@@ -129,7 +130,7 @@ def test_a_refit_that_was_not_handed_on_is_not_trained_again() -> None:
 
 def test_a_torn_state_is_begun_anew(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     interrupted(monkeypatch, after=1)
-    (path,) = (cache / "refits").glob("*/last.pt")
+    (path,) = (cache / f"refits-{os.getuid()}").glob("*/last.pt")
     path.write_bytes(b"torn")
     said: list[str] = []
     with refit(CONFIG, MATERIAL, said.append):

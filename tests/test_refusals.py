@@ -140,7 +140,7 @@ def damaged(tmp_path: Path) -> Path:
         (["--tracking-uri", "sqlite:////dev/null/x.db"], "cannot be used (Not a directory)"),
         (["--address", "127.0.0.1:9"], "no Ray answers"),
         (["--storage", "/dev/null/runs"], "--storage /dev/null/runs cannot be written"),
-        (["--cpus-per-trial", "999"], "this machine has"),
+        (["--cpus-per-trial", "999"], "this process may use"),
         ([], "frame0.jpg"),
     ],
 )

@@ -1,6 +1,7 @@
 """A sweep's verdict becomes a registered model: once, whole, crowned, and never by running what it was given."""
 
 import json
+import os
 import pickle
 import shutil
 import sqlite3
@@ -280,7 +281,7 @@ def test_a_confirmed_winner_is_trained_on_everything_and_crowned(confirmed: Regi
     with open_weights("streets@champion", confirmed.store) as path:
         best = load_checkpoint(path)
     assert best["config"]["data"]["folds"] == 1 and best["epoch"] == 2
-    assert not list((tmp_path / "cache" / "refits").glob("*/*"))
+    assert not list((tmp_path / "cache" / f"refits-{os.getuid()}").glob("*/*"))
 
 
 def test_a_refit_is_recorded_as_an_opening_of_the_test_part_and_made_once(confirmed: Registration) -> None:

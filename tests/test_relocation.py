@@ -152,9 +152,9 @@ def test_a_copy_leaves_the_original_alone(original: Path, tmp_path: Path) -> Non
 def test_a_folder_that_was_moved_before_any_file_was_uploaded_gets_its_files(tmp_path: Path) -> None:
     storage = tmp_path / "before"
     prepare_store(default_tracking_uri(storage), storage / "artifacts")
-    begun = start("")
-    begun["tags"]["sweep.folder"] = str(storage / SWEEP)
-    delivered(Outbox(storage / SWEEP / "outbox"), default_tracking_uri(storage), begun, start("a"))
+    first = start("")
+    first["tags"]["sweep.folder"] = str(storage / SWEEP)
+    delivered(Outbox(storage / SWEEP / "outbox"), default_tracking_uri(storage), first, start("a"))
     shutil.rmtree(storage / "artifacts")
     storage.rename(tmp_path / "after")
     (tmp_path / "after" / SWEEP / "late.txt").write_text("late")

@@ -14,7 +14,15 @@ ASK = (
     "import getpass; from pathlib import Path; from sweeps.surroundings import *;"
     "print(*settle_surroundings(), cache_folder(), Path.home(), getpass.getuser(), sep='\\n')"
 )
-VARIABLES = ("BDDSEG_CACHE", "XDG_CACHE_HOME", "HOME", "TMPDIR", "MPLCONFIGDIR", "OMP_NUM_THREADS")
+VARIABLES = (
+    "BDDSEG_CACHE",
+    "XDG_CACHE_HOME",
+    "HOME",
+    "TMPDIR",
+    "MPLCONFIGDIR",
+    "OMP_NUM_THREADS",
+    "TORCHINDUCTOR_CACHE_DIR",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -108,6 +116,14 @@ def test_a_temporary_folder_of_our_name_that_others_can_write_is_refused(tmp_pat
     (tmp_path / f"bddseg-{os.getuid()}").chmod(0o777)
     with pytest.raises(StorageError, match="others can write it: set BDDSEG_CACHE to a folder of yours"):
         own_folder()
+
+
+def test_a_working_folder_that_is_gone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(StorageError, match="the working folder is gone"):
+        settle_surroundings()
 
 
 @needs_another_user

@@ -12,8 +12,9 @@ from sweeps.report.gather import Entry, Report
 from sweeps.report.section import Section
 from sweeps.report.wording import write_iou, write_points, write_share, write_value
 from sweeps.sections.intervals import find_span
+from sweeps.statistics.design import MOST_RUNS
 from sweeps.statistics.findings import Interval, Needed, Rival, Verdict
-from sweeps.statistics.power import MOST_RUNS
+from sweeps.statistics.sentences import say_needed
 
 TITLES = {"leader": "Leader", "winner": "Winner", "tie": "Tie", "undecided": "Undecided"}
 NAMED = 5
@@ -161,18 +162,16 @@ def _rows(report: Report, verdict: Verdict) -> list[tuple[str, str, str]]:
     rivals = find_rivals(report)
     rows = [_compared(report, rivals, entry) for entry in report.shown() if entry.trial_id != report.leader.trial_id]
     rows.append(("Probability of being best", write_share(rivals[verdict.leader].p_best),
-                 "share of resamplings of the validation images that the leader wins"))  # fmt: skip
+                 "from scores that are shrunk towards their mean by their noise"))  # fmt: skip
     if verdict.corrected:
-        rows.append(("Score without the luck of the draw", _iou_interval(verdict.corrected),
-                     "the best of many owes part of its figure to being chosen by it; this is left"))  # fmt: skip
+        rows.append(("Score corrected for selection bias", _iou_interval(verdict.corrected),
+                     "the highest of many scores is high by luck too; this part is taken off"))  # fmt: skip
     if len(verdict.tied) > 1:
         rows.append(("Not told apart from it", count(len(verdict.tied) - 1, "trial"), _names(report, verdict.tied[1:])))
     if verdict.recommended != verdict.leader and (cheap := report.find(verdict.recommended)):
         rows.append(("Recommended", cheap.name, _say_cheap(verdict, rivals[verdict.recommended])))
     if verdict.needed and verdict.outcome in OPEN:
-        rows.append(
-            ("What would decide", *_say_needed(verdict.needed, verdict, has_command=bool(next_step(report)[1])))
-        )
+        rows.append(("What would decide", *_say_needed(verdict.needed, verdict)))
     if verdict.kendall_tau is not None:
         rows.append(("Order of the screening", f"Kendall's tau {verdict.kendall_tau:+.2f}".replace("-", "−"),
                      "1 when the finalists come in the same order again, −1 when in the opposite one"))  # fmt: skip
@@ -201,26 +200,16 @@ def _say_cheap(verdict: Verdict, rival: Rival) -> str:
     cost = f"{rival.latency_ms:.1f} ms an image" if rival.latency_ms is not None else ""
     size = f"{rival.parameters:,} parameters" if rival.parameters is not None else ""
     margin = write_points(verdict.margin).replace("+", "")
-    said = ", ".join(filter(None, [cost, size]))
-    return f"the cheapest of those surely less than {margin} points behind{f': {said}' if said else ''}"
+    near = f"surely less than {margin} points behind" if rival.is_surely_close else "within one standard error"
+    costs = ", ".join(filter(None, [cost, size]))
+    return f"the cheapest of those {near}{f': {costs}' if costs else ''}"
 
 
-def _say_needed(needed: Needed, verdict: Verdict, *, has_command: bool) -> tuple[str, str]:
-    """Return how many runs and images would decide, those there are among them; and what they can show as it is."""
-    images, runs = needed.together or (needed.images, needed.runs)
-    ways = []
-    if runs is not None:
-        ways.append(f"{count(runs, 'run')} of each")
-    if images is not None:
-        ways.append(f"{count(images, 'validation image')} (now {verdict.images:,})")
-    least = write_points(needed.detectable).replace("+", "")
-    found = f"as it is, a lead of {least} points would be found 4 times in 5"
-    if needed.detectable >= 1:
-        found = "as it is, no lead would be found"
-    found += "; the next step is the command below" if has_command else ""
-    way = (" on " if needed.together else " or ").join(ways)
-    more = "more runs and more images" if needed.detectable >= 1 else f"more than {MOST_RUNS} runs of each"
-    return f"in all about {way}" if ways else more, found
+def _say_needed(needed: Needed, verdict: Verdict) -> tuple[str, str]:
+    """Return how many runs would decide, and what that number and the present images and runs can show."""
+    if needed.runs is None:
+        return f"more than {MOST_RUNS} runs of each", say_needed(needed, verdict.stage)
+    return f"about {count(needed.runs, 'run')} of each", say_needed(needed, verdict.stage)
 
 
 def _names(report: Report, trial_ids: Sequence[str]) -> str:

@@ -40,12 +40,10 @@ def build_section(report: Report) -> Section | None:
 def _say(report: Report, rivals: Sequence[Rival]) -> str:
     others = [rival for rival in rivals if rival.trial_id != report.leader.trial_id]
     tied = sum(rival.is_tied for rival in others)
-    stopped = sum(rival.is_stopped and not rival.is_tied for rival in others)
-    noun = "finalist" if report.is_confirmation else "trial"
+    noun = "finalist" if report.is_confirmation else "setting"
     return (
-        f"Of {count(len(others), f'other {noun}')} the leader is surely better than {len(others) - tied}"
-        f"{f' ({stopped} of them stopped early, as they stood then)' if stopped else ''}; "
-        f"{tied or 'none'} cannot be told apart from it, with an interval that reaches zero."
+        f"The leader is surely better than {len(others) - tied} of {count(len(others), f'other {noun}')}; "
+        f"{tied or 'none'} {'has' if tied == 1 else 'have'} an interval that reaches zero."
     )
 
 

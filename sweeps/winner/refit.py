@@ -104,7 +104,8 @@ def refit(config: TrainConfig, material: Material, say: Say) -> Iterator[Refit]:
         NothingToRegisterError: when the loss is no longer finite.
         ModelError: when another process is at it.
     """
-    folder = cache_folder() / "refits" / f"{config.digest()}-{config.train.epochs}-{material.frames.fingerprint}"
+    refits = cache_folder() / f"refits-{os.getuid()}"
+    folder = refits / f"{config.digest()}-{config.train.epochs}-{material.frames.fingerprint}"
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{folder}.lock")
     try:
