@@ -88,6 +88,8 @@ def _add_what(parser: Parser) -> None:
     add("--search", choices=SEARCHES, help="how points are chosen: all, at random, or adaptively")
     add("--samples", type=typed.positive, default=0, metavar="N", help="trials in total, of random or optuna")
     add("--seed", type=typed.whole, metavar="N", help="of training and of the order of trials")
+    add("--replicates", type=typed.whole, metavar="N",
+        help="further seeds of each of the two best settings, at the end (2 where they cost little); 0: none")  # fmt: skip
     add("--fresh", verbs="space confirm", action="store_true", default=False,
         help="train again what was trained before")  # fmt: skip
     add("--on-bad-sample", choices=("fail", "skip"), help="a damaged image or mask (fail)")

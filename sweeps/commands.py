@@ -54,7 +54,7 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
         trials, epochs = f"{count_points(experiment):,} points", experiment.base.train.epochs
     else:
         plan = build_plan(experiment)
-        trials, epochs = str(len(plan.trials) + plan.to_come), plan.epochs
+        trials, epochs = str(len(plan.trials) + plan.to_follow), plan.epochs
     axes = ", ".join(key for key, _ in experiment.axes) or "-"
     return name, trials, str(epochs), experiment.sampling.name, axes, experiment.question
 
@@ -73,7 +73,7 @@ def show_status(arguments: argparse.Namespace) -> int:
         status = read_status(folder)
     else:
         record = open_store(arguments).read_sweep(sweep_id)
-        status = Status(state_of_sweep(record.status), tuple(map(row_of, record.trials)), 0)
+        status = Status(state_of_sweep(record.status), tuple(map(row_of, record.trials)), [])
     rows = [
         (
             row.name,
@@ -87,8 +87,7 @@ def show_status(arguments: argparse.Namespace) -> int:
         )
         for row in status.rows
     ]
-    come = f"; {count(status.to_come, 'trial')} still to be suggested" if status.to_come else ""
-    print(f"{sweep_id}: {status.state}{come}", file=sys.stderr)
+    print("; ".join([f"{sweep_id}: {status.state}", *status.to_follow]), file=sys.stderr)
     if lost := lost_driver(folder):
         closing = f"{tune_command(arguments)} --sync {sweep_id}"
         print(f"its driver, {lost.driver}, is gone; close what it left open with: {closing}", file=sys.stderr)
@@ -149,6 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         search=arguments.search,
         samples=arguments.samples,
         seed=arguments.seed,
+        replicates=arguments.replicates,
     )
     check_experiment(experiment, arguments.limit)
     if source:

@@ -1,7 +1,7 @@
 """The parts of one sweep while it runs: what it knows of its trials, what it writes down, how it ends."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,8 @@ from sweeps.order import Order, Summary
 from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
 from sweeps.passes import Pass, teller
 from sweeps.past import Past
-from sweeps.plan import Plan, PlannedTrial
+from sweeps.plan import SETTINGS, Plan, PlannedTrial
+from sweeps.records import COMPLETED
 from sweeps.resume import has_trained, look_ahead
 from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
 from sweeps.sampling import COST
@@ -136,21 +137,51 @@ class Run:
 
     def _admit(self, trial: PlannedTrial) -> bool:
         """Make a suggestion a trial of the sweep, in its manifest first; return whether it is to be trained."""
-        manifest = {**self.manifest, "trials": [*self.manifest["trials"], record_trial(trial)]}
-        save_manifest(self.folder.path, manifest)
-        self.manifest, self.trials[trial.trial_id] = manifest, trial
-        self.order = replace(self.order, plan=self.order.plan.with_trial(trial))
-        self.board.admit(trial)
+        self._add([trial])
         if self.scheduler:
             self.scheduler.know(trial.trial_id, trial.config.model.name)
-        if not self.order.is_fresh:
-            self._take_over(replace(self.order.plan, trials=(trial,)), whole_only=True)
         return not self._is_settled(trial.trial_id)
+
+    def _add(self, trials: Sequence[PlannedTrial]) -> None:
+        """Make trials part of the sweep, in its manifest first; take over what other sweeps have trained of them."""
+        manifest = {**self.manifest, "trials": [*self.manifest["trials"], *map(record_trial, trials)]}
+        save_manifest(self.folder.path, manifest)
+        self.manifest = manifest
+        self.trials.update({trial.trial_id: trial for trial in trials})
+        self.order = replace(self.order, plan=self.order.plan.with_trials(trials))
+        for trial in trials:
+            self.board.admit(trial)
+        if not self.order.is_fresh:
+            self._take_over(replace(self.order.plan, trials=tuple(trials)), whole_only=True)
+
+    def grow(self, say: Say) -> bool:
+        """Add the trials that follow from how the others ended; return whether there are any.
+
+        Raises:
+            StorageError: when the manifest cannot be written.
+        """
+        plan = self.order.plan
+        if not plan.to_replicate:
+            return False
+        best = [row.trial_id for row in self.board.ranked() if row.is_scored and row.stop_reason in COMPLETED]
+        replicates = plan.replicas(best)
+        if not replicates:
+            self._expect(replace(plan, replicates=0))
+            return False
+        say(f"{count(plan.replicates, 'further seed')} of each of the best {min(len(best), SETTINGS)}: {len(replicates)}")
+        self._add(replicates)
+        self.outbox.append(self._event("artifact", path=str(self.folder.path / FILE), folder=""))
+        return True
+
+    def _expect(self, plan: Plan) -> None:
+        """Expect other trials to follow than before."""
+        self.order = replace(self.order, plan=plan)
+        self.board.plan = plan
 
     def reuse(self, say: Say) -> None:
         """Take over what other sweeps in the storage folder have trained."""
         self.finished = find_finished(self.order.storage, but=self.folder.path)
-        for sentence in reuse_sentences(self._take_over(self.order.plan), len(self.trials) + self.order.plan.to_come):
+        for sentence in reuse_sentences(self._take_over(self.order.plan), len(self.trials) + self.order.plan.to_follow):
             say(sentence)
 
     def _take_over(self, plan: Plan, *, whole_only: bool = False) -> list[Reused]:
@@ -204,8 +235,7 @@ class Run:
         plan = self.order.plan
         if self.supply and self.supply.is_exhausted and plan.to_come:
             say(f"the space has no more points: {count(len(plan.trials), 'trial')} instead of {plan.samples}")
-            self.order = replace(self.order, plan=replace(plan, samples=len(plan.trials)))
-            self.board.plan = self.order.plan
+            self._expect(replace(plan, samples=len(plan.trials)))
 
     def tracker(self, scheduler: Any) -> Tracker:
         """Return the callback that writes down what happens in a pass; it remembers the passes before."""

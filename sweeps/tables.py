@@ -60,8 +60,8 @@ def last_words(summary: "Summary") -> Iterator[str]:
 def interruption(board: "Board") -> str:
     """Return how far an interrupted sweep came; every trial is counted once."""
     endings = Counter(row.ending for row in board.rows.values())
-    cut, waiting = endings["interrupted"], endings["not started"] + endings["waiting"] + board.plan.to_come
-    total = len(board.rows) + board.plan.to_come
+    cut, waiting = endings["interrupted"], endings["not started"] + endings["waiting"] + board.plan.to_follow
+    total = len(board.rows) + board.plan.to_follow
     return (
         f"{board.epochs_done():,} of {count(board.plan.epochs_in_all, 'epoch')} done; of {count(total, 'trial')} "
         f"{total - cut - waiting:,} ended, {cut:,} interrupted, {waiting:,} not started"
@@ -78,6 +78,9 @@ def print_plan(plan: "Plan", experiment: "Experiment") -> None:
     ]
     print_table(("", "trial", "digest", "epochs", ""), rows)
     rungs = ", ".join(map(str, plan.rungs)) or "none"
+    if plan.to_replicate:
+        print(f"\nand {plan.replicates} further seeds of each of the best {plan.to_replicate // plan.replicates}, "
+              "when these have ended")  # fmt: skip
     if not plan.to_come:
         print(f"\n{plan.size_words()}, of {count(plan.grid_points, 'point')}; rungs: {rungs}")
         return
