@@ -257,7 +257,9 @@ def _schedule(section: Mapping[str, Any], name: str | None, place: str) -> Sched
 
 def _replicates(value: Any, place: str) -> int | None:
     if value is not None and (type(value) is not int or not 0 <= value <= MOST_REPLICATES):
-        raise ExperimentError(f"{place}.replicates is {value!r}, but must be a whole number from 0 to {MOST_REPLICATES}")
+        raise ExperimentError(
+            f"{place}.replicates is {value!r}, but must be a whole number from 0 to {MOST_REPLICATES}"
+        )
     return value
 
 

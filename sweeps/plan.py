@@ -14,6 +14,7 @@ from sweeps.axes import Axis, Range
 from sweeps.errors import ExperimentError
 from sweeps.experiment import Experiment
 from sweeps.names import longer_words, trial_name
+from sweeps.rounds import Rounds
 from sweeps.sampling import MOST_POINTS, draw_points
 
 SEED = "train.seed"
@@ -90,6 +91,8 @@ class Plan:
     """Trials in all where some are suggested while others run; 0 where all are known. Replicates are not counted."""
     replicates: int = 0
     """So many further seeds of each of the best settings are added when all others have ended."""
+    rounds: Rounds | None = None
+    """Of a confirmation to which runs are added until it is decided."""
 
     @property
     def reference(self) -> PlannedTrial:
@@ -113,7 +116,9 @@ class Plan:
     @property
     def to_replicate(self) -> int:
         """Return how many replicates are still to be added, if as many settings as get some train to their end."""
-        return count_replicates(self.replicates, len(self.trials) + self.to_come, len(self.trials) - len(self.originals))
+        return count_replicates(
+            self.replicates, len(self.trials) + self.to_come, len(self.trials) - len(self.originals)
+        )
 
     @property
     def to_follow(self) -> int:
@@ -135,6 +140,8 @@ class Plan:
         least = min(trial.epochs for trial in self.trials)
         epochs = count(self.epochs, "epoch")
         each = f"{epochs} each" if least == self.epochs else f"{least} to {epochs}"
+        if self.rounds:
+            return f"at first {count(len(self.trials), 'trial')}, {each}, and more until it is decided"
         replicates = f", {self.to_replicate} of them further seeds of the best" if self.to_replicate else ""
         return f"{count(len(self.trials) + self.to_follow, 'trial')}, {each}{replicates}"
 

@@ -23,6 +23,7 @@ from sweeps.heartbeat import read_pulse
 from sweeps.manifest import is_open, read_manifest, to_come, to_replicate
 from sweeps.past import REUSED, Past, read_past
 from sweeps.plan import Plan, PlannedTrial, follow_words
+from sweeps.rounds import Rounds
 from sweeps.sampling import recorded_sampling
 
 
@@ -245,6 +246,7 @@ def recorded_plan(manifest: Mapping[str, Any]) -> Plan:
         reduction=schedule["reduction"],
         samples=recorded_sampling(manifest["search"]).samples if is_open(manifest) else 0,
         replicates=manifest.get("replicates", 0),
+        rounds=Rounds.recorded(manifest),
     )
 
 

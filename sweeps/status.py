@@ -10,8 +10,8 @@ from sweeps.events import OUTBOX, PARENT, EventFile
 from sweeps.folder import SweepFolder
 from sweeps.manifest import read_manifest, to_come, to_replicate
 from sweeps.monitor import Row
-from sweeps.plan import follow_words
 from sweeps.past import CUT_OFF, REUSED
+from sweeps.plan import follow_words
 from sweeps.records import TrialRow
 from sweeps.relocation import present_path
 from sweeps.stopping.memory import FILE as MEMORY
@@ -53,7 +53,11 @@ def read_status(folder: Path) -> Status:
         _look_around(row, SweepFolder(folder))
         if row.state == "waiting" and state != "running":
             row.state = "not started"
-    return Status(state, tuple(rows.values()), [] if state == "finished" else follow_words(to_come(manifest), to_replicate(manifest)))
+    return Status(
+        state,
+        tuple(rows.values()),
+        [] if state == "finished" else follow_words(to_come(manifest), to_replicate(manifest)),
+    )
 
 
 def state_of_sweep(status: str) -> str:

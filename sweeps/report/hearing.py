@@ -10,17 +10,24 @@ import numpy as np
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
+from bddseg.words import count
+from sweeps.confirm import finalist_name as finalist_name
 from sweeps.ranking import rank, score
 from sweeps.records import SweepRecord, TrialRow
 from sweeps.report.facts import clean
 from sweeps.report.latency import Speed
+from sweeps.rounds import Rounds
 from sweeps.statistics.findings import Candidate, Finalist, Verdict
 from sweeps.statistics.hindsight import overtaking
 from sweeps.statistics.noise import setting_of
+from sweeps.statistics.significance import ALPHA
 from sweeps.stopping.rungs import read_stop
 from sweeps.verdict import confirm, screen
 
-FOLD = "data.fold"
+FOLD, CUT = "data.fold", "data.cut"
+Fold = tuple[int, int]
+"""Which cut of the images, and which of its folds."""
+
 Histories = Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]
 """Trial -> metric -> (epoch, value)."""
 
@@ -97,11 +104,14 @@ def hear_confirmation(
     found, left_out = _read(rows, record, store)
     names = {clean(row.trial_id): clean(row.finalist) for row in rows}
     left_out = {names[trial_id]: why for trial_id, why in left_out.items()}
-    folds: dict[str, dict[int, TrialRow]] = {}
+    folds: dict[str, dict[Fold, TrialRow]] = {}
     for row in rows:
         if clean(row.trial_id) in found:
             folds.setdefault(clean(row.finalist), {})[_fold(row)] = row
+    rounds = Rounds.recorded(record.manifest)
     shared, behind = _shared_folds(folds, is_final=record.status == "FINISHED")
+    if rounds:
+        shared, behind = _last_round(folds, _exclusions(record))
     left_out |= behind
     if not shared:
         return Hearing(None, {}, left_out)
@@ -111,7 +121,13 @@ def hear_confirmation(
         for name, runs in folds.items()
         if name not in behind
     ]
-    verdict = confirm(finalists, margin=margins.score, scene_margin=margins.scenes, folds=_folds(rows) or len(shared))
+    verdict = confirm(
+        finalists,
+        margin=margins.score,
+        scene_margin=margins.scenes,
+        folds=_folds(rows) or len(shared),
+        alpha=rounds.alpha if rounds else ALPHA,
+    )
     joined = {finalist.finalist_id: join_evidence(finalist.runs) for finalist in finalists}
     compared = {rival.trial_id for rival in verdict.rivals}
     left_out = {name: why for name, why in left_out.items() if name not in compared}
@@ -140,11 +156,6 @@ def _images_to_confirm(record: SweepRecord) -> int:
     return sum(whole) if len(whole) == len(sizes) else 0
 
 
-def finalist_name(run: str) -> str:
-    """Return the name of the finalist that a run is named after."""
-    return run.rpartition(" run ")[0] or run
-
-
 def join_evidence(runs: Sequence[Evidence]) -> Evidence:
     """Return the evidence of several runs as one: each image with the counts of the run that had it in its fold."""
     first = runs[0]
@@ -160,6 +171,7 @@ def join_evidence(runs: Sequence[Evidence]) -> Evidence:
         counts=np.concatenate([run.counts for run in runs]),
         ignored=np.concatenate([run.ignored for run in runs]),
         fingerprint=first.fingerprint,
+        drives=tuple(drive for run in runs for drive in run.drives),
         classes=first.classes,
     )
 
@@ -183,9 +195,9 @@ def _read(rows: Sequence[TrialRow], record: SweepRecord, store: Witness) -> tupl
     return found, left_out
 
 
-def _fold(row: TrialRow) -> int:
-    value = row.settings.get(FOLD)
-    return value if type(value) is int else -1
+def _fold(row: TrialRow) -> Fold:
+    cut, fold = (row.settings.get(key) for key in (CUT, FOLD))
+    return cut if type(cut) is int else 0, fold if type(fold) is int else -1
 
 
 def _folds(rows: Sequence[TrialRow]) -> int:
@@ -195,7 +207,39 @@ def _folds(rows: Sequence[TrialRow]) -> int:
     return count if type(count) is int else 0
 
 
-def _shared_folds(folds: Mapping[str, Mapping[int, TrialRow]], *, is_final: bool) -> tuple[list[int], dict[str, str]]:
+def _last_round(
+    folds: Mapping[str, Mapping[Fold, TrialRow]], exclusions: Mapping[str, int]
+) -> tuple[list[Fold], dict[str, str]]:
+    """Return the folds of the last round that two finalists have ended, and why others have not.
+
+    Where runs are added until it is decided, only finalists that are still in question get another.
+    """
+    lengths = sorted(map(len, folds.values()), reverse=True)
+    runs = lengths[min(1, len(lengths) - 1)] if lengths else 0
+    every = sorted({fold for own in folds.values() for fold in own})[:runs]
+    behind = {}
+    for name, own in folds.items():
+        if name in exclusions:
+            after = count(exclusions[name], "run")
+            behind[name] = f"it was excluded after {after}, when others had as many: its score was surely lower"
+        elif not set(every) <= set(own):
+            behind[name] = f"it has evidence of {len(own)} of {count(runs, 'run')} only"
+    return every, {name: why for name, why in behind.items() if not set(every) <= set(folds[name])}
+
+
+def _exclusions(record: SweepRecord) -> dict[str, int]:
+    """Return after how many runs a finalist was excluded, by the looks that were recorded."""
+    confirmation = record.manifest.get("confirmation")
+    looks = confirmation.get("looks", []) if isinstance(confirmation, Mapping) else []
+    before: set[str] = {clean(row.finalist) for row in record.trials}
+    found: dict[str, int] = {}
+    for look in looks:
+        found |= dict.fromkeys(before - set(look["remaining"]), look["runs"])
+        before &= set(look["remaining"])
+    return found
+
+
+def _shared_folds(folds: Mapping[str, Mapping[Fold, TrialRow]], *, is_final: bool) -> tuple[list[Fold], dict[str, str]]:
     """Return the folds that all compared finalists have, and who is behind.
 
     Of a confirmation that has ended all folds count, and a finalist that lacks one is not compared; while it runs,
