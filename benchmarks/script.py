@@ -11,7 +11,6 @@ import torch
 from bddseg.cores import usable_cores
 from bddseg.device import has_native_bf16
 from benchmarks.rounds import Figure, exit_code
-from sweeps.surroundings import cache_folder as cache_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,6 +30,13 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text}")
     return int(text)
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder, the same as the product's where its variables can be used."""
+    own, common = os.environ.get("BDDSEG_CACHE"), os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(common) if Path(common).is_absolute() else Path.home() / ".cache"
+    return Path(own).absolute() if own else base / "bddseg"
 
 
 def machine(device: torch.device = torch.device("cpu")) -> str:  # noqa: B008
