@@ -24,6 +24,9 @@ from sweeps.source import Counted, Source, cache_folder, count_images
 CONFIRMED = 4
 """Finalists of a confirmation, unless told otherwise."""
 
+START_AND_END_SECONDS = 14.0
+"""From the command to the first epoch, and from the last one to the leaderboard: pictures, latencies, delivery."""
+
 CHECKPOINTS = 2
 """A trial keeps its last so many."""
 
@@ -103,17 +106,32 @@ def _time(
     seconds = sum(trial.epochs * speeds.of(trial.config).epoch_s(counted.train, counted.val) for trial in plan.trials)
     unit, share = ("cores", resources["CPU"]) if speeds.device == "cpu" else ("GPUs", resources["GPU"])
     rows = [
-        ("trials", str(len(plan.trials)), f"distinct ones of {count(plan.grid_points, 'point')}"),
+        ("trials", str(len(plan.trials)), _trials_in_words(plan)),
         ("epochs, nothing stopped", str(plan.epochs_in_all), f"of {count(counted.train, 'training image')} each"),
         (f"time of all {unit}, nothing stopped", duration(seconds * share), "training and validation"),
-        ("time, nothing stopped", duration(seconds / slots), f"{count(slots, 'trial')} side by side"),
+        (
+            "time, nothing stopped",
+            duration(START_AND_END_SECONDS + seconds / slots),
+            f"{count(slots, 'trial')} side by side, with start and end",
+        ),
     ]
     if plan.rungs:
         rows += [
             ("epochs, stopped early", f"{kept * plan.epochs_in_all:.0f}", how),
             (f"time of all {unit}, stopped early", duration(kept * seconds * share), f"{kept:.0%} of the epochs"),
+            (
+                "time, stopped early",
+                duration(START_AND_END_SECONDS + kept * seconds / slots),
+                f"{count(slots, 'trial')} side by side, with start and end",
+            ),
         ]
     return rows
+
+
+def _trials_in_words(plan: Plan) -> str:
+    further = len(plan.trials) - len(plan.originals)
+    words = f"{len(plan.originals)} distinct ones of {count(plan.grid_points, 'point')}"
+    return f"{words}, {further} further seeds of the best" if further else words
 
 
 def _room(plan: Plan, counted: Counted, memory: Memory, slots: int, *, keeps_all: bool) -> Rows:

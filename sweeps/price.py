@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from bddseg.arithmetic import count_forward
@@ -13,6 +14,7 @@ from bddseg.device import resolve_precision, use_threads
 from bddseg.labels import CLASSES
 from bddseg.models import build_model
 from sweeps.plan import Plan
+from sweeps.stopping.rungs import Rungs
 
 CALIBRATION_FILTERS = 16
 CALIBRATION_BATCH = 4
@@ -21,11 +23,14 @@ SLOWEST = 1e8
 BACKWARD_SHARE = 2
 """A backward pass costs about twice its forward pass."""
 
+ORDERS, MOST_REPLAYED = 200, 60
+"""Random orders in which the rule is tried on a plan, and the trials up to which that takes no time."""
+
 REPLAYED_SHARE: Mapping[str, float] = {"asha": 0.34, "asha_promote": 0.25, "hyperband": 0.58, "median": 0.57}
 """Scheduler -> share of the full grid's epochs that it spent when recorded curves were replayed through it.
 
 Means over two grids of 48 trials x 20 epochs, 200 orders each (benchmarks/REPLAY.md). Shorter plans, with fewer rungs,
-and other schedulers are reckoned by the arithmetic of halving, see `halving_epochs`.
+are reckoned by the arithmetic of halving, see `halving_epochs`.
 """
 
 REPLAYED_EPOCHS = 20
@@ -61,12 +66,41 @@ def epoch_share(plan: Plan, scheduler: str) -> tuple[float, str]:
     """Return the share of the plan's epochs that early stopping leaves, and how that is known."""
     if not plan.rungs:
         return 1.0, "nothing is stopped early"
-    if scheduler in REPLAYED_SHARE and plan.epochs >= REPLAYED_EPOCHS:
-        return REPLAYED_SHARE[scheduler], "as in replays of recorded sweeps"
-    protected = 1 + len({trial.config.model.name for trial in plan.trials})
-    epochs = halving_epochs(len(plan.trials), plan.rungs, plan.epochs, plan.reduction, protected)
-    share = epochs / (len(plan.trials) * plan.epochs)
-    return share, "by the arithmetic of halving; trials that arrive early pass more easily, so somewhat more"
+    trials = plan.originals
+    if scheduler == "asha" and len(trials) <= MOST_REPLAYED:
+        models = [trial.config.model.name for trial in trials]
+        epochs = stopping_epochs(models, plan.rungs, plan.epochs, plan.reduction)
+        how = f"by the rule itself, on {ORDERS} random orders"
+    elif scheduler in REPLAYED_SHARE and plan.epochs >= REPLAYED_EPOCHS:
+        epochs, how = REPLAYED_SHARE[scheduler] * len(trials) * plan.epochs, "as in replays of recorded sweeps"
+    else:
+        protected = 1 + len({trial.config.model.name for trial in trials})
+        epochs = halving_epochs(len(trials), plan.rungs, plan.epochs, plan.reduction, protected)
+        how = "by the arithmetic of halving; trials that arrive early pass more easily, so somewhat more"
+    further = (len(plan.trials) - len(trials)) * plan.epochs  # replicates are never stopped
+    return (epochs + further) / (len(plan.trials) * plan.epochs), how
+
+
+def stopping_epochs(models: Sequence[str], rungs: Sequence[int], epochs: int, reduction: int) -> float:
+    """Return the epochs that asynchronous halving lets through, on average over random orders of the trials.
+
+    Trials keep their rank from rung to rung. The first, the reference, is never stopped, nor is the leader of a model.
+    """
+    return float(np.mean([_epochs_of_one_order(models, rungs, epochs, reduction, order) for order in range(ORDERS)]))
+
+
+def _epochs_of_one_order(models: Sequence[str], rungs: Sequence[int], epochs: int, reduction: int, order: int) -> int:
+    memory, total = Rungs(reduction), 0
+    values = np.random.default_rng(order).permutation(len(models))
+    for at, (model, value) in enumerate(zip(models, values, strict=True)):
+        family = {str(other) for other, name in enumerate(models) if name == model}
+        ended = epochs
+        for rung in rungs:
+            if memory.judge(rung, str(at), float(value)) and at and not memory.leads(rung, str(at), family):
+                ended = rung
+                break
+        total += ended
+    return total
 
 
 def halving_epochs(trials: int, rungs: Sequence[int], epochs: int, reduction: int, protected: int) -> float:

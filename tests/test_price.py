@@ -14,7 +14,7 @@ from bddseg.config import TrainConfig
 from sweeps.experiment import Experiment, Schedule
 from sweeps.intake import tell_price
 from sweeps.plan import Plan, build_plan
-from sweeps.price import Price, epoch_share, estimate, flops_per_second, halving_epochs
+from sweeps.price import Price, epoch_share, estimate, flops_per_second, halving_epochs, stopping_epochs
 
 CPU = torch.device("cpu")
 
@@ -73,12 +73,23 @@ def test_without_rungs_all_epochs_are_trained() -> None:
     assert epoch_share(make_plan(), "none") == (1.0, "nothing is stopped early")
 
 
+def test_the_rule_lets_the_first_and_the_leader_through() -> None:
+    # the reference to the end; of the second, half of all orders put it below and stop it at epoch 1
+    assert stopping_epochs(["unet", "unet"], (1,), 9, 3) == pytest.approx(9 + (9 + 1) / 2, abs=0.6)
+
+
+def test_replicates_are_never_stopped() -> None:
+    plan = replace(make_plan(optim_lr=[1e-4, 1e-3, 1e-2]), rungs=(1,))
+    grown = plan.with_trials(plan.trials[0].replicate(number) for number in (1, 2, 3))
+    assert epoch_share(grown, "asha")[0] == pytest.approx((epoch_share(plan, "asha")[0] + 1) / 2)
+
+
 def test_a_replayed_share_takes_the_place_of_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = replace(make_plan(optim_lr=[1e-4, 1e-3, 1e-2]), rungs=(1,))
-    assert epoch_share(plan, "asha")[0] == pytest.approx((3 * 1 + 2 * 2) / 9)  # reference and leader go on
-    monkeypatch.setattr("sweeps.price.REPLAYED_SHARE", {"asha": 0.3})
+    assert epoch_share(plan, "median")[0] == pytest.approx((3 * 1 + 2 * 2) / 9)  # reference and leader go on
+    monkeypatch.setattr("sweeps.price.REPLAYED_SHARE", {"median": 0.3})
     monkeypatch.setattr("sweeps.price.REPLAYED_EPOCHS", plan.epochs)
-    assert epoch_share(plan, "asha")[0] == 0.3
+    assert epoch_share(plan, "median")[0] == pytest.approx(0.3)
 
 
 def test_what_surely_takes_no_hour_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
