@@ -88,6 +88,8 @@ def _add_what(parser: Parser) -> None:
     add("--search", choices=SEARCHES, help="how points are chosen: all, at random, or adaptively")
     add("--samples", type=typed.positive, default=0, metavar="N", help="trials in total, of random or optuna")
     add("--seed", type=typed.whole, metavar="N", help="of training and of the order of trials")
+    add("--replicates", type=typed.whole, metavar="N",
+        help="further seeds of the two best settings, at the end (2 where that is cheap); 0: none")  # fmt: skip
     add("--fresh", verbs="space confirm", action="store_true", default=False,
         help="train again what was trained before")  # fmt: skip
     add("--on-bad-sample", choices=("fail", "skip"), help="a damaged image or mask (fail)")
@@ -96,7 +98,10 @@ def _add_what(parser: Parser) -> None:
         help="train its finalists again, each run on a fold of its own")  # fmt: skip
     add("--top", type=typed.positive, default=4, metavar="N",
         help="finalists by val/miou (4), and besides them the best of each model and the reference")  # fmt: skip
-    add("--runs", type=typed.several, default=5, metavar="N", help="runs, and folds, of each finalist (5)")
+    add("--runs", type=typed.several, metavar="N", help="runs, and folds, of each finalist (5)")
+    add("--until-decided", action="store_true", default=False,
+        help="add runs until one finalist is surely best, or none matters")  # fmt: skip
+    add("--budget", type=typed.hours, metavar="HOURS", help="with --until-decided: no round that would end later")
 
 
 def _add_where(parser: Parser) -> None:

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -20,7 +21,17 @@ ORIGINAL = "original"
 
 DIGEST_CHARS = 12
 
-LATER = ("data.folds", "data.fold", "train.keep", "optim.momentum", "optim.schedule", "optim.warmup", "train.average")
+LATER = (
+    "data.folds",
+    "data.fold",
+    "data.cut",
+    "data.drive_pattern",
+    "train.keep",
+    "train.average",
+    "optim.momentum",
+    "optim.schedule",
+    "optim.warmup",
+)
 """Settings that came after the first digests were recorded. At their defaults, which change nothing, they are not
 hashed: a trial recorded before them is still the same trial."""
 
@@ -33,6 +44,7 @@ CONDITIONAL = (
     "loss.gamma",
     "loss.weighting",
     "data.fold",
+    "data.cut",
     "optim.momentum",
     "train.patience",
 )
@@ -47,11 +59,21 @@ SHARE: Rule = ("must be > 0 and < 1", lambda x: 0 < x < 1)
 PROBABILITY: Rule = ("must be >= 0 and < 1", lambda x: 0 <= x < 1)
 FLOAT32: Rule = ("must be < 3.4e38, the largest number of 32 bits", lambda x: x < 3.4e38)
 
+PATTERN: Rule = ("must be a regular expression", lambda x: _is_pattern(x))
+
 LARGEST_INTEGER = 2**63 - 1
 """Seeds, records and arrays take 64 bits."""
 
 DOUBLINGS = {"unet": 3, "vanilla_unet": 4, "attention_unet": 4}
 """Network -> how many times it halves an image's side, and doubles its channels."""
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True
 
 
 def at_most(most: int) -> Rule:
@@ -93,6 +115,11 @@ class DataSettings:
     them train and none validates: for a setting that is settled."""
     fold: int = setting(0, NOT_NEGATIVE)
     """The fold that validates, from 0; the others train."""
+    cut: int = setting(0, NOT_NEGATIVE)
+    """Which of the many ways to cut them: repeated cross-validation takes several."""
+    drive_pattern: str = setting("", PATTERN)
+    """Regular expression at the beginning of image names; its first group is the drive. Empty: as BDD100K names them.
+    Drives stay whole when images are split, and are drawn whole when certainty is reckoned."""
 
     @property
     def has_validation(self) -> bool:
@@ -291,7 +318,7 @@ class TrainConfig:
         if self.optim.name != "sgd":
             inert["optim.momentum"] = OptimSettings().momentum
         if not self.data.folds:
-            inert["data.fold"] = 0
+            inert["data.fold"] = inert["data.cut"] = 0
         if self.train.keep == "last":
             inert["train.patience"] = 0  # every epoch counts more than those before: none goes without a better one
         return inert

@@ -38,6 +38,8 @@ class Evidence:
     fingerprint: str
     """Of the frames it was counted on."""
     classes: tuple[str, ...] = CLASSES
+    drives: tuple[str, ...] = ()
+    """Of each image, "" where it is not known; empty where names tell them by the rule of BDD100K."""
     boundary: np.ndarray | None = None
     """Pixels of both outlines in common, and of either, see `bddseg.boundary`; None in records of before."""
 
@@ -48,6 +50,8 @@ class Evidence:
                 f"evidence of {images} images and {classes} classes has counts {self.counts.shape} and "
                 f"ignored {self.ignored.shape}, but must have {(images, classes, classes)} and {(images, classes)}"
             )
+        if len(self.drives) not in (0, images):
+            raise DataError(f"evidence of {images} images has {len(self.drives)} drives, but must have none or as many")
         if self.boundary is not None and self.boundary.shape != (images, classes, 2):
             raise DataError(
                 f"evidence of {images} images and {classes} classes has boundary {self.boundary.shape}, but must have "

@@ -1,23 +1,22 @@
 """Samples -> train / val / test, or folds: drives whole, scene groups balanced, decided by names and a seed alone."""
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from bddseg.clips import count_neighbours, drive_of, unit_of
 from bddseg.config import DataSettings
 from bddseg.errors import ConfigError, DataError
 from bddseg.folders import in_short
 from bddseg.labels import GROUPS, group_of
 
 PARTS = ("train", "val", "test")
-LEAK_WARNING = "names carry no drive: neighbouring frames may be in different parts, so scores can be too high"
+LEAK_WARNING = "names carry no drive, so neighbouring frames may be in different parts and scores can be too high"
+REMEDY = "say how names tell it: --set data.drive_pattern=REGEX"
 ATTEMPTS = 16
 """Seeded orders in which drives are dealt out; the best balanced result is taken."""
-
-_DRIVE = re.compile(r"([0-9a-f]{8})-[0-9a-f]{8}(?![0-9a-f])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,6 +30,8 @@ class Split:
     """Whether every drive is in one part only; False where no name carries one."""
     warning: str
     """One sentence when frames of one drive may be in different parts, otherwise empty."""
+    drive_pattern: str = ""
+    """How names tell their drive, see `bddseg.clips.drive_of`."""
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,6 @@ class _Item:
     """What stays whole where drives do, see `unit_of`."""
     rank: str
     """Seeded hash of the name: the order in which samples are drawn."""
-
-
-def drive_of(name: str) -> str | None:
-    """Return the drive of a BDD100K name (the first of its two blocks of 8 hex digits), None for other names.
-
-    In small letters: the same drive may be written in either.
-    """
-    match = _DRIVE.match(name)
-    return match.group(1).lower() if match else None
-
-
-def unit_of(name: str) -> str:
-    """Return what a sample is kept together with where drives stay whole: its drive, or itself where it names none."""
-    return drive_of(name) or f"image {name}"
 
 
 def split_marks(names: Sequence[str]) -> tuple[str, ...]:
@@ -78,6 +65,7 @@ def split_samples(
     val_fraction: float = 0.2,
     test_fraction: float = 0.1,
     max_images: int = 0,
+    drive_pattern: str = "",
 ) -> Split:
     """Return the parts of the samples; the order in which they are given does not matter.
 
@@ -88,27 +76,29 @@ def split_samples(
 
     Raises:
         ConfigError: when a fraction or max_images is out of range.
-        DataError: when a part would be empty.
+        DataError: when a part would be empty, or no name matches the pattern that is given.
     """
     fractions = _fractions(val_fraction, test_fraction)
     if max_images < 0:
         raise ConfigError(f"max_images is {max_images}, but must be >= 0 (0 takes all)")
     items = [
-        _Item(position, group_of(scene), unit_of(name), _hash(seed, name))
+        _Item(position, group_of(scene), unit_of(name, drive_pattern), _hash(seed, name))
         for position, (name, scene) in enumerate(zip(names, scenes, strict=True))
     ]
     items.sort(key=lambda item: item.rank)
-    strays = sorted(name for name in names if drive_of(name) is None)
+    strays = sorted(name for name in names if drive_of(name, drive_pattern) is None)
     by_drive = len(strays) < len(items)
+    if drive_pattern and not by_drive:
+        raise DataError(f"data.drive_pattern {drive_pattern!r} matches the beginning of no name: {in_short(strays)}")
 
-    parts = _deal_drives(items, fractions, seed) if by_drive else _deal_frames(items, fractions)
+    parts = _deal_drives(items, fractions, str(seed)) if by_drive else _deal_frames(items, fractions)
     if 0 < max_images < len(items):
         parts = _thin(parts, fractions, max_images)
     for name, part in zip(PARTS, parts, strict=True):
         if not part:
             raise DataError(_emptiness(name, items, by_drive, fractions, max_images))
     train, val, test = (tuple(sorted(item.position for item in part)) for part in parts)
-    return Split(train, val, test, by_drive, _warning(strays, len(items)))
+    return Split(train, val, test, by_drive, _warning(names, strays, train, val), drive_pattern)
 
 
 def split_of(data: DataSettings, split: Split, names: Sequence[str], scenes: Sequence[str]) -> Split:
@@ -120,16 +110,24 @@ def split_of(data: DataSettings, split: Split, names: Sequence[str], scenes: Seq
         return split
     if not data.has_validation:
         return replace(split, train=tuple(sorted((*split.train, *split.val))), val=())
-    return fold_split(split, names, scenes, folds=data.folds, fold=data.fold, seed=data.split_seed)
+    return fold_split(split, names, scenes, folds=data.folds, fold=data.fold, seed=data.split_seed, cut=data.cut)
 
 
 def fold_split(
-    split: Split, names: Sequence[str], scenes: Sequence[str], *, folds: int, fold: int, seed: int = 1337
+    split: Split,
+    names: Sequence[str],
+    scenes: Sequence[str],
+    *,
+    folds: int,
+    fold: int,
+    seed: int = 1337,
+    cut: int = 0,
 ) -> Split:
     """Return train and val dealt anew: fold number `fold` of both together is val, the others train; test stays.
 
     Every image of train and val is in exactly one fold; drives stay whole where the split kept them whole, and scene
-    groups have nearly the same share in every fold. Positions, as in the split, are those of names and scenes.
+    groups have nearly the same share in every fold. Positions, as in the split, are those of names and scenes. Each
+    `cut` deals them another way.
 
     Raises:
         ConfigError: when there is no such fold.
@@ -137,8 +135,14 @@ def fold_split(
     """
     if folds < 2 or not 0 <= fold < folds:
         raise ConfigError(f"fold is {fold} of {folds}, but must be from 0 to below the number of folds, which is >= 2")
+    dealt = f"{seed}, cut {cut}" if cut else str(seed)
     items = [
-        _Item(place, group_of(scenes[place]), unit_of(names[place]), _hash(seed, f"fold:{names[place]}"))
+        _Item(
+            place,
+            group_of(scenes[place]),
+            unit_of(names[place], split.drive_pattern),
+            _hash(dealt, f"fold:{names[place]}"),
+        )
         for place in (*split.train, *split.val)
     ]
     items.sort(key=lambda item: item.rank)
@@ -147,22 +151,27 @@ def fold_split(
         what = f"drives (with {len(items)} images)" if split.by_drive else "images"
         raise DataError(f"train and val have {units} {what}, too few for {folds} folds: ask for fewer, or add images")
     shares = [Fraction(1, folds)] * folds
-    parts = _deal_drives(items, shares, seed) if split.by_drive else _deal_frames(items, shares)
+    parts = _deal_drives(items, shares, dealt) if split.by_drive else _deal_frames(items, shares)
     val = {item.position for item in parts[fold]}
     train = sorted(item.position for item in items if item.position not in val)
     return replace(split, train=tuple(train), val=tuple(sorted(val)))
 
 
-def _warning(strays: Sequence[str], images: int) -> str:
-    """Return what names without a drive mean for the scores; empty where there are none."""
+def _warning(names: Sequence[str], strays: Sequence[str], train: Sequence[int], val: Sequence[int]) -> str:
+    """Return what names without a drive mean for the scores, and what helps; empty where there are none."""
     if not strays:
         return ""
-    if len(strays) == images:
-        return LEAK_WARNING
+    known = frozenset(strays)
+    among = [place for place in val if names[place] in known]
+    leaks = count_neighbours(names, among, [place for place in train if names[place] in known])
+    leak = f"; {leaks} of {len(val)} validation images have their neighbour in training" if leaks else ""
+    if len(strays) == len(names):
+        return f"{LEAK_WARNING}{leak}; {REMEDY}"
     carry = "carries" if len(strays) == 1 else "carry"
     return (
-        f"{len(strays)} of {images} names {carry} no drive ({in_short(strays)}): each counts as a drive "
-        "of its own, so neighbouring frames among them may be in different parts and scores can be too high"
+        f"{len(strays)} of {len(names)} names {carry} no drive ({in_short(strays)}): each counts as a drive "
+        f"of its own, so neighbouring frames among them may be in different parts and scores can be too high{leak}; "
+        f"{REMEDY}"
     )
 
 
@@ -193,7 +202,7 @@ def _fractions(val: float, test: float) -> tuple[Fraction, ...]:
     return 1 - exact_val - exact_test, exact_val, exact_test
 
 
-def _hash(seed: int, text: str) -> str:
+def _hash(seed: int | str, text: str) -> str:
     return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
 
 
@@ -211,7 +220,7 @@ def _deal_frames(items: Sequence[_Item], fractions: Sequence[Fraction]) -> list[
     return parts
 
 
-def _deal_drives(items: Sequence[_Item], fractions: Sequence[Fraction], seed: int) -> list[list[_Item]]:
+def _deal_drives(items: Sequence[_Item], fractions: Sequence[Fraction], seed: str) -> list[list[_Item]]:
     """Return the parts with whole drives: the best balanced of several seeded greedy deals."""
     sizes = _drive_sizes(items)
     whole = [sum(counts) for counts in zip(*sizes.values(), strict=True)]

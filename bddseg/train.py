@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bddseg.clips import drive_of
 from bddseg.config import TrainConfig
 from bddseg.confusion import iou, miou, miou_by_group, miou_by_scene, pool
 from bddseg.device import peak_memory_mb
@@ -177,5 +178,11 @@ def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, pa
         counts=scored.counts,
         ignored=scored.ignored,
         fingerprint=frames.fingerprint,
+        drives=_drives([frames.names[index] for index in indices], split.drive_pattern),
         boundary=boundary,
     )
+
+
+def _drives(names: Sequence[str], pattern: str) -> tuple[str, ...]:
+    """Return the drive of each image; nothing where every name tells it to whoever reads the evidence."""
+    return tuple(drive_of(name, pattern) or "" for name in names) if pattern else ()

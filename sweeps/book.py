@@ -19,7 +19,18 @@ SECTION_KEYS = {
     "": ("defaults", "profiles", "spaces"),
     "defaults": ("settings", "scheduler", "metric"),
     "profile": ("data", "settings", "grid"),
-    "space": ("question", "search", "settings", "grid", "vary", "reference", "points", "pin", "scheduler"),
+    "space": (
+        "question",
+        "search",
+        "settings",
+        "grid",
+        "vary",
+        "reference",
+        "points",
+        "pin",
+        "scheduler",
+        "replicates",
+    ),
     "scheduler": ("name", "grace", "reduction"),
 }
 

@@ -13,8 +13,10 @@ from sweeps.intake import find_source, find_where, here, make_plan, prepare, tun
 from sweeps.tables import close, figure, print_plan, print_table, say
 
 if TYPE_CHECKING:
+    from sweeps.confirm import Confirmation
     from sweeps.experiment import Experiment
     from sweeps.plan import Plan
+    from sweeps.records import SweepRecord
     from sweeps.source import Source
     from sweeps.store import Store
 
@@ -54,7 +56,7 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
         trials, epochs = f"{count_points(experiment):,} points", experiment.base.train.epochs
     else:
         plan = build_plan(experiment)
-        trials, epochs = str(len(plan.trials) + plan.to_come), plan.epochs
+        trials, epochs = str(len(plan.trials) + plan.to_follow), plan.epochs
     axes = ", ".join(key for key, _ in experiment.axes) or "-"
     return name, trials, str(epochs), experiment.sampling.name, axes, experiment.question
 
@@ -73,7 +75,7 @@ def show_status(arguments: argparse.Namespace) -> int:
         status = read_status(folder)
     else:
         record = open_store(arguments).read_sweep(sweep_id)
-        status = Status(state_of_sweep(record.status), tuple(map(row_of, record.trials)), 0)
+        status = Status(state_of_sweep(record.status), tuple(map(row_of, record.trials)), [])
     rows = [
         (
             row.name,
@@ -87,8 +89,7 @@ def show_status(arguments: argparse.Namespace) -> int:
         )
         for row in status.rows
     ]
-    come = f"; {count(status.to_come, 'trial')} still to be suggested" if status.to_come else ""
-    print(f"{sweep_id}: {status.state}{come}", file=sys.stderr)
+    print("; ".join([f"{sweep_id}: {status.state}", *status.to_follow]), file=sys.stderr)
     if lost := lost_driver(folder):
         closing = f"{tune_command(arguments)} --sync {sweep_id}"
         print(f"its driver, {lost.driver}, is gone; close what it left open with: {closing}", file=sys.stderr)
@@ -149,6 +150,7 @@ def run(arguments: argparse.Namespace) -> int:
         search=arguments.search,
         samples=arguments.samples,
         seed=arguments.seed,
+        replicates=arguments.replicates,
     )
     check_experiment(experiment, arguments.limit)
     if source:
@@ -202,28 +204,83 @@ def cancel(arguments: argparse.Namespace) -> int:
 
 def confirm(arguments: argparse.Namespace) -> int:
     """Train the finalists of a recorded sweep again, on folds, with what was recorded of it."""
-    from sweeps.confirm import plan_confirmation
-    from sweeps.source import recorded_source
+    from sweeps.confirm import CONFIRMING_RUNS, plan_confirmation, screened_sd
+    from sweeps.source import cache_folder, count_images, recorded_source
 
+    if arguments.until_decided and arguments.runs:
+        raise UserError("--runs settles beforehand what --until-decided decides: give one of them")
+    if arguments.budget and not arguments.until_decided:
+        raise UserError("--budget goes with --until-decided only")
     record = open_store(arguments).read_sweep(arguments.confirm)
-    confirmation = plan_confirmation(record, top=arguments.top, runs=arguments.runs)
+    first = plan_confirmation(record, top=arguments.top, runs=arguments.runs or CONFIRMING_RUNS)
+    source = recorded_source(first.experiment.profile, first.data, arguments.data)
+    units = count_images(source, first.experiment.base, cache_folder()).open_units
+    confirmation = plan_rounds(record, arguments, units) if arguments.until_decided else first
     for note in confirmation.notes:
         say(arguments, f"mind: {note}")
-    source = recorded_source(confirmation.experiment.profile, confirmation.data, arguments.data)
     say(arguments, f"{confirmation.screening}: {source.sentence()}")
     for finalist in confirmation.finalists:
         epochs = count(finalist.epochs, "epoch")
         say(arguments, f"finalist {finalist.name} ({finalist.why}): {epochs}")
+    say_what_it_shows(confirmation, units, screened_sd(record), arguments)
     if arguments.dry_run:
-        return dry_run(confirmation.plan, confirmation.experiment, source, arguments)
+        plan, experiment = confirmation.plan, confirmation.experiment
+        return dry_run(plan, experiment, source, arguments, run_sd=screened_sd(record))
     where = find_where(arguments)
     order = prepare(arguments, confirmation.experiment, source, where, confirmation=confirmation)
     from sweeps.runner import run_sweep
 
-    return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments, confirmation)
+    return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments)
 
 
-def dry_run(plan: "Plan", experiment: "Experiment", source: "Source | None", arguments: argparse.Namespace) -> int:
+def plan_rounds(record: "SweepRecord", arguments: argparse.Namespace, units: int) -> "Confirmation":
+    """Return the confirmation to which runs are added until it is decided.
+
+    Raises:
+        ExperimentError: when there is nothing to decide between.
+    """
+    from sweeps.confirm import plan_confirmation
+    from sweeps.errors import ExperimentError
+    from sweeps.rounds import FOLDS, Rounds
+
+    rounds = Rounds(folds=min(FOLDS, max(2, units)), hours=arguments.budget or 0.0)
+    confirmation = plan_confirmation(record, top=arguments.top, rounds=rounds)
+    if len(confirmation.finalists) < 2:
+        name = confirmation.finalists[0].name
+        raise ExperimentError(f"--until-decided: {name} is the only finalist, so there is nothing to decide")
+    return confirmation
+
+
+def say_what_it_shows(
+    confirmation: "Confirmation", units: int, run_sd: float | None, arguments: argparse.Namespace
+) -> None:
+    """Say what so many runs can show, and refuse so few that they show nothing.
+
+    Raises:
+        ExperimentError: naming the number of runs that can.
+    """
+    from sweeps.detection import check_runs, describe, design_of
+
+    if len(confirmation.finalists) < 2:
+        return
+    rounds = confirmation.rounds
+    design = design_of(len(confirmation.finalists), rounds.folds if rounds else confirmation.runs, units, run_sd)
+    if sentence := check_runs(design):
+        say(arguments, f"mind: {sentence}")
+    smallest, how = describe(design, count(units, "drive or image", "drives or images"), run_sd)
+    say(arguments, f"smallest lead that this shows: {smallest}, {how}")
+    if rounds:
+        say(arguments, f"runs are added until it is decided: at most {rounds.most} of each; smaller leads take more")
+
+
+def dry_run(
+    plan: "Plan",
+    experiment: "Experiment",
+    source: "Source | None",
+    arguments: argparse.Namespace,
+    *,
+    run_sd: float | None = None,
+) -> int:
     """Print the trials that would run, and what they would take; without data, only the trials."""
     from sweeps.plan import imagine_plan
 
@@ -236,18 +293,20 @@ def dry_run(plan: "Plan", experiment: "Experiment", source: "Source | None", arg
     say(arguments, f"{plan.size_words()}: measuring what they take")
     machine, whole = here(arguments), imagine_plan(plan, experiment)
     machine.check_memory(whole)
-    table, how = forecast(
+    table, sentences = forecast(
         whole,
         experiment.schedule.name,
         source,
         machine,
         arguments.max_concurrent,
         keeps_all=arguments.keep_weights == "all",
+        run_sd=run_sd,
     )
     print_plan(plan, experiment)
     print()
     print_table(("what it takes", "", ""), table)
-    say(arguments, how)
+    for sentence in sentences:
+        say(arguments, sentence)
     return 0
 
 

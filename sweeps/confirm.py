@@ -2,25 +2,44 @@
 
 Every finalist gets the same (fold, seed) pairs, so that runs compare in pairs; data, initial weights and order of
 batches all vary at once. Source: Bouthillier et al. 2021, Accounting for Variance in Machine Learning Benchmarks.
+
+Every run trains for the whole budget of the screening, and no run chooses its epoch by the images that judge it: what
+counts is the mean of the weights of its last epochs. Source: Izmailov et al. 2018, Averaging Weights Leads to Wider
+Optima and Better Generalization, section 3. Choosing the epoch on an inner fold, and learning rates that decay, were
+tried beside it: runs spread 1.7 and 3.8 times as much (benchmarks/RESULTS.md).
 """
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from bddseg.config import TrainConfig, setting_names
 from bddseg.errors import ConfigError
 from sweeps.errors import ExperimentError, NothingFinishedError
 from sweeps.experiment import Experiment, Schedule
 from sweeps.plan import Plan, PlannedTrial
-from sweeps.ranking import rank
+from sweeps.ranking import rank, score
 from sweeps.records import SweepRecord, TrialRow
+from sweeps.rounds import FIRST_LOOK, Rounds
+from sweeps.statistics.noise import count_repeats, setting_of, sum_squares
 
 CONFIRMS, FINALIST, RUN, FOLD = "sweep.confirms", "sweep.finalist", "sweep.run", "sweep.fold"
 """Tags: of the confirmation the screening sweep; of each of its trials the screened trial, the run and its fold."""
+
+
+CONFIRMING_RUNS = 5
+"""Of each finalist, unless told otherwise."""
+
+AVERAGED = 0.25
+"""Share of the epochs of a run, the last ones, whose weights are averaged."""
+
+FIRST_SEED = 1000
+"""How far the first run's seed lies from the screening's, whose replicates have the next ones."""
 
 
 @dataclass(frozen=True)
@@ -28,27 +47,31 @@ class Finalist:
     """A setting that is confirmed."""
 
     trial_id: str
-    """In the screening sweep."""
+    """Of its best seed in the screening sweep."""
     name: str
     why: str
     """The place it had, or reference, or best of its model."""
     is_reference: bool
     config: TrainConfig
-    epochs: int
-    """At which the screening found its best: what every run trains, to its end."""
 
-    def run(self, number: int, runs: int, seed: int) -> TrainConfig:
-        """Return the settings of one run, from 0: fold `number` of `runs` validates, the last epoch counts."""
-        return self.config.with_overrides(
-            {
-                "data.folds": runs,
-                "data.fold": number,
-                "train.seed": seed + 1 + number,  # never the screening's own
-                "train.epochs": self.epochs,
-                "train.patience": 0,
-                "train.keep": "last",
-            }
-        )
+    @property
+    def epochs(self) -> int:
+        """Return what every run trains, to its end: the screening's budget."""
+        return self.config.train.epochs
+
+    def run(self, number: int, folds: int, seed: int) -> PlannedTrial:
+        """Return run `number`, from 0: the next fold validates, after all of them those of another cut."""
+        cut, fold = divmod(number, folds)
+        changes = {
+            "data.folds": folds,
+            "data.fold": fold,
+            "data.cut": cut,
+            "train.seed": seed + FIRST_SEED + number,
+            "train.patience": 0,
+            "train.keep": "last",
+            "train.average": AVERAGED,
+        }
+        return _planned(self, number, self.config.with_overrides(changes))
 
 
 @dataclass(frozen=True)
@@ -60,6 +83,8 @@ class Confirmation:
     plan: Plan
     finalists: tuple[Finalist, ...]
     runs: int
+    """Of each finalist; the first ones, where rounds follow."""
+    rounds: Rounds | None
     data: Mapping[str, Any]
     """The screening's data: root, embedded, fingerprint."""
     terms: Mapping[str, Any]
@@ -72,7 +97,8 @@ class Confirmation:
         return {
             "screening": self.screening,
             "runs": self.runs,
-            "folds": self.runs,
+            "folds": self.rounds.folds if self.rounds else self.runs,
+            **({"rounds": self.rounds.to_dict()} if self.rounds else {}),
             "seeds": [trial.config.train.seed for trial in self.plan.trials[:: len(self.finalists)]],
             "finalists": [
                 {"trial_id": it.trial_id, "name": it.name, "why": it.why, "epochs": it.epochs} for it in self.finalists
@@ -97,7 +123,9 @@ class Confirmation:
 class Standing:
     """A finalist after its runs."""
 
-    finalist: Finalist
+    name: str
+    is_reference: bool
+    epochs: int
     scores: tuple[float, ...]
     """val/miou of each run's last epoch; NaN for a run that gave none."""
 
@@ -116,12 +144,16 @@ class Standing:
 
     def ahead_of(self, other: "Standing") -> float:
         """Return the mean difference over the runs that both have; NaN without one."""
-        both = [mine - theirs for mine, theirs in zip(self.scores, other.scores, strict=True)]
+        both = [mine - theirs for mine, theirs in zip(self.scores, other.scores, strict=False)]
         return statistics.fmean(found) if (found := [value for value in both if not math.isnan(value)]) else math.nan
 
 
-def plan_confirmation(record: SweepRecord, *, top: int = 4, runs: int = 5) -> Confirmation:
+def plan_confirmation(
+    record: SweepRecord, *, top: int = 4, runs: int = CONFIRMING_RUNS, rounds: Rounds | None = None
+) -> Confirmation:
     """Return the confirmation of a recorded sweep: `runs` runs of each finalist, run j of all before run j+1 of any.
+
+    With `rounds` these are only the first runs; others follow while nothing is decided, see `next_runs`.
 
     Raises:
         ExperimentError: when the sweep is a confirmation itself, or its record is incomplete.
@@ -134,90 +166,129 @@ def plan_confirmation(record: SweepRecord, *, top: int = 4, runs: int = 5) -> Co
         raise ExperimentError(f"{record.sweep_id} has no sweep.json in the store, so its data is not known")
     terms = record.manifest.get("terms")
     terms = terms if isinstance(terms, dict) else {}
-    finalists, notes = choose_finalists(record, top, runs)
+    runs = FIRST_LOOK if rounds else runs
+    finalists, notes = choose_finalists(record, top)
     seed = int(record.manifest.get("seed", 0))
-    rounds = [[(finalist, number) for finalist in finalists] for number in range(runs)]
-    drawn = [(finalist, number, finalist.run(number, runs, seed)) for each in rounds for finalist, number in each]
-    configs = [config for _, _, config in drawn]
-    axes = _varying(configs)
+    folds = rounds.folds if rounds else runs
+    drawn = [finalist.run(number, folds, seed) for number in range(runs) for finalist in finalists]
+    axes = _varying([trial.config for trial in drawn])
     plan = Plan(
-        trials=tuple(_planned(finalist, number, config, axes) for finalist, number, config in drawn),
+        trials=tuple(replace(trial, point={key: trial.settings[key] for key in axes}) for trial in drawn),
         rungs=(),
         epochs=max(finalist.epochs for finalist in finalists),
         grid_points=len(drawn),
+        rounds=rounds,
     )
     experiment = Experiment(
         name=str(record.manifest.get("space", "")),
         question=str(record.manifest.get("question", "")),
         profile=str(record.manifest.get("profile", "")),
-        base=configs[0].with_overrides({"train.epochs": plan.epochs}),
+        base=drawn[0].config.with_overrides({"train.epochs": plan.epochs}),
         axes=tuple(axes.items()),
         reference={},
         schedule=Schedule("none", 0.1, 3),
     )
-    return Confirmation(record.sweep_id, experiment, plan, finalists, runs, data, terms, notes)
+    return Confirmation(record.sweep_id, experiment, plan, finalists, runs, rounds, data, terms, notes)
 
 
-def choose_finalists(record: SweepRecord, top: int, runs: int) -> tuple[tuple[Finalist, ...], tuple[str, ...]]:
-    """Return the best `top` finished trials, the best of each model and the reference; and what is odd about them.
+def next_runs(plan: Plan, remaining: Sequence[str]) -> tuple[PlannedTrial, ...]:
+    """Return one more run of each finalist that is still in question: the next fold, with a new seed."""
+    assert plan.rounds is not None
+    found = []
+    for finalist in remaining:
+        first, *others = (trial for trial in plan.trials if trial.tags[FINALIST] == finalist)
+        like = Finalist(finalist, finalist_name(first.name), "", first.is_reference, first.config)
+        run = like.run(1 + len(others), plan.rounds.folds, first.config.train.seed - FIRST_SEED)
+        found.append(replace(run, point={key: run.settings[key] for key in (*first.point, *RUN_AXES)}))
+    return tuple(found)
 
-    Trials that differ only in their seed are one finalist, the better of them: a confirmation has seeds of its own.
+
+RUN_AXES = ("data.fold", "data.cut", "train.seed")
+"""What differs between runs of a finalist."""
+
+
+def choose_finalists(record: SweepRecord, top: int) -> tuple[tuple[Finalist, ...], tuple[str, ...]]:
+    """Return the best `top` settings, the best of each model and the reference; and what is odd about them.
+
+    Trials that differ only in their seed are one setting, and the mean of them counts: the best of several seeds is
+    good luck for a part.
 
     Raises:
         NothingFinishedError: when no trial finished.
     """
-    ranked = rank([row for row in record.trials if row.is_completed])
-    if not ranked:
+    settings = _settings(record)
+    if not settings:
         raise NothingFinishedError(f"{record.sweep_id} has no finished trial, so there is nothing to confirm")
-    chosen = {row.trial_id: f"place {place}" for place, row in enumerate(ranked[:top], 1)}
-    for model, row in {row.settings["model.name"]: row for row in reversed(ranked)}.items():
-        chosen.setdefault(row.trial_id, f"best {model}")
+    chosen = {id(seeds): f"place {place}" for place, seeds in enumerate(settings[:top], 1)}
+    for seeds in {seeds[0].settings["model.name"]: seeds for seeds in reversed(settings)}.values():
+        chosen.setdefault(id(seeds), f"best {seeds[0].settings['model.name']}")
     notes = []
     if (reference := next((row for row in record.trials if row.is_reference), None)) is None:
         notes.append("the reference was not among the trials of the screening")
-    elif reference not in ranked:
+    elif not (its := [seeds for seeds in settings if reference in seeds]):
         notes.append(f"the reference ({reference.name}) did not finish, so it is no finalist")
     else:
-        chosen.setdefault(reference.trial_id, "reference")
+        chosen.setdefault(id(its[0]), "reference")
     if record.status != "FINISHED":
         notes.append(f"{record.sweep_id} is {record.status.lower()}, not finished: its finalists might change")
-    found: dict[str, Finalist] = {}
-    for row in ranked:
-        if row.trial_id in chosen:
-            finalist = _finalist(row, chosen[row.trial_id], record.sweep_id)
-            found.setdefault(finalist.run(0, runs, 0).digest(), finalist)
-    return tuple(found.values()), tuple(notes)
+    found = [_finalist(seeds, chosen[id(seeds)], record.sweep_id) for seeds in settings if id(seeds) in chosen]
+    return tuple(found), tuple(notes)
 
 
-def standings(confirmation: Confirmation, scores: Mapping[str, float]) -> list[Standing]:
+def screened_sd(record: SweepRecord) -> float | None:
+    """Return the standard deviation between seeds of a setting that the screening measured; None where it did not."""
+    scores = [np.asarray([score(row) for row in seeds]) for seeds in _settings(record)]
+    freedom = count_repeats(scores)
+    return math.sqrt(sum_squares(scores) / freedom) if freedom > 1 else None
+
+
+def _settings(record: SweepRecord) -> list[list[TrialRow]]:
+    """Return the completed trials of each setting, the best seed first; the setting with the highest mean first."""
+    groups: dict[str, list[TrialRow]] = {}
+    for row in rank([row for row in record.trials if row.is_completed]):
+        groups.setdefault(setting_of(row.settings), []).append(row)
+    return sorted(groups.values(), key=lambda seeds: -statistics.fmean(map(score, seeds)))
+
+
+def standings(plan: Plan, scores: Mapping[str, float]) -> list[Standing]:
     """Return the finalists, the best mean first; `scores` is val/miou by trial, of runs that finished."""
-    of_finalist: dict[str, list[float]] = {finalist.trial_id: [] for finalist in confirmation.finalists}
-    for trial in confirmation.plan.trials:  # in the order of runs
-        of_finalist[trial.tags[FINALIST]].append(scores.get(trial.trial_id, math.nan))
-    found = [Standing(finalist, tuple(of_finalist[finalist.trial_id])) for finalist in confirmation.finalists]
+    of_finalist: dict[str, list[PlannedTrial]] = {}
+    for trial in plan.trials:  # in the order of runs
+        of_finalist.setdefault(trial.tags[FINALIST], []).append(trial)
+    found = [
+        Standing(
+            finalist_name(runs[0].name),
+            runs[0].is_reference,
+            runs[0].epochs,
+            tuple(scores.get(trial.trial_id, math.nan) for trial in runs),
+        )
+        for runs in of_finalist.values()
+    ]
     return sorted(found, key=lambda it: (not it.done, -it.mean if it.done else 0.0))
 
 
-def _finalist(row: TrialRow, why: str, sweep_id: str) -> Finalist:
+def finalist_name(run: str) -> str:
+    """Return the name of the finalist that a run is named after."""
+    return run.rpartition(" run ")[0] or run
+
+
+def _finalist(seeds: Sequence[TrialRow], why: str, sweep_id: str) -> Finalist:
+    best, name = seeds[0], min((row.name for row in seeds), key=len)
     try:
-        config = TrainConfig.from_record(row.settings)
+        config = TrainConfig.from_record(best.settings)
     except ConfigError as error:
-        raise ExperimentError(f"{sweep_id}, trial {row.name}: {error}") from error
-    epochs = int(row.metrics.get("best/epoch", 0))
-    if epochs < 1:
-        raise ExperimentError(f"{sweep_id}, trial {row.name} has no best/epoch, so its number of epochs is not known")
-    return Finalist(row.trial_id, row.name, why, row.is_reference, config, epochs)
+        raise ExperimentError(f"{sweep_id}, trial {best.name}: {error}") from error
+    return Finalist(best.trial_id, name, why, any(row.is_reference for row in seeds), config)
 
 
-def _planned(finalist: Finalist, number: int, config: TrainConfig, axes: Mapping[str, Any]) -> PlannedTrial:
-    settings = config.flat()
+def _planned(finalist: Finalist, number: int, config: TrainConfig) -> PlannedTrial:
     return PlannedTrial(
         trial_id=config.digest(),
         name=f"{finalist.name} run {number + 1}",
         config=config,
-        point={key: settings[key] for key in axes},
+        point={},
         is_reference=finalist.is_reference,
-        tags={FINALIST: finalist.trial_id, RUN: str(number + 1), FOLD: str(number)},
+        tags={FINALIST: finalist.trial_id, RUN: str(number + 1), FOLD: str(config.data.fold)},
     )
 
 

@@ -33,6 +33,8 @@ SCHEDULERS = ("asha", "asha_promote", "hyperband", "median", "none")
 GLUED = tuple(f"{name}:" for name in RANGE_KEYS)
 """How a key of a range begins where the blank after the colon was left out."""
 
+MOST_REPLICATES = 100
+
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Ten times as quick: a list of 10,000 values may be typed."""
 
@@ -83,6 +85,8 @@ class Experiment:
     sampling: Sampling = GRID
     points: tuple[Mapping[str, Any], ...] = ()
     """Tried first, after the reference."""
+    replicates: int | None = None
+    """Further seeds of each of the best settings; None: as many as are usual for the size of the sweep."""
 
 
 def load_experiment(
@@ -94,6 +98,7 @@ def load_experiment(
     search: str | None = None,
     samples: int = 0,
     seed: int | None = None,
+    replicates: int | None = None,
     path: Path | None = None,
 ) -> Experiment:
     """Return the named space of experiments.yaml, or of another file, under a profile.
@@ -105,7 +110,7 @@ def load_experiment(
         ExperimentError: naming place, value, rule and known names.
     """
     book = read_book(path)
-    asked = Asked(tuple(overrides), scheduler, {"name": search, "samples": samples}, seed)
+    asked = Asked(tuple(overrides), scheduler, {"name": search, "samples": samples}, seed, replicates)
     try:
         return _load(book, name, profile, asked)
     except ExperimentError as error:
@@ -120,6 +125,7 @@ class Asked:
     scheduler: str | None
     sampling: Mapping[str, Any]
     seed: int | None
+    replicates: int | None
 
 
 def _load(book: Book, name: str, profile: str, asked: Asked) -> Experiment:
@@ -168,6 +174,7 @@ def _load(book: Book, name: str, profile: str, asked: Asked) -> Experiment:
         metric=_metric(book.defaults.get("metric", OBJECTIVE), path),
         sampling=sampling,
         points=tuple(fill_point(point, axes, standard) for point in points),
+        replicates=_replicates(space.get("replicates"), at) if asked.replicates is None else asked.replicates,
     )
 
 
@@ -246,6 +253,14 @@ def _schedule(section: Mapping[str, Any], name: str | None, place: str) -> Sched
     if type(schedule.reduction) is not int or schedule.reduction < 2:
         raise ExperimentError(f"{place}.scheduler.reduction is {schedule.reduction!r}, but must be a whole number >= 2")
     return schedule
+
+
+def _replicates(value: Any, place: str) -> int | None:
+    if value is not None and (type(value) is not int or not 0 <= value <= MOST_REPLICATES):
+        raise ExperimentError(
+            f"{place}.replicates is {value!r}, but must be a whole number from 0 to {MOST_REPLICATES}"
+        )
+    return value
 
 
 def _metric(name: Any, path: Path) -> str:

@@ -1,6 +1,5 @@
 """What a plan will take, before it is run: trials, epochs, time, memory, disk, and the difference that it can show."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from bddseg.footprint import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
 from bddseg.labels import CLASSES
 from bddseg.words import count
 from sweeps.calibration import Calibration, calibrate
+from sweeps.confirm import CONFIRMING_RUNS, FINALIST
+from sweeps.detection import describe, design_of
 from sweeps.keeping import most_kept
 from sweeps.machine import Machine
 from sweeps.monitor import duration
@@ -19,18 +20,9 @@ from sweeps.plan import Plan
 from sweeps.price import epoch_share
 from sweeps.shares import kind, read_peaks, remember_peaks
 from sweeps.source import Counted, Source, cache_folder, count_images
-from sweeps.statistics.design import Design
-from sweeps.statistics.noise import FLOOR
-
-CONFIRMING_RUNS = 5
-"""Of each finalist, as `--confirm` does unless told otherwise."""
 
 CONFIRMED = 4
 """Finalists of a confirmation, unless told otherwise."""
-
-UNIT_SD = 0.065
-"""Standard deviation, over images or drives, of the difference in mIoU between two trained networks; measured on real
-frames at 64 px."""
 
 CHECKPOINTS = 2
 """A trial keeps its last so many."""
@@ -62,8 +54,12 @@ def forecast(
     max_concurrent: int = 0,
     *,
     keeps_all: bool = False,
-) -> tuple[Rows, str]:
-    """Return what the plan will take on this machine, and in words how its speed is known.
+    run_sd: float | None = None,
+) -> tuple[Rows, list[str]]:
+    """Return what the plan will take on this machine, and in words how its speed is known and what to mind.
+
+    Args:
+        run_sd: standard deviation between runs of a setting, where a screening measured it.
 
     Raises:
         DataError: when the data cannot be used.
@@ -77,8 +73,8 @@ def forecast(
     return [
         *rows,
         *_room(plan, counted, memory, slots, keeps_all=keeps_all),
-        *_differences(plan, counted),
-    ], speeds.sentence()
+        *_differences(plan, counted, run_sd),
+    ], [speeds.sentence(), *([f"warning: {counted.warning}"] if counted.warning else [])]
 
 
 def largest_memory(plan: Plan, speeds: Calibration, cache: Path) -> Memory:
@@ -151,19 +147,17 @@ def _room(plan: Plan, counted: Counted, memory: Memory, slots: int, *, keeps_all
     ]
 
 
-def _differences(plan: Plan, counted: Counted) -> Rows:
+def _differences(plan: Plan, counted: Counted, run_sd: float | None) -> Rows:
     """Return the smallest lead that a confirmation of this sweep finds, in points, by simulation of its decision."""
-    runs = plan.trials[0].config.data.folds
-    finalists = len(plan.trials) // runs if runs else min(CONFIRMED, len(plan.trials))
-    design = Design(finalists, runs or CONFIRMING_RUNS, FLOOR, UNIT_SD / math.sqrt(counted.open_units))
+    runs, is_confirmation = CONFIRMING_RUNS, plan.trials[0].config.data.folds > 0
+    finalists = min(CONFIRMED, len(plan.trials))
+    if is_confirmation:
+        finalists = len({trial.tags.get(FINALIST) for trial in plan.trials})
+        runs = plan.rounds.folds if plan.rounds else len(plan.trials) // finalists
     unit = counted.unit.removesuffix("s")
-    how = (
-        f"found 4 times in 5 among {count(finalists, 'finalist')}, {count(design.runs, 'run')} of each on "
-        f"{count(counted.open_units, unit)}; with noise between runs of {100 * FLOOR:g} points, the least that was seen"
-    )
-    lead = design.smallest_lead()
-    size = f"{100 * lead:.2f} points" if math.isfinite(lead) else "none"
-    return [("smallest lead" if runs else "smallest lead, once confirmed", size, how)]
+    design = design_of(finalists, runs, counted.open_units, run_sd)
+    size, how = describe(design, count(counted.open_units, unit), run_sd)
+    return [("smallest lead" if is_confirmation else "smallest lead, once confirmed", size, how)]
 
 
 def _size(count: float) -> str:

@@ -16,7 +16,7 @@ FIGURES: dict[str, tuple[str, Callable[[Board], float]]] = {
     "epochs_budget": ("epochs if no more trials are stopped early", lambda board: board.epochs_budget()),
     "best_miou": ("highest val/miou so far", lambda board: best.best_miou if (best := board.best()) else math.nan),
     "seconds_left": ("seconds left at most", lambda board: math.nan if (it := board.seconds_left()) is None else it),
-    "trials_to_come": ("trials that are still to be suggested", lambda board: board.plan.to_come),
+    "trials_to_come": ("trials that are not known yet", lambda board: board.plan.to_follow),
 }
 """Name -> what it is, and its value; one that is not known yet is not set."""
 

@@ -36,7 +36,7 @@ def params(order: Order, manifest: Mapping[str, Any]) -> dict[str, Any]:
     schedule = {f"scheduler.{key}": str(value) for key, value in manifest["scheduler"].items()}
     search = {f"search.{key}": str(value) for key, value in manifest["search"].items()}
     axes = {f"axis.{key}": _axis_words(axis) for key, axis in order.experiment.axes}
-    trials = {"trials": len(order.plan.trials) + order.plan.to_come}
+    trials = {"trials": len(order.plan.trials) + order.plan.to_follow}
     return {key: manifest[key] for key in SHOWN} | schedule | search | axes | trials
 
 

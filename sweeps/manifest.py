@@ -12,7 +12,7 @@ from bddseg.files import write_json
 from sweeps.axes import record_axis
 from sweeps.errors import StorageError
 from sweeps.experiment import Experiment
-from sweeps.plan import Plan, PlannedTrial
+from sweeps.plan import REPLICATE_OF, Plan, PlannedTrial, count_replicates
 from sweeps.sampling import recorded_sampling
 
 FORMAT = 1
@@ -46,6 +46,7 @@ def build_manifest(
         "base": experiment.base.to_dict(),
         "grace_share": experiment.schedule.grace,
         "grid_points": plan.grid_points,
+        "replicates": plan.replicates,
         "reference": reference,
         "trials": [record_trial(trial) for trial in plan.trials],
         "data": dict(data),
@@ -87,7 +88,17 @@ def is_open(manifest: Mapping[str, Any]) -> bool:
 def to_come(manifest: Mapping[str, Any]) -> int:
     """Return how many trials are still to be suggested, if the space has so many points."""
     samples = recorded_sampling(manifest["search"]).samples if is_open(manifest) else 0
-    return max(0, samples - len(manifest["trials"]))
+    return max(0, samples - len(manifest["trials"]) + _replicated(manifest))
+
+
+def to_replicate(manifest: Mapping[str, Any]) -> int:
+    """Return how many replicates are still to be added, if enough settings train to their end."""
+    trials = len(manifest["trials"]) + to_come(manifest)
+    return count_replicates(manifest.get("replicates", 0), trials, _replicated(manifest))
+
+
+def _replicated(manifest: Mapping[str, Any]) -> int:
+    return sum(REPLICATE_OF in trial.get("tags", {}) for trial in manifest["trials"])
 
 
 def versions() -> dict[str, str]:

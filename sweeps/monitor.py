@@ -114,7 +114,7 @@ class Board:
 
     def admit(self, trial: PlannedTrial) -> None:
         """Take in a trial that was not known when the sweep began."""
-        self.plan = self.plan.with_trial(trial)
+        self.plan = self.plan.with_trials([trial])
         self._add(trial)
 
     def apply(self, event: Mapping[str, Any]) -> None:
@@ -155,7 +155,7 @@ class Board:
     def epochs_budget(self) -> int:
         """Return the epochs that still make up the whole: a stopped trial gives back what it did not use."""
         known = sum(row.budget if row.state in OPEN else row.epochs for row in self.rows.values())
-        return known + self.plan.to_come * self.plan.epochs
+        return known + self.plan.to_follow * self.plan.epochs
 
     def seconds_left(self) -> float | None:
         """Return an upper bound: what is left if nothing more is stopped; None before the first epoch."""
@@ -163,14 +163,14 @@ class Board:
         if not done:
             return None
         per_epoch = sum(row.seconds for row in self.rows.values()) / done
-        is_open = sum(row.state in OPEN for row in self.rows.values()) + self.plan.to_come
+        is_open = sum(row.state in OPEN for row in self.rows.values()) + self.plan.to_follow
         return (self.epochs_budget() - done) * per_epoch / max(1, min(self.slots, is_open))
 
     def sentence(self) -> str:
         """Return the state of the sweep in one line."""
         counts = self.counts()
         words = [f"{counts[state]} {state}" for state in STATES if counts[state]]
-        words += [f"{self.plan.to_come} to come"] if self.plan.to_come else []
+        words += [f"{self.plan.to_follow} to come"] if self.plan.to_follow else []
         best, left = self.best(), self.seconds_left()
         parts = [", ".join(words), f"epochs {self.epochs_done()} of at most {self.epochs_budget()}"]
         if best:

@@ -43,7 +43,8 @@ def trial_name(
 
     inert = {key for key, value in settings.items() if folded[key] != value}
     shown = set(ALWAYS_NAMED) | inert | _meaningless(config)
-    always = [f"{SHORT[config.model.name]}-f{config.model.base_filters}", config.loss.name]
+    model, loss = (SHORT.get(name, name.rpartition(":")[2]) for name in (config.model.name, config.loss.name))
+    always = [f"{model}-f{config.model.base_filters}", loss]
     varying = (key for key in axes if key not in shown)
     return " ".join([*always, *map(word, ("optim.lr", "optim.weight_decay")), *map(word, varying)])
 

@@ -8,7 +8,7 @@ from typing import Any
 from sweeps.confirm import Confirmation
 from sweeps.experiment import Experiment
 from sweeps.monitor import Board
-from sweeps.plan import Plan
+from sweeps.plan import REPLICATE_OF, Plan, PlannedTrial
 from sweeps.source import Material
 
 
@@ -56,9 +56,10 @@ class Order:
         """Whether trials follow each other in one process; one shown in Ray's dashboard has its own, with its name."""
         return not self.dashboard
 
-    def resources_of(self, trial_id: str) -> dict[str, float]:
-        """Return the CPU and GPU of one trial."""
-        return self.resources | ({"GPU": self.gpu_shares[trial_id]} if trial_id in self.gpu_shares else {})
+    def resources_of(self, trial: PlannedTrial) -> dict[str, float]:
+        """Return the CPU and GPU of one trial; a replicate takes what its original took."""
+        share = self.gpu_shares.get(trial.trial_id) or self.gpu_shares.get(trial.tags.get(REPLICATE_OF, ""))
+        return self.resources | ({"GPU": share} if share else {})
 
     def terms(self) -> dict[str, Any]:
         """Return what a resumed sweep needs to know besides the experiment, as plain values."""

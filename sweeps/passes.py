@@ -56,7 +56,7 @@ class Pass:
         resources: dict[str, Mapping[str, float]] = {}
         for trial in order.plan.trials:
             known = past.get(trial.trial_id, Past())
-            share = order.resources_of(trial.trial_id)
+            share = order.resources_of(trial)
             larger = enlarged(share, cores) if known.memory_failures else None
             if known.reason == "oom":
                 if larger is None or known.memory_failures >= MEMORY_ATTEMPTS:

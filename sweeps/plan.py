@@ -14,7 +14,22 @@ from sweeps.axes import Axis, Range
 from sweeps.errors import ExperimentError
 from sweeps.experiment import Experiment
 from sweeps.names import longer_words, trial_name
+from sweeps.rounds import Rounds
 from sweeps.sampling import MOST_POINTS, draw_points
+
+SEED = "train.seed"
+
+REPLICATE_OF = "sweep.replicate_of"
+"""Tag of a further seed of a setting: the trial whose setting it is."""
+
+SETTINGS = 2
+"""So many of the best settings get further seeds."""
+
+USUAL_SEEDS = 2
+"""Further seeds of each of them, unless the space or the command line says otherwise."""
+
+LARGEST_SHARE = 1 / 3
+"""Of all epochs of a sweep: where nobody asked for replicates and they would take more, there are none."""
 
 PATIENCE = 200
 """So many points drawn one after the other that are known already mean that the space has no more."""
@@ -43,6 +58,18 @@ class PlannedTrial:
     def digest(self) -> str:
         return self.trial_id
 
+    def replicate(self, number: int) -> "PlannedTrial":
+        """Return the same setting with another seed: its own and `number`."""
+        seed = self.config.train.seed + number
+        config = self.config.with_overrides({SEED: seed})
+        name, point = f"{self.name} seed={seed}", {**self.point, SEED: seed}
+        return PlannedTrial(config.digest(), name, config, point, False, {REPLICATE_OF: self.trial_id})
+
+    @property
+    def is_replicate(self) -> bool:
+        """Whether it is a further seed of a setting, added when the others had ended."""
+        return REPLICATE_OF in self.tags
+
     @property
     def settings(self) -> dict[str, Any]:
         return self.config.flat()
@@ -61,7 +88,11 @@ class Plan:
     reduction: int = 3
     """At each rung about one in so many trials goes on."""
     samples: int = 0
-    """Trials in all where some are suggested while others run; 0 where all are known."""
+    """Trials in all where some are suggested while others run; 0 where all are known. Replicates are not counted."""
+    replicates: int = 0
+    """So many further seeds of each of the best settings are added when all others have ended."""
+    rounds: Rounds | None = None
+    """Of a confirmation to which runs are added until it is decided."""
 
     @property
     def reference(self) -> PlannedTrial:
@@ -70,23 +101,64 @@ class Plan:
     @property
     def epochs_in_all(self) -> int:
         """Return the epochs of all trials together, if none is stopped early."""
-        return sum(trial.epochs for trial in self.trials) + self.to_come * self.epochs
+        return sum(trial.epochs for trial in self.trials) + self.to_follow * self.epochs
+
+    @property
+    def originals(self) -> tuple[PlannedTrial, ...]:
+        """Return the trials without the replicates."""
+        return tuple(trial for trial in self.trials if not trial.is_replicate)
 
     @property
     def to_come(self) -> int:
         """Return how many trials are still to be suggested."""
-        return max(0, self.samples - len(self.trials))
+        return max(0, self.samples - len(self.originals))
+
+    @property
+    def to_replicate(self) -> int:
+        """Return how many replicates are still to be added, if as many settings as get some train to their end."""
+        return count_replicates(
+            self.replicates, len(self.trials) + self.to_come, len(self.trials) - len(self.originals)
+        )
+
+    @property
+    def to_follow(self) -> int:
+        """Return how many trials are not known yet."""
+        return self.to_come + self.to_replicate
+
+    def replicas(self, best: Sequence[str]) -> tuple[PlannedTrial, ...]:
+        """Return the replicates that are still to be added: of each of the best settings seed by seed.
+
+        Args:
+            best: ids of the completed trials, the best first.
+        """
+        known = {trial.trial_id: trial for trial in self.trials}
+        rounds = range(1, self.replicates + 1) if self.to_replicate else ()
+        return tuple(known[trial_id].replicate(number) for number in rounds for trial_id in best[:SETTINGS])
 
     def size_words(self) -> str:
         """Return its size in words: `8 trials, 20 epochs each`."""
         least = min(trial.epochs for trial in self.trials)
         epochs = count(self.epochs, "epoch")
         each = f"{epochs} each" if least == self.epochs else f"{least} to {epochs}"
-        return f"{count(len(self.trials) + self.to_come, 'trial')}, {each}"
+        if self.rounds:
+            return f"at first {count(len(self.trials), 'trial')}, {each}, and more until it is decided"
+        replicates = f", {self.to_replicate} of them further seeds of the best" if self.to_replicate else ""
+        return f"{count(len(self.trials) + self.to_follow, 'trial')}, {each}{replicates}"
 
-    def with_trial(self, trial: PlannedTrial) -> "Plan":
-        """Return the plan with one more trial, the last."""
-        return replace(self, trials=(*self.trials, trial))
+    def with_trials(self, trials: Iterable[PlannedTrial]) -> "Plan":
+        """Return the plan with more trials, the last."""
+        return replace(self, trials=(*self.trials, *trials))
+
+
+def count_replicates(seeds: int, trials: int, added: int) -> int:
+    """Return how many replicates are still to be added to so many trials, where `added` of them are replicates."""
+    return 0 if added else seeds * min(SETTINGS, trials)
+
+
+def follow_words(to_come: int, to_replicate: int) -> list[str]:
+    """Return what is still to follow in words, each kind of it that there is."""
+    words = [f"{to_come} still to be suggested"] if to_come else []
+    return words + ([f"{to_replicate} further seeds of the best to follow"] if to_replicate else [])
 
 
 def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 0) -> Plan:
@@ -108,7 +180,7 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
         points, ordered = len(known), list(_distinct(_Maker.of(experiment, precision), known).values())
     is_open = bool(experiment.axes) and experiment.sampling.is_open
     samples = min(experiment.sampling.samples, limit or experiment.sampling.samples) if is_open else 0
-    return Plan(
+    plan = Plan(
         trials=tuple(ordered[: limit or samples or len(ordered)]),
         rungs=experiment.schedule.rungs(experiment.base.train.epochs),
         epochs=experiment.base.train.epochs,
@@ -116,13 +188,38 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
         reduction=experiment.schedule.reduction,
         samples=samples,
     )
+    return replace(plan, replicates=_replicates(experiment, plan))
+
+
+def _replicates(experiment: Experiment, plan: Plan) -> int:
+    """Return how many further seeds the best settings get: as many as are asked for, or as are usual for the size.
+
+    Raises:
+        ExperimentError: when some are asked for where the seed is an axis.
+    """
+    asked = experiment.replicates
+    if any(key == SEED for key, _ in experiment.axes):
+        if asked:
+            raise ExperimentError(
+                f"{experiment.name}: replicates is {asked}, but must be 0 where {SEED} is an axis: its trials are some"
+            )
+        return 0
+    usual = replace(plan, replicates=USUAL_SEEDS)
+    is_dear = usual.to_replicate * plan.epochs > LARGEST_SHARE * usual.epochs_in_all
+    return (0 if is_dear else USUAL_SEEDS) if asked is None else asked
 
 
 def imagine_plan(plan: Plan, experiment: Experiment) -> Plan:
-    """Return the plan with trials drawn at random in the place of those that are still to be suggested.
+    """Return the plan with trials drawn at random in the place of those that are not known yet.
 
     For what a sweep takes: it is not known which they will be, but what they may be.
     """
+    suggested = _imagine_suggested(plan, experiment)
+    rounds = range(1, plan.replicates + 1) if plan.to_replicate else ()
+    return suggested.with_trials(trial.replicate(it) for it in rounds for trial in suggested.trials[-SETTINGS:])
+
+
+def _imagine_suggested(plan: Plan, experiment: Experiment) -> Plan:
     if not plan.to_come:
         return plan
     precision = plan.trials[0].config.train.precision

@@ -5,7 +5,7 @@ Nothing is read from today's experiments.yaml.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from sweeps.events import OUTBOX, PARENT, Event, EventFile
 from sweeps.experiment import Experiment, Schedule
 from sweeps.folder import SweepFolder
 from sweeps.heartbeat import read_pulse
-from sweeps.manifest import is_open, read_manifest, to_come
+from sweeps.manifest import is_open, read_manifest, to_come, to_replicate
 from sweeps.past import REUSED, Past, read_past
-from sweeps.plan import Plan, PlannedTrial
+from sweeps.plan import Plan, PlannedTrial, follow_words
+from sweeps.rounds import Rounds
 from sweeps.sampling import recorded_sampling
 
 
@@ -145,17 +146,19 @@ class Outlook:
     trials: tuple[Prospect, ...]
     to_come: int
     """Trials that are still to be suggested."""
+    to_replicate: int = 0
+    """Further seeds of the best settings that are still to be added."""
 
     def sentence(self) -> str:
         """Return the sizes of all kinds: `5 of 8 trials have ended, 1 continues, 2 start`."""
         kinds = Counter(it.kind for it in self.trials)
-        total, continues, starts = len(self.trials) + self.to_come, kinds["continues"], kinds["starts"]
+        total = len(self.trials) + self.to_come + self.to_replicate
+        continues, starts = kinds["continues"], kinds["starts"]
         parts = [f"{kinds['ended']} of {count(total, 'trial')} {'has' if kinds['ended'] == 1 else 'have'} ended"]
         parts += [count(continues, "continues", "continue")] * (continues > 0)
         parts += [count(starts, "starts", "start")] * (starts > 0)
         parts += [f"{kinds['cancelled']} cancelled"] * (kinds["cancelled"] > 0)
-        parts += [f"{self.to_come} still to be suggested"] * (self.to_come > 0)
-        return ", ".join(parts)
+        return ", ".join([*parts, *follow_words(self.to_come, self.to_replicate)])
 
 
 def outlook(folder: Path) -> Outlook:
@@ -166,7 +169,8 @@ def outlook(folder: Path) -> Outlook:
     """
     manifest, events = read_manifest(folder), EventFile(folder / OUTBOX).events()
     trials = [(it["trial_id"], it["name"], it["settings"]["train.epochs"]) for it in manifest["trials"]]
-    return look_ahead(trials, read_past(events, OBJECTIVE), SweepFolder(folder), to_come(manifest))
+    ahead = look_ahead(trials, read_past(events, OBJECTIVE), SweepFolder(folder), to_come(manifest))
+    return replace(ahead, to_replicate=to_replicate(manifest))
 
 
 def look_ahead(
@@ -241,6 +245,8 @@ def recorded_plan(manifest: Mapping[str, Any]) -> Plan:
         grid_points=manifest["grid_points"],
         reduction=schedule["reduction"],
         samples=recorded_sampling(manifest["search"]).samples if is_open(manifest) else 0,
+        replicates=manifest.get("replicates", 0),
+        rounds=Rounds.recorded(manifest),
     )
 
 

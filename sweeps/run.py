@@ -1,8 +1,8 @@
 """The parts of one sweep while it runs: what it knows of its trials, what it writes down, how it ends."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from bddseg.device import describe, resolve_device
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.artifact_root import ARTIFACTS
+from sweeps.confirm import next_runs
 from sweeps.delivery import Delivery
 from sweeps.errors import StorageError
 from sweeps.folder import SweepFolder, remove_folder
@@ -26,7 +27,8 @@ from sweeps.order import Order, Summary
 from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
 from sweeps.passes import Pass, teller
 from sweeps.past import Past
-from sweeps.plan import Plan, PlannedTrial
+from sweeps.plan import SETTINGS, Plan, PlannedTrial
+from sweeps.records import COMPLETED
 from sweeps.resume import has_trained, look_ahead
 from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
 from sweeps.sampling import COST
@@ -68,8 +70,10 @@ class Run:
         """It is written down, so that it can be resumed."""
         self.is_delivering = False
         self.past: dict[str, Past] = {}
-        self.finished: list[Entry] = []
-        """What other sweeps have trained."""
+        self._known: list[Entry] | None = None
+        self._began, self._hours_before = time.monotonic(), 0.0
+        if manifest and (confirmation := manifest.get("confirmation")):
+            self._hours_before = confirmation.get("hours", 0.0)
         self.manifest = manifest or build_manifest(
             sweep_id, order.experiment, order.plan, order.material.to_dict(), facts(order)
         )
@@ -113,9 +117,6 @@ class Run:
         if self.order.plan.samples:
             from sweeps.supply import Supply  # imports Optuna
 
-            self.finished = (
-                [] if self.order.is_fresh else self.finished or find_finished(self.order.storage, but=self.folder.path)
-            )
             self.supply = Supply(
                 experiment=self.order.experiment,
                 folder=self.folder.path,
@@ -136,27 +137,93 @@ class Run:
 
     def _admit(self, trial: PlannedTrial) -> bool:
         """Make a suggestion a trial of the sweep, in its manifest first; return whether it is to be trained."""
-        manifest = {**self.manifest, "trials": [*self.manifest["trials"], record_trial(trial)]}
-        save_manifest(self.folder.path, manifest)
-        self.manifest, self.trials[trial.trial_id] = manifest, trial
-        self.order = replace(self.order, plan=self.order.plan.with_trial(trial))
-        self.board.admit(trial)
+        self._add([trial])
         if self.scheduler:
             self.scheduler.know(trial.trial_id, trial.config.model.name)
-        if not self.order.is_fresh:
-            self._take_over(replace(self.order.plan, trials=(trial,)), whole_only=True)
         return not self._is_settled(trial.trial_id)
+
+    def _add(self, trials: Sequence[PlannedTrial]) -> None:
+        """Make trials part of the sweep, in its manifest first; take over what other sweeps have trained of them."""
+        manifest = {**self.manifest, "trials": [*self.manifest["trials"], *map(record_trial, trials)]}
+        path = save_manifest(self.folder.path, manifest)
+        self.manifest = manifest
+        self.trials.update({trial.trial_id: trial for trial in trials})
+        self.order = replace(self.order, plan=self.order.plan.with_trials(trials))
+        for trial in trials:
+            self.board.admit(trial)
+        if not self.order.is_fresh:
+            self._take_over(replace(self.order.plan, trials=tuple(trials)), whole_only=True)
+        self.outbox.append(self._event("artifact", path=str(path), folder=""))
+
+    def grow(self, say: Say) -> bool:
+        """Add the trials that follow from how the others ended; return whether there are any.
+
+        Raises:
+            StorageError: when the manifest cannot be written.
+        """
+        if self.order.plan.rounds:
+            return self._next_round(say)
+        plan = self.order.plan
+        if not plan.to_replicate:
+            return False
+        best = [row.trial_id for row in self.board.ranked() if row.is_scored and row.stop_reason in COMPLETED]
+        replicates = plan.replicas(best)
+        if not replicates:
+            self._expect(replace(plan, replicates=0))
+            return False
+        settings = count(min(len(best), SETTINGS), "best setting")
+        say(f"the others have ended; now {count(plan.replicates, 'further seed')} of each of the {settings}")
+        self._add(replicates)
+        return True
+
+    def _next_round(self, say: Say) -> bool:
+        """Look at the runs so far; add one of each finalist that is still in question, unless that leads nowhere."""
+        from sweeps.looks import finalists_so_far, look  # imports the verdict
+
+        plan, rounds = self.order.plan, self.order.plan.rounds
+        finalists = finalists_so_far(plan, self.own_events(), self.past)
+        if rounds is None or not finalists:
+            return False
+        seen = look(finalists, rounds)
+        if not seen.ending and self._exceeds(rounds.hours, len(seen.remaining)):
+            seen = replace(seen, ending="budget")
+        say(seen.sentence({finalist.finalist_id: finalist.name for finalist in finalists}))
+        self._note_look(asdict(seen))
+        self._add([] if seen.ending else next_runs(plan, seen.remaining))
+        return not seen.ending
+
+    def _note_look(self, seen: dict[str, Any]) -> None:
+        """Put a look into the manifest, in the place of one that an interrupt made void, and the hours spent so far."""
+        confirmation = self.manifest["confirmation"]
+        looks = [before for before in confirmation.get("looks", []) if before["runs"] != seen["runs"]]
+        changed = {**confirmation, "looks": [*looks, seen], "hours": self._hours()}
+        self.manifest = {**self.manifest, "confirmation": changed}
+
+    def _hours(self) -> float:
+        """Return for how long the confirmation has been run; of an earlier driver, up to its last look."""
+        return self._hours_before + (time.monotonic() - self._began) / 3600
+
+    def _exceeds(self, hours: float, runs: int) -> bool:
+        """Return whether so many more runs would end after so many hours; 0 hours are no limit."""
+        spent = self._hours()
+        return bool(hours) and spent + runs * spent / len(self.trials) > hours
+
+    def _expect(self, plan: Plan) -> None:
+        """Expect other trials to follow than before."""
+        self.order = replace(self.order, plan=plan)
+        self.board.plan = plan
 
     def reuse(self, say: Say) -> None:
         """Take over what other sweeps in the storage folder have trained."""
-        self.finished = find_finished(self.order.storage, but=self.folder.path)
-        for sentence in reuse_sentences(self._take_over(self.order.plan), len(self.trials) + self.order.plan.to_come):
+        for sentence in reuse_sentences(self._take_over(self.order.plan), len(self.trials) + self.order.plan.to_follow):
             say(sentence)
 
     def _take_over(self, plan: Plan, *, whole_only: bool = False) -> list[Reused]:
         """Take over what was trained of a plan's trials; return which they were."""
         fingerprint = self.order.material.frames.fingerprint
-        entries = [it for it in self.finished if not whole_only or is_same_budget(it, plan.epochs)]
+        if self._known is None:
+            self._known = find_finished(self.order.storage, but=self.folder.path)
+        entries = [it for it in self._known if not whole_only or is_same_budget(it, plan.epochs)]
         found = take_over(plan, entries, fingerprint, self.sweep_id, self.folder, self.outbox)
         if found:
             self._remember(it.trial for it in found)
@@ -204,8 +271,7 @@ class Run:
         plan = self.order.plan
         if self.supply and self.supply.is_exhausted and plan.to_come:
             say(f"the space has no more points: {count(len(plan.trials), 'trial')} instead of {plan.samples}")
-            self.order = replace(self.order, plan=replace(plan, samples=len(plan.trials)))
-            self.board.plan = self.order.plan
+            self._expect(replace(plan, samples=len(plan.trials)))
 
     def tracker(self, scheduler: Any) -> Tracker:
         """Return the callback that writes down what happens in a pass; it remembers the passes before."""

@@ -95,7 +95,7 @@ def _drive(run: Run, begin: Callable[[Say], None], say: Say) -> Summary:
         try:
             begin(say)
             store = helper.submit(run.prepare_store)
-            if not run.todo().is_over:
+            if not run.todo().is_over or run.grow(say):
                 say("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
                 _on_ray(run, interrupts, store, say)
             store.result()
@@ -162,7 +162,12 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
         run.start_delivery()
         before: Pass | None = None
         say(_side_by_side(run.board.slots, is_joined=bool(order.address)))
-        while not (todo := run.todo()).is_over and not interrupts.is_requested():
+        while not interrupts.is_requested():
+            todo = run.todo()
+            if todo.is_over:
+                if not run.grow(say):
+                    break
+                continue
             if todo == before:
                 raise PassError(
                     f"Ray ended a pass and left {count(len(todo.trials), 'trial')} open; see {run.folder.logs}"
@@ -177,7 +182,7 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
                 memory=memory,
                 slots=run.board.slots,
                 max_concurrent=order.max_concurrent,
-                source=run.supply.next if run.supply else None,
+                source=run.supply.next if run.supply and todo.to_come else None,
                 room=lambda: room(order.resources, order.max_concurrent),
             )
             run.scheduler = search.scheduler

@@ -141,7 +141,10 @@ def build_search(
     long as fewer than `room()` are under way.
     """
     trials = plan.trials if open_trials is None else open_trials
-    scheduler = build_scheduler(experiment, plan, memory=memory, slots=slots)
+    if all(trial.is_replicate for trial in trials) and source is None:  # seeds of the best are not stopped
+        scheduler: Scheduler = RunAll()
+    else:
+        scheduler = build_scheduler(experiment, plan, memory=memory, slots=slots)
     if source is not None:
         return Search({}, Suggester(trials, source, room), scheduler, len(trials) + plan.to_come)
     points = [{TRIAL_KEY: trial.trial_id, **trial.point} for trial in trials]
@@ -154,7 +157,7 @@ def build_search(
 def build_scheduler(experiment: Experiment, plan: Plan, *, memory: Path | None = None, slots: int = 0) -> Scheduler:
     """Return the scheduler that the experiment names."""
     schedule = experiment.schedule
-    models = {trial.trial_id: trial.config.model.name for trial in plan.trials}
+    models = {trial.trial_id: trial.config.model.name for trial in plan.originals}
     reference = next((trial.trial_id for trial in plan.trials if trial.is_reference), "")
     halving = (plan.rungs, schedule.reduction, models, reference)
     if schedule.name == "asha":

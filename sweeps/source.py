@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from bddseg.catalog import Catalog, Sample, check_root, is_dataset, read_catalog
+from bddseg.clips import unit_of
 from bddseg.config import TrainConfig
 from bddseg.errors import DataError, nearest, printable
 from bddseg.frames import Frames, build_frames
 from bddseg.labels import CLASSES, group_of
-from bddseg.split import Split, split_of, split_samples, unit_of
+from bddseg.split import Split, split_of, split_samples
 from bddseg.streets import streets_folder, write_streets
 from sweeps.errors import ExperimentError
 from sweeps.paths import ROOT
@@ -87,6 +88,8 @@ class Counted:
     """Likewise of train and validation together: what folds are made of."""
     unit: str
     """drives or images."""
+    warning: str = ""
+    """Of the split."""
 
     def in_folds(self, folds: int) -> "Counted":
         """Return the sizes, rounded, when train and validation are cut into so many folds; 0 leaves them."""
@@ -154,7 +157,7 @@ def count_images(source: Source, config: TrainConfig, cache: Path) -> Counted:
     names, split = _split_catalog(samples, config)
 
     def units(part: Sequence[int]) -> int:
-        return len({unit_of(names[place]) for place in part}) if split.by_drive else len(part)
+        return len({unit_of(names[place], split.drive_pattern) for place in part}) if split.by_drive else len(part)
 
     return Counted(
         images=len(names),
@@ -164,6 +167,7 @@ def count_images(source: Source, config: TrainConfig, cache: Path) -> Counted:
         val_units=units(split.val),
         open_units=units((*split.train, *split.val)),
         unit="drives" if split.by_drive else "images",
+        warning=split.warning,
     )
 
 
@@ -232,6 +236,7 @@ def _split(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> 
         val_fraction=config.data.val_fraction,
         test_fraction=config.data.test_fraction,
         max_images=config.data.max_images,
+        drive_pattern=config.data.drive_pattern,
     )
 
 

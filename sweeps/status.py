@@ -8,9 +8,10 @@ from typing import Any
 from sweeps.errors import StorageError
 from sweeps.events import OUTBOX, PARENT, EventFile
 from sweeps.folder import SweepFolder
-from sweeps.manifest import read_manifest, to_come
+from sweeps.manifest import read_manifest, to_come, to_replicate
 from sweeps.monitor import Row
 from sweeps.past import CUT_OFF, REUSED
+from sweeps.plan import follow_words
 from sweeps.records import TrialRow
 from sweeps.relocation import present_path
 from sweeps.stopping.memory import FILE as MEMORY
@@ -26,8 +27,8 @@ class Status:
 
     state: str
     rows: tuple[Row, ...]
-    to_come: int
-    """Trials that are still to be suggested."""
+    to_follow: list[str]
+    """Trials that are not known yet, in words."""
 
 
 def read_status(folder: Path) -> Status:
@@ -52,7 +53,11 @@ def read_status(folder: Path) -> Status:
         _look_around(row, SweepFolder(folder))
         if row.state == "waiting" and state != "running":
             row.state = "not started"
-    return Status(state, tuple(rows.values()), 0 if state == "finished" else to_come(manifest))
+    return Status(
+        state,
+        tuple(rows.values()),
+        [] if state == "finished" else follow_words(to_come(manifest), to_replicate(manifest)),
+    )
 
 
 def state_of_sweep(status: str) -> str:

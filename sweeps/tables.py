@@ -11,7 +11,6 @@ from bddseg.words import count
 from sweeps.interrupts import ignore_further
 
 if TYPE_CHECKING:
-    from sweeps.confirm import Confirmation
     from sweeps.experiment import Experiment
     from sweeps.monitor import Board
     from sweeps.order import Summary
@@ -21,11 +20,11 @@ MOST_WRAPPED = 500
 """Rows of a table whose long cells wrap on a terminal; wrapping 10,000 rows takes seconds."""
 
 
-def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Confirmation | None" = None) -> int:
+def close(summary: "Summary", arguments: argparse.Namespace) -> int:
     """Print the leaderboard and what to do next; return the exit code."""
     ignore_further()
-    if confirmation:
-        print_standings(confirmation, summary.board)
+    if is_confirmation := all("sweep.finalist" in trial.tags for trial in summary.board.plan.trials):
+        print_standings(summary.board)
         say(arguments, "no verdict yet: the report pools the images of all runs, and may order close finalists anew")
     else:
         print_leaderboard(summary.board, is_interrupted=summary.is_interrupted)
@@ -36,7 +35,7 @@ def close(summary: "Summary", arguments: argparse.Namespace, confirmation: "Conf
         say(arguments, f"failed: {row.name}: {row.stop_detail}; see {row.log_file}")
     for sentence in last_words(summary):
         print(sentence, file=sys.stderr)
-    if not confirmation and not summary.is_interrupted and summary.board.counts()["finished"] > 1:
+    if not is_confirmation and not summary.is_interrupted and summary.board.counts()["finished"] > 1:
         print(f"confirm: {summary.confirm_command}", file=sys.stderr)
     return summary.exit_code
 
@@ -60,8 +59,8 @@ def last_words(summary: "Summary") -> Iterator[str]:
 def interruption(board: "Board") -> str:
     """Return how far an interrupted sweep came; every trial is counted once."""
     endings = Counter(row.ending for row in board.rows.values())
-    cut, waiting = endings["interrupted"], endings["not started"] + endings["waiting"] + board.plan.to_come
-    total = len(board.rows) + board.plan.to_come
+    cut, waiting = endings["interrupted"], endings["not started"] + endings["waiting"] + board.plan.to_follow
+    total = len(board.rows) + board.plan.to_follow
     return (
         f"{board.epochs_done():,} of {count(board.plan.epochs_in_all, 'epoch')} done; of {count(total, 'trial')} "
         f"{total - cut - waiting:,} ended, {cut:,} interrupted, {waiting:,} not started"
@@ -78,6 +77,9 @@ def print_plan(plan: "Plan", experiment: "Experiment") -> None:
     ]
     print_table(("", "trial", "digest", "epochs", ""), rows)
     rungs = ", ".join(map(str, plan.rungs)) or "none"
+    if plan.to_replicate:
+        print(f"\nand {plan.replicates} further seeds of each of the best {plan.to_replicate // plan.replicates}, "
+              "when these have ended")  # fmt: skip
     if not plan.to_come:
         print(f"\n{plan.size_words()}, of {count(plan.grid_points, 'point')}; rungs: {rungs}")
         return
@@ -114,21 +116,21 @@ def print_front(board: "Board") -> None:
     print_table(("no other is better and cheaper", "best val/miou", "gflops an image"), rows)
 
 
-def print_standings(confirmation: "Confirmation", board: "Board") -> None:
+def print_standings(board: "Board") -> None:
     """Print the finalists, the best mean first: arithmetic over their runs, no verdict."""
     from sweeps.confirm import standings
 
     scores = {row.trial_id: row.best_miou for row in board.rows.values() if row.state == "finished"}
-    found = standings(confirmation, scores)
+    found = standings(board.plan, scores)
     rows = [
         (
             str(rank),
-            it.finalist.name + ("  (reference)" if it.finalist.is_reference else ""),
+            it.name + ("  (reference)" if it.is_reference else ""),
             figure(it.mean),
             figure(it.spread),
             figure(it.ahead_of(found[0])) if rank > 1 else "",
             " ".join(map(figure, it.scores)),
-            str(it.finalist.epochs),
+            str(it.epochs),
         )
         for rank, it in enumerate(found, 1)
     ]

@@ -120,6 +120,17 @@ def points(text: str) -> float:
     return value
 
 
+def hours(text: str) -> float:
+    """Return a span of time in hours.
+
+    Raises:
+        ArgumentTypeError: when it is none.
+    """
+    if not 0 < (value := _number(text)) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number of hours > 0")
+    return value
+
+
 def _number(text: str) -> float:
     try:
         return float(text)

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from bddseg.config import TrainConfig
-from sweeps.confirm import Confirmation, plan_confirmation, standings
+from sweeps.confirm import Confirmation, next_runs, plan_confirmation, screened_sd, standings
 from sweeps.errors import ExperimentError, NothingFinishedError
+from sweeps.experiment import MOST_REPLICATES
 from sweeps.records import SweepRecord, TrialRow
+from sweeps.rounds import Rounds
 
 DATA = {"root": "/data", "embedded": False, "fingerprint": "f00d"}
 MANIFEST = {"space": "made", "question": "Which?", "profile": "quick", "seed": 7, "data": DATA}
@@ -24,7 +26,7 @@ def make_row(name: str, miou: float, epoch: int = 3, *, status: str = "FINISHED"
         run_id=f"run-{name}",
         name=name,
         status=status,
-        stop_reason="max_epochs",
+        stop_reason="max_epochs" if status == "FINISHED" else "asha",
         stop_detail="",
         log_file="",
         settings=TrainConfig().with_overrides(changes).flat(),
@@ -74,11 +76,19 @@ def test_a_trial_that_was_stopped_early_is_no_finalist() -> None:
     assert names(planned(make_row("stopped", 0.9, status="KILLED", optim_lr=0.5), *ROWS, top=1))[0] == "first"
 
 
-def test_settings_that_differ_in_the_seed_alone_are_one_finalist() -> None:
-    assert names(planned(make_row("lucky", 0.6, optim_lr=1e-2, train_seed=5), *ROWS, top=2))[:2] == [
-        "lucky",
-        "attention",
+def test_settings_that_differ_in_the_seed_alone_are_one_finalist_by_their_mean() -> None:
+    lucky = make_row("second seed=5", 0.59, optim_lr=1e-3, train_seed=5)  # with 0.4: less than the first's 0.5
+    assert [(it.name, it.trial_id) for it in planned(lucky, *ROWS, top=2).finalists[:2]] == [
+        ("first", "id-first"),
+        ("second", "id-second seed=5"),
     ]
+
+
+def test_the_noise_between_seeds_is_pooled_over_the_settings_of_a_screening() -> None:
+    seeds = [make_row(f"{lr} {seed}", value, optim_lr=lr, train_seed=seed)
+             for lr, values in ((1e-2, [0.5, 0.6]), (1e-3, [0.3, 0.4])) for seed, value in enumerate(values)]  # fmt: skip
+    assert screened_sd(make_record(*seeds)) == pytest.approx(math.sqrt((2 * 0.05**2 * 2) / 2))
+    assert screened_sd(make_record(*ROWS)) is None
 
 
 def test_a_reference_that_did_not_finish_is_named() -> None:
@@ -98,18 +108,18 @@ def test_every_finalist_has_the_same_folds_and_seeds() -> None:
     pairs: dict[str, list[tuple[int, int]]] = {}
     for trial in planned(*ROWS).plan.trials:
         pairs.setdefault(trial.tags["sweep.finalist"], []).append((trial.config.data.fold, trial.config.train.seed))
-    assert len(pairs) == 4 and all(found == [(0, 8), (1, 9), (2, 10)] for found in pairs.values())
+    assert len(pairs) == 4 and all(found == [(0, 1007), (1, 1008), (2, 1009)] for found in pairs.values())
 
 
-def test_no_run_has_the_seed_of_the_screening() -> None:
-    assert 7 not in {trial.config.train.seed for trial in planned(*ROWS).plan.trials}
+def test_no_run_has_a_seed_that_the_screening_may_have_chosen_by() -> None:
+    assert min(trial.config.train.seed for trial in planned(*ROWS).plan.trials) > 7 + MOST_REPLICATES
 
 
-def test_each_finalist_trains_for_the_epochs_of_its_best_to_the_end() -> None:
+def test_every_run_trains_for_the_whole_budget_and_averages_its_last_weights() -> None:
     plan = planned(*ROWS).plan
-    assert [trial.epochs for trial in plan.trials[:4]] == [4, 6, 3, 9] and plan.epochs == 9
-    assert {(trial.config.train.patience, trial.config.train.keep) for trial in plan.trials} == {(0, "last")}
-    assert plan.rungs == ()
+    assert {trial.epochs for trial in plan.trials} == {50} and plan.epochs == 50
+    trains = {(it.config.train.patience, it.config.train.keep, it.config.train.average) for it in plan.trials}
+    assert (trains, plan.rungs) == ({(0, "last", 0.25)}, ())
 
 
 def test_base_and_point_give_each_trial_its_settings_again() -> None:
@@ -120,6 +130,38 @@ def test_base_and_point_give_each_trial_its_settings_again() -> None:
 
 def test_all_trials_are_distinct() -> None:
     assert len({trial.trial_id for trial in planned(*ROWS).plan.trials}) == 12
+
+
+# Rounds
+
+
+def decided(*rows: TrialRow, folds: int = 3) -> Confirmation:
+    return plan_confirmation(make_record(*rows), top=2, rounds=Rounds(folds=folds))
+
+
+def test_rounds_begin_with_two_runs_of_each() -> None:
+    assert [trial.tags["sweep.run"] for trial in decided(*ROWS[1:3]).plan.trials] == ["1", "1", "2", "2"]
+
+
+def test_the_next_run_of_who_is_in_question_takes_the_next_fold_and_the_next_seed() -> None:
+    plan = decided(*ROWS).plan
+    (run,) = next_runs(plan, ["id-first"])
+    assert (run.config.data.fold, run.config.data.cut, run.config.train.seed) == (2, 0, 1009)
+    assert (run.name, run.tags["sweep.run"], run.tags["sweep.finalist"]) == ("first run 3", "3", "id-first")
+
+
+def test_after_all_folds_comes_another_cut() -> None:
+    plan = decided(*ROWS).plan
+    for _ in range(2):
+        plan = plan.with_trials(next_runs(plan, ["id-first"]))
+    assert (plan.trials[-1].config.data.fold, plan.trials[-1].config.data.cut) == (0, 1)
+    assert len({trial.trial_id for trial in plan.trials}) == len(plan.trials)
+
+
+def test_base_and_point_give_an_added_run_its_settings_again() -> None:
+    confirmation = decided(*ROWS)
+    for run in next_runs(confirmation.plan, [it.trial_id for it in confirmation.finalists]):
+        assert confirmation.experiment.base.with_overrides(run.point).digest() == run.trial_id
 
 
 # Refusals
@@ -153,8 +195,8 @@ def test_other_frames_are_refused() -> None:
 def test_standings_are_means_and_spreads_over_runs() -> None:
     confirmation = planned(*ROWS[:2], top=1)
     ids = [trial.trial_id for trial in confirmation.plan.trials]  # first and reference by turns
-    best, last = standings(confirmation, dict(zip(ids, [0.4, 0.1, 0.5, 0.2, 0.6, 0.6], strict=True)))
-    assert (best.finalist.name, best.scores) == ("first", (0.4, 0.5, 0.6))
+    best, last = standings(confirmation.plan, dict(zip(ids, [0.4, 0.1, 0.5, 0.2, 0.6, 0.6], strict=True)))
+    assert (best.name, best.scores) == ("first", (0.4, 0.5, 0.6))
     assert (best.mean, best.spread) == (pytest.approx(0.5), pytest.approx(0.1))
     assert last.ahead_of(best) == pytest.approx(-0.2)
 
@@ -162,5 +204,5 @@ def test_standings_are_means_and_spreads_over_runs() -> None:
 def test_a_failed_run_leaves_the_mean_of_the_others() -> None:
     confirmation = planned(ROWS[1], top=1)
     ids = [trial.trial_id for trial in confirmation.plan.trials]
-    (found,) = standings(confirmation, {ids[0]: 0.4, ids[2]: 0.6})
+    (found,) = standings(confirmation.plan, {ids[0]: 0.4, ids[2]: 0.6})
     assert found.mean == pytest.approx(0.5) and math.isnan(found.scores[1])

@@ -1,5 +1,6 @@
 """Noise between runs: pooled from repeats, bounded by curves, unknown without either."""
 
+import itertools
 import math
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_one_repeat_moves_the_bound_by_a_quarter_of_the_way() -> None:
 
 def test_each_repeat_changes_the_freedom_by_little() -> None:
     freedoms = [estimate_noise(scores([0.5 + 0.01 * n for n in range(runs)]), FLAT).freedom for runs in range(1, 9)]
-    assert max(abs(after - before) for before, after in zip(freedoms, freedoms[1:], strict=False)) <= 1
+    assert max(abs(after - before) for before, after in itertools.pairwise(freedoms)) <= 1
 
 
 def test_repeats_of_other_sweeps_count() -> None:

@@ -150,7 +150,9 @@ def test_a_resume_accounts_for_every_trial(folder: Path) -> None:
     Outbox(folder / "outbox").append(epoch(3, trial=ids[4]))
     SweepFolder(folder).cancel(ids[7])
     ahead = outlook(folder)
-    assert ahead.sentence() == "4 of 8 trials have ended, 1 continues, 2 start, 1 cancelled"
+    assert ahead.sentence() == (
+        "4 of 12 trials have ended, 1 continues, 2 start, 1 cancelled, 4 further seeds of the best to follow"
+    )
     assert [it.words for it in ahead.trials][3:6] == [
         "stays as it ended: max_epochs",
         "continues after epoch 3",

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 import pytest
 
+from bddseg.clips import count_neighbours, drive_of, unit_of
 from bddseg.config import DataSettings
 from bddseg.errors import ConfigError, DataError
 from bddseg.labels import group_of
 from bddseg.split import (
     LEAK_WARNING,
+    REMEDY,
     Split,
     apportion,
-    drive_of,
     fold_split,
     split_marks,
     split_of,
     split_samples,
-    unit_of,
 )
 
 CITY, HIGHWAY = "city street", "highway"
@@ -100,10 +100,45 @@ def test_every_part_of_frames_has_its_share_of_each_scene_group() -> None:
 def test_names_without_drives_are_split_with_a_warning() -> None:
     split = split_samples(frame_names(20), [CITY] * 20)
     assert not split.by_drive
-    assert split.warning == LEAK_WARNING
-    assert (
-        LEAK_WARNING == "names carry no drive: neighbouring frames may be in different parts, so scores can be too high"
-    )
+    assert split.warning.startswith(LEAK_WARNING) and split.warning.endswith(REMEDY)
+
+
+def test_validation_frames_beside_training_ones_are_counted() -> None:
+    names = ["a_1", "a_2", "a_3", "a_10", "b_4", "b_5"]
+    assert count_neighbours(names, [1, 5], [0, 2]) == 1  # a_2 lies between a_1 and a_3; b_5 has nobody beside it
+    assert count_neighbours(names, [3], [2, 4]) == 1  # a_10 follows a_3, as numbers go
+    assert count_neighbours(names, [0, 1, 2], [4, 5]) == 0
+
+
+def test_a_split_frame_by_frame_says_how_many_frames_leak() -> None:
+    names = frame_names(20)
+    split = split_samples(names, [CITY] * 20)
+    leaks = count_neighbours(names, split.val, split.train)
+    assert leaks and f"; {leaks} of 4 validation images have their neighbour in training; " in split.warning
+
+
+def test_a_pattern_tells_the_drive_of_other_names() -> None:
+    names = [f"clip{clip}_{frame:03d}" for clip in range(10) for frame in range(4)]
+    split = split_samples(names, [CITY] * 40, drive_pattern=r"(clip\d+)_")
+    parts = [{drive_of(name, r"(clip\d+)_") for name in part} for part in by_name(split, names)]
+    assert (split.by_drive, split.warning, sum(map(len, parts))) == (True, "", 10)
+
+
+def test_a_pattern_without_a_group_is_the_drive_as_a_whole() -> None:
+    assert (drive_of("clip12_004", r"clip\d+"), drive_of("photo", r"clip\d+")) == ("clip12", None)
+
+
+def test_a_pattern_that_matches_no_name_is_refused_with_names() -> None:
+    with pytest.raises(DataError, match=r"data.drive_pattern 'x' matches the beginning of no name: frame_00000, "):
+        split_samples(frame_names(8), [CITY] * 8, drive_pattern="x")
+
+
+def test_another_cut_deals_folds_another_way() -> None:
+    names = drive_names(20, 3)
+    scenes = [CITY] * 60
+    split = split_samples(names, scenes)
+    first, other = (fold_split(split, names, scenes, folds=5, fold=0, cut=cut) for cut in (0, 1))
+    assert first.val != other.val and (first.test, len(first.val)) == (other.test, len(other.val))
 
 
 def test_one_name_without_a_drive_leaves_the_drives_of_the_others_whole() -> None:
@@ -113,7 +148,7 @@ def test_one_name_without_a_drive_leaves_the_drives_of_the_others_whole() -> Non
     assert sum(map(len, parts)) == len(set().union(*parts)) == 10
     assert split.by_drive and split.warning == (
         "1 of 41 names carries no drive (photo): each counts as a drive of its own, so neighbouring frames among them "
-        "may be in different parts and scores can be too high"
+        f"may be in different parts and scores can be too high; {REMEDY}"
     )
 
 

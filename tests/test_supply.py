@@ -38,7 +38,7 @@ class Sweep:
         if self.fails:
             self.fails -= 1
             raise OSError("no space left on device")
-        self.plan = self.plan.with_trial(trial)
+        self.plan = self.plan.with_trials([trial])
         if self.trained_before(trial):
             self.past[trial.trial_id] = Past({1: 0.5}, reason="max_epochs")
         return not self.trained_before(trial)

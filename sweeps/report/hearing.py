@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
+from bddseg.words import count
+from sweeps.confirm import finalist_name
 from sweeps.past import CUT_OFF
 from sweeps.ranking import rank, score
 from sweeps.records import Repeat, SweepRecord, TrialRow
@@ -21,12 +23,17 @@ from sweeps.report.seeds import (
     name_settings,
     screened_seeds,
 )
+from sweeps.rounds import Rounds
 from sweeps.statistics.findings import Candidate, Finalist, Verdict
 from sweeps.statistics.hindsight import Hindsight, weigh_stop
+from sweeps.statistics.significance import ALPHA
 from sweeps.stopping.rungs import REASON, read_stop
 from sweeps.verdict import confirm, screen
 
-FOLD = "data.fold"
+FOLD, CUT = "data.fold", "data.cut"
+Fold = tuple[int, int]
+"""Which cut of the images, and which of its folds."""
+
 EARLY = frozenset(REASON.values())
 """Stop reasons of early stopping by comparison."""
 
@@ -109,11 +116,14 @@ def hear_confirmation(
     found, left_out = _read(rows, record, store)
     names = {clean(row.trial_id): clean(row.finalist) for row in rows}
     left_out = {names[trial_id]: why for trial_id, why in left_out.items()}
-    folds: dict[str, dict[int, TrialRow]] = {}
+    folds: dict[str, dict[Fold, TrialRow]] = {}
     for row in rows:
         if clean(row.trial_id) in found:
             folds.setdefault(clean(row.finalist), {})[_fold(row)] = row
+    rounds = Rounds.recorded(record.manifest)
     shared, behind = _shared_folds(folds, is_final=record.status == "FINISHED")
+    if rounds:
+        shared, behind = _last_round(folds, _exclusions(record))
     left_out |= behind
     if not shared:
         return Hearing(None, found, left_out=left_out)
@@ -130,6 +140,7 @@ def hear_confirmation(
         scene_margin=margins.scenes,
         repeats=repeats,
         folds=_folds(rows) or len(shared),
+        alpha=rounds.alpha if rounds else ALPHA,
         sweeps=(clean(screening.sweep_id),) if screening and repeats else (),
     )
     joined = {finalist.finalist_id: join_evidence(finalist.runs) for finalist in finalists}
@@ -137,11 +148,6 @@ def hear_confirmation(
     left_out = {name: why for name, why in left_out.items() if name not in compared}
     entrants = tuple(finalist for finalist in finalists if finalist.finalist_id in compared)
     return Hearing(verdict, found, joined, {**left_out, **verdict.left_out}, entrants)
-
-
-def finalist_name(run: str) -> str:
-    """Return the name of the finalist that a run is named after."""
-    return run.rpartition(" run ")[0] or run
 
 
 def _candidate(
@@ -241,9 +247,9 @@ def _read(rows: Sequence[TrialRow], record: SweepRecord, store: Witness) -> tupl
     return found, left_out
 
 
-def _fold(row: TrialRow) -> int:
-    value = row.settings.get(FOLD)
-    return value if type(value) is int else -1
+def _fold(row: TrialRow) -> Fold:
+    cut, fold = (row.settings.get(key) for key in (CUT, FOLD))
+    return cut if type(cut) is int else 0, fold if type(fold) is int else -1
 
 
 def _folds(rows: Sequence[TrialRow]) -> int:
@@ -260,7 +266,39 @@ def _budget(rows: Sequence[TrialRow]) -> int:
     return budget if type(budget) is int else 0
 
 
-def _shared_folds(folds: Mapping[str, Mapping[int, TrialRow]], *, is_final: bool) -> tuple[list[int], dict[str, str]]:
+def _last_round(
+    folds: Mapping[str, Mapping[Fold, TrialRow]], exclusions: Mapping[str, int]
+) -> tuple[list[Fold], dict[str, str]]:
+    """Return the folds of the last round that two finalists have ended, and why others have not.
+
+    Where runs are added until it is decided, only finalists that are still in question get another.
+    """
+    lengths = sorted(map(len, folds.values()), reverse=True)
+    runs = lengths[min(1, len(lengths) - 1)] if lengths else 0
+    every = sorted({fold for own in folds.values() for fold in own})[:runs]
+    behind = {}
+    for name, own in folds.items():
+        if name in exclusions:
+            after = count(exclusions[name], "run")
+            behind[name] = f"it was excluded after {after}, when others had as many: its score was surely lower"
+        elif not set(every) <= set(own):
+            behind[name] = f"it has evidence of {len(own)} of {count(runs, 'run')} only"
+    return every, {name: why for name, why in behind.items() if not set(every) <= set(folds[name])}
+
+
+def _exclusions(record: SweepRecord) -> dict[str, int]:
+    """Return after how many runs a finalist was excluded, by the looks that were recorded."""
+    confirmation = record.manifest.get("confirmation")
+    looks = confirmation.get("looks", []) if isinstance(confirmation, Mapping) else []
+    before: set[str] = {clean(row.finalist) for row in record.trials}
+    found: dict[str, int] = {}
+    for look in looks:
+        found |= dict.fromkeys(before - set(look["remaining"]), look["runs"])
+        before &= set(look["remaining"])
+    return found
+
+
+def _shared_folds(folds: Mapping[str, Mapping[Fold, TrialRow]], *, is_final: bool) -> tuple[list[Fold], dict[str, str]]:
     """Return the folds that all compared finalists have, and who is behind.
 
     Of a confirmation that has ended all folds count, and a finalist that lacks one is not compared; while it runs,

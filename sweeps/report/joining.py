@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from sweeps.confirm import finalist_name
 from sweeps.ranking import Scores, score_evidence
 from sweeps.report.entries import Entry, join_runs, other_entry
 from sweeps.report.facts import whole
-from sweeps.report.hearing import Hearing, finalist_name
+from sweeps.report.hearing import Hearing
 from sweeps.statistics.findings import Candidate, Verdict
 
 Joined = tuple[tuple[Entry, ...], tuple[Entry, ...], tuple[Entry, ...]]

@@ -123,6 +123,7 @@ def join_evidence(runs: Sequence[Evidence]) -> Evidence:
     }
     scenes, weathers, times = zip(*words.values(), strict=True)
     place = {name: at for at, name in enumerate(words)}
+    drives = {name: drive for run in runs for name, drive in zip(run.names, run.drives, strict=bool(run.drives))}
     places = [np.asarray([place[name] for name in run.names], dtype=np.intp) for run in runs]
     boundaries = [run.boundary for run in runs if run.boundary is not None]
     return Evidence(
@@ -135,6 +136,7 @@ def join_evidence(runs: Sequence[Evidence]) -> Evidence:
         counts=_sum_at(places, [run.counts for run in runs], len(words)),
         ignored=_sum_at(places, [run.ignored for run in runs], len(words)),
         fingerprint=first.fingerprint,
+        drives=tuple(drives.get(name, "") for name in words) if drives else (),
         classes=first.classes,
         boundary=_sum_at(places, boundaries, len(words)) if len(boundaries) == len(runs) else None,
     )

@@ -273,7 +273,9 @@ def _lineup(kept: Sequence[Entrant], left_out: dict[str, str]) -> Lineup:
         for run in model.runs
         for name, scene, weather, time in zip(run.names, run.scenes, run.weathers, run.times_of_day, strict=True)
     }
-    units, names = find_units(list(words)), list(words)
+    drives = {name: drive for run in model.runs for name, drive in zip(run.names, run.drives, strict=bool(run.drives))}
+    names = list(words)
+    units = find_units(names, [drives[name] for name in names] if drives else ())
     order = sorted(range(len(names)), key=lambda at: (units.labels[at], names[at]))
     ordered = [names[at] for at in order]
     places = _Places({name: place for place, name in enumerate(ordered)}, {})

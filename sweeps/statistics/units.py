@@ -1,12 +1,11 @@
 """Names of images -> what is drawn as a whole: a drive, or, where names carry none, a block of neighbouring names."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bddseg.split import drive_of
+from bddseg.clips import clip_of, drive_of
 
 BLOCKS = 10
 """Images without a drive are cut into so many blocks, or as many as there are images.
@@ -14,8 +13,6 @@ BLOCKS = 10
 Few and long rather than many and short: a block must be longer than frames of one clip resemble each other, and
 Student's t says truly what few blocks do to the width of intervals.
 """
-
-_NUMBERED = re.compile(r"(.*?)(\d*)$", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,24 +32,25 @@ class Units:
         return len({label for label, known in zip(self.labels, self.has_drive, strict=True) if known})
 
 
-def find_units(names: Sequence[str]) -> Units:
+def find_units(names: Sequence[str], drives: Sequence[str] = ()) -> Units:
     """Return the units of the images; neither their order nor repeated names matter.
 
-    A name's drive is `bddseg.split.drive_of`. The names without one are put in order of what precedes their last number
-    and of that number, and cut into blocks that never cross what precedes it: frames of one clip are neighbours.
+    A name's drive is the one given, "" for none, or else `bddseg.clips.drive_of`. The names without one are put in
+    order of what precedes their last number and of that number, and cut into blocks that never cross what precedes it:
+    frames of one clip are neighbours.
     """
-    drives = [drive_of(name) for name in names]
-    blocks = _blocks([name for name, drive in zip(names, drives, strict=True) if drive is None])
-    labels = tuple(f"drive {drive}" if drive else blocks[name] for name, drive in zip(names, drives, strict=True))
-    return Units(labels, np.asarray([drive is not None for drive in drives], dtype=bool))
+    known = drives or [drive_of(name) or "" for name in names]
+    blocks = _blocks([name for name, drive in zip(names, known, strict=True) if not drive])
+    labels = tuple(f"drive {drive}" if drive else blocks[name] for name, drive in zip(names, known, strict=True))
+    return Units(labels, np.asarray([bool(drive) for drive in known], dtype=bool))
 
 
 def _blocks(names: Sequence[str]) -> dict[str, str]:
     """Return the block of each name: every clip is cut in proportion to its length, none into pieces of nothing."""
     clips: dict[str, list[tuple[int, str]]] = {}
     for name in sorted(set(names)):
-        before, number = _NUMBERED.match(name).groups()  # type: ignore[union-attr]
-        clips.setdefault(before, []).append((int(number or 0), name))
+        before, number = clip_of(name)
+        clips.setdefault(before, []).append((number, name))
     share = min(BLOCKS, len(set(names))) / max(1, len(set(names)))
     blocks: dict[str, str] = {}
     for before, clip in clips.items():
