@@ -13,7 +13,7 @@ from test_page import NoPlates, Page
 from sweeps.report.gather import Report, gather_report
 from sweeps.report.listing import render_csv
 from sweeps.report.page import render_html, render_markdown
-from sweeps.sections.board import next_step
+from sweeps.sections.box import next_step
 from sweeps.statistics.findings import Needed
 
 
@@ -26,18 +26,18 @@ def confirmed() -> Report:
 def test_the_mean_of_the_runs_stands_beside_the_score_of_all_images_together(confirmed: Report) -> None:
     assert confirmed.verdict is not None
     mean = fmean(confirmed.verdict.rivals[0].run_scores)
-    words = f"over all folds' images together; mean of the runs {mean:.3f}"
+    words = f"36 validation images, 3 runs together; mean of the runs {mean:.3f}"
     assert words in Page(render_html(confirmed, plates=NoPlates())).text
     assert words in render_markdown(confirmed)
 
 
 def test_an_undecided_confirmation_says_with_how_many_runs_to_go_on(confirmed: Report) -> None:
     assert confirmed.verdict is not None
-    needed = Needed(None, 12, 0.03)
+    needed = Needed(detectable=0.05, lead=0.03, finalists=2, runs=12)
     facts = {**confirmed.facts, "command": "python tune_main.py --confirm grid-1 --top 2 --runs 3"}
     undecided = replace(confirmed, facts=facts, verdict=replace(confirmed.verdict, outcome="undecided", needed=needed))
     words, command = next_step(undecided)
-    assert words == "What would decide, 12 runs of each finalist instead of 3:"
+    assert words == "12 runs of each finalist instead of 3 would decide:"
     assert command == "python tune_main.py --top 2 --confirm grid-1 --runs 12"
 
 

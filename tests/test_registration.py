@@ -145,11 +145,11 @@ def test_the_configuration_says_what_an_input_must_look_like(files: Path) -> Non
     assert config["bdd100k_labels"] == [0, 2, 8, 10, 13]
 
 
-def test_the_card_says_verdict_interval_and_limits(files: Path) -> None:
+def test_the_card_says_verdict_interval_and_limits(files: Path, screened: Registration) -> None:
     card = (files / "card.md").read_text()
     assert "The leader is ahead." in card and "One run per setting." in card
     assert "mIoU 0.700, 95 % interval 0.650 to 0.750 (validation, 4 images)" in card
-    assert f"{program(PREDICT)} streets@champion" in card and "## Limits" in card
+    assert f"{program(PREDICT)} streets@{screened.report.sweep_id}" in card and "## Limits" in card
 
 
 def reported(registration: Registration, **changes: Any) -> Registration:
@@ -171,7 +171,7 @@ def test_the_card_has_test_figures_only_where_the_report_opened_them(screened: R
 
 def test_a_hostile_name_in_the_card_is_text(screened: Registration, tmp_path: Path) -> None:
     hostile = replace(screened.report.trials[0], name="<script>alert(1)</script> | [x](http://y)")
-    text = card_of(reported(screened, trials=(hostile,)), tmp_path)
+    text = card_of(reported(screened, settings=(hostile,), trials=(hostile,)), tmp_path)
     assert "<script>" not in text and r"\[x\]" in text
 
 

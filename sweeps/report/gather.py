@@ -24,7 +24,7 @@ from sweeps.statistics.hindsight import Hindsight
 VERIFICATION = "verification.json"
 """Artifact of the leader's run: its figures counted twice."""
 
-RUNS = ("train.seed", "data.fold")
+RUNS = ("train.seed", "data.fold", "data.cut")
 """What runs of one setting differ in."""
 
 CURVES = (OBJECTIVE, "train/miou", EPOCH_SECONDS)

@@ -53,7 +53,7 @@ def _join_finalists(runs: Sequence[Entry], hearing: Hearing) -> Joined:
     """Return the finalists, as the verdict ranks them, and their runs; one that is not compared has no figure."""
     places = {rival.trial_id: place for place, rival in enumerate(hearing.verdict.rivals, 1)} if hearing.verdict else {}
     owned: dict[str, list[Entry]] = {}
-    for run in sorted(runs, key=lambda run: whole(run.settings.get("data.fold"))):
+    for run in sorted(runs, key=_fold):
         owned.setdefault(run.setting_id, []).append(replace(run, rank=places.get(run.setting_id)))
     ordered = sorted(owned.items(), key=lambda item: places.get(item[0], math.inf))
     joined = []
@@ -61,6 +61,10 @@ def _join_finalists(runs: Sequence[Entry], hearing: Hearing) -> Joined:
         scores = score_evidence(hearing.evidence[finalist]) if finalist in places else Scores(None, {}, {}, {})
         joined.append(join_runs(finalist_name(own[0].name), own, scores=scores))
     return tuple(joined), tuple(run for _, own in ordered for run in own), ()
+
+
+def _fold(run: Entry) -> tuple[int, int]:
+    return whole(run.settings.get("data.cut")), whole(run.settings.get("data.fold"))
 
 
 def _measured(entry: Entry, hearing: Hearing) -> Entry:
