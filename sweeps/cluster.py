@@ -13,19 +13,17 @@ from pathlib import Path
 import psutil
 import ray
 from ray._private import ray_constants, services
+from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # compiled, without types
 
 from bddseg.cores import usable_cores
 from sweeps.errors import ClusterError, ExperimentError, PassError
-from sweeps.limits import check_limits
 from sweeps.ray_parts import daemons_apart, few_daemons, messages_logged, signals_kept
-from sweeps.session import make_token, open_session
+from sweeps.session import LOOPBACK, PROBE_SECONDS, make_token, open_session
 from sweeps.surroundings import flaw_of
 from sweeps.variables import ADDRESS, environment, settle_variables
 
 ROOT = Path(__file__).resolve().parent.parent
 
-LOOPBACK = "127.0.0.1"
-PROBE_SECONDS = 5
 PROCESS_SECONDS = 120
 """How long the first process for trials may take to start; it takes 3 s on two idle cores."""
 
@@ -79,6 +77,7 @@ def ray_cluster(
         check_address(address)
     own = contextlib.nullcontext() if address else open_session(cache)
     with own as session, environment(_own(session, cache)), messages_logged():
+        AuthenticationTokenLoader.instance().reset_cache()  # of an earlier Ray of this process
         try:
             with signals_kept():
                 if session:
@@ -89,25 +88,6 @@ def ray_cluster(
             yield Dashboard(f"http://{url}", make_token(cache)) if url else None
         finally:
             ray.shutdown()
-
-
-def check_machine(cache: Path) -> None:
-    """Try what a Ray of our own needs of this machine, within moments: Ray itself would wait for minutes.
-
-    Raises:
-        ClusterError: naming what is missing, and the cure.
-    """
-    try:
-        with socket.create_server((LOOPBACK, 0)) as server:
-            socket.create_connection(server.getsockname(), timeout=PROBE_SECONDS).close()
-    except OSError as error:
-        raise ClusterError(
-            f"Ray cannot be started: {LOOPBACK} cannot be reached ({error.strerror or error}); is the loopback "
-            "interface up?"
-        ) from error
-    check_limits()
-    with open_session(cache):
-        make_token(cache)
 
 
 def trial_variables() -> dict[str, str]:

@@ -12,7 +12,7 @@ from bddseg.errors import DataError
 from bddseg.words import count
 from sweeps.address import check_server, check_uri, database_file
 from sweeps.backlog import close_lost_sweeps
-from sweeps.cluster import check_address, check_machine, ray_cluster, room, slots
+from sweeps.cluster import check_address, ray_cluster, room, slots
 from sweeps.errors import PassError, StorageError
 from sweeps.folder import making
 from sweeps.heartbeat import Heartbeat
@@ -22,6 +22,7 @@ from sweeps.order import Order, Summary
 from sweeps.passes import Pass, recall, run_pass
 from sweeps.run import Run, Say
 from sweeps.search import build_search
+from sweeps.session import check_machine
 from sweeps.stopping.memory import FILE as MEMORY
 from sweeps.surroundings import cache_folder
 

@@ -1,4 +1,7 @@
-"""Where one Ray keeps its files: a folder in the user's cache, under a path that is short enough for its sockets."""
+"""Where one Ray keeps its files: a folder in the user's cache, under a path that is short enough for its sockets.
+
+Nothing here imports Ray: what keeps one from starting is found before.
+"""
 
 import contextlib
 import os
@@ -13,8 +16,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bddseg.files import write_file
+from bddseg.locks import locked, owner_of
 from sweeps.errors import ClusterError
-from sweeps.surroundings import owner_of
+from sweeps.limits import check_limits
+
+LOOPBACK = "127.0.0.1"
+PROBE_SECONDS = 5
 
 SOCKET_PATH_LIMIT = 107
 """Longest path of a Unix socket, in bytes: sockaddr_un holds 108 and ends with a zero."""
@@ -52,6 +59,25 @@ def user_folder(cache: Path) -> Path:
     return folder
 
 
+def check_machine(cache: Path) -> None:
+    """Try what a Ray of our own needs of this machine, within moments: Ray itself would wait for minutes.
+
+    Raises:
+        ClusterError: naming what is missing, and the cure.
+    """
+    try:
+        with socket.create_server((LOOPBACK, 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=PROBE_SECONDS).close()
+    except OSError as error:
+        raise ClusterError(
+            f"Ray cannot be started: {LOOPBACK} cannot be reached ({error.strerror or error}); is the loopback "
+            "interface up?"
+        ) from error
+    check_limits()
+    with open_session(cache):
+        make_token(cache)
+
+
 @contextlib.contextmanager
 def open_session(cache: Path) -> Iterator[Path]:
     """Give a new folder for one Ray; remove it at the end, and those of processes that were killed.
@@ -61,7 +87,7 @@ def open_session(cache: Path) -> Iterator[Path]:
     """
     parent = user_folder(cache)
     try:
-        with FileLock(parent / "lock", is_singleton=False):
+        with locked(parent / "lock"):
             for lock in parent.glob(f"r-*/{OWNER}"):
                 if _is_abandoned(lock):
                     _remove(lock.parent, attempts=1)

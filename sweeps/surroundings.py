@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bddseg.cores import usable_cores
+from bddseg.locks import owner_of
 from sweeps.errors import StorageError
 
 CACHE, CACHE_HOME, HOME, TEMPORARY = "BDDSEG_CACHE", "XDG_CACHE_HOME", "HOME", "TMPDIR"
@@ -70,15 +71,6 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except OSError:
         return False
-
-
-def owner_of(path: Path) -> str:
-    """Return the name of the user that a file belongs to, or the number where there is no name."""
-    number = path.lstat().st_uid
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"user {number}"
 
 
 def own_folder() -> Path:

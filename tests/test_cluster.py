@@ -99,7 +99,7 @@ def test_an_own_ray_leaves_only_its_token(life: list[str]) -> None:
 
 
 def test_a_machine_without_loopback_is_refused_at_once(tmp_path: Path) -> None:
-    program = "import sys; from pathlib import Path; from sweeps.cluster import *; check_machine(Path(sys.argv[1]))"
+    program = "import sys; from pathlib import Path; from sweeps.session import *; check_machine(Path(sys.argv[1]))"
     words = ["unshare", "-n", sys.executable, "-c", program, str(tmp_path)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     if "unshare" in done.stderr:
