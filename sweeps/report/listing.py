@@ -122,7 +122,8 @@ def render_table(reports: Sequence[Report], top: int | None = None, columns: int
 def _table_rows(report: Report, board: Board, top: int | None) -> Iterator[list[str]]:
     """Yield a row for each setting and each of its seeds, then the stopped trials, then the others."""
     for line in board.lines[:top]:
-        yield _table_row(report, line.entry, _many(line))
+        row = _table_row(report, line.entry, _many(line))
+        yield [*row[:-1], "" if line.seeds else row[-1]]  # each seed has a digest of its own
         for seed in line.seeds:
             yield ["", f"  {_say_seed(seed)}", "", *_table_figures(seed)]
     if top is not None:

@@ -78,7 +78,8 @@ def say_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
         )
     sd = f"{points(noise.sd or 0.0)} points"
     if noise.basis == "measured":
-        where = f", {noise.outside} of them from {_other_sweeps(noise.sweeps)}" if noise.outside else ""
+        who = "" if noise.outside == noise.repeats else f"{noise.outside} of them "
+        where = f", {who}from {_other_sweeps(noise.sweeps)}" if noise.outside else ""
         freedom = f"{noise.freedom or 0:.0f} degrees of freedom"
         return (
             f"Run-to-run noise was measured on {count(noise.repeats, 'repeat')}{where}: a standard deviation of {sd} "

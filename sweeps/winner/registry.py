@@ -181,7 +181,9 @@ def _found(client: "MlflowClient", name: str, at: str) -> "ModelVersion":
         if of_sweep := _of_sweep(client, name, at):
             return of_sweep
         what = f"no version {at}" if at.isdigit() else f"no @{at}"
-        raise ModelError(f"{what} of model {name} is registered; python report.py --register makes one") from error
+        raise ModelError(
+            f"{what} of model {name} is registered; python report.py SWEEP --register makes one"
+        ) from error
 
 
 def _of_sweep(client: "MlflowClient", name: str, sweep_id: str) -> "ModelVersion | None":
