@@ -129,11 +129,8 @@ def test_a_forced_registration_moves_no_alias_and_is_not_crowned(screened: Regis
     registry = Registry(screened.store)
     registry.crown(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
     version, said = done(undecided(screened, is_forced=True))
-    assert said == [
-        "trial a: the leader of an undecided verdict",
-        "registered as version 2 of streets; not made @champion, since the verdict is undecided: @champion stays "
-        "version 1",
-    ]
+    assert said[0] == "trial a: the leader of an undecided verdict"
+    assert said[1].endswith("not made @champion, since the verdict is undecided: @champion stays version 1")
     assert aliases(screened) == {"champion": "1"}
     tags = open_client(screened.store.tracking_uri).get_model_version("streets", version.number).tags
     assert CROWNED not in tags and tags["verdict.outcome"] == "undecided"

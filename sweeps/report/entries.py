@@ -35,6 +35,9 @@ CANCELLED = "cancelled"
 
 EPOCH_SECONDS = "time/epoch_s"
 
+RUNS = ("train.seed", "data.fold", "data.cut")
+"""What runs of one setting differ in."""
+
 DETAILS = (*(f"iou/{name}" for name in CLASSES), *(f"group_miou/{group}" for group in GROUPS))
 
 
@@ -113,7 +116,8 @@ def build_entries(rows: Sequence[TrialRow], histories: Mapping[str, Any], state:
 
 def other_entry(name: str, repeat: Repeat) -> Entry:
     """Return a seed of another sweep, under the id that the verdict has for it."""
-    return replace(_entry(repeat.row, {}, "finished"), trial_id=name, sweep_id=clean(repeat.sweep_id))
+    entry = _entry(repeat.row, {}, "finished")
+    return replace(entry, trial_id=name, sweep_id=clean(repeat.sweep_id), is_reference=False)
 
 
 def join_runs(name: str, runs: Sequence[Entry], **changes: Any) -> Entry:
@@ -127,8 +131,8 @@ def join_runs(name: str, runs: Sequence[Entry], **changes: Any) -> Entry:
         first,
         trial_id=first.setting_id,
         name=name,
-        is_reference=any(run.is_reference for run in runs),
-        settings={key: value for key, value in first.settings.items() if key not in ("train.seed", "data.fold")},
+        is_reference=any(run.is_reference for run in own),
+        settings={key: value for key, value in first.settings.items() if key not in RUNS},
         best_epoch=first.best_epoch if len({run.best_epoch for run in runs}) == 1 else None,
         epochs=sum(run.epochs for run in own),
         seconds=sum(seconds) if seconds else None,

@@ -12,7 +12,7 @@ from sweeps.errors import NothingFinishedError
 from sweeps.gallery.album import Album
 from sweeps.ranking import Check, compare_figures, figure, rank
 from sweeps.records import Repeat, SweepRecord, TrialRow
-from sweeps.report.entries import DETAILS, EPOCH_SECONDS, Entry, build_entries, complete_row
+from sweeps.report.entries import DETAILS, EPOCH_SECONDS, RUNS, Entry, build_entries, complete_row
 from sweeps.report.facts import clean, clean_all, read_facts, whole
 from sweeps.report.hearing import Hearing, Margins, hear_confirmation, hear_screening
 from sweeps.report.joining import join_entries
@@ -23,9 +23,6 @@ from sweeps.statistics.hindsight import Hindsight
 
 VERIFICATION = "verification.json"
 """Artifact of the leader's run: its figures counted twice."""
-
-RUNS = ("train.seed", "data.fold", "data.cut")
-"""What runs of one setting differ in."""
 
 CURVES = (OBJECTIVE, "train/miou", EPOCH_SECONDS)
 ENDED = ("FINISHED", "KILLED", "FAILED")

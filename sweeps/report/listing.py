@@ -57,7 +57,8 @@ def render_standing(comparison: Comparison) -> str:
         }
         for it in comparison.contenders
     ]
-    return _dump({"version": FORMAT, "sweeps": rows, "verdict": comparison.verdict}) + "\n"
+    found = {"version": FORMAT, "sweeps": rows, "settings": comparison.places, "verdict": comparison.verdict}
+    return _dump(found) + "\n"
 
 
 def render_csv(reports: Sequence[Report], top: int | None = None) -> str:
@@ -268,4 +269,11 @@ def _table_row(report: Report, entry: Entry, many: str = "", ended: str = "") ->
 def _table_figures(entry: Entry, ended: str = "") -> list[str]:
     best = NONE if entry.best_epoch is None else str(entry.best_epoch)
     score = write_iou(entry.scores.miou if entry.is_scored else None)
-    return [score, best, str(entry.epochs), ended or entry.stop_words, write_time(entry.seconds), entry.digest]
+    return [
+        score,
+        best,
+        NONE if entry.sweep_id else str(entry.epochs),
+        ended or entry.stop_words,
+        write_time(entry.seconds),
+        entry.digest,
+    ]
