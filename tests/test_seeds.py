@@ -109,7 +109,7 @@ def test_a_seed_of_another_sweep_counts_and_the_page_says_where_the_noise_comes_
     assert (report.verdict.noise.outside, report.verdict.noise.sweeps) == (1, ("grid-0",))
     page = Page(render_html(report, plates=NoPlates())).text
     assert "1 repeat, from sweep grid-0 on the same data: a standard deviation" in page
-    assert "seed 7 sweep grid-0" in page.replace("of sweep", "sweep")
+    assert "1 seed of sweep grid-0: 0.853 (seed 7)" in page
     assert "seed 7 of grid-0" in render_table([report])
 
 

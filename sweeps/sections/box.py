@@ -11,6 +11,7 @@ from sweeps.ranking import CAVEAT
 from sweeps.report.gather import Entry, Report
 from sweeps.report.section import Section
 from sweeps.report.wording import write_iou, write_points, write_share
+from sweeps.rounds import MOST_RUNS as MOST_ROUNDS
 from sweeps.statistics.design import MOST_RUNS
 from sweeps.statistics.findings import Interval, Needed, Rival, Verdict
 from sweeps.statistics.sentences import say_needed
@@ -163,8 +164,11 @@ def _after_screening(report: Report, verdict: Verdict, kept: Sequence[str]) -> t
         return f"No confirmation of up to {MOST_RUNS} runs of each would decide: use the recommended setting.", ""
     if runs is None:
         return "A confirmation measures the noise between runs, and may decide:", shlex.join(words)
-    more = ["--runs", str(runs)] if runs > USUAL_RUNS else []
-    return "A confirmation would decide: it trains the finalists again on folds.", shlex.join([*words, *more])
+    if runs > USUAL_RUNS:
+        how = "would decide" if runs <= MOST_ROUNDS else "may decide"
+        said = f"A confirmation {how}; it adds runs where they decide most, up to {MOST_ROUNDS} of each:"
+        return said, shlex.join([*words, "--until-decided"])
+    return "A confirmation would decide: it trains the finalists again on folds.", shlex.join(words)
 
 
 def _after_confirmation(report: Report, verdict: Verdict, kept: Sequence[str]) -> tuple[str, str]:
