@@ -113,7 +113,9 @@ def test_seeds_stay_below_their_setting_however_the_leaderboard_is_sorted(wire: 
     path.write_text(render_html(report, plates=NoPlates()))
     tab = open_page(wire, path)
     tab.run(f"{HEAD.format('val mIoU')}.click(); {HEAD.format('val mIoU')}.click()")
-    rows = tab.run("[...document.querySelectorAll('.board')[0].rows].slice(1).map((it) => it.cells[1].innerText.trim())")
+    rows = tab.run(
+        "[...document.querySelectorAll('.board')[0].rows].slice(1).map((it) => it.cells[1].innerText.trim())"
+    )
     places = [place for place, words in enumerate(rows) if words.startswith("seed ")]
     assert places == [4, 5, 7, 8]
     assert ["2 seeds together" in rows[place] for place in (3, 6)] == [True, True]
