@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bddseg.augment import build_augmentation
 from bddseg.average import WeightAverage
@@ -97,10 +97,30 @@ class Engine:
         tally = Tally(self.device, pooled=True)
         self.model.train()
         batches = _batches(order, self.config.train.batch_size)
+        if epoch == 1 and batches:
+            self._begin_statistics(batches[0])
         for number, placed in enumerate(self.pixels.placed(batches), start=(epoch - 1) * len(batches)):
             self._follow_schedule(number, steps=self.config.train.epochs * len(batches))
             tally.add(*self._train_step(placed))
         return tally
+
+    @torch.no_grad()
+    def _begin_statistics(self, batch: np.ndarray) -> None:
+        """Set BatchNorm's running statistics to those of the first batch.
+
+        They begin at mean 0 and variance 1 and take in a tenth of each batch: after few steps, or with activations far
+        from variance 1, a validation would see the beginning rather than the data.
+        """
+        norms = [module for module in self.model.modules() if isinstance(module, nn.BatchNorm2d)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = 1.0
+        for placed in self.pixels.placed([batch]):
+            images, _ = self.pixels.load(placed)
+            with self._autocast():
+                self.model(images)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
 
     def _follow_schedule(self, step: int, steps: int) -> None:
         """Set the learning rate of a step; a constant one is left as the optimiser has it."""

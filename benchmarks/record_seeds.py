@@ -36,7 +36,7 @@ BASE: dict[str, Any] = {
     "model.base_filters": 8,
     "train.epochs": EPOCHS,
     "train.patience": 0,
-    "train.precision": "fp32",
+    "train.precision": "bf16",
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "lr 1e-3": {"optim.lr": 1e-3},
@@ -48,7 +48,7 @@ SCORING: dict[str, Any] = {"train.keep": "last", "train.average": 0.25}
 """How a run of a confirmation is scored; see `sweeps.confirm`."""
 
 SEEDS = 12
-FOLDS, RUN_SEEDS = 5, 6
+FOLDS, RUN_SEEDS = 5, 4
 
 
 @dataclass(frozen=True, eq=False)

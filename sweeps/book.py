@@ -28,6 +28,7 @@ SECTION_KEYS = {
         "reference",
         "points",
         "pin",
+        "under",
         "scheduler",
         "replicates",
     ),

@@ -93,8 +93,9 @@ def ray_cluster(
 def trial_variables() -> dict[str, str]:
     """Return what the processes of trials find in their environment; the user's own modules stay importable."""
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.environ.get("PYTHONPATH") else []
+    folders = [str(ROOT), *map(os.path.abspath, paths), str(Path.cwd())]  # trials run in folders of their own
     return {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *map(os.path.abspath, paths)]),  # trials run in folders of their own
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(folders)),
         "OMP_WAIT_POLICY": "PASSIVE",
         "RAY_AIR_NEW_OUTPUT": "0",
         # each trial is a new thread: glibc would give each an arena, and what it held stays there

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bddseg.errors import UserError, printable
 from bddseg.words import count
 from sweeps.console import FINE, UNUSABLE
-from sweeps.intake import find_source, find_where, here, make_plan, prepare, tune_command
+from sweeps.intake import find_source, find_where, here, make_plan, prepare, try_own_parts, tune_command
 from sweeps.tables import close, figure, print_plan, print_table, say
 
 if TYPE_CHECKING:
@@ -292,6 +292,7 @@ def dry_run(
 
     say(arguments, f"{plan.size_words()}: measuring what they take")
     machine, whole = here(arguments), imagine_plan(plan, experiment)
+    try_own_parts(whole)
     machine.check_memory(whole)
     table, sentences = forecast(
         whole,

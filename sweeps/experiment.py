@@ -137,6 +137,7 @@ def _load(book: Book, name: str, profile: str, asked: Asked) -> Experiment:
     pinned = _pinned(space.get("pin", {}), axes, f"{at}.pin")
     replacing = build_axes(chosen.get("grid", {}), f"{path.name}: profiles.{profile}.grid")
     axes |= {key: values for key, values in replacing.items() if key in axes}
+    axes |= _axes_under(space.get("under", {}), book, profile, axes, f"{at}.under")
     settings = {
         **build_settings(book.defaults.get("settings", {}), f"{path.name}: defaults.settings"),
         **build_settings(space.get("settings", {}), f"{at}.settings"),
@@ -181,6 +182,19 @@ def _load(book: Book, name: str, profile: str, asked: Asked) -> Experiment:
 def space_names(path: Path | None = None) -> tuple[str, ...]:
     """Return the names of all spaces, in the order of the file, those that cannot be used too."""
     return tuple(read_book(path).spaces)
+
+
+def _axes_under(section: Any, book: Book, profile: str, axes: Mapping[str, Axis], place: str) -> Mapping[str, Axis]:
+    """Return the axes that a space has other values for under a profile."""
+    replacing: dict[str, Mapping[str, Axis]] = {}
+    for name, values in as_mapping(section, place).items():
+        if name not in book.profiles:
+            raise ExperimentError(f"{place}.{name} is no profile; known: {', '.join(book.profiles)}")
+        replacing[name] = build_axes(values, f"{place}.{name}")
+        for key in replacing[name]:
+            if key not in axes:
+                raise ExperimentError(f"{place}.{name}.{key} is no axis of the space; known: {', '.join(axes)}")
+    return replacing.get(profile, {})
 
 
 def _pinned(section: Any, axes: Mapping[str, Axis], place: str) -> dict[str, Any]:

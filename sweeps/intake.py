@@ -152,6 +152,7 @@ def prepare(
     if is_packed and plan.samples:
         raise UserError("--gpus-per-trial auto measures trials beforehand, so it does not go with --search optuna")
     imagined = imagine_plan(plan, experiment)
+    try_own_parts(imagined)
     if not where.address:  # a cluster's memory is not this machine's
         machine.check_memory(imagined)
     on_bad_sample = _on_bad_sample(arguments, confirmation.terms if confirmation else terms if manifest else None)
@@ -188,6 +189,21 @@ def prepare(
     if not manifest:
         tell_price(order, arguments)
     return order
+
+
+def try_own_parts(plan: "Plan") -> None:
+    """Take one step with each model and loss of the user's own; nothing, and no import of torch, where there is none.
+
+    Raises:
+        ConfigError: when one cannot be imported, built or trained.
+    """
+    configs = (trial.config for trial in plan.trials)
+    own = {(config.model, config.loss, config.data.size): config for config in configs if config.own_names()}
+    if own:
+        from bddseg.preflight import check_own
+
+        for config in own.values():
+            check_own(config)
 
 
 def _on_bad_sample(arguments: argparse.Namespace, recorded: "Mapping[str, Any] | None") -> str:

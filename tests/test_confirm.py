@@ -85,8 +85,12 @@ def test_settings_that_differ_in_the_seed_alone_are_one_finalist_by_their_mean()
 
 
 def test_the_noise_between_seeds_is_pooled_over_the_settings_of_a_screening() -> None:
-    seeds = [make_row(f"{lr} {seed}", value, optim_lr=lr, train_seed=seed)
-             for lr, values in ((1e-2, [0.5, 0.6]), (1e-3, [0.3, 0.4])) for seed, value in enumerate(values)]  # fmt: skip
+    scores = {1e-2: [0.5, 0.6], 1e-3: [0.3, 0.4]}
+    seeds = [
+        make_row(f"{lr} {seed}", value, optim_lr=lr, train_seed=seed)
+        for lr, values in scores.items()
+        for seed, value in enumerate(values)
+    ]
     assert screened_sd(make_record(*seeds)) == pytest.approx(math.sqrt((2 * 0.05**2 * 2) / 2))
     assert screened_sd(make_record(*ROWS)) is None
 

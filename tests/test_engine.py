@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tiny import make_config, make_frames, make_split
+from torch import nn
 
 from bddseg.engine import Engine
 from bddseg.frames import Frames
@@ -68,8 +69,20 @@ def test_loading_leaves_the_frames_alone() -> None:
 
 
 def test_an_epoch_trains_on_every_training_image_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = batches_of_an_epoch(make_engine(), 1, monkeypatch)
+    loaded = batches_of_an_epoch(make_engine(), 2, monkeypatch)
     assert sorted(index for batch in loaded for index in batch) == list(SPLIT.train)
+
+
+def test_the_statistics_of_batchnorm_begin_at_those_of_the_first_batch() -> None:
+    engine = make_engine(train_batch_size=99, optim_lr=1e-9, train_precision="fp32")
+    engine.train_epoch(1)
+    images, _ = load(engine, SPLIT.train)
+    first = next(module for module in engine.model.modules() if isinstance(module, nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    first.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        engine.model(images)
+    assert torch.allclose(first.running_mean, seen[0].mean((0, 2, 3)), atol=1e-5)
 
 
 def test_every_epoch_has_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +99,7 @@ def test_the_order_depends_on_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     ("size", "expected"), [(4, [4] * 4), (5, [5, 5, 6]), (6, [6, 6, 4]), (15, [16]), (16, [16]), (99, [16])]
 )
 def test_a_tail_of_one_joins_the_batch_before(size: int, expected: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = batches_of_an_epoch(make_engine(train_batch_size=size), 1, monkeypatch)
+    loaded = batches_of_an_epoch(make_engine(train_batch_size=size), 2, monkeypatch)
     assert [len(batch) for batch in loaded] == expected
 
 

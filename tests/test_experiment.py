@@ -114,6 +114,12 @@ def test_a_profile_adds_no_axis(load: Load) -> None:
     assert axes(load("rate", "small")) == {"optim.lr": (1e-4, 1e-3)}
 
 
+def test_a_space_has_other_values_for_an_axis_under_a_profile(load: Load) -> None:
+    under = {"small": {"optim.lr": [1e-2, 1e-3]}}
+    assert axes(load("rate", "small", under=under)) == {"optim.lr": (1e-2, 1e-3)}
+    assert axes(load("rate", under=under)) == {"optim.lr": (1e-4, 1e-3)}
+
+
 def test_a_reference_that_a_profile_took_off_the_grid_becomes_the_first_point(load: Load) -> None:
     assert (load("width").reference, load("width", "small").reference) == (
         {"model.base_filters": 64},
@@ -181,6 +187,11 @@ def test_a_whole_number_on_an_axis_of_fractions_is_widened(load: Load) -> None:
         ({"grid": {"model.name": ["resnet"]}}, "model.name is 'resnet', but must be one of unet, vanilla_unet"),
         ({"reference": {"model.name": "unet"}}, "reference.model.name is no axis of the space; known: optim.lr"),
         ({"reference": {"optim.lr": 0.5}}, "spaces.rate.reference.optim.lr is 0.5, but must be one of 0.0001, 0.001"),
+        ({"under": {"smal": {}}}, "spaces.rate.under.smal is no profile; known: "),
+        (
+            {"under": {"small": {"model.dropout": [0.1, 0.2]}}},
+            "under.small.model.dropout is no axis of the space; known",
+        ),
         ({"pin": {"optim.lr": 0.5}}, "spaces.rate.pin.optim.lr"),  # an axis cannot be pinned
         (
             {"scheduler": {"name": "fifo"}},

@@ -321,3 +321,43 @@ def test_copies_of_one_setting_are_trials_named_by_their_seed(profile: str) -> N
     trials = PLANS["aa", profile].trials
     assert {trial.name.split(" ")[-1] for trial in trials} == {f"seed={seed}" for seed in range(1, 7)}
     assert len({setting_of(trial.settings) for trial in trials}) == 1
+
+
+# Further seeds of the best
+
+
+def test_two_more_seeds_of_the_two_best_are_planned_where_they_cost_a_third_at_most() -> None:
+    assert (build_plan(GRID).to_replicate, build_plan(GRID).size_words()) == (
+        4,
+        "12 trials, 50 epochs each, 4 of them further seeds of the best",
+    )
+    seven = make_experiment(optim_lr=[1e-4, 2e-4, 3e-4, 4e-4, 5e-4, 6e-4, 7e-4])
+    assert build_plan(seven).to_replicate == 0  # 4 of 11 trials
+
+
+def test_replicates_that_are_asked_for_are_planned_whatever_they_cost() -> None:
+    two = make_experiment(optim_lr=[1e-4, 1e-3])
+    assert build_plan(replace(two, replicates=3)).to_replicate == 6
+    assert build_plan(replace(GRID, replicates=0)).to_replicate == 0
+
+
+def test_a_replicate_differs_in_its_seed_alone() -> None:
+    plan = build_plan(GRID)
+    best = ids(plan)[:2]
+    first, second, third, fourth = plan.replicas(best)
+    assert [trial.config.train.seed for trial in (first, second, third, fourth)] == [1338, 1338, 1339, 1339]
+    assert setting_of(first.settings) == setting_of(third.settings) == setting_of(plan.trials[0].settings)
+    assert len({first.trial_id, second.trial_id, third.trial_id, fourth.trial_id, *ids(plan)}) == 12
+
+
+def test_a_plan_that_has_its_replicates_gets_no_more() -> None:
+    plan = build_plan(GRID)
+    grown = plan.with_trials(plan.replicas(ids(plan)[:2]))
+    assert (grown.to_replicate, grown.replicas(ids(plan)), len(grown.originals)) == (0, (), 8)
+
+
+def test_replicates_where_the_seed_is_an_axis_are_refused() -> None:
+    seeds = make_experiment(train_seed=[1, 2, 3])
+    assert build_plan(seeds).to_replicate == 0
+    with pytest.raises(ExperimentError, match=r"replicates is 2, but must be 0 where train.seed is an axis"):
+        build_plan(replace(seeds, replicates=2))

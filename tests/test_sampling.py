@@ -36,7 +36,7 @@ def make(axes: dict[str, Axis] | None = None, name: str = "random", samples: int
     experiment = Experiment(
         "made", "Which?", "quick", TrainConfig(), tuple(chosen.items()), reference, Schedule("asha", 0.1, 3)
     )
-    return replace(experiment, sampling=Sampling(name, samples), **changes)
+    return replace(experiment, sampling=Sampling(name, samples), replicates=0, **changes)
 
 
 def ids(plan: Plan) -> list[str]:

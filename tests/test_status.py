@@ -36,7 +36,7 @@ def tell(folder: Path, *events: dict[str, object]) -> None:
 def test_a_trial_that_never_started_is_waiting(folder: Path) -> None:
     status = read_status(folder)
     assert [(row.trial_id, row.state) for row in status.rows] == [(FIRST, "running"), (SECOND, "waiting")]
-    assert (status.state, status.to_come, status.rows[0].best_miou) == ("running", 0, 0.25)
+    assert (status.state, status.to_follow, status.rows[0].best_miou) == ("running", [], 0.25)
 
 
 def test_a_trial_that_waits_at_its_rung_is_paused(folder: Path) -> None:
@@ -76,13 +76,13 @@ def test_ends_have_the_words_of_the_live_view(folder: Path, status: str, of_tria
 def test_trials_that_are_still_to_be_suggested_are_counted(folder: Path) -> None:
     experiment, plan = replace(EXPERIMENT, sampling=Sampling("optuna")), replace(PLAN, samples=9)
     save_manifest(folder, build_manifest("smoke-1", experiment, plan, {}, {}))
-    assert read_status(folder).to_come == 7
+    assert read_status(folder).to_follow == ["7 still to be suggested"]
 
 
 def test_of_a_random_plan_nothing_is_still_to_be_suggested(folder: Path) -> None:
     experiment = replace(EXPERIMENT, sampling=Sampling("random", 9))
     save_manifest(folder, build_manifest("smoke-1", experiment, PLAN, {}, {}))
-    assert read_status(folder).to_come == 0
+    assert read_status(folder).to_follow == []
 
 
 def test_a_trial_that_goes_on_from_another_sweep_waits_until_it_starts_here(folder: Path) -> None:
