@@ -69,7 +69,7 @@ def test_the_leader_of_a_screening_becomes_champion(screened: Registration) -> N
     version, said = done(screened)
     assert version.words == "version 1 of streets" and aliases(screened) == {"champion": "1"}
     assert said == [
-        "trial a: the leader, screened once and not confirmed",
+        "trial a: the leader of a screening, not confirmed",
         "registered as version 1 of streets; @champion is version 1",
     ]
 

@@ -90,7 +90,7 @@ def _adopt(svg: str, name: str, words: str) -> str:
     width = box.group(1) if box else str(WIDE_PX)
     opening = f'<svg role="img" aria-label="{escape(words)}" style="max-width: {width}px" viewBox='
     body = re.sub(r"<svg\b.*?viewBox=", lambda _: opening, body, count=1, flags=re.DOTALL)
-    body = re.sub(rf'<g id="{TITLE}([^"]*)">', r"<g><title>\1</title>", body)
+    body = re.sub(rf"<g id=(['\"]){TITLE}(.*?)\1>", r"<g><title>\2</title>", body)
     body = re.sub(r' id="', f' id="{name}-', body)
     body = re.sub(r'(href="|url\()#', rf"\1#{name}-", body.replace("xlink:href", "href"))
     body = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", body)

@@ -40,7 +40,7 @@ CARD, CONFIG = "card.md", "config.json"
 
 PLACES = {
     "winner": "the winner",
-    "leader": "the leader, screened once and not confirmed",
+    "leader": "the leader of a screening, not confirmed",
     "undecided": "the leader of an undecided verdict",
 }
 
