@@ -1,5 +1,6 @@
 """Models and losses of the user's own: found, tried, counted, known by their source."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from bddseg.losses import build_loss, mean
 from bddseg.own import digest_source, load_own
 from bddseg.preflight import check_own
 from bddseg.train import fit
+from sweeps.cluster import trial_variables
 
 MODEL = """
 from torch import nn
@@ -103,6 +105,19 @@ def test_the_source_is_hashed_without_importing_it(write: Write) -> None:
     name = write("raise SystemExit")
     assert len(digest_source("model.name", f"{name}:Tiny")) == 12
     assert name not in sys.modules
+
+
+def test_the_example_of_the_documentation_trains(write: Write) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "own_models.md").read_text()
+    name = write(text.split("```python\n")[1].split("```")[0], "own_example")
+    config = make_config(model_name=f"{name}:Thin", loss_name=f"{name}:brier", train_epochs=6)
+    check_own(config)
+    losses = [result.metrics["train/loss"] for result in fit(config, make_frames(), make_split(), torch.device("cpu"))]
+    assert losses[-1] < losses[0]
+
+
+def test_a_trial_finds_modules_of_the_folder_where_the_sweep_was_started(write: Write, tmp_path: Path) -> None:
+    assert str(tmp_path) in trial_variables()["PYTHONPATH"].split(os.pathsep)
 
 
 def test_what_works_is_not_refused(write: Write) -> None:
