@@ -139,7 +139,6 @@ def confirm(
     repeats: Sequence[np.ndarray] = (),
     folds: int = 0,
     alpha: float = ALPHA,
-    sweeps: tuple[str, ...] = (),
 ) -> Verdict:
     """Return the verdict over finalists that were trained again, run by run on the same folds.
 
@@ -151,7 +150,6 @@ def confirm(
         repeats: scores of several seeds of a setting, of the screening; they tell of the same noise.
         folds: into how many parts the images were cut; 0: into as many as there are runs.
         alpha: one less the confidence of the intervals; smaller where the same runs are looked at more than once.
-        sweeps: the names of the sweeps that `repeats` are of.
 
     Raises:
         NothingFinishedError: when no finalist has usable evidence.
@@ -165,12 +163,7 @@ def confirm(
     contest = _contest(lineup, images, noise, seed, alpha)
     judged = _Judged("confirmation", lineup, contest, noise, weights, margin, scene_margin)
     return judged.verdict(
-        chosen,
-        seeds=[()] * len(chosen),
-        stopped=(),
-        outside=count_repeats(repeats),
-        confirming=lineup.images,
-        sweeps=sweeps,
+        chosen, seeds=[()] * len(chosen), stopped=(), outside=count_repeats(repeats), confirming=lineup.images
     )
 
 

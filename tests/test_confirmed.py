@@ -41,6 +41,23 @@ def test_an_undecided_confirmation_says_with_how_many_runs_to_go_on(confirmed: R
     assert command == "python tune_main.py --top 2 --confirm grid-1 --runs 12"
 
 
+def test_a_confirmation_in_rounds_that_its_budget_ended_goes_on_until_it_is_decided(confirmed: Report) -> None:
+    assert confirmed.verdict is not None
+    facts = {**confirmed.facts, "confirmation": {"screening": "grid-1", "rounds": {"most": 30}}}
+    verdict = replace(confirmed.verdict, outcome="undecided", needed=Needed(0.05, 0.03, 2, 40))
+    command = "python tune_main.py --confirm grid-1 --until-decided"
+    assert next_step(replace(confirmed, facts=facts, verdict=verdict))[1] == command
+    words, command = next_step(replace(confirmed, facts=facts, verdict=replace(verdict, runs=30)))
+    assert (words, command) == ("Runs beyond 30 of each would hardly help. Use the recommended setting.", "")
+
+
+def test_runs_on_several_cuts_of_the_images_say_on_which(confirmed: Report) -> None:
+    trials = tuple(replace(run, settings={**run.settings, "data.cut": n}) for n, run in enumerate(confirmed.trials))
+    cut = replace(confirmed, trials=trials, varying=(*confirmed.varying, "data.cut"))
+    assert "Run Cut Fold Seed" in Page(render_html(cut, plates=NoPlates())).text
+    assert "Run Fold Seed" in Page(render_html(confirmed, plates=NoPlates())).text
+
+
 def test_in_csv_finalists_have_ranks_and_runs_have_none(confirmed: Report) -> None:
     rows = list(csv.DictReader(io.StringIO(render_csv([confirmed]))))
     assert [(row["kind"], row["rank"]) for row in rows] == [("finalist", "1"), ("finalist", "2"), *[("run", "")] * 6]

@@ -161,6 +161,34 @@ def test_a_finalist_that_lacks_a_fold_at_the_end_is_left_out() -> None:
     assert report.left_out == {RUNNER_UP: "it has evidence of 2 of 3 folds only"}
 
 
+def in_rounds(*looks: dict[str, object]) -> Report:
+    """A confirmation to which runs were added: the runner-up lacks the last one."""
+    first, second = finalists()
+    third = next(row for row in make_record().trials if row.trial_id == REFERENCE)
+    rows = (*runs_of(first), *runs_of(third), *runs_of(second, folds=2))
+    record = confirmation(*rows)
+    rounds = {"folds": 10, "most": 30, "alpha": 0.0125, "margin": 0.005, "hours": 0.0}
+    manifest = {**record.manifest, "confirmation": {"screening": "grid-1", "rounds": rounds, "looks": list(looks)}}
+    return gather_report(replace(record, manifest=manifest), of_folds(rows), FakeLedger(), screening=make_record())
+
+
+def test_a_finalist_that_an_earlier_look_excluded_is_listed_with_that_reason() -> None:
+    report = in_rounds({"runs": 2, "remaining": [LEADER, REFERENCE], "ending": ""})
+    assert report.verdict is not None
+    assert {rival.trial_id for rival in report.verdict.rivals} == {LEADER, REFERENCE}
+    assert report.left_out[RUNNER_UP].startswith("it was excluded after 2 runs")
+
+
+def test_a_finalist_that_lacks_a_run_of_the_last_round_is_listed_as_such() -> None:
+    assert in_rounds().left_out == {RUNNER_UP: "it has evidence of 2 of 3 runs only"}
+
+
+def test_seeds_of_the_screening_are_no_repeats_of_a_confirmation() -> None:
+    report = in_rounds()
+    assert report.verdict is not None
+    assert (report.verdict.noise.outside, report.verdict.noise.sweeps) == (0, ())
+
+
 def test_without_the_screening_in_the_store_the_test_part_stays_sealed() -> None:
     rows = tuple(runs_of(finalists()[0]))
     report = gather_report(confirmation(*rows), of_folds(rows), FakeLedger())

@@ -21,7 +21,6 @@ from sweeps.report.seeds import (
     group_settings,
     join_evidence,
     name_settings,
-    screened_seeds,
 )
 from sweeps.rounds import Rounds
 from sweeps.statistics.findings import Candidate, Finalist, Verdict
@@ -111,7 +110,10 @@ def hear_confirmation(
     margins: Margins,
     histories: Histories,
 ) -> Hearing:
-    """Return the verdict over the finalists, on the folds that each of those compared has run."""
+    """Return the verdict over the finalists, on the folds that each of those compared has run.
+
+    Seeds of the screening say nothing of the noise here: runs of a confirmation do not choose their epoch as they did.
+    """
     rows = rank(record.trials)
     found, left_out = _read(rows, record, store)
     names = {clean(row.trial_id): clean(row.finalist) for row in rows}
@@ -133,15 +135,12 @@ def hear_confirmation(
         for name, runs in folds.items()
         if name not in behind
     ]
-    repeats = screened_seeds(screening, names.values(), _budget(rows)) if screening else []
     verdict = confirm(
         finalists,
         margin=margins.score,
         scene_margin=margins.scenes,
-        repeats=repeats,
         folds=_folds(rows) or len(shared),
         alpha=rounds.alpha if rounds else ALPHA,
-        sweeps=(clean(screening.sweep_id),) if screening and repeats else (),
     )
     joined = {finalist.finalist_id: join_evidence(finalist.runs) for finalist in finalists}
     compared = {rival.trial_id for rival in verdict.rivals}
@@ -257,13 +256,6 @@ def _folds(rows: Sequence[TrialRow]) -> int:
     counts = {row.settings.get("data.folds") for row in rows}
     (count,) = counts if len(counts) == 1 else (0,)
     return count if type(count) is int else 0
-
-
-def _budget(rows: Sequence[TrialRow]) -> int:
-    """Return for how many epochs every run trains; 0 where they differ."""
-    budgets = {row.settings.get("train.epochs") for row in rows}
-    (budget,) = budgets if len(budgets) == 1 else (0,)
-    return budget if type(budget) is int else 0
 
 
 def _last_round(

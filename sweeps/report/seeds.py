@@ -10,7 +10,6 @@ import numpy as np
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError, DataError
 from bddseg.evidence import Evidence
-from sweeps.ranking import score
 from sweeps.records import Repeat, SweepRecord, TrialRow
 from sweeps.report.facts import clean
 from sweeps.statistics.noise import setting_of
@@ -95,15 +94,6 @@ def find_seeds(
             OtherSeed(key, it, of) for it, of in pairs if isinstance(of, Evidence) and _is_of_same_images(of, own)
         ]
     return found
-
-
-def screened_seeds(screening: SweepRecord, finalists: Iterable[str], epochs: int) -> list[np.ndarray]:
-    """Return the scores of the seeds of each finalist's setting, where a screening has several that trained so long."""
-    rows = [row for row in screening.trials if row.is_completed and row.settings.get("train.epochs") == epochs]
-    wanted = set(finalists)
-    settings = group_settings(row for row in rows if np.isfinite(score(row)))
-    chosen = [seeds for seeds in settings.values() if wanted & {clean(seed.trial_id) for seed in seeds}]
-    return [np.asarray([score(seed) for seed in seeds]) for seeds in chosen if len(seeds) > 1]
 
 
 def _is_of_same_images(one: Evidence, other: Evidence) -> bool:

@@ -178,10 +178,15 @@ def _after_confirmation(report: Report, verdict: Verdict, kept: Sequence[str]) -
     if verdict.outcome == "tie":
         return "The differences do not matter. Put the recommended setting into the model registry:", register
     screening, runs = report.facts["confirmation"].get("screening"), verdict.needed.runs if verdict.needed else None
-    if screening and runs is not None and runs > verdict.runs:
-        words = ["python", "tune_main.py", *kept, "--confirm", str(screening), "--runs", str(runs)]
-        return f"{runs} runs of each finalist instead of {verdict.runs} would decide:", shlex.join(words)
-    return f"No number of runs up to {MOST_RUNS} of each would decide. Use the recommended setting.", ""
+    if not screening or runs is None or runs <= verdict.runs:
+        return f"No number of runs up to {MOST_RUNS} of each would decide. Use the recommended setting.", ""
+    words = ["python", "tune_main.py", *kept, "--confirm", str(screening)]
+    if not report.facts["confirmation"].get("rounds"):
+        said = f"{runs} runs of each finalist instead of {verdict.runs} would decide:"
+        return said, shlex.join([*words, "--runs", str(runs)])
+    if verdict.runs >= MOST_ROUNDS:
+        return f"Runs beyond {MOST_ROUNDS} of each would hardly help. Use the recommended setting.", ""
+    return "Add runs until it is decided; recorded runs are not trained again:", shlex.join([*words, "--until-decided"])
 
 
 def _kept_options(command: str) -> list[str] | None:
