@@ -78,8 +78,9 @@ def _add_register(parser: Parser) -> None:
     add = partial(parser.option, parser, verbs="register")
     add("--register", action="store_true", default=False,
         help="put the leader's weights, or a confirmed winner trained once more on train and "
-        "validation, into MLflow's model registry as @champion; of a confirmation that decided "
-        "nothing the leader is trained once more")  # fmt: skip
+        "validation, into MLflow's model registry as @champion; undecided verdicts need --force")  # fmt: skip
+    add("--force", action="store_true", default=False,
+        help="register the leader of an undecided verdict too; it does not become @champion")  # fmt: skip
     add("--model-name", type=typed.some_text, default="bdd100k-unet", metavar="NAME",
         help="of the registered model (default: bdd100k-unet)")  # fmt: skip
     add("--data", type=typed.folder, metavar="DIR",
@@ -197,7 +198,7 @@ def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", optio
     from sweeps.sections.origin import use_commands
     from sweeps.winner.registration import Registration, register
 
-    registration = Registration(options.model_name, reports[0], store, deposit, options.data)
+    registration = Registration(options.model_name, reports[0], store, deposit, options.data, options.force)
     version = register(registration, lambda words: print(words, file=sys.stderr))
     is_default = store.tracking_uri == default_tracking_uri(ROOT / "runs")
     where = "" if is_default else f" {tracking_flag(store.tracking_uri)}"

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d, pad
@@ -36,16 +35,6 @@ def count_boundaries(truth: Tensor, prediction: Tensor, classes: int) -> Tensor:
     first, second = (_bands(masks, classes, width_px) & valid.unsqueeze(1) for masks in (filled, prediction))
     both, either = (first & second).sum((2, 3)), (first | second).sum((2, 3))
     return torch.stack([both, either], dim=2)
-
-
-def boundary_iou(counts: np.ndarray) -> np.ndarray:
-    """Return the boundary IoU of each class; NaN for one that has no outline in truth or prediction.
-
-    Shape:
-        counts: (..., C, 2).  returns: (..., C), float64.
-    """
-    both, either = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
-    return np.divide(both, either, out=np.full_like(either, np.nan), where=either > 0)
 
 
 def _bands(masks: Tensor, classes: int, width_px: int) -> Tensor:

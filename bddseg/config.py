@@ -333,17 +333,31 @@ class TrainConfig:
         Raises:
             ConfigError: when the source of something of the user's own cannot be found.
         """
+        return _hash(self._effective(() if self.follows_budget else ("train.epochs",)))
+
+    def setting_digest(self) -> str:
+        """Return 12 hex digits that are equal for all seeds of a setting under one epoch budget, and for them only.
+
+        Raises:
+            ConfigError: when the source of something of the user's own cannot be found.
+        """
+        return _hash(self._effective(("train.seed",)))
+
+    def _effective(self, left_out: tuple[str, ...]) -> dict[str, Any]:
+        """Return what decides the figures: recipe, settings that have an effect, the user's own source."""
         unused = {key: _specs()[key].default for key in LATER}
         recipe = RECIPE
         if self.model.init == ORIGINAL:
             recipe, unused["model.init"] = 2, ORIGINAL
-        if not self.follows_budget:
-            unused["train.epochs"] = self.train.epochs
-        settings = self.folded().flat()
+        settings = {key: value for key, value in self.folded().flat().items() if key not in left_out}
         effective = {key: value for key, value in settings.items() if key not in unused or value != unused[key]}
         own = {f"{key} source": digest_source(key, name) for key, name in self.own_names().items()}
-        text = json.dumps({"recipe": recipe, **effective, **own}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARS]
+        return {"recipe": recipe, **effective, **own}
+
+
+def _hash(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARS]
 
 
 def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:

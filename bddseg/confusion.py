@@ -51,6 +51,16 @@ def miou(counts: np.ndarray) -> np.ndarray:
     return np.divide(total, number, out=np.full_like(total, np.nan), where=number > 0)
 
 
+def boundary_iou(counts: np.ndarray) -> np.ndarray:
+    """Return the boundary IoU of each class; NaN for one that has no outline in truth or prediction.
+
+    Shape:
+        counts: (..., C, 2).  returns: (..., C), float64.
+    """
+    both, either = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
+    return np.divide(both, either, out=np.full_like(either, np.nan), where=either > 0)
+
+
 def pool(counts: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
     """Return the counts summed over all images, or over those to keep.
 

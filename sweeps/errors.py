@@ -11,6 +11,7 @@ UserError                     (bddseg.errors)
     ├── ComparisonError       2  sweeps that cannot be compared
     ├── ModelError            2  a model's name or its registered files cannot be used
     ├── NothingFinishedError  1  the sweep ran, but no trial gave a usable figure
+    ├── UndecidedError        2  a model of an undecided verdict is to be registered
     └── NothingToRegisterError  1  the sweep has no weights that could be handed on
 """
 
@@ -57,6 +58,10 @@ class NothingFinishedError(SweepError):
 
 class ModelError(SweepError):
     """A model's name, or what is registered under it, cannot be used."""
+
+
+class UndecidedError(SweepError):
+    """A model of an undecided verdict is to be registered, and nobody asked for that in so many words."""
 
 
 class NothingToRegisterError(SweepError):

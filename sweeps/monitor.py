@@ -168,16 +168,24 @@ class Board:
 
     def sentence(self) -> str:
         """Return the state of the sweep in one line."""
+        best, left = self.best(), self.seconds_left()
+        parts = [self.counted(), f"epochs {self.epochs_done()} of at most {self.epochs_budget()}"]
+        if best:
+            parts.append(f"best {best.best_miou:.3f} {best.name}")
+        if left is not None and self.is_open():
+            parts.append(f"at most {duration(left)} left")
+        return "; ".join(parts)
+
+    def counted(self) -> str:
+        """Return in words how many trials are in each state."""
         counts = self.counts()
         words = [f"{counts[state]} {state}" for state in STATES if counts[state]]
         words += [f"{self.plan.to_follow} to come"] if self.plan.to_follow else []
-        best, left = self.best(), self.seconds_left()
-        parts = [", ".join(words), f"epochs {self.epochs_done()} of at most {self.epochs_budget()}"]
-        if best:
-            parts.append(f"best {best.best_miou:.3f} {best.name}")
-        if left is not None and any(counts[state] for state in OPEN):
-            parts.append(f"at most {duration(left)} left")
-        return "; ".join(parts)
+        return ", ".join(words)
+
+    def is_open(self) -> bool:
+        """Return whether a trial may still train."""
+        return any(row.state in OPEN for row in self.rows.values())
 
     def markdown(self) -> str:
         """Return the leaderboard as a Markdown table, for the note of the sweep's run."""
@@ -220,15 +228,32 @@ class View:
 
     def _render(self) -> Group:
         board = self._board
-        bar = ProgressBar(total=max(1, board.epochs_budget()), completed=board.epochs_done(), width=60)
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for title, justify in (("trial", "left"), ("state", "left"), ("epoch", "right"), ("best val/miou", "right")):
-            table.add_column(title, justify=justify)  # type: ignore[arg-type]
+        table.add_column("trial", no_wrap=True, overflow="ellipsis")
+        for title, justify in (("state", "left"), ("epoch", "right"), ("best val/miou", "right")):
+            table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
         for row in _most_telling(board.rows.values(), 12):
             best = "" if math.isnan(row.best_miou) else f"{row.best_miou:.3f} @ {row.best_epoch}"
             table.add_row(row.name, row.ending, f"{row.epochs}/{row.budget}", best)
-        elapsed = Text(f"{duration(time.monotonic() - board.started)} so far", style="dim")
-        return Group(Text(board.sentence()), bar, table, elapsed)
+        return Group(_summary(board), Text(), table)
+
+
+def _summary(board: Board) -> Table:
+    """Return trials, epochs, best and time, a line each, whatever the width."""
+    best, left = board.best(), board.seconds_left()
+    done, budget = board.epochs_done(), board.epochs_budget()
+    so_far = f"{duration(time.monotonic() - board.started)} so far"
+    ahead = f", at most {duration(left)} left" if left is not None and board.is_open() else ""
+    epochs = Table.grid(padding=(0, 2))  # a bar of its own ends no line
+    epochs.add_row(ProgressBar(total=max(1, budget), completed=done, width=30), f"{done} of at most {budget}")
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(style="dim", no_wrap=True)
+    lines.add_column(no_wrap=True, overflow="ellipsis")
+    lines.add_row("trials", board.counted())
+    lines.add_row("epochs", epochs)
+    lines.add_row("best", f"{best.best_miou:.3f} {best.name}" if best else "none yet")
+    lines.add_row("time", so_far + ahead)
+    return lines
 
 
 class _Screen(Console):

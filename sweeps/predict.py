@@ -26,7 +26,7 @@ from bddseg.images import SUFFIXES, has_image_name
 from sweeps.console import FINE, MISUSE, Parser, become, finish
 from sweeps.paths import ROOT
 
-MODEL_HELP = "@champion, NAME@ALIAS, models:/NAME/VERSION, the id of a run, or a file or folder"
+MODEL_HELP = "@champion, NAME@ALIAS, NAME@SWEEP, models:/NAME/VERSION, the id of a run, or a file or folder"
 
 PICTURES = ("overlay", "mask", "labels")
 

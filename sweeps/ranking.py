@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from bddseg.confusion import iou, miou, miou_by_group, pool
+from bddseg.confusion import boundary_iou, iou, miou, miou_by_group, pool
 from bddseg.evidence import Evidence
 from bddseg.labels import GROUPS, group_of
 
@@ -58,6 +58,14 @@ class Scores:
     """Mean IoU by scene group."""
     images: dict[str, int]
     """Images by scene group; empty where that is not known."""
+    boundary: dict[str, float | None] = field(default_factory=dict)
+    """Boundary IoU by class, see `bddseg.boundary`; empty where it was not counted."""
+
+    @property
+    def boundary_iou(self) -> float | None:
+        """Return the mean boundary IoU over the classes that the truth has; None where it was not counted."""
+        known = [value for name, value in self.boundary.items() if value is not None and self.iou.get(name) is not None]
+        return figure(sum(known) / len(known)) if known else None
 
     @property
     def gap(self) -> float | None:
@@ -117,7 +125,15 @@ def score_evidence(evidence: Evidence) -> Scores:
         iou={name: figure(float(value)) for name, value in zip(evidence.classes, iou(pooled), strict=True)},
         groups={group: figure(value) for group, value in miou_by_group(evidence.counts, evidence.scenes).items()},
         images={group: groups.count(group) for group in GROUPS},
+        boundary=_boundary(evidence),
     )
+
+
+def _boundary(evidence: Evidence) -> dict[str, float | None]:
+    if evidence.boundary is None:
+        return {}
+    values = boundary_iou(evidence.boundary.sum(0))
+    return {name: figure(float(value)) for name, value in zip(evidence.classes, values, strict=True)}
 
 
 def compare_figures(record: Mapping[str, Any]) -> Check:

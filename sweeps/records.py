@@ -38,11 +38,21 @@ class TrialRow:
     finalist: str = ""
     """In a confirmation, the trial of the screening sweep that this is a run of."""
     artifact_uri: str = ""
+    setting: str = ""
+    """Equal for all seeds of a setting under one epoch budget, in every sweep; empty in records of before."""
 
     @property
     def is_completed(self) -> bool:
         """Return whether it trained to an end of its own: neither stopped, nor interrupted, nor failed, nor running."""
         return self.stop_reason in COMPLETED or (not self.stop_reason and self.status == "FINISHED")
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A completed trial of another sweep: one more seed of a setting."""
+
+    sweep_id: str
+    row: TrialRow
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,7 @@ def trial_row(run: "Run", settings: Mapping[str, Value] | None) -> TrialRow:
         ended_ms=run.info.end_time if run.info.status != "RUNNING" else None,  # a resumed run keeps its first end
         finalist=tags.get("sweep.finalist", ""),
         artifact_uri=run.info.artifact_uri or "",
+        setting=tags.get("sweep.setting", ""),
     )
 
 

@@ -137,7 +137,14 @@ def _taken(events: Iterable[Event], reused: Reused, sweep_id: str, folder: Sweep
             if reused.is_whole and Path(event["path"]).is_file():
                 yield event | {"path": str(_linked(Path(event["path"]), trial.trial_id, folder))}
         elif event["kind"] == "start":
-            tags = {**event["tags"], **mark, "sweep.reference": str(trial.is_reference).lower(), **trial.tags}
+            setting = {"sweep.setting": trial.config.setting_digest()}  # the budget may be another one here
+            tags = {
+                **event["tags"],
+                **mark,
+                **setting,
+                "sweep.reference": str(trial.is_reference).lower(),
+                **trial.tags,
+            }
             yield event | {"name": trial.name, "params": dict(trial.settings), "tags": tags}
         elif event["kind"] == "epoch":
             yield event if reused.is_whole else {key: value for key, value in event.items() if key != "ending"}

@@ -22,7 +22,7 @@ from sweeps.gallery.album import FOLDER, INDEX, Album, read_album
 from sweeps.gallery.sheet import MOST_BYTES
 from sweeps.histories import History, Point, ask_histories, by_run
 from sweeps.mlflow_client import EXPERIMENT
-from sweeps.records import IDENTITY, SweepRecord, TrialRow, planned_settings, trial_row
+from sweeps.records import IDENTITY, Repeat, SweepRecord, TrialRow, planned_settings, trial_row
 from sweeps.relocation import present_path
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Store:
             raise NoSweepError(self._unknown(sweep_id))
         manifest = self.json_artifact(parent.info.run_id, MANIFEST) or {}
         if "report_command" in manifest:  # as it is from here: the storage folder may have been moved
-            manifest["report_command"] = report_command(self.tracking_uri)
+            manifest["report_command"] = f"{report_command(self.tracking_uri)} {sweep_id}"
         planned = planned_settings(manifest)
         trials = self._one_each([run for run in runs if run.data.tags.get("sweep.trial_id")])
         order = {trial_id: place for place, trial_id in enumerate(planned)}
@@ -116,6 +116,16 @@ class Store:
             tags=dict(parent.data.tags),
             trials=tuple(sorted(rows, key=lambda row: order.get(row.trial_id, len(order)))),
         )
+
+    def find_repeats(self, setting: str, fingerprint: str) -> list[Repeat]:
+        """Return the completed trials of all sweeps that are a seed of a setting, on frames of the fingerprint."""
+        if not (IDENTITY.fullmatch(setting) and IDENTITY.fullmatch(fingerprint)):
+            return []
+        same = f"tags.`sweep.setting` = '{setting}' and tags.`data.fingerprint` = '{fingerprint}'"
+        runs = self._search(f"{same} and attributes.status = 'FINISHED'")
+        found = [(run.data.tags.get("sweep.id", ""), run) for run in runs if run.data.tags.get("sweep.trial_id")]
+        rows = [Repeat(sweep_id, trial_row(run, None)) for sweep_id, run in found if IDENTITY.fullmatch(sweep_id)]
+        return [repeat for repeat in rows if repeat.row.is_completed]
 
     def histories(self, record: SweepRecord, keys: Sequence[str]) -> dict[str, dict[str, History]]:
         """Return trial id -> metric -> (step, value) by ascending step; of a step recorded twice, the later value."""

@@ -269,6 +269,7 @@ class Tracker(Callback):
             "sweep.id": self._sweep_id,
             "sweep.trial_id": planned.trial_id,
             "sweep.config_digest": planned.digest,
+            "sweep.setting": planned.config.setting_digest(),
             "sweep.reference": str(planned.is_reference).lower(),
             "sweep.retries": str(progress.retries),
             **planned.tags,

@@ -105,7 +105,8 @@ def screen(
         Entrant(name, tuple(seed.evidence for seed in seeds if seed.evidence), "", any(s.is_reference for s in seeds))
         for name, seeds in settings.items()
     ]
-    missing = {it.trial_id: it.missing or "it left no evidence" for it in candidates if it.evidence is None}
+    absent = [it for it in candidates if it.evidence is None and not it.is_stopped]
+    missing = {it.trial_id: it.missing or "it left no evidence" for it in absent}
     lineup = _line_up(entrants)
     curves = [seed.curve for name in lineup.ids for seed in settings[name] if seed.curve]
     if run_sd is None:
@@ -121,8 +122,9 @@ def screen(
         [settings[name][0] for name in lineup.ids],
         seeds=[tuple(seed.trial_id for seed in settings[name]) for name in lineup.ids],
         stopped=stopped,
-        outside=count_repeats(repeats),
+        outside=count_repeats(repeats) + sum(bool(seed.sweep) for name in lineup.ids for seed in settings[name]),
         confirming=confirming or lineup.images,
+        sweeps=tuple(dict.fromkeys(seed.sweep for name in lineup.ids for seed in settings[name] if seed.sweep)),
     )
     return replace(verdict, left_out={**missing, **verdict.left_out})
 
@@ -168,13 +170,17 @@ def confirm(
 def _by_setting(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
     """Return the seeds of each setting, the best first, under the id of the best: the trial that stands for it.
 
-    A trial whose setting is not known is a setting of its own.
+    A trial whose setting is not known is a setting of its own. Seeds of other sweeps come after the sweep's own.
     """
     groups: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         groups.setdefault(candidate.setting or f"trial {candidate.trial_id}", []).append(candidate)
-    ordered = [sorted(seeds, key=lambda seed: -score_of(seed.evidence)) for seeds in groups.values()]  # type: ignore[arg-type]
+    ordered = [sorted(seeds, key=_seed_order) for seeds in groups.values()]
     return {seeds[0].trial_id: seeds for seeds in ordered}
+
+
+def _seed_order(seed: Candidate) -> tuple[bool, float]:
+    return bool(seed.sweep), -score_of(seed.evidence) if seed.evidence else math.inf
 
 
 def _line_up(entrants: Sequence[Entrant]) -> Lineup:
@@ -274,6 +280,7 @@ class _Judged:
         stopped: tuple[StoppedTrial, ...],
         outside: int,
         confirming: int,
+        sweeps: tuple[str, ...] = (),
     ) -> Verdict:
         """Return all that is said; `chosen` and `seeds` are in the order of the lineup."""
         lineup, contest = self.lineup, self.contest
@@ -282,7 +289,7 @@ class _Judged:
         rivals = self._rivals(costs, dict(zip(lineup.ids, seeds, strict=True)), stopped)
         outcome = decide(contest, self.margin, surpassing="winner" if self.stage == "confirmation" else "leader")
         recommended = recommend(contest, self.margin, costs)
-        noise = self._noise_figures(outside)
+        noise = self._noise_figures(outside, sweeps)
         needed = find_needed(contest, self.noise, self.margin, images=lineup.images, confirming=confirming)
         shown = _shown(contest, recommended, chosen)
         return Verdict(
@@ -327,12 +334,12 @@ class _Judged:
         shift = optimism(self.contest)
         return Interval(score.estimate - shift, max(score.low - shift, 0.0), min(score.high - shift, 1.0))
 
-    def _noise_figures(self, outside: int) -> NoiseFigures:
+    def _noise_figures(self, outside: int, sweeps: tuple[str, ...]) -> NoiseFigures:
         noise = self.noise
         bases = {"unknown": noise.is_unknown, "measured": noise.is_measured, "bounded": noise.rise is not None}
         basis = next((name for name, holds in bases.items() if holds), "known")
         sd, freedom = (value if math.isfinite(value) else None for value in (noise.sd, noise.freedom))
-        return NoiseFigures(basis, sd, freedom, noise.repeats, outside, noise.rise)
+        return NoiseFigures(basis, sd, freedom, noise.repeats, outside, noise.rise, sweeps)
 
     def _caveats(self, noise: NoiseFigures, stopped: Sequence[StoppedTrial]) -> tuple[str, ...]:
         lineup, units = self.lineup, self.lineup.units

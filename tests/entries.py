@@ -58,6 +58,7 @@ def make_sweep(entries: Sequence[Entry], axes: Mapping[str, Any] | Sequence[str]
         "rungs": (),
         "made": "",
         "trials": trials,
+        "settings": (),
         "planned": len(trials),
         "varying": tuple(varying),
         "leader": ranked[0],

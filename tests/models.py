@@ -19,7 +19,7 @@ from bddseg.train import fit
 from sweeps.outbox import Outbox
 from sweeps.report.deposit import Deposit
 from sweeps.report.gather import gather_report
-from sweeps.statistics.findings import Interval, Rival, Verdict
+from sweeps.statistics.findings import Interval, NoiseFigures, Rival, Verdict
 from sweeps.store import Store
 from sweeps.winner.registration import Registration
 
@@ -50,7 +50,7 @@ def write_model(folder: Path, name: str = "unet") -> Path:
 def make_verdict(trial_id: str = "a", **changes: Any) -> Verdict:
     """Return a screening's verdict with one rival, the leader."""
     zero = Interval(0.0, 0.0, 0.0)
-    rival = Rival(trial_id, Interval(0.7, 0.65, 0.75), zero, 1.0, True, True, 2.5, 1000)
+    rival = Rival(trial_id, Interval(0.7, 0.65, 0.75), zero, 1.0, True, True, True, 2.5, 1000)
     verdict = Verdict(
         stage="screening",
         outcome="leader",
@@ -58,6 +58,8 @@ def make_verdict(trial_id: str = "a", **changes: Any) -> Verdict:
         recommended=trial_id,
         tied=(trial_id,),
         rivals=(rival,),
+        stopped=(),
+        noise=NoiseFigures("measured", 0.006, 6.0, 4, 0, 0.01),
         corrected=Interval(0.69, 0.64, 0.74),
         margin=0.005,
         images=len(SPLIT.val),

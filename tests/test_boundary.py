@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.ndimage import binary_erosion
 
-from bddseg.boundary import band_px, boundary_iou, count_boundaries
+from bddseg.boundary import band_px, count_boundaries
+from bddseg.confusion import boundary_iou
 from bddseg.labels import IGNORE
 
 

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 from browser import FOUND, MISSING, Tab, Wire, browser, open_page, resize
-from test_gather import make_record, make_report
+from test_gather import FakeLedger, FakeStore, make_record, make_report
 from test_page import NoPlates
+from test_seeds import with_replicates
 
+from sweeps.report.gather import gather_report
 from sweeps.report.output import write_report
 from sweeps.report.page import render_html
 
 pytestmark = pytest.mark.skipif(FOUND is None, reason=MISSING)
 
-NAMES = "[...document.querySelectorAll('.board tbody tr:not([hidden]) th')].map((it) => it.dataset.sort)"
+NAMES = "[...document.querySelectorAll('.board tbody:not([hidden]) th')].map((it) => it.dataset.sort)"
 BEST, NEXT = "cross_entropy lr=0.001", "cross_entropy lr=0.0005"
 HEAD = "[...document.querySelectorAll('.board thead button')].find((it) => it.textContent.startsWith('{}'))"
 
@@ -52,7 +54,7 @@ def test_a_click_on_a_score_sorts_the_highest_first_and_a_second_one_the_lowest(
     tab.run(f"{HEAD.format('val mIoU')}.click()")
     assert names(tab)[0] == BEST
     tab.run(f"{HEAD.format('val mIoU')}.click()")
-    assert names(tab)[0] == "focal lr=1e-05"
+    assert names(tab)[0] == "focal lr=0.0001"
     assert tab.run("document.querySelector('[aria-sort]').textContent").startswith("val mIoU")
 
 
@@ -65,7 +67,7 @@ def test_what_has_no_figure_is_last_either_way(tab: Tab) -> None:
 def test_a_head_is_reached_and_pressed_by_keyboard(tab: Tab) -> None:
     tab.run(f"{HEAD.format('optim.lr')}.focus()")
     tab.press("Enter")
-    assert names(tab)[0].endswith("lr=1e-05")
+    assert names(tab)[0].endswith("lr=0.0001")
     assert tab.run("document.activeElement.closest('th').getAttribute('aria-sort')") == "ascending"
 
 
@@ -92,13 +94,41 @@ def test_how_trials_ended_filters_too(tab: Tab) -> None:
 
 def test_of_many_trials_thirty_are_shown_at_first(wire: Wire, tmp_path: Path) -> None:
     rows = make_record().trials
-    many = [replace(row, trial_id=f"{row.trial_id}-{n}", run_id=f"{n}{row.run_id}") for n in range(5) for row in rows]
+    many = [
+        replace(row, trial_id=f"{row.trial_id}-{n}", run_id=f"{n}{row.run_id}", settings={**row.settings, "n": n})
+        for n in range(5)
+        for row in rows
+    ]
     path = tmp_path / "many.html"
     path.write_text(render_html(make_report(trials=tuple(many)), plates=NoPlates()))
     tab = open_page(wire, path)
     assert len(names(tab)) == 30
     tab.run("document.querySelector('.more button').click()")
     assert len(names(tab)) == 40
+
+
+def test_seeds_stay_below_their_setting_however_the_leaderboard_is_sorted(wire: Wire, tmp_path: Path) -> None:
+    path = tmp_path / "seeds.html"
+    report = gather_report(with_replicates(), FakeStore(), FakeLedger())
+    path.write_text(render_html(report, plates=NoPlates()))
+    tab = open_page(wire, path)
+    tab.run(f"{HEAD.format('val mIoU')}.click(); {HEAD.format('val mIoU')}.click()")
+    rows = tab.run(
+        "[...document.querySelectorAll('.board')[0].rows].slice(1).map((it) => it.cells[1].innerText.trim())"
+    )
+    places = [place for place, words in enumerate(rows) if words.startswith("seed ")]
+    assert places == [4, 5, 7, 8]
+    assert ["2 seeds together" in rows[place] for place in (3, 6)] == [True, True]
+
+
+def test_on_paper_the_verdict_is_on_the_first_page_and_the_leaderboard_on_one(tab: Tab) -> None:
+    resize(tab, 703)  # the width of A4 less its margins, in CSS pixels
+    tab.send("Emulation.setEmulatedMedia", media="print")
+    boxes = [f"document.querySelector('{name}').getBoundingClientRect()" for name in (".verdict", ".leaderboard")]
+    tall = 1032  # of A4 less its margins
+    assert tab.run(f"{boxes[0]}.bottom") < tall
+    assert tab.run(f"{boxes[1]}.height") < tall
+    assert tab.run("getComputedStyle(document.querySelector('.filters')).display") == "none"
 
 
 @pytest.mark.parametrize("width", [360, 400, 768, 1200])

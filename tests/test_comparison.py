@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_gather import LEADER, FakeStore, make_record, make_report, measured
+from test_gather import LEADER, FakeLedger, FakeStore, make_record, make_report, measured
+from test_hearing import confirmation, finalists, of_folds, runs_of
 from test_page import HOSTILE, NoPlates, Page
+from test_seeds import seeded
 
 from sweeps.errors import ComparisonError
 from sweeps.report.comparison import build_comparison
-from sweeps.report.gather import Report
+from sweeps.report.gather import Report, gather_report
 from sweeps.report.hearing import Margins
 from sweeps.report.output import write_comparison
 from sweeps.report.page import render_comparison
@@ -36,9 +38,10 @@ def test_the_better_leader_comes_first_and_the_other_has_its_distance() -> None:
 
 
 def test_the_margin_is_that_of_the_reports() -> None:
-    wide = [replace(it, margins=Margins(0.07, 0.05)) for it in (make_report(), weaker())]
-    verdict = build_comparison(wide).verdict
-    assert verdict is not None and (verdict.margin, verdict.rivals[1].is_surely_close) == (0.07, True)
+    wide = [replace(it, margins=Margins(2.0, 0.05)) for it in (make_report(), weaker())]
+    verdict, usual = (build_comparison(it).verdict for it in (wide, [make_report(), weaker()]))
+    assert verdict is not None and usual is not None
+    assert (verdict.margin, verdict.rivals[1].is_surely_close, usual.rivals[1].is_surely_close) == (2.0, True, False)
 
 
 def test_sweeps_on_other_data_are_refused_and_named() -> None:
@@ -91,3 +94,46 @@ def test_a_comparison_is_a_folder_of_its_own(tmp_path: Path) -> None:
     found = json.loads((page.parent / "comparison.json").read_text())
     assert [it["sweep_id"] for it in found["sweeps"]] == ["grid-1", "../x"]
     assert {path.name for path in (page.parent / "figures").iterdir()} == {"bars-bars.svg", "bars-bars.png"}
+
+
+def repeated() -> Report:
+    """A sweep of the first one's leader alone, with another seed that is 2 points better."""
+    row = next(row for row in make_record().trials if row.trial_id == LEADER)
+    first = make_record(sweep_id="grid-2", trials=(seeded(row, 5, 0.02),), manifest={"space": "again"})
+    return gather_report(first, FakeStore(), FakeLedger())
+
+
+def test_all_completed_trials_of_all_sweeps_compete_and_equal_settings_are_one() -> None:
+    found = build_comparison([make_report(), repeated()])
+    assert found.verdict is not None
+    assert [(place.name, len(place.rival.seeds)) for place in found.places][:2] == [
+        ("vanilla-f8 cross_entropy lr=0.001 (grid_lr_loss, again)", 2),
+        ("vanilla-f8 cross_entropy lr=0.0005 (grid_lr_loss)", 1),
+    ]
+    assert (len(found.places), found.verdict.noise.repeats) == (5, 1)
+    assert [it.rival.difference.estimate for it in found.contenders if it.rival] == [0.0, 0.0]
+
+
+def test_a_trial_that_two_sweeps_have_is_one_run() -> None:
+    found = build_comparison([make_report(), weaker()])
+    assert found.verdict is not None
+    assert (len(found.places), {len(place.rival.seeds) for place in found.places}) == (5, {1})
+    assert found.places[1].sweeps == ("grid_lr_loss", "other")
+
+
+def test_a_confirmation_is_not_compared_with_screenings() -> None:
+    rows = tuple(run for finalist in finalists() for run in runs_of(finalist))
+    last = gather_report(confirmation(*rows), of_folds(rows), FakeLedger(), screening=make_record())
+    found = build_comparison([make_report(), weaker(), last])
+    assert [it.left_out for it in found.contenders if it.rival is None] == ["a confirmation has images of its own"]
+
+
+def test_two_confirmations_compare_all_their_finalists() -> None:
+    rows = tuple(run for finalist in finalists() for run in runs_of(finalist))
+    first, second = (
+        gather_report(confirmation(*some), of_folds(some), FakeLedger(), screening=make_record())
+        for some in (rows, rows[:3])
+    )
+    found = build_comparison([first, replace(second, sweep_id="confirm-2")])
+    assert found.verdict is not None
+    assert (found.verdict.stage, len(found.places)) == ("confirmation", 3)

@@ -13,7 +13,7 @@ from test_page import NoPlates, Page
 from sweeps.report.gather import Report, gather_report
 from sweeps.report.listing import render_csv
 from sweeps.report.page import render_html, render_markdown
-from sweeps.sections.board import next_step
+from sweeps.sections.box import next_step
 from sweeps.statistics.findings import Needed
 
 
@@ -26,19 +26,36 @@ def confirmed() -> Report:
 def test_the_mean_of_the_runs_stands_beside_the_score_of_all_images_together(confirmed: Report) -> None:
     assert confirmed.verdict is not None
     mean = fmean(confirmed.verdict.rivals[0].run_scores)
-    words = f"over all folds' images together; mean of the runs {mean:.3f}"
+    words = f"36 validation images, 3 runs together; mean of the runs {mean:.3f}"
     assert words in Page(render_html(confirmed, plates=NoPlates())).text
     assert words in render_markdown(confirmed)
 
 
 def test_an_undecided_confirmation_says_with_how_many_runs_to_go_on(confirmed: Report) -> None:
     assert confirmed.verdict is not None
-    needed = Needed(None, 12, 0.03)
+    needed = Needed(detectable=0.05, lead=0.03, finalists=2, runs=12)
     facts = {**confirmed.facts, "command": "python tune_main.py --confirm grid-1 --top 2 --runs 3"}
     undecided = replace(confirmed, facts=facts, verdict=replace(confirmed.verdict, outcome="undecided", needed=needed))
     words, command = next_step(undecided)
-    assert words == "What would decide, 12 runs of each finalist instead of 3:"
+    assert words == "12 runs of each finalist instead of 3 would decide:"
     assert command == "python tune_main.py --top 2 --confirm grid-1 --runs 12"
+
+
+def test_a_confirmation_in_rounds_that_its_budget_ended_goes_on_until_it_is_decided(confirmed: Report) -> None:
+    assert confirmed.verdict is not None
+    facts = {**confirmed.facts, "confirmation": {"screening": "grid-1", "rounds": {"most": 30}}}
+    verdict = replace(confirmed.verdict, outcome="undecided", needed=Needed(0.05, 0.03, 2, 40))
+    command = "python tune_main.py --confirm grid-1 --until-decided"
+    assert next_step(replace(confirmed, facts=facts, verdict=verdict))[1] == command
+    words, command = next_step(replace(confirmed, facts=facts, verdict=replace(verdict, runs=30)))
+    assert (words, command) == ("Runs beyond 30 of each would hardly help. Use the recommended setting.", "")
+
+
+def test_runs_on_several_cuts_of_the_images_say_on_which(confirmed: Report) -> None:
+    trials = tuple(replace(run, settings={**run.settings, "data.cut": n}) for n, run in enumerate(confirmed.trials))
+    cut = replace(confirmed, trials=trials, varying=(*confirmed.varying, "data.cut"))
+    assert "Run Cut Fold Seed" in Page(render_html(cut, plates=NoPlates())).text
+    assert "Run Fold Seed" in Page(render_html(confirmed, plates=NoPlates())).text
 
 
 def test_in_csv_finalists_have_ranks_and_runs_have_none(confirmed: Report) -> None:

@@ -10,6 +10,7 @@ from sweeps.report.canvas import render_svg
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.sections.cost import build_cost, build_section, draw_cost
+from sweeps.statistics.hindsight import weigh_stop
 from sweeps.stopping.rungs import Stop
 
 BUDGET = {"train.epochs": 10}
@@ -29,7 +30,9 @@ def make_costly_sweep(runs: int = 7) -> Report:
     """Full runs of 10 epochs and 60 s, one stopped at 2 after 12 s, one that failed after 10; one never started."""
     entries = [full(f"f{n}", 0.5 + n / 100) for n in range(runs)]
     failed = make_entry("x", None, {**BUDGET, "x": "x"}, reason="oom")
-    return make_sweep([*entries, stopped("s", 0.4), failed], ("x",), rungs=(2,), planned=runs + 3)
+    weighed = weigh_stop(0.4, 2, [[value for _, value in entry.curve] for entry in entries], 0.5 + (runs - 1) / 100)
+    seen = {"s": weighed} if weighed else {}
+    return make_sweep([*entries, stopped("s", 0.4), failed], ("x",), rungs=(2,), planned=runs + 3, hindsight=seen)
 
 
 def test_epochs_are_counted_by_how_trials_ended() -> None:
@@ -53,20 +56,20 @@ def test_the_sentence_has_what_was_spent_and_saved() -> None:
 
 def test_with_few_full_runs_the_page_says_that_it_cannot_know() -> None:
     said = build_section(make_costly_sweep(runs=3)).data["verdict"]
-    assert said == ["What the stops cost cannot be known: 3 trials ran to the end; it takes 6 to say."]
+    assert said == ["What early stopping cost is not known: 3 trials ran to the end, and at least 6 are needed."]
 
 
 def test_with_enough_full_runs_it_says_what_it_assumes() -> None:
     said = " ".join(build_section(make_costly_sweep()).data["verdict"])
-    assert "gained as much from their rung on as any of the 7" in said
-    assert "an assumption" in said
-    assert "a sterner test" in said
+    assert "If the 1 stopped trial had gained as much after their rung as a completed trial did" in said
+    assert "1.0 of them would have passed the leader" in said and "an assumption" in said
+    assert "this test is harder" in said
 
 
 def test_where_nothing_was_stopped_the_usual_rule_is_asked() -> None:
     report = make_sweep([full(f"f{n}", 0.5 + n / 100) for n in range(8)], ("x",))
     said = build_section(report).data["verdict"]
-    assert said[0].startswith("Early stopping by asha, as it is set by default, asked about the 8 trials")
+    assert said[0].startswith("Early stopping by ASHA with its default settings, replayed on the 8 trials")
 
 
 def test_a_plateau_saves_epochs_that_early_stopping_does_not_count() -> None:

@@ -100,3 +100,25 @@ def test_a_trial_without_an_epoch_is_no_line() -> None:
     waiting = make_entry("w", None, {"optim.lr": 1.0}, reason="", curve=())
     report = make_sweep([make_entry("a", 0.9, {"optim.lr": 0.9}), waiting], ("optim.lr",))
     assert "leader" in texts(svg_of(report))
+
+
+def test_a_curve_says_its_trial_where_the_pointer_rests_on_it() -> None:
+    svg = svg_of(make_stopped_sweep())
+    assert [f"<title>{name}</title>" in svg for name in "abcd"] == [True] * 4
+    band = svg_of(make_sweep(seeds(0.4, 0.6), ("train.seed",)))
+    assert "<title>s1, 2 runs</title>" in band
+
+
+def test_a_hostile_name_of_a_curve_is_text() -> None:
+    svg = svg_of(
+        make_sweep([make_entry('<script>"&', 0.5, {"optim.lr": 1}), make_entry("b", 0.4, {"optim.lr": 2})], ())
+    )
+    assert "<script" not in svg and '<title>&lt;script&gt;"&amp;</title>' in svg
+
+
+def test_a_table_says_which_curve_is_which_trial_unless_there_are_very_many() -> None:
+    named = build_section(make_stopped_sweep()).data["named"]
+    assert [entry.name for entry in named] == ["a", "b", "d", "c"]
+    many = make_sweep([make_entry(f"t{n}", n / 100, {"optim.lr": n}) for n in range(1, 62)], ("optim.lr",))
+    assert build_section(many).data["named"] == ()
+    assert "<title>t1</title>" not in svg_of(many)

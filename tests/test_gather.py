@@ -14,7 +14,7 @@ from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES
 from sweeps.errors import NothingFinishedError, TrackingError
 from sweeps.gallery.album import Album
-from sweeps.records import SweepRecord, TrialRow
+from sweeps.records import Repeat, SweepRecord, TrialRow
 from sweeps.report.facts import clean
 from sweeps.report.gather import Report, gather_report
 
@@ -138,6 +138,8 @@ class FakeStore:
     val_evidence: dict[str, Evidence | DataError | None] = field(default_factory=dict)
     """Instead of what belongs to the trial's figures."""
     verification: dict[str, Any] | None = None
+    repeats: list[Repeat] = field(default_factory=list)
+    """Completed runs of other sweeps."""
     curves: dict[str, dict[str, list[tuple[int, float]]]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
@@ -150,6 +152,10 @@ class FakeStore:
         if part == "test":
             return {row.trial_id: self.part_evidence for row in rows}
         return {row.trial_id: self.val_evidence.get(row.trial_id, measured(row)) for row in rows}
+
+    def find_repeats(self, setting: str, fingerprint: str) -> list[Repeat]:
+        self.asked.append(f"repeats of {setting}")
+        return [repeat for repeat in self.repeats if repeat.row.setting == setting]
 
     def json_artifact(self, run_id: str, name: str) -> dict[str, Any] | None:
         self.asked.append(f"{name} of {run_id}")
@@ -191,10 +197,10 @@ def test_the_gap_is_that_of_the_figures_shown() -> None:
     assert make_report().gap == 0.0129
 
 
-def test_ranked_trials_come_first_and_the_failed_one_last_without_a_rank() -> None:
+def test_completed_trials_are_ranked_then_come_the_stopped_ones_and_the_failed_one_last() -> None:
     report = make_report()
-    assert [entry.rank for entry in report.trials] == [1, 2, 3, 4, 5, 6, 7, None]
-    assert report.trials[-1].state == "failed"
+    assert [entry.rank for entry in report.trials] == [1, 2, 3, 4, 5, None, None, None]
+    assert [entry.state for entry in report.trials[5:]] == ["stopped", "stopped", "failed"]
 
 
 def test_settings_that_differ_are_listed_with_the_axes_first() -> None:
@@ -255,13 +261,22 @@ def test_test_evidence_of_other_frames_is_not_shown() -> None:
     assert "of other frames (0000000000000000)" in report.test.notes[0]
 
 
-def test_a_running_trial_counts_with_its_best_epoch_so_far() -> None:
+def test_a_running_trial_is_shown_with_its_best_epoch_so_far() -> None:
     rows = make_record().trials
     rows = tuple(without_best(row, "RUNNING") if row.trial_id == LEADER else row for row in rows)
     curve = [(1, 0.2), (2, 0.9), (3, 0.7)]
     store = FakeStore(curves={LEADER: {"val/miou": curve, "val/iou/car": [(1, 0.1), (2, 0.9), (3, 0.5)]}})
-    report = make_report(store, trials=rows, status="RUNNING")
-    assert (report.leader.scores.miou, report.leader.best_epoch, report.leader.scores.iou["car"]) == (0.9, 2, 0.9)
+    store.val_evidence[LEADER] = None
+    trial = make_report(store, trials=rows, status="RUNNING").trial(LEADER)
+    assert trial is not None
+    assert (trial.scores.miou, trial.best_epoch, trial.scores.iou["car"]) == (0.9, 2, 0.9)
+
+
+def test_a_running_trial_does_not_lead_however_good_it_is_so_far() -> None:
+    rows = tuple(without_best(row, "RUNNING") if row.trial_id == LEADER else row for row in make_record().trials)
+    report = make_report(FakeStore(curves={LEADER: {"val/miou": [(1, 0.2), (2, 0.9)]}}), trials=rows, status="RUNNING")
+    assert report.leader.trial_id == RUNNER_UP
+    assert report.left_out[LEADER] == "it is still running"
 
 
 def test_trials_that_never_started_are_counted_as_planned() -> None:
@@ -289,7 +304,7 @@ def test_a_manifest_that_lacks_or_garbles_things_still_gives_a_report(manifest: 
 def test_metrics_that_are_not_finite_have_no_figure() -> None:
     rows = make_record().trials
     broken = replace(rows[0], metrics={**rows[0].metrics, "best/iou/car": math.nan})
-    found = make_report(trials=(broken, *rows[1:])).reference
+    found = make_report(FakeStore(val_evidence={REFERENCE: None}), trials=(broken, *rows[1:])).reference
     assert found is not None
     assert found.scores.iou["car"] is None
 

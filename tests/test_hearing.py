@@ -3,12 +3,23 @@
 from dataclasses import replace
 
 import pytest
-from test_gather import LEADER, REFERENCE, RUNNER_UP, FakeLedger, FakeStore, make_record, make_report, measured
+from test_gather import (
+    BEST,
+    EPOCHS,
+    LEADER,
+    REFERENCE,
+    RUNNER_UP,
+    FakeLedger,
+    FakeStore,
+    make_record,
+    make_report,
+    measured,
+)
 
 from bddseg.errors import DataError
 from sweeps.records import SweepRecord, TrialRow
 from sweeps.report.gather import Report, gather_report
-from sweeps.report.hearing import join_evidence
+from sweeps.report.seeds import join_evidence
 
 FOLDS = 3
 
@@ -56,10 +67,10 @@ def confirmed() -> Report:
     return gather_report(confirmation(*rows), of_folds(rows), FakeLedger(), screening=make_record())
 
 
-def test_all_trials_with_a_figure_are_compared() -> None:
+def test_all_completed_trials_are_compared() -> None:
     report = make_report()
     assert report.verdict is not None
-    assert len(report.verdict.rivals) == 7
+    assert len(report.verdict.rivals) == 5
     assert report.verdict.leader == LEADER
 
 
@@ -98,7 +109,7 @@ def test_a_trial_without_evidence_never_leads() -> None:
 def test_a_confirmation_compares_finalists_over_all_their_runs(confirmed: Report) -> None:
     assert confirmed.verdict is not None
     assert (confirmed.verdict.stage, confirmed.verdict.runs) == ("confirmation", FOLDS)
-    assert [entry.trial_id for entry in confirmed.finalists] == [LEADER, RUNNER_UP]
+    assert [entry.trial_id for entry in confirmed.settings] == [LEADER, RUNNER_UP]
     assert confirmed.leader.scores.miou == pytest.approx(0.8434, abs=2e-3)
 
 
@@ -107,7 +118,7 @@ def test_a_finalist_is_named_without_its_run_and_counts_all_epochs(confirmed: Re
 
 
 def test_a_run_has_the_role_of_its_finalist(confirmed: Report) -> None:
-    assert {confirmed.role(run) for run in confirmed.trials if run.finalist == LEADER} == {"leader"}
+    assert {confirmed.role(run) for run in confirmed.seeds(confirmed.leader)} == {"leader"}
 
 
 def test_the_test_figures_of_a_confirmation_are_those_of_the_screened_trials(confirmed: Report) -> None:
@@ -132,11 +143,15 @@ def test_a_finalist_that_is_compared_so_far_is_not_listed_as_left_out() -> None:
     assert (len(report.verdict.rivals), report.left_out) == (2, {})
 
 
-def test_a_trial_that_was_stopped_is_compared_as_one() -> None:
-    report = make_report()
-    stopped = {row.trial_id for row in make_record().trials if row.status == "KILLED"}
-    assert report.verdict is not None and stopped
-    assert {rival.trial_id for rival in report.verdict.rivals if rival.is_stopped} == stopped
+def test_a_trial_that_was_stopped_is_no_rival_and_stands_beside_the_leader_where_it_stopped() -> None:
+    verdict = make_report().verdict
+    assert verdict is not None
+    assert [(trial.trial_id, trial.epoch) for trial in verdict.stopped] == [
+        ("lr1e-5-cross_entropy", 6),
+        ("lr1e-5-focal", 2),
+    ]
+    leader_at_6 = BEST[1e-3, "cross_entropy"] * 6 / EPOCHS
+    assert verdict.stopped[0].leader_score == pytest.approx(leader_at_6)
 
 
 def test_a_finalist_that_lacks_a_fold_at_the_end_is_left_out() -> None:
@@ -146,13 +161,48 @@ def test_a_finalist_that_lacks_a_fold_at_the_end_is_left_out() -> None:
     assert report.left_out == {RUNNER_UP: "it has evidence of 2 of 3 folds only"}
 
 
+def in_rounds(*looks: dict[str, object]) -> Report:
+    """A confirmation to which runs were added: the runner-up lacks the last one."""
+    first, second = finalists()
+    third = next(row for row in make_record().trials if row.trial_id == REFERENCE)
+    rows = (*runs_of(first), *runs_of(third), *runs_of(second, folds=2))
+    record = confirmation(*rows)
+    rounds = {"folds": 10, "most": 30, "alpha": 0.0125, "margin": 0.005, "hours": 0.0}
+    manifest = {**record.manifest, "confirmation": {"screening": "grid-1", "rounds": rounds, "looks": list(looks)}}
+    return gather_report(replace(record, manifest=manifest), of_folds(rows), FakeLedger(), screening=make_record())
+
+
+def test_a_finalist_that_an_earlier_look_excluded_is_listed_with_that_reason() -> None:
+    report = in_rounds({"runs": 2, "remaining": [LEADER, REFERENCE], "ending": ""})
+    assert report.verdict is not None
+    assert {rival.trial_id for rival in report.verdict.rivals} == {LEADER, REFERENCE}
+    assert report.left_out[RUNNER_UP].startswith("it was excluded after 2 runs")
+
+
+def test_a_finalist_that_lacks_a_run_of_the_last_round_is_listed_as_such() -> None:
+    assert in_rounds().left_out == {RUNNER_UP: "it has evidence of 2 of 3 runs only"}
+
+
+def test_seeds_of_the_screening_are_no_repeats_of_a_confirmation() -> None:
+    report = in_rounds()
+    assert report.verdict is not None
+    assert (report.verdict.noise.outside, report.verdict.noise.sweeps) == (0, ())
+
+
 def test_without_the_screening_in_the_store_the_test_part_stays_sealed() -> None:
     rows = tuple(runs_of(finalists()[0]))
     report = gather_report(confirmation(*rows), of_folds(rows), FakeLedger())
     assert "is not in this store" in report.test.notes[0]
 
 
-def test_joined_runs_have_all_images_once() -> None:
-    rows = runs_of(finalists()[0])
-    joined = join_evidence([measured(row) for row in rows])
+def test_joined_folds_have_all_images_once() -> None:
+    rows = tuple(runs_of(finalists()[0]))
+    joined = join_evidence([of_folds(rows).val_evidence[row.trial_id] for row in rows])  # type: ignore[misc]
     assert (len(joined.names), joined.counts.shape[0]) == (36, 36)
+
+
+def test_joined_seeds_have_each_image_once_with_the_counts_of_all() -> None:
+    seeds = [replace(measured(row), drives=("d",) * 12) for row in finalists()]
+    joined = join_evidence(seeds)
+    assert joined.names == seeds[0].names and joined.drives == seeds[0].drives
+    assert (joined.counts == seeds[0].counts + seeds[1].counts).all()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sweeps.sections.hindsight import Curve, replay, weigh_stops
-from sweeps.stopping.rungs import Stop
+from sweeps.sections.hindsight import Curve, replay
+from sweeps.statistics.hindsight import weigh_stop
 
 
 def straight(*bests: float) -> list[Curve]:
@@ -43,13 +43,13 @@ def test_the_same_trials_give_the_same_replay() -> None:
 
 
 def test_a_stopped_trial_is_given_the_gains_of_those_that_went_on() -> None:
-    curves = straight(0.2, 0.4, 0.6, 0.8, 1.0, 1.2)  # from epoch 2 they gain 0.1, 0.2, ... 0.6
-    found = weigh_stops({"a": Stop(2, 0.85, 0.9, 3), "b": Stop(2, 0.1, 0.9, 3)}, curves, leader=1.2)
-    assert [chance.trial_id for chance in found] == ["a", "b"]
-    assert found[0].overtaking == pytest.approx(3 / 6)  # 0.85 + 0.4, 0.5, 0.6 are above 1.2
-    assert found[0].regret == pytest.approx((0.05 + 0.15 + 0.25) / 6)
-    assert found[1].overtaking == 0.0
+    curves = [list(curve.values()) for curve in straight(0.2, 0.4, 0.6, 0.8, 1.0, 1.2)]  # from epoch 2: 0.1 to 0.6
+    near, far = (weigh_stop(value, 2, curves, 1.2) for value in (0.85, 0.1))
+    assert near is not None and far is not None
+    assert near.overtaking == pytest.approx(3 / 6)  # 0.85 + 0.4, 0.5, 0.6 are above 1.2
+    assert near.regret == pytest.approx((0.05 + 0.15 + 0.25) / 6)
+    assert (far.overtaking, far.regret) == (0.0, 0.0)
 
 
 def test_too_few_full_runs_give_no_chances() -> None:
-    assert weigh_stops({"a": Stop(2, 0.8, 0.9, 3)}, straight(0.5, 0.6), 1.0) == ()
+    assert weigh_stop(0.8, 2, [list(curve.values()) for curve in straight(0.5, 0.6)], 1.0) is None

@@ -272,6 +272,19 @@ def test_a_terminal_shows_every_trial_and_its_epoch() -> None:
     assert "1/10" in text.getvalue() and "0.250 @ 1" in text.getvalue()
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_terminal_shows_best_epochs_and_time_left_on_lines_of_their_own(width: int) -> None:
+    text = io.StringIO()
+    board = make_board(start(A), epoch(A, 1, 0.25), epoch(A, 2, 0.5))
+    Console(file=text, width=width, force_terminal=True, color_system=None).print(View(board)._render())
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    trials, epochs, best, time_, _, head = lines[:6]
+    assert trials == "trials  3 waiting, 1 running"
+    assert epochs.startswith("epochs  ━") and epochs.endswith("  2 of at most 40")
+    assert best.startswith("best    0.500 vanilla") and time_.endswith("so far, at most 76 s left")
+    assert head.split() == ["trial", "state", "epoch", "best", "val/miou"]
+
+
 def test_a_view_that_nobody_reads_any_more_falls_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone(io.StringIO):
         def write(self, text: str) -> int:

@@ -26,7 +26,7 @@ from sweeps.report.wording import folder_name
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](javascript:1) &amp; \n# title"
 VOID = {"meta", "link", "br", "use", "input"}
-CANNOT_SEE = "One run of each setting cannot see run-to-run noise"
+CANNOT_SEE = "Run-to-run noise was not measured. It is bounded by the learning curves"
 
 
 class Page(HTMLParser):
@@ -107,15 +107,24 @@ def markdown_row(text: str, first: str) -> list[str]:
 
 
 def test_every_score_is_the_same_number_in_all_formats(report: Report) -> None:
-    from_json = [
-        trial["scores"]["miou"] if trial["rank"] else None for trial in json.loads(render_json([report]))["trials"]
-    ]
-    from_csv = [float(row["val/miou"]) if row["rank"] else None for row in csv_rows(report)]
+    trials = json.loads(render_json([report]))["trials"]
+    from_json = [trial["scores"]["miou"] if trial["state"] != "failed" else None for trial in trials]
+    from_csv = [float(row["val/miou"]) if row["state"] != "failed" else None for row in csv_rows(report)]
     shown = ["–" if score is None else f"{score:.3f}" for score in from_json]
     assert from_csv == from_json
-    assert [markdown_row(render_markdown(report), str(n or "–"))[4] for n in [*range(1, 8), 0]] == shown
     assert re.findall(r'<td class="n score"[^>]*>([^<]*)<', render(report)) == shown
     assert re.findall(r"  (0\.\d{3}|–)  ", render_table([report])) == shown
+    rows = [markdown_row(render_markdown(report), str(n)) for n in range(1, 6)]
+    assert [row[4] for row in rows] == shown[:5]
+
+
+def test_a_stopped_trial_stands_in_every_format_at_the_epoch_where_it_stopped(report: Report) -> None:
+    row = markdown_row(render_markdown(report), "vanilla-f8 cross_entropy lr=1e-05")
+    assert row[3:6] == ["6", "0.420", "0.253"]
+    cells = csv_rows(report)[5]
+    assert (cells["judged"], cells["stopped/epoch"], cells["stopped/leader_miou"]) == ("false", "6", "0.25302")
+    assert "stopped early at epoch 6, 16.70 points ahead of the leader there: not judged" in render_table([report])
+    assert json.loads(render_json([report]))["verdict"]["stopped"][0]["epoch"] == 6
 
 
 def test_class_and_group_figures_are_the_same_in_all_formats(html: str, report: Report) -> None:
@@ -141,9 +150,9 @@ def test_every_format_says_what_an_arg_max_cannot_see(html: str, report: Report)
 
 def test_the_page_says_what_a_leader_must_say(html: str) -> None:
     text = Page(html).text
-    assert "0.843 validation mIoU cross_entropy lr=0.001" in text
-    assert "the nearest, cross_entropy lr=0.0005, differs by −1.29 points" in text
-    assert "Reached at epoch 20 of 20." in text
+    assert "Undecided cross_entropy lr=0.001 is ahead, but 4 rivals of 4 could be better" in text
+    assert re.search(r"Score 0\.843 \(0\.\d{3} to 1\.000\) mIoU 12 validation images; epoch 20 of 20", text)
+    assert "Runner-up −1.29 points between" in text
     assert "Reference −10.22 points" in text
 
 
@@ -245,7 +254,7 @@ def test_hostile_names_are_text_in_markdown() -> None:
     text = render_markdown(hostile_report())
     assert "<script" not in re.sub(r"(?m)^    .*$", "", text)
     assert r"&lt;script&gt;alert(1)&lt;/script&gt; \| \`x\` \[a\](javascript:1) &amp;amp; # title0" in text
-    assert len(markdown_row(text, "1")) == 11
+    assert len(markdown_row(text, "1")) == 12
     assert "```" not in [line.strip() for line in text.splitlines()]
 
 
@@ -317,13 +326,14 @@ def test_an_output_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path)
 
 def test_a_sweep_of_one_trial_has_a_page() -> None:
     text = Page(render(make_report(trials=make_record().trials[:1], manifest={"axes": {}, "trials": [{}]}))).text
-    assert "is the only one with usable evidence" in text
+    assert "is the only setting with usable evidence" in text
     assert "The grid" not in text
 
 
 def test_a_report_without_details_has_no_empty_figures() -> None:
     rows = tuple(replace(row, metrics={"best/miou": row.metrics["best/miou"]}) for row in make_record().trials)
-    text = Page(render(make_report(trials=rows))).text
+    store = FakeStore(val_evidence={row.trial_id: None for row in rows})
+    text = Page(render(make_report(store, trials=rows))).text
     assert "The leader has no figures per class." in text
     assert "IoU of each class" not in text
 

@@ -21,7 +21,7 @@ from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.errors import DataError
 from bddseg.trained import load_trained
 from sweeps.address import database_file, default_tracking_uri
-from sweeps.errors import ModelError, NothingToRegisterError, TrackingError
+from sweeps.errors import ModelError, NothingToRegisterError, TrackingError, UndecidedError
 from sweeps.mlflow_client import open_client
 from sweeps.paths import PREDICT, program
 from sweeps.ranking import score_evidence
@@ -32,7 +32,7 @@ from sweeps.store import Store
 from sweeps.winner.card import render_card
 from sweeps.winner.refit import TEST_EVIDENCE
 from sweeps.winner.registration import Registration, _refitted, _screened, register
-from sweeps.winner.registry import Registry, Version
+from sweeps.winner.registry import CROWNED, Registry, Version
 from sweeps.winner.weights import open_weights
 
 
@@ -69,7 +69,7 @@ def test_the_leader_of_a_screening_becomes_champion(screened: Registration) -> N
     version, said = done(screened)
     assert version.words == "version 1 of streets" and aliases(screened) == {"champion": "1"}
     assert said == [
-        "trial a: the leader, screened once and not confirmed",
+        "trial a: the leader of a screening, not confirmed",
         "registered as version 1 of streets; @champion is version 1",
     ]
 
@@ -115,6 +115,45 @@ def test_a_registration_that_died_before_the_crown_is_completed(
     assert done(screened)[0].number == "1" and aliases(screened) == {"champion": "1"}
 
 
+def undecided(registration: Registration, **changes: Any) -> Registration:
+    return replace(reported(registration, verdict=make_verdict(outcome="undecided")), **changes)
+
+
+def test_an_undecided_verdict_is_not_registered_unless_forced(screened: Registration) -> None:
+    with pytest.raises(UndecidedError, match="the verdict is undecided, so there is no model to crown; --force"):
+        done(undecided(screened))
+    assert not open_client(screened.store.tracking_uri).search_registered_models()
+
+
+def test_a_forced_registration_moves_no_alias_and_is_not_crowned(screened: Registration, tmp_path: Path) -> None:
+    registry = Registry(screened.store)
+    registry.crown(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
+    version, said = done(undecided(screened, is_forced=True))
+    assert said[0] == "trial a: the leader of an undecided verdict"
+    assert said[1].endswith("not made @champion, since the verdict is undecided: @champion stays version 1")
+    assert aliases(screened) == {"champion": "1"}
+    tags = open_client(screened.store.tracking_uri).get_model_version("streets", version.number).tags
+    assert CROWNED not in tags and tags["verdict.outcome"] == "undecided"
+
+
+def test_a_model_that_was_registered_undecided_is_crowned_once_the_verdict_is_decided(screened: Registration) -> None:
+    done(undecided(screened, is_forced=True))
+    assert aliases(screened) == {}
+    version, said = done(screened)
+    assert said[1] == "it is registered already: version 1 of streets; @champion is version 1"
+    assert (version.number, aliases(screened)) == ("1", {"champion": "1"})
+
+
+def test_a_registered_model_is_found_by_its_sweep(screened: Registration) -> None:
+    done(undecided(screened, is_forced=True))
+    with open_weights(f"streets@{screened.report.sweep_id}", screened.store) as path:
+        assert load_checkpoint(path)["config"] == learnt()[0].to_dict()
+
+
+def test_the_card_of_an_undecided_model_says_so(screened: Registration, tmp_path: Path) -> None:
+    assert "registered on request and was not made champion" in card_of(undecided(screened), tmp_path)
+
+
 def test_the_registered_weights_are_those_of_the_trial(screened: Registration) -> None:
     done(screened)
     run = screened.report.trials[0].run_id
@@ -145,11 +184,11 @@ def test_the_configuration_says_what_an_input_must_look_like(files: Path) -> Non
     assert config["bdd100k_labels"] == [0, 2, 8, 10, 13]
 
 
-def test_the_card_says_verdict_interval_and_limits(files: Path) -> None:
+def test_the_card_says_verdict_interval_and_limits(files: Path, screened: Registration) -> None:
     card = (files / "card.md").read_text()
     assert "The leader is ahead." in card and "One run per setting." in card
     assert "mIoU 0.700, 95 % interval 0.650 to 0.750 (validation, 4 images)" in card
-    assert f"{program(PREDICT)} streets@champion" in card and "## Limits" in card
+    assert f"{program(PREDICT)} streets@{screened.report.sweep_id}" in card and "## Limits" in card
 
 
 def reported(registration: Registration, **changes: Any) -> Registration:
@@ -171,7 +210,7 @@ def test_the_card_has_test_figures_only_where_the_report_opened_them(screened: R
 
 def test_a_hostile_name_in_the_card_is_text(screened: Registration, tmp_path: Path) -> None:
     hostile = replace(screened.report.trials[0], name="<script>alert(1)</script> | [x](http://y)")
-    text = card_of(reported(screened, trials=(hostile,)), tmp_path)
+    text = card_of(reported(screened, settings=(hostile,), trials=(hostile,)), tmp_path)
     assert "<script>" not in text and r"\[x\]" in text
 
 

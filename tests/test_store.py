@@ -464,3 +464,38 @@ def test_a_server_gives_the_same_sweep_as_a_file(store: Store, tmp_path: Path, m
         monkeypatch.undo()
         monkeypatch.setattr("mlflow.MlflowClient.get_metric_history", None)
         assert as_text(remote.histories(record, ["val/miou", "train/loss"])) == expected, "not asked in bulk"
+
+
+# ------------------------------------------------------------------------------------------------------------ repeats
+
+SETTING = "0123456789ab"
+
+
+def seed_of(store: Store, trial: str, **tags: str) -> None:
+    """Mark a trial as a completed seed of the setting."""
+    run_id = next(row.run_id for row in store.read_sweep(SWEEP).trials if row.trial_id == trial)
+    client = open_client(store.tracking_uri)
+    found = {"sweep.setting": SETTING, "data.fingerprint": "f00d", "sweep.stop_reason": "max_epochs", **tags}
+    for key, value in found.items():
+        client.set_tag(run_id, key, value)
+    client.update_run(run_id, "FINISHED")
+
+
+def test_completed_seeds_of_a_setting_are_found_with_their_sweep(own: Store) -> None:
+    seed_of(own, "a")
+    (repeat,) = own.find_repeats(SETTING, "f00d")
+    assert (repeat.sweep_id, repeat.row.trial_id, repeat.row.setting) == (SWEEP, "a", SETTING)
+    found = own.read_evidence([repeat.row], "val")["a"]
+    assert isinstance(found, Evidence) and found.names == evidence().names
+
+
+def test_seeds_on_other_data_of_other_settings_and_stopped_ones_are_no_repeats(own: Store) -> None:
+    seed_of(own, "a", **{"data.fingerprint": "beef"})
+    seed_of(own, "b", **{"sweep.setting": "ba9876543210"})
+    seed_of(own, "c", **{"sweep.stop_reason": "asha"})
+    assert own.find_repeats(SETTING, "f00d") == []
+
+
+@pytest.mark.parametrize("text", ["", "' or 1=1 --", "a'b"])
+def test_what_could_not_be_a_setting_is_not_asked_for(own: Store, text: str) -> None:
+    assert own.find_repeats(text, "f00d") == own.find_repeats(SETTING, text) == []

@@ -57,6 +57,7 @@ STYLE: dict[str, Any] = {
 }
 
 WIDE_PX, HALF_PX, NARROW_PX = 1080, 524, 352
+TITLE = "title:"
 LABEL_CHARS = 26
 FRACTION = re.compile(r"-?\d+\.\d{3,}")
 LOGARITHMIC, LARGEST = 20, 1e300
@@ -76,6 +77,11 @@ def render_svg(draw: Callable[[], Figure], name: str, words: str) -> str:
     return _adopt(buffer.getvalue(), name, words)
 
 
+def title_gid(words: str) -> str:
+    """Return the group id with which an artist shows words where the pointer rests on it."""
+    return f"{TITLE}{words}"
+
+
 def _adopt(svg: str, name: str, words: str) -> str:
     """Return the SVG as part of a page: no prologue, no global style, own ids, colours and type of the page."""
     body = svg[svg.index("<svg") :]
@@ -84,6 +90,7 @@ def _adopt(svg: str, name: str, words: str) -> str:
     width = box.group(1) if box else str(WIDE_PX)
     opening = f'<svg role="img" aria-label="{escape(words)}" style="max-width: {width}px" viewBox='
     body = re.sub(r"<svg\b.*?viewBox=", lambda _: opening, body, count=1, flags=re.DOTALL)
+    body = re.sub(rf"<g id=(['\"]){TITLE}(.*?)\1>", r"<g><title>\2</title>", body)
     body = re.sub(r' id="', f' id="{name}-', body)
     body = re.sub(r'(href="|url\()#', rf"\1#{name}-", body.replace("xlink:href", "href"))
     body = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", body)

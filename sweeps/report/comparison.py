@@ -1,21 +1,22 @@
-"""Several sweeps' reports -> their leaders side by side, on the same images where they were measured on the same."""
+"""Several sweeps' reports -> one contest over all their settings on the same images, and the leaders side by side."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sweeps.errors import ComparisonError
 from sweeps.report.gather import Entry, Report
 from sweeps.report.latency import Latency
+from sweeps.report.seeds import setting_name
 from sweeps.report.wording import write_when
 from sweeps.sections.classes import Column, score_images
-from sweeps.statistics.findings import Candidate, Rival, Verdict
-from sweeps.verdict import screen
+from sweeps.statistics.findings import Candidate, Finalist, Rival, Verdict
+from sweeps.verdict import confirm, screen
 
 
 @dataclass(frozen=True)
 class Contender:
-    """The leader or winner of one sweep."""
+    """One sweep, by its leader or winner."""
 
     report: Report
     title: str
@@ -24,10 +25,25 @@ class Contender:
     column: Column
     """Its figures on the validation part."""
     rival: Rival | None
-    """What the comparison says; None where its images are others."""
+    """What the comparison says of its setting, over the seeds of all sweeps; None where it is not compared."""
     left_out: str
-    """Why it is not compared with the others, where it is not."""
+    """Why it is not compared, where it is not."""
     latency: Latency
+
+    @property
+    def miou(self) -> float | None:
+        """Return its setting's score over the seeds of all sweeps; that of its own sweep where it is not compared."""
+        return self.rival.score.estimate if self.rival else self.entry.scores.miou
+
+
+@dataclass(frozen=True)
+class Place:
+    """A setting of the comparison."""
+
+    name: str
+    sweeps: tuple[str, ...]
+    """The titles of the sweeps that have trained it."""
+    rival: Rival
 
 
 @dataclass(frozen=True)
@@ -37,7 +53,9 @@ class Comparison:
     contenders: tuple[Contender, ...]
     """The highest validation mIoU first."""
     verdict: Verdict | None
-    """Over those measured on the same images; None where there are fewer than two."""
+    """Over all settings of the sweeps that were measured on the same images; None for fewer than two such sweeps."""
+    places: tuple[Place, ...]
+    """These settings, the best first."""
     made: str
 
     @property
@@ -45,6 +63,27 @@ class Comparison:
         """Return the names of all; of sweeps of one space, how many there are."""
         spaces = list(dict.fromkeys(str(it.report.facts["space"]) or it.title for it in self.contenders))
         return ", ".join(spaces) if len(spaces) > 1 else f"{spaces[0]}, {len(self.contenders)} sweeps"
+
+
+@dataclass(frozen=True)
+class _Contest:
+    """The verdict over several sweeps, and what is looked up of it."""
+
+    verdict: Verdict
+    kept: Mapping[str, str]
+    """Trial or finalist, its sweep in its id -> the run as it was compared: one that several sweeps have is one."""
+    sweeps: Mapping[str, tuple[str, ...]]
+    """What was compared -> the sweeps that have it."""
+    names: Mapping[str, str]
+
+    def rival(self, name: str) -> Rival | None:
+        """Return the rival that a trial or finalist belongs to."""
+        kept = self.kept.get(name)
+        return next((rival for rival in self.verdict.rivals if kept in (rival.trial_id, *rival.seeds)), None)
+
+    def sweeps_of(self, rival: Rival) -> tuple[str, ...]:
+        """Return the sweeps that have trained a setting."""
+        return tuple(dict.fromkeys(sweep for name in rival.seeds or (rival.trial_id,) for sweep in self.sweeps[name]))
 
 
 def build_comparison(reports: Sequence[Report]) -> Comparison:
@@ -55,15 +94,16 @@ def build_comparison(reports: Sequence[Report]) -> Comparison:
     """
     check_data(reports)
     titles = name_sweeps(reports)
-    known = {report.sweep_id: report for report in reports if report.leader.trial_id in report.evidence}
-    verdict = _compare(list(known.values()), titles) if len(known) > 1 else None
-    rivals = {rival.trial_id: rival for rival in verdict.rivals} if verdict else {}
-    left_out = dict(verdict.left_out) if verdict else {}
-    if len(rivals) < 2:
-        verdict, rivals = None, {}
-    found = [_contender(report, titles, rivals, left_out) for report in reports]
-    ordered = sorted(found, key=lambda it: -(it.entry.scores.miou or -math.inf))
-    return Comparison(tuple(ordered), verdict, max(report.made for report in reports))
+    contest = _hold(reports, titles)
+    if contest and len({sweep for rival in contest.verdict.rivals for sweep in contest.sweeps_of(rival)}) < 2:
+        contest = None
+    found = [_contender(report, titles, contest) for report in reports]
+    ordered = sorted(found, key=lambda it: -math.inf if it.miou is None else it.miou, reverse=True)
+    made = max(report.made for report in reports)
+    if contest is None:
+        return Comparison(tuple(ordered), None, (), made)
+    places = tuple(_place(rival, contest, titles) for rival in contest.verdict.rivals)
+    return Comparison(tuple(ordered), contest.verdict, places, made)
 
 
 def name_sweeps(reports: Sequence[Report]) -> dict[str, str]:
@@ -100,37 +140,104 @@ def _space(report: Report) -> str:
     return f"{space}, confirmed" if report.is_confirmation else space
 
 
-def _compare(reports: Sequence[Report], titles: Mapping[str, str]) -> Verdict:
-    """Return the verdict over the leaders, by the margins of their reports."""
+def _hold(reports: Sequence[Report], titles: Mapping[str, str]) -> _Contest | None:
+    """Return the contest over all settings of the screenings; of confirmations alone, over all their finalists."""
+    screenings = [report for report in reports if report.entrants and not report.is_confirmation]
+    confirmations = [report for report in reports if report.entrants and report.is_confirmation]
+    if len(screenings) > 1:
+        return _screen(screenings, titles)
+    return _confirm(confirmations, titles) if len(confirmations) > 1 else None
+
+
+def _screen(reports: Sequence[Report], titles: Mapping[str, str]) -> _Contest:
+    """Return the verdict over all completed trials of several sweeps; the seeds of a setting are one entrant."""
+    runs: dict[object, Candidate] = {}
+    kept: dict[str, str] = {}
+    sweeps: dict[str, tuple[str, ...]] = {}
+    for report in reports:
+        digests = {entry.trial_id: entry.digest for entry in (*report.trials, *report.others)}
+        for it in report.entrants:
+            if not isinstance(it, Candidate) or it.evidence is None:
+                continue
+            name, sweep = _unique(report, it), it.sweep or report.sweep_id
+            own = replace(it, trial_id=name, sweep="", is_reference=False)
+            run = runs.setdefault((digests.get(it.trial_id) or name, frozenset(it.evidence.names)), own).trial_id
+            kept[name], sweeps[run] = run, tuple(dict.fromkeys((*sweeps.get(run, ()), sweep)))
+    candidates = _titled(list(runs.values()), sweeps, titles)
     margins = reports[0].margins
-    candidates = [_candidate(report, titles) for report in reports]
-    return screen(candidates, margin=margins.score, scene_margin=margins.scenes)
+    verdict = screen(candidates, margin=margins.score, scene_margin=margins.scenes)
+    return _Contest(verdict, kept, sweeps, {it.trial_id: it.name for it in candidates})
 
 
-def _candidate(report: Report, titles: Mapping[str, str]) -> Candidate:
-    leader = report.leader
-    latency = report.speed.of(leader.trial_id)
-    return Candidate(
-        trial_id=report.sweep_id,
-        evidence=report.evidence[leader.trial_id],
-        latency_ms=latency.batch_1_ms,
-        parameters=latency.parameters,
-        name=f"{leader.name} ({titles[report.sweep_id]})",
-    )
+def _confirm(reports: Sequence[Report], titles: Mapping[str, str]) -> _Contest:
+    """Return the verdict over the finalists of several confirmations."""
+    finalists = [
+        replace(it, finalist_id=f"{report.sweep_id}/{it.finalist_id}", name=f"{it.name} ({titles[report.sweep_id]})")
+        for report in reports
+        for it in report.entrants
+        if isinstance(it, Finalist)
+    ]
+    margins = reports[0].margins
+    verdict = confirm(finalists, margin=margins.score, scene_margin=margins.scenes)
+    names = {it.finalist_id: it.name for it in finalists}
+    sweeps = {name: (name.rpartition("/")[0],) for name in names}
+    return _Contest(verdict, {name: name for name in names}, sweeps, names)
 
 
-def _contender(
-    report: Report, titles: Mapping[str, str], rivals: Mapping[str, Rival], left_out: Mapping[str, str]
-) -> Contender:
+def _unique(report: Report, candidate: Candidate) -> str:
+    """Return the id that a trial has among those of all sweeps; one of another sweep has it already."""
+    return candidate.trial_id if candidate.sweep else f"{report.sweep_id}/{candidate.trial_id}"
+
+
+def _titled(
+    candidates: Sequence[Candidate], sweeps: Mapping[str, tuple[str, ...]], titles: Mapping[str, str]
+) -> list[Candidate]:
+    """Return the candidates by setting and images, named by their setting and the sweeps that have trained it."""
+    settings: dict[tuple[str, frozenset[str]], list[Candidate]] = {}
+    for it in candidates:
+        images = frozenset(it.evidence.names) if it.evidence else frozenset()
+        settings.setdefault((it.setting or it.trial_id, images), []).append(it)
+    named = []
+    for number, seeds in enumerate(settings.values()):
+        owners = dict.fromkeys(titles.get(sweep, sweep) for seed in seeds for sweep in sweeps[seed.trial_id])
+        name = f"{setting_name([seed.name for seed in seeds])} ({', '.join(owners)})"
+        named += [replace(seed, name=name, setting=f"setting {number}") for seed in seeds]
+    return named
+
+
+def _place(rival: Rival, contest: _Contest, titles: Mapping[str, str]) -> Place:
+    sweeps = tuple(titles.get(sweep, sweep) for sweep in contest.sweeps_of(rival))
+    return Place(contest.names[rival.trial_id], sweeps, rival)
+
+
+def _contender(report: Report, titles: Mapping[str, str], contest: _Contest | None) -> Contender:
     leader = report.leader
     evidence = report.evidence.get(leader.trial_id)
     column = Column(leader.name, None, leader.scores.miou, leader.scores.iou)
+    rival, left_out = _look_up(report, contest)
     return Contender(
         report=report,
         title=titles[report.sweep_id],
         entry=leader,
         column=score_images(evidence, None, leader.name) if evidence is not None else column,
-        rival=rivals.get(report.sweep_id),
-        left_out=left_out.get(report.sweep_id, "" if evidence is not None else "it has no evidence"),
+        rival=rival,
+        left_out=left_out,
         latency=report.speed.of(leader.trial_id),
     )
+
+
+def _look_up(report: Report, contest: _Contest | None) -> tuple[Rival | None, str]:
+    """Return what the contest says of a sweep's leader, or why it says nothing."""
+    if report.leader.trial_id not in report.evidence:
+        return None, "it has no evidence"
+    if contest is None:
+        return None, ""
+    runs = (
+        [report.leader.trial_id] if report.is_confirmation else [seed.trial_id for seed in report.seeds(report.leader)]
+    )
+    found = (contest.rival(f"{report.sweep_id}/{name}") for name in runs)
+    rival = next((rival for rival in found if rival is not None), None)
+    if rival is not None:
+        return rival, ""
+    is_of_stage = report.is_confirmation == (contest.verdict.stage == "confirmation")
+    return None, "its evidence is of other images" if is_of_stage else "a confirmation has images of its own"

@@ -10,7 +10,7 @@ from bddseg.labels import CLASSES, GROUPS
 from bddseg.result import OBJECTIVE
 from sweeps.past import CUT_OFF
 from sweeps.ranking import DECIMALS, FAILED, SCORE, Scores, figure, rank
-from sweeps.records import TrialRow
+from sweeps.records import Repeat, TrialRow
 from sweeps.report.facts import clean
 
 STATES = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed", "RUNNING": "running"}
@@ -35,15 +35,18 @@ CANCELLED = "cancelled"
 
 EPOCH_SECONDS = "time/epoch_s"
 
+RUNS = ("train.seed", "data.fold", "data.cut")
+"""What runs of one setting differ in."""
+
 DETAILS = (*(f"iou/{name}" for name in CLASSES), *(f"group_miou/{group}" for group in GROUPS))
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One trial as the leaderboard shows it; in a confirmation also a finalist, over all its runs."""
+    """One trial as the leaderboard shows it; also a setting, over all its seeds, or a finalist, over all its runs."""
 
     rank: int | None
-    """From 1; None for a trial without a usable figure."""
+    """Place of its setting in the verdict, from 1; None for what is not judged. Without a verdict, by its figure."""
     trial_id: str
     run_id: str
     name: str
@@ -53,9 +56,11 @@ class Entry:
     """finished, stopped, failed, running or waiting."""
     settings: dict[str, str | int | float | bool]
     scores: Scores
-    """On the validation part, at the best epoch; of a finalist, of all its runs together."""
+    """On the validation part, at the epoch that counts; of a setting or finalist, of all its runs together."""
     best_epoch: int | None
+    """Of several runs, where all have the same."""
     epochs: int
+    """Trained; of several runs, in total."""
     seconds: float | None
     """Of its epochs; pauses and interruptions do not count."""
     stop_reason: str
@@ -63,10 +68,17 @@ class Entry:
     stop_detail: str
     log_file: str
     curve: tuple[tuple[int, float], ...]
-    """Epoch and validation mIoU; of a finalist, the mean of its runs."""
+    """Epoch and validation mIoU; of several runs, their mean."""
     train_curve: tuple[tuple[int, float], ...]
-    finalist: str = ""
-    """In a confirmation, the finalist that this is a run of."""
+    setting_id: str = ""
+    """The id of the setting, or finalist, that this is a run of; its own, of what is one."""
+    sweep_id: str = ""
+    """The sweep that trained it, where that is another one."""
+
+    @property
+    def is_scored(self) -> bool:
+        """Return whether it has a figure that counts: a failed trial has none."""
+        return self.scores.miou is not None and self.state != "failed"
 
     @property
     def seed(self) -> int | None:
@@ -96,25 +108,37 @@ def complete_row(row: TrialRow, history: Mapping[str, Sequence[tuple[int, float]
 
 
 def build_entries(rows: Sequence[TrialRow], histories: Mapping[str, Any], state: str) -> dict[str, Entry]:
-    """Return the entries by the trial's id as it was recorded."""
-    places = {row.trial_id: place for place, row in enumerate(rank(rows), start=1)}
-    return {row.trial_id: _entry(row, places.get(row.trial_id), histories.get(row.trial_id, {}), state) for row in rows}
+    """Return the entries by the trial's id as it was recorded, in the order of their figures, and without one last."""
+    ranked = {row.trial_id: row for row in rank(rows)}
+    ordered = ranked | {row.trial_id: row for row in rows if row.trial_id not in ranked}
+    return {name: _entry(row, histories.get(name, {}), state) for name, row in ordered.items()}
 
 
-def join_runs(finalist: str, name: str, runs: Sequence[Entry], scores: Scores) -> Entry:
-    """Return a finalist as one entry: figures over all its runs, curves as their mean, epochs and time as their sum."""
-    first, seconds = runs[0], [run.seconds for run in runs if run.seconds is not None]
+def other_entry(name: str, repeat: Repeat) -> Entry:
+    """Return a seed of another sweep, under the id that the verdict has for it."""
+    entry = _entry(repeat.row, {}, "finished")
+    return replace(entry, trial_id=name, sweep_id=clean(repeat.sweep_id), is_reference=False)
+
+
+def join_runs(name: str, runs: Sequence[Entry], **changes: Any) -> Entry:
+    """Return a setting, or finalist, as one entry under the id of its runs' setting.
+
+    Curves are the mean of its runs, epochs and time their sum, leaving out what other sweeps spent.
+    """
+    first, own = runs[0], [run for run in runs if not run.sweep_id]
+    seconds = [run.seconds for run in own if run.seconds is not None]
     return replace(
         first,
-        trial_id=finalist,
+        trial_id=first.setting_id,
         name=name,
-        finalist=finalist,
-        scores=scores,
-        settings={key: value for key, value in first.settings.items() if key not in ("train.seed", "data.fold")},
-        epochs=sum(run.epochs for run in runs),
+        is_reference=any(run.is_reference for run in own),
+        settings={key: value for key, value in first.settings.items() if key not in RUNS},
+        best_epoch=first.best_epoch if len({run.best_epoch for run in runs}) == 1 else None,
+        epochs=sum(run.epochs for run in own),
         seconds=sum(seconds) if seconds else None,
-        curve=_mean_curve([run.curve for run in runs]),
-        train_curve=_mean_curve([run.train_curve for run in runs]),
+        curve=_mean_curve([run.curve for run in own]),
+        train_curve=_mean_curve([run.train_curve for run in own]),
+        **changes,
     )
 
 
@@ -126,12 +150,12 @@ def _mean_curve(curves: Sequence[tuple[tuple[int, float], ...]]) -> tuple[tuple[
     return tuple((epoch, round(fmean(found), DECIMALS)) for epoch, found in whole)
 
 
-def _entry(row: TrialRow, place: int | None, history: Mapping[str, Any], sweep_state: str) -> Entry:
+def _entry(row: TrialRow, history: Mapping[str, Any], sweep_state: str) -> Entry:
     state = STATES.get(row.status, "waiting")
     unknown = {"running": "running" if sweep_state == "running" else "did not end", "waiting": "waiting"}.get(state)
     best = figure(row.metrics.get("best/epoch"))
     return Entry(
-        rank=place,
+        rank=None,
         trial_id=clean(row.trial_id),
         run_id=clean(row.run_id),
         name=clean(row.name),
@@ -149,7 +173,7 @@ def _entry(row: TrialRow, place: int | None, history: Mapping[str, Any], sweep_s
         log_file=clean(row.log_file),
         curve=_points(history.get(OBJECTIVE, ())),
         train_curve=_points(history.get("train/miou", ())),
-        finalist=clean(row.finalist),
+        setting_id=clean(row.finalist),
     )
 
 

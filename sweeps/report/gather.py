@@ -1,6 +1,5 @@
 """Rows of the store -> Report: all that is said about a sweep, the verdict first, the test part last."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -11,20 +10,19 @@ from bddseg.result import OBJECTIVE
 from sweeps.confirm import CONFIRMS
 from sweeps.errors import NothingFinishedError
 from sweeps.gallery.album import Album
-from sweeps.ranking import Check, compare_figures, figure, rank, score_evidence
-from sweeps.records import SweepRecord, TrialRow
-from sweeps.report.entries import DETAILS, EPOCH_SECONDS, Entry, build_entries, complete_row, join_runs
+from sweeps.ranking import Check, compare_figures, figure, rank
+from sweeps.records import Repeat, SweepRecord, TrialRow
+from sweeps.report.entries import DETAILS, EPOCH_SECONDS, RUNS, Entry, build_entries, complete_row
 from sweeps.report.facts import clean, clean_all, read_facts, whole
-from sweeps.report.hearing import Hearing, Margins, finalist_name, hear_confirmation, hear_screening
+from sweeps.report.hearing import Hearing, Margins, hear_confirmation, hear_screening
+from sweeps.report.joining import join_entries
 from sweeps.report.latency import LATENCY, Speed, read_speed
 from sweeps.report.openings import Ledger, Test, choose_trials, open_test, read_openings
-from sweeps.statistics.findings import Verdict
+from sweeps.statistics.findings import Candidate, Finalist, Verdict
+from sweeps.statistics.hindsight import Hindsight
 
 VERIFICATION = "verification.json"
 """Artifact of the leader's run: its figures counted twice."""
-
-RUNS = ("train.seed", "data.fold")
-"""Settings that tell runs of one setting apart."""
 
 CURVES = (OBJECTIVE, "train/miou", EPOCH_SECONDS)
 ENDED = ("FINISHED", "KILLED", "FAILED")
@@ -37,6 +35,7 @@ class Reader(Protocol):
         self, record: SweepRecord, keys: Sequence[str]
     ) -> Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]: ...
     def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
+    def find_repeats(self, setting: str, fingerprint: str) -> Sequence[Repeat]: ...
     def json_artifact(self, run_id: str, name: str) -> dict[str, Any] | None: ...
     def album(self, run_id: str) -> Album | None: ...
 
@@ -58,30 +57,39 @@ class Report:
     made: str
     """When the report was written; empty leaves it out."""
     trials: tuple[Entry, ...]
-    """Ranked ones first, the best first; then the others in plan order. In a confirmation, the runs."""
+    """In a confirmation, the runs. Seeds of one setting together, in the order of the verdict; then those that were
+    stopped early, the best first; then the others, those with a figure first."""
+    settings: tuple[Entry, ...]
+    """What the verdict compares, the best first, each over all its runs: settings, or in a confirmation finalists, of
+    which those that cannot be compared come last."""
     planned: int
     varying: tuple[str, ...]
     leader: Entry
-    """The verdict's; without a verdict, whose recorded figure is highest. In a confirmation, a finalist."""
+    """The verdict's setting or finalist; without a verdict, the trial whose recorded figure is highest."""
     runner_up: Entry | None
     reference: Entry | None
     gap: float | None
     check: Check | None
+    is_confirmation: bool = False
     test: Test = field(default_factory=Test)
     speed: Speed = field(default_factory=Speed)
     verdict: Verdict | None = None
     """None when no evidence can be compared."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Trial or finalist -> why the verdict does not compare it."""
+    hindsight: Mapping[str, Hindsight] = field(default_factory=dict)
+    """Trial that was stopped early -> what it might have reached."""
+    others: tuple[Entry, ...] = ()
+    """Seeds of other sweeps that the verdict counts."""
     evidence: Mapping[str, Evidence] = field(default_factory=dict, compare=False, repr=False)
-    """Of the validation part, by trial; in a confirmation by finalist, all its runs after each other."""
-    finalists: tuple[Entry, ...] = ()
-    """In a confirmation, the best first; else empty."""
+    """Of the validation part, by the id of a setting or finalist, all its runs together."""
+    entrants: tuple[Candidate | Finalist, ...] = field(default=(), compare=False, repr=False)
+    """What was compared, with its evidence."""
     margins: Margins = field(default_factory=Margins)
     album: Album | None = None
     """Pictures that were made when the sweep ended; None without them."""
     full_names: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    """Where names are short ones: trial or finalist -> its whole name."""
+    """Where names are short ones: trial or setting -> its whole name."""
     in_common: str = ""
     """What short names leave out."""
 
@@ -91,9 +99,9 @@ class Report:
         return self.state in ("finished", "failed")
 
     @property
-    def is_confirmation(self) -> bool:
-        """The trials are runs of finalists."""
-        return bool(self.finalists)
+    def noun(self) -> str:
+        """Return what the verdict compares, in one word."""
+        return "finalist" if self.is_confirmation else "setting"
 
     @property
     def planned_epochs(self) -> int:
@@ -103,20 +111,33 @@ class Report:
         return sum(known) if len(known) == self.planned and all(known) else self.planned * self.budget
 
     def columns(self) -> tuple[str, ...]:
-        """Return the settings that tell what is compared apart: those that vary, without what only runs differ in."""
-        return tuple(key for key in self.varying if not (self.is_confirmation and key in RUNS))
+        """Return the settings in which what is compared differs: those that vary, but for what only runs differ in."""
+        return tuple(key for key in self.varying if key not in RUNS)
 
-    def compared(self) -> tuple[Entry, ...]:
-        """Return what the verdict is about: the trials, or in a confirmation the finalists."""
-        return self.finalists or self.trials
+    def unjudged(self) -> tuple[Entry, ...]:
+        """Return the trials that belong to nothing that is compared."""
+        judged = {entry.trial_id for entry in self.settings}
+        return tuple(entry for entry in self.trials if entry.setting_id not in judged)
+
+    def listed(self) -> tuple[Entry, ...]:
+        """Return one entry for everything that has a place of its own: what is compared, then the other trials."""
+        return (*self.settings, *self.unjudged())
+
+    def seeds(self, entry: Entry) -> tuple[Entry, ...]:
+        """Return the runs of a setting or finalist, those of other sweeps last."""
+        return tuple(run for run in (*self.trials, *self.others) if run.setting_id == entry.trial_id)
 
     def find(self, trial_id: str) -> Entry | None:
-        """Return the trial or finalist of that id."""
-        return next((entry for entry in (*self.finalists, *self.trials) if entry.trial_id == trial_id), None)
+        """Return the setting, finalist or trial of that id."""
+        return next((entry for entry in (*self.settings, *self.trials) if entry.trial_id == trial_id), None)
+
+    def trial(self, trial_id: str) -> Entry | None:
+        """Return the trial of that id by itself, and not the setting that it stands for."""
+        return next((entry for entry in self.trials if entry.trial_id == trial_id), None)
 
     def role(self, entry: Entry) -> str:
-        """Return leader, runner-up, reference, or nothing; a run has the role of its finalist."""
-        owner = entry.finalist or entry.trial_id
+        """Return leader, runner-up, reference, or nothing; a run has the role of its setting or finalist."""
+        owner = entry.setting_id or entry.trial_id
         if owner == self.leader.trial_id:
             return "leader"
         if self.runner_up is not None and owner == self.runner_up.trial_id:
@@ -126,7 +147,7 @@ class Report:
     def shown(self) -> tuple[Entry, ...]:
         """Return leader, runner-up and reference, each once and only with figures."""
         found = [self.leader, self.runner_up, self.reference]
-        return tuple({entry.trial_id: entry for entry in found if entry is not None and entry.rank}.values())
+        return tuple({entry.trial_id: entry for entry in found if entry is not None and entry.is_scored}.values())
 
     def epochs_shown(self) -> tuple[int, ...]:
         """Return the epochs at which one of the trials shown has a figure."""
@@ -172,12 +193,10 @@ def _build(
     record: SweepRecord, histories: Mapping[str, Any], hearing: Hearing, store: Reader, *, is_confirmation: bool
 ) -> Report:
     state = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}.get(record.status, "interrupted")
-    entries = build_entries(record.trials, histories, state)
-    ranked = sorted(entries.values(), key=lambda entry: entry.rank or math.inf)
-    finalists = _join(ranked, hearing) if is_confirmation else ()
-    places = {entry.trial_id: entry for entry in (finalists or ranked)}
-    order = [places[rival.trial_id] for rival in hearing.verdict.rivals] if hearing.verdict else []
-    order = order or [entry for entry in places.values() if entry.rank]
+    entries = list(build_entries(record.trials, histories, state).values())
+    settings, trials, others = join_entries(entries, hearing, is_confirmation=is_confirmation)
+    places = settings or trials
+    order = [entry for entry in places if entry.is_scored] or list(places)
     leader, runner_up = order[0], order[1] if len(order) > 1 else None
     facts = read_facts(record.manifest)
     return Report(
@@ -185,44 +204,34 @@ def _build(
         run_id=clean(record.run_id),
         state=state,
         facts=facts,
-        budget=max([whole(facts["scheduler"]["max_epochs"]), *(entry.epochs for entry in ranked)]),
+        budget=max([whole(facts["scheduler"]["max_epochs"]), *(entry.epochs for entry in trials)]),
         rungs=tuple(filter(None, map(whole, facts["scheduler"]["rungs"]))),
         made="",
-        trials=tuple(ranked),
+        trials=trials,
+        settings=settings,
         planned=max(len(facts["trials"]), len(record.trials)),
-        varying=_varying(ranked, facts["axes"]),
+        varying=_varying(trials, facts["axes"]),
         leader=leader,
         runner_up=runner_up,
-        reference=next((entry for entry in places.values() if entry.is_reference), None),
+        reference=next((entry for entry in (*settings, *trials) if entry.is_reference), None),
         gap=_gap(leader, runner_up),
-        check=_read_check(leader, ranked, store),
+        check=_read_check(leader, trials, store),
+        is_confirmation=is_confirmation,
         verdict=hearing.verdict,
         left_out=hearing.left_out,
+        hindsight=hearing.hindsight,
+        others=others,
         evidence=hearing.evidence,
-        finalists=finalists,
+        entrants=hearing.entrants,
     )
 
 
-def _read_check(leader: Entry, ranked: Sequence[Entry], store: Reader) -> Check | None:
-    """Return the leader's figures counted twice; of a finalist, those of the run that was."""
-    own = [entry for entry in ranked if entry.finalist == leader.trial_id] if leader.finalist else [leader]
+def _read_check(leader: Entry, trials: Sequence[Entry], store: Reader) -> Check | None:
+    """Return the leader's figures counted twice: those of the first of its runs that was."""
+    own = [entry for entry in trials if leader.trial_id in (entry.setting_id, entry.trial_id)]
     found = (store.json_artifact(entry.run_id, VERIFICATION) for entry in own)
     verification = next(filter(None, found), None)
     return compare_figures(clean_all(verification)) if verification else None
-
-
-def _join(runs: Sequence[Entry], hearing: Hearing) -> tuple[Entry, ...]:
-    """Return the finalists, as the verdict ranks them; those that it leaves out last, with the mean of nothing."""
-    places = {rival.trial_id: place for place, rival in enumerate(hearing.verdict.rivals, 1)} if hearing.verdict else {}
-    owned: dict[str, list[Entry]] = {}
-    for run in sorted(runs, key=lambda run: whole(run.settings.get("data.fold"))):
-        owned.setdefault(run.finalist, []).append(run)
-    joined = []
-    for finalist, own in owned.items():
-        scores = score_evidence(hearing.evidence[finalist]) if finalist in hearing.evidence else own[0].scores
-        entry = join_runs(finalist, finalist_name(own[0].name), own, scores)
-        joined.append(replace(entry, rank=places.get(finalist)))
-    return tuple(sorted(joined, key=lambda entry: entry.rank or math.inf))
 
 
 def _gap(leader: Entry, runner_up: Entry | None) -> float | None:

@@ -1,41 +1,43 @@
-"""A sweep's validation evidence -> its verdict, and why a trial was not heard. The test part is not touched here."""
+"""A sweep's validation evidence -> its verdict, and why a trial was not judged. The test part is not touched here."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
-
-import numpy as np
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
-from sweeps.confirm import finalist_name as finalist_name
+from sweeps.confirm import finalist_name
+from sweeps.past import CUT_OFF
 from sweeps.ranking import rank, score
-from sweeps.records import SweepRecord, TrialRow
+from sweeps.records import Repeat, SweepRecord, TrialRow
 from sweeps.report.facts import clean
 from sweeps.report.latency import Speed
+from sweeps.report.seeds import (
+    OtherSeed,
+    Witness,
+    find_seeds,
+    group_settings,
+    join_evidence,
+    name_settings,
+)
 from sweeps.rounds import Rounds
 from sweeps.statistics.findings import Candidate, Finalist, Verdict
-from sweeps.statistics.hindsight import overtaking
-from sweeps.statistics.noise import setting_of
+from sweeps.statistics.hindsight import Hindsight, weigh_stop
 from sweeps.statistics.significance import ALPHA
-from sweeps.stopping.rungs import read_stop
+from sweeps.stopping.rungs import REASON, read_stop
 from sweeps.verdict import confirm, screen
 
 FOLD, CUT = "data.fold", "data.cut"
 Fold = tuple[int, int]
 """Which cut of the images, and which of its folds."""
 
+EARLY = frozenset(REASON.values())
+"""Stop reasons of early stopping by comparison."""
+
 Histories = Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]
 """Trial -> metric -> (epoch, value)."""
-
-
-class Witness(Protocol):
-    """What is asked of the store."""
-
-    def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
 
 
 @dataclass(frozen=True)
@@ -52,43 +54,52 @@ class Hearing:
 
     verdict: Verdict | None
     """None when no trial has evidence that can be compared."""
+    runs: Mapping[str, Evidence] = field(default_factory=dict)
+    """Of each trial, as far as it can be used; also of the seeds of other sweeps."""
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
-    """By trial, or by finalist: all its runs after each other."""
+    """Of each setting or finalist that is compared, all its runs together."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Trial or finalist -> why it was not compared."""
+    entrants: tuple[Candidate | Finalist, ...] = ()
+    """What was compared."""
+    repeats: Mapping[str, Repeat] = field(default_factory=dict)
+    """Seeds of other sweeps that count, by the id that the verdict has for them."""
+    hindsight: Mapping[str, Hindsight] = field(default_factory=dict)
+    """Trial that was stopped early -> what it might have reached."""
 
 
 def hear_screening(
     record: SweepRecord, store: Witness, speed: Speed, margins: Margins, histories: Histories
 ) -> Hearing:
-    """Return the verdict over all completed trials with a usable figure and evidence of the sweep's own frames."""
+    """Return the verdict over all completed trials with evidence of the sweep's own frames.
+
+    Seeds of one setting are judged together, with those that other sweeps have recorded of it.
+    """
     rows = rank(record.trials)
-    found, left_out = _read(rows, record, store)
-    completed = [row for row in rows if row.is_completed and clean(row.trial_id) in found]
-    if not completed:
-        return Hearing(None, {}, {**dict.fromkeys(found, "it did not run to its end"), **left_out})
+    found, left_out = _read([row for row in rows if row.is_completed], record, store)
+    left_out |= {clean(row.trial_id): _why_unfinished(row) for row in rows if not _is_over(row)}
+    judged = [row for row in rows if clean(row.trial_id) in found]
+    if not judged:
+        return Hearing(None, found, left_out=left_out)
+    settings = group_settings(judged)
+    others = {seed.name: seed for seed in find_seeds(settings, found, record, store)}
     curves = {row.trial_id: _curve(histories, row) for row in rows}
-    chances = _chances(rows, [curves[row.trial_id] for row in completed], best=score(completed[0]))
+    hindsight = _look_back(rows, [curves[row.trial_id] for row in judged], best=score(judged[0]))
+    stopped = [row for row in rows if row.stop_reason in EARLY]
+    names = name_settings(settings)
     candidates = [
-        Candidate(
-            trial_id=trial_id,
-            evidence=found[trial_id],
-            latency_ms=speed.of(trial_id).batch_1_ms,
-            parameters=speed.of(trial_id).parameters,
-            is_reference=row.is_reference,
-            setting=setting_of(row.settings),
-            name=clean(row.name),
-            curve=curves[row.trial_id],
-            is_stopped=not row.is_completed,
-            overtaking=chances.get(row.trial_id, 0.0),
-        )
-        for row in rows
-        if (trial_id := clean(row.trial_id)) in found
+        *(_candidate(row, key, names[key], found, speed, curves) for key, seeds in settings.items() for row in seeds),
+        *(_other(seed, names) for seed in others.values()),
+        *(_stopped(row, curves[row.trial_id], hindsight) for row in stopped),
     ]
     verdict = screen(
         candidates, margin=margins.score, scene_margin=margins.scenes, confirming=_images_to_confirm(record)
     )
-    return Hearing(verdict, found, {**left_out, **verdict.left_out})
+    evidence = found | {name: seed.evidence for name, seed in others.items()}
+    joined = {rival.trial_id: join_evidence([evidence[seed] for seed in rival.seeds]) for rival in verdict.rivals}
+    left_out |= _spread(verdict.left_out, settings)
+    repeats = {name: seed.repeat for name, seed in others.items()}
+    return Hearing(verdict, evidence, joined, left_out, _compared(candidates, verdict), repeats, hindsight)
 
 
 def hear_confirmation(
@@ -99,7 +110,10 @@ def hear_confirmation(
     margins: Margins,
     histories: Histories,
 ) -> Hearing:
-    """Return the verdict over the finalists, on the folds that each of those compared has run."""
+    """Return the verdict over the finalists, on the folds that each of those compared has run.
+
+    Seeds of the screening say nothing of the noise here: runs of a confirmation do not choose their epoch as they did.
+    """
     rows = rank(record.trials)
     found, left_out = _read(rows, record, store)
     names = {clean(row.trial_id): clean(row.finalist) for row in rows}
@@ -114,7 +128,7 @@ def hear_confirmation(
         shared, behind = _last_round(folds, _exclusions(record))
     left_out |= behind
     if not shared:
-        return Hearing(None, {}, left_out)
+        return Hearing(None, found, left_out=left_out)
     screened = {clean(row.trial_id): score(row) for row in screening.trials} if screening else {}
     finalists = [
         _finalist(name, [runs[fold] for fold in shared], found, screened, speed, histories)
@@ -131,20 +145,77 @@ def hear_confirmation(
     joined = {finalist.finalist_id: join_evidence(finalist.runs) for finalist in finalists}
     compared = {rival.trial_id for rival in verdict.rivals}
     left_out = {name: why for name, why in left_out.items() if name not in compared}
-    return Hearing(verdict, joined, {**left_out, **verdict.left_out})
+    entrants = tuple(finalist for finalist in finalists if finalist.finalist_id in compared)
+    return Hearing(verdict, found, joined, {**left_out, **verdict.left_out}, entrants)
+
+
+def _candidate(
+    row: TrialRow,
+    setting: str,
+    name: str,
+    evidence: Mapping[str, Evidence],
+    speed: Speed,
+    curves: Mapping[str, tuple[float, ...]],
+) -> Candidate:
+    trial_id = clean(row.trial_id)
+    return Candidate(
+        trial_id=trial_id,
+        evidence=evidence[trial_id],
+        latency_ms=speed.of(trial_id).batch_1_ms,
+        parameters=speed.of(trial_id).parameters,
+        is_reference=row.is_reference,
+        setting=setting,
+        name=name,
+        curve=curves[row.trial_id],
+    )
+
+
+def _other(seed: OtherSeed, names: Mapping[str, str]) -> Candidate:
+    """Return a seed of another sweep."""
+    sweep = clean(seed.repeat.sweep_id)
+    return Candidate(seed.name, seed.evidence, setting=seed.setting, name=names[seed.setting], sweep=sweep)
+
+
+def _stopped(row: TrialRow, curve: tuple[float, ...], hindsight: Mapping[str, Hindsight]) -> Candidate:
+    """Return a trial that was stopped early; nothing but its curve is needed."""
+    trial_id = clean(row.trial_id)
+    weighed = hindsight.get(trial_id)
+    return Candidate(trial_id, None, is_stopped=True, curve=curve, overtaking=weighed.overtaking if weighed else 0.0)
+
+
+def _look_back(rows: Sequence[TrialRow], completed: Sequence[Sequence[float]], best: float) -> dict[str, Hindsight]:
+    """Return, of each trial that was stopped at a rung, what it might have reached."""
+    stops = {clean(row.trial_id): stop for row in rows if (stop := read_stop(clean(row.stop_detail))) is not None}
+    weighed = {name: weigh_stop(stop.value, stop.rung, completed, best) for name, stop in stops.items()}
+    return {name: found for name, found in weighed.items() if found is not None}
+
+
+def _spread(left_out: Mapping[str, str], settings: Mapping[str, Sequence[TrialRow]]) -> dict[str, str]:
+    """Return why trials are left out, for all seeds of a setting that is."""
+    seeds = {clean(row.trial_id): [clean(seed.trial_id) for seed in rows] for rows in settings.values() for row in rows}
+    return {seed: why for name, why in left_out.items() for seed in seeds.get(name, [name])}
+
+
+def _compared(candidates: Sequence[Candidate], verdict: Verdict) -> tuple[Candidate, ...]:
+    names = {seed for rival in verdict.rivals for seed in rival.seeds}
+    return tuple(candidate for candidate in candidates if candidate.trial_id in names)
+
+
+def _is_over(row: TrialRow) -> bool:
+    return row.is_completed or row.stop_reason in EARLY
+
+
+def _why_unfinished(row: TrialRow) -> str:
+    """Return why a trial that came to no end of its own is not judged."""
+    if not row.stop_reason:
+        return "it is still running" if row.status == "RUNNING" else "it has not run to its end"
+    return "it was interrupted or cancelled" if row.stop_reason in CUT_OFF else "it did not run to its end"
 
 
 def _curve(histories: Histories, row: TrialRow) -> tuple[float, ...]:
     """Return val/miou of every epoch from the first; NaN for an epoch that has no figure."""
     values = dict(histories.get(row.trial_id, {}).get(OBJECTIVE, ()))
     return tuple(values.get(epoch, math.nan) for epoch in range(1, max(values, default=0) + 1))
-
-
-def _chances(rows: Sequence[TrialRow], completed: Sequence[Sequence[float]], best: float) -> dict[str, float]:
-    """Return, of each trial that was stopped at a rung, the probability that it would have passed the best."""
-    stops = {row.trial_id: stop for row in rows if (stop := read_stop(clean(row.stop_detail))) is not None}
-    chances = {name: overtaking(stop.value, stop.rung, completed, best) for name, stop in stops.items()}
-    return {name: chance for name, chance in chances.items() if chance is not None}
 
 
 def _images_to_confirm(record: SweepRecord) -> int:
@@ -154,26 +225,6 @@ def _images_to_confirm(record: SweepRecord) -> int:
     sizes = [split.get(part) for part in ("train", "val")] if isinstance(split, Mapping) else []
     whole = [size for size in sizes if type(size) is int]
     return sum(whole) if len(whole) == len(sizes) else 0
-
-
-def join_evidence(runs: Sequence[Evidence]) -> Evidence:
-    """Return the evidence of several runs as one: each image with the counts of the run that had it in its fold."""
-    first = runs[0]
-    if len(runs) == 1:
-        return first
-    return Evidence(
-        part=first.part,
-        epoch=first.epoch,
-        names=tuple(name for run in runs for name in run.names),
-        scenes=tuple(scene for run in runs for scene in run.scenes),
-        weathers=tuple(weather for run in runs for weather in run.weathers),
-        times_of_day=tuple(time for run in runs for time in run.times_of_day),
-        counts=np.concatenate([run.counts for run in runs]),
-        ignored=np.concatenate([run.ignored for run in runs]),
-        fingerprint=first.fingerprint,
-        drives=tuple(drive for run in runs for drive in run.drives),
-        classes=first.classes,
-    )
 
 
 def _read(rows: Sequence[TrialRow], record: SweepRecord, store: Witness) -> tuple[dict[str, Evidence], dict[str, str]]:

@@ -5,20 +5,29 @@ import io
 import json
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Self
 
 from bddseg.labels import CLASSES, GROUPS
 from sweeps.ranking import CAVEAT, figure
 from sweeps.report.comparison import Comparison
 from sweeps.report.gather import Entry, Report
-from sweeps.report.wording import NONE, write_iou, write_time
-from sweeps.sections.board import find_rivals, say_verdict
+from sweeps.report.wording import NONE, write_iou, write_points, write_time
+from sweeps.sections.board import Board, Line, StoppedLine, build_board
+from sweeps.sections.box import find_rivals, say_verdict
+from sweeps.statistics.findings import Rival, StoppedTrial
 
-FORMAT = 2
+SEED = "train.seed"
+FORMAT = 3
 DIFFERENCE = ("to_leader", "to_leader_low", "to_leader_high", "p_best", "tied")
-"""What the verdict says of a trial; empty for one that it does not compare."""
+"""What the verdict says of a trial's setting; empty for one that it does not compare."""
+
+STOPPED = ("stopped/epoch", "stopped/leader_miou", "stopped/p_best")
+"""Of a trial that was stopped early: where, the leader's mIoU there, the probability that it would have been best."""
+
+APART = ("evidence", "entrants", "album", "full_names", "in_common")
+"""What JSON leaves out: counts per image, pictures, and what only a page needs."""
 
 
 def render_json(reports: Sequence[Report]) -> str:
@@ -48,45 +57,58 @@ def render_standing(comparison: Comparison) -> str:
         }
         for it in comparison.contenders
     ]
-    return _dump({"version": FORMAT, "sweeps": rows, "verdict": comparison.verdict}) + "\n"
+    found = {"version": FORMAT, "sweeps": rows, "settings": comparison.places, "verdict": comparison.verdict}
+    return _dump(found) + "\n"
 
 
 def render_csv(reports: Sequence[Report], top: int | None = None) -> str:
-    """Return the leaderboards as CSV, a line per trial, or finalist and run; of the `top` best alone."""
-    keys = list(dict.fromkeys(key for report in reports for key in report.varying))
+    """Return the leaderboards as CSV, a line per trial, or finalist and run; of the `top` best settings alone."""
+    keys = list(dict.fromkeys(key for report in reports for key in report.varying if key != SEED))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     fixed = [
         "sweep",
         "kind",
         "rank",
+        "setting",
+        "seed",
         "trial",
         "role",
         "reference",
+        "judged",
         *keys,
         "val/miou",
+        "setting/miou",
+        "val/biou",
         *DIFFERENCE,
         *(f"val/iou/{name}" for name in CLASSES),
     ]
-    rest = ["best_epoch", "epochs", "state", "stop_reason", "stop_detail", "seconds", "digest", "log_file"]
+    rest = ["best_epoch", "epochs", "state", "stop_reason", "stop_detail", *STOPPED, "seconds", "digest", "log_file"]
     writer.writerow([*fixed, *(f"val/group_miou/{group}" for group in GROUPS), "val/group_gap", *rest])
     for report in reports:
-        for entry in (*report.finalists[:top], *report.trials[:top]):
-            writer.writerow([_cell(value) for value in _csv_row(report, entry, keys)])
+        context = _Context.of(report)
+        for entry in _csv_entries(report, top):
+            writer.writerow([_cell(value) for value in _csv_row(context, entry, keys)])
     return buffer.getvalue()
 
 
+def _csv_entries(report: Report, top: int | None) -> Iterator[Entry]:
+    """Yield the finalists of a confirmation, then all trials; with `top`, those of the best settings alone."""
+    entries = (*(report.settings if report.is_confirmation else ()), *report.trials)
+    yield from (entry for entry in entries if top is None or (entry.rank is not None and entry.rank <= top))
+
+
 def render_table(reports: Sequence[Report], top: int | None = None, columns: int | None = None) -> str:
-    """Return the leaderboards, or their `top` best, as one table for a terminal, and who leads in a sentence each.
+    """Return the leaderboards, or their `top` best, as one table for a terminal, and the verdict in a sentence each.
 
     Sentences are broken into lines of so many columns.
     """
     several = len(reports) > 1
-    head = ["#", "trial", "role", "val mIoU", "best epoch", "epochs", "ended", "time", "digest"]
+    head = ["#", "setting", "role", "val mIoU", "best epoch", "epochs", "ended", "time", "digest"]
     rows = [["sweep", *head] if several else head]
     for report in reports:
-        shown = report.compared()[:top]
-        rows += [([report.sweep_id] if several else []) + _table_row(report, entry) for entry in shown]
+        shown = _table_rows(report, build_board(report), top)
+        rows += [([report.sweep_id] if several else []) + row for row in shown]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
@@ -98,14 +120,64 @@ def render_table(reports: Sequence[Report], top: int | None = None, columns: int
     return "\n".join([*lines, "", *words]) + "\n"
 
 
+def _table_rows(report: Report, board: Board, top: int | None) -> Iterator[list[str]]:
+    """Yield a row for each setting and each of its seeds, then the stopped trials, then the others."""
+    for line in board.lines[:top]:
+        row = _table_row(report, line.entry, _many(line))
+        yield [*row[:-1], "" if line.seeds else row[-1]]  # each seed has a digest of its own
+        for seed in line.seeds:
+            yield ["", f"  {_say_seed(seed)}", "", *_table_figures(seed)]
+    if top is not None:
+        return
+    for stopped in board.stopped:
+        yield _table_row(report, stopped.entry, ended=say_stopped(stopped))
+    for other in board.others:
+        why = other.entry.stop_detail if other.entry.state == "failed" and other.entry.stop_detail else other.why
+        yield _table_row(report, other.entry, ended=f"{other.entry.stop_words}: {why}")
+
+
+def say_stopped(line: StoppedLine) -> str:
+    """Return how a trial that was stopped early compares with the leader where it stopped."""
+    if line.behind is None:
+        return f"stopped early at epoch {line.epoch}: not judged"
+    side = "behind" if line.behind >= 0 else "ahead of"
+    points = write_points(line.behind).lstrip("+−")
+    return f"stopped early at epoch {line.epoch}, {points} points {side} the leader there: not judged"
+
+
+def _many(line: Line) -> str:
+    return f" ({len(line.seeds)} seeds)" if line.seeds else ""
+
+
+def _say_seed(seed: Entry) -> str:
+    of = f" of {seed.sweep_id}" if seed.sweep_id else ""
+    return f"seed {NONE if seed.seed is None else seed.seed}{of}"
+
+
 def _plain(report: Report) -> dict[str, Any]:
     """Return the report as JSON has it: trials once, elsewhere by id; counts per image and pictures are left out."""
     found = {"version": FORMAT, **{spec.name: getattr(report, spec.name) for spec in fields(report)}}
-    del found["evidence"], found["album"], found["full_names"], found["in_common"]
+    for name in APART:
+        del found[name]
+    found["settings"] = [_setting(report, entry) for entry in report.settings]
     for name in ("leader", "runner_up", "reference"):
         entry = getattr(report, name)
         found[name] = entry.trial_id if entry else None
     return found
+
+
+def _setting(report: Report, entry: Entry) -> dict[str, Any]:
+    """Return a setting or finalist, its runs by their ids."""
+    return {
+        "id": entry.trial_id,
+        "name": entry.name,
+        "rank": entry.rank,
+        "is_reference": entry.is_reference,
+        "scores": entry.scores,
+        "epochs": entry.epochs,
+        "seconds": entry.seconds,
+        "seeds": [run.trial_id for run in report.seeds(entry)],
+    }
 
 
 def _dump(value: Any) -> str:
@@ -131,29 +203,53 @@ def _values(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _csv_row(report: Report, entry: Entry, keys: Iterable[str]) -> list[Any]:
-    scores = entry.scores
-    kind = "finalist" if entry.finalist == entry.trial_id else "run" if entry.finalist else "trial"
+@dataclass(frozen=True)
+class _Context:
+    """What is looked up for every line of a report's CSV."""
+
+    report: Report
+    rivals: Mapping[str, Rival]
+    settings: Mapping[str, Entry]
+    stopped: Mapping[str, StoppedTrial]
+
+    @classmethod
+    def of(cls, report: Report) -> Self:
+        stopped = report.verdict.stopped if report.verdict else ()
+        settings = {entry.trial_id: entry for entry in report.settings}
+        return cls(report, find_rivals(report), settings, {trial.trial_id: trial for trial in stopped})
+
+
+def _csv_row(context: _Context, entry: Entry, keys: Iterable[str]) -> list[Any]:
+    report, scores, setting = context.report, entry.scores, context.settings.get(entry.setting_id)
+    kind = "trial" if not report.is_confirmation else "finalist" if entry.trial_id == entry.setting_id else "run"
     place = None if kind == "run" else entry.rank
-    fixed = [report.sweep_id, kind, place, entry.name, report.role(entry), entry.is_reference]
+    seed = None if kind == "finalist" else entry.seed
+    fixed = [report.sweep_id, kind, place, entry.setting_id, seed, entry.name, report.role(entry), entry.is_reference]
     settings = [entry.settings.get(key) for key in keys]
+    pooled = setting.scores.miou if setting else None
     figures = [
-        scores.miou,
-        *_difference(report, entry),
+        *(scores.miou, pooled, scores.boundary_iou),
+        *_difference(context, entry),
         *(scores.iou.get(name) for name in CLASSES),
         *(scores.groups.get(group) for group in GROUPS),
         scores.gap,
     ]
-    ended = [entry.best_epoch, entry.epochs, entry.state, entry.stop_reason, entry.stop_detail, entry.seconds]
-    return [*fixed, *settings, *figures, *ended, entry.digest, entry.log_file]
+    ended = [entry.best_epoch, entry.epochs, entry.state, entry.stop_reason, entry.stop_detail]
+    last = [*_stopped_cells(context, entry), entry.seconds, entry.digest, entry.log_file]
+    return [*fixed, entry.setting_id in context.rivals, *settings, *figures, *ended, *last]
 
 
-def _difference(report: Report, entry: Entry) -> list[Any]:
-    rival = find_rivals(report).get(entry.trial_id)
+def _difference(context: _Context, entry: Entry) -> list[Any]:
+    rival = context.rivals.get(entry.setting_id)
     if rival is None:
         return [None] * len(DIFFERENCE)
     between = rival.difference
     return [*map(figure, (between.estimate, between.low, between.high, rival.p_best)), rival.is_tied]
+
+
+def _stopped_cells(context: _Context, entry: Entry) -> list[Any]:
+    trial = context.stopped.get(entry.trial_id)
+    return [trial.epoch, figure(trial.leader_score), figure(trial.p_best)] if trial else [None] * len(STOPPED)
 
 
 def _cell(value: Any) -> Any:
@@ -165,8 +261,19 @@ def _cell(value: Any) -> Any:
     return "" if value is None else value
 
 
-def _table_row(report: Report, entry: Entry) -> list[str]:
+def _table_row(report: Report, entry: Entry, many: str = "", ended: str = "") -> list[str]:
     role = report.role(entry) + (" (reference)" if entry.is_reference and report.role(entry) != "reference" else "")
+    return [str(entry.rank or NONE), f"{entry.name}{many}", role, *_table_figures(entry, ended)]
+
+
+def _table_figures(entry: Entry, ended: str = "") -> list[str]:
     best = NONE if entry.best_epoch is None else str(entry.best_epoch)
-    ended = [write_iou(entry.scores.miou if entry.rank else None), best, str(entry.epochs), entry.stop_words]
-    return [str(entry.rank or NONE), entry.name, role, *ended, write_time(entry.seconds), entry.digest]
+    score = write_iou(entry.scores.miou if entry.is_scored else None)
+    return [
+        score,
+        best,
+        NONE if entry.sweep_id else str(entry.epochs),
+        ended or entry.stop_words,
+        write_time(entry.seconds),
+        entry.digest,
+    ]

@@ -1,4 +1,4 @@
-"""Report -> the same with short names: what all trials of a sweep have in common tells none of them apart."""
+"""Report -> the same with short names: what all trials of a sweep have in common distinguishes none of them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,11 +12,11 @@ def shorten_names(report: Report) -> Report:
 
     Of `vanilla lr=1 wd=0` and `vanilla lr=2 wd=0` the names become `lr=1` and `lr=2`.
     """
-    compared = report.compared()
-    common = set.intersection(*(set(entry.name.split()) for entry in compared))
-    if len(compared) < 2 or not common or report.full_names:
+    listed = report.listed()
+    common = set.intersection(*(set(entry.name.split()) for entry in listed))
+    if len(listed) < 2 or not common or report.full_names:
         return report
-    entries = (*report.finalists, *report.trials)
+    entries = (*report.settings, *report.trials, *report.others)
     short = {entry.name: " ".join(word for word in entry.name.split() if word not in common) for entry in entries}
     if not all(short.values()) or len(set(short.values())) < len(short):
         return report
@@ -27,12 +27,13 @@ def shorten_names(report: Report) -> Report:
     return replace(
         report,
         trials=tuple(map(rename, report.trials)),
-        finalists=tuple(map(rename, report.finalists)),
+        settings=tuple(map(rename, report.settings)),
+        others=tuple(map(rename, report.others)),
         leader=rename(report.leader),
         runner_up=rename(report.runner_up) if report.runner_up else None,
         reference=rename(report.reference) if report.reference else None,
         verdict=_rename_in(report.verdict, short) if report.verdict else None,
-        full_names={entry.trial_id: entry.name for entry in entries},
+        full_names={entry.trial_id: entry.name for entry in reversed(entries)},
         in_common=" ".join(word for word in report.leader.name.split() if word in common),
     )
 

@@ -30,7 +30,8 @@ from sweeps.sections import (
     side_by_side,
     tradeoff,
 )
-from sweeps.sections.board import build_leaderboard, build_verdict
+from sweeps.sections.board import build_leaderboard
+from sweeps.sections.box import build_verdict
 from sweeps.sections.origin import build_again, build_check, build_data, say_source
 
 BUILDERS: tuple[Callable[[Report], Section | None], ...] = (

@@ -85,6 +85,11 @@ def write_points(value: float | None) -> str:
     return f"{points:+.2f}".replace("-", "−")
 
 
+def write_size(value: float | None) -> str:
+    """Return a difference of IoUs in points without a plus: 0.0129 as `1.29`."""
+    return write_points(value).lstrip("+")
+
+
 def write_interval(interval: Interval | None) -> str:
     """Return an interval of differences, in points: `−1.29 (−2.10 to −0.48)`."""
     if interval is None:
@@ -163,6 +168,7 @@ FILTERS = {
     "iou": write_iou,
     "points": write_points,
     "share": write_share,
+    "size": write_size,
     "time": write_time,
     "value": write_value,
     "when": write_when,

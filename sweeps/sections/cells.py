@@ -1,7 +1,7 @@
-"""Report -> the trials at every point of one or two of the settings that vary."""
+"""Report -> the settings at every point of one or two of the axes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
@@ -29,9 +29,9 @@ class Grid:
     """One or two settings: along x, along y."""
     values: tuple[tuple[Any, ...], ...]
     cells: Mapping[tuple[Any, ...], Entry]
-    """The best trial at each point."""
+    """What comes first at each point in the order of the leaderboard: a setting that is judged, where there is one."""
     means: Mapping[tuple[Any, ...], tuple[float, int]]
-    """Mean figure at each point, and of how many trials."""
+    """Mean figure of the settings at each point, and of how many; where none is judged, of the trials."""
     others: tuple[str, ...]
     """Axes over which best and mean were taken."""
 
@@ -50,11 +50,11 @@ class Grid:
     def score(self, point: tuple[Any, ...]) -> float | None:
         """Return the figure of a cell; None where no trial has one."""
         entry = self.cells.get(point)
-        return None if entry is None or entry.rank is None else entry.scores.miou
+        return None if entry is None or not entry.is_scored else entry.scores.miou
 
 
 def list_axes(report: Report) -> tuple[str, ...]:
-    """Return the axes along which trials differ; runs of one setting are not told apart by them."""
+    """Return the axes along which settings differ."""
     return tuple(key for key in report.facts["axes"] if key in report.varying and key not in RUNS)
 
 
@@ -65,11 +65,11 @@ def list_pairs(axes: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def build_grid(report: Report, keys: tuple[str, ...]) -> Grid:
-    """Return the trials, or in a confirmation the finalists, at each point of the axes."""
+    """Return the settings, or in a confirmation the finalists, at each point of the axes, and the other trials."""
     found: dict[tuple[Any, ...], list[Entry]] = {}
-    for entry in report.compared():  # the best first: whoever comes first at a point is its best
+    for entry in report.listed():  # the best first: what comes first at a point is its best
         found.setdefault(tuple(entry.settings.get(key) for key in keys), []).append(entry)
-    scores = {point: [entry.scores.miou or 0.0 for entry in found[point] if entry.rank] for point in found}
+    scores = {point: _scores(entries) for point, entries in found.items()}
     return Grid(
         keys=keys,
         values=tuple(order_values([point[place] for point in found]) for place in range(len(keys))),
@@ -77,3 +77,9 @@ def build_grid(report: Report, keys: tuple[str, ...]) -> Grid:
         means={point: (fmean(known), len(known)) for point, known in scores.items() if known},
         others=tuple(key for key in list_axes(report) if key not in keys),
     )
+
+
+def _scores(entries: Sequence[Entry]) -> list[float]:
+    """Return the figures of the entries that are judged; of all that have one, where none is."""
+    judged = [entry for entry in entries if entry.rank is not None and entry.is_scored]
+    return [entry.scores.miou or 0.0 for entry in judged or entries if entry.is_scored]

@@ -1,6 +1,6 @@
 """Report -> epochs and hours spent and saved, and what stopping trials early may have cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,8 +13,9 @@ from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
 from sweeps.report.wording import write_points, write_share, write_time
-from sweeps.sections.hindsight import LEAST, Chance, Replay, replay, weigh_stops
-from sweeps.stopping.rungs import REASON, read_stop
+from sweeps.sections.hindsight import Replay, replay
+from sweeps.statistics.hindsight import LEAST, Hindsight
+from sweeps.stopping.rungs import REASON, Stop, read_stop
 
 EARLY = frozenset(REASON.values())
 """Stop reasons of early stopping by comparison."""
@@ -47,6 +48,15 @@ class Share:
     """Epochs of their budget that were not trained."""
     saved_seconds: float
     """Those epochs at each trial's own pace."""
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What a stopped trial might have reached."""
+
+    trial_id: str
+    stop: Stop
+    weighed: Hindsight
 
 
 @dataclass(frozen=True)
@@ -107,9 +117,15 @@ def build_cost(report: Report) -> Cost:
         not_started=max(0, report.planned_epochs - begun),
         replayed=replay(curves, report.rungs or USUAL.rungs(report.budget), _reduction(report)) if is_asked else None,
         is_usual=not report.rungs,
-        chances=weigh_stops(stops, curves, report.leader.scores.miou or 0.0),
+        chances=_chances(report, stops),
         full=len(curves),
     )
+
+
+def _chances(report: Report, stops: Mapping[str, Stop]) -> tuple[Chance, ...]:
+    """Return what stopped trials might have reached, the likeliest to have led first."""
+    found = [Chance(name, stop, report.hindsight[name]) for name, stop in stops.items() if name in report.hindsight]
+    return tuple(sorted(found, key=lambda it: (-it.weighed.overtaking, -it.weighed.regret)))
 
 
 def _reduction(report: Report) -> int:
@@ -170,23 +186,23 @@ def _say(cost: Cost) -> str:
 def _say_stops(report: Report, cost: Cost) -> list[str]:
     """Return what stopping cost, or would have, in sentences."""
     if cost.full < LEAST:
-        few = f"{count(cost.full, 'trial')} ran to the end; it takes {LEAST} to say"
-        return [f"What the stops cost cannot be known: {few}."] if cost.share("stopped early") else []
+        few = f"{count(cost.full, 'trial')} ran to the end, and at least {LEAST} are needed"
+        return [f"What early stopping cost is not known: {few}."] if cost.share("stopped early") else []
     return [*_say_chances(cost), *_say_replay(cost)]
 
 
 def _say_chances(cost: Cost) -> list[str]:
     if not cost.chances:
         return []
-    expected = sum(chance.overtaking for chance in cost.chances)
-    first = cost.chances[0]
+    expected = sum(chance.weighed.overtaking for chance in cost.chances)
+    first = cost.chances[0].weighed
     passed = f"{expected:.1f} of them would have passed the leader, the likeliest in {write_share(first.overtaking)} "
     passed += f"of the cases, by {_size(first.regret)} points on average"
     return [
         (
-            f"Had the {count(len(cost.chances), 'stopped trial')} gained as much from their rung on as any of the "
-            f"{cost.full} that ran to the end, {passed if first.overtaking else 'none would have passed the leader'}. "
-            "That they would have is an assumption: what a stopped trial would have reached was not seen."
+            f"If the {count(len(cost.chances), 'stopped trial')} had gained as much after their rung as a completed "
+            f"trial did, {passed if first.overtaking else 'none would have passed the leader'}. This is an "
+            "assumption: what a stopped trial would have reached was not seen."
         )
     ]
 
@@ -195,14 +211,14 @@ def _say_replay(cost: Cost) -> list[str]:
     found = cost.replayed
     if found is None:
         return []
-    rule = "Early stopping by asha, as it is set by default" if cost.is_usual else "The rule of the rungs"
+    rule = "Early stopping by ASHA with its default settings" if cost.is_usual else "The sweep's stopping rule"
     costs = (
-        f"stopped the best of them in {write_share(found.lost)} of the orders, which costs {_size(found.regret)} "
+        f"stopped the best of them in {write_share(found.lost)} of the orders, at a cost of {_size(found.regret)} "
         f"points on average, and trained {write_share(found.epochs)} of their epochs."
     )
-    sterner = "" if cost.is_usual else " These are the survivors, so it is a sterner test than the sweep was."
+    harder = "" if cost.is_usual else " They are the survivors, so this test is harder than the sweep was."
     who = f"the {count(found.trials, 'trial')} that ran to the end"
-    return [f"{rule}, asked about {who} in other orders of arrival, would have {costs}{sterner}"]
+    return [f"{rule}, replayed on {who} in random orders of arrival, would have {costs}{harder}"]
 
 
 def _size(difference: float) -> str:

@@ -1,5 +1,6 @@
 """Report -> learning curves: every trial, the rungs and cut-offs, runs of one setting as bands."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,10 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bddseg.words import count
-from sweeps.report.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas, label_ends
+from sweeps.report.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas, label_ends, title_gid
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
+from sweeps.report.seeds import setting_name
 from sweeps.sections.cells import RUNS
 from sweeps.stopping.rungs import Stop, read_stop
 
@@ -71,7 +73,8 @@ def build_section(report: Report) -> Section:
     if report.leader.train_curve and report.leader.curve:
         words = "Lines: training and validation mIoU of the leader"
         drawings["fit"] = Drawing(partial(draw_fit, report), words)
-    data = {"bands": bands, "rungs": rungs, "step": _step(report)}
+    curves = tuple(entry for entry in report.trials if entry.curve)
+    data = {"bands": bands, "rungs": rungs, "step": _step(report), "named": curves if len(curves) <= MANY else ()}
     return Section("curves", "Learning curves", _say(report, bands, rungs), drawings, data)
 
 
@@ -147,7 +150,7 @@ def _say(report: Report, bands: Sequence[Band], rungs: Sequence[Rung]) -> str:
     ended = (
         f"{stopped} of {count(len(report.trials), 'trial')} {'was' if stopped == 1 else 'were'} stopped there"
         if stopped
-        else "nobody was stopped"
+        else "none was stopped"
     )
     return f"Validation mIoU of every trial; at the rungs (epochs {where}) trials were compared, and {ended}.{runs}"
 
@@ -164,18 +167,29 @@ def _step(report: Report) -> int:
 
 
 def _draw_thin(axes: Axes, entries: Sequence[Entry], report: Report) -> None:
-    """Draw the curves of many trials as one path; long ones thinned, their first, last and best point kept."""
-    step, x, y = _step(report), [], []
-    for entry in entries:
-        best = max((value for _, value in entry.curve), default=None)
-        last = len(entry.curve) - 1
-        for place, (epoch, value) in enumerate(entry.curve):
-            if place % step == 0 or place == last or value == best:
-                x.append(float(epoch))
-                y.append(value)
-        x.append(float("nan"))
-        y.append(float("nan"))
-    axes.plot(x, y, color=COLOUR["quiet"], lw=1.2 if len(report.trials) <= MANY else 0.5, solid_capstyle="round")
+    """Draw the curves of trials, each with its name; of very many as one path without names."""
+    step = _step(report)
+    points = [_thinned(entry, step) for entry in entries]
+    if len(report.trials) <= MANY:
+        for entry, own in zip(entries, points, strict=True):
+            if own:
+                (line,) = axes.plot(*zip(*own, strict=True), color=COLOUR["quiet"], lw=1.2, solid_capstyle="round")
+                line.set_gid(title_gid(entry.name))
+        return
+    apart = (math.nan, math.nan)
+    joined = [point for own in points for point in (*own, apart)]
+    if joined:
+        axes.plot(*zip(*joined, strict=True), color=COLOUR["quiet"], lw=0.5, solid_capstyle="round")
+
+
+def _thinned(entry: Entry, step: int) -> list[tuple[float, float]]:
+    """Return every so many points of a curve, its first, last and best one among them."""
+    best, last = max((value for _, value in entry.curve), default=None), len(entry.curve) - 1
+    return [
+        (float(epoch), value)
+        for place, (epoch, value) in enumerate(entry.curve)
+        if place % step == 0 or place == last or value == best
+    ]
 
 
 def _draw_ends(axes: Axes, entries: Sequence[Entry]) -> None:
@@ -191,14 +205,18 @@ def _draw_ends(axes: Axes, entries: Sequence[Entry]) -> None:
 def _draw_line(axes: Axes, entry: Entry, colour: str) -> None:
     """Draw the curve of a trial that is shown, to its end."""
     dashes: Mapping[str, Any] = {"ls": (0, (4, 2))} if entry.is_reference and colour != COLOUR["leader"] else {}
-    axes.plot(*zip(*entry.curve, strict=True), color=colour, lw=2.2, solid_capstyle="round", **dashes)
+    (line,) = axes.plot(*zip(*entry.curve, strict=True), color=colour, lw=2.2, solid_capstyle="round", **dashes)
+    line.set_gid(title_gid(entry.name))
     _draw_ends(axes, [entry])
 
 
 def _draw_band(axes: Axes, band: Band, colour: str) -> None:
     epochs, low, middle, high = zip(*band.spread(), strict=True)
-    axes.fill_between(epochs, low, high, color=colour, alpha=0.22, lw=0)
-    axes.plot(epochs, middle, color=colour, lw=2.0, solid_capstyle="round")
+    area = axes.fill_between(epochs, low, high, color=colour, alpha=0.22, lw=0)
+    (line,) = axes.plot(epochs, middle, color=colour, lw=2.0, solid_capstyle="round")
+    name = title_gid(f"{setting_name([run.name for run in band.runs])}, {count(len(band.runs), 'run')}")
+    area.set_gid(name)
+    line.set_gid(name)
     _draw_ends(axes, band.runs)
 
 

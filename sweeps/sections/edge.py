@@ -35,9 +35,9 @@ class Edge:
     rule: str
     """Why no further value is allowed."""
     inner: float | None
-    """Best validation mIoU of the trials that are not at that edge; None within, or where there are none."""
+    """Best validation mIoU of the settings that are not at that edge; None within, or where there are none."""
     tied: int
-    """Trials tied with the leader that are not at that edge."""
+    """Settings not distinguished from the leader that are not at that edge."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def build_edge(report: Report, key: str) -> Edge | None:
     if not side:
         return Edge(key, value, low, high, "", None, "", None, 0)
     step, rule = _next(report.leader, key, span, side)
-    inside = [entry for entry in report.trials if entry.rank and span.side(entry.settings.get(key)) != side]
+    compared = report.settings or tuple(entry for entry in report.trials if entry.is_scored)
+    inside = [entry for entry in compared if span.side(entry.settings.get(key)) != side]
     inner = max((entry.scores.miou or 0.0 for entry in inside), default=None)
     tied = _count_tied(report, {entry.trial_id for entry in inside})
     return Edge(key, value, low, high, side, step, rule, inner, tied)
@@ -126,7 +127,7 @@ def _beyond_range(start: float, end: float) -> float:
 
 
 def _count_tied(report: Report, inside: set[str]) -> int:
-    """Return how many trials off the edge the verdict does not tell from the leader."""
+    """Return how many settings off the edge the verdict does not distinguish from the leader."""
     return len(inside & set(report.verdict.tied)) if report.verdict is not None else 0
 
 

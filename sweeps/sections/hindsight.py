@@ -1,18 +1,19 @@
-"""What early stopping may have cost, told from the trials that ran to the end. Curves in, figures out."""
+"""What early stopping would have done to the trials that ran to the end. Curves in, figures out."""
 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from sweeps.stopping.rungs import Rungs, Stop
+from sweeps.statistics.hindsight import LEAST
+from sweeps.stopping.rungs import Rungs
 
 Curve = Mapping[int, float]
 """Epoch -> validation mIoU."""
 
 ORDERS = 200
-LEAST, MOST = 6, 100
-"""Trials run to the end that it takes to say something; of more than the latter a part is replayed."""
+MOST = 100
+"""Of more trials than this a part is replayed."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,6 @@ class Replay:
     """Mean of what the best that would have been left is behind the best, as a fraction of 1."""
     epochs: float
     """Share of their epochs that would have been trained."""
-
-
-@dataclass(frozen=True)
-class Chance:
-    """What a stopped trial might have reached, had it gained as much from its rung on as those that ran to the end."""
-
-    trial_id: str
-    stop: Stop
-    overtaking: float
-    """Share of these gains that would have lifted it over the leader."""
-    regret: float
-    """Mean of what it would have been ahead of the leader."""
 
 
 def replay(curves: Sequence[Curve], rungs: Sequence[int], reduction: int, *, seed: int = 0) -> Replay | None:
@@ -58,19 +47,6 @@ def replay(curves: Sequence[Curve], rungs: Sequence[int], reduction: int, *, see
         regret=fmean(gaps),
         epochs=fmean(epochs / full for _, epochs in outcomes),
     )
-
-
-def weigh_stops(stops: Mapping[str, Stop], curves: Sequence[Curve], leader: float) -> tuple[Chance, ...]:
-    """Return each stopped trial's chance to have led, the highest first; empty where too few ran to the end to say."""
-    if len(curves) < LEAST:
-        return ()
-    found = []
-    for trial_id, stop in stops.items():
-        gains = [_best(curve) - _best(curve, stop.rung) for curve in curves if min(curve) <= stop.rung]
-        ahead = [stop.value + gain - leader for gain in gains]
-        if ahead:
-            found.append(Chance(trial_id, stop, fmean(gap > 0 for gap in ahead), fmean(max(0.0, gap) for gap in ahead)))
-    return tuple(sorted(found, key=lambda chance: (-chance.overtaking, -chance.regret)))
 
 
 @dataclass(frozen=True)

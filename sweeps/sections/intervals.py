@@ -56,7 +56,7 @@ def _draw_best(report: Report, rivals: Sequence[Rival], *, wide: bool) -> Figure
     axes.axvspan(-report.margins.score, report.margins.score, color=COLOUR["heat"], alpha=0.1, lw=0)
     axes.axvline(0, color=MUTED, lw=1)
     for y, rival in enumerate(rivals):
-        _draw_interval(axes, report, rival, y, low)
+        _draw_interval(axes, report, rival, y, (low, high))
         entry = report.find(rival.trial_id)
         name = entry.name if entry else rival.trial_id
         if wide:
@@ -72,16 +72,19 @@ def _draw_best(report: Report, rivals: Sequence[Rival], *, wide: bool) -> Figure
     return figure
 
 
-def _draw_interval(axes: Axes, report: Report, rival: Rival, y: float, low: float) -> None:
+def _draw_interval(axes: Axes, report: Report, rival: Rival, y: float, span: tuple[float, float]) -> None:
+    """Draw an interval as far as the scale goes, an arrow where it goes on, its estimate where that is on the scale."""
     entry = report.find(rival.trial_id)
     role = report.role(entry) if entry else ""
     colour = COLOUR[role] if role else (INK if rival.is_tied else MUTED)
-    start = max(rival.difference.low, low)
-    axes.plot([start, rival.difference.high], [y, y], color=colour, lw=2.2 if rival.is_tied else 1.4)
-    if rival.difference.low < low:
-        axes.plot([low], [y], marker="<", ms=6, color=colour, mew=0, clip_on=False)
-    if rival.difference.estimate >= low:
-        axes.plot([rival.difference.estimate], [y], marker="o" if rival.is_tied else "D", ms=6 if rival.is_tied else 5,
+    (low, high), found = span, rival.difference
+    start, end = (min(max(side, low), high) for side in (found.low, found.high))
+    axes.plot([start, end], [y, y], color=colour, lw=2.2 if rival.is_tied else 1.4)
+    for side, marker, is_cut in ((low, "<", found.low < low), (high, ">", found.high > high)):
+        if is_cut:
+            axes.plot([side], [y], marker=marker, ms=8, color=colour, mew=0, clip_on=False)
+    if low <= found.estimate <= high:
+        axes.plot([found.estimate], [y], marker="o" if rival.is_tied else "D", ms=6 if rival.is_tied else 5,
                   color=colour, mew=0)  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from sweeps.report.section import Section
 def build_check(report: Report) -> Section:
     """Return the comparison of the leader's figures with those recomputed from its saved weights."""
     disagrees = report.check is not None and not report.check.agrees
-    return Section("check", "Counted twice", _say_check(report), is_alarm=disagrees)
+    return Section("check", "Figures counted twice", _say_check(report), is_alarm=disagrees)
 
 
 def build_data(report: Report) -> Section:
@@ -29,23 +29,23 @@ def build_again(report: Report) -> Section:
         ("The sweep", facts["command"]),
         ("Its leader alone", _leader_command(report)),
         ("This page", facts["report_command"]),
-        *_use_commands(facts["report_command"]),
+        *_use_commands(report),
     ]
-    sentence = (
-        "These commands repeat the sweep, train its leader alone, write this page anew, and put its model to use."
-    )
-    return Section("again", "Do it again", sentence, data=[pair for pair in commands if pair[1]])
+    sentence = "These commands repeat the sweep, train its leader alone, write this page again, and use its model."
+    return Section("again", "Reproduce and use", sentence, data=[pair for pair in commands if pair[1]])
 
 
-def _use_commands(report_command: str) -> list[tuple[str, str]]:
-    """Return the commands that register the model and put it to use, in the report's own store."""
-    if not report_command:
+def _use_commands(report: Report) -> list[tuple[str, str]]:
+    """Return the commands that register the sweep's model and use it, in the report's own store."""
+    command, verdict = report.facts["report_command"], report.verdict
+    if not command or verdict is None:
         return []
-    store = _store_flag(report_command)
-    return [
-        ("Its model in the registry, as @champion", f"{report_command} --register"),
-        *use_commands("@champion", store),
-    ]
+    if verdict.outcome == "undecided":
+        register = ("Its model in the registry, not as @champion: the verdict is undecided", "--register --force")
+    else:
+        register = ("Its model in the registry, as @champion", "--register")
+    registered = f"@{report.sweep_id}"  # and not @champion, which may be another sweep's model
+    return [(register[0], f"{command} {register[1]}"), *use_commands(registered, _store_flag(command))]
 
 
 def use_commands(model: str, store: str) -> list[tuple[str, str]]:

@@ -54,7 +54,8 @@ class Sample:
 
 def build_sample(report: Report) -> Sample:
     """Return the trials that have a figure, with the axes on which they differ."""
-    entries = tuple(entry for entry in report.trials if entry.rank)
+    scored = [entry for entry in report.trials if entry.is_scored]
+    entries = tuple(sorted(scored, key=lambda entry: -(entry.scores.miou or 0.0)))
     axes = [key for key in list_axes(report) if len({repr(entry.settings.get(key)) for entry in entries}) > 1]
     inert = {key: _find_inert(entries, key) for key in axes}
     kept = [

@@ -30,7 +30,8 @@ class Table:
 
 def build_section(report: Report) -> Section:
     """Return the test figures of those for whom the test part was opened."""
-    rows = tuple(Row(found, report.find(found.trial_id)) for found in report.test.opened)
+    opened = report.test.opened
+    rows = tuple(Row(found, report.trial(found.trial_id) or report.find(found.trial_id)) for found in opened)
     images = rows[0].found.scores.images if rows else dict.fromkeys(GROUPS, 0)
     is_alarm = report.test.is_all or any("NOT be recorded" in note for note in report.test.notes)
     return Section("test", "Test figures", _say(report), data=Table(rows, images), is_alarm=is_alarm)

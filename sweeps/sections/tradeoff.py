@@ -25,7 +25,7 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Point:
-    """A trial, or in a confirmation a finalist, with its costs."""
+    """A setting, or in a confirmation a finalist, with its costs."""
 
     entry: Entry
     miou: float
@@ -56,11 +56,11 @@ def build_section(report: Report) -> Section | None:
 
 
 def build_points(report: Report) -> list[Point]:
-    """Return every trial or finalist that has a figure, the best first."""
+    """Return every setting or finalist that is compared, the best first; without a verdict, every trial."""
     rivals = {rival.trial_id: rival for rival in report.verdict.rivals} if report.verdict is not None else {}
     points = []
-    for entry in report.compared():
-        if entry.rank and entry.scores.miou is not None:
+    for entry in report.settings or report.trials:
+        if entry.is_scored and entry.scores.miou is not None:
             rival, speed = rivals.get(entry.trial_id), report.speed.of(entry.trial_id)
             costs = {name: value for name in MEASURES if (value := getattr(speed, name)) is not None}
             points.append(Point(entry, entry.scores.miou, rival.score if rival else None, costs))

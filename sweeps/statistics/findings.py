@@ -41,6 +41,8 @@ class Candidate:
     """It was stopped before its end: it is compared with the leader at the epoch it reached, and not judged."""
     overtaking: float = 0.0
     """Of a stopped trial: the probability that it would have passed the leader, had it gone on."""
+    sweep: str = ""
+    """The sweep that it is of, where that is another one: it counts as a seed, and never stands for its setting."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +186,8 @@ class NoiseFigures:
     """How many of the repeats are of other sweeps."""
     rise: float | None
     """By how much the best values still rose over the last third of training."""
+    sweeps: tuple[str, ...] = ()
+    """The other sweeps that repeats are of, where that is known."""
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,24 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 LEAST = 6
 """Completed trials without which nothing is said."""
 
 
-def overtaking(value: float, epoch: int, completed: Sequence[Sequence[float]], best: float) -> float | None:
-    """Return the share of completed trials whose gain after an epoch would have lifted a stopped trial over the best.
+@dataclass(frozen=True)
+class Hindsight:
+    """What a stopped trial might have reached: an extrapolation, for it was not trained further."""
 
-    An extrapolation: the stopped trial was not trained further. None where too few trials completed.
+    overtaking: float
+    """Share of the completed trials whose gain would have lifted it over the best."""
+    regret: float
+    """Mean of what it would then have been ahead of the best; 0 with a gain that would not."""
+
+
+def weigh_stop(value: float, epoch: int, completed: Sequence[Sequence[float]], best: float) -> Hindsight | None:
+    """Return what a stopped trial might have reached; None where too few trials completed to say.
 
     Args:
         value: of the stopped trial, its best up to the epoch.
@@ -20,7 +29,8 @@ def overtaking(value: float, epoch: int, completed: Sequence[Sequence[float]], b
     gains = [gain for curve in completed if (gain := _gain(curve, epoch)) is not None]
     if len(completed) < LEAST or not gains:
         return None
-    return sum(value + gain > best for gain in gains) / len(gains)
+    ahead = [value + gain - best for gain in gains]
+    return Hindsight(sum(lead > 0 for lead in ahead) / len(ahead), sum(max(0.0, lead) for lead in ahead) / len(ahead))
 
 
 def _gain(curve: Sequence[float], epoch: int) -> float | None:

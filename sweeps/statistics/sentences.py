@@ -6,6 +6,9 @@ from bddseg.words import count
 from sweeps.statistics.design import MOST_RUNS
 from sweeps.statistics.findings import Gap, Interval, Needed, NoiseFigures, Rival, Slice, StoppedTrial
 
+NAMED = 3
+"""So many other sweeps are named."""
+
 GROUP_WORDS = {"city": "city", "non_city": "non-city"}
 
 
@@ -75,7 +78,8 @@ def say_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
         )
     sd = f"{points(noise.sd or 0.0)} points"
     if noise.basis == "measured":
-        where = f", {noise.outside} of them from other sweeps on the same data" if noise.outside else ""
+        who = "" if noise.outside == noise.repeats else f"{noise.outside} of them "
+        where = f", {who}from {_other_sweeps(noise.sweeps)}" if noise.outside else ""
         freedom = f"{noise.freedom or 0:.0f} degrees of freedom"
         return (
             f"Run-to-run noise was measured on {count(noise.repeats, 'repeat')}{where}: a standard deviation of {sd} "
@@ -87,6 +91,14 @@ def say_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
         f"{points(noise.rise or 0.0)} points in the last third of training, and seeds may differ by {sd}.{holds} Train "
         "longer, or replicate (--replicates 2)."
     )
+
+
+def _other_sweeps(names: Sequence[str]) -> str:
+    """Return where repeats come from, in words; at most NAMED sweeps by their names."""
+    if not names:
+        return "other sweeps on the same data"
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{'sweeps' if len(names) > 1 else 'sweep'} {', '.join(names[:NAMED])}{more} on the same data"
 
 
 def say_caveats(

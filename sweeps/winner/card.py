@@ -52,7 +52,7 @@ class Card:
     @property
     def scores(self) -> dict[str, Scores]:
         """Return the figures of each part that was measured; out of fold they are the setting's, not the weights'."""
-        found = self.report.find(self.trial_id)
+        found = self.report.find(self.trial_id) if self.is_refit else self.report.trial(self.trial_id)
         first = {"out of fold" if self.is_refit else "validation": found.scores} if found else {}
         return first | ({"test": self.test} if self.test else {})
 

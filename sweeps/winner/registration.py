@@ -1,7 +1,8 @@
-"""A report's verdict -> a registered model: whose weights, trained anew where a winner was confirmed, crowned champion.
+"""A report's verdict -> a registered model, and `champion` where the verdict is decided.
 
-After a screening it is the leader: its own best weights. After a confirmation it is the winner's setting, trained once
-more on train and validation; of a tie it is the recommended one, and where nobody can tell, the leader.
+After a screening it is the leader, with its own best weights. After a confirmation it is the winner's setting, trained
+once more on train and validation; of a tie it is the recommended setting. An undecided verdict is registered only on
+request, with its leader, and crowns nothing.
 """
 
 import shutil
@@ -20,7 +21,7 @@ from bddseg.evidence import save_evidence
 from bddseg.files import write_json
 from bddseg.trained import load_trained
 from sweeps.confirm import CONFIRMS
-from sweeps.errors import NoSweepError, NothingToRegisterError
+from sweeps.errors import NoSweepError, NothingToRegisterError, UndecidedError
 from sweeps.ranking import score_evidence
 from sweeps.records import SweepRecord, TrialRow
 from sweeps.report.facts import whole
@@ -39,8 +40,8 @@ CARD, CONFIG = "card.md", "config.json"
 
 PLACES = {
     "winner": "the winner",
-    "leader": "the leader, screened once and not confirmed",
-    "undecided": "the leader, though nobody can tell yet",
+    "leader": "the leader of a screening, not confirmed",
+    "undecided": "the leader of an undecided verdict",
 }
 
 
@@ -55,6 +56,8 @@ class Registration:
     """Where it is recorded that a refit opened the test part."""
     data: Path | None = None
     """Where the data of a confirmed sweep lie now, where that is another folder than recorded."""
+    is_forced: bool = False
+    """An undecided verdict is registered too."""
 
     @property
     def verdict(self) -> Verdict:
@@ -72,6 +75,10 @@ class Registration:
         return self.verdict.stage == "confirmation"
 
     @property
+    def is_decided(self) -> bool:
+        return self.verdict.outcome != "undecided"
+
+    @property
     def trial_id(self) -> str:
         """Return the trial, or finalist, that is registered."""
         is_tie = self.is_refit and self.verdict.outcome == "tie"
@@ -86,11 +93,14 @@ class Registration:
 
 
 def register(registration: Registration, say: Say) -> Version:
-    """Return the registered version, made where there is none of this trial yet, and crowned if it never was.
+    """Return the registered version, made where there is none of this trial yet; crowned if the verdict is decided.
+
+    One that was crowned before is not crowned again.
 
     Raises:
         NothingToRegisterError: when the sweep still runs, is a confirmation that was interrupted, or left no weights
             that can be used.
+        UndecidedError: when the verdict is undecided, and registering it was not forced.
         ModelError: for a name that cannot be one.
     """
     name, report, verdict = check_name(registration.name), registration.report, registration.verdict
@@ -100,14 +110,20 @@ def register(registration: Registration, say: Say) -> Version:
         raise NothingToRegisterError(
             f"{report.sweep_id} was interrupted: its winner may still change; resume it, then register it"
         )
+    if not (registration.is_decided or registration.is_forced):
+        raise UndecidedError(
+            f"{report.sweep_id}: the verdict is undecided, so there is no model to crown; --force registers the leader "
+            "all the same, without making it @champion"
+        )
     say(registration.sentence())
     record, registry = registration.store.read_sweep(report.sweep_id), Registry(registration.store)
     run_id = record.run_id if registration.is_refit else _row(record, registration.trial_id).run_id
     found = registry.find(
         name, run_id, identity(report.sweep_id, registration.trial_id, is_refit=registration.is_refit)
     )
+    crown = registry.crown if registration.is_decided else registry.leave
     if found:
-        say(f"it is registered already: {found.words}; {registry.crown(found)}")
+        say(f"it is registered already: {found.words}; {crown(found)}")
         return found
     make = _refitted if registration.is_refit else _screened
     with tempfile.TemporaryDirectory(prefix="bddseg-register-") as place:
@@ -115,7 +131,7 @@ def register(registration: Registration, say: Say) -> Version:
         with make(registration, record, folder, say) as card:
             write_words(card, folder)
             made = registry.add(name, run_id, folder, card.tags(), verdict.sentence)
-    say(f"registered as {made.words}; {registry.crown(made)}")
+    say(f"registered as {made.words}; {crown(made)}")
     return made
 
 
@@ -179,7 +195,7 @@ def _best_weights(store: Store, row: TrialRow, folder: Path, words: str) -> dict
 
 @contextmanager
 def _refitted(registration: Registration, record: SweepRecord, folder: Path, say: Say) -> Iterator[Card]:
-    """Train the setting anew, put its weights into the folder, and give their card."""
+    """Train the setting once more, put its weights into the folder, and give their card."""
     config = refit_config(record, registration.trial_id)
     with refit(config, load_recorded(record, config, registration.data), say) as found:
         shutil.copyfile(found.weights, folder / BEST)

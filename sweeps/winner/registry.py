@@ -97,8 +97,15 @@ class Registry:
         before = f", after version {holder}" if holder and holder != version.number else ""
         return f"@{CHAMPION} is version {version.number}{before}"
 
+    def leave(self, version: Version) -> str:
+        """Return that the version is not crowned, and which one is `champion`."""
+        with self._client("asked for models") as client:
+            holder = _holder(client, version.name, CHAMPION)
+        stays = f"@{CHAMPION} stays version {holder}" if holder else f"nothing is @{CHAMPION}"
+        return f"not made @{CHAMPION}, since the verdict is undecided: {stays}"
+
     def fetch(self, name: str, at: str, folder: Path) -> Path:
-        """Return a copy, in the folder, of the weights of a version, named by an alias or its number.
+        """Return a copy, in the folder, of the weights of a version, named by an alias, its number or its sweep.
 
         Raises:
             ModelError: when there is no such version, or its files are not where ours are.
@@ -171,8 +178,18 @@ def _found(client: "MlflowClient", name: str, at: str) -> "ModelVersion":
     except MlflowException as error:
         if code_of(error) not in MISSING:
             raise
+        if of_sweep := _of_sweep(client, name, at):
+            return of_sweep
         what = f"no version {at}" if at.isdigit() else f"no @{at}"
-        raise ModelError(f"{what} of model {name} is registered; python report.py --register makes one") from error
+        raise ModelError(
+            f"{what} of model {name} is registered; python report.py SWEEP --register makes one"
+        ) from error
+
+
+def _of_sweep(client: "MlflowClient", name: str, sweep_id: str) -> "ModelVersion | None":
+    """Return the newest version that was made from a sweep; None where there is none."""
+    found = [it for it in client.search_model_versions(f"name = '{name}'") if it.tags.get("sweep.id") == sweep_id]
+    return max(found, key=lambda it: int(it.version), default=None)
 
 
 def _version(found: "ModelVersion") -> Version:

@@ -17,7 +17,7 @@ RUN = re.compile(r"(?:runs:/)?(?P<run>[0-9a-f]{32})")
 WEIGHTS = f"weights/{BEST}"
 """Artifact of a finalist's run."""
 
-FORMS = "@champion, NAME@ALIAS, models:/NAME/VERSION, the id of a run, or a file or folder"
+FORMS = "@champion, NAME@ALIAS, NAME@SWEEP, models:/NAME/VERSION, the id of a run, or a file or folder"
 
 
 @contextmanager

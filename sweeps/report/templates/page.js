@@ -1,17 +1,19 @@
 "use strict";
 // Column heads of sortable tables become buttons; without this script a table is as it came, whole and the best first.
+// On the leaderboard a setting is a tbody: its row, and below it those of its seeds, which stay with it.
 const keyOf = (row, column) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
 const isNumber = (text) => text !== "" && Number.isFinite(Number(text));
 const compare = (a, b) => (isNumber(a) && isNumber(b) ? Number(a) - Number(b) : a.localeCompare(b, "en"));
+const unitsOf = (table) => (table.classList.contains("board") ? [...table.tBodies] : [...table.tBodies[0].rows]);
+const firstRow = (unit) => unit.rows?.[0] ?? unit;
 
 for (const table of document.querySelectorAll("table.sortable")) {
-  const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   const sort = (column, sign) => {
-    const rows = [...body.rows].map((row) => [keyOf(row, column), row]);
-    const known = rows.filter(([text]) => text !== "").sort(([a], [b]) => sign * compare(a, b));
-    const missing = rows.filter(([text]) => text === ""); // last, whichever way the column is sorted
-    body.append(...[...known, ...missing].map(([, row]) => row));
+    const units = unitsOf(table).map((unit) => [keyOf(firstRow(unit), column), unit]);
+    const known = units.filter(([text]) => text !== "").sort(([a], [b]) => sign * compare(a, b));
+    const missing = units.filter(([text]) => text === ""); // last, whichever way the column is sorted
+    units[0]?.[1].parentNode.append(...[...known, ...missing].map(([, unit]) => unit));
     heads.forEach((head, at) => (at === column ? head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending") : head.removeAttribute("aria-sort")));
     table.dispatchEvent(new Event("sorted"));
   };
@@ -26,31 +28,35 @@ for (const table of document.querySelectorAll("table.sortable")) {
       sort(column, now === null ? first : now === "ascending" ? -1 : 1);
     });
   });
-  if (table.classList.contains("board")) heads[0].setAttribute("aria-sort", "ascending");
+  if (table.dataset.sorted) heads[Number(table.dataset.sorted)].setAttribute("aria-sort", "ascending");
 }
 
-// The leaderboard: filters by words and by setting, and no more rows at first than one reads.
+// The leaderboard: filters by words and by setting, over all of its tables, and no more rows at first than one reads.
 const FIRST = 30;
 for (const form of document.querySelectorAll("form.filters")) {
   const section = form.closest("section");
-  const table = section.querySelector("table.board");
+  const tables = [...section.querySelectorAll("table.board")];
   const more = section.querySelector(".more");
-  const columnOf = Object.fromEntries([...table.tHead.rows[0].cells].map((head, at) => [head.dataset.key, at]));
-  const texts = new Map([...table.tBodies[0].rows].map((row) => [row, row.textContent.toLowerCase()]));
-  const shownAs = (row, key) => {
-    const cell = row.cells[columnOf[key]];
+  const columnsOf = new Map(tables.map((table) => [table, Object.fromEntries([...table.tHead.rows[0].cells].map((head, at) => [head.dataset.key, at]))]));
+  const texts = new Map(tables.flatMap(unitsOf).map((unit) => [unit, unit.textContent.toLowerCase()]));
+  const shownAs = (unit, key) => {
+    const cell = firstRow(unit).cells[columnsOf.get(unit.closest("table"))[key]];
     return (cell.querySelector(".end") ?? cell).textContent.trim();
   };
   let all = false;
   const apply = () => {
     const words = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     const chosen = [...form.querySelectorAll("select")].filter((select) => select.value);
-    const fits = (row) => words.every((word) => texts.get(row).includes(word)) && chosen.every((select) => shownAs(row, select.dataset.key) === select.value);
+    const fits = (unit) => words.every((word) => texts.get(unit).includes(word)) && chosen.every((select) => shownAs(unit, select.dataset.key) === select.value);
     let found = 0;
-    for (const row of table.tBodies[0].rows) {
-      const fit = fits(row);
-      found += fit;
-      row.hidden = !fit || (!all && found > FIRST);
+    for (const table of tables) {
+      for (const unit of unitsOf(table)) {
+        const fit = fits(unit);
+        found += fit;
+        unit.hidden = !fit || (!all && found > FIRST);
+      }
+      const group = table.closest(".group");
+      if (group) group.hidden = unitsOf(table).every((unit) => unit.hidden);
     }
     const held = all ? 0 : Math.max(0, found - FIRST);
     more.hidden = held === 0;
@@ -60,7 +66,7 @@ for (const form of document.querySelectorAll("form.filters")) {
   form.addEventListener("input", apply);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(apply));
-  table.addEventListener("sorted", apply);
+  for (const table of tables) table.addEventListener("sorted", apply);
   more.firstElementChild.addEventListener("click", () => {
     all = true;
     apply();

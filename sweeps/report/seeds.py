@@ -1,0 +1,144 @@
+"""Trials -> settings: the seeds of each, also those that other sweeps have recorded, and their evidence together."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from bddseg.config import TrainConfig
+from bddseg.errors import ConfigError, DataError
+from bddseg.evidence import Evidence
+from sweeps.records import Repeat, SweepRecord, TrialRow
+from sweeps.report.facts import clean
+from sweeps.statistics.noise import setting_of
+
+REPEATED = 4
+"""Of so many of the best settings seeds of other sweeps are looked for."""
+
+
+class Witness(Protocol):
+    """What is asked of the store."""
+
+    def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
+    def find_repeats(self, setting: str, fingerprint: str) -> Sequence[Repeat]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class OtherSeed:
+    """A seed of a setting that another sweep has recorded."""
+
+    setting: str
+    """The key of the setting."""
+    repeat: Repeat
+    evidence: Evidence
+
+    @property
+    def name(self) -> str:
+        """Return its id here, which no trial of the sweep has."""
+        return clean(f"{self.repeat.sweep_id}/{self.repeat.row.trial_id}")
+
+
+def setting_key(row: TrialRow) -> str:
+    """Return what is equal for all seeds of a setting, in every sweep, and for them only."""
+    if row.setting:
+        return row.setting
+    try:
+        config = TrainConfig.from_record(row.settings)
+        if config.digest() == row.digest:  # it was trained as it would be today
+            return config.setting_digest()
+    except ConfigError:
+        pass  # a setting of another version
+    return setting_of(row.settings)
+
+
+def setting_name(names: Sequence[str]) -> str:
+    """Return the words that the names of all seeds have in common, in their order; the first name without any."""
+    shared = set.intersection(*(set(name.split()) for name in names))
+    return " ".join(word for word in names[0].split() if word in shared) or names[0]
+
+
+def group_settings(rows: Iterable[TrialRow]) -> dict[str, list[TrialRow]]:
+    """Return the trials of each setting, in the order of the rows."""
+    settings: dict[str, list[TrialRow]] = {}
+    for row in rows:
+        settings.setdefault(setting_key(row) or f"trial {row.trial_id}", []).append(row)
+    return settings
+
+
+def name_settings(settings: Mapping[str, Sequence[TrialRow]]) -> dict[str, str]:
+    """Return what each setting is called; where two would share a name, as their best trials are."""
+    names = {key: setting_name([clean(row.name) for row in rows]) for key, rows in settings.items()}
+    often = Counter(names.values())
+    return {key: name if often[name] == 1 else clean(settings[key][0].name) for key, name in names.items()}
+
+
+def find_seeds(
+    settings: Mapping[str, Sequence[TrialRow]], evidence: Mapping[str, Evidence], record: SweepRecord, store: Witness
+) -> list[OtherSeed]:
+    """Return the seeds that other sweeps have of the best settings.
+
+    A trial that this sweep has too is the same run and no repeat; one on other images than the sweep's own seeds of the
+    setting cannot be pooled with them.
+    """
+    digests = {row.digest for row in record.trials}
+    found: list[OtherSeed] = []
+    for key, rows in list(settings.items())[:REPEATED]:
+        own = evidence[clean(rows[0].trial_id)]
+        answers = store.find_repeats(rows[0].setting, own.fingerprint) if rows[0].setting else ()
+        others = {it.row.digest: it for it in answers if it.row.digest not in digests}
+        read = store.read_evidence([it.row for it in others.values()], "val")
+        pairs = [(it, read.get(it.row.trial_id)) for it in others.values()]
+        found += [
+            OtherSeed(key, it, of) for it, of in pairs if isinstance(of, Evidence) and _is_of_same_images(of, own)
+        ]
+    return found
+
+
+def _is_of_same_images(one: Evidence, other: Evidence) -> bool:
+    alike = (one.part, one.classes, one.fingerprint) == (other.part, other.classes, other.fingerprint)
+    return alike and len(one.names) == len(other.names) and set(one.names) == set(other.names)
+
+
+def join_evidence(runs: Sequence[Evidence]) -> Evidence:
+    """Return the evidence of several runs as one: the counts of an image are summed over the runs that scored it."""
+    first = runs[0]
+    if len(runs) == 1:
+        return first
+    words = {
+        name: (scene, weather, time)
+        for run in runs
+        for name, scene, weather, time in zip(run.names, run.scenes, run.weathers, run.times_of_day, strict=True)
+    }
+    scenes, weathers, times = zip(*words.values(), strict=True)
+    place = {name: at for at, name in enumerate(words)}
+    drives = {name: drive for run in runs for name, drive in zip(run.names, run.drives, strict=bool(run.drives))}
+    places = [np.asarray([place[name] for name in run.names], dtype=np.intp) for run in runs]
+    boundaries = [run.boundary for run in runs if run.boundary is not None]
+    return Evidence(
+        part=first.part,
+        epoch=first.epoch,
+        names=tuple(words),
+        scenes=scenes,
+        weathers=weathers,
+        times_of_day=times,
+        counts=_sum_at(places, [run.counts for run in runs], len(words)),
+        ignored=_sum_at(places, [run.ignored for run in runs], len(words)),
+        fingerprint=first.fingerprint,
+        drives=tuple(drives.get(name, "") for name in words) if drives else (),
+        classes=first.classes,
+        boundary=_sum_at(places, boundaries, len(words)) if len(boundaries) == len(runs) else None,
+    )
+
+
+def _sum_at(places: Sequence[np.ndarray], counts: Sequence[np.ndarray], images: int) -> np.ndarray:
+    """Return the counts of every image; `places` says which images those of a run are.
+
+    Shape:
+        places, counts: of each run, (n,) and (n, ...).  returns: (images, ...).
+    """
+    total = np.zeros((images, *counts[0].shape[1:]), dtype=np.int64)
+    for at, values in zip(places, counts, strict=True):
+        np.add.at(total, at, values)
+    return total
