@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -63,28 +63,28 @@ def runs_to_find(lead: float, finalists: int, run_sd: float, image_sd: float, ri
     return high
 
 
-@cache
+@lru_cache(maxsize=64)
 def _simulate(design: Design) -> tuple[np.ndarray, np.ndarray, float]:
     """Return, of many confirmations of equal finalists, the first one's differences to all others and what judges them.
+
+    Of normal runs the means and the squares that a two-way layout leaves are independent, so that no single run is
+    drawn: hundreds of finalists and runs take no more memory than their means.
 
     Shape:
         returns: (S, T - 1) differences, (S,) standard errors, and the critical value.
     """
     generator = np.random.default_rng([design.finalists, design.runs])
     settings, runs = design.finalists, design.runs
-    luck = design.run_sd * generator.standard_normal((SIMULATED, settings, runs))
-    fold_sd = design.image_sd / math.sqrt(2) * math.sqrt(runs)  # of one setting on one fold; folds share no image
-    images = fold_sd * generator.standard_normal((SIMULATED, settings, runs))
-    scores = luck + images  # (S, T, R)
-    rest = scores - scores.mean(1, keepdims=True) - scores.mean(2, keepdims=True) + scores.mean((1, 2), keepdims=True)
+    fold_variance = design.image_sd**2 / 2 * runs  # of one setting on one fold; folds share no image
+    variance_of_run = design.run_sd**2 + fold_variance
+    means = math.sqrt(variance_of_run / runs) * generator.standard_normal((SIMULATED, settings), dtype=np.float32)
     freedom = (settings - 1) * (runs - 1)
-    squares = np.maximum((rest**2).sum((1, 2)) - freedom * fold_sd**2, 0.0)
+    squares = np.maximum(variance_of_run * generator.chisquare(freedom, SIMULATED) - freedom * fold_variance, 0.0)
     nothing = np.zeros(settings)
     example = pool_noise(0.0, freedom, design.rise, nothing, nothing, nothing + overlap(runs, runs), 1.0)
     prior = example.freedom - freedom
     variance = (prior * example.sd**2 * example.freedom / max(prior, 1) + squares) / example.freedom
     errors = np.sqrt(2 * variance * overlap(runs, runs) + design.image_sd**2)
-    means = scores.mean(2)
     return means[:, :1] - means[:, 1:], errors, _critical(design, example.freedom)
 
 
