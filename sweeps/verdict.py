@@ -33,6 +33,7 @@ from sweeps.statistics.findings import (
 from sweeps.statistics.lineup import Entrant, Lineup, build_lineup, score_of
 from sweeps.statistics.needs import bearable_sd, find_needed
 from sweeps.statistics.noise import (
+    FLOOR_FREEDOM,
     Noise,
     count_repeats,
     estimate_noise,
@@ -65,10 +66,6 @@ WIDEST = 100.0
 
 RARE = 10
 """A class of the mean in fewer units than these is named."""
-
-FLOOR_FREEDOM = 1.0
-"""Of a confirmation without learning curves: its variances are enlarged already for what runs have in common, so that
-false winners stay under 5 % with it (benchmarks/RESULTS.md)."""
 
 SHOWN = 8
 """Of how many settings the scenes are looked into."""
