@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from bddseg.confusion import miou
 from bddseg.evidence import Evidence
@@ -25,6 +26,9 @@ NODES = 9
 
 WIDE, LONGEST = 2000, 9
 """Drives, and most images of one, over which a truth is taken."""
+
+MOST_SKILL, STEP = 6.0, 0.25
+"""Highest skill of the table from which truths are read, and its step."""
 
 
 def logit_of(points: float) -> float:
@@ -108,19 +112,17 @@ class World:
         drives = [f"{drive:08x}-{image:08x}" for drive, size in enumerate(sizes) for image in range(size)]
         return np.asarray(drives if self.carries_drives else [f"frame{at:06d}" for at in range(len(drives))])
 
-    @cache  # noqa: B019 - a handful of worlds
     def truth(self, skill: float) -> float:
-        """Return the mIoU of a setting over all images and runs there could be, from very many images."""
-        wide = replace(self, drives=WIDE, longest=min(self.longest, LONGEST), run_sd=0.0)
+        """Return the mIoU of a setting over all images and runs there could be."""
         nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
-        runs = wide.evidence([skill - self.run_sd * node for node in nodes], 7)
-        return float(np.average([miou(run.counts.sum(0)) for run in runs], weights=weights))
+        still = replace(self, drives=0, run_sd=0.0, common=0.0, rise=None, carries_drives=True, carries_scenes=False)
+        return float(np.average(_scores_by_skill(still)(skill - self.run_sd * nodes), weights=weights))
 
-    @cache  # noqa: B019 - a handful of worlds
     def skill_for(self, lead: float) -> float:
-        """Return the skill that raises the true mIoU by the lead."""
-        low, high = 0.0, 12.0
-        while high - low > 1e-4:
+        """Return the skill that raises the true mIoU by the lead, or lowers it by a negative one."""
+        high = MOST_SKILL - 5 * self.run_sd
+        low = -high
+        while high - low > 1e-5:
             middle = (low + high) / 2
             low, high = (middle, high) if self.truth(middle) - self.truth(0.0) < lead else (low, middle)
         return high
@@ -154,9 +156,18 @@ class World:
             rounds.train(range(len(skills)))
         return rounds.finalists(range(len(skills)))
 
-    def rounds(self, skills: Sequence[float], seed: int, folds: int) -> "Rounds":
+    def rounds(self, skills: Sequence[float], seed: int, folds: int) -> "Progress":
         """Return a confirmation of which nothing was run; this world is that of one fold."""
-        return Rounds(replace(self, drives=folds * self.drives).draw(skills, seed), folds)
+        return Progress(replace(self, drives=folds * self.drives).draw(skills, seed), folds)
+
+
+@cache
+def _scores_by_skill(world: World) -> CubicSpline:
+    """Return the mIoU by skill of a world without noise between runs, from very many images."""
+    drawn = replace(world, drives=WIDE, longest=min(world.longest, LONGEST)).draw([0.0], 7)
+    skills = np.arange(-MOST_SKILL, MOST_SKILL + STEP, STEP)
+    runs = [replace(drawn, skills=(float(skill),)).run(0) for skill in skills]
+    return CubicSpline(skills, [miou(run.counts.sum(0)) for run in runs])
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +225,7 @@ class Drawn:
 
 
 @dataclass(eq=False)
-class Rounds:
+class Progress:
     """A confirmation that is run round by round: run j of every finalist scores fold j of one cut, then of another."""
 
     drawn: Drawn

@@ -55,7 +55,8 @@ def look(finalists: Sequence[Finalist], rounds: Rounds, *, draws: int = 10_000, 
     Raises:
         NothingFinishedError: when no finalist has usable evidence.
     """
-    verdict = confirm(finalists, margin=rounds.margin, folds=rounds.folds, alpha=rounds.alpha, draws=draws, seed=seed)
+    level = rounds.level(max(len(finalist.runs) for finalist in finalists))
+    verdict = confirm(finalists, margin=rounds.margin, folds=rounds.folds, alpha=level, draws=draws, seed=seed)
     rivals = [rival for rival in verdict.rivals if rival.trial_id in verdict.tied[1:]]
     ending = ""
     if not rivals:

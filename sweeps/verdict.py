@@ -33,7 +33,6 @@ from sweeps.statistics.findings import (
 from sweeps.statistics.lineup import Entrant, Lineup, build_lineup, score_of
 from sweeps.statistics.needs import bearable_sd, find_needed
 from sweeps.statistics.noise import (
-    FLOOR_FREEDOM,
     Noise,
     count_repeats,
     estimate_noise,
@@ -226,7 +225,7 @@ def _noise_between_runs(
     of_images = float(own.var(1, dtype=np.float64).sum()) / max(1, settings - 1) / per_run
     squares = max(0.0, float((rest**2).sum()) - freedom * of_images) + sum_squares(repeats)
     return pool_noise(
-        squares, freedom + count_repeats(repeats), rise_of(curves), nothing, nothing, share, FLOOR_FREEDOM
+        squares, freedom + count_repeats(repeats), rise_of(curves), nothing, nothing, share, has_floor=True
     )
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from sweeps.statistics.noise import FLOOR_FREEDOM, pool_variance
+from sweeps.statistics.noise import pool_variance
 from sweeps.statistics.significance import ALPHA, overlap
 
 POWER = 0.8
@@ -80,12 +80,12 @@ def _simulate(design: Design) -> tuple[np.ndarray, np.ndarray]:
     means = math.sqrt(variance_of_run / runs) * generator.standard_normal((SIMULATED, settings), dtype=np.float32)
     freedom = (settings - 1) * (runs - 1)
     squares = np.maximum(variance_of_run * generator.chisquare(freedom, SIMULATED) - freedom * fold_variance, 0.0)
-    variance, known = pool_variance(squares, freedom, design.rise, FLOOR_FREEDOM)
+    variance, known = pool_variance(squares, freedom, design.rise, has_floor=True)
     errors = np.sqrt(2 * variance * overlap(runs, runs) + design.image_sd**2)
     least, most = float(known.min()), float(known.max())
-    critical = _critical(design, most)
+    critical = np.full(SIMULATED, _critical(design, most))
     if most > least:  # between the two, by how many degrees of freedom each has
-        critical = critical + (_critical(design, least) - critical) * (1 / known - 1 / most) / (1 / least - 1 / most)
+        critical += (_critical(design, least) - critical) * (1 / known - 1 / most) / (1 / least - 1 / most)
     return means[:, :1] - means[:, 1:], critical * errors
 
 

@@ -27,10 +27,6 @@ FLOOR = 0.006
 """Of the scale: seeds of converged segmentation networks differ by 0.3 to 1.2 points of mIoU in the literature, and by
 no less than 0.6 in 32 of 32 settings that were measured here."""
 
-FLOOR_FREEDOM = 1.0
-"""Of a prior at FLOOR in a confirmation without learning curves: its variances are enlarged already for what runs have
-in common, so that false winners stay under 5 % with it (benchmarks/RESULTS.md)."""
-
 BOUND_FREEDOM, BOUND_SHARE = 8.0, 1.0
 """Without repeats the prior is a bound: the whole rise, with so many degrees of freedom."""
 
@@ -188,23 +184,25 @@ def pool_noise(
     own_squares: np.ndarray,
     own_freedom: np.ndarray,
     share: np.ndarray,
-    floor_freedom: float = 0.0,
+    has_floor: bool = False,
 ) -> Noise:
     """Return the noise by the formula at the top of this file, from sums of squares and their degrees of freedom.
 
-    `floor_freedom` is that of a prior at FLOOR, where there are repeats but no curves.
+    With `has_floor` there is a prior at FLOOR where there are repeats but no curves: that of flat curves with ENOUGH
+    repeats, in proportion to the repeats up to there.
     """
     if rise is None and not repeats:
         return Noise(math.nan, 0, 0, None, own_squares, own_freedom, share)
-    variance, freedom = (float(value) for value in pool_variance(np.asarray(squares), repeats, rise, floor_freedom))
+    variance, freedom = (float(value) for value in pool_variance(np.asarray(squares), repeats, rise, has_floor))
     return Noise(math.sqrt(variance), freedom, repeats, rise, own_squares, own_freedom, share)
 
 
 def pool_variance(
-    squares: np.ndarray, repeats: int, rise: float | None, floor_freedom: float = 0.0
+    squares: np.ndarray, repeats: int, rise: float | None, has_floor: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return variances and their degrees of freedom as `pool_noise` has them, for many sums of squares at once."""
-    scale, prior = (FLOOR, floor_freedom) if rise is None else _prior(rise, repeats)
+    floor = FLOOR, has_floor * PRIOR_FREEDOM * min(1.0, repeats / ENOUGH)
+    scale, prior = floor if rise is None else _prior(rise, repeats)
     trust = np.minimum(1.0, scale**2 * repeats / np.maximum(squares, 1e-12))  # 1e-12: a millionth of the score
     held = prior * (trust if repeats else np.ones_like(squares))
     return (held * scale**2 + squares) / (held + repeats), held + repeats
