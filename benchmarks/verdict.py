@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS))
     options.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="the seconds that are judged")
     arguments = options.parse_args(argv)
-    figures = []
+    figures: list[Figure] = []
     for name in arguments.only:
         figures += PARTS[name](arguments.sweeps, arguments.rounds, arguments.clock)
     return close(figures)
@@ -85,7 +85,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _tabled(title: str, pairs: Iterable[tuple[Tally, list[Figure]]]) -> tuple[list[Tally], list[Figure]]:
     """Print a table of what was simulated; return it with its figures."""
-    kept = list(pairs)
+    kept = []
+    for tally, figures in pairs:
+        print(*(figure.line() for figure in figures), sep="\n", file=sys.stderr, flush=True)
+        kept.append((tally, figures))
     notes = (
         "half-width of the difference to the next best, and limit (the lead that is found in 80 of 100), in points",
     )
@@ -93,19 +96,19 @@ def _tabled(title: str, pairs: Iterable[tuple[Tally, list[Figure]]]) -> tuple[li
     return [tally for tally, _ in kept], [figure for _, figures in kept for figure in figures]
 
 
-def _same(sweeps: int, *_: Any) -> list[Figure]:
+def _same(sweeps: int, _: int, __: str) -> list[Figure]:
     screened = ((tally, [figure]) for tally, figure in verdict_simulated.same_screened(sweeps))
     screenings, figures = _tabled(f"V1 equal settings in {sweeps} screenings each", screened)
     confirmed = ((tally, [figure]) for tally, figure in verdict_simulated.same_confirmed(sweeps))
     confirmations, more = _tabled(f"V2 equal finalists in {sweeps} confirmations each", confirmed)
     few = [tally for tally in screenings if "uneven" not in tally.title and len(tally.true) < max(SETTINGS)]
     stated = verdict_simulated.stated([*few, *confirmations])
-    _, found = _tabled("V3 leads that verdicts on equal settings say they find", stated)
+    found = _tabled("V3 leads that verdicts on equal settings say they find", stated)[1]
     return [*figures, *more, *found]
 
 
-def _coverage(sweeps: int, *_: Any) -> list[Figure]:
-    _, figures = _tabled(f"V4 settings that differ, {sweeps} sweeps each", verdict_simulated.coverage(sweeps))
+def _coverage(sweeps: int, _: int, __: str) -> list[Figure]:
+    figures = _tabled(f"V4 settings that differ, {sweeps} sweeps each", verdict_simulated.coverage(sweeps))[1]
     gaps = [
         Figure(f"V4 screening noise={noise:g} gaps held %", gaps_held(noise, sweeps), HELD, sweeps, "value")
         for noise in (0.6, 4.0)
@@ -113,18 +116,18 @@ def _coverage(sweeps: int, *_: Any) -> list[Figure]:
     return [*figures, *gaps]
 
 
-def _power(sweeps: int, *_: Any) -> list[Figure]:
+def _power(sweeps: int, _: int, __: str) -> list[Figure]:
     return _tabled(f"V3 leads, {sweeps} sweeps each", verdict_simulated.power(sweeps))[1]
 
 
-def _until(sweeps: int, *_: Any) -> list[Figure]:
+def _until(sweeps: int, _: int, __: str) -> list[Figure]:
     rows, figures = verdict_rounds.figures_of(sweeps)
     show(f"V8 confirmations that go on until they decide, {sweeps} of each", ("", *verdict_rounds.COLUMNS), rows)
     return figures
 
 
-def _recorded(sweeps: int, *_: Any) -> list[Figure]:
-    figures = []
+def _recorded(sweeps: int, _: int, __: str) -> list[Figure]:
+    figures: list[Figure] = []
     for table, seeds in verdict_seeds.tables():
         shares = verdict_seeds.measure(table, seeds, sweeps)
         show(f"V7 recorded seeds: {table}", ("", *verdict_seeds.COLUMNS), [it.row() for it in shares], (seeds.words(),))
@@ -132,7 +135,7 @@ def _recorded(sweeps: int, *_: Any) -> list[Figure]:
     return figures
 
 
-def _exactness(sweeps: int, *_: Any) -> list[Figure]:
+def _exactness(sweeps: int, _: int, __: str) -> list[Figure]:
     some = min(sweeps, 20)
     made = [World(rise=1.0).replicated([0.1, *[0.0] * 5], seed) for seed in range(some)]
     same = [screen(them, draws=DRAWS) == screen(shuffled(them, 7), draws=DRAWS) for them in made]
