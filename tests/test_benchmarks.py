@@ -256,22 +256,15 @@ def test_pixels_of_a_built_cache_are_pillows(tmp_path: Path) -> None:
 
 def seeds_of(skills: list[float], seeds: int, run_seeds: int) -> Seeds:
     """Return a table of simulated trainings, as many settings as there are skills."""
-    drawn, folds = World(drives=8).draw(skills, 0), World(drives=8).rounds(skills, 1, FOLDS)
-    settings = range(len(skills))
-    screened = [[drawn.run(setting) for _ in range(seeds)] for setting in settings]
-    for _ in range(FOLDS * run_seeds):
-        folds.train(settings)
-    runs = [np.split(np.concatenate([run.counts for run in folds.runs[it]]), run_seeds) for it in settings]
-    first = folds.runs[0][:FOLDS]
-    words = {key: [] for key in ("scenes", "weathers", "times_of_day")}
-    parts = {"screened": [screened[0][0]], "confirmed": first}
-    facts = {"fingerprint": "f" * 16, "settings": {name: {} for name in list(SETTINGS)[: len(skills)]}}
-    for part, evidence in parts.items():
-        names = [name for it in evidence for name in it.names]
-        facts[part] = {"names": names} | {key: [""] * len(names) for key in words}
-    counts = np.stack([[[run.counts] * len(BUDGETS) for run in row] for row in screened])
-    fold = np.repeat(np.arange(FOLDS), [len(it.names) for it in first])
-    return Seeds(facts, np.full((len(skills), seeds, EPOCHS), 0.5), counts, np.stack(runs), fold)
+    drawn, settings = World(drives=10).draw(skills, 0), range(len(skills))
+    screened = [[drawn.run(setting).counts for _ in range(seeds)] for setting in settings]
+    runs = [[drawn.run(setting).counts for _ in range(run_seeds)] for setting in settings]
+    words = {"names": drawn.names.tolist()} | dict.fromkeys(("scenes", "weathers", "times_of_day"), [""] * 50)
+    known = {name: {} for name in list(SETTINGS)[: len(skills)]}
+    facts = {"fingerprint": "f" * 16, "settings": known, "screened": words, "confirmed": words}
+    counts = np.repeat(np.asarray(screened)[:, :, None], len(BUDGETS), axis=2)
+    curves = np.full((len(skills), seeds, EPOCHS), 0.5)
+    return Seeds(facts, curves, counts, np.asarray(runs), np.repeat(np.arange(FOLDS), 50 // FOLDS))
 
 
 def test_a_table_of_seeds_survives_its_file(tmp_path: Path) -> None:
