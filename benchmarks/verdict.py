@@ -87,7 +87,8 @@ def _tabled(title: str, pairs: Iterable[tuple[Tally, list[Figure]]]) -> tuple[li
     """Print a table of what was simulated; return it with its figures."""
     kept = []
     for tally, figures in pairs:
-        print(*(figure.line() for figure in figures), sep="\n", file=sys.stderr, flush=True)
+        for figure in figures:
+            print(figure.line(), file=sys.stderr, flush=True)
         kept.append((tally, figures))
     notes = (
         "half-width of the difference to the next best, and limit (the lead that is found in 80 of 100), in points",

@@ -37,6 +37,9 @@ UNEVEN_DRIVES = (10, 20, 60)
 FOLD = replace(EVEN, drives=25)
 """Of a confirmation, one fold of five."""
 
+WHOLE_FOLD = replace(EVEN, drives=123)
+"""The same of 3,075 images, as many as the subset of BDD100K has for training and validation."""
+
 SPREAD = 3.0
 """Points between the best and the worst of settings that differ."""
 
@@ -209,8 +212,9 @@ def _held(tally: Tally, target: float) -> list[Figure]:
 
 def power(sweeps: int) -> Iterator[tuple[Tally, list[Figure]]]:
     """Yield how often leads are found: of two points, of forty, and those that a verdict or a design says it finds."""
-    plain = replace(FOLD, run_sd=logit_of(0.6))
-    two = confirm_many(plain, [0.02, 0.0], sweeps, "confirmation k=2 noise=0.6 lead=2")
+    few, whole = (replace(fold, run_sd=logit_of(0.6)) for fold in (FOLD, WHOLE_FOLD))
+    yield confirm_many(few, [0.02, 0.0], sweeps, "confirmation of 625 images k=2 noise=0.6 lead=2"), []
+    two = confirm_many(whole, [0.02, 0.0], sweeps, "confirmation of 3,075 images k=2 noise=0.6 lead=2")
     yield two, [Figure(f"V3 {two.title} found %", two.found, 80.0, sweeps, "value")]
     for noise in (0.6, 4.0):
         far = screen_many(
