@@ -4,7 +4,8 @@
     python -m benchmarks.record_seeds streets --work DIR             # the embedded streets
 
 Every training is kept in the work folder as soon as it is done: a run that was cut off goes on where it was. The table
-is written to `benchmarks/seeds_<name>.npz` when all are there. About three hours per table on one core.
+is written to `benchmarks/seeds_<name>.npz` when all are there. About three hours per table on one core. With --so-far
+FILE nothing is trained: what every setting has already is written there.
 """
 
 import argparse
@@ -56,9 +57,9 @@ class Seeds:
     """What the trainings gave. Words of images are in the order of the counts.
 
     Shape:
-        curves: (settings, SEEDS, EPOCHS), val/miou.
-        counts: (settings, SEEDS, budgets, N, C, C), of the best epoch of each budget on the validation part.
-        runs: (settings, RUN_SEEDS, M, C, C), of a confirmation's runs on the fold of each image.
+        curves: (settings, seeds, EPOCHS), val/miou.
+        counts: (settings, seeds, budgets, N, C, C), of the best epoch of each budget on the validation part.
+        runs: (settings, run seeds, M, C, C), of a confirmation's runs on the fold of each image.
         fold: (M,), which run of the confirmation scored an image.
     """
 
@@ -67,6 +68,31 @@ class Seeds:
     counts: np.ndarray
     runs: np.ndarray
     fold: np.ndarray
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Return the names of the settings."""
+        return tuple(self.facts["settings"])
+
+    @property
+    def seeds(self) -> int:
+        """Return how many seeds of each setting were trained on the usual split."""
+        return self.curves.shape[1]
+
+    @property
+    def run_seeds(self) -> int:
+        """Return how many runs of each setting there are on every fold."""
+        return self.runs.shape[1]
+
+    @property
+    def folds(self) -> int:
+        """Return into how many folds a confirmation was cut."""
+        return int(self.fold.max()) + 1
+
+    def words(self) -> str:
+        """Return in one line what the table has."""
+        images = f"{len(self.facts['screened']['names'])} validation images"
+        return f"{len(self.settings)} settings, {self.seeds} seeds of each, {self.run_seeds} on every fold; {images}"
 
     def evidence(self, setting: int, seed: int, budget: int) -> Evidence:
         """Return the evidence of one training at a budget."""
@@ -147,14 +173,15 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("table", choices=("real", "streets"))
     parser.add_argument("--data", type=Path, help="a BDD100K folder, for the table real")
     parser.add_argument("--work", type=Path, required=True, help="where trainings are kept until all are done")
+    parser.add_argument("--so-far", type=Path, metavar="FILE", help="train nothing; write what there is to this file")
     arguments = parser.parse_args(words)
     if (arguments.table == "real") != bool(arguments.data):
         parser.error("--data is needed for the table real, and for it alone")
-    _record(arguments.table, arguments.data, arguments.work / arguments.table)
+    _record(arguments.table, arguments.data, arguments.work / arguments.table, arguments.so_far)
     return 0
 
 
-def _record(name: str, data: Path | None, work: Path) -> None:
+def _record(name: str, data: Path | None, work: Path, so_far: Path | None) -> None:
     from bddseg.device import use_threads
     from sweeps.source import Source, cache_folder, load_material
 
@@ -164,11 +191,11 @@ def _record(name: str, data: Path | None, work: Path) -> None:
     base = TrainConfig().with_overrides(BASE)
     material = load_material(source, base, cache_folder(), on_bad_sample="skip", progress=False)
     for path, kind, config in _trainings(work, base):
-        if not path.is_file():
+        if not so_far and not path.is_file():
             began = time.perf_counter()
             (record_screened if kind == "screened" else record_run)(path, config, material)
             print(f"{path.stem}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-    save_seeds(FOLDER / f"seeds_{name}.npz", _join(work, base, material))
+    save_seeds(so_far or FOLDER / f"seeds_{name}.npz", _join(work, base, material))
 
 
 def _trainings(work: Path, base: TrainConfig) -> Iterator[tuple[Path, str, TrainConfig]]:
@@ -189,10 +216,13 @@ def confirming(seed: int, fold: int) -> dict[str, Any]:
 
 
 def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
+    """Return the table of the seeds that all settings have: all of them, unless it is written before its time."""
     from bddseg.split import split_of
 
     frames, settings = material.frames, range(len(SETTINGS))
-    screened = [[np.load(work / f"screened-{number}-{seed:02}.npz") for seed in range(SEEDS)] for number in settings]
+    seeds = _complete(work, "screened-{0}-{1:02}", SEEDS)
+    run_seeds = min(_complete(work, f"run-{{0}}-{{1:02}}-{fold}", RUN_SEEDS) for fold in range(FOLDS))
+    screened = [[np.load(work / f"screened-{number}-{seed:02}.npz") for seed in range(seeds)] for number in settings]
     folds = [
         split_of(base.with_overrides(confirming(0, fold)).data, material.split, frames.names, frames.scenes)
         for fold in range(FOLDS)
@@ -201,10 +231,11 @@ def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
     runs = [
         [
             np.concatenate([np.load(work / f"run-{number}-{seed:02}-{fold}.npz")["counts"] for fold in range(FOLDS)])
-            for seed in range(RUN_SEEDS)
+            for seed in range(run_seeds)
         ]
         for number in settings
     ]
+    counts = np.stack([[file["counts"] for file in row] for row in screened])
     facts = {
         **{key: material.to_dict()[key] for key in ("fingerprint", "images", "size_px", "split")},
         "settings": SETTINGS,
@@ -215,10 +246,16 @@ def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
     return Seeds(
         facts,
         np.stack([[file["curve"] for file in row] for row in screened]),
-        np.stack([[file["counts"] for file in row] for row in screened]),
-        np.stack(runs),
+        counts,
+        np.asarray(runs).reshape(len(SETTINGS), run_seeds, len(order), *counts.shape[-2:]),
         np.repeat(np.arange(FOLDS), [len(split.val) for split in folds]),
     )
+
+
+def _complete(work: Path, name: str, most: int) -> int:
+    """Return of how many seeds, counted from the first, every setting has its file."""
+    paths = ([work / f"{name.format(number, seed)}.npz" for number in range(len(SETTINGS))] for seed in range(most))
+    return next((seed for seed, its in enumerate(paths) if not all(path.is_file() for path in its)), most)
 
 
 def _words(frames: Any, indices: Sequence[int]) -> dict[str, list[str]]:

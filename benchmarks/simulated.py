@@ -2,18 +2,38 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from bddseg.confusion import miou
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES
+from benchmarks.replicated import replicate
 from sweeps.statistics.findings import Candidate, Finalist
+from sweeps.statistics.lineup import score_of
 
 PIXELS = 4000
 """Of an image, in all classes together."""
+
+LOGIT_PER_POINT = 0.0328 / 0.6
+"""What one point of mIoU is in units of the error rate's logit."""
+
+NODES = 9
+"""Of the quadrature over the luck of runs."""
+
+WIDE, LONGEST = 2000, 9
+"""Drives, and most images of one, over which a truth is taken."""
+
+MOST_SKILL, STEP = 6.0, 0.25
+"""Highest skill of the table from which truths are read, and its step."""
+
+
+def logit_of(points: float) -> float:
+    """Return the standard deviation of the logit with which runs differ by so many points."""
+    return LOGIT_PER_POINT * points
 
 
 @dataclass(frozen=True)
@@ -26,16 +46,24 @@ class World:
     """Between drives, shared by all settings."""
     image_sd: float = 0.5
     own_sd: float = 0.255
-    """Between settings on one image: a paired difference of about 3 points an image."""
+    """Between runs on one image: a paired difference of about 3 points an image."""
+    lasting: float = 0.0
+    """The share of that variance which all runs of a setting have in common."""
     run_sd: float = 0.0328
     """Between runs of a setting, on all images alike: 0.6 points of mIoU."""
+    common: float = 0.0
+    """The share of the variance of runs which all runs of a setting in a confirmation have in common: they train on
+    the same images."""
     carries_drives: bool = True
+    carries_scenes: bool = True
     longest: int = 0
     """Drives have from 1 to so many images; 0: all have `images_per_drive`."""
     tails: float = 0.0
     """Degrees of freedom of Student's t from which difficulty is drawn; 0: it is normal."""
     rare: float = 0.0
     """The share of drives that the last class occurs in; 0: in all."""
+    rise: float | None = None
+    """By how much curves rise over the last third of training, in units of the noise between runs; None: no curves."""
 
     def sizes(self, seed: int) -> np.ndarray:
         """Return how many images each drive has."""
@@ -48,8 +76,8 @@ class World:
         assert not self.longest
         return self.drives * self.images_per_drive
 
-    def evidence(self, skills: Sequence[float], seed: int, part: str = "val") -> list[Evidence]:
-        """Return evidence of one run of each setting, all on the same images."""
+    def draw(self, skills: Sequence[float], seed: int, part: str = "val") -> "Drawn":
+        """Return images of this world, and settings that are run on them."""
         generator = np.random.default_rng(seed)
         sizes = self.sizes(seed)
         images = int(sizes.sum())
@@ -61,35 +89,133 @@ class World:
             truth[~has_class, -1] = 0
         hard = np.repeat(self._draw(generator, self.drive_sd, self.drives), sizes)
         hard = hard + self._draw(generator, self.image_sd, images)
-        names = self._names(sizes)
-        scenes = tuple(generator.choice(["city street", "highway", "residential"], images, p=[0.6, 0.25, 0.15]))
-        words = ("",) * images
-        return [
-            Evidence(
-                part, 1, names, scenes, words, words, self._counts(truth, hard, skill, generator), truth * 0, "f" * 16
-            )
-            for skill in skills
-        ]
+        scenes = generator.choice(["city street", "highway", "residential"], images, p=[0.6, 0.25, 0.15])
+        own = common = None
+        if self.lasting:
+            own = math.sqrt(self.lasting) * self.own_sd * generator.normal(size=(len(skills), *truth.shape))
+        if self.common:
+            common = math.sqrt(self.common) * self.run_sd * generator.normal(size=len(skills))
+        drive = np.repeat(np.arange(len(sizes)), sizes)
+        return Drawn(self, part, tuple(skills), self._names(sizes), scenes, drive, truth, hard, own, common, generator)
+
+    def evidence(self, skills: Sequence[float], seed: int, part: str = "val") -> list[Evidence]:
+        """Return evidence of one run of each setting, all on the same images."""
+        drawn = self.draw(skills, seed, part)
+        return [drawn.run(setting) for setting in range(len(skills))]
 
     def _draw(self, generator: np.random.Generator, sd: float, count: int) -> np.ndarray:
         if not self.tails:
             return generator.normal(0, sd, count)
         return sd * generator.standard_t(self.tails, count) / math.sqrt(self.tails / (self.tails - 2))
 
-    def _names(self, sizes: np.ndarray) -> tuple[str, ...]:
+    def _names(self, sizes: np.ndarray) -> np.ndarray:
         drives = [f"{drive:08x}-{image:08x}" for drive, size in enumerate(sizes) for image in range(size)]
-        return tuple(drives if self.carries_drives else [f"frame{at:06d}" for at in range(len(drives))])
+        return np.asarray(drives if self.carries_drives else [f"frame{at:06d}" for at in range(len(drives))])
 
-    def _counts(self, truth: np.ndarray, hard: np.ndarray, skill: float, generator: np.random.Generator) -> np.ndarray:
+    def truth(self, skill: float) -> float:
+        """Return the mIoU of a setting over all images and runs there could be."""
+        nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+        still = replace(self, drives=0, run_sd=0.0, common=0.0, rise=None, carries_drives=True, carries_scenes=False)
+        return float(np.average(_scores_by_skill(still)(skill - self.run_sd * nodes), weights=weights))
+
+    def skill_for(self, lead: float) -> float:
+        """Return the skill that raises the true mIoU by the lead, or lowers it by a negative one."""
+        high = MOST_SKILL - 5 * self.run_sd
+        low = -high
+        while high - low > 1e-5:
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.truth(middle) - self.truth(0.0) < lead else (low, middle)
+        return high
+
+    def screening(self, skills: Sequence[float], seed: int) -> list[Candidate]:
+        """Return the candidates of a screening, one run each."""
+        found = self.evidence(skills, seed)
+        return [Candidate(f"trial{at}", evidence) for at, evidence in enumerate(found)]
+
+    def replicated(self, skills: Sequence[float], seed: int) -> list[Candidate]:
+        """Return the candidates of a screening as a sweep makes it, with further seeds of its best."""
+        drawn = self.draw(skills, seed)
+
+        def train(setting: int, _: int) -> Candidate:
+            evidence = drawn.run(setting)
+            return Candidate("", evidence, curve=self._curve(score_of(evidence)))
+
+        return replicate(len(skills), train)
+
+    def _curve(self, score: float) -> tuple[float, ...]:
+        if self.rise is None:
+            return ()
+        return score - self.rise * self.run_sd / LOGIT_PER_POINT / 100, score
+
+    def confirmation(self, skills: Sequence[float], seed: int, runs: int = 5, folds: int = 0) -> list[Finalist]:
+        """Return the finalists of a confirmation after so many runs of each, run by run on the folds of one cut after
+        another; `folds` as `sweeps.verdict.confirm` has it. This world is that of one fold.
+        """
+        rounds = self.rounds(skills, seed, folds or runs)
+        for _ in range(runs):
+            rounds.train(range(len(skills)))
+        return rounds.finalists(range(len(skills)))
+
+    def rounds(self, skills: Sequence[float], seed: int, folds: int) -> "Progress":
+        """Return a confirmation of which nothing was run; this world is that of one fold."""
+        return Progress(replace(self, drives=folds * self.drives).draw(skills, seed), folds)
+
+
+@cache
+def _scores_by_skill(world: World) -> CubicSpline:
+    """Return the mIoU by skill of a world without noise between runs, from very many images."""
+    drawn = replace(world, drives=WIDE, longest=min(world.longest, LONGEST)).draw([0.0], 7)
+    skills = np.arange(-MOST_SKILL, MOST_SKILL + STEP, STEP)
+    runs = [replace(drawn, skills=(float(skill),)).run(0) for skill in skills]
+    return CubicSpline(skills, [miou(run.counts.sum(0)) for run in runs])
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Images that were drawn, and settings that are run on them.
+
+    Shape:
+        names, scenes, drive, hard: (N,).  truth: (N, C).  own: (T, N, C) or None.  common: (T,) or None.
+    """
+
+    world: World
+    part: str
+    skills: tuple[float, ...]
+    names: np.ndarray
+    scenes: np.ndarray
+    drive: np.ndarray
+    truth: np.ndarray
+    hard: np.ndarray
+    own: np.ndarray | None
+    common: np.ndarray | None
+    generator: np.random.Generator
+
+    def run(self, setting: int, at: np.ndarray | None = None) -> Evidence:
+        """Return evidence of another run of a setting, on the images at these places or on all."""
+        chosen = slice(None) if at is None else at
+        names, scenes = tuple(self.names[chosen].tolist()), tuple(self.scenes[chosen].tolist())
+        counts = self._counts(setting, chosen)
+        words = ("",) * len(names)
+        if not self.world.carries_scenes:
+            scenes = words
+        return Evidence(self.part, 1, names, scenes, words, words, counts, self.truth[chosen] * 0, "f" * 16)
+
+    def _counts(self, setting: int, chosen: slice | np.ndarray) -> np.ndarray:
         """Return counts of a run: of each class some pixels are taken for the next class.
 
         Shape:
-            truth: (N, C).  hard: (N,).  returns: (N, C, C).
+            returns: (n, C, C).
         """
+        world, truth = self.world, self.truth[chosen]
         images, classes = truth.shape
-        luck = generator.normal(0, self.run_sd)
-        base = np.linspace(-2.4, -1.2, classes)
-        logit = base + hard[:, None] + generator.normal(0, self.own_sd, truth.shape) + luck - skill
+        luck = self.generator.normal(0, world.run_sd * math.sqrt(1 - world.common))
+        base = np.linspace(-2.4, -1.2, classes) - self.skills[setting]
+        own_sd = world.own_sd * math.sqrt(1 - world.lasting)
+        logit = base + self.hard[chosen, None] + self.generator.normal(0, own_sd, truth.shape) + luck
+        if self.own is not None:
+            logit += self.own[setting][chosen]
+        if self.common is not None:
+            logit += self.common[setting]
         wrong = np.rint(truth / (1 + np.exp(-logit))).astype(np.int64)
         counts = np.zeros((images, classes, classes), dtype=np.int64)
         at = np.arange(classes)
@@ -97,41 +223,30 @@ class World:
         counts[:, at, (at + 1) % classes] = wrong
         return counts
 
-    @cache  # noqa: B019 - a handful of worlds
-    def truth(self, skill: float) -> float:
-        """Return the mIoU of a setting over all images and runs there could be, from very many."""
-        wide = replace(self, drives=2000, longest=min(self.longest, 9))
-        runs = [miou(wide.evidence([skill], seed)[0].counts.sum(0)) for seed in range(1000, 1020)]
-        return float(np.mean(runs))
 
-    def skill_for(self, lead: float) -> float:
-        """Return the skill that raises the true mIoU by the lead."""
-        low, high = 0.0, 3.0
-        while high - low > 1e-4:
-            middle = (low + high) / 2
-            low, high = (middle, high) if self._gain(middle) < lead else (low, middle)
-        return high
+@dataclass(eq=False)
+class Progress:
+    """A confirmation that is run round by round: run j of every finalist scores fold j of one cut, then of another."""
 
-    def _gain(self, skill: float) -> float:
-        wide = replace(self, drives=2000, longest=min(self.longest, 9), run_sd=0.0)
-        (better,), (plain,) = wide.evidence([skill], 7), wide.evidence([0.0], 7)
-        return float(miou(better.counts.sum(0)) - miou(plain.counts.sum(0)))
+    drawn: Drawn
+    folds: int
+    runs: dict[int, list[Evidence]] = field(default_factory=dict)
 
-    def screening(self, skills: Sequence[float], seed: int) -> list[Candidate]:
-        """Return the candidates of a screening, one run each."""
-        found = self.evidence(skills, seed)
-        return [Candidate(f"trial{at}", evidence) for at, evidence in enumerate(found)]
+    def train(self, settings: Sequence[int]) -> None:
+        """Add one run of each of the settings."""
+        for setting in settings:
+            its = self.runs.setdefault(setting, [])
+            its.append(self.drawn.run(setting, self._fold(len(its))))
 
-    def confirmation(self, skills: Sequence[float], seed: int, runs: int = 5) -> list[Finalist]:
-        """Return the finalists of a confirmation, each with a run on every fold."""
-        folds = [
-            [self._renamed(evidence, fold) for evidence in self.evidence(skills, seed * 1000 + fold)]
-            for fold in range(runs)
-        ]
-        return [Finalist(f"trial{at}", tuple(fold[at] for fold in folds)) for at in range(len(skills))]
+    def _fold(self, number: int) -> np.ndarray:
+        """Return the images of the fold that run `number` scores; drives are whole."""
+        cut, fold = divmod(number, self.folds)
+        drives = np.random.default_rng(cut).permutation(int(self.drawn.drive[-1]) + 1)
+        return np.flatnonzero(np.isin(self.drawn.drive, drives[fold :: self.folds]))
 
-    def _renamed(self, evidence: Evidence, fold: int) -> Evidence:
-        return replace(evidence, names=tuple(f"{fold:x}{name[1:]}" for name in evidence.names))
+    def finalists(self, settings: Sequence[int]) -> list[Finalist]:
+        """Return the settings with all their runs."""
+        return [Finalist(f"trial{setting}", tuple(self.runs[setting])) for setting in settings]
 
 
 assert len(CLASSES) == 5

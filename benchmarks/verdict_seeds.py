@@ -6,17 +6,16 @@ those of real trainings (`benchmarks.record_seeds`), so that what a verdict supp
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.record_seeds import BUDGETS, FOLDS, RUN_SEEDS, SEEDS, SETTINGS, Seeds, load_seeds
-from benchmarks.replicated import excluded, replicate
+from benchmarks.record_seeds import BUDGETS, FOLDER, SETTINGS, Seeds, load_seeds
+from benchmarks.replicated import BEST, MORE, excluded, replicate
 from benchmarks.rounds import Figure
 from sweeps.statistics.findings import Candidate, Finalist, Verdict
+from sweeps.statistics.lineup import score_of
 from sweeps.verdict import confirm, screen
 
-FOLDER = Path(__file__).resolve().parent
 TABLES = ("real", "streets")
 COPIES = (2, 6, 8)
 FINALISTS = (2, 4)
@@ -24,9 +23,10 @@ DRAWS = 500
 MOST_FALSE = 5.0
 """Percent of sweeps of equal settings in which any of them may be excluded."""
 
-NAMES = tuple(SETTINGS)
-GOOD, POOR = NAMES.index("lr 3e-3"), NAMES.index("lr 3e-5")
+GOOD, POOR = (list(SETTINGS).index(name) for name in ("lr 3e-3", "lr 3e-5"))
 """Some 40 points apart."""
+
+COLUMNS = ("sweeps", "false %", "alone ahead %", "half-width", "noise used", "noise measured")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,13 @@ class Shares:
     """Median half-width of a difference, in points."""
     sd: float
     """Median of the noise that the verdicts used, in points."""
+    measured: float
+    """Standard deviation between all seeds of a setting, pooled over the settings, in points."""
+
+    def row(self) -> tuple[str, ...]:
+        """Return what a table shows of it."""
+        values = (self.false, self.decided, self.width, self.sd, self.measured)
+        return (self.name, str(self.sweeps), *(f"{value:.1f}" for value in values))
 
 
 def tables() -> Iterator[tuple[str, Seeds]]:
@@ -65,7 +72,7 @@ def screen_copies(seeds: Seeds, setting: int, copies: int, budget: int, sweeps: 
         return screen(replicate(copies, train), draws=DRAWS, seed=seed)
 
     generator = np.random.default_rng([setting, copies, budget])
-    return [verdict(generator.permutation(SEEDS), sweep) for sweep in range(sweeps)]
+    return [verdict(generator.permutation(seeds.seeds), sweep) for sweep in range(sweeps)]
 
 
 def screen_two(seeds: Seeds, sweeps: int) -> list[Verdict]:
@@ -73,7 +80,7 @@ def screen_two(seeds: Seeds, sweeps: int) -> list[Verdict]:
     generator = np.random.default_rng(0)
 
     def verdict(seed: int) -> Verdict:
-        deals = [generator.permutation(SEEDS) for _ in range(2)]
+        deals = [generator.permutation(seeds.seeds) for _ in range(2)]
 
         def train(number: int, run: int) -> Candidate:
             return candidate(seeds, (GOOD, POOR)[number], int(deals[number][run]), BUDGETS[-1])
@@ -88,9 +95,11 @@ def confirm_copies(seeds: Seeds, setting: int, copies: int, sweeps: int) -> list
     generator = np.random.default_rng([setting, copies])
 
     def verdict(seed: int) -> Verdict:
-        deals = [generator.permutation(RUN_SEEDS) for _ in range(FOLDS)]
+        deals = [generator.permutation(seeds.run_seeds) for _ in range(seeds.folds)]
         finalists = [
-            Finalist(f"copy{copy}", tuple(seeds.run(setting, int(deals[fold][copy]), fold) for fold in range(FOLDS)))
+            Finalist(
+                f"copy{copy}", tuple(seeds.run(setting, int(deals[fold][copy]), fold) for fold in range(seeds.folds))
+            )
             for copy in range(copies)
         ]
         return confirm(finalists, draws=DRAWS, seed=seed)
@@ -104,7 +113,7 @@ def candidate(seeds: Seeds, setting: int, seed: int, budget: int) -> Candidate:
     return Candidate(f"seed{seed}", seeds.evidence(setting, seed, budget), curve=curve)
 
 
-def summarise(name: str, verdicts: list[Verdict], copies: int) -> Shares:
+def summarise(name: str, verdicts: list[Verdict], copies: int, measured: float) -> Shares:
     """Return the shares of sweeps whose settings are all equal."""
     widths = [rival.difference.high - rival.difference.estimate for it in verdicts for rival in it.rivals[1:]]
     return Shares(
@@ -114,20 +123,33 @@ def summarise(name: str, verdicts: list[Verdict], copies: int) -> Shares:
         100 * float(np.mean([it.outcome in ("leader", "winner") for it in verdicts])),
         100 * float(np.median(widths)),
         100 * float(np.median([it.noise.sd or np.nan for it in verdicts])),
+        100 * measured,
     )
 
 
 def measure(table: str, seeds: Seeds, sweeps: int) -> list[Shares]:
-    """Return the shares of every kind of sweep on one table, settings together."""
-    shares = []
+    """Return the shares of every kind of sweep on one table, settings together; kinds that lack seeds are left out."""
+    shares, settings = [], range(len(seeds.settings))
     for budget in BUDGETS:
-        for copies in COPIES:
-            verdicts = [it for at in range(len(NAMES)) for it in screen_copies(seeds, at, copies, budget, sweeps)]
-            shares.append(summarise(f"a/a {table} k={copies} epochs={budget}", verdicts, copies))
-    for copies in FINALISTS:
-        verdicts = [it for at in range(len(NAMES)) for it in confirm_copies(seeds, at, copies, sweeps)]
-        shares.append(summarise(f"a/a {table} confirmation k={copies} epochs={BUDGETS[-1]}", verdicts, copies))
+        sd = float(np.sqrt(seeds.curves[:, :, :budget].max(2).var(1, ddof=1).mean()))
+        for copies in (it for it in COPIES if it + min(it, BEST) * MORE <= seeds.seeds):
+            verdicts = [it for at in settings for it in screen_copies(seeds, at, copies, budget, sweeps)]
+            shares.append(summarise(f"a/a {table} k={copies} epochs={budget}", verdicts, copies, sd))
+    for copies in (it for it in FINALISTS if it <= seeds.run_seeds):
+        verdicts = [it for at in settings for it in confirm_copies(seeds, at, copies, sweeps)]
+        sd = run_sd(seeds)
+        shares.append(summarise(f"a/a {table} confirmation k={copies} epochs={BUDGETS[-1]}", verdicts, copies, sd))
     return shares
+
+
+def run_sd(seeds: Seeds) -> float:
+    """Return the standard deviation between runs of a setting on one fold, pooled over settings and folds."""
+    scores = [
+        [score_of(seeds.run(setting, seed, fold)) for seed in range(seeds.run_seeds)]
+        for setting in range(len(seeds.settings))
+        for fold in range(seeds.folds)
+    ]
+    return float(np.sqrt(np.var(scores, axis=1, ddof=1).mean()))
 
 
 def figures(table: str, seeds: Seeds, shares: list[Shares], sweeps: int) -> list[Figure]:

@@ -47,13 +47,16 @@ class Look:
         return endings[self.ending]
 
 
-def look(finalists: Sequence[Finalist], rounds: Rounds) -> Look:
+def look(finalists: Sequence[Finalist], rounds: Rounds, *, draws: int = 10_000, seed: int = 0) -> Look:
     """Return who is still in question, all finalists having as many runs, as the report judges it.
+
+    `draws` and `seed` are those of `sweeps.verdict.confirm`.
 
     Raises:
         NothingFinishedError: when no finalist has usable evidence.
     """
-    verdict = confirm(finalists, margin=rounds.margin, folds=rounds.folds, alpha=rounds.alpha)
+    level = rounds.level(max(len(finalist.runs) for finalist in finalists))
+    verdict = confirm(finalists, margin=rounds.margin, folds=rounds.folds, alpha=level, draws=draws, seed=seed)
     rivals = [rival for rival in verdict.rivals if rival.trial_id in verdict.tied[1:]]
     ending = ""
     if not rivals:

@@ -13,12 +13,14 @@ MOST_RUNS = 30
 FIRST_LOOK = 2
 """Runs of each finalist before the first look: with one there is no spread between runs."""
 
-LOOK_ALPHA = 0.0125
-"""Level of each look. All looks together are wrong in less than 5 % (benchmarks/RESULTS.md): they look at the same runs
-again, so that their errors are much the same.
+LEVELS = ((2, 0.01), (6, 0.02))
+LAST_LEVEL = 0.005
+"""Of looks after so many runs, and of all later ones. All looks together are wrong in less than 5 %
+(benchmarks/RESULTS.md): they look at the same runs again, so that their errors are much the same.
 
-Source: Pocock 1977, Group sequential methods in the design and analysis of clinical trials, Biometrika 64(2): one
-level for all looks. Boundaries that begin stricter took half a run to two runs more (benchmarks/RESULTS.md).
+Most is spent where most is decided. After two runs the noise is hardly measured. Sources: Lan and DeMets 1983, Discrete
+sequential boundaries for clinical trials, Biometrika 70(3) (levels that differ between looks); the levels are those
+that took the fewest runs in simulation.
 """
 
 
@@ -29,11 +31,17 @@ class Rounds:
     folds: int = FOLDS
     most: int = MOST_RUNS
     """Runs of a finalist at most."""
-    alpha: float = LOOK_ALPHA
+    alpha: float = 0.0
+    """One level for all looks, as it was recorded; 0: LEVELS."""
     margin: float = 0.005
     """A difference in mIoU that does not matter, as a fraction of 1."""
     hours: float = 0.0
     """No round begins that would end later than so many hours of running; 0: as long as it takes."""
+
+    def level(self, runs: int) -> float:
+        """Return the level of the look after so many runs of a finalist."""
+        levels = (level for most, level in LEVELS if runs <= most)
+        return self.alpha or next(levels, LAST_LEVEL)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""

@@ -66,10 +66,6 @@ WIDEST = 100.0
 RARE = 10
 """A class of the mean in fewer units than these is named."""
 
-FLOOR_FREEDOM = 1.0
-"""Of a confirmation without learning curves: its variances are enlarged already for what runs have in common, so that
-false winners stay under 5 % with it (benchmarks/RESULTS.md)."""
-
 SHOWN = 8
 """Of how many settings the scenes are looked into."""
 
@@ -235,7 +231,7 @@ def _noise_between_runs(
     of_images = float(own.var(1, dtype=np.float64).sum()) / max(1, settings - 1) / per_run
     squares = max(0.0, float((rest**2).sum()) - freedom * of_images) + sum_squares(repeats)
     return pool_noise(
-        squares, freedom + count_repeats(repeats), rise_of(curves), nothing, nothing, share, FLOOR_FREEDOM
+        squares, freedom + count_repeats(repeats), rise_of(curves), nothing, nothing, share, has_floor=True
     )
 
 

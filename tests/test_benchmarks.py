@@ -18,15 +18,17 @@ from bddseg.frames import build_frames
 from bddseg.labels import IGNORE
 from bddseg.tally import count_pixels
 from benchmarks import __main__ as everything
-from benchmarks import s0_parity, s4_gpu_trial, s7_overhead
+from benchmarks import s0_parity, s4_gpu_trial, s7_overhead, verdict_seeds
 from benchmarks.flops import flops_per_image
 from benchmarks.given import Given, fractions, measure, settings, split_of
 from benchmarks.material import load
 from benchmarks.p0 import Files, Scores
 from benchmarks.p2 import Careful, tensors
+from benchmarks.record_seeds import BUDGETS, EPOCHS, FOLDS, SETTINGS, Seeds, _complete, load_seeds, save_seeds
 from benchmarks.rounds import Figure, Spread, exit_code, interleave, ratios
 from benchmarks.scenes import scenes_folder
 from benchmarks.script import show
+from benchmarks.simulated import World
 from benchmarks.synthetic import synthetic_frames
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -250,3 +252,43 @@ def test_pixels_of_a_built_cache_are_pillows(tmp_path: Path) -> None:
     assert _same(frames, Files(material.samples, material.given), material.samples) == 1.0
     swapped = [material.samples[1], material.samples[0], *material.samples[2:]]
     assert _same(frames, Files(swapped, material.given), swapped) == 0.5
+
+
+def seeds_of(skills: list[float], seeds: int, run_seeds: int) -> Seeds:
+    """Return a table of simulated trainings, as many settings as there are skills."""
+    drawn, settings = World(drives=10).draw(skills, 0), range(len(skills))
+    screened = [[drawn.run(setting).counts for _ in range(seeds)] for setting in settings]
+    runs = [[drawn.run(setting).counts for _ in range(run_seeds)] for setting in settings]
+    words = {"names": drawn.names.tolist()} | dict.fromkeys(("scenes", "weathers", "times_of_day"), [""] * 50)
+    known = {name: {} for name in list(SETTINGS)[: len(skills)]}
+    facts = {"fingerprint": "f" * 16, "settings": known, "screened": words, "confirmed": words}
+    counts = np.repeat(np.asarray(screened)[:, :, None], len(BUDGETS), axis=2)
+    curves = np.full((len(skills), seeds, EPOCHS), 0.5)
+    return Seeds(facts, curves, counts, np.asarray(runs), np.repeat(np.arange(FOLDS), 50 // FOLDS))
+
+
+def test_a_table_of_seeds_survives_its_file(tmp_path: Path) -> None:
+    table = seeds_of([0.0, 0.1], 3, 2)
+    save_seeds(tmp_path / "seeds.npz", table)
+    loaded = load_seeds(tmp_path / "seeds.npz")
+    assert (loaded.seeds, loaded.run_seeds, loaded.folds) == (3, 2, FOLDS)
+    assert np.array_equal(loaded.evidence(1, 2, BUDGETS[0]).counts, table.evidence(1, 2, BUDGETS[0]).counts)
+    assert loaded.run(0, 1, 3).names == table.run(0, 1, 3).names
+
+
+def test_a_seed_counts_once_every_setting_has_it(tmp_path: Path) -> None:
+    for name in ("0-00", "1-00", "2-00", "3-00", "0-01"):
+        (tmp_path / f"screened-{name}.npz").touch()
+    assert _complete(tmp_path, "screened-{0}-{1:02}", 12) == 1
+
+
+def test_recorded_seeds_are_posed_as_those_sweeps_for_which_there_are_enough() -> None:
+    shares = verdict_seeds.measure("real", seeds_of([0.0, 0.0], 7, 2), 2)
+    kinds = [f"a/a real k=2 epochs={budget}" for budget in BUDGETS]
+    assert [it.name for it in shares] == [*kinds, f"a/a real confirmation k=2 epochs={EPOCHS}"]
+
+
+def test_a_setting_that_is_far_better_is_told_apart_on_recorded_seeds() -> None:
+    table = seeds_of([0.0, 2.0, -1.0], 6, 2)
+    *_, apart = verdict_seeds.figures("real", table, [], 3)
+    assert apart.line() == "V7 apart real 40 points value=100.00 target=100.00 rounds=3"

@@ -63,8 +63,15 @@ def test_one_repeat_moves_the_bound_by_a_quarter_of_the_way() -> None:
 
 
 def test_each_repeat_changes_the_freedom_by_little() -> None:
-    freedoms = [estimate_noise(scores([0.5 + 0.01 * n for n in range(runs)]), FLAT).freedom for runs in range(1, 9)]
+    groups = [[0.5 + 0.006 * (n % 2) for n in range(runs)] for runs in range(1, 9)]
+    freedoms = [estimate_noise(scores(group), FLAT).freedom for group in groups]
     assert max(abs(after - before) for before, after in itertools.pairwise(freedoms)) <= 1
+
+
+def test_repeats_that_spread_more_than_the_prior_says_outweigh_it() -> None:
+    noise = estimate_noise(scores([0.50, 0.54, 0.58], [0.60, 0.64, 0.68]), FLAT)
+    assert noise.sd == pytest.approx(0.04, rel=0.01)
+    assert 4 <= noise.freedom < 4.1
 
 
 def test_repeats_of_other_sweeps_count() -> None:

@@ -140,7 +140,7 @@ def hear_confirmation(
         margin=margins.score,
         scene_margin=margins.scenes,
         folds=_folds(rows) or len(shared),
-        alpha=rounds.alpha if rounds else ALPHA,
+        alpha=rounds.level(len(shared)) if rounds else ALPHA,
     )
     joined = {finalist.finalist_id: join_evidence(finalist.runs) for finalist in finalists}
     compared = {rival.trial_id for rival in verdict.rivals}

@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
-from sweeps.statistics.noise import pool_noise
+from sweeps.statistics.noise import pool_variance
 from sweeps.statistics.significance import ALPHA, overlap
 
 POWER = 0.8
@@ -40,15 +40,15 @@ class Design:
         """
         if self.runs < 2 or self.finalists < 2:
             return 0.0
-        differences, errors, critical = _simulate(self)
-        return float((differences + lead > critical * errors[:, None]).all(1).mean())
+        differences, reach = _simulate(self)
+        return float((differences + lead > reach[:, None]).all(1).mean())
 
     def smallest_lead(self) -> float:
         """Return the smallest true lead that it finds with POWER; infinite where it never does."""
         if self.runs < 2 or self.finalists < 2:
             return math.inf
-        differences, errors, critical = _simulate(self)
-        return max(0.0, float(np.quantile((critical * errors[:, None] - differences).max(1), POWER)))
+        differences, reach = _simulate(self)
+        return max(0.0, float(np.quantile((reach[:, None] - differences).max(1), POWER)))
 
 
 def runs_to_find(lead: float, finalists: int, run_sd: float, image_sd: float, rise: float | None = None) -> int | None:
@@ -63,29 +63,30 @@ def runs_to_find(lead: float, finalists: int, run_sd: float, image_sd: float, ri
     return high
 
 
-@cache
-def _simulate(design: Design) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return, of many confirmations of equal finalists, the first one's differences to all others and what judges them.
+@lru_cache(maxsize=64)
+def _simulate(design: Design) -> tuple[np.ndarray, np.ndarray]:
+    """Return, of many confirmations of equal finalists, the first one's differences to all others and what they exceed.
+
+    Of normal runs the means and the squares that a two-way layout leaves are independent, so that no single run is
+    drawn: hundreds of finalists and runs take no more memory than their means.
 
     Shape:
-        returns: (S, T - 1) differences, (S,) standard errors, and the critical value.
+        returns: (S, T - 1) differences, (S,) what a difference must exceed.
     """
     generator = np.random.default_rng([design.finalists, design.runs])
     settings, runs = design.finalists, design.runs
-    luck = design.run_sd * generator.standard_normal((SIMULATED, settings, runs))
-    fold_sd = design.image_sd / math.sqrt(2) * math.sqrt(runs)  # of one setting on one fold; folds share no image
-    images = fold_sd * generator.standard_normal((SIMULATED, settings, runs))
-    scores = luck + images  # (S, T, R)
-    rest = scores - scores.mean(1, keepdims=True) - scores.mean(2, keepdims=True) + scores.mean((1, 2), keepdims=True)
+    fold_variance = design.image_sd**2 / 2 * runs  # of one setting on one fold; folds share no image
+    variance_of_run = design.run_sd**2 + fold_variance
+    means = math.sqrt(variance_of_run / runs) * generator.standard_normal((SIMULATED, settings), dtype=np.float32)
     freedom = (settings - 1) * (runs - 1)
-    squares = np.maximum((rest**2).sum((1, 2)) - freedom * fold_sd**2, 0.0)
-    nothing = np.zeros(settings)
-    example = pool_noise(0.0, freedom, design.rise, nothing, nothing, nothing + overlap(runs, runs), 1.0)
-    prior = example.freedom - freedom
-    variance = (prior * example.sd**2 * example.freedom / max(prior, 1) + squares) / example.freedom
+    squares = np.maximum(variance_of_run * generator.chisquare(freedom, SIMULATED) - freedom * fold_variance, 0.0)
+    variance, known = pool_variance(squares, freedom, design.rise, has_floor=True)
     errors = np.sqrt(2 * variance * overlap(runs, runs) + design.image_sd**2)
-    means = scores.mean(2)
-    return means[:, :1] - means[:, 1:], errors, _critical(design, example.freedom)
+    least, most = float(known.min()), float(known.max())
+    critical = np.full(SIMULATED, _critical(design, most))
+    if most > least:  # between the two, by how many degrees of freedom each has
+        critical += (_critical(design, least) - critical) * (1 / known - 1 / most) / (1 / least - 1 / most)
+    return means[:, :1] - means[:, 1:], critical * errors
 
 
 def _critical(design: Design, freedom: float) -> float:

@@ -11,7 +11,8 @@ Applications in Genetics and Molecular Biology 3(1), section 3.
 The prior's scale s0 follows the learning curves: a sweep whose best values still rise is one whose seeds still differ.
 The rise over the last third of training bounds the noise from above (benchmarks/RESULTS.md has both, measured); it
 estimates it but roughly. So the prior is a bound where nothing was repeated, and gives way to an estimate as repeats
-come in.
+come in. Repeats that spread more than it says count for more than it: its degrees of freedom shrink by the ratio of
+both variances, or a low prior would make few repeats look like many.
 """
 
 import json
@@ -183,17 +184,28 @@ def pool_noise(
     own_squares: np.ndarray,
     own_freedom: np.ndarray,
     share: np.ndarray,
-    floor_freedom: float = 0.0,
+    has_floor: bool = False,
 ) -> Noise:
     """Return the noise by the formula at the top of this file, from sums of squares and their degrees of freedom.
 
-    `floor_freedom` is that of a prior at FLOOR, where there are repeats but no curves.
+    With `has_floor` there is a prior at FLOOR where there are repeats but no curves: that of flat curves with ENOUGH
+    repeats, in proportion to the repeats up to there.
     """
     if rise is None and not repeats:
         return Noise(math.nan, 0, 0, None, own_squares, own_freedom, share)
-    scale, prior = (FLOOR, floor_freedom) if rise is None else _prior(rise, repeats)
-    variance = (prior * scale**2 + squares) / (prior + repeats)
-    return Noise(math.sqrt(variance), prior + repeats, repeats, rise, own_squares, own_freedom, share)
+    variance, freedom = (float(value) for value in pool_variance(np.asarray(squares), repeats, rise, has_floor))
+    return Noise(math.sqrt(variance), freedom, repeats, rise, own_squares, own_freedom, share)
+
+
+def pool_variance(
+    squares: np.ndarray, repeats: int, rise: float | None, has_floor: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return variances and their degrees of freedom as `pool_noise` has them, for many sums of squares at once."""
+    floor = FLOOR, has_floor * PRIOR_FREEDOM * min(1.0, repeats / ENOUGH)
+    scale, prior = floor if rise is None else _prior(rise, repeats)
+    trust = np.minimum(1.0, scale**2 * repeats / np.maximum(squares, 1e-12))  # 1e-12: a millionth of the score
+    held = prior * (trust if repeats else np.ones_like(squares))
+    return (held * scale**2 + squares) / (held + repeats), held + repeats
 
 
 def known_noise(sd: float, runs: np.ndarray) -> Noise:

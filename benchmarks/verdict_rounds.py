@@ -1,0 +1,158 @@
+"""V8 confirmations that go on until they decide, simulated as a sweep runs them, against a settled number of runs.
+
+Each look is `sweeps.looks.look` on all runs so far. A confirmation that goes on finds more than one that ends after
+five runs, so both are compared at equal power: with so many runs, settled before, as find a lead as often.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from benchmarks.rounds import Figure
+from benchmarks.simulated import World, logit_of
+from benchmarks.verdict_simulated import FOLD as WHOLE
+from benchmarks.verdict_simulated import allowed
+from sweeps.looks import look
+from sweeps.rounds import FIRST_LOOK, Rounds
+from sweeps.verdict import confirm
+
+DRAWS = 1000
+FOLD = replace(WHOLE, images_per_drive=2, own_sd=0.35)
+"""Of five. Fewer images with less noise each take less time, and differ as much."""
+
+FIVE = 5
+NOISES, FINALISTS = (0.6, 4.0), (2, 4)
+RISE = 1.5
+"""Of learning curves over their last third, in units of the noise; good settings that were measured have 1.3 to 8."""
+
+SAVING = 25.0
+POWERS = (0.8, 0.95)
+"""At the leads that five runs find so often."""
+
+MOST_FIXED = 20
+ROUNDS = Rounds()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one confirmation ended."""
+
+    ending: str
+    remaining: tuple[str, ...]
+    excluded: tuple[str, ...]
+    runs: float
+    """Of a finalist, the mean."""
+
+
+def confirm_until(world: World, skills: Sequence[float], seed: int, rounds: Rounds = ROUNDS) -> Ended:
+    """Return how a confirmation ends that goes on until it decides; `world` is that of one of its folds."""
+    progress, active = world.rounds(skills, seed, rounds.folds), tuple(range(len(skills)))
+    for _ in range(FIRST_LOOK - 1):
+        progress.train(active)
+    while True:
+        progress.train(active)
+        seen = look(progress.finalists(active), rounds, draws=DRAWS, seed=seed)
+        active = tuple(int(name.removeprefix("trial")) for name in seen.remaining)
+        if seen.ending:
+            spent = sum(map(len, progress.runs.values())) / len(skills)
+            excluded = {f"trial{setting}" for setting in range(len(skills))} - set(seen.remaining)
+            return Ended(seen.ending, seen.remaining, tuple(sorted(excluded)), spent)
+
+
+def finds_first(world: World, skills: Sequence[float], runs: int, seed: int) -> bool:
+    """Return whether the first of the settings is alone ahead after so many runs on as many folds."""
+    verdict = confirm(world.confirmation(skills, seed, runs), draws=DRAWS, seed=seed)
+    return verdict.outcome == "winner" and verdict.leader == "trial0"
+
+
+def of_fold(world: World, folds: int) -> World:
+    """Return the world of one fold where the same drives are cut into so many; `world` is that of one of five."""
+    return replace(world, drives=round(FIVE * world.drives / folds))
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Confirmations that go on against those whose runs were settled before, at one lead."""
+
+    title: str
+    lead: float
+    """In points."""
+    five: float
+    """In how many of 100 five runs of each find the best."""
+    until: float
+    """In how many of 100 those that go on do."""
+    runs: float
+    """That they take of each finalist, on average."""
+    equal: int
+    """Runs, settled before, that find it as often."""
+
+    @property
+    def saving(self) -> float:
+        """Return the percentage of runs that is saved at equal power."""
+        return 100 * (1 - self.runs / self.equal)
+
+    def row(self) -> tuple[str, ...]:
+        """Return what a table shows of it."""
+        values = f"{self.lead:.2f}", f"{self.five:.0f}", f"{self.until:.0f}", f"{self.runs:.2f}", str(self.equal)
+        return self.title, *values, f"{self.saving:.0f}"
+
+
+COLUMNS = ("lead", "found by five %", "found %", "runs of each", "as often by", "saving %")
+
+
+def same(finalists: int, noise: float, sweeps: int) -> tuple[Figure, float]:
+    """Return how often confirmations of equal finalists exclude any, and the runs that they take of each."""
+    world = replace(of_fold(FOLD, ROUNDS.folds), run_sd=logit_of(noise), rise=RISE)
+    ended = [confirm_until(world, [0.0] * finalists, seed) for seed in range(sweeps)]
+    false = 100 * float(np.mean([bool(it.excluded) for it in ended]))
+    name = f"V8 until decided a/a k={finalists} noise={noise:g} excluded % (5 and two standard errors)"
+    return Figure(name, false, allowed(sweeps), sweeps, "value", at_most=True), float(
+        np.mean([it.runs for it in ended])
+    )
+
+
+def compare(finalists: int, noise: float, power: float, sweeps: int) -> Compared:
+    """Return both kinds of confirmation at the lead that five runs find with this power."""
+    world = replace(FOLD, run_sd=logit_of(noise), rise=RISE)
+    lead = _lead_found(world, finalists, power, sweeps)
+    skills = [world.skill_for(lead), *[0.0] * (finalists - 1)]
+    ended = [confirm_until(of_fold(world, ROUNDS.folds), skills, seed) for seed in range(sweeps)]
+    until = float(np.mean([it.ending == "decided" and it.remaining == ("trial0",) for it in ended]))
+    runs = float(np.mean([it.runs for it in ended]))
+    title = f"k={finalists} noise={noise:g}"
+    five = _power(world, skills, FIVE, sweeps)
+    return Compared(title, 100 * lead, 100 * five, 100 * until, runs, _equal(world, skills, until, sweeps))
+
+
+def _power(world: World, skills: Sequence[float], runs: int, sweeps: int) -> float:
+    fold = of_fold(world, runs)
+    return float(np.mean([finds_first(fold, skills, runs, seed) for seed in range(sweeps)]))
+
+
+def _lead_found(world: World, finalists: int, power: float, sweeps: int) -> float:
+    """Return the lead that five runs find with this power."""
+    low, high = 0.0, min(0.25, 10 * world.run_sd)
+    while high - low > 0.02 * high:
+        middle = (low + high) / 2
+        skills = [world.skill_for(middle), *[0.0] * (finalists - 1)]
+        low, high = (middle, high) if _power(world, skills, FIVE, sweeps) < power else (low, middle)
+    return high
+
+
+def _equal(world: World, skills: Sequence[float], power: float, sweeps: int) -> int:
+    """Return the fewest runs, settled before, that find the best as often; MOST_FIXED where none do."""
+    enough = (runs for runs in range(3, MOST_FIXED) if _power(world, skills, runs, sweeps) >= power)
+    return next(enough, MOST_FIXED)
+
+
+def figures_of(sweeps: int) -> tuple[list[tuple[str, ...]], list[Figure]]:
+    """Return the rows of a table and what is judged."""
+    pairs = [(finalists, noise) for finalists in FINALISTS for noise in NOISES]
+    equal = [same(*pair, sweeps) for pair in pairs]
+    print(*equal, sep="\n", file=sys.stderr, flush=True)
+    compared = [compare(*pair, power, sweeps) for pair in pairs for power in POWERS]
+    title = "V8 until decided {0.title} lead={0.lead:.2f} saving at equal power %"
+    savings = [Figure(title.format(it), it.saving, SAVING, sweeps, "value") for it in compared]
+    return [it.row() for it in compared], [*(figure for figure, _ in equal), *savings]
