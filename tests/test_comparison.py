@@ -112,6 +112,7 @@ def test_all_completed_trials_of_all_sweeps_compete_and_equal_settings_are_one()
     ]
     assert (len(found.places), found.verdict.noise.repeats) == (5, 1)
     assert [it.rival.difference.estimate for it in found.contenders if it.rival] == [0.0, 0.0]
+    assert "| the only setting | " in render_comparison(found, "md")
 
 
 def test_a_trial_that_two_sweeps_have_is_one_run() -> None:

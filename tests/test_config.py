@@ -226,6 +226,19 @@ def test_settings_with_an_effect_change_the_digest(effective: dict[str, Any]) ->
     assert changed(**effective).digest() != TrainConfig().digest()
 
 
+def test_all_seeds_of_a_setting_have_its_digest_and_other_settings_another() -> None:
+    setting = TrainConfig().setting_digest()
+    assert [changed(train_seed=seed).setting_digest() for seed in (1, 2)] == [setting] * 2
+    assert changed(model_dropout=0.2).setting_digest() == setting  # without effect on this network
+    assert changed(optim_lr=2e-4).setting_digest() != setting
+
+
+def test_another_budget_of_epochs_is_another_setting_though_the_same_trial() -> None:
+    longer = changed(train_epochs=99)
+    assert longer.digest() == TrainConfig().digest()
+    assert longer.setting_digest() != TrainConfig().setting_digest()
+
+
 def test_dropout_counts_on_the_net_that_has_it() -> None:
     dropped = changed(model_name="attention_unet", model_dropout=0.2)
     assert dropped.digest() != changed(model_name="attention_unet").digest()

@@ -183,6 +183,10 @@ def test_a_finalist_that_lacks_a_run_of_the_last_round_is_listed_as_such() -> No
     assert in_rounds().left_out == {RUNNER_UP: "it has evidence of 2 of 3 runs only"}
 
 
+def test_differences_in_a_confirmation_in_rounds_hold_with_more_confidence(confirmed: Report) -> None:
+    assert (confirmed.confidence, in_rounds().confidence) == ("95 %", "98.75 %")
+
+
 def test_seeds_of_the_screening_are_no_repeats_of_a_confirmation() -> None:
     report = in_rounds()
     assert report.verdict is not None

@@ -74,6 +74,7 @@ def test_a_start_carries_identity_settings_and_source(tracker: Tracker, tmp_path
         "sweep.id": "sweep-1",
         "sweep.trial_id": TRIAL_ID,
         "sweep.config_digest": TRIAL_ID,
+        "sweep.setting": PLANNED.config.setting_digest(),
         "sweep.reference": "true",
         "code.version": "abc",
         "data.fingerprint": "f00d",

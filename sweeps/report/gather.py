@@ -20,6 +20,7 @@ from sweeps.report.latency import LATENCY, Speed, read_speed
 from sweeps.report.openings import Ledger, Test, choose_trials, open_test, read_openings
 from sweeps.statistics.findings import Candidate, Finalist, Verdict
 from sweeps.statistics.hindsight import Hindsight
+from sweeps.statistics.significance import ALPHA
 
 VERIFICATION = "verification.json"
 """Artifact of the leader's run: its figures counted twice."""
@@ -102,6 +103,13 @@ class Report:
     def noun(self) -> str:
         """Return what the verdict compares, in one word."""
         return "finalist" if self.is_confirmation else "setting"
+
+    @property
+    def confidence(self) -> str:
+        """Return with how much confidence differences hold together: more where runs are looked at several times."""
+        rounds = self.facts["confirmation"].get("rounds")
+        alpha = rounds.get("alpha") if isinstance(rounds, dict) else None
+        return f"{100 * (1 - (alpha if isinstance(alpha, float) else ALPHA)):g} %"
 
     @property
     def planned_epochs(self) -> int:
@@ -260,7 +268,7 @@ def _open(report: Report, owner: SweepRecord | None, store: Reader, ledger: Ledg
     if not report.is_final:
         why = f"The test part stays sealed: the sweep is {report.state}, so its leader may still change."
     elif report.verdict is None:
-        why = "The test part stays sealed: without a verdict there is nobody to open it for."
+        why = "The test part stays sealed: without a verdict there is no trial to open it for."
     elif owner is None:
         why = "The test part stays sealed: the screening sweep, whose trials have test figures, is not in this store."
     else:

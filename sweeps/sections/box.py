@@ -223,7 +223,8 @@ def _rows(report: Report, verdict: Verdict) -> list[tuple[str, str, str]]:
                      "1 when the finalists come in the same order again, −1 when in the opposite one"))  # fmt: skip
     if report.left_out:
         why = "; ".join(dict.fromkeys(report.left_out.values()))
-        rows.append(("Not compared", count(len(report.left_out), "trial"), why))
+        noun = report.noun if report.is_confirmation else "trial"
+        rows.append(("Not compared", count(len(report.left_out), noun), why))
     return rows
 
 
@@ -238,7 +239,7 @@ def _compared(report: Report, rivals: dict[str, Rival], entry: Entry) -> tuple[s
     return (
         title.capitalize(),
         figure,
-        f"between {low} and {high} (95 %); {entry.name} ({write_iou(rival.score.estimate)})",
+        f"between {low} and {high} ({report.confidence}); {entry.name} ({write_iou(rival.score.estimate)})",
     )
 
 

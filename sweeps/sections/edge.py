@@ -66,7 +66,7 @@ def build_section(report: Report) -> Section | None:
     if not edges:
         return None
     data = {"edges": edges, "command": _command(report, edges)}
-    return Section("edge", "The edge of the space", _say(edges), data=data)
+    return Section("edge", "Search-space boundary", _say(edges), data=data)
 
 
 def build_edge(report: Report, key: str) -> Edge | None:
@@ -138,7 +138,11 @@ def _say(edges: Sequence[Edge]) -> str:
         return f"The leader does not lie at an edge of the space that could be moved: {where}."
     named = " and ".join(f"the {edge.side} {edge.key} ({compact(edge.value)})" for edge in outer)
     unsure = sum(bool(edge.tied) for edge in outer)
-    tied = "; trials that are tied with it lie inside, so that is not certain" if unsure == len(outer) else ""
+    tied = (
+        "; settings that cannot be distinguished from it lie inside, so that is not certain"
+        if unsure == len(outer)
+        else ""
+    )
     return f"The leader has {named} of the space, so a better setting may lie beyond{tied}."
 
 

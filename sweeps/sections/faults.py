@@ -37,7 +37,7 @@ class Fault:
 def build_section(report: Report) -> Section | None:
     """Return the trials that failed, by reason; None when none did."""
     faults = build_faults(report)
-    return Section("failures", "What failed", _say(report, faults), data=faults) if faults else None
+    return Section("failures", "Failures", _say(report, faults), data=faults) if faults else None
 
 
 def build_faults(report: Report) -> tuple[Fault, ...]:

@@ -56,7 +56,7 @@ def build_section(report: Report) -> Section | None:
         return None
     refusal = _refuse(sample)
     if refusal:
-        return Section("importance", "What matters", refusal)
+        return Section("importance", "Hyperparameter importance", refusal)
     shares = measure_importance(sample) if len(sample.everywhere) > 1 else {}
     drawn = sample.thinned(MOST_DRAWN)
     drawings = {"parallel": Drawing(partial(draw_parallel, drawn, shares), _parallel_words(sample))}
@@ -70,7 +70,7 @@ def build_section(report: Report) -> Section | None:
     dropped = {key: len(sample.inert[key]) for key in sample.names if sample.inert[key]}
     counts = {"trials": len(sample.entries), "drawn": len(drawn.entries)}
     data = {"shares": shares, "slices": slices, "dropped": dropped, **counts}
-    return Section("importance", "What matters", _say(sample, shares), drawings, data)
+    return Section("importance", "Hyperparameter importance", _say(sample, shares), drawings, data)
 
 
 def draw_importance(sample: Sample, shares: Mapping[str, float], *, wide: bool) -> Figure:

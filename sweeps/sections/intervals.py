@@ -108,7 +108,7 @@ def _draw_all(report: Report, *, wide: bool) -> Figure:
 
 
 def find_span(rivals: Sequence[Rival]) -> tuple[float, float]:
-    """Return the scale of differences on which those near the leader can be told apart."""
+    """Return the scale of differences on which those near the leader can be distinguished."""
     near = [rival.difference for rival in rivals if rival.is_tied] + [
         rival.difference for rival in rivals[1 : 1 + NEAR]
     ]

@@ -28,7 +28,7 @@ def build_section(report: Report) -> Section | None:
             partial(_draw_classes, scenes, gaps[0]),
             "Intervals: the leader's IoU on city images less that on the others",
         )
-    return Section("scenes", "City and elsewhere", gaps[0].why, drawings, gaps)
+    return Section("scenes", "City versus other scenes", gaps[0].why, drawings, gaps)
 
 
 def _draw_gaps(report: Report, scenes: Scenes, gaps: Sequence[Gap], *, wide: bool) -> Figure:

@@ -48,8 +48,8 @@ def _say(report: Report) -> str:
         )
     whose = " of the screened weights" if report.is_confirmation else ""
     return (
-        f"Opened last, after the verdict was settled, for who leads, a tie set, who is recommended and the reference "
-        f"only; these figures{whose} choose nothing. {times}"
+        f"Opened last, after the verdict was settled, for the leader, those tied with it, the recommended setting and "
+        f"the reference only; these figures{whose} choose nothing. {times}"
     )
 
 

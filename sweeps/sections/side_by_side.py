@@ -13,7 +13,7 @@ from sweeps.report.section import Drawing, Section
 from sweeps.report.wording import GROUP_NAMES, write_iou
 
 COLOURS = ("leader", "runner-up", "reference", "heat", "quiet")
-"""Of the first five; more begin anew."""
+"""Of the first five; more start again."""
 
 
 def build_sections(comparison: Comparison) -> list[Section]:

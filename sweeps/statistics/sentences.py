@@ -41,6 +41,7 @@ def say_verdict(
     if noise.basis == "unknown":
         return f"Undecided: {who} is ahead, but nothing says by how much another seed would change that."
     could = f"{count(tied, 'rival')} of {len(others)} could be better"
+    could = "its only rival could be better" if len(others) == 1 else could
     return f"Undecided: {who} is ahead, but {could} with another seed or other images."
 
 
