@@ -20,6 +20,10 @@ MOST_WRAPPED = 500
 """Rows of a table whose long cells wrap on a terminal; wrapping 10,000 rows takes seconds."""
 
 
+MOST_SCORES = 10
+"""Of a finalist's runs, on its line of the table."""
+
+
 def close(summary: "Summary", arguments: argparse.Namespace) -> int:
     """Print the leaderboard and what to do next; return the exit code."""
     ignore_further()
@@ -129,12 +133,18 @@ def print_standings(board: "Board") -> None:
             figure(it.mean),
             figure(it.spread),
             figure(it.ahead_of(found[0])) if rank > 1 else "",
-            " ".join(map(figure, it.scores)),
+            _some(it.scores),
             str(it.epochs),
         )
         for rank, it in enumerate(found, 1)
     ]
     print_table(("", "finalist", "mean of the runs", "sd over runs", "to the first", "each run", "epochs"), rows)
+
+
+def _some(scores: Sequence[float]) -> str:
+    """Return the scores of the runs, the latest of many."""
+    more = len(scores) - MOST_SCORES
+    return " ".join([*([f"({more} more)"] if more > 0 else []), *map(figure, scores[-MOST_SCORES:])])
 
 
 def print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
