@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from bddseg.errors import AccessError, DataError
 from bddseg.files import read_file
+from bddseg.folders import is_there
 from bddseg.images import key_of
 
 DETS = "labels/det_20"
@@ -79,7 +80,7 @@ def read_entries(root: Path) -> Entries:
         DataError: when there is no det file, or one is damaged: no JSON, of another shape, with two entries of one
             image that contradict each other, or without any usable entry.
     """
-    paths = [path for name in FILES if (path := root / DETS / name).exists() or path.is_symlink()]
+    paths = [path for name in FILES if is_there(path := root / DETS / name)]
     if not paths:
         raise DataError(f"{root} has no det file: looked for {' and '.join(FILES)} in {DETS}")
     usable: dict[str, _Entry] = {}

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from bddseg.folders import is_visible
 from sweeps.address import SERVERS, check_server, check_uri, database_file, folder_of, hide_password, scheme_of
 from sweeps.artifact_root import locked, settle
 from sweeps.cures import cure_of, restore_cure
@@ -125,7 +126,7 @@ def tidy_store(tracking_uri: str) -> None:
     Sorting 10,000 runs by a metric took 5.6 s before and 0.2 s after.
     """
     database = database_file(tracking_uri)
-    if database is None or not database.exists():
+    if database is None or not is_visible(database):
         return
     try:
         with closing(sqlite3.connect(database, timeout=1)) as connection:
