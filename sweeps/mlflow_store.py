@@ -109,6 +109,23 @@ def experiment_id(client: "MlflowClient", uri: str, *, may_create: bool, locatio
     return str(found.experiment_id)
 
 
+def check_experiment(tracking_uri: str) -> None:
+    """Refuse a server whose experiment is deleted, or that does not let us ask; a database is not asked here.
+
+    Raises:
+        TrackingError: with address, reason and cure.
+    """
+    uri = check_uri(tracking_uri)
+    if scheme_of(uri) in SERVERS:  # MLflow's client would make tables in a new database
+        _asked(uri, "cannot be used", lambda: _check_found(uri))
+
+
+def _check_found(uri: str) -> None:
+    experiment = open_client(uri).get_experiment_by_name(EXPERIMENT)
+    if experiment is not None:
+        check_active(experiment, uri)
+
+
 def check_active(experiment: "Experiment", uri: str) -> None:
     """Check that an experiment is not deleted.
 
