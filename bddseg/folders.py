@@ -10,6 +10,7 @@ from pathlib import Path
 from bddseg.errors import AccessError
 
 NO_SUCH_NAME = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+NO_FILE = " (no file)"
 NAMED = 3
 """Of many names so many are shown."""
 
@@ -41,7 +42,7 @@ def list_folder(folder: Path, is_taken: Callable[[str], bool]) -> Listing:
     files = {entry.name: _is_file(entry) for entry in found}
     taken = tuple(folder / name for name, is_file in files.items() if is_file and is_taken(name))
     others = (name for name, is_file in files.items() if not is_file or not is_taken(name))
-    return Listing(taken, tuple(name if files[name] else f"{name} (no file)" for name in others))
+    return Listing(taken, tuple(name if files[name] else f"{name}{NO_FILE}" for name in others))
 
 
 def is_there(path: Path) -> bool:
