@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from bddseg.dets import DETS, Attributes, read_entries
 from bddseg.errors import AccessError, DataError, printable
-from bddseg.folders import in_short, list_folder
+from bddseg.folders import NO_FILE, in_short, list_folder
 from bddseg.images import has_image_name, key_of
 from bddseg.labels import CITY, SCENES, TIMES_OF_DAY, WEATHERS
 
@@ -23,6 +24,9 @@ CURE = (
     "download the 10k images, the semantic segmentation masks and the det_20 labels from the BDD100K project's "
     "download page and unpack them into one folder"
 )
+
+CITY_WORDS = frozenset(("city", "cities", "street", "streets"))
+"""A scene with one of these may be meant as BDD100K's city street; whether it is, only the user can say."""
 
 LIKENESS = 0.85
 """How like a known scene another one must be, from 0 to 1, to be taken for a misspelling of it."""
@@ -61,6 +65,12 @@ class Catalog:
     """Entries of the det files that give no scene, in words."""
     not_taken: tuple[str, ...] = ()
     """What lies among the images or the masks and is none, by name; in words what is no file."""
+    beside: tuple[str, ...] = ()
+    """What lies beside the parts and is not read: other parts, parts with capitals, files."""
+    masks_without_image: tuple[str, ...] = ()
+    """Masks that no image of their part has, by part and name."""
+    odd: tuple[str, ...] = ()
+    """Weathers and times of day that are no text, in words."""
 
     def summary(self) -> tuple[str, ...]:
         """Return one line per thing worth saying: what is there, and what was left out and why."""
@@ -73,10 +83,16 @@ class Catalog:
             lines.append(f"entries of {DETS} without a scene: {len(self.unusable)}: {in_short(self.unusable)}")
         if self.without_mask:
             lines.append(f"{_images(self.without_mask)} left out: no mask in {MASKS}")
+        if masks := self.masks_without_image:
+            lines.append(f"masks in {MASKS} without an image of their part: {len(masks)}: {in_short(masks)}")
         if self.without_image:
             lines.append(f"entries of {DETS} without an image: {self.without_image}")
         if self.not_taken:
             lines.append(f"not taken, for it is no image or mask: {len(self.not_taken)}: {in_short(self.not_taken)}")
+        if self.beside:
+            lines.append(f"not read, for only {_parts()} are: {len(self.beside)}: {in_short(self.beside)}")
+        if self.odd:
+            lines.append(f"taken as undefined, for it is no text: {len(self.odd)}: {in_short(self.odd)}")
         lines += [
             f"{_images(scenes[scene])} with the scene {scene!r}, unknown to BDD100K: counted as not {CITY}"
             for scene, _ in scenes.most_common()
@@ -131,6 +147,11 @@ def read_catalog(root: Path) -> Catalog:
         without_image=len(entries.attributes) - len(seen),
         unusable=entries.unusable,
         not_taken=(*other_files, *other_masks),
+        beside=(*_beside(root, IMAGES), *_beside(root, MASKS)),
+        masks_without_image=tuple(
+            f"{part}/{path.name}" for (part, name), path in masks.items() if (part, name) not in images
+        ),
+        odd=entries.odd,
     )
 
 
@@ -166,6 +187,17 @@ def _find(folder: Path, is_taken: Callable[[str], bool]) -> tuple[dict[Key, Path
     return files, others
 
 
+def _beside(root: Path, folder: str) -> Iterator[str]:
+    """Yield what lies beside the parts, with its folder; nothing where that may be entered but not listed."""
+    try:
+        listing = list_folder(root / folder, lambda name: False)
+    except AccessError:
+        return
+    for name in listing.others:
+        if name.removesuffix(NO_FILE) not in PARTS:
+            yield f"{folder}/{name}"
+
+
 def _check_parts(images: dict[Key, Path]) -> None:
     first: dict[str, Path] = {}
     for (_, name), path in images.items():
@@ -188,13 +220,28 @@ def _check_scenes(samples: Sequence[Sample]) -> None:
         DataError: naming them, how many images have them, and what was meant.
     """
     unknown = Counter(sample.scene for sample in samples if sample.scene not in SCENES)
-    meant = {scene: near for scene in unknown if (near := _meant(scene, SCENES, LIKENESS))}
+    meant = {scene: near for scene in unknown if (near := _meant_scenes(scene))}
     if meant:
-        asked = [f"{scene!r} ({_images(unknown[scene])}): did you mean {near!r}?" for scene, near in meant.items()]
+        asked = [
+            f"{scene!r} ({_images(unknown[scene])}): did you mean {' or '.join(map(repr, near))}?"
+            for scene, near in meant.items()
+        ]
         raise DataError(
-            f"scenes in {DETS} are misspelt, and would count for the wrong group: {' '.join(asked)} "
-            f"Write them as BDD100K does: {', '.join(SCENES)}"
+            f"scenes in {DETS} are like BDD100K's; as they are, each is a scene of its own and counts as not {CITY}: "
+            f"{' '.join(asked)} Write them as BDD100K does, or give what is none of these another name: "
+            f"{', '.join(SCENES)}"
         )
+
+
+def _meant_scenes(scene: str) -> tuple[str, ...]:
+    """Return which of BDD100K's scenes may be meant by another word: those in it, or that it resembles."""
+    folded = _plain(scene).replace(" ", "")
+    if contained := tuple(name for name in SCENES if name.replace(" ", "") in folded):
+        return contained
+    if CITY_WORDS & set(_plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", scene)).split()):
+        return (CITY,)
+    near = _meant(scene, SCENES, LIKENESS)
+    return (near,) if near else ()
 
 
 def _misspelt(what: str, values: Iterable[str], known: Sequence[str]) -> Iterator[str]:
@@ -212,7 +259,7 @@ def _meant(word: str, known: Sequence[str], likeness: float) -> str:
 
 
 def _plain(word: str) -> str:
-    return re.sub(r"[\W_]+", " ", word.casefold()).strip()
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", word).casefold()).strip()
 
 
 def _sample(image: Path, mask: Path, attributes: Attributes) -> Sample:
@@ -225,6 +272,10 @@ def _sample(image: Path, mask: Path, attributes: Attributes) -> Sample:
 
 def _both(folder: str) -> str:
     return " and ".join(f"{folder}/{part}" for part in PARTS)
+
+
+def _parts() -> str:
+    return " and ".join(PARTS)
 
 
 def _images(count: int) -> str:

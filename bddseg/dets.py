@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bddseg.errors import AccessError, DataError
 from bddseg.files import read_file
+from bddseg.folders import is_there
 from bddseg.images import key_of
 
 DETS = "labels/det_20"
@@ -19,7 +20,8 @@ UNDEFINED = "undefined"
 FRAMES = "frames"
 """Under this key a whole Scalabel data set holds the list that a det file is otherwise."""
 
-ATTRIBUTES = ("scene", "weather", "timeofday")
+SCENE = "scene"
+ATTRIBUTES = (SCENE, "weather", "timeofday")
 SHAPE = "must be a list of objects with name and attributes.scene"
 CURE = "unpack or download it again"
 LOOKED_BACK_CHARS = 1_000_000
@@ -28,6 +30,7 @@ LOOKED_BACK_CHARS = 1_000_000
 NAME = re.compile(r'"name"\s*:\s*"([^"]*)"')
 
 _KEPT = frozenset(("name", "attributes", FRAMES, *ATTRIBUTES))
+_TEXT = (str, type(None))
 _EMPTY: dict[str, Any] = {}
 
 
@@ -47,6 +50,8 @@ class Entries:
     """By the name's key, see `key_of`."""
     unusable: tuple[str, ...]
     """In words, each entry that gives its image no scene."""
+    odd: tuple[str, ...] = ()
+    """In words, each weather and time of day that is no text: it counts as undefined."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class _Entry:
     attributes: Attributes | None
     objection: str
     """Why there are no attributes; empty where there are."""
+    odd: tuple[str, ...] = ()
+    """Attributes other than the scene that are no text, in words."""
 
     @property
     def place(self) -> str:
@@ -79,33 +86,46 @@ def read_entries(root: Path) -> Entries:
         DataError: when there is no det file, or one is damaged: no JSON, of another shape, with two entries of one
             image that contradict each other, or without any usable entry.
     """
-    paths = [path for name in FILES if (path := root / DETS / name).exists() or path.is_symlink()]
+    paths = [path for name in FILES if is_there(path := root / DETS / name)]
     if not paths:
         raise DataError(f"{root} has no det file: looked for {' and '.join(FILES)} in {DETS}")
     usable: dict[str, _Entry] = {}
     unusable: dict[str, _Entry] = {}
+    odd: list[str] = []
     for entry in (entry for path in paths for entry in _read_file(path)):
+        odd += (f"{words} of {entry.name} ({entry.place})" for words in entry.odd)
         if entry.attributes is None:
             unusable.setdefault(key_of(entry.name), entry)
             continue
         first = usable.setdefault(key_of(entry.name), entry)
-        _check_agreement(first, entry)
+        usable[key_of(entry.name)] = _agreed(first, entry)
     return Entries(
         attributes={key: entry.attributes for key, entry in usable.items() if entry.attributes},
         unusable=tuple(
             f"{entry.name} ({entry.place}: {entry.objection})" for key, entry in unusable.items() if key not in usable
         ),
+        odd=tuple(odd),
     )
 
 
-def _check_agreement(first: _Entry, second: _Entry) -> None:
+def _agreed(first: _Entry, second: _Entry) -> _Entry:
+    """Return the first of two entries of an image, with the weather and time of day that only the second gives.
+
+    Raises:
+        DataError: when they contradict each other.
+    """
+    added = {}
     for name in ATTRIBUTES:
         values = getattr(first.attributes, name), getattr(second.attributes, name)
-        if values[0] != values[1]:
+        if name != SCENE and UNDEFINED in values:
+            added[name] = next((value for value in values if value != UNDEFINED), UNDEFINED)
+        elif values[0] != values[1]:
             raise DataError(
                 f"{first.name} has two entries that contradict each other: the {name} is {values[0]!r} in "
                 f"{first.place}, but {values[1]!r} in {second.place}; remove one"
             )
+    assert first.attributes is not None
+    return replace(first, attributes=first.attributes._replace(**added)) if added else first
 
 
 def _read_file(path: Path) -> list[_Entry]:
@@ -182,6 +202,11 @@ def _entry(path: Path, number: int, entry: Any) -> _Entry:
         name,
         Attributes(words["scene"], words["weather"] or UNDEFINED, words["timeofday"] or UNDEFINED),
         "",
+        tuple(
+            f"the {key}, {_kind(value)},"
+            for key in ATTRIBUTES[1:]
+            if not isinstance(value := attributes.get(key), _TEXT)
+        ),
     )
 
 

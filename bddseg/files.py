@@ -34,6 +34,25 @@ def read_file(path: Path) -> bytes:
         return file.read()
 
 
+def read_json(path: Path) -> Any:
+    """Return the value that a JSON file holds.
+
+    Raises:
+        OSError: as `read_file` does.
+        ValueError: saying what is wrong with the text: no JSON, no UTF-8, nested too deeply.
+    """
+    content = read_file(path)
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no text at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        where = f"it is no JSON at line {error.lineno} column {error.colno}"
+        raise ValueError(where if content else "it is empty") from error
+
+
 def _check_is_file(status: os.stat_result) -> None:
     if stat.S_ISREG(status.st_mode):
         return

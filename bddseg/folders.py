@@ -1,12 +1,16 @@
 """What lies in a folder: the files whose names are taken, and everything else by name, so that it can be counted."""
 
+import errno
 import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bddseg.errors import AccessError
 
+NO_SUCH_NAME = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+NO_FILE = " (no file)"
 NAMED = 3
 """Of many names so many are shown."""
 
@@ -38,7 +42,57 @@ def list_folder(folder: Path, is_taken: Callable[[str], bool]) -> Listing:
     files = {entry.name: _is_file(entry) for entry in found}
     taken = tuple(folder / name for name, is_file in files.items() if is_file and is_taken(name))
     others = (name for name, is_file in files.items() if not is_file or not is_taken(name))
-    return Listing(taken, tuple(name if files[name] else f"{name} (no file)" for name in others))
+    return Listing(taken, tuple(name if files[name] else f"{name}{NO_FILE}" for name in others))
+
+
+def is_there(path: Path) -> bool:
+    """Return whether something has this name, a link that leads nowhere included.
+
+    Raises:
+        AccessError: when the system does not say so, mostly because a folder above may not be entered.
+    """
+    return _status(path) is not None
+
+
+def is_visible(path: Path) -> bool:
+    """Return whether something is at the end of this path, for us: what may not be looked at is not."""
+    return os.path.exists(path)  # noqa: PTH110 - Path's own raises where it may not look
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether this is a folder, or a link to one; raises as `is_there` does."""
+    status = _status(path, follows=True)
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the names of what lies in a folder, sorted; none where there is no such folder.
+
+    Raises:
+        AccessError: when the system does not list it.
+    """
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, ValueError) as error:
+        if _names_nothing(error):
+            return []
+        raise AccessError(f"{folder} cannot be listed: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _status(path: Path, *, follows: bool = False) -> os.stat_result | None:
+    try:
+        return path.stat() if follows else path.lstat()
+    except (OSError, ValueError) as error:
+        if _names_nothing(error):
+            return None
+        raise AccessError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _names_nothing(error: Exception) -> bool:
+    """Return whether the system says that there is nothing of a name, or that nothing can have it."""
+    return isinstance(error, ValueError) or getattr(error, "errno", None) in NO_SUCH_NAME
 
 
 def in_short(names: Sequence[str]) -> str:

@@ -8,12 +8,13 @@ import errno
 import hashlib
 import json
 import logging
+import re
 import shutil
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -26,10 +27,12 @@ from tqdm import tqdm
 from bddseg.catalog import Sample
 from bddseg.cores import usable_cores
 from bddseg.errors import AccessError, ConfigError, DataError, printable
-from bddseg.files import write_json
+from bddseg.files import read_json, write_json
+from bddseg.folders import is_there
 from bddseg.images import UPRIGHT, Picture, read_mask, read_picture, shrink
 from bddseg.labels import is_known_label, remap_table
 from bddseg.locks import locked
+from bddseg.shapes import difference
 from bddseg.split import split_marks
 
 FORMAT = 2
@@ -42,6 +45,12 @@ AHEAD_PER_WORKER = 8
 """Samples decoded before they are written; bounds the memory that a build needs."""
 
 RECORD = "frames.json"
+SHAPE = {"pixels": str, "bad": {"*": {"why": str, "files": [[int]]}}, "turned": int}
+PIXELS = re.compile(r"[0-9a-f]{128}")
+"""Two SHA-256 hashes, one after the other."""
+
+IMAGE, MASK = "<image>", "<mask>"
+"""Stand for the paths of a sample in what is remembered: its folder may be moved."""
 
 CACHE_CURE = "choose another cache folder"
 ACCESS_CURE = "its content was not judged: give access to it, or wait until the disk answers, and start again"
@@ -151,7 +160,7 @@ def build_frames(
     """
     _check(size_px, on_bad_sample, workers)
     folder = cache / f"frames-{_key(samples, size_px)}"
-    cached = _open(folder, samples, size_px)
+    cached = _open(folder, samples, size_px, _log.debug)  # what is wrong is said under the lock, once
     if cached is None:
         job = _Job(samples, size_px, on_bad_sample == "skip", workers or usable_cores(), progress)
         cached = _build(folder, job)
@@ -217,19 +226,23 @@ def _identity(sample: Sample) -> list[list[int]]:
 
 
 def _is_still_bad(sample: Sample, bad: _Bad) -> bool:
+    if not any(mark in bad.why for mark in (IMAGE, MASK)):  # earlier versions wrote paths, which may be old ones
+        return False
     try:
         return _identity(sample) == bad.files
     except OSError:
         return False
 
 
-def _open(folder: Path, samples: Sequence[Sample], size_px: int) -> _Cached | None:
+def _open(
+    folder: Path, samples: Sequence[Sample], size_px: int, warn: Callable[..., None] = _log.warning
+) -> _Cached | None:
     """Return what a cache folder holds, None when it is not there, not whole, or a bad sample of it was mended.
 
     Raises:
         AccessError: when the system does not give a file of it, which may be sound.
     """
-    if not folder.exists():
+    if not is_there(folder):
         return None
     try:
         cached = _load(folder)
@@ -237,29 +250,47 @@ def _open(folder: Path, samples: Sequence[Sample], size_px: int) -> _Cached | No
     except OSError as error:
         if error.errno not in (None, errno.ENOENT):
             raise AccessError(f"the frames cache {folder} cannot be read: {error.strerror}; {CACHE_CURE}") from error
-        _log.warning("the frames cache %s is damaged and is built again: %s", folder, error)
+        warn("the frames cache %s is damaged and is built again: %s", folder, error)
         return None
     except (ValueError, TypeError, AttributeError, EOFError) as error:
-        _log.warning("the frames cache %s is damaged and is built again: %s", folder, error)
+        warn("the frames cache %s is damaged and is built again: %s", folder, error)
         return None
     shape = (count, size_px, size_px)
-    if cached.images.shape != (*shape, 3) or cached.masks.shape != shape:
-        _log.warning("the frames cache %s holds other frames than it should and is built again", folder)
+    kinds = {cached.images.dtype, cached.masks.dtype}
+    if cached.images.shape != (*shape, 3) or cached.masks.shape != shape or kinds != {np.dtype(np.uint8)}:
+        warn("the frames cache %s holds other frames than it should and is built again", folder)
         return None
     if not all(_is_still_bad(sample, cached.bad[sample.name]) for sample in samples if sample.name in cached.bad):
         _log.info("a bad sample was changed: the frames cache %s is built again", folder)
         return None
-    return cached
+    named = {sample.name: sample for sample in samples}
+    return replace(cached, bad={name: _with_paths(named[name], bad) for name, bad in cached.bad.items()})
+
+
+def _with_paths(sample: Sample, bad: _Bad) -> _Bad:
+    """Return what is remembered of a bad sample, naming its files where they are now."""
+    why = bad.why.replace(IMAGE, str(sample.image)).replace(MASK, str(sample.mask))
+    return replace(bad, why=printable(why))
+
+
+def _without_paths(sample: Sample, bad: _Bad) -> _Bad:
+    """Return a bad sample as it is remembered: `_with_paths` gives its paths back."""
+    why = bad.why.replace(printable(str(sample.image)), IMAGE).replace(printable(str(sample.mask)), MASK)
+    return replace(bad, why=why if IMAGE in why or MASK in why else f"{IMAGE}: {why}")
 
 
 def _load(folder: Path) -> _Cached:
-    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    record = read_json(folder / RECORD)
+    if wrong := difference(record, SHAPE):
+        raise ValueError(f"{RECORD}: {wrong}")
+    if not PIXELS.fullmatch(record["pixels"]) or record["turned"] < 0:
+        raise ValueError(f"{RECORD}: pixels or turned are none that were written")
     return _Cached(
         # A plain view of each map: it pickles as an array.
         images=np.asarray(np.load(folder / "images.npy", mmap_mode="r")),
         masks=np.asarray(np.load(folder / "masks.npy", mmap_mode="r")),
         pixels=record["pixels"],
-        bad={name: _Bad(**bad) for name, bad in record["bad"].items()},
+        bad={name: _Bad(bad["why"], bad["files"]) for name, bad in record["bad"].items()},
         turned=record["turned"],
     )
 
@@ -301,6 +332,7 @@ def _write(part: Path, job: _Job) -> None:
     """Write the three files of a cache, `frames.json` as `_load` reads it."""
     shape = (job.size_px, job.size_px)
     bad: dict[str, _Bad] = {}
+    remembered: dict[str, _Bad] = {}
     turned = 0
     with (
         _Rows(part / "images.npy", (*shape, 3)) as images,
@@ -311,7 +343,7 @@ def _write(part: Path, job: _Job) -> None:
         for sample, future in zip(job.samples, _decoded(pool, job), strict=True):
             decoded = future.result()
             if isinstance(decoded, _Bad):
-                bad[sample.name] = decoded
+                bad[sample.name], remembered[sample.name] = decoded, _without_paths(sample, decoded)
                 if not job.skip_bad:
                     raise _refusal(bad)
             else:
@@ -324,7 +356,7 @@ def _write(part: Path, job: _Job) -> None:
         raise DataError(f"none of {len(job.samples)} samples can be used{first}")
     record = {
         "pixels": images.digest.hexdigest() + masks.digest.hexdigest(),
-        "bad": {name: asdict(found) for name, found in bad.items()},
+        "bad": {name: asdict(it) for name, it in remembered.items()},
         "turned": turned,
     }
     write_json(part / RECORD, record)

@@ -64,8 +64,32 @@ _DAMAGED_EXIF = (
 )  # fmt: skip
 """What Pillow raises for an EXIF entry that is damaged."""
 
-_OPENING = threading.Lock()
-"""Held while a header is read: the filter of warnings, which is set meanwhile, belongs to the whole process."""
+
+class _Silence:
+    """Keeps Pillow's warnings back for as long as any thread is within: filters belong to the whole process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\b")
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._filters.__exit__(None, None, None)
+
+
+_SILENCE = _Silence()
+"""What Pillow warns of is a limit of size, for which we have our own, or damage, which is met in decoding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,10 +176,9 @@ def _decode(path: Path, content: bytes, formats: tuple[str, ...]) -> Image.Image
     if not content:
         raise DataError(f"{path} cannot be read: it is empty")
     try:
-        with _OPENING, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of size: that limit is our own; of damage: it is decoded below
+        with _SILENCE:
             image = Image.open(io.BytesIO(content), formats=formats)
-        image.load()
+            image.load()
     except MemoryError as error:
         raise _no_memory(path) from error
     except UnidentifiedImageError as error:
@@ -175,7 +198,8 @@ def _orientation(image: Image.Image) -> int:
     It is asked once the image is decoded: PNG may have its entry behind the pixels, and TIFF is turned by Pillow.
     """
     try:
-        value = image.getexif().get(ORIENTATION, UPRIGHT)
+        with _SILENCE:
+            value = image.getexif().get(ORIENTATION, UPRIGHT)
     except _DAMAGED_EXIF:  # the picture itself is whole
         return UPRIGHT
     return value if value in TURNS else UPRIGHT

@@ -17,7 +17,7 @@ from PIL import Image
 
 from bddseg.drives import Drive, make_drive
 from bddseg.errors import DataError
-from bddseg.files import write_json
+from bddseg.files import read_json, write_json
 from bddseg.labels import IGNORE
 from bddseg.locks import locked
 from bddseg.painters import LABELS
@@ -75,7 +75,7 @@ def write_streets(
 def _is_whole(root: Path, settings: dict[str, Any]) -> bool:
     """Return whether the folder was made with these settings and has lost no file since."""
     try:
-        made = json.loads((root / SETTINGS_FILE).read_text())
+        made = read_json(root / SETTINGS_FILE)
     except (OSError, ValueError):
         return False
     files = sum(path.is_file() for path in root.rglob("*")) - 1

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from bddseg.folders import is_visible
 from sweeps.address import folder_of
 from sweeps.errors import TrackingError
 from sweeps.heartbeat import FILE as HEARTBEAT
@@ -86,7 +87,7 @@ def _recorded_elsewhere(connection: sqlite3.Connection, root: Path) -> str:
         raise
     recorded = str(found[0] or "") if found else ""
     before = folder_of(recorded) if recorded else None
-    if before is None or before == root or (before.exists() and root.exists() and before.samefile(root)):
+    if before is None or before == root or (is_visible(before) and is_visible(root) and before.samefile(root)):
         return ""
     return recorded if _was_moved(connection, before, root) else ""
 
@@ -107,7 +108,7 @@ def _was_moved(connection: sqlite3.Connection, before: Path, root: Path) -> bool
         return True
     recorded = connection.execute("SELECT value FROM tags WHERE key = 'sweep.folder'")
     sweeps = (Path(value) for (value,) in recorded)
-    return any(path.parent == before.parent and (root.parent / path.name).is_dir() for path in sweeps)
+    return any(path.parent == before.parent and is_visible(root.parent / path.name) for path in sweeps)
 
 
 def _rewrite(connection: sqlite3.Connection, table: str, column: str, recorded: str, root: Path) -> None:
@@ -126,4 +127,4 @@ def _rewrite(connection: sqlite3.Connection, table: str, column: str, recorded: 
 
 def _exists(address: str) -> bool:
     folder = folder_of(address)
-    return folder is not None and folder.exists()
+    return folder is not None and is_visible(folder)

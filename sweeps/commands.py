@@ -63,6 +63,7 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
 
 def show_status(arguments: argparse.Namespace) -> int:
     """Print the trials of a recorded sweep: from its folder, or from MLflow where that is elsewhere."""
+    from bddseg.folders import is_folder, is_there
     from sweeps.folder import SweepFolder
     from sweeps.lost import lost_driver
     from sweeps.manifest import FILE
@@ -71,7 +72,7 @@ def show_status(arguments: argparse.Namespace) -> int:
 
     sweep_id = arguments.status or latest_sweep(arguments.storage) or open_store(arguments).latest_sweep_id()
     folder = arguments.storage / sweep_id
-    if (folder / FILE).exists():
+    if is_there(folder / FILE):
         status = read_status(folder)
     else:
         record = open_store(arguments).read_sweep(sweep_id)
@@ -95,7 +96,7 @@ def show_status(arguments: argparse.Namespace) -> int:
         print(f"its driver, {lost.driver}, is gone; close what it left open with: {closing}", file=sys.stderr)
     head = ("trial", "digest", "state", "epochs", "stopped by", "best val/miou", "why", "log file")
     logs = SweepFolder(folder).logs
-    if sys.stdout.isatty() and logs.is_dir():  # a terminal has no room for paths
+    if sys.stdout.isatty() and is_folder(logs):  # a terminal has no room for paths
         print_table(head[:-1], [row[:-1] for row in rows])
         print(f"logs: {logs}/DIGEST.log", file=sys.stderr)
     else:

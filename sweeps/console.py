@@ -100,7 +100,7 @@ def become(main: Callable[[], int]) -> NoReturn:
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     outlets = settle_streams()
-    code = _settled() or main()
+    code = _settled() or _code_of(main)
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -109,6 +109,17 @@ def become(main: Callable[[], int]) -> NoReturn:
         print(f"error: stdout cannot be written: {failure.strerror}", file=sys.stderr, flush=True)
         code = code or UNUSABLE
     os._exit(code)
+
+
+def _code_of(main: Callable[[], int]) -> int:
+    """Run a command line to its end; return its exit code, also where argparse ends it, as --help does."""
+    try:
+        return main()
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or FINE
+        print(end.code, file=sys.stderr)
+        return UNUSABLE
 
 
 class Outlet(io.RawIOBase):

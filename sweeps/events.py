@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from bddseg.files import read_json
+from bddseg.shapes import difference
 from sweeps.errors import StorageError
 from sweeps.relocation import present_path
 
@@ -31,6 +33,14 @@ OUTBOX = "outbox"
 """Folder of the events in a sweep's folder."""
 
 EVENTS, CURSOR, REJECTED, UPLOADS = "outbox.jsonl", "outbox.cursor", "outbox.rejected.jsonl", "outbox.files.json"
+
+SHAPES: dict[str, Any] = {
+    "start": {"trial": str, "params": {}, "tags": {}},
+    "epoch": {"trial": str, "step": int, "metrics": {}},
+    "end": {"trial": str, "status": str, "step": int, "tags": {}, "metrics": {}},
+    "artifact": {"trial": str, "path": str, "folder": str},
+}
+"""What each kind must have for whoever looks at a sweep; what MLflow demands besides is checked on delivery."""
 
 TRIAL = re.compile(rb'"trial":"([^"]*)"')
 EPOCH, ARTIFACT = b'"kind":"epoch"', b'"kind":"artifact"'
@@ -109,7 +119,7 @@ class EventFile:
                 continue
             named = TRIAL.search(line) if wanted is not None else None
             if wanted is None or (named and named[1] in wanted):
-                yield self._event(line)
+                yield self._sound(self._event(line))
 
     def files(self, offset: int, limit: int) -> tuple[list[Event], int]:
         """Return up to `limit` artifact events from an offset on, and the offset behind them.
@@ -150,7 +160,7 @@ class EventFile:
     def uploads(self) -> Uploads:
         """Return how far the files have come; earlier versions delivered them together with the other events."""
         try:
-            state = json.loads((self.folder / UPLOADS).read_text())
+            state = read_json(self.folder / UPLOADS)
             waiting = tuple((self._at_home(dict(event)), str(why)) for event, why in state["waiting"])
             return Uploads(self._checked(int(state["offset"])), waiting)
         except FileNotFoundError:
@@ -187,6 +197,12 @@ class EventFile:
         if event is None:
             return {"kind": "unreadable", "text": line.decode(errors="replace").rstrip("\n")}
         return self._at_home(event)
+
+    def _sound(self, event: Event) -> Event:
+        """Return an event, or one of kind "unreadable" where it lacks what its kind must have."""
+        kind = event.get("kind")
+        shape = SHAPES.get(kind) if isinstance(kind, str) else {"kind": str}
+        return {"kind": "unreadable", "text": str(event)} if shape and difference(event, shape) else event
 
     def _at_home(self, event: Event) -> Event:
         """Return an event with the path of its file as it is now."""

@@ -166,7 +166,7 @@ def _load(book: Book, name: str, profile: str, asked: Asked) -> Experiment:
         raise ExperimentError(f"{at}: asha_promote lets trials wait until all have come, so it does not go with optuna")
     return Experiment(
         name=name,
-        question=str(space.get("question", "")),
+        question=_question(space.get("question"), at),
         profile=profile,
         base=base,
         axes=tuple(axes.items()),
@@ -177,6 +177,12 @@ def _load(book: Book, name: str, profile: str, asked: Asked) -> Experiment:
         points=tuple(fill_point(point, axes, standard) for point in points),
         replicates=_replicates(space.get("replicates"), at) if asked.replicates is None else asked.replicates,
     )
+
+
+def _question(said: Any, place: str) -> str:
+    if said is None or isinstance(said, str):
+        return said or ""
+    raise ExperimentError(f"{place}.question is {said!r}, but must be text")
 
 
 def space_names(path: Path | None = None) -> tuple[str, ...]:

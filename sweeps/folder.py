@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bddseg.folders import is_visible
 from sweeps.errors import StorageError
 
 CHECKPOINT = re.compile(r"checkpoint_(\d+)")
@@ -53,14 +54,21 @@ class SweepFolder:
         return sorted(found, key=lambda path: (_number(PASS, path.parents[1]), _number(CHECKPOINT, path)), reverse=True)
 
     def cancel(self, trial_id: str) -> None:
-        """Mark a trial as not wanted any more; it ends itself at its next epoch, or as soon as it starts."""
+        """Mark a trial as not wanted any more; it ends itself at its next epoch, or as soon as it starts.
+
+        Raises:
+            StorageError: when the mark cannot be written.
+        """
         mark = self._mark(trial_id)
-        mark.parent.mkdir(exist_ok=True)
-        mark.touch()
+        try:
+            mark.parent.mkdir(exist_ok=True)
+            mark.touch()
+        except OSError as error:
+            raise StorageError(f"{mark.parent} cannot be written: {error.strerror}") from error
 
     def is_cancelled(self, trial_id: str) -> bool:
         """Return whether the user does not want the trial any more."""
-        return self._mark(trial_id).exists()
+        return is_visible(self._mark(trial_id))
 
     def ask_to_save(self) -> None:
         """Mark the sweep as ending: a trial that runs saves what it has with its next epoch."""

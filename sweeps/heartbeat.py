@@ -1,6 +1,5 @@
 """A small file in a sweep's folder that says which process drives the sweep, and that it is alive."""
 
-import json
 import logging
 import os
 import socket
@@ -13,7 +12,9 @@ from typing import Self
 
 import psutil
 
-from bddseg.files import write_json
+from bddseg.files import read_json, write_json
+from bddseg.shapes import difference
+from sweeps.errors import StorageError
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,10 @@ FILE = "heartbeat.json"
 BEAT_SECONDS = 10
 SILENT_SECONDS = 120
 """A driver on another machine that has been silent for so long is lost."""
+
+SHAPE = {"pid": int, "process_started": float, "host": str, "machine": str, "time": float}
+LARGEST_PID, LATEST_TIME = 2**31 - 1, 2**43
+"""What a system gives; greater numbers are damage."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PROCESSES = Path("/proc/self/ns/pid")
@@ -57,6 +62,9 @@ class Pulse:
             return is_it and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+
+
+SILENT = Pulse(0, 0.0, "an unknown host", "", 0.0)
 
 
 class Heartbeat:
@@ -101,13 +109,25 @@ def this_machine() -> str:
 
 
 def read_pulse(folder: Path) -> Pulse | None:
-    """Return what the heartbeat file of a sweep says; None where there is none: the sweep ended by itself."""
+    """Return what the heartbeat file of a sweep says; None where there is none: the sweep ended by itself.
+
+    A damaged file says nothing of a driver that lives: it is as silent as it can be.
+
+    Raises:
+        StorageError: when the system does not give the file.
+    """
+    path = folder / FILE
     try:
-        return Pulse(**json.loads((folder / FILE).read_text()))
+        said = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, TypeError):  # damaged: as silent as it can be
-        return Pulse(0, 0.0, "an unknown host", "", 0.0)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError:
+        return SILENT
+    if difference(said, SHAPE) or not 0 <= said["pid"] <= LARGEST_PID or not 0 <= said["time"] <= LATEST_TIME:
+        return SILENT
+    return Pulse(**{name: said[name] for name in SHAPE})
 
 
 def write_pulse(folder: Path, pulse: Pulse) -> None:

@@ -4,7 +4,6 @@ The file only saves time: what it says of a sweep holds as long as the sweep's e
 at; otherwise, or where the file is missing or damaged, the events are read again.
 """
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,9 +12,10 @@ from typing import Any
 
 from filelock import FileLock
 
-from bddseg.files import write_json
+from bddseg.errors import UserError
+from bddseg.files import read_json, write_json
+from bddseg.shapes import difference
 from sweeps.backlog import sweep_folders
-from sweeps.errors import StorageError
 from sweeps.events import EVENTS, EventFile
 from sweeps.folder import SweepFolder
 from sweeps.manifest import read_manifest
@@ -46,32 +46,58 @@ class Entry:
 
 
 def find_finished(storage: Path, but: Path | None = None) -> list[Entry]:
-    """Return the finished trials of every sweep in a storage folder but one, those of the newest sweep first."""
-    others = (folder for folder in sweep_folders(storage) if folder != but)
-    folders = sorted(others, key=lambda folder: folder.stat().st_mtime, reverse=True)
+    """Return the finished trials of every sweep in a storage folder but one, those of the newest sweep first.
+
+    A sweep that cannot be read is named, and the others count.
+
+    Raises:
+        StorageError: when the storage folder cannot be listed.
+    """
     known = _read(storage / FILE)
-    found = {folder.name: _current(known.get(folder.name), folder) for folder in folders}
-    if found != known:
-        _write(storage / FILE, found)
+    current = {folder: _current(known.get(folder.name), folder) for folder in sweep_folders(storage) if folder != but}
+    readable = {folder: sweep for folder, sweep in current.items() if sweep is not None}
+    remembered = {folder.name: sweep for folder, sweep in readable.items()}
+    if remembered != known:
+        _write(storage / FILE, remembered)
     return [
-        Entry(folder, trial_id, found[folder.name]["fingerprint"], *trial)
-        for folder in folders
-        for trial_id, trial in found[folder.name]["trials"].items()
+        Entry(folder, trial_id, readable[folder]["fingerprint"], *trial)
+        for folder in sorted(readable, key=_time, reverse=True)
+        for trial_id, trial in readable[folder]["trials"].items()
     ]
 
 
-def _current(known: Mapping[str, Any] | None, folder: Path) -> dict[str, Any]:
-    """Return what is known of a sweep, read anew when its event file has grown."""
-    size = (SweepFolder(folder).outbox / EVENTS).stat().st_size
-    if known is not None and known["size"] == size and known["fingerprint"]:  # without one it could not be read then
-        return dict(known)
+def _time(folder: Path) -> float:
     try:
-        manifest = read_manifest(folder)
-        budgets = {trial["trial_id"]: int(trial["settings"]["train.epochs"]) for trial in manifest["trials"]}
-        fingerprint = str(manifest["data"]["fingerprint"])
-    except (StorageError, KeyError, TypeError, ValueError) as error:
-        log.info("the trials of %s are not reused: %s", folder, error)
-        return {"size": size, "fingerprint": "", "trials": {}}
+        return folder.stat().st_mtime
+    except OSError:  # it was deleted a moment ago
+        return 0.0
+
+
+def _current(known: Mapping[str, Any] | None, folder: Path) -> dict[str, Any] | None:
+    """Return what is known of a sweep, read again when its event file has grown; None, and a line, for no reason.
+
+    A failure to read is not remembered: leave, or a disk, may come back without any change of the file.
+    """
+    try:
+        size = (SweepFolder(folder).outbox / EVENTS).stat().st_size
+        if known is not None and known["size"] == size:
+            return dict(known)
+        return {"size": size, **_finished(folder)}
+    except (UserError, OSError, KeyError, TypeError, ValueError) as error:
+        why = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else error
+        log.warning("the trials of %s are not reused: %s", folder.name, why)
+        return None
+
+
+def _finished(folder: Path) -> dict[str, Any]:
+    """Return the data's fingerprint and the finished trials of a sweep.
+
+    Raises:
+        StorageError: when its manifest or its events cannot be read.
+    """
+    manifest = read_manifest(folder)
+    budgets = {trial["trial_id"]: trial["settings"]["train.epochs"] for trial in manifest["trials"]}
+    fingerprint = manifest["data"]["fingerprint"]
     trials: dict[str, list[Any]] = {}
     for event in EventFile(SweepFolder(folder).outbox).events(budgets, epochs=False):
         reason = event["tags"].get("sweep.stop_reason", "") if event["kind"] == "end" else ""
@@ -79,27 +105,24 @@ def _current(known: Mapping[str, Any] | None, folder: Path) -> dict[str, Any]:
             trials.pop(event["trial"], None)
         if reason in OWN_END:
             trials[event["trial"]] = [budgets[event["trial"]], int(event["step"]), reason]
-    return {"size": size, "fingerprint": fingerprint, "trials": trials}
+    return {"fingerprint": fingerprint, "trials": trials}
 
 
 def _read(path: Path) -> dict[str, Any]:
     """Return what is remembered by sweep; nothing where the file is missing, damaged or of another format."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        sweeps = content["sweeps"] if content["version"] == FORMAT else {}
-        return {name: one for name, one in sweeps.items() if _is_whole(one)}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        content = read_json(path)
+    except (OSError, ValueError):
         return {}
+    if difference(content, {"version": int, "sweeps": {"*": object}}) or content["version"] != FORMAT:
+        return {}
+    return {name: sweep for name, sweep in content["sweeps"].items() if _is_whole(sweep)}
 
 
-def _is_whole(one: Any) -> bool:
-    return (
-        isinstance(one, dict)
-        and isinstance(one.get("size"), int)
-        and isinstance(one.get("fingerprint"), str)
-        and isinstance(one.get("trials"), dict)
-        and all(isinstance(trial, list) and _are(trial, (int, int, str)) for trial in one["trials"].values())
-    )
+def _is_whole(sweep: Any) -> bool:
+    if difference(sweep, {"size": int, "fingerprint": str, "trials": {"*": [(int, str)]}}):
+        return False
+    return bool(sweep["fingerprint"]) and all(_are(trial, (int, int, str)) for trial in sweep["trials"].values())
 
 
 def _are(values: Iterable[Any], kinds: tuple[type, ...]) -> bool:

@@ -100,6 +100,7 @@ def find_where(
     from sweeps.address import check_server, resolve_tracking_uri
     from sweeps.backlog import recorded_at
     from sweeps.folder import check_storage
+    from sweeps.mlflow_store import check_experiment
     from sweeps.probe import check_database
     from sweeps.variables import settle_variables
 
@@ -112,6 +113,7 @@ def find_where(
     if not is_offline:
         check_server(tracking_uri)
         check_database(tracking_uri)
+        check_experiment(tracking_uri)
     address = address_of(arguments, terms)
     if sentence := settle_variables(is_joining=address is not None):  # before Ray is imported
         say(arguments, sentence)

@@ -67,9 +67,9 @@ def claim_and_close(folder: Path, *, is_strict: bool = False) -> int:
         StorageError: with `is_strict`, where another process delivers the sweep, or it cannot be written to; otherwise
             such a sweep is left as it is.
     """
-    if lost_driver(folder) is None:
-        return 0
     try:
+        if lost_driver(folder) is None:
+            return 0
         outbox = Outbox(folder / OUTBOX)
         with outbox.claimed():
             return close_lost(folder, outbox)

@@ -1,14 +1,15 @@
 """sweep.json: what a sweep set out to do, written before Ray starts and read by whoever reports it."""
 
 import importlib.metadata
-import json
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bddseg.files import write_json
+from bddseg.files import read_json, write_json
+from bddseg.shapes import difference
 from sweeps.axes import record_axis
 from sweeps.errors import StorageError
 from sweeps.experiment import Experiment
@@ -17,8 +18,63 @@ from sweeps.sampling import recorded_sampling
 
 FORMAT = 1
 FILE = "sweep.json"
+CURE = "put the file back from a copy"
 PACKAGES = ("ray", "torch", "torchvision", "torchmetrics", "mlflow", "optuna", "numpy", "pillow")
 ROOT = Path(__file__).resolve().parent.parent
+
+TRIAL_ID = re.compile(r"(?=.*\w)[\w.-]+", re.ASCII)
+"""Files and folders are called after trials."""
+
+SCALAR = (str, bool, int, float, None)
+AXIS = ([SCALAR], {"low": float, "high": float, "log?": bool, "step?": float})
+TRIAL = {
+    "trial_id": str,
+    "name?": str,
+    "digest?": str,
+    "settings": {"train.epochs?": int, "train.keep?": str, "*": SCALAR},
+    "point?": {"*": SCALAR},
+    "reference?": bool,
+    "tags?": {"*": str},
+}
+SHAPE = {
+    **dict.fromkeys(("sweep_id?", "space?", "question?", "profile?", "metric?", "reference?", "code_version?"), str),
+    **dict.fromkeys(("seed?", "grid_points?"), int),
+    "started?": str,
+    "grace_share?": float,
+    "scheduler?": {"name?": str, "grace?": int, "reduction?": int, "max_epochs?": int, "rungs?": [int]},
+    "axes?": {"*": AXIS},
+    "search?": {"name?": str, "samples?": int, "sampler?": str, "objectives?": [str]},
+    "base?": {"*": {"*": SCALAR}},
+    "trials?": [TRIAL],
+    "data?": {"root?": str, "embedded?": bool, "fingerprint?": str},
+    "terms?": {
+        "resources?": {"*": float},
+        "gpu_shares?": {"*": float},
+        "device?": str,
+        "address?": (str, None),
+        "max_concurrent?": int,
+        "checkpoint_seconds?": float,
+        "on_bad_sample?": str,
+        **dict.fromkeys(("keep_all_weights?", "is_offline?", "is_fresh?"), bool),
+    },
+}
+"""Of what a sweep is resumed from, as every version wrote it; one that lacks a key says so where it is needed."""
+
+
+class Recorded(dict[str, Any]):
+    """An object of sweep.json that names itself when a key is asked for that it does not have."""
+
+    def __init__(self, values: Mapping[str, Any], place: str) -> None:
+        super().__init__(values)
+        self.place = place
+
+    def __missing__(self, key: str) -> Any:
+        """Refuse the file.
+
+        Raises:
+            StorageError: naming file and place.
+        """
+        raise StorageError(f"{self.place}{key} is missing: {CURE}")
 
 
 def build_manifest(
@@ -64,20 +120,43 @@ def save_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return what `save_manifest` wrote.
+    """Return what `save_manifest` wrote; a key that it lacks is refused when it is asked for.
 
     Raises:
-        StorageError: when the file is missing or damaged.
+        StorageError: when the file is missing or damaged, naming the place.
     """
     path = folder / FILE
     try:
-        manifest = json.loads(path.read_text())
-        version = manifest["version"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise StorageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is damaged'}") from error
-    if version != FORMAT:
-        raise StorageError(f"{path} has format {version}, but must have {FORMAT}")
-    return dict(manifest)
+        manifest = read_json(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise StorageError(f"{path} cannot be read: it is damaged ({error}); {CURE}") from error
+    if wrong := difference(manifest, {"version": int}):
+        raise StorageError(f"{path} cannot be read: it is damaged ({wrong}); {CURE}")
+    if manifest["version"] != FORMAT:
+        raise StorageError(f"{path} has format {manifest['version']}, but must have {FORMAT}")
+    if wrong := difference(manifest, SHAPE):
+        raise StorageError(f"{path} cannot be read: it is damaged ({wrong}); {CURE}")
+    trial_ids = [trial["trial_id"] for trial in manifest.get("trials", [])]
+    if bad := next((trial_id for trial_id in trial_ids if not TRIAL_ID.fullmatch(trial_id)), None):
+        raise StorageError(f"{path} cannot be read: it is damaged (no trial can be called {bad[:80]!r}); {CURE}")
+    return _recorded(manifest, f"{path}: ")
+
+
+def _recorded(manifest: Mapping[str, Any], place: str) -> Recorded:
+    """Return the objects of a manifest whose keys are known, each with its place."""
+    whole = Recorded(manifest, place)
+    for key in ("scheduler", "data", "terms"):
+        if key in whole:
+            whole[key] = Recorded(whole[key], f"{place}{key}.")
+    if "trials" in whole:
+        whole["trials"] = [_recorded_trial(trial, f"{place}trials[{i}].") for i, trial in enumerate(whole["trials"])]
+    return whole
+
+
+def _recorded_trial(trial: Mapping[str, Any], place: str) -> Recorded:
+    return Recorded({**trial, "settings": Recorded(trial["settings"], f"{place}settings.")}, place)
 
 
 def is_open(manifest: Mapping[str, Any]) -> bool:

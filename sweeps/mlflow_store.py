@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from bddseg.folders import is_visible
 from sweeps.address import SERVERS, check_server, check_uri, database_file, folder_of, hide_password, scheme_of
 from sweeps.artifact_root import locked, settle
 from sweeps.cures import cure_of, restore_cure
@@ -108,6 +109,23 @@ def experiment_id(client: "MlflowClient", uri: str, *, may_create: bool, locatio
     return str(found.experiment_id)
 
 
+def check_experiment(tracking_uri: str) -> None:
+    """Refuse a server whose experiment is deleted, or that does not let us ask; a database is not asked here.
+
+    Raises:
+        TrackingError: with address, reason and cure.
+    """
+    uri = check_uri(tracking_uri)
+    if scheme_of(uri) in SERVERS:  # MLflow's client would make tables in a new database
+        _asked(uri, "cannot be used", lambda: _check_found(uri))
+
+
+def _check_found(uri: str) -> None:
+    experiment = open_client(uri).get_experiment_by_name(EXPERIMENT)
+    if experiment is not None:
+        check_active(experiment, uri)
+
+
 def check_active(experiment: "Experiment", uri: str) -> None:
     """Check that an experiment is not deleted.
 
@@ -125,7 +143,7 @@ def tidy_store(tracking_uri: str) -> None:
     Sorting 10,000 runs by a metric took 5.6 s before and 0.2 s after.
     """
     database = database_file(tracking_uri)
-    if database is None or not database.exists():
+    if database is None or not is_visible(database):
         return
     try:
         with closing(sqlite3.connect(database, timeout=1)) as connection:

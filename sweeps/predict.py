@@ -40,7 +40,7 @@ class Given:
 
     images: tuple[Path, ...]
     failures: tuple[DataError, ...]
-    """What is not there, or holds no image."""
+    """What is not there, holds no image, or has the name of another."""
     others: tuple[str, ...]
     """What lies in the folders and is no image."""
 
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     if not given.images:
         _name_all(given.failures)
         return MISUSE
-    check_names(given.images, options.out)
+    check_out(given.images, options.out)
     from tqdm import tqdm
 
     from bddseg.checkpoint import load_checkpoint
@@ -132,7 +132,17 @@ def find_images(places: Sequence[Path]) -> Given:
         except OSError as error:
             failures.append(DataError(f"{place} cannot be read: {error.strerror}"))
     distinct = {(os.path.realpath(path.parent), path.name): path for path in reversed(images)}
-    return Given(tuple(reversed(distinct.values())), tuple(failures), tuple(others))
+    by_stem: dict[str, list[Path]] = defaultdict(list)
+    for path in reversed(distinct.values()):
+        by_stem[path.stem].append(path)
+    failures += (_same_pictures(paths) for paths in by_stem.values() if len(paths) > 1)
+    usable = tuple(path for path in reversed(distinct.values()) if len(by_stem[path.stem]) == 1)
+    return Given(usable, tuple(failures), tuple(others))
+
+
+def _same_pictures(paths: Sequence[Path]) -> DataError:
+    names = " and ".join(map(str, paths[:2])) + (f" and {len(paths) - 2} more" if len(paths) > 2 else "")
+    return DataError(f"{names} would be painted into the same files: paint them into two folders")
 
 
 def _in_folder(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
@@ -148,23 +158,17 @@ def _in_folder(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
     return sorted(listing.taken, key=_by_number), listing.others
 
 
-def check_names(images: Sequence[Path], out: Path) -> None:
-    """Refuse to write where images lie, and two images whose pictures would have one name.
+def check_out(images: Sequence[Path], out: Path) -> None:
+    """Refuse to write where images lie.
 
     Raises:
-        DataError: with both places.
+        DataError: with the place.
     """
     if os.path.lexists(out) and not os.path.isdir(out):  # noqa: PTH112 - Path's own raises where it may not look
         raise DataError(f"--out {out} is a file, but must be a folder")
     here = os.path.realpath(out)
     if beside := [path for path in images if here in _folders(path)]:
         raise DataError(f"--out {out} is where {beside[0].name} lies: choose another folder, so that no image is lost")
-    by_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in images:
-        by_stem[path.stem].append(path)
-    if twice := [paths for paths in by_stem.values() if len(paths) > 1]:
-        first, second = twice[0][:2]
-        raise DataError(f"{first} and {second} would be painted into the same files: paint them into two folders")
 
 
 def _folders(path: Path) -> tuple[str, str]:

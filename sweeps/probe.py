@@ -4,15 +4,21 @@ import sqlite3
 from contextlib import closing
 
 from sweeps.address import database_file
+from sweeps.cures import restore_cure
 from sweeps.errors import TrackingError
 from sweeps.folder import try_writing
+from sweeps.mlflow_client import EXPERIMENT
+
+STAGE = "SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?"
 
 
 def check_database(tracking_uri: str) -> None:
-    """Refuse a file that is no database, and a place in which none can be made; servers are not asked.
+    """Refuse a file that is no database or whose experiment is deleted, and a place in which none can be made.
+
+    Servers are not asked.
 
     Raises:
-        TrackingError: with address and reason.
+        TrackingError: with address, reason and cure.
     """
     database = database_file(tracking_uri)
     if database is None:
@@ -22,7 +28,17 @@ def check_database(tracking_uri: str) -> None:
             try_writing(database.absolute().parent)
         else:
             with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-                connection.execute("PRAGMA schema_version")
+                _check_experiment(connection, tracking_uri)
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise TrackingError(f"{tracking_uri} cannot be used ({why}): choose another --tracking-uri") from error
+
+
+def _check_experiment(connection: sqlite3.Connection, tracking_uri: str) -> None:
+    """Read a database for the first time, which fails where it is none; see `check_database`."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
+        return
+    for experiment_id, stage in connection.execute(STAGE, (EXPERIMENT,)):
+        if stage != "active":
+            cure = restore_cure(str(experiment_id), tracking_uri)
+            raise TrackingError(f"experiment {EXPERIMENT} is deleted in {tracking_uri}: {cure}")

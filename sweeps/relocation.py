@@ -6,6 +6,8 @@ the name of the sweep's folder on, which nothing else has, is looked for in the 
 
 from pathlib import Path
 
+from bddseg.folders import is_visible
+
 
 def portable_path(path: str, folder: Path) -> str:
     """Return a path as it is written down in a sweep's folder."""
@@ -26,8 +28,8 @@ def present_path(recorded: str, folder: Path) -> str:
     if not places:
         return recorded
     here = storage.joinpath(*path.parts[places[-1] :])
-    return str(here) if here.exists() or not path.exists() else recorded
+    return str(here) if is_visible(here) or not is_visible(path) else recorded
 
 
 def _is_sweep(folder: Path) -> bool:
-    return (folder / "outbox").is_dir()
+    return is_visible(folder / "outbox")

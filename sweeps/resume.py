@@ -3,6 +3,7 @@
 Nothing is read from today's experiments.yaml.
 """
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -35,11 +36,19 @@ def unfinished_sweep(storage: Path) -> Path:
         NoSweepError: when there is none.
     """
     folders = sorted(sweep_folders(storage), key=_begun, reverse=True)
+    unreadable: list[StorageError] = []
     for folder in folders:
-        if is_unfinished(folder) and not was_refused(folder):
-            return folder
+        try:
+            if is_unfinished(folder) and not was_refused(folder):
+                return folder
+        except StorageError as error:
+            unreadable.append(error)
     for folder in folders:
-        check_not_running(folder)
+        with contextlib.suppress(StorageError) if unreadable else contextlib.nullcontext():
+            check_not_running(folder)
+    if unreadable:
+        what = count(len(unreadable), "sweep cannot be read", "sweeps cannot be read")
+        raise StorageError(f"no sweep in {storage} is known to be unfinished, but {what}: {unreadable[0]}")
     raise NoSweepError(f"no sweep in {storage} is unfinished: nothing to resume")
 
 
@@ -68,12 +77,12 @@ def was_refused(folder: Path) -> bool:
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Return whether a sweep, or a trial of it, came to no end of its own, and nobody is at it."""
-    pulse = read_pulse(folder)
-    try:
-        manifest = read_manifest(folder)
-    except StorageError:
-        return False
+    """Return whether a sweep, or a trial of it, came to no end of its own, and nobody is at it.
+
+    Raises:
+        StorageError: when that cannot be read.
+    """
+    pulse, manifest = read_pulse(folder), read_manifest(folder)
     events = list(EventFile(folder / OUTBOX).events(epochs=False))
     past = read_past(events, OBJECTIVE)
     sweep, trial_ids = SweepFolder(folder), [trial["trial_id"] for trial in manifest["trials"]]
@@ -216,6 +225,8 @@ def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
     except ConfigError as error:
         raise _other_version(manifest, str(error)) from error
     axes = tuple((key, recorded_axis(axis)) for key, axis in manifest["axes"].items())
+    if unknown := [key for key, _ in axes if key not in base.flat()]:
+        raise _other_version(manifest, f"it varies {unknown[0]!r}, which is no setting")
     schedule = Schedule(manifest["scheduler"]["name"], manifest["grace_share"], manifest["scheduler"]["reduction"])
     points = {trial["trial_id"]: trial["point"] for trial in manifest["trials"]}
     return Experiment(

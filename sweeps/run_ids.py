@@ -1,10 +1,9 @@
 """Ids of a sweep's runs in MLflow, noted beside its events, so that the next process finds the runs fast."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from bddseg.files import write_json
+from bddseg.files import read_json, write_json
 from sweeps.address import portable_uri, present_uri
 from sweeps.events import EventFile
 
@@ -17,7 +16,7 @@ def load_ids(events: EventFile) -> tuple[str, dict[str, str]]:
     Nothing is returned of a note that is missing or damaged.
     """
     try:
-        noted = json.loads((events.folder / FILE).read_text())
+        noted = read_json(events.folder / FILE)
         store, ids = str(noted["store"]), {str(trial): str(run) for trial, run in noted["runs"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return "", {}

@@ -9,7 +9,7 @@ from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
 from bddseg.result import OBJECTIVE
 from sweeps.axes import Axis, Range, draw_value
-from sweeps.errors import ExperimentError
+from sweeps.errors import ExperimentError, StorageError
 
 SEARCHES = ("grid", "random", "optuna")
 SAMPLERS = ("tpe", "gp", "nsga2")
@@ -93,9 +93,21 @@ def check_grid(axes: Mapping[str, Axis], sampling: Sampling, place: str) -> None
 
 
 def recorded_sampling(recorded: Mapping[str, Any]) -> Sampling:
-    """Return what `to_dict` gave."""
+    """Return what `to_dict` gave.
+
+    Raises:
+        StorageError: when it holds something else.
+    """
     values: dict[str, Any] = {key: tuple(it) if isinstance(it, list) else it for key, it in recorded.items()}
-    return Sampling(**values)
+    place = "the recorded search"
+    try:
+        if unknown := [key for key in values if key not in KEYS]:
+            raise ExperimentError(f"{place} has an unknown key {unknown[0]!r}; known: {', '.join(KEYS)}")
+        sampling = Sampling(**values)
+        _check(sampling, {}, place)
+    except ExperimentError as error:
+        raise StorageError(str(error)) from error
+    return sampling
 
 
 def draw_points(base: TrainConfig, axes: Mapping[str, Axis], seed: int) -> Iterator[dict[str, Any]]:

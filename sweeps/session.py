@@ -104,10 +104,21 @@ def open_session(cache: Path) -> Iterator[Path]:
 
 
 def make_token(cache: Path) -> Path:
-    """Return the file with the password of this user's Rays; it is made where it is not there, and kept."""
-    path = user_folder(cache) / "token"
-    if not path.exists():
-        write_file(path, secrets.token_hex(32), private=True)
+    """Return the file with the password of this user's Rays; it is made where it is not there, and kept.
+
+    Raises:
+        ClusterError: when it cannot be made.
+    """
+    folder = user_folder(cache)
+    path = folder / "token"
+    try:
+        with locked(folder / "lock"):  # of two that start at once the second must not replace what the first has read
+            if not path.exists():
+                write_file(path, secrets.token_hex(32), private=True)
+    except OSError as error:
+        raise ClusterError(
+            f"{path} cannot be written ({error.strerror}): set BDDSEG_CACHE to another folder"
+        ) from error
     return path
 
 

@@ -1,13 +1,12 @@
 """How many trials share a GPU: from the memory that each kind of trial was measured to take, remembered on disk."""
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bddseg.config import TrainConfig
 from bddseg.errors import DeviceError
-from bddseg.files import write_json
+from bddseg.files import read_json, write_json
 from bddseg.locks import locked
 from sweeps.plan import Plan
 
@@ -40,7 +39,7 @@ def kind(config: TrainConfig, device: str) -> str:
 def read_peaks(cache: Path) -> dict[str, float]:
     """Return what is remembered; nothing where the file is missing or damaged: it is measured again."""
     try:
-        content = json.loads((cache / PEAKS_FILE).read_text(encoding="utf-8"))
+        content = read_json(cache / PEAKS_FILE)
         return {str(name): float(value) for name, value in content.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

@@ -13,6 +13,7 @@ from bddseg.catalog import Catalog, Sample, check_root, is_dataset, read_catalog
 from bddseg.clips import unit_of
 from bddseg.config import TrainConfig
 from bddseg.errors import DataError, nearest, printable
+from bddseg.folders import is_folder
 from bddseg.frames import Frames, build_frames
 from bddseg.labels import CLASSES, group_of
 from bddseg.split import Split, split_of, split_samples
@@ -138,7 +139,7 @@ def recorded_source(profile: str, data: Mapping[str, Any], given: Path | None) -
         check_root(given)
         return Source(profile, given.resolve())
     root = None if data["embedded"] else Path(str(data["root"]))
-    if root and not root.is_dir():
+    if root and not is_folder(root):
         raise DataError(
             f"{root}, where the data lay, is no folder any more: say with --data where the same data lie now"
         )

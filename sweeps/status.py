@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bddseg.folders import is_visible
 from sweeps.errors import StorageError
 from sweeps.events import OUTBOX, PARENT, EventFile
 from sweeps.folder import SweepFolder
@@ -90,7 +91,7 @@ def _look_around(row: Row, folder: SweepFolder) -> None:
     elif row.stop_reason in CUT_OFF:
         row.state = row.ending
     log = folder.log(row.trial_id)
-    row.log_file = str(log) if log.exists() else present_path(row.log_file, folder.path) if row.log_file else ""
+    row.log_file = str(log) if is_visible(log) else present_path(row.log_file, folder.path) if row.log_file else ""
 
 
 def _paused(folder: Path) -> Mapping[str, int]:

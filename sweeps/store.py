@@ -1,6 +1,5 @@
 """MLflow -> typed rows: the only reader. What it reads was written by anybody: ids and files are checked here."""
 
-import json
 import logging
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, load_evidence
+from bddseg.files import read_json
+from bddseg.folders import is_folder, is_there, is_visible, names_in
 from bddseg.result import OBJECTIVE
 from sweeps.access import Access
 from sweeps.address import database_file, folder_of, hide_password, report_command, start_command
@@ -43,7 +44,7 @@ SHOWN_SWEEPS = 10
 def local_root(artifact_uri: str) -> Path | None:
     """Return the folder of a run's artifacts where it is one of this machine; None where they have to be fetched."""
     path = folder_of(artifact_uri)
-    return path if path is not None and path.is_dir() else None
+    return path if path is not None and is_folder(path) else None
 
 
 class Store:
@@ -164,7 +165,7 @@ class Store:
             if path is None:
                 return None
             try:
-                content = json.loads(path.read_bytes())
+                content = read_json(path)
             except ValueError as error:
                 log.warning("artifact %s of run %s is no JSON: %s", name, run_id, error)
                 return None
@@ -206,7 +207,7 @@ class Store:
         """Return where a trial's log is now: beside the database, where that is in the sweep's storage folder."""
         database = database_file(self.tracking_uri)
         folder = database.parent / sweep_id if database else None
-        return present_path(log_file, folder) if log_file and folder and folder.is_dir() else log_file
+        return present_path(log_file, folder) if log_file and folder and is_visible(folder) else log_file
 
     @property
     def _shown(self) -> str:
@@ -232,7 +233,7 @@ class Store:
         """Return the files in a folder of a run's artifacts, by name, with their sizes where those are known."""
         root = local_root(run.info.artifact_uri or "")
         if root is not None:
-            paths = (root / folder).iterdir() if (root / folder).is_dir() else iter(())
+            paths = [root / folder / name for name in names_in(root / folder)]
             return {path.name: path.stat().st_size for path in paths if path.is_file()}
         if folder_of(run.info.artifact_uri or "") is not None:
             return {}
@@ -285,7 +286,7 @@ class Store:
                 yield copy
             return
         path = root / name
-        yield path if path.is_file() and path.resolve().is_relative_to(root.resolve()) else None
+        yield path if is_there(path) and path.is_file() and path.resolve().is_relative_to(root.resolve()) else None
 
     @contextmanager
     def _downloaded(self, run_id: str, name: str) -> Iterator[Path | None]:

@@ -298,6 +298,64 @@ def test_a_scene_that_is_spelt_otherwise_is_refused_with_the_number_of_images(tm
     assert f"{scene!r} (2 images): did you mean 'city street'? Write them as BDD100K does" in refusal(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("scene", "meant"),
+    [
+        ("CITY", "'city street'"),
+        ("urban street", "'city street'"),
+        ("City Street (downtown)", "'city street'"),
+        ("CityCenter", "'city street'"),
+        ("highway,city street", "'city street' or 'highway'"),
+        ("gas station", "'gas stations'"),
+        ("High Way", "'highway'"),
+        ("residential area", "'residential'"),
+    ],
+)
+def test_a_scene_that_may_mean_a_known_one_is_asked_about(tmp_path: Path, scene: str, meant: str) -> None:
+    write_folder(tmp_path, {"a": CITY, "b": scene})
+    message = refusal(tmp_path)
+    assert f"{scene!r} (1 image): did you mean {meant}? Write" in message
+    assert "as they are, each is a scene of its own and counts as not city street" in message
+
+
+def test_what_lies_beside_the_parts_is_named(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {"a": CITY})
+    write_image(tmp_path, "b", part="test")
+    write_image(tmp_path, "c", part="Val")
+    write_image(tmp_path, "stray", part=".")
+    (line,) = read_catalog(root).summary()[1:]
+    assert line.startswith("not read, for only train and val are: 3: ")
+    assert line.endswith("images/10k/Val (no file), images/10k/stray.jpg, images/10k/test (no file)")
+
+
+def test_masks_that_no_image_claims_are_counted(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {"a": CITY})
+    write_mask(tmp_path, "orphan")
+    write_mask(tmp_path, "a", part="val")
+    assert read_catalog(root).summary()[1:] == (
+        "masks in labels/sem_seg/masks without an image of their part: 2: train/orphan.png, val/a.png",
+    )
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_entry_that_leaves_the_weather_out_contradicts_none(tmp_path: Path, is_first: bool) -> None:
+    root = write_folder(tmp_path, {"a": CITY})
+    entries = [{"name": "a.jpg", "attributes": {"scene": CITY, "weather": "rainy"}}]
+    entries.insert(0 if is_first else 1, {"name": "a.jpg", "attributes": {"scene": CITY, "timeofday": "night"}})
+    (root / "labels/det_20/det_train.json").write_text(json.dumps(entries))
+    (sample,) = read_catalog(root).samples
+    assert (sample.weather, sample.timeofday) == ("rainy", "night")
+
+
+def test_a_weather_that_is_no_text_is_named(tmp_path: Path) -> None:
+    root = write_folder(tmp_path, {"a": CITY})
+    path = root / "labels/det_20/det_train.json"
+    path.write_text(json.dumps([{"name": "a.jpg", "attributes": {"scene": CITY, "weather": ["rainy"]}}]))
+    assert read_catalog(root).summary()[-1] == (
+        f"taken as undefined, for it is no text: 1: the weather, a list, of a.jpg (entry 1 of {path})"
+    )
+
+
 def test_a_misspelt_scene_of_an_image_that_is_not_there_does_not_matter(tmp_path: Path) -> None:
     write_folder(tmp_path, {"a": CITY})
     write_det(tmp_path, {"a": CITY, "gone": "City Street"})

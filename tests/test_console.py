@@ -95,6 +95,12 @@ def test_results_that_a_full_disk_did_not_take_are_no_success() -> None:
     assert (code, said) == (1, b"registered\nerror: stdout cannot be written: No space left on device\n")
 
 
+def test_help_that_a_full_disk_did_not_take_is_no_success() -> None:
+    command = f"{sys.executable} tune_main.py --help >/dev/full"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: stdout cannot be written: No space left on device\n")
+
+
 def test_control_characters_do_not_reach_a_terminal() -> None:
     assert printable("a\x1b[2Jb\r\nc\u202ed") == "a\\x1b[2Jb\\r\\nc\\u202ed"
     assert printable("stra\xdfe d'été 中") == "stra\xdfe d'été 中"

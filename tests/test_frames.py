@@ -223,6 +223,42 @@ def test_a_damaged_cache_is_built_again(samples: tuple[Sample, ...], cache: Path
     assert again.fingerprint == first.fingerprint
 
 
+@pytest.mark.parametrize(
+    "record",
+    ["{}", "[" * 100_000, '{"pixels": 1, "bad": {}, "turned": 0}', '{"pixels": "", "bad": {}, "turned": 0}',
+     '{"pixels": "PIXELS", "bad": [], "turned": 0}', '{"pixels": "PIXELS", "bad": {}, "turned": null}'],
+)  # fmt: skip
+def test_a_record_that_holds_something_else_is_made_again(
+    samples: tuple[Sample, ...], cache: Path, caplog: pytest.LogCaptureFixture, record: str
+) -> None:
+    first = build_frames(samples, 8, cache)
+    path = cache_folder(cache) / "frames.json"
+    whole = path.read_text()
+    path.write_text(record.replace("PIXELS", json.loads(whole)["pixels"]))
+    again = build_frames(samples, 8, cache)
+    assert (path.read_text(), again.fingerprint) == (whole, first.fingerprint)
+    assert len(caplog.messages) == 1 and "is damaged and is built again" in caplog.text
+
+
+def test_arrays_of_another_type_are_built_again(samples: tuple[Sample, ...], cache: Path) -> None:
+    build_frames(samples, 8, cache)
+    np.save(cache_folder(cache) / "masks.npy", np.zeros((4, 8, 8), np.float64))
+    assert build_frames(samples, 8, cache).masks.dtype == np.uint8
+
+
+def test_a_bad_sample_is_named_where_it_is_now(
+    tmp_path: Path, samples: tuple[Sample, ...], cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    samples[2].image.write_bytes(b"")
+    build_frames(samples, 8, cache, on_bad_sample="skip")
+    (tmp_path / "data").rename(tmp_path / "moved")
+    moved = read_catalog(tmp_path / "moved").samples
+    caplog.clear()
+    build_frames(moved, 8, cache, on_bad_sample="skip")
+    assert f"{moved[2].image} cannot be read: it is empty" in caplog.text
+    assert refusal(moved, cache).startswith(f"{moved[2].image} cannot be read")
+
+
 def test_arrays_of_another_shape_are_built_again(samples: tuple[Sample, ...], cache: Path) -> None:
     build_frames(samples, 8, cache)
     np.save(cache_folder(cache) / "masks.npy", np.zeros((3, 8, 8), np.uint8))

@@ -4,7 +4,9 @@ import contextlib
 import os
 import socket
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +211,24 @@ def test_damaged_bytes_are_refused_or_read(tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_bytes(damaged.tobytes())
         with contextlib.suppress(DataError):
             read_picture(tmp_path / name)
+
+
+def with_cut_exif(folder: Path) -> Path:
+    """Write a picture whose EXIF entry claims more fields than it has."""
+    return written(folder, noise(), exif=b"MM\0*\0\0\0\x08\x7f\xff\x01\x0e\0\x02")
+
+
+def test_what_pillow_warns_of_reaches_nobody(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    path = with_cut_exif(tmp_path)
+    with pytest.warns(UserWarning, match="Corrupt EXIF data"), Image.open(path) as image:
+        image.getexif()
+    recwarn.clear()
+    assert read_picture(path).image.size == SIZE
+    assert list(recwarn) == []
+
+
+def test_warnings_are_as_they_were_after_many_threads_have_read(tmp_path: Path) -> None:
+    path, before = with_cut_exif(tmp_path), list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        assert {picture.image.size for picture in pool.map(read_picture, [path] * 200)} == {SIZE}
+    assert list(warnings.filters) == before

@@ -1,8 +1,11 @@
 """What is refused is refused before data are read, and leaves nothing behind."""
 
+import json
+import re
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +20,7 @@ from sweeps.errors import StorageError, TrackingError
 from sweeps.experiment import load_experiment
 from sweeps.folder import making
 from sweeps.manifest import save_manifest
+from sweeps.mlflow_client import EXPERIMENT, open_client
 from sweeps.order import Order
 from sweeps.outbox import PARENT, Outbox
 from sweeps.past import REUSED
@@ -151,6 +155,48 @@ def test_what_can_be_refused_without_the_data_is_refused_first(
     assert tune_main.main([*QUICK, "--data", str(damaged), *where, *words]) == 2
     assert expected in capsys.readouterr().err.splitlines()[-1]
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
+
+
+def test_a_deleted_experiment_is_refused_without_the_data(
+    uri: str, damaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = open_client(uri)
+    client.delete_experiment("1")
+    words = ["--data", str(damaged), "--tracking-uri", uri, "--storage", str(tmp_path / "runs")]
+    assert tune_main.main([*QUICK, *words]) == 2
+    assert re.search(r"is deleted in sqlite:.*mlflow experiments restore -x 1`$", capsys.readouterr().err.strip())
+    client.restore_experiment("1")
+    check_database(uri)
+
+
+def test_a_deleted_experiment_of_a_server_is_refused_without_the_data(
+    damaged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering({"experiment": {"experiment_id": "7", "name": EXPERIMENT, "lifecycle_stage": "deleted"}}) as uri:
+        words = ["--data", str(damaged), "--tracking-uri", uri, "--storage", str(tmp_path / "runs")]
+        assert tune_main.main([*QUICK, *words]) == 2
+    assert f"MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x 7`" in capsys.readouterr().err
+
+
+@contextmanager
+def answering(answer: dict[str, Any]) -> Iterator[str]:
+    """Give the address of a server that answers every question in the same way."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -123,3 +123,13 @@ def test_two_users_share_a_cache_and_a_temporary_folder(folder: Path) -> None:
         assert theirs.parent.parent == ours.parent.parent == folder and theirs.resolve() != ours.resolve()
         other.communicate("\n")
         assert other.returncode == 0
+
+
+def test_processes_that_start_together_have_one_token(folder: Path) -> None:
+    ask = "import sys; from pathlib import Path; from sweeps.session import make_token\n"
+    ask += "sys.stdin.readline(); print(make_token(Path(sys.argv[1])).read_text())"
+    command = [sys.executable, "-c", ask, str(folder)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    started = [subprocess.Popen(command, **pipes) for _ in range(4)]  # type: ignore[call-overload]
+    tokens = {process.communicate("go\n")[0] for process in started}
+    assert len(tokens) == 1 and len(tokens.pop().strip()) == 64

@@ -90,6 +90,17 @@ def test_a_bad_space_spoils_no_other(
     assert expected in (said.err if code else said.out)
 
 
+@pytest.mark.parametrize("question", ["[1]", "5", "true", "{a: b}"])
+def test_a_question_that_is_no_text_is_refused(
+    question: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "book.yaml"
+    path.write_text(f"profiles:\n  quick: {{data: streets}}\nspaces:\n  odd:\n    question: {question}\n")
+    monkeypatch.setattr("sweeps.book.EXPERIMENTS", path)
+    assert tune_main.main(["--space", "odd", "--profile", "quick", "--dry-run"]) == 2
+    assert "book.yaml:5: spaces.odd.question is " in capsys.readouterr().err
+
+
 @pytest.fixture
 def without_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

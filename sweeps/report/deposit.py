@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bddseg.folders import is_visible
 from sweeps.access import make_writable
 from sweeps.address import database_file, hide_password
 from sweeps.errors import TrackingError
@@ -41,7 +42,7 @@ class Deposit:
     @contextmanager
     def _writing(self) -> "Iterator[MlflowClient]":
         shown, database = hide_password(self.tracking_uri), database_file(self.tracking_uri)
-        if database is not None and database.exists():
+        if database is not None and is_visible(database):
             make_writable(database, f"{shown} cannot be written")
         try:
             yield open_client(self.tracking_uri)

@@ -1,11 +1,10 @@
 """A scheduler's state <-> one file that appears whole or not at all."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bddseg.files import write_json
+from bddseg.files import read_json, write_json
 from sweeps.errors import StorageError
 
 FILE = "scheduler.json"
@@ -25,7 +24,7 @@ def load_memory(path: Path) -> dict[str, Any] | None:
         StorageError: when the file is damaged or cannot be read.
     """
     try:
-        state = json.loads(path.read_text())
+        state = read_json(path)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -19,6 +19,7 @@ from bddseg.config import TrainConfig
 from bddseg.device import resolve_device, use_threads
 from bddseg.errors import ConfigError, DataError
 from bddseg.evidence import Evidence, load_evidence, save_evidence
+from bddseg.folders import is_visible
 from bddseg.result import EpochResult
 from bddseg.split import split_of
 from bddseg.train import fit
@@ -155,7 +156,7 @@ def _idle_threads() -> int:
 
 
 def _saved(folder: Path, device: torch.device) -> dict[str, Any] | None:
-    if not (folder / LAST).exists():
+    if not is_visible(folder / LAST):
         return None
     try:
         return load_training(folder, device)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+LONGEST_NAME = 128
+"""MLflow's databases have room for 256, and its models' folders for less."""
+
 DEFAULT_NAME = "bdd100k-unet"
 CHAMPION, PREVIOUS = "champion", "previous-champion"
 CROWNED = "sweep.crowned"
@@ -135,8 +138,8 @@ def check_name(name: str) -> str:
     Raises:
         ModelError: when it holds what has a meaning in a query, a path or an address.
     """
-    if not IDENTITY.fullmatch(name) or set(name) == {"."}:
-        raise ModelError(f"the model name {name[:80]!r} must be of letters, digits and . _ - only")
+    if not IDENTITY.fullmatch(name) or set(name) == {"."} or len(name) > LONGEST_NAME:
+        raise ModelError(f"the model name {name[:80]!r} must be of 1 to {LONGEST_NAME} letters, digits and . _ - only")
     return name
 
 

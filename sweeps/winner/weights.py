@@ -1,6 +1,5 @@
 """A model's name -> its file of weights: from the registry, from a run, or on this machine."""
 
-import os
 import re
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bddseg.checkpoint import BEST
+from bddseg.folders import is_there
 from sweeps.errors import ModelError
 from sweeps.store import Store
 from sweeps.winner.registry import DEFAULT_NAME, Registry, check_name
@@ -31,7 +31,7 @@ def open_weights(word: str, store: Store) -> Iterator[Path]:
     """
     path = Path(word)
     with tempfile.TemporaryDirectory(prefix="bddseg-model-") as folder:
-        if os.path.exists(path):  # noqa: PTH110 - Path's own raises for a name that is too long
+        if is_there(path):
             yield _on_disk(path)
         elif run := RUN.fullmatch(word):
             yield _of_run(run["run"], store, Path(folder))
@@ -46,7 +46,7 @@ def _on_disk(path: Path) -> Path:
     if path.is_file():
         return path
     for inside in (path / BEST, path / WEIGHTS):
-        if inside.is_file():
+        if is_there(inside):
             return inside
     raise ModelError(f"{path} has no {BEST} in it; give {FORMS}")
 
