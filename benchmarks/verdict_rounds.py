@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmarks.rounds import Figure
 from benchmarks.simulated import World, logit_of
+from benchmarks.verdict_simulated import FIVE, allowed, of_fold
 from benchmarks.verdict_simulated import FOLD as WHOLE
-from benchmarks.verdict_simulated import allowed
 from sweeps.looks import look
 from sweeps.rounds import FIRST_LOOK, Rounds
 from sweeps.verdict import confirm
@@ -22,7 +22,6 @@ DRAWS = 1000
 FOLD = replace(WHOLE, images_per_drive=2, own_sd=0.35)
 """Of five. Fewer images with less noise each take less time, and differ as much."""
 
-FIVE = 5
 NOISES, FINALISTS = (0.6, 4.0), (2, 4)
 RISE = 1.5
 """Of learning curves over their last third, in units of the noise; good settings that were measured have 1.3 to 8."""
@@ -65,11 +64,6 @@ def finds_first(world: World, skills: Sequence[float], runs: int, seed: int) -> 
     """Return whether the first of the settings is alone ahead after so many runs on as many folds."""
     verdict = confirm(world.confirmation(skills, seed, runs), draws=DRAWS, seed=seed)
     return verdict.outcome == "winner" and verdict.leader == "trial0"
-
-
-def of_fold(world: World, folds: int) -> World:
-    """Return the world of one fold where the same drives are cut into so many; `world` is that of one of five."""
-    return replace(world, drives=round(FIVE * world.drives / folds))
 
 
 @dataclass(frozen=True)

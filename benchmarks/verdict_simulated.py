@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.rounds import Figure
 from benchmarks.simulated import World, logit_of
-from sweeps.statistics.design import Design
+from sweeps.statistics.design import Design, runs_to_find
 from sweeps.statistics.findings import Verdict
 from sweeps.statistics.lineup import score_of
 from sweeps.verdict import confirm, screen
@@ -34,6 +34,7 @@ UNEVEN = replace(EVEN, longest=60, tails=3.0, rare=0.35)
 """Heavy tails of difficulty; the last class is in a third of the drives, which have 1 to 60 images."""
 
 UNEVEN_DRIVES = (10, 20, 60)
+FIVE = 5
 FOLD = replace(EVEN, drives=25)
 """Of a confirmation, one fold of five."""
 
@@ -99,8 +100,8 @@ class Tally:
 
     @property
     def limit(self) -> float:
-        """Return the detection limit that the verdicts state, the median, as a fraction."""
-        return float(np.median([verdict.needed.detectable for verdict in self.verdicts if verdict.needed]))
+        """Return the detection limit that the verdicts state, on average, as a fraction."""
+        return float(np.mean([verdict.needed.detectable for verdict in self.verdicts if verdict.needed]))
 
     def row(self) -> tuple[str, ...]:
         """Return what a table shows of it."""
@@ -149,7 +150,7 @@ def screen_many(world: World, leads: Sequence[float], sweeps: int, title: str = 
     return Tally(title, verdicts, tuple(map(world.truth, skills)))
 
 
-def confirm_many(world: World, leads: Sequence[float], sweeps: int, title: str = "", runs: int = 5) -> Tally:
+def confirm_many(world: World, leads: Sequence[float], sweeps: int, title: str = "", runs: int = FIVE) -> Tally:
     """Return the verdicts of so many confirmations likewise; `world` is that of one fold."""
     skills = [world.skill_for(lead) if lead else 0.0 for lead in leads]
     made = [replace(world, rise=RISES[seed % len(RISES)]).confirmation(skills, seed, runs) for seed in range(sweeps)]
@@ -222,25 +223,35 @@ def power(sweeps: int) -> Iterator[tuple[Tally, list[Figure]]]:
         )
         yield far, [Figure(f"V3 {far.title} found %", far.found, 100.0, sweeps, "value")]
     for finalists in FINALISTS:
+        lead = 0.017 if finalists < max(FINALISTS) else 0.02
+        runs = runs_to_find(lead, finalists, 0.006, image_sd(FOLD, FIVE), rise=0.0)
+        assert runs is not None
+        title = f"confirmation k={finalists} noise=0.6 lead={100 * lead:.1f} runs of the design={runs}"
+        leads = [lead] + [0.0] * (finalists - 1)
+        tally = confirm_many(replace(of_fold(FOLD, runs), run_sd=logit_of(0.6)), leads, sweeps, title, runs)
+        yield tally, _found(tally)
         for noise in (0.6, 1.5):
             world = replace(FOLD, run_sd=logit_of(noise))
-            lead = Design(finalists, 5, noise / 100, image_sd(FOLD, 5), rise=0.0).smallest_lead()
+            lead = Design(finalists, FIVE, noise / 100, image_sd(FOLD, FIVE), rise=0.0).smallest_lead()
             title = f"confirmation k={finalists} noise={noise:g} lead of the design={100 * lead:.2f}"
             tally = confirm_many(world, [lead] + [0.0] * (finalists - 1), sweeps, title)
             yield tally, _found(tally)
 
 
 def stated(copies: Sequence[Tally]) -> Iterator[tuple[Tally, list[Figure]]]:
-    """Yield how often the lead is found that the verdicts on equal settings state as their detection limit."""
+    """Yield how often the lead is found that the verdicts on equal settings state as their detection limit.
+
+    It may be found more often than stated: a setting that is better is replicated more often than one of equals.
+    """
     for tally in copies:
         settings, noise, sweeps = len(tally.true), float(tally.title.rpartition("=")[2]), len(tally.verdicts)
         is_confirmation = tally.title.startswith("confirmation")
         world = replace(FOLD if is_confirmation else EVEN, run_sd=logit_of(noise))
-        leads = [tally.limit] + [0.0] * (settings - 1)
+        leads = [tally.limit / 2] + [-tally.limit / 2] * (settings - 1)  # the half of it either way: far from the ends
         stage = "confirmation" if is_confirmation else "screening"
         title = f"{stage} k={settings} noise={noise:g} lead as stated={100 * tally.limit:.2f}"
         better = (confirm_many if is_confirmation else screen_many)(world, leads, sweeps, title)
-        yield better, _found(better)
+        yield better, _found(better)[:1]
 
 
 def _found(tally: Tally) -> list[Figure]:
@@ -250,6 +261,11 @@ def _found(tally: Tally) -> list[Figure]:
         Figure(f"{name}, at least", tally.found, low, sweeps, "value"),
         Figure(f"{name}, at most", tally.found, high, sweeps, "value", at_most=True),
     ]
+
+
+def of_fold(world: World, folds: int) -> World:
+    """Return the world of one fold where the same drives are cut into so many; `world` is that of one of five."""
+    return replace(world, drives=round(FIVE * world.drives / folds))
 
 
 def image_sd(fold: World, folds: int, pairs: int = 60) -> float:

@@ -13,8 +13,8 @@ from bddseg.confusion import miou
 from benchmarks.simulated import World, logit_of
 from benchmarks.verdict import difference_to_torchmetrics, gaps_held
 from benchmarks.verdict_rounds import FOLD as FOLD_OF_FEW
-from benchmarks.verdict_rounds import confirm_until, of_fold
-from benchmarks.verdict_simulated import EVEN, FOLD, UNEVEN, allowed, confirm_many, screen_many, spread
+from benchmarks.verdict_rounds import confirm_until
+from benchmarks.verdict_simulated import EVEN, FOLD, UNEVEN, allowed, confirm_many, of_fold, screen_many, spread
 from sweeps.rounds import FIRST_LOOK, Rounds
 from sweeps.statistics.design import Design
 
