@@ -75,7 +75,7 @@ class Run:
         if manifest and (confirmation := manifest.get("confirmation")):
             self._hours_before = confirmation.get("hours", 0.0)
         self.manifest = manifest or build_manifest(
-            sweep_id, order.experiment, order.plan, order.material.to_dict(), facts(order)
+            sweep_id, order.experiment, order.plan, order.material.to_dict(), facts(self.order)
         )
 
     def begin(self, say: Say) -> None:

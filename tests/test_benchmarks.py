@@ -238,9 +238,10 @@ def test_parity_gives_p0_the_order_of_the_engine(monkeypatch: pytest.MonkeyPatch
     placed, seen = engine.pixels.placed, []
     monkeypatch.setattr(engine.pixels, "placed", lambda batches: seen.extend(batches) or placed(batches))
     engine.train_epoch(1)
+    begun = seen.pop(0)  # the statistics of BatchNorm begin at the first batch
     engine.train_epoch(2)
     order = s0_parity.EngineOrder(5, 24)
-    assert [*order, *order] == np.concatenate(seen).tolist()
+    assert [*order, *order] == np.concatenate(seen).tolist() and begun.tolist() == seen[0].tolist()
 
 
 def test_pixels_of_a_built_cache_are_pillows(tmp_path: Path) -> None:

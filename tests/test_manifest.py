@@ -57,7 +57,7 @@ def test_the_reference_is_named_once() -> None:
 
 
 def test_axes_are_lists_of_values() -> None:
-    assert MANIFEST["axes"] == {"optim.lr": [1e-5, 1e-4, 5e-4, 1e-3], "loss.name": ["cross_entropy", "focal"]}
+    assert MANIFEST["axes"] == {"optim.lr": [3e-4, 1e-3, 3e-3, 1e-2], "loss.name": ["cross_entropy", "focal"]}
 
 
 def test_the_schedule_is_said_in_epochs() -> None:

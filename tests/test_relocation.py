@@ -135,7 +135,7 @@ def test_a_second_name_of_the_same_folder_is_no_other_place(original: Path, tmp_
 
 def test_the_command_for_a_report_is_that_of_the_new_place(moved: Path) -> None:
     command = Store(default_tracking_uri(moved)).read_sweep(SWEEP).manifest["report_command"]
-    assert shlex.split(command)[-1] == default_tracking_uri(moved)
+    assert shlex.split(command)[-2:] == [default_tracking_uri(moved), SWEEP]
 
 
 def test_a_copy_leaves_the_original_alone(original: Path, tmp_path: Path) -> None:

@@ -314,7 +314,7 @@ def test_every_json_file_of_the_sweeps_so_far_is_strict(smoke: Ran, storage: Pat
 
 @pytest.fixture(scope="module")
 def confirmed(smoke: Ran, storage: Path) -> Ran:
-    return run(storage, "--confirm", smoke.record.sweep_id, "--top", "1", "--runs", "2")
+    return run(storage, "--confirm", smoke.record.sweep_id, "--top", "1", "--runs", "3")
 
 
 def test_a_confirmation_is_linked_to_its_screening(confirmed: Ran, smoke: Ran) -> None:
@@ -331,7 +331,7 @@ def test_mlflow_has_one_run_per_finalist_and_fold(confirmed: Ran) -> None:
     experiment = client.get_experiment_by_name("bdd100k-unet")
     runs = client.search_runs([experiment.experiment_id], f"tags.`sweep.id` = '{confirmed.record.sweep_id}'")
     finalists = confirmed.record.manifest["confirmation"]["finalists"]
-    assert len(runs) == 1 + 2 * len(finalists)
+    assert len(runs) == 1 + 3 * len(finalists)
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
