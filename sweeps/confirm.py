@@ -135,7 +135,9 @@ def plan_confirmation(record: SweepRecord, *, top: int = 4, runs: int = 5) -> Co
     terms = record.manifest.get("terms")
     terms = terms if isinstance(terms, dict) else {}
     finalists, notes = choose_finalists(record, top, runs)
-    seed = int(record.manifest.get("seed", 0))
+    seed = record.manifest.get("seed", 0)
+    if type(seed) is not int:
+        raise ExperimentError(f"{record.sweep_id} has a damaged sweep.json in the store: its seed is {seed!r}")
     rounds = [[(finalist, number) for finalist in finalists] for number in range(runs)]
     drawn = [(finalist, number, finalist.run(number, runs, seed)) for each in rounds for finalist, number in each]
     configs = [config for _, _, config in drawn]
