@@ -168,7 +168,9 @@ def plan_confirmation(
     terms = terms if isinstance(terms, dict) else {}
     runs = FIRST_LOOK if rounds else runs
     finalists, notes = choose_finalists(record, top)
-    seed = int(record.manifest.get("seed", 0))
+    seed = record.manifest.get("seed", 0)
+    if type(seed) is not int:
+        raise ExperimentError(f"{record.sweep_id} has a damaged sweep.json in the store: its seed is {seed!r}")
     folds = rounds.folds if rounds else runs
     drawn = [finalist.run(number, folds, seed) for number in range(runs) for finalist in finalists]
     axes = _varying([trial.config for trial in drawn])

@@ -74,7 +74,7 @@ class Recorded(dict[str, Any]):
         Raises:
             StorageError: naming file and place.
         """
-        raise StorageError(f"{self.place}{key} is missing: {CURE}")
+        raise StorageError(f"{self.place}{key} is missing: the file is damaged, or an earlier version wrote it")
 
 
 def build_manifest(
