@@ -138,11 +138,12 @@ class World:
 
         def train(setting: int, _: int) -> Candidate:
             evidence = drawn.run(setting)
-            return Candidate("", evidence, curve=self._curve(score_of(evidence)))
+            return Candidate("", evidence, curve=self.curve(score_of(evidence)))
 
         return replicate(len(skills), train)
 
-    def _curve(self, score: float) -> tuple[float, ...]:
+    def curve(self, score: float) -> tuple[float, ...]:
+        """Return a learning curve that ends at a score; empty where this world has none."""
         if self.rise is None:
             return ()
         return score - self.rise * self.run_sd / LOGIT_PER_POINT / 100, score
@@ -246,7 +247,11 @@ class Progress:
 
     def finalists(self, settings: Sequence[int]) -> list[Finalist]:
         """Return the settings with all their runs."""
-        return [Finalist(f"trial{setting}", tuple(self.runs[setting])) for setting in settings]
+        return [self._finalist(setting, self.runs[setting]) for setting in settings]
+
+    def _finalist(self, setting: int, runs: Sequence[Evidence]) -> Finalist:
+        curves = tuple(self.drawn.world.curve(score_of(run)) for run in runs)
+        return Finalist(f"trial{setting}", tuple(runs), curves=curves)
 
 
 assert len(CLASSES) == 5

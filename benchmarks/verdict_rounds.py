@@ -145,7 +145,8 @@ def figures_of(sweeps: int) -> tuple[list[tuple[str, ...]], list[Figure]]:
     """Return the rows of a table and what is judged."""
     pairs = [(finalists, noise) for finalists in FINALISTS for noise in NOISES]
     equal = [same(*pair, sweeps) for pair in pairs]
-    print(*equal, sep="\n", file=sys.stderr, flush=True)
+    for figure, _ in equal:
+        print(figure.line(), file=sys.stderr, flush=True)
     compared = [compare(*pair, power, sweeps) for pair in pairs for power in POWERS]
     title = "V8 until decided {0.title} lead={0.lead:.2f} saving at equal power %"
     savings = [Figure(title.format(it), it.saving, SAVING, sweeps, "value") for it in compared]

@@ -218,7 +218,7 @@ def _noise_between_runs(
 
     The residuals of a two-way layout (finalist, run) have what a fold does to all finalists taken away. They hold the
     noise of runs and that of the fold's images; the latter is known from the bootstrap of all images, of which a fold
-    has its share.
+    has its share. Few residuals may be small by chance: taken from them, the images' share would leave no noise at all.
     """
     scores = np.stack(lineup.run_scores)  # (T, R)
     settings, runs = scores.shape
@@ -229,7 +229,8 @@ def _noise_between_runs(
     per_run = len(lineup.entrants[0].runs[0].names) / lineup.images
     own = images - images.mean(0)
     of_images = float(own.var(1, dtype=np.float64).sum()) / max(1, settings - 1) / per_run
-    squares = max(0.0, float((rest**2).sum()) - freedom * of_images) + sum_squares(repeats)
+    total = float((rest**2).sum())
+    squares = max(total - freedom * of_images, total / (1 + freedom)) + sum_squares(repeats)
     return pool_noise(
         squares, freedom + count_repeats(repeats), rise_of(curves), nothing, nothing, share, has_floor=True
     )

@@ -79,7 +79,8 @@ def _simulate(design: Design) -> tuple[np.ndarray, np.ndarray]:
     variance_of_run = design.run_sd**2 + fold_variance
     means = math.sqrt(variance_of_run / runs) * generator.standard_normal((SIMULATED, settings), dtype=np.float32)
     freedom = (settings - 1) * (runs - 1)
-    squares = np.maximum(variance_of_run * generator.chisquare(freedom, SIMULATED) - freedom * fold_variance, 0.0)
+    total = variance_of_run * generator.chisquare(freedom, SIMULATED)
+    squares = np.maximum(total - freedom * fold_variance, total / (1 + freedom))  # as `sweeps.verdict` has it
     variance, known = pool_variance(squares, freedom, design.rise, has_floor=True)
     errors = np.sqrt(2 * variance * overlap(runs, runs) + design.image_sd**2)
     least, most = float(known.min()), float(known.max())

@@ -189,7 +189,7 @@ def pool_noise(
     """Return the noise by the formula at the top of this file, from sums of squares and their degrees of freedom.
 
     With `has_floor` there is a prior at FLOOR where there are repeats but no curves: that of flat curves with ENOUGH
-    repeats, in proportion to the repeats up to there.
+    repeats, and less than in proportion to the repeats up to there.
     """
     if rise is None and not repeats:
         return Noise(math.nan, 0, 0, None, own_squares, own_freedom, share)
@@ -201,7 +201,7 @@ def pool_variance(
     squares: np.ndarray, repeats: int, rise: float | None, has_floor: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return variances and their degrees of freedom as `pool_noise` has them, for many sums of squares at once."""
-    floor = FLOOR, has_floor * PRIOR_FREEDOM * min(1.0, repeats / ENOUGH)
+    floor = FLOOR, has_floor * PRIOR_FREEDOM * min(1.0, repeats / ENOUGH) ** 2
     scale, prior = floor if rise is None else _prior(rise, repeats)
     trust = np.minimum(1.0, scale**2 * repeats / np.maximum(squares, 1e-12))  # 1e-12: a millionth of the score
     held = prior * (trust if repeats else np.ones_like(squares))
