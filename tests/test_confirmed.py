@@ -51,6 +51,12 @@ def test_a_confirmation_in_rounds_that_its_budget_ended_goes_on_until_it_is_deci
     assert (words, command) == ("Runs beyond 30 of each would hardly help. Use the recommended setting.", "")
 
 
+def test_a_confirmation_that_was_interrupted_is_resumed_without_the_options_of_a_new_one(confirmed: Report) -> None:
+    facts = {**confirmed.facts, "command": "python tune_main.py --storage /s --confirm grid-1 --top 2"}
+    command = next_step(replace(confirmed, facts=facts, state="interrupted"))[1]
+    assert command == "python tune_main.py --storage /s --resume confirm-1"
+
+
 def test_runs_on_several_cuts_of_the_images_say_on_which(confirmed: Report) -> None:
     trials = tuple(replace(run, settings={**run.settings, "data.cut": n}) for n, run in enumerate(confirmed.trials))
     cut = replace(confirmed, trials=trials, varying=(*confirmed.varying, "data.cut"))

@@ -20,8 +20,11 @@ TITLES = {"leader": "Leader", "winner": "Winner", "tie": "Tie", "undecided": "Un
 NAMED = 5
 """Of the settings that cannot be distinguished from the leader so many are named."""
 
-KEPT = ("--storage", "--tracking-uri", "--address", "--top")
-"""Options of the sweep's command that its confirmation needs too; a screening has no --top."""
+PLACES = ("--storage", "--tracking-uri", "--address")
+"""Options of the sweep's command that whatever comes next needs too."""
+
+KEPT = (*PLACES, "--top")
+"""Those that another confirmation needs; a screening has no --top."""
 
 OPEN = ("tie", "undecided")
 SURE = 0.95
@@ -87,7 +90,8 @@ def next_step(report: Report) -> tuple[str, str]:
     if report.state == "running":
         return "The sweep is still running.", ""
     if report.state == "interrupted" and kept is not None:
-        return "Continue the sweep:", shlex.join(["python", "tune_main.py", *kept, "--resume", report.sweep_id])
+        where = _kept_options(report.facts["command"], PLACES) or []
+        return "Continue the sweep:", shlex.join(["python", "tune_main.py", *where, "--resume", report.sweep_id])
     if not report.is_final or report.verdict is None or kept is None:
         return "", ""
     step = _after_confirmation if report.is_confirmation else _after_screening
@@ -189,7 +193,7 @@ def _after_confirmation(report: Report, verdict: Verdict, kept: Sequence[str]) -
     return "Add runs until it is decided; recorded runs are not trained again:", shlex.join([*words, "--until-decided"])
 
 
-def _kept_options(command: str) -> list[str] | None:
+def _kept_options(command: str, options: tuple[str, ...] = KEPT) -> list[str] | None:
     """Return those options of a sweep's command that what comes next needs too; None without a command."""
     try:
         words = shlex.split(command)
@@ -197,9 +201,9 @@ def _kept_options(command: str) -> list[str] | None:
         return None
     kept: list[str] = []
     for word, value in itertools.pairwise([*words, ""]):
-        if word in KEPT:
+        if word in options:
             kept += [word, value]
-        elif word.partition("=")[0] in KEPT:
+        elif word.partition("=")[0] in options:
             kept.append(word)
     return kept if words else None
 
