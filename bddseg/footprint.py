@@ -1,6 +1,7 @@
 """How much memory a trial needs on a device, measured by training a few steps of it in a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -51,9 +52,18 @@ def measure_peak_mb(config: TrainConfig, device: str) -> float:
     """
     command = [sys.executable, "-m", "bddseg.footprint", device]
     text = json.dumps(config.to_dict())
+    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(Path.cwd())]  # where modules of the user's own lie
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     try:
         done = subprocess.run(
-            command, cwd=ROOT, input=text, capture_output=True, text=True, timeout=CALIBRATION_SECONDS, check=False
+            command,
+            cwd=ROOT,
+            env=environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=CALIBRATION_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise DeviceError(f"a trial's memory on {device} could not be measured in {CALIBRATION_SECONDS} s") from error

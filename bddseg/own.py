@@ -41,7 +41,8 @@ def load_own(key: str, name: str) -> Callable[..., Any]:
     if not callable(thing):
         public = [word for word, value in vars(module).items() if callable(value) and not word.startswith("_")]
         problem = "has no such name" if thing is None else "has something else of that name"
-        raise ConfigError(f"{key} is {name!r}, but {module.__file__} {problem}; {nearest(attribute, public)}")
+        known = f"{nearest(attribute, public)}known: {', '.join(public) or 'none'}"
+        raise ConfigError(f"{key} is {name!r}, but {module.__file__} {problem}; {known}")
     return thing
 
 

@@ -11,12 +11,17 @@ from bddseg.config import DataSettings
 from bddseg.errors import ConfigError, DataError
 from bddseg.folders import in_short
 from bddseg.labels import GROUPS, group_of
+from bddseg.words import count
 
 PARTS = ("train", "val", "test")
 LEAK_WARNING = "names carry no drive, so neighbouring frames may be in different parts and scores can be too high"
 REMEDY = "say how names tell it: --set data.drive_pattern=REGEX"
 ATTEMPTS = 16
 """Seeded orders in which drives are dealt out; the best balanced result is taken."""
+
+
+FEW_DRIVES, MANY_IMAGES = 4, 20
+"""Fewer drives than this, in so many validation images, are named."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,9 @@ def split_samples(
     strays = sorted(name for name in names if drive_of(name, drive_pattern) is None)
     by_drive = len(strays) < len(items)
     if drive_pattern and not by_drive:
-        raise DataError(f"data.drive_pattern {drive_pattern!r} matches the beginning of no name: {in_short(strays)}")
+        raise DataError(
+            f"data.drive_pattern {drive_pattern!r} finds a drive at the beginning of no name: {in_short(strays)}"
+        )
 
     parts = _deal_drives(items, fractions, str(seed)) if by_drive else _deal_frames(items, fractions)
     if 0 < max_images < len(items):
@@ -98,7 +105,12 @@ def split_samples(
         if not part:
             raise DataError(_emptiness(name, items, by_drive, fractions, max_images))
     train, val, test = (tuple(sorted(item.position for item in part)) for part in parts)
-    return Split(train, val, test, by_drive, _warning(names, strays, train, val), drive_pattern)
+    warnings = (
+        _warning(names, strays, train, val),
+        _few_drives([unit_of(names[place], drive_pattern) for place in val]) if by_drive else "",
+        _no_drives(names, drive_pattern, train, val) if drive_pattern else "",
+    )
+    return Split(train, val, test, by_drive, "; ".join(filter(None, warnings)), drive_pattern)
 
 
 def split_of(data: DataSettings, split: Split, names: Sequence[str], scenes: Sequence[str]) -> Split:
@@ -172,6 +184,26 @@ def _warning(names: Sequence[str], strays: Sequence[str], train: Sequence[int], 
         f"{len(strays)} of {len(names)} names {carry} no drive ({in_short(strays)}): each counts as a drive "
         f"of its own, so neighbouring frames among them may be in different parts and scores can be too high{leak}; "
         f"{REMEDY}"
+    )
+
+
+def _few_drives(val: Sequence[str]) -> str:
+    """Return what few drives of many validation images mean; empty where there are enough."""
+    drives = len(set(val))
+    if drives >= FEW_DRIVES or len(val) < MANY_IMAGES:
+        return ""
+    return f"{len(val)} validation images are of {count(drives, 'drive')}: too few to say anything of other drives"
+
+
+def _no_drives(names: Sequence[str], pattern: str, train: Sequence[int], val: Sequence[int]) -> str:
+    """Return that a pattern tells images apart rather than drives, where neighbours show it; otherwise empty."""
+    drives = len({unit_of(name, pattern) for name in names})
+    leaks = count_neighbours(names, val, train)
+    if 2 * drives <= len(names) or 2 * leaks <= len(val):
+        return ""
+    return (
+        f"data.drive_pattern makes {drives} drives of {len(names)} images, and {leaks} of {len(val)} validation images "
+        "have their neighbour in training: does its first group hold more than the drive?"
     )
 
 

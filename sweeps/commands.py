@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sweeps.experiment import Experiment
     from sweeps.plan import Plan
     from sweeps.records import SweepRecord
-    from sweeps.source import Source
+    from sweeps.source import Counted, Source
     from sweeps.store import Store
 
 
@@ -205,6 +205,7 @@ def cancel(arguments: argparse.Namespace) -> int:
 
 def confirm(arguments: argparse.Namespace) -> int:
     """Train the finalists of a recorded sweep again, on folds, with what was recorded of it."""
+    from bddseg.result import OBJECTIVE
     from sweeps.confirm import CONFIRMING_RUNS, plan_confirmation, screened_sd
     from sweeps.source import cache_folder, count_images, recorded_source
 
@@ -212,21 +213,32 @@ def confirm(arguments: argparse.Namespace) -> int:
         raise UserError("--runs settles beforehand what --until-decided decides: give one of them")
     if arguments.budget and not arguments.until_decided:
         raise UserError("--budget goes with --until-decided only")
-    record = open_store(arguments).read_sweep(arguments.confirm)
+    store = open_store(arguments)
+    record = store.read_sweep(arguments.confirm)
     first = plan_confirmation(record, top=arguments.top, runs=arguments.runs or CONFIRMING_RUNS)
     source = recorded_source(first.experiment.profile, first.data, arguments.data)
-    units = count_images(source, first.experiment.base, cache_folder()).open_units
-    confirmation = plan_rounds(record, arguments, units) if arguments.until_decided else first
+    whole = first.experiment.base.with_overrides({"data.folds": 0, "data.fold": 0})
+    counted = count_images(source, whole, cache_folder())
+    if arguments.until_decided:
+        confirmation = plan_rounds(record, arguments, counted.open_units)
+    elif not arguments.runs and counted.open_units < CONFIRMING_RUNS:
+        confirmation = plan_confirmation(record, top=arguments.top, runs=max(2, counted.open_units))
+    else:
+        confirmation = first
+    histories = store.histories(record, [OBJECTIVE])
+    completed = [row.trial_id for row in record.trials if row.is_completed]
+    curves = [[value for _, value in histories[trial_id].get(OBJECTIVE, [])] for trial_id in completed]
+    run_sd, is_measured = screened_sd(record, curves)
     for note in confirmation.notes:
         say(arguments, f"mind: {note}")
     say(arguments, f"{confirmation.screening}: {source.sentence()}")
     for finalist in confirmation.finalists:
         epochs = count(finalist.epochs, "epoch")
         say(arguments, f"finalist {finalist.name} ({finalist.why}): {epochs}")
-    say_what_it_shows(confirmation, units, screened_sd(record), arguments)
+    say_what_it_shows(confirmation, counted, run_sd, arguments, is_measured=is_measured)
     if arguments.dry_run:
         plan, experiment = confirmation.plan, confirmation.experiment
-        return dry_run(plan, experiment, source, arguments, run_sd=screened_sd(record))
+        return dry_run(plan, experiment, source, arguments, run_sd=run_sd)
     where = find_where(arguments)
     order = prepare(arguments, confirmation.experiment, source, where, confirmation=confirmation)
     from sweeps.runner import run_sweep
@@ -253,7 +265,12 @@ def plan_rounds(record: "SweepRecord", arguments: argparse.Namespace, units: int
 
 
 def say_what_it_shows(
-    confirmation: "Confirmation", units: int, run_sd: float | None, arguments: argparse.Namespace
+    confirmation: "Confirmation",
+    counted: "Counted",
+    run_sd: float | None,
+    arguments: argparse.Namespace,
+    *,
+    is_measured: bool,
 ) -> None:
     """Say what so many runs can show, and refuse so few that they show nothing.
 
@@ -264,11 +281,12 @@ def say_what_it_shows(
 
     if len(confirmation.finalists) < 2:
         return
-    rounds = confirmation.rounds
-    design = design_of(len(confirmation.finalists), rounds.folds if rounds else confirmation.runs, units, run_sd)
-    if sentence := check_runs(design):
+    rounds, finalists, units = confirmation.rounds, len(confirmation.finalists), counted.open_units
+    runs = rounds.folds if rounds else confirmation.runs
+    if sentence := check_runs(design_of(finalists, runs, units, run_sd if is_measured else None)):
         say(arguments, f"mind: {sentence}")
-    smallest, how = describe(design, count(units, "drive or image", "drives or images"), run_sd)
+    design, unit = design_of(finalists, runs, units, run_sd), counted.unit.removesuffix("s")
+    smallest, how = describe(design, count(units, unit), run_sd, knows_drives=counted.unit == "drives")
     say(arguments, f"smallest lead that this shows: {smallest}, {how}")
     if rounds:
         say(arguments, f"runs are added until it is decided: at most {rounds.most} of each; smaller leads take more")

@@ -26,7 +26,7 @@ from sweeps.plan import Plan, PlannedTrial
 from sweeps.ranking import rank, score
 from sweeps.records import SweepRecord, TrialRow
 from sweeps.rounds import FIRST_LOOK, Rounds
-from sweeps.statistics.noise import count_repeats, setting_of, sum_squares
+from sweeps.statistics.noise import count_repeats, pool_variance, rise_of, setting_of, sum_squares
 
 CONFIRMS, FINALIST, RUN, FOLD = "sweep.confirms", "sweep.finalist", "sweep.run", "sweep.fold"
 """Tags: of the confirmation the screening sweep; of each of its trials the screened trial, the run and its fold."""
@@ -40,6 +40,10 @@ AVERAGED = 0.25
 
 FIRST_SEED = 1000
 """How far the first run's seed lies from the screening's, whose replicates have the next ones."""
+
+
+LEAST_REPEATS = 2
+"""Fewer seeds beside the first ones measure no noise."""
 
 
 @dataclass(frozen=True)
@@ -237,11 +241,17 @@ def choose_finalists(record: SweepRecord, top: int) -> tuple[tuple[Finalist, ...
     return tuple(found), tuple(notes)
 
 
-def screened_sd(record: SweepRecord) -> float | None:
-    """Return the standard deviation between seeds of a setting that the screening measured; None where it did not."""
+def screened_sd(record: SweepRecord, curves: Sequence[Sequence[float]] = ()) -> tuple[float | None, bool]:
+    """Return the noise between runs by the seeds and the curves of a screening, and whether seeds were repeated.
+
+    It is pooled as its verdict pools it; None where there are neither. `curves` has val/miou by epoch.
+    """
     scores = [np.asarray([score(row) for row in seeds]) for seeds in _settings(record)]
-    freedom = count_repeats(scores)
-    return math.sqrt(sum_squares(scores) / freedom) if freedom > 1 else None
+    repeats, rise = count_repeats(scores), rise_of(curves)
+    if rise is None and repeats < LEAST_REPEATS:
+        return None, False
+    variance, _ = pool_variance(np.asarray(sum_squares(scores)), repeats, rise)
+    return math.sqrt(float(variance)), repeats >= LEAST_REPEATS
 
 
 def _settings(record: SweepRecord) -> list[list[TrialRow]]:

@@ -167,14 +167,14 @@ def _room(plan: Plan, counted: Counted, memory: Memory, slots: int, *, keeps_all
 
 def _differences(plan: Plan, counted: Counted, run_sd: float | None) -> Rows:
     """Return the smallest lead that a confirmation of this sweep finds, in points, by simulation of its decision."""
-    runs, is_confirmation = CONFIRMING_RUNS, plan.trials[0].config.data.folds > 0
+    runs, is_confirmation = max(2, min(CONFIRMING_RUNS, counted.open_units)), plan.trials[0].config.data.folds > 0
     finalists = min(CONFIRMED, len(plan.trials))
     if is_confirmation:
         finalists = len({trial.tags.get(FINALIST) for trial in plan.trials})
         runs = plan.rounds.folds if plan.rounds else len(plan.trials) // finalists
     unit = counted.unit.removesuffix("s")
     design = design_of(finalists, runs, counted.open_units, run_sd)
-    size, how = describe(design, count(counted.open_units, unit), run_sd)
+    size, how = describe(design, count(counted.open_units, unit), run_sd, knows_drives=counted.unit == "drives")
     return [("smallest lead" if is_confirmation else "smallest lead, once confirmed", size, how)]
 
 

@@ -287,7 +287,14 @@ class _Judged:
         outcome = decide(contest, self.margin, surpassing="winner" if self.stage == "confirmation" else "leader")
         recommended = recommend(contest, self.margin, costs)
         noise = self._noise_figures(outside, sweeps)
-        needed = find_needed(contest, self.noise, self.margin, images=lineup.images, confirming=confirming)
+        needed = find_needed(
+            contest,
+            self.noise,
+            self.margin,
+            images=lineup.images,
+            units=int(lineup.unit[-1]) + 1,
+            confirming=confirming,
+        )
         shown = _shown(contest, recommended, chosen)
         return Verdict(
             stage=self.stage,

@@ -91,8 +91,13 @@ def test_the_noise_between_seeds_is_pooled_over_the_settings_of_a_screening() ->
         for lr, values in scores.items()
         for seed, value in enumerate(values)
     ]
-    assert screened_sd(make_record(*seeds)) == pytest.approx(math.sqrt((2 * 0.05**2 * 2) / 2))
-    assert screened_sd(make_record(*ROWS)) is None
+    assert screened_sd(make_record(*seeds)) == (pytest.approx(math.sqrt((2 * 0.05**2 * 2) / 2)), True)
+    assert screened_sd(make_record(*ROWS)) == (None, False)
+
+
+def test_without_seeds_the_curves_of_a_screening_bound_its_noise() -> None:
+    rising = [[0.1, 0.2, 0.3, 0.4, 0.5, 0.5], [0.1, 0.2, 0.3, 0.4, 0.5, 0.5]]  # by 0.1 over the last third
+    assert screened_sd(make_record(*ROWS), rising) == (pytest.approx(0.1), False)
 
 
 def test_a_reference_that_did_not_finish_is_named() -> None:

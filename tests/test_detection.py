@@ -9,9 +9,22 @@ from sweeps.errors import ExperimentError
 def test_the_smallest_lead_is_said_with_the_noise_that_it_rests_on() -> None:
     measured, assumed = design_of(2, 5, 50, 0.02), design_of(2, 5, 50, None)
     assert describe(measured, "50 drives", 0.02)[1].endswith(
-        "noise between runs of 2.0 points, as its screening measured"
+        "noise between runs of 2.0 points, by seeds and learning curves of its screening"
     )
     assert describe(assumed, "50 drives", None)[1].endswith("the least that was seen")
+
+
+def test_a_lead_that_rests_on_what_is_not_known_is_said_to_be_the_best_case() -> None:
+    design = design_of(2, 5, 50, 0.02)
+    assert not describe(design, "50 drives", 0.02)[0].endswith("at best")
+    assert describe(design, "50 drives", None)[0].endswith("at best")
+    assert describe(design, "50 images", 0.02, knows_drives=False)[0].endswith("at best")
+
+
+def test_measured_noise_counts_for_what_so_few_runs_can_show() -> None:
+    with pytest.raises(ExperimentError, match=r"with noise between runs of 4.0 points, as its screening measured"):
+        check_runs(design_of(4, 3, 50, 0.04))
+    assert check_runs(design_of(4, 3, 50, 0.004)) == ""
 
 
 def test_more_noise_hides_larger_leads() -> None:

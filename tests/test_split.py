@@ -129,7 +129,9 @@ def test_a_pattern_without_a_group_is_the_drive_as_a_whole() -> None:
 
 
 def test_a_pattern_that_matches_no_name_is_refused_with_names() -> None:
-    with pytest.raises(DataError, match=r"data.drive_pattern 'x' matches the beginning of no name: frame_00000, "):
+    with pytest.raises(
+        DataError, match=r"data.drive_pattern 'x' finds a drive at the beginning of no name: frame_00000, "
+    ):
         split_samples(frame_names(8), [CITY] * 8, drive_pattern="x")
 
 
@@ -405,3 +407,17 @@ def test_fewer_drives_than_folds_are_refused() -> None:
 def test_a_fold_that_is_not_there_is_refused(folds: int, number: int) -> None:
     with pytest.raises(ConfigError, match=f"fold is {number} of {folds}, but must be"):
         fold(frame_names(30), [CITY] * 30, number, folds)
+
+
+def test_few_drives_of_many_validation_images_are_named() -> None:
+    names = [f"{drive:08x}-{image:08x}" for drive in range(5) for image in range(40)]
+    assert (
+        "validation images are of 1 drive: too few to say anything of other drives"
+        in split_samples(names, [CITY] * 200).warning
+    )
+
+
+def test_a_pattern_that_makes_every_image_a_drive_is_named() -> None:
+    names = [f"clip_{image:05d}" for image in range(40)]
+    warning = split_samples(names, [CITY] * 40, drive_pattern="(.*)").warning
+    assert warning.startswith("data.drive_pattern makes 40 drives of 40 images, and 7 of 8 validation images")

@@ -1,12 +1,17 @@
 """What an open verdict takes: the lead that is in question, and how many runs of a confirmation find it."""
 
 from sweeps.statistics.contest import Contest, detectable
-from sweeps.statistics.design import runs_to_find
+from sweeps.statistics.design import UNIT_SD, runs_to_find
 from sweeps.statistics.findings import Needed
 from sweeps.statistics.noise import Noise
 
+ENOUGH_UNITS = 10
+"""From so many drives on their spread is taken as it was measured."""
 
-def find_needed(contest: Contest, noise: Noise, margin: float, *, images: int, confirming: int) -> Needed | None:
+
+def find_needed(
+    contest: Contest, noise: Noise, margin: float, *, images: int, units: int, confirming: int
+) -> Needed | None:
     """Return what decides between the settings that are not excluded; None where there is nothing to compare.
 
     A confirmation is simulated with the noise that is known here and the images it will have. It runs each finalist as
@@ -14,6 +19,7 @@ def find_needed(contest: Contest, noise: Noise, margin: float, *, images: int, c
 
     Args:
         images: scored here, of each setting.
+        units: drives, or blocks or images, that these are drawn as.
         confirming: scored by a confirmation, which has training images too.
     """
     if len(contest.scores) < 2:
@@ -24,7 +30,9 @@ def find_needed(contest: Contest, noise: Noise, margin: float, *, images: int, c
     lead = max(margin, float(-contest.difference[nearest]))
     if contest.is_blind or not rivals:
         return Needed(1.0 if contest.is_blind else limit, lead, len(contest.tied), None)
-    image_variance = _image_variance(contest, noise, nearest) * images / max(images, confirming)
+    is_known = units >= ENOUGH_UNITS  # the spread of a few drives is no measure of drives
+    image_variance = _image_variance(contest, noise, nearest) if is_known else UNIT_SD**2 / units
+    image_variance *= images / max(images, confirming)
     runs = runs_to_find(lead, len(contest.tied), round(noise.sd, 4), round(image_variance**0.5, 4))
     return Needed(limit, lead, len(contest.tied), runs)
 
