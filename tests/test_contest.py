@@ -131,6 +131,19 @@ def test_a_leader_far_ahead_is_not_flattered() -> None:
     assert optimism(contest(0.9, 0.5)) == pytest.approx(0.0, abs=1e-4)
 
 
+def test_what_all_replicates_lie_off_the_scores_is_not_owed_to_choosing() -> None:
+    few = np.array([[-0.03, -0.01], [-0.01, -0.03]], dtype=np.float32)  # by its mean, -0.02: 0.01 below and above
+    made = hold_contest(np.array([0.5, 0.5]), few, np.zeros_like(few), np.zeros(2))
+    assert optimism(made) == pytest.approx(0.01, abs=1e-6)  # each leads where it is 0.01 above
+
+
+def test_a_leader_that_leads_in_every_replicate_is_not_raised_by_their_bias() -> None:
+    few = np.array([[-0.03, -0.01], [-0.01, -0.03]], dtype=np.float32)
+    made = hold_contest(np.array([0.9, 0.5]), few, np.zeros_like(few), np.zeros(2))
+    assert optimism(made) == pytest.approx(0.0, abs=1e-6)
+    assert optimism(made) >= 0
+
+
 def test_the_interval_of_a_score_is_its_own() -> None:
     interval = own_intervals(contest(0.5, 0.4))[0]
     assert (interval.low, interval.high) == pytest.approx((0.5 - 1.96 * SD, 0.5 + 1.96 * SD), abs=2e-4)

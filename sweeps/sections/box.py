@@ -10,7 +10,7 @@ from bddseg.words import count
 from sweeps.ranking import CAVEAT
 from sweeps.report.gather import Entry, Report
 from sweeps.report.section import Section
-from sweeps.report.wording import write_iou, write_points, write_share
+from sweeps.report.wording import write_iou, write_points, write_share, write_size
 from sweeps.rounds import MOST_RUNS as MOST_ROUNDS
 from sweeps.statistics.design import MOST_RUNS
 from sweeps.statistics.findings import Interval, Needed, Rival, Verdict
@@ -258,7 +258,7 @@ def _say_chance(verdict: Verdict) -> str:
 def _corrected(verdict: Verdict, score: Interval) -> tuple[str, str, str]:
     """Return the corrected score without an interval: it has that of the score, shifted."""
     corrected = verdict.corrected or score
-    off = write_points(score.estimate - corrected.estimate).lstrip("+−")
+    off = write_size(score.estimate - corrected.estimate)
     return (
         "Score corrected for selection bias",
         write_iou(corrected.estimate),
