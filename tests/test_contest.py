@@ -119,6 +119,13 @@ def test_too_few_units_exclude_nobody() -> None:
     assert decide(made, 0.005, surpassing="winner") == "undecided"
 
 
+def test_too_few_units_give_no_probability_of_being_best() -> None:
+    luck = np.random.default_rng(0).normal(0, SD, (2, 100)).astype(np.float32)
+    made = hold_contest(np.array([0.9, 0.1]), np.zeros_like(luck), luck, np.full(2, SD**2), is_blind=True)
+    rivals = describe_rivals(made, "ab", 0.005, [None] * 2, [None] * 2, own_intervals(made), [np.zeros(1)] * 2)
+    assert [rival.p_best for rival in rivals] == [None, None]
+
+
 def test_among_many_settings_those_that_could_lead_are_enough() -> None:
     assert contest(0.5, 0.499, *[0.1] * 98, draws=2000).tied == [0, 1]
 

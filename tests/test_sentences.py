@@ -55,7 +55,7 @@ def test_a_leader_leads_by_at_least() -> None:
 
 def test_a_winner_wins() -> None:
     sentence = say_verdict("winner", [BEST, BEHIND, BEHIND], 0.005, {}, MEASURED)
-    assert sentence == "a wins, at least 3.00 points ahead of all 2 rivals."
+    assert sentence == "a wins, at least 3.00 points ahead of both rivals."
 
 
 def test_a_tie_names_the_margin() -> None:
@@ -65,9 +65,16 @@ def test_a_tie_names_the_margin() -> None:
     )
 
 
-def test_what_is_undecided_is_ahead_at_most() -> None:
+def test_what_is_undecided_has_the_highest_score_at_most() -> None:
     sentence = say_verdict("undecided", [BEST, OPEN, BEHIND], 0.005, {}, BOUNDED)
-    assert sentence == "Undecided: a is ahead, but 1 rival of 2 could be better with another seed or other images."
+    assert sentence == (
+        "Undecided: a has the highest score, but 1 of 2 rivals could be better with another seed or other images."
+    )
+
+
+@pytest.mark.parametrize(("rivals", "words"), [(1, "its only rival"), (2, "both rivals"), (3, "all 3 rivals")])
+def test_where_any_rival_could_be_better_the_headline_says_all_of_them(rivals: int, words: str) -> None:
+    assert f"but {words} could be better" in say_verdict("undecided", [BEST, *[OPEN] * rivals], 0.005, {}, BOUNDED)
 
 
 def test_where_noise_is_not_known_nothing_is_decided() -> None:

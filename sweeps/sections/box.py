@@ -30,6 +30,14 @@ OPEN = ("tie", "undecided")
 SURE = 0.95
 """A probability from here on would contradict an outcome that is open."""
 
+NOUNS = {"screening": "setting", "confirmation": "finalist"}
+
+EQUAL = 0.005
+"""Probabilities that differ by less are written alike."""
+
+CLEARLY = 0.05
+"""Of settings whose probabilities of being best differ by less, none is called ahead."""
+
 USUAL_RUNS = 5
 """Of a confirmation, where no number is asked for."""
 
@@ -104,9 +112,10 @@ def agrees_with_chance(verdict: Verdict) -> bool:
     They allow for noise as it is estimated, the outcome for how little is known of it: an open outcome and a
     probability near 1 would contradict each other on one page.
     """
-    if verdict.noise.basis == "unknown" or len(verdict.rivals) < 2:
+    chance = verdict.rivals[0].p_best
+    if chance is None or len(verdict.rivals) < 2:
         return False
-    return verdict.outcome not in OPEN or verdict.rivals[0].p_best < SURE
+    return verdict.outcome not in OPEN or chance < SURE
 
 
 def find_rivals(report: Report) -> dict[str, Rival]:
@@ -211,7 +220,9 @@ def _kept_options(command: str, options: tuple[str, ...] = KEPT) -> list[str] | 
 def _rows(report: Report, verdict: Verdict) -> list[tuple[str, str, str]]:
     rivals = find_rivals(report)
     rows = [_compared(report, rivals, entry) for entry in report.shown() if entry.trial_id != report.leader.trial_id]
-    if agrees_with_chance(verdict):
+    if len(verdict.rivals) > 1 and verdict.rivals[0].p_best is None:
+        rows.append(("Probability of being best", "cannot tell", _say_blind(verdict)))
+    elif agrees_with_chance(verdict):
         rows.append(("Probability of being best", write_share(rivals[verdict.leader].p_best), _say_chance(verdict)))
     if verdict.corrected and len(verdict.rivals) > 1:
         rows.append(_corrected(verdict, rivals[verdict.leader].score))
@@ -251,8 +262,27 @@ def _say_chance(verdict: Verdict) -> str:
     """Return what the leader's probability of being best means beside the outcome."""
     missed = sum(trial.p_best for trial in verdict.stopped)
     stopped = f"; a trial that was stopped early might be best with {write_share(missed)}" if missed >= 0.005 else ""
-    ahead = "ahead, but not surely" if verdict.outcome in OPEN else "of all that were compared"
-    return f"{ahead}; from scores that are shrunk towards their mean{stopped}"
+    rank = _say_open(verdict) if verdict.outcome in OPEN else "of all that were compared"
+    return f"{rank}; from scores that are shrunk towards their mean{stopped}"
+
+
+def _say_open(verdict: Verdict) -> str:
+    """Return whether the leader of an open verdict is at least more probable to be the best than any other."""
+    leader, *others = (rival.p_best or 0.0 for rival in verdict.rivals)
+    next_best = max(others)
+    if leader - next_best >= CLEARLY:
+        return "ahead, but not surely"
+    if abs(leader - next_best) < EQUAL:
+        return f"no higher than that of {'the other' if len(others) == 1 else 'another'} {NOUNS[verdict.stage]}"
+    return f"not clearly different from the {write_share(next_best)} of another {NOUNS[verdict.stage]}"
+
+
+def _say_blind(verdict: Verdict) -> str:
+    """Return why no probability can be had."""
+    if verdict.noise.basis == "unknown":
+        return "run-to-run noise is not known"
+    unit = "drive" if verdict.drives else "block of images"
+    return f"the masks of at least one class come from a single {unit}, so other images may change any order"
 
 
 def _corrected(verdict: Verdict, score: Interval) -> tuple[str, str, str]:

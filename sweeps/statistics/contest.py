@@ -43,6 +43,7 @@ class Contest:
     low: np.ndarray
     high: np.ndarray
     p_best: np.ndarray
+    """NaN where nothing can be said."""
     critical: float = 0.0
     """Reach in units of the error."""
     is_blind: bool = False
@@ -101,10 +102,11 @@ def hold_contest(
     order = np.argsort(-scores, kind="stable")
     scatter = images + luck
     variance = images.var(1, dtype=np.float64) + luck_variance if images.shape[1] else luck_variance
-    p_best = _p_best(scores, images, luck, luck_variance)
     if is_blind or not scatter.shape[1]:
         reach = np.where(np.arange(len(scores)) == order[0], 0.0, 1.0)
-        return Contest(order, scores, scatter, variance, reach, reach, -reach, reach, p_best, is_blind=True)
+        unknown = np.full(len(scores), np.nan)
+        return Contest(order, scores, scatter, variance, reach, reach, -reach, reach, unknown, is_blind=True)
+    p_best = _p_best(scores, images, luck, luck_variance)
     leaders = _possible_leaders(scores, variance)
     errors = _errors(images, leaders, luck_variance)
     error = errors[int(np.flatnonzero(leaders == order[0])[0])]
@@ -277,7 +279,7 @@ def describe_rivals(
             trial_id=ids[at],
             score=_interval(scores[at].estimate, scores[at].low, scores[at].high, 0, 1),
             difference=_interval(contest.difference[at], contest.low[at], contest.high[at], -1, 1),
-            p_best=float(contest.p_best[at]),
+            p_best=None if contest.is_blind else float(contest.p_best[at]),
             is_tied=at in tied,
             is_close=bool(close[at]),
             is_surely_close=bool(surely[at]),

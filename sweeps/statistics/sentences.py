@@ -34,19 +34,21 @@ def say_verdict(
     if outcome in ("leader", "winner"):
         nearest = max(others, key=lambda rival: rival.difference.high)
         verb = "wins" if outcome == "winner" else "leads"
-        return f"{who} {verb}, at least {points(-nearest.difference.high)} points ahead of {_others(others)}."
+        return f"{who} {verb}, at least {points(-nearest.difference.high)} points ahead of {_some(len(others), len(others))}."
     tied = sum(rival.is_tied for rival in others)
     if outcome == "tie":
         return f"A tie: {who} and {count(tied, 'rival')} do not differ by more than {points(margin)} points."
     if noise.basis == "unknown":
-        return f"Undecided: {who} is ahead, but nothing says by how much another seed would change that."
-    could = f"{count(tied, 'rival')} of {len(others)} could be better"
-    could = "its only rival could be better" if len(others) == 1 else could
-    return f"Undecided: {who} is ahead, but {could} with another seed or other images."
+        return f"Undecided: {who} has the highest score, but nothing says by how much another seed would change that."
+    could = f"{_some(tied, len(others))} could be better"
+    return f"Undecided: {who} has the highest score, but {could} with another seed or other images."
 
 
-def _others(others: Sequence[Rival]) -> str:
-    return "its only rival" if len(others) == 1 else f"all {len(others)} rivals"
+def _some(tied: int, rivals: int) -> str:
+    """Return so many of the rivals in words."""
+    if tied < rivals:
+        return f"{tied} of {rivals} rivals"
+    return {1: "its only rival", 2: "both rivals"}.get(rivals, f"all {rivals} rivals")
 
 
 def say_score(best: Rival, names: Mapping[str, str]) -> str:
