@@ -115,8 +115,23 @@ def test_a_bound_is_called_a_bound() -> None:
     )
 
 
+def test_noise_from_repeats_and_curves_together_names_both() -> None:
+    both = NoiseFigures("measured", 0.03, 7.0, 2, 0, 0.03)
+    assert say_noise(both, None) == (
+        "Run-to-run noise was estimated from 2 repeats and the learning curves together: a standard deviation of 3.00 "
+        "points (7 degrees of freedom, 2 of them from repeats). Every interval allows for it."
+    )
+
+
+def test_noise_from_repeats_alone_is_called_measured() -> None:
+    alone = NoiseFigures("measured", 0.03, 2.0, 2, 0, None)
+    assert "was measured on 2 repeats: a standard deviation of 3.00 points (2 degrees" in say_noise(alone, None)
+
+
 def test_repeats_of_other_sweeps_are_named() -> None:
-    assert "on 4 repeats, 3 of them from other sweeps" in say_noise(replace(MEASURED, outside=3), None)
+    assert "from 4 repeats (3 of them from other sweeps on the same data) and" in say_noise(
+        replace(MEASURED, outside=3), None
+    )
 
 
 def test_few_drives_are_named_with_how_many_would_tell() -> None:
@@ -127,6 +142,18 @@ def test_few_drives_are_named_with_how_many_would_tell() -> None:
 def test_caveats_name_what_is_missing() -> None:
     first_words = [text.split(" ")[0] for text in caveats(units=3, drives=0, without_drive=3, absent=["car"])]
     assert first_words == ["Run-to-run", "Names", "There", "No"]
+
+
+@pytest.mark.parametrize(("drives", "words"), [
+    (1, "One drive: nothing can be said of other drives."), (2, "There are only 2 drives: intervals are rough."),
+])  # fmt: skip
+def test_few_drives_are_a_caveat(drives: int, words: str) -> None:
+    assert words in caveats(units=drives, drives=drives)
+
+
+def test_one_block_of_names_is_named_in_the_singular() -> None:
+    found = " ".join(caveats(units=1, drives=0))
+    assert "1 block of neighbouring names is resampled" in found and "One block: nothing can be said of" in found
 
 
 def test_a_rare_class_is_named() -> None:

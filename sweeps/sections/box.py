@@ -1,8 +1,9 @@
 """Report -> the verdict box: the headline, the score, the recommended setting, what to do next."""
 
 import itertools
+import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -191,15 +192,41 @@ def _after_confirmation(report: Report, verdict: Verdict, kept: Sequence[str]) -
     if verdict.outcome == "tie":
         return "The differences do not matter. Put the recommended setting into the model registry:", register
     screening, runs = report.facts["confirmation"].get("screening"), verdict.needed.runs if verdict.needed else None
+    words = ["python", "tune_main.py", *kept, "--confirm", str(screening)]
+    if screening and report.facts["confirmation"].get("rounds"):
+        return _after_rounds(report, verdict, words)
     if not screening or runs is None or runs <= verdict.runs:
         return f"No number of runs up to {MOST_RUNS} of each would decide. Use the recommended setting.", ""
-    words = ["python", "tune_main.py", *kept, "--confirm", str(screening)]
-    if not report.facts["confirmation"].get("rounds"):
-        said = f"{runs} runs of each finalist instead of {verdict.runs} would decide:"
-        return said, shlex.join([*words, "--runs", str(runs)])
-    if verdict.runs >= MOST_ROUNDS:
-        return f"Runs beyond {MOST_ROUNDS} of each would hardly help. Use the recommended setting.", ""
+    said = f"{runs} runs of each finalist instead of {verdict.runs} would decide:"
+    return said, shlex.join([*words, "--runs", str(runs)])
+
+
+def _after_rounds(report: Report, verdict: Verdict, words: Sequence[str]) -> tuple[str, str]:
+    """Return what comes after rounds that decided nothing: why they ended, and how they go on."""
+    confirmation = report.facts["confirmation"]
+    most = _number(confirmation["rounds"], "most") or MOST_ROUNDS
+    looks = confirmation.get("looks")
+    last = looks[-1] if isinstance(looks, list) and looks else None
+    ending = last.get("ending") if isinstance(last, Mapping) else ""
+    after = f"after {count(verdict.runs, 'run')} of each finalist"
+    if ending == "runs" or verdict.runs >= most:
+        said = f"The confirmation ended {after}, the most that it trains: more would hardly help."
+        return f"{said} Use the recommended setting.", ""
+    if ending == "budget":
+        hours = _number(confirmation["rounds"], "hours")
+        said = f"The budget{f' of {hours:g} h' if hours else ''} ended the confirmation {after}."
+        larger = f"{2 * hours:.3g}" if hours else "HOURS"
+        command = shlex.join([*words, "--until-decided", "--budget", larger])
+        return f"{said} A larger one adds runs; recorded runs are not trained again:", command
     return "Add runs until it is decided; recorded runs are not trained again:", shlex.join([*words, "--until-decided"])
+
+
+def _number(values: object, name: str) -> float:
+    """Return a positive number of a manifest; 0 for what is none."""
+    value = values.get(name) if isinstance(values, Mapping) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0.0
+    return float(value) if 0 < value < math.inf else 0.0
 
 
 def _kept_options(command: str, options: tuple[str, ...] = KEPT) -> list[str] | None:
@@ -313,7 +340,7 @@ def _needed(needed: Needed, verdict: Verdict) -> tuple[str, str]:
     if needed.runs is not None:
         return f"about {count(needed.runs, 'run')} of each", say_needed(needed, verdict.stage)
     if needed.detectable >= 1:
-        return "not known", "these images and runs show no lead at all, see below"
+        return "not known", "These images and runs show no lead at all; see below."
     return f"more than {MOST_RUNS} runs of each", say_needed(needed, verdict.stage)
 
 
