@@ -329,7 +329,10 @@ class _Judged:
         lineup, scores = self.lineup, own_intervals(self.contest)
         rivals = describe_rivals(self.contest, lineup.ids, self.margin, *costs, scores, lineup.run_scores)
         remaining = 1 - sum(trial.p_best for trial in stopped)
-        return tuple(replace(it, p_best=it.p_best * remaining, seeds=seeds[it.trial_id]) for it in rivals)
+        return tuple(
+            replace(it, p_best=None if it.p_best is None else it.p_best * remaining, seeds=seeds[it.trial_id])
+            for it in rivals
+        )
 
     def _corrected(self, score: Interval) -> Interval | None:
         """Return the leader's score less what choosing the highest adds to it; None where nothing can be said."""

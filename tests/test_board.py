@@ -1,5 +1,8 @@
 """The leaderboard and the verdict box: bars that go on beyond the scale, boundary IoU, nothing that contradicts."""
 
+import csv
+import io
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +10,13 @@ import pytest
 from test_gather import FakeStore, make_record, make_report, measured
 from test_page import NoPlates, Page
 
+from sweeps.report.listing import render_csv, render_verdict
 from sweeps.report.page import render_html, render_markdown
 from sweeps.sections.board import _bar, build_board
-from sweeps.sections.box import agrees_with_chance, next_step
+from sweeps.sections.box import agrees_with_chance, build_verdict, next_step
 from sweeps.statistics.findings import Interval, Needed, Verdict
+
+CHANCE = "Probability of being best"
 
 
 @pytest.mark.parametrize(
@@ -68,6 +74,44 @@ def test_a_probability_near_one_is_not_shown_beside_undecided() -> None:
     assert not agrees_with_chance(sure)
     assert agrees_with_chance(replace(sure, outcome="leader"))
     assert agrees_with_chance(verdict(rivals=(replace(first, p_best=0.62), *others)))
+
+
+def chance_of(found: Verdict) -> tuple[str, str]:
+    """Return what the verdict box says of the probability of being best."""
+    report = replace(make_report(), verdict=found)
+    return {what: (figure, words) for what, figure, words in build_verdict(report).data.rows}[CHANCE]
+
+
+def undecided(*chances: float | None) -> Verdict:
+    found = verdict()
+    rivals = [replace(it, p_best=chance) for it, chance in zip(found.rivals, chances, strict=False)]
+    return replace(found, outcome="undecided", rivals=tuple(rivals))
+
+
+@pytest.mark.parametrize(("chances", "words"), [
+    ((0.5, 0.5), "no higher than that of the other setting"),
+    ((0.4, 0.4, 0.2), "no higher than that of another setting"),
+    ((0.49, 0.51), "not clearly different from the 51 % of another setting"),
+    ((0.6, 0.4), "ahead, but not surely"),
+])  # fmt: skip
+def test_only_who_is_clearly_more_probable_is_called_ahead(chances: tuple[float, ...], words: str) -> None:
+    assert chance_of(undecided(*chances))[1].startswith(f"{words}; ")
+
+
+def test_where_nothing_can_be_said_the_page_has_no_probability() -> None:
+    blind = undecided(None, None)
+    assert chance_of(blind) == ("cannot tell", chance_of(blind)[1])
+    assert "a single drive" in chance_of(blind)[1] or "a single block" in chance_of(blind)[1]
+    report = replace(make_report(), verdict=blind)
+    assert "P(best)" not in render_markdown(report) and "Probability of being best: **cannot tell**" in render_markdown(
+        report
+    )
+
+
+def test_where_nothing_can_be_said_json_and_csv_have_no_probability() -> None:
+    report = replace(make_report(), verdict=undecided(None, None))
+    assert {rival["p_best"] for rival in json.loads(render_verdict(report))["verdict"]["rivals"]} == {None}
+    assert {row["p_best"] for row in csv.DictReader(io.StringIO(render_csv([report])))} == {""}
 
 
 def test_where_no_number_of_runs_decides_the_page_names_no_command() -> None:

@@ -48,7 +48,31 @@ def test_a_confirmation_in_rounds_that_its_budget_ended_goes_on_until_it_is_deci
     command = "python tune_main.py --confirm grid-1 --until-decided"
     assert next_step(replace(confirmed, facts=facts, verdict=verdict))[1] == command
     words, command = next_step(replace(confirmed, facts=facts, verdict=replace(verdict, runs=30)))
-    assert (words, command) == ("Runs beyond 30 of each would hardly help. Use the recommended setting.", "")
+    assert (words.startswith("The confirmation ended after 30 runs of each finalist"), command) == (True, "")
+
+
+def ended(confirmed: Report, ending: str, runs: int) -> tuple[str, str]:
+    """Return what comes after rounds that decided nothing."""
+    assert confirmed.verdict is not None
+    looks = [{"runs": 2, "ending": ""}, {"runs": runs, "ending": ending}]
+    rounds = {"folds": 10, "most": 30, "alpha": 0.0, "margin": 0.005, "hours": 0.25}
+    command = "python tune_main.py --storage /s --confirm grid-1 --until-decided --budget 0.25"
+    confirmation = {"screening": "grid-1", "rounds": rounds, "looks": looks}
+    verdict = replace(confirmed.verdict, outcome="undecided", runs=runs, needed=Needed(0.05, 0.03, 2, None))
+    facts = {**confirmed.facts, "command": command, "confirmation": confirmation}
+    return next_step(replace(confirmed, facts=facts, verdict=verdict))
+
+
+def test_rounds_that_their_budget_ended_go_on_with_a_larger_one(confirmed: Report) -> None:
+    words, command = ended(confirmed, "budget", 3)
+    assert words.startswith("The budget of 0.25 h ended the confirmation after 3 runs of each finalist.")
+    assert command == "python tune_main.py --storage /s --confirm grid-1 --until-decided --budget 0.5"
+
+
+def test_rounds_that_ended_at_their_most_runs_say_so_and_have_no_command(confirmed: Report) -> None:
+    words, command = ended(confirmed, "runs", 30)
+    assert words.startswith("The confirmation ended after 30 runs of each finalist, the most that it trains")
+    assert command == ""
 
 
 def test_a_confirmation_that_was_interrupted_is_resumed_without_the_options_of_a_new_one(confirmed: Report) -> None:

@@ -119,6 +119,13 @@ def test_too_few_units_exclude_nobody() -> None:
     assert decide(made, 0.005, surpassing="winner") == "undecided"
 
 
+def test_too_few_units_give_no_probability_of_being_best() -> None:
+    luck = np.random.default_rng(0).normal(0, SD, (2, 100)).astype(np.float32)
+    made = hold_contest(np.array([0.9, 0.1]), np.zeros_like(luck), luck, np.full(2, SD**2), is_blind=True)
+    rivals = describe_rivals(made, "ab", 0.005, [None] * 2, [None] * 2, own_intervals(made), [np.zeros(1)] * 2)
+    assert [rival.p_best for rival in rivals] == [None, None]
+
+
 def test_among_many_settings_those_that_could_lead_are_enough() -> None:
     assert contest(0.5, 0.499, *[0.1] * 98, draws=2000).tied == [0, 1]
 
@@ -129,6 +136,19 @@ def test_choosing_the_highest_of_two_flatters_by_the_mean_of_their_maximum() -> 
 
 def test_a_leader_far_ahead_is_not_flattered() -> None:
     assert optimism(contest(0.9, 0.5)) == pytest.approx(0.0, abs=1e-4)
+
+
+def test_what_all_replicates_lie_off_the_scores_is_not_owed_to_choosing() -> None:
+    few = np.array([[-0.03, -0.01], [-0.01, -0.03]], dtype=np.float32)  # by its mean, -0.02: 0.01 below and above
+    made = hold_contest(np.array([0.5, 0.5]), few, np.zeros_like(few), np.zeros(2))
+    assert optimism(made) == pytest.approx(0.01, abs=1e-6)  # each leads where it is 0.01 above
+
+
+def test_a_leader_that_leads_in_every_replicate_is_not_raised_by_their_bias() -> None:
+    few = np.array([[-0.03, -0.01], [-0.01, -0.03]], dtype=np.float32)
+    made = hold_contest(np.array([0.9, 0.5]), few, np.zeros_like(few), np.zeros(2))
+    assert optimism(made) == pytest.approx(0.0, abs=1e-6)
+    assert optimism(made) >= 0
 
 
 def test_the_interval_of_a_score_is_its_own() -> None:

@@ -161,13 +161,13 @@ def test_a_finalist_that_lacks_a_fold_at_the_end_is_left_out() -> None:
     assert report.left_out == {RUNNER_UP: "it has evidence of 2 of 3 folds only"}
 
 
-def in_rounds(*looks: dict[str, object]) -> Report:
+def in_rounds(*looks: dict[str, object], alpha: float = 0.0125) -> Report:
     """A confirmation to which runs were added: the runner-up lacks the last one."""
     first, second = finalists()
     third = next(row for row in make_record().trials if row.trial_id == REFERENCE)
     rows = (*runs_of(first), *runs_of(third), *runs_of(second, folds=2))
     record = confirmation(*rows)
-    rounds = {"folds": 10, "most": 30, "alpha": 0.0125, "margin": 0.005, "hours": 0.0}
+    rounds = {"folds": 10, "most": 30, "alpha": alpha, "margin": 0.005, "hours": 0.0}
     manifest = {**record.manifest, "confirmation": {"screening": "grid-1", "rounds": rounds, "looks": list(looks)}}
     return gather_report(replace(record, manifest=manifest), of_folds(rows), FakeLedger(), screening=make_record())
 
@@ -185,6 +185,13 @@ def test_a_finalist_that_lacks_a_run_of_the_last_round_is_listed_as_such() -> No
 
 def test_differences_in_a_confirmation_in_rounds_hold_with_more_confidence(confirmed: Report) -> None:
     assert (confirmed.confidence, in_rounds().confidence) == ("95 %", "98.75 %")
+
+
+@pytest.mark.parametrize(("runs", "level"), [(2, "99 %"), (6, "98 %"), (7, "99.5 %"), (30, "99.5 %")])
+def test_the_confidence_is_that_of_the_last_look(runs: int, level: str) -> None:
+    report = in_rounds(alpha=0.0)
+    assert report.verdict is not None
+    assert replace(report, verdict=replace(report.verdict, runs=runs)).confidence == level
 
 
 def test_seeds_of_the_screening_are_no_repeats_of_a_confirmation() -> None:

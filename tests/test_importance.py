@@ -3,10 +3,12 @@
 import itertools
 import re
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import pytest
 from entries import make_entry, make_sweep
+from matplotlib.patches import Rectangle
 from test_canvas import texts
 
 from bddseg.config import TrainConfig
@@ -61,13 +63,13 @@ def test_what_has_no_effect_is_no_parameter_of_the_study() -> None:
 def test_the_section_says_what_fanova_left_out() -> None:
     section = section_of(make_searched_sweep())
     assert section.data["dropped"] == {"loss.gamma": 12}
-    assert section.sentence.startswith("Of what differs between 24 trials, optim.lr explains 100 % by itself")
+    assert section.sentence.startswith("Of what differs between 24 completed trials, optim.lr explains 100 % by itself")
 
 
 def test_too_few_trials_are_refused_in_words() -> None:
     entries = [make_entry(f"t{n}", 0.1 * n, {"optim.lr": n, "loss.name": str(n % 2)}) for n in range(4)]
     section = section_of(make_sweep(entries, AXES))
-    assert section.sentence == "Which setting matters most cannot be said from 4 trials with a figure; it takes 10."
+    assert section.sentence == "Which setting matters most cannot be said from 4 completed trials; it takes 10."
     assert not section.drawings
 
 
@@ -84,6 +86,37 @@ def test_equal_figures_leave_nothing_to_explain() -> None:
     entries = [make_entry(f"t{n}", 0.5, {"optim.lr": n, "loss.name": str(n % 2)}) for n in range(12)]
     section = section_of(make_sweep(entries, AXES))
     assert "nothing to explain" in section.sentence
+
+
+def test_a_trial_that_was_stopped_early_changes_no_importance() -> None:
+    report, point = make_searched_sweep(), TrainConfig().flat() | {"optim.lr": 1e-2, "loss.name": "cross_entropy"}
+    stopped = [make_entry(f"s{n}", 0.01, point, reason="asha", curve=((1, 0.01),)) for n in range(12)]
+    mixed = make_sweep([*report.trials, *stopped], AXES)
+    assert measure_importance(build_sample(mixed)) == measure_importance(build_sample(report))
+
+
+def test_where_nearly_all_trials_were_stopped_the_section_says_how_few_completed() -> None:
+    report = make_searched_sweep()
+    trials = [
+        replace(it, state="stopped", stop_reason="asha") if it.rank and it.rank > 9 else it for it in report.trials
+    ]
+    section = section_of(make_sweep(trials, AXES))
+    assert "cannot be said from 9 completed trials; it takes 10." in section.sentence and not section.drawings
+
+
+def test_two_settings_that_explain_everything_leave_no_rest() -> None:
+    assert "the other" not in section_of(make_searched_sweep()).sentence
+
+
+def test_what_settings_do_together_is_the_rest() -> None:
+    points = itertools.product((1e-4, 1e-2), ("cross_entropy", "focal"), range(4))
+    entries = [
+        make_entry(f"t{n}", 0.6 if (rate > 1e-3) == (loss == "focal") else 0.2, {"optim.lr": rate, "loss.name": loss})
+        for n, (rate, loss, _) in enumerate(points)
+    ]
+    sample = build_sample(make_sweep(entries, ("optim.lr", "loss.name")))
+    assert sum(measure_importance(sample).values()) < 0.2
+    assert "lies in how settings act together." in section_of(make_sweep(entries, ("optim.lr", "loss.name"))).sentence
 
 
 def test_a_failed_trial_is_not_among_those_weighed() -> None:
@@ -115,6 +148,14 @@ def test_optuna_s_plots_are_drawn_in_the_page_s_colours_without_a_warning(wide: 
 def test_parallel_axes_are_marked_at_their_values() -> None:
     found = texts(render_svg(partial(draw_parallel, sample_of(), {}, wide=True), "x", "words"))
     assert {"1e-4", "1e-3", "0.01", "focal", "no effect", "lr"} <= set(found)
+
+
+def test_bars_are_as_long_as_the_shares_that_are_written() -> None:
+    figure = draw_importance(sample_of(), {"lr": 0.5, "loss": 0.1}, wide=True)
+    (axes,) = figure.axes
+    widths = [bar.get_width() for bar in axes.patches if isinstance(bar, Rectangle)]
+    assert sorted(widths) == pytest.approx([0.1, 0.5])
+    assert sorted(label.get_text() for label in axes.texts) == ["10 %", "50 %"]
 
 
 def test_plots_leave_no_figure_open() -> None:

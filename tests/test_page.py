@@ -150,7 +150,7 @@ def test_every_format_says_what_an_arg_max_cannot_see(html: str, report: Report)
 
 def test_the_page_says_what_a_leader_must_say(html: str) -> None:
     text = Page(html).text
-    assert "Undecided cross_entropy lr=0.001 is ahead, but 4 rivals of 4 could be better" in text
+    assert "Undecided cross_entropy lr=0.001 has the highest score, but all 4 rivals could be better" in text
     assert re.search(r"Score 0\.843 \(0\.\d{3} to 1\.000\) mIoU 12 validation images; epoch 20 of 20", text)
     assert "Runner-up −1.29 points between" in text
     assert "Reference −10.22 points" in text

@@ -74,7 +74,7 @@ def test_a_setting_is_called_without_its_seed_and_the_seeds_stand_below_it(text:
 
 
 def test_noise_that_was_measured_is_said(text: str) -> None:
-    assert "Run-to-run noise was measured on 2 repeats" in Page(text).text
+    assert "Run-to-run noise was estimated from 2 repeats and the learning curves together" in Page(text).text
 
 
 def test_in_csv_a_row_is_a_trial_with_its_setting_and_seed(replicated: Report) -> None:
@@ -108,7 +108,9 @@ def test_a_seed_of_another_sweep_counts_and_the_page_says_where_the_noise_comes_
     assert report.verdict is not None
     assert (report.verdict.noise.outside, report.verdict.noise.sweeps) == (1, ("grid-0",))
     page = Page(render_html(report, plates=NoPlates())).text
-    assert "1 repeat, from sweep grid-0 on the same data: a standard deviation" in page
+    assert (
+        "1 repeat (from sweep grid-0 on the same data) and the learning curves together: a standard deviation" in page
+    )
     assert "1 seed of sweep grid-0: 0.853 (seed 7)" in page
     assert "seed 7 of grid-0" in render_table([report])
 

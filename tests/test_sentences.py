@@ -55,7 +55,7 @@ def test_a_leader_leads_by_at_least() -> None:
 
 def test_a_winner_wins() -> None:
     sentence = say_verdict("winner", [BEST, BEHIND, BEHIND], 0.005, {}, MEASURED)
-    assert sentence == "a wins, at least 3.00 points ahead of all 2 rivals."
+    assert sentence == "a wins, at least 3.00 points ahead of both rivals."
 
 
 def test_a_tie_names_the_margin() -> None:
@@ -65,9 +65,16 @@ def test_a_tie_names_the_margin() -> None:
     )
 
 
-def test_what_is_undecided_is_ahead_at_most() -> None:
+def test_what_is_undecided_has_the_highest_score_at_most() -> None:
     sentence = say_verdict("undecided", [BEST, OPEN, BEHIND], 0.005, {}, BOUNDED)
-    assert sentence == "Undecided: a is ahead, but 1 rival of 2 could be better with another seed or other images."
+    assert sentence == (
+        "Undecided: a has the highest score, but 1 of 2 rivals could be better with another seed or other images."
+    )
+
+
+@pytest.mark.parametrize(("rivals", "words"), [(1, "its only rival"), (2, "both rivals"), (3, "all 3 rivals")])
+def test_where_any_rival_could_be_better_the_headline_says_all_of_them(rivals: int, words: str) -> None:
+    assert f"but {words} could be better" in say_verdict("undecided", [BEST, *[OPEN] * rivals], 0.005, {}, BOUNDED)
 
 
 def test_where_noise_is_not_known_nothing_is_decided() -> None:
@@ -108,8 +115,23 @@ def test_a_bound_is_called_a_bound() -> None:
     )
 
 
+def test_noise_from_repeats_and_curves_together_names_both() -> None:
+    both = NoiseFigures("measured", 0.03, 7.0, 2, 0, 0.03)
+    assert say_noise(both, None) == (
+        "Run-to-run noise was estimated from 2 repeats and the learning curves together: a standard deviation of 3.00 "
+        "points (7 degrees of freedom, 2 of them from repeats). Every interval allows for it."
+    )
+
+
+def test_noise_from_repeats_alone_is_called_measured() -> None:
+    alone = NoiseFigures("measured", 0.03, 2.0, 2, 0, None)
+    assert "was measured on 2 repeats: a standard deviation of 3.00 points (2 degrees" in say_noise(alone, None)
+
+
 def test_repeats_of_other_sweeps_are_named() -> None:
-    assert "on 4 repeats, 3 of them from other sweeps" in say_noise(replace(MEASURED, outside=3), None)
+    assert "from 4 repeats (3 of them from other sweeps on the same data) and" in say_noise(
+        replace(MEASURED, outside=3), None
+    )
 
 
 def test_few_drives_are_named_with_how_many_would_tell() -> None:
@@ -120,6 +142,18 @@ def test_few_drives_are_named_with_how_many_would_tell() -> None:
 def test_caveats_name_what_is_missing() -> None:
     first_words = [text.split(" ")[0] for text in caveats(units=3, drives=0, without_drive=3, absent=["car"])]
     assert first_words == ["Run-to-run", "Names", "There", "No"]
+
+
+@pytest.mark.parametrize(("drives", "words"), [
+    (1, "One drive: nothing can be said of other drives."), (2, "There are only 2 drives: intervals are rough."),
+])  # fmt: skip
+def test_few_drives_are_a_caveat(drives: int, words: str) -> None:
+    assert words in caveats(units=drives, drives=drives)
+
+
+def test_one_block_of_names_is_named_in_the_singular() -> None:
+    found = " ".join(caveats(units=1, drives=0))
+    assert "1 block of neighbouring names is resampled" in found and "One block: nothing can be said of" in found
 
 
 def test_a_rare_class_is_named() -> None:

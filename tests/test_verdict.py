@@ -179,6 +179,7 @@ def test_a_class_in_few_drives_widens_intervals_and_is_named() -> None:
 def test_a_class_in_one_drive_decides_nothing() -> None:
     found = screen(in_few(1), draws=DRAWS, run_sd=0.006)
     assert (found.outcome, found.needed.detectable if found.needed else None) == ("undecided", 1.0)
+    assert {rival.p_best for rival in found.rivals} == {None}
 
 
 def test_a_lead_holds_up_to_the_noise_that_is_said() -> None:

@@ -18,6 +18,7 @@ from sweeps.report.hearing import Hearing, Margins, hear_confirmation, hear_scre
 from sweeps.report.joining import join_entries
 from sweeps.report.latency import LATENCY, Speed, read_speed
 from sweeps.report.openings import Ledger, Test, choose_trials, open_test, read_openings
+from sweeps.rounds import Rounds
 from sweeps.statistics.findings import Candidate, Finalist, Verdict
 from sweeps.statistics.hindsight import Hindsight
 from sweeps.statistics.significance import ALPHA
@@ -107,9 +108,9 @@ class Report:
     @property
     def confidence(self) -> str:
         """Return with how much confidence differences hold together: more where runs are looked at several times."""
-        rounds = self.facts["confirmation"].get("rounds")
-        alpha = rounds.get("alpha") if isinstance(rounds, dict) else None
-        return f"{100 * (1 - (alpha if isinstance(alpha, float) else ALPHA)):g} %"
+        rounds = Rounds.recorded(self.facts) if self.verdict else None
+        alpha = rounds.level(self.verdict.runs) if rounds and self.verdict else ALPHA
+        return f"{100 * (1 - alpha):g} %"
 
     @property
     def planned_epochs(self) -> int:

@@ -1,8 +1,9 @@
 """Report -> the verdict box: the headline, the score, the recommended setting, what to do next."""
 
 import itertools
+import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -10,7 +11,7 @@ from bddseg.words import count
 from sweeps.ranking import CAVEAT
 from sweeps.report.gather import Entry, Report
 from sweeps.report.section import Section
-from sweeps.report.wording import write_iou, write_points, write_share
+from sweeps.report.wording import write_iou, write_points, write_share, write_size
 from sweeps.rounds import MOST_RUNS as MOST_ROUNDS
 from sweeps.statistics.design import MOST_RUNS
 from sweeps.statistics.findings import Interval, Needed, Rival, Verdict
@@ -29,6 +30,14 @@ KEPT = (*PLACES, "--top")
 OPEN = ("tie", "undecided")
 SURE = 0.95
 """A probability from here on would contradict an outcome that is open."""
+
+NOUNS = {"screening": "setting", "confirmation": "finalist"}
+
+EQUAL = 0.005
+"""Probabilities that differ by less are written alike."""
+
+CLEARLY = 0.05
+"""Of settings whose probabilities of being best differ by less, none is called ahead."""
 
 USUAL_RUNS = 5
 """Of a confirmation, where no number is asked for."""
@@ -104,9 +113,10 @@ def agrees_with_chance(verdict: Verdict) -> bool:
     They allow for noise as it is estimated, the outcome for how little is known of it: an open outcome and a
     probability near 1 would contradict each other on one page.
     """
-    if verdict.noise.basis == "unknown" or len(verdict.rivals) < 2:
+    chance = verdict.rivals[0].p_best
+    if chance is None or len(verdict.rivals) < 2:
         return False
-    return verdict.outcome not in OPEN or verdict.rivals[0].p_best < SURE
+    return verdict.outcome not in OPEN or chance < SURE
 
 
 def find_rivals(report: Report) -> dict[str, Rival]:
@@ -182,15 +192,41 @@ def _after_confirmation(report: Report, verdict: Verdict, kept: Sequence[str]) -
     if verdict.outcome == "tie":
         return "The differences do not matter. Put the recommended setting into the model registry:", register
     screening, runs = report.facts["confirmation"].get("screening"), verdict.needed.runs if verdict.needed else None
+    words = ["python", "tune_main.py", *kept, "--confirm", str(screening)]
+    if screening and report.facts["confirmation"].get("rounds"):
+        return _after_rounds(report, verdict, words)
     if not screening or runs is None or runs <= verdict.runs:
         return f"No number of runs up to {MOST_RUNS} of each would decide. Use the recommended setting.", ""
-    words = ["python", "tune_main.py", *kept, "--confirm", str(screening)]
-    if not report.facts["confirmation"].get("rounds"):
-        said = f"{runs} runs of each finalist instead of {verdict.runs} would decide:"
-        return said, shlex.join([*words, "--runs", str(runs)])
-    if verdict.runs >= MOST_ROUNDS:
-        return f"Runs beyond {MOST_ROUNDS} of each would hardly help. Use the recommended setting.", ""
+    said = f"{runs} runs of each finalist instead of {verdict.runs} would decide:"
+    return said, shlex.join([*words, "--runs", str(runs)])
+
+
+def _after_rounds(report: Report, verdict: Verdict, words: Sequence[str]) -> tuple[str, str]:
+    """Return what comes after rounds that decided nothing: why they ended, and how they go on."""
+    confirmation = report.facts["confirmation"]
+    most = _number(confirmation["rounds"], "most") or MOST_ROUNDS
+    looks = confirmation.get("looks")
+    last = looks[-1] if isinstance(looks, list) and looks else None
+    ending = last.get("ending") if isinstance(last, Mapping) else ""
+    after = f"after {count(verdict.runs, 'run')} of each finalist"
+    if ending == "runs" or verdict.runs >= most:
+        said = f"The confirmation ended {after}, the most that it trains: more would hardly help."
+        return f"{said} Use the recommended setting.", ""
+    if ending == "budget":
+        hours = _number(confirmation["rounds"], "hours")
+        said = f"The budget{f' of {hours:g} h' if hours else ''} ended the confirmation {after}."
+        larger = f"{2 * hours:.3g}" if hours else "HOURS"
+        command = shlex.join([*words, "--until-decided", "--budget", larger])
+        return f"{said} A larger one adds runs; recorded runs are not trained again:", command
     return "Add runs until it is decided; recorded runs are not trained again:", shlex.join([*words, "--until-decided"])
+
+
+def _number(values: object, name: str) -> float:
+    """Return a positive number of a manifest; 0 for what is none."""
+    value = values.get(name) if isinstance(values, Mapping) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0.0
+    return float(value) if 0 < value < math.inf else 0.0
 
 
 def _kept_options(command: str, options: tuple[str, ...] = KEPT) -> list[str] | None:
@@ -211,7 +247,9 @@ def _kept_options(command: str, options: tuple[str, ...] = KEPT) -> list[str] | 
 def _rows(report: Report, verdict: Verdict) -> list[tuple[str, str, str]]:
     rivals = find_rivals(report)
     rows = [_compared(report, rivals, entry) for entry in report.shown() if entry.trial_id != report.leader.trial_id]
-    if agrees_with_chance(verdict):
+    if len(verdict.rivals) > 1 and verdict.rivals[0].p_best is None:
+        rows.append(("Probability of being best", "cannot tell", _say_blind(verdict)))
+    elif agrees_with_chance(verdict):
         rows.append(("Probability of being best", write_share(rivals[verdict.leader].p_best), _say_chance(verdict)))
     if verdict.corrected and len(verdict.rivals) > 1:
         rows.append(_corrected(verdict, rivals[verdict.leader].score))
@@ -251,14 +289,33 @@ def _say_chance(verdict: Verdict) -> str:
     """Return what the leader's probability of being best means beside the outcome."""
     missed = sum(trial.p_best for trial in verdict.stopped)
     stopped = f"; a trial that was stopped early might be best with {write_share(missed)}" if missed >= 0.005 else ""
-    ahead = "ahead, but not surely" if verdict.outcome in OPEN else "of all that were compared"
-    return f"{ahead}; from scores that are shrunk towards their mean{stopped}"
+    rank = _say_open(verdict) if verdict.outcome in OPEN else "of all that were compared"
+    return f"{rank}; from scores that are shrunk towards their mean{stopped}"
+
+
+def _say_open(verdict: Verdict) -> str:
+    """Return whether the leader of an open verdict is at least more probable to be the best than any other."""
+    leader, *others = (rival.p_best or 0.0 for rival in verdict.rivals)
+    next_best = max(others)
+    if leader - next_best >= CLEARLY:
+        return "ahead, but not surely"
+    if abs(leader - next_best) < EQUAL:
+        return f"no higher than that of {'the other' if len(others) == 1 else 'another'} {NOUNS[verdict.stage]}"
+    return f"not clearly different from the {write_share(next_best)} of another {NOUNS[verdict.stage]}"
+
+
+def _say_blind(verdict: Verdict) -> str:
+    """Return why no probability can be had."""
+    if verdict.noise.basis == "unknown":
+        return "run-to-run noise is not known"
+    unit = "drive" if verdict.drives else "block of images"
+    return f"the masks of at least one class come from a single {unit}, so other images may change any order"
 
 
 def _corrected(verdict: Verdict, score: Interval) -> tuple[str, str, str]:
     """Return the corrected score without an interval: it has that of the score, shifted."""
     corrected = verdict.corrected or score
-    off = write_points(score.estimate - corrected.estimate).lstrip("+−")
+    off = write_size(score.estimate - corrected.estimate)
     return (
         "Score corrected for selection bias",
         write_iou(corrected.estimate),
@@ -283,7 +340,7 @@ def _needed(needed: Needed, verdict: Verdict) -> tuple[str, str]:
     if needed.runs is not None:
         return f"about {count(needed.runs, 'run')} of each", say_needed(needed, verdict.stage)
     if needed.detectable >= 1:
-        return "not known", "these images and runs show no lead at all, see below"
+        return "not known", "These images and runs show no lead at all; see below."
     return f"more than {MOST_RUNS} runs of each", say_needed(needed, verdict.stage)
 
 

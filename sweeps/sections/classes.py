@@ -100,7 +100,13 @@ def _say_classes(report: Report) -> str:
 def _say_groups(report: Report) -> str:
     scores = report.leader.scores
     if scores.gap is None:
-        return "City and non-city cannot be compared: the leader has no figure for both."
+        missing = [GROUP_NAMES[group] for group in GROUPS if scores.groups.get(group) is None]
+        why = (
+            f"validation has no labelled {missing[0]} image"
+            if len(missing) == 1
+            else "the leader has no figure of either"
+        )
+        return f"City and non-city cannot be compared: {why}."
     return (
         f"The leader's mIoU is {write_iou(scores.groups['city'])} on city images and "
         f"{write_iou(scores.groups['non_city'])} on the others, {write_points(scores.gap)} points."

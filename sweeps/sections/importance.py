@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from bddseg.words import count
 from sweeps.report.canvas import (
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 
 LEAST_TRIALS = 10
 """With fewer, a forest says nothing about settings."""
+
+NAMED = 4
+"""So many settings are named, the most important first."""
+
+ROUNDED = 0.005
+"""A smaller share is written as 0 %."""
 
 MOST_DRAWN = 300
 """Trials drawn of more; importance is measured on all."""
@@ -86,10 +93,12 @@ def draw_importance(sample: Sample, shares: Mapping[str, float], *, wide: bool) 
     left = min(16 + 7.2 * max(map(len, shares)), 160)
     figure = _place(axes, WIDE_PX if wide else NARROW_PX, 34 * len(shares) + 12, left=left, right=60, top=6, bottom=6)
     axes.set(xlim=(0, 1.0), xticks=[], xlabel="", ylabel="")
-    for label in axes.texts:
-        label.set(x=label.get_position()[0] + 0.012, size=12)
-    for bar in axes.patches:
-        bar.set(color=COLOUR["heat"], alpha=0.75)
+    explained = sum(shares.values())  # Optuna draws what adds up to 1
+    for label, bar in zip(axes.texts, axes.patches, strict=True):
+        assert isinstance(bar, Rectangle)
+        share = bar.get_width() * explained
+        bar.set(width=share, color=COLOUR["heat"], alpha=0.75)
+        label.set(x=share + 0.012, size=12, text=write_share(share))
     axes.set_ylim(-0.5, len(shares) - 0.5)
     axes.spines[:].set_visible(False)
     axes.tick_params(axis="y", colors=INK)
@@ -162,10 +171,10 @@ def _refuse(sample: Sample) -> str:
             f"Only {next(iter(sample.names))} varies, so there is nothing to weigh it against; the grid has its values."
         )
     if len(sample.entries) < LEAST_TRIALS:
-        found = count(len(sample.entries), "trial")
-        return f"Which setting matters most cannot be said from {found} with a figure; it takes {LEAST_TRIALS}."
+        completed = count(len(sample.entries), "completed trial")
+        return f"Which setting matters most cannot be said from {completed}; it takes {LEAST_TRIALS}."
     if len({entry.scores.miou for entry in sample.entries}) == 1:
-        return "All trials have the same figure, so there is nothing to explain."
+        return "All completed trials have the same figure, so there is nothing to explain."
     return ""
 
 
@@ -173,12 +182,21 @@ def _say(sample: Sample, shares: Mapping[str, float]) -> str:
     if not shares:
         return "Too few settings have an effect in every trial to weigh them against each other."
     keys = {name: key for key, name in sample.names.items()}
-    first, *rest = [(keys[name], share) for name, share in shares.items()]
-    others = ", ".join(f"{key} {write_share(share)}" for key, share in rest[:3])
+    first, *others = [(keys[name], share) for name, share in shares.items()][:NAMED]
+    named = "".join(f", {key} {write_share(share)}" for key, share in others)
     return (
-        f"Of what differs between {count(len(sample.entries), 'trial')}, {first[0]} explains {write_share(first[1])} "
-        f"by itself, {others}; the rest lies in other settings and in how settings act together."
+        f"Of what differs between {count(len(sample.entries), 'completed trial')}, {first[0]} explains "
+        f"{write_share(first[1])} by itself{named}{_say_rest(sample, first[1] + sum(share for _, share in others))}."
     )
+
+
+def _say_rest(sample: Sample, named: float) -> str:
+    """Return where the variance lies that no named setting explains; nothing where they explain all of it."""
+    rest = 1 - named
+    if rest < ROUNDED:
+        return ""
+    where = "other settings and in how settings act together" if len(sample.names) > NAMED else ""
+    return f"; the other {write_share(rest)} lies in {where or 'how settings act together'}"
 
 
 def _parallel_words(sample: Sample) -> str:

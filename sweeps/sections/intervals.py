@@ -6,7 +6,6 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bddseg.words import count
 from sweeps.report.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
@@ -41,9 +40,16 @@ def _say(report: Report, rivals: Sequence[Rival]) -> str:
     others = [rival for rival in rivals if rival.trial_id != report.leader.trial_id]
     tied = sum(rival.is_tied for rival in others)
     noun = "finalist" if report.is_confirmation else "setting"
+    better = len(others) - tied
+    named = {1: f"the other {noun}", 2: f"both other {noun}s"}.get(len(others), f"all {len(others)} other {noun}s")
+    if not tied:
+        return f"The leader is surely better than {named}: no interval reaches zero."
+    if not better:
+        intervals = "its interval reaches" if len(others) == 1 else "all intervals reach"
+        return f"The leader is not surely better than any other {noun}: {intervals} zero."
     return (
-        f"The leader is surely better than {len(others) - tied} of {count(len(others), f'other {noun}')}; "
-        f"{tied or 'none'} {'has' if tied == 1 else 'have'} an interval that reaches zero."
+        f"The leader is surely better than {better} of {len(others)} other {noun}s; {tied} "
+        f"{'has' if tied == 1 else 'have'} an interval that reaches zero."
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
+from sweeps.records import COMPLETED
 from sweeps.report.canvas import are_logarithmic, are_numbers, shorten
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
@@ -24,7 +25,7 @@ FEW_TREES, MANY_TREES, MANY = 32, 64, 300
 
 @dataclass(frozen=True)
 class Sample:
-    """The trials with a figure, and which setting has an effect in which of them."""
+    """The completed trials, and which setting has an effect in which of them."""
 
     entries: tuple[Entry, ...]
     """The best first."""
@@ -53,9 +54,12 @@ class Sample:
 
 
 def build_sample(report: Report) -> Sample:
-    """Return the trials that have a figure, with the axes on which they differ."""
-    scored = [entry for entry in report.trials if entry.is_scored]
-    entries = tuple(sorted(scored, key=lambda entry: -(entry.scores.miou or 0.0)))
+    """Return the completed trials that have a figure, with the axes on which they differ.
+
+    One that was stopped after an epoch is worse for having been stopped, whatever its settings are.
+    """
+    completed = [entry for entry in report.trials if entry.is_scored and _is_completed(entry)]
+    entries = tuple(sorted(completed, key=lambda entry: -(entry.scores.miou or 0.0)))
     axes = [key for key in list_axes(report) if len({repr(entry.settings.get(key)) for entry in entries}) > 1]
     inert = {key: _find_inert(entries, key) for key in axes}
     kept = [
@@ -89,7 +93,9 @@ def load_optuna() -> None:
 
 
 def measure_importance(sample: Sample) -> dict[str, float]:
-    """Return the share of the variance in mIoU that each setting explains, by short name, the largest first.
+    """Return the share of the variance in mIoU that each setting explains by itself, by short name, largest first.
+
+    What they lack together to 1 is how settings act together.
 
     Settings that have no effect in some trials are left out: fANOVA needs a value of each in all of them.
 
@@ -101,7 +107,7 @@ def measure_importance(sample: Sample) -> dict[str, float]:
     with quiet():
         evaluator = FanovaImportanceEvaluator(n_trees=trees, seed=0)
         names = [sample.names[key] for key in sample.everywhere]
-        found = get_param_importances(sample.study, evaluator=evaluator, params=names)
+        found = get_param_importances(sample.study, evaluator=evaluator, params=names, normalize=False)
     return {name: float(share) for name, share in found.items()}
 
 
@@ -113,6 +119,10 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         yield
+
+
+def _is_completed(entry: Entry) -> bool:
+    return entry.stop_reason in COMPLETED or (not entry.stop_reason and entry.state == "finished")
 
 
 def _find_inert(entries: Sequence[Entry], key: str) -> frozenset[str]:

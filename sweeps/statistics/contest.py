@@ -43,6 +43,7 @@ class Contest:
     low: np.ndarray
     high: np.ndarray
     p_best: np.ndarray
+    """NaN where nothing can be said."""
     critical: float = 0.0
     """Reach in units of the error."""
     is_blind: bool = False
@@ -101,10 +102,11 @@ def hold_contest(
     order = np.argsort(-scores, kind="stable")
     scatter = images + luck
     variance = images.var(1, dtype=np.float64) + luck_variance if images.shape[1] else luck_variance
-    p_best = _p_best(scores, images, luck, luck_variance)
     if is_blind or not scatter.shape[1]:
         reach = np.where(np.arange(len(scores)) == order[0], 0.0, 1.0)
-        return Contest(order, scores, scatter, variance, reach, reach, -reach, reach, p_best, is_blind=True)
+        unknown = np.full(len(scores), np.nan)
+        return Contest(order, scores, scatter, variance, reach, reach, -reach, reach, unknown, is_blind=True)
+    p_best = _p_best(scores, images, luck, luck_variance)
     leaders = _possible_leaders(scores, variance)
     errors = _errors(images, leaders, luck_variance)
     error = errors[int(np.flatnonzero(leaders == order[0])[0])]
@@ -129,16 +131,21 @@ def own_intervals(contest: Contest) -> list[Interval]:
 def optimism(contest: Contest) -> float:
     """Return by how much the leader's score is expected to exceed its truth because it was chosen as the highest.
 
-    In every replicate whoever leads there is compared with its score outside of it. Source: Efron 1983, Estimating the
-    error rate of a prediction rule, section 2 (the bootstrap estimate of optimism).
+    In every replicate whoever leads there is compared with its mean over all replicates. mIoU is no linear function of
+    the drives, so that the mean of few drives' replicates lies off the score itself: this bias is not owed to choosing,
+    and is left out. Source: Efron 1983, Estimating the error rate of a prediction rule, section 2 (the bootstrap
+    estimate of optimism).
     """
     if not contest.scatter.shape[1]:
         return 0.0
+    scores = contest.scores[:, None].astype(contest.scatter.dtype)
+    centre = contest.scatter.mean(1, dtype=np.float64)[:, None].astype(contest.scatter.dtype)
     total = 0.0
     for part in _parts(contest.scatter):
-        chosen = (part + contest.scores[:, None].astype(part.dtype)).argmax(0)
-        total += float(part[chosen, np.arange(part.shape[1])].sum(dtype=np.float64))
-    return total / contest.scatter.shape[1]
+        deviations = part - centre
+        chosen = (deviations + scores).argmax(0)
+        total += float(deviations[chosen, np.arange(deviations.shape[1])].sum(dtype=np.float64))
+    return max(0.0, total / contest.scatter.shape[1])  # below 0 by rounding only
 
 
 def _p_best(scores: np.ndarray, images: np.ndarray, luck: np.ndarray, luck_variance: np.ndarray) -> np.ndarray:
@@ -272,7 +279,7 @@ def describe_rivals(
             trial_id=ids[at],
             score=_interval(scores[at].estimate, scores[at].low, scores[at].high, 0, 1),
             difference=_interval(contest.difference[at], contest.low[at], contest.high[at], -1, 1),
-            p_best=float(contest.p_best[at]),
+            p_best=None if contest.is_blind else float(contest.p_best[at]),
             is_tied=at in tied,
             is_close=bool(close[at]),
             is_surely_close=bool(surely[at]),

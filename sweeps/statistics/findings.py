@@ -72,8 +72,8 @@ class Rival:
     """Its own mIoU with a 95 % interval; of several seeds, that of their counts together."""
     difference: Interval
     """Its score less the leader's, in simultaneous 95 % intervals."""
-    p_best: float
-    """Probability of being the best of all."""
+    p_best: float | None
+    """Probability of being the best of all; None where nothing can be said."""
     is_tied: bool
     """Not excluded: its interval reaches 0."""
     is_close: bool

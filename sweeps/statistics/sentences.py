@@ -34,19 +34,22 @@ def say_verdict(
     if outcome in ("leader", "winner"):
         nearest = max(others, key=lambda rival: rival.difference.high)
         verb = "wins" if outcome == "winner" else "leads"
-        return f"{who} {verb}, at least {points(-nearest.difference.high)} points ahead of {_others(others)}."
+        every = _some(len(others), len(others))
+        return f"{who} {verb}, at least {points(-nearest.difference.high)} points ahead of {every}."
     tied = sum(rival.is_tied for rival in others)
     if outcome == "tie":
         return f"A tie: {who} and {count(tied, 'rival')} do not differ by more than {points(margin)} points."
     if noise.basis == "unknown":
-        return f"Undecided: {who} is ahead, but nothing says by how much another seed would change that."
-    could = f"{count(tied, 'rival')} of {len(others)} could be better"
-    could = "its only rival could be better" if len(others) == 1 else could
-    return f"Undecided: {who} is ahead, but {could} with another seed or other images."
+        return f"Undecided: {who} has the highest score, but nothing says by how much another seed would change that."
+    could = f"{_some(tied, len(others))} could be better"
+    return f"Undecided: {who} has the highest score, but {could} with another seed or other images."
 
 
-def _others(others: Sequence[Rival]) -> str:
-    return "its only rival" if len(others) == 1 else f"all {len(others)} rivals"
+def _some(tied: int, rivals: int) -> str:
+    """Return so many of the rivals in words."""
+    if tied < rivals:
+        return f"{tied} of {rivals} rivals"
+    return {1: "its only rival", 2: "both rivals"}.get(rivals, f"all {rivals} rivals")
 
 
 def say_score(best: Rival, names: Mapping[str, str]) -> str:
@@ -80,12 +83,14 @@ def say_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
     sd = f"{points(noise.sd or 0.0)} points"
     if noise.basis == "measured":
         who = "" if noise.outside == noise.repeats else f"{noise.outside} of them "
-        where = f", {who}from {_other_sweeps(noise.sweeps)}" if noise.outside else ""
+        where = f" ({who}from {_other_sweeps(noise.sweeps)})" if noise.outside else ""
         freedom = f"{noise.freedom or 0:.0f} degrees of freedom"
-        return (
-            f"Run-to-run noise was measured on {count(noise.repeats, 'repeat')}{where}: a standard deviation of {sd} "
-            f"({freedom}). Every interval allows for it."
-        )
+        repeats = f"{count(noise.repeats, 'repeat')}{where}"
+        is_helped = noise.rise is not None and round(noise.freedom or 0) > noise.repeats
+        how = f"was estimated from {repeats} and the learning curves together" if is_helped else ""
+        how = how or f"was measured on {repeats}"
+        freedom += f", {noise.repeats} of them from {'the repeat' if noise.repeats == 1 else 'repeats'}" * is_helped
+        return f"Run-to-run noise {how}: a standard deviation of {sd} ({freedom}). Every interval allows for it."
     holds = "" if bearable_sd is None else f" The lead holds for noise up to {points(bearable_sd)} points."
     return (
         "Run-to-run noise was not measured. It is bounded by the learning curves: the best value still rose by "
@@ -124,13 +129,15 @@ def say_caveats(
         caveats.append(f"{len(stopped)} {were} stopped early and not judged: each is compared at its last epoch only.")
     if not drives:
         caveats.append(
-            f"Names carry no drive: {units} blocks of neighbouring names are resampled instead. If the images come "
-            "from several drives or clips, name the rule with data.drive_pattern."
+            f"Names carry no drive: {count(units, 'block')} of neighbouring names {'is' if units == 1 else 'are'} "
+            "resampled instead. If the images come from several drives or clips, name the rule with data.drive_pattern."
         )
     elif without_drive:
         who = f"{count(without_drive, 'name')} {'carries' if without_drive == 1 else 'carry'} no drive"
         caveats.append(f"{who}: blocks of neighbouring names among them are resampled instead.")
-    if units < 10:
+    if units == 1:
+        caveats.append(f"One {unit}: nothing can be said of other {'drives' if drives else 'images'}.")
+    elif units < 10:
         caveats.append(f"There are only {count(units, unit)}: intervals are rough.")
     if rare:
         words = ", ".join(f"{name} occurs in {count(number, unit)} only" for name, number in rare.items())
@@ -201,9 +208,10 @@ def say_scenes(
         )
     significant = [f"{part.kind} {part.value}" for part in slices if part.is_significant]
     if slices:
+        stand = "stands" if len(significant) == 1 else "stand"
         parts.append(
             f"Of {count(len(slices), 'value')} of scene, weather and time of day, "
-            + (f"{', '.join(significant)} stand out after correction." if significant else "none stands out.")
+            + (f"{', '.join(significant)} {stand} out after correction." if significant else "none stands out.")
         )
     return " ".join(parts)
 
