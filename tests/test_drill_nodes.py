@@ -88,7 +88,7 @@ def test_a_node_that_is_killed_and_one_that_is_drained_cost_no_trial(tmp_path: P
         place.await_sentence("is tried again: the actor's node was terminated")
         place.await_that(lambda: len(place.running()) == 2)
         ray.tell("drain b")
-        assert driver.wait(300) == 0, place.said()
+        assert driver.wait(900) == 0, place.said()  # one node is left, and others may use it
         assert retried(place)
         found = survived("node_killed_node_drained", place, 2, repeated_at_most=4)
         assert {told[-1] for told in found.reasons.values()} == {"max_epochs"}
