@@ -15,8 +15,8 @@ from sweeps.study import FILE, NAME, TRIAL
 pytestmark = pytest.mark.drill
 
 SUGGESTED = ("--space", "optuna_wide", "--profile", "quick", "--samples", "10", "--replicates", "0",
-             "--set", "model.base_filters=4", "--set", "data.size=32", "--set", "data.max_images=120", "--set", "train.epochs=9",
-             "--set", "train.precision=fp32", "--checkpoint-every", "1")  # fmt: skip
+             "--set", "model.base_filters=4", "--set", "data.size=32", "--set", "data.max_images=120",
+             "--set", "train.epochs=9", "--set", "train.precision=fp32", "--checkpoint-every", "1")  # fmt: skip
 KILLS = 3
 STATES = {"max_epochs": "COMPLETE", "plateau": "COMPLETE", "asha": "PRUNED", "diverged": "PRUNED"}
 
