@@ -103,7 +103,8 @@ def _time(
     plan: Plan, scheduler: str, counted: Counted, speeds: Calibration, resources: Mapping[str, float], slots: int
 ) -> Rows:
     kept, how = epoch_share(plan, scheduler)
-    seconds = sum(trial.epochs * speeds.of(trial.config).epoch_s(counted.train, counted.val) for trial in plan.trials)
+    each = [trial.epochs * speeds.of(trial.config).epoch_s(counted.train, counted.val) for trial in plan.trials]
+    seconds, longest = sum(each), max(each)  # however many slots there are, one trial takes one of them
     unit, share = ("cores", resources["CPU"]) if speeds.device == "cpu" else ("GPUs", resources["GPU"])
     rows = [
         ("trials", str(len(plan.trials)), _trials_in_words(plan)),
@@ -111,7 +112,7 @@ def _time(
         (f"time of all {unit}, nothing stopped", duration(seconds * share), "training and validation"),
         (
             "time, nothing stopped",
-            duration(START_AND_END_SECONDS + seconds / slots),
+            duration(START_AND_END_SECONDS + max(seconds / slots, longest)),
             f"{count(slots, 'trial')} side by side, with start and end",
         ),
     ]
@@ -121,7 +122,7 @@ def _time(
             (f"time of all {unit}, stopped early", duration(kept * seconds * share), f"{kept:.0%} of the epochs"),
             (
                 "time, stopped early",
-                duration(START_AND_END_SECONDS + kept * seconds / slots),
+                duration(START_AND_END_SECONDS + max(kept * seconds / slots, longest)),
                 f"{count(slots, 'trial')} side by side, with start and end",
             ),
         ]
