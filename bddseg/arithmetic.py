@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bddseg.config import ModelSettings, TrainConfig
 from bddseg.labels import CLASSES
-from bddseg.models import UNet, build_model, count_parameters
+from bddseg.models import UNet, build_model, count_parameters, model_of
 from bddseg.own import is_own
 
 
@@ -32,7 +32,7 @@ def count_forward(config: TrainConfig) -> Forward:
     Torch's meta device would outline any image, but loads torch's compiler for that: a second's work in every command.
     """
     if is_own(config.model.name):
-        return count_own(config)
+        return _count_own(config.model, config.data.size)
     multiple, smallest = _count_smallest(config.model.name, config.model.base_filters)
     areas = math.ceil(config.data.size / multiple) ** 2
     return Forward(smallest.weights, smallest.flops * areas, smallest.outputs * areas)
@@ -66,16 +66,10 @@ def _count_smallest(name: str, base_filters: int) -> tuple[int, Forward]:
     return network.multiple, Forward(count_parameters(network), sum(flops), sum(outputs))
 
 
-def count_own(config: TrainConfig) -> Forward:
-    """Return what a network of the user's own takes for one image; it is built, and predicts one."""
-    return _count_own(config.model, config.data.size)
-
-
 @cache
 def _count_own(settings: ModelSettings, size_px: int) -> Forward:
-    network = build_model(
-        settings.name, classes=len(CLASSES), base_filters=settings.base_filters, dropout=settings.dropout
-    ).eval()
+    """Return what a network of the user's own takes for one image; it is built, and predicts one."""
+    network = model_of(settings).eval()
     flops: list[int] = []
     outputs: list[int] = []
 

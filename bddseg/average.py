@@ -19,6 +19,11 @@ class WeightAverage:
         self._mean: dict[str, Tensor] = {}
         self._epochs = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Return whether no epoch was taken in."""
+        return not self._mean
+
     def add(self, weights: Mapping[str, Tensor]) -> None:
         """Take in the weights of an epoch."""
         self._epochs += 1

@@ -23,8 +23,8 @@ def drive_of(name: str, pattern: str = "") -> str | None:
     match = _compiled(pattern or BDD100K).match(name)
     if match is None:
         return None
-    found = match.group(1) if match.re.groups else match.group()
-    return found.lower() if found else None
+    drive = match.group(1) if match.re.groups else match.group()
+    return drive.lower() if drive else None
 
 
 def unit_of(name: str, pattern: str = "") -> str:
@@ -41,11 +41,11 @@ def clip_of(name: str) -> tuple[str, int]:
 def count_neighbours(names: Sequence[str], among: Collection[int], of: Collection[int]) -> int:
     """Return how many images `among` have the image before or after them in their clip `of` the others; positions."""
     order = sorted((*among, *of), key=lambda place: clip_of(names[place]))
-    inside, found = frozenset(among), set[int]()
+    chosen, leaking = frozenset(among), set[int]()
     for first, second in itertools.pairwise(order):
-        if clip_of(names[first])[0] == clip_of(names[second])[0] and (first in inside) != (second in inside):
-            found.add(first if first in inside else second)
-    return len(found)
+        if clip_of(names[first])[0] == clip_of(names[second])[0] and (first in chosen) != (second in chosen):
+            leaking.add(first if first in chosen else second)
+    return len(leaking)
 
 
 @functools.cache

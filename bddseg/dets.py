@@ -11,6 +11,7 @@ from bddseg.errors import AccessError, DataError
 from bddseg.files import read_file
 from bddseg.folders import is_there
 from bddseg.images import key_of
+from bddseg.shapes import WORDS
 
 DETS = "labels/det_20"
 FILES = ("det_train.json", "det_val.json")
@@ -28,6 +29,9 @@ LOOKED_BACK_CHARS = 1_000_000
 """How far before a fault in the text the name of its entry is looked for."""
 
 NAME = re.compile(r'"name"\s*:\s*"([^"]*)"')
+
+KINDS = WORDS | {type(None): "null"}
+"""Type of a value -> its name in JSON."""
 
 _KEPT = frozenset(("name", "attributes", FRAMES, *ATTRIBUTES))
 _TEXT = (str, type(None))
@@ -224,15 +228,7 @@ def _word(value: Any, key: str, place: str) -> str | None:
 def _kind(value: Any) -> str:
     if isinstance(value, _Twice):
         return "there twice"
-    kinds = {
-        dict: "an object",
-        list: "a list",
-        str: "text",
-        float: "a number",
-        bool: "true or false",
-        type(None): "null",
-    }
-    return kinds.get(type(value), type(value).__name__)
+    return KINDS.get(type(value), type(value).__name__)
 
 
 def _shown(value: Any) -> str:

@@ -17,7 +17,7 @@ from bddseg.device import resolve_precision, seed_everything
 from bddseg.frames import Frames
 from bddseg.labels import CLASSES
 from bddseg.losses import balanced_weights, build_loss, mean
-from bddseg.models import build_model
+from bddseg.models import model_of
 from bddseg.optim import build_optimizer, set_learning_rate
 from bddseg.pixels import Pixels, Placed
 from bddseg.replay import Outputs, Replayed, capture_on
@@ -41,13 +41,7 @@ class Engine:
         self.train_indices = np.asarray(train)
         self.precision = resolve_precision(config.train.precision, device)
         self.pixels = Pixels(frames, self.train_indices, device)
-        self.model = build_model(
-            config.model.name,
-            classes=len(CLASSES),
-            base_filters=config.model.base_filters,
-            dropout=config.model.dropout,
-            init=config.model.init,
-        )
+        self.model = model_of(config.model)
         self.model.to(device).to(memory_format=torch.channels_last)
         self.optimizer = build_optimizer(
             config.optim.name,
@@ -187,7 +181,7 @@ class Engine:
     def scored_weights(self) -> dict[str, Tensor]:
         """Return a copy of the weights that the last epoch was validated with: the present ones, or their mean."""
         with self._running():
-            return self._average.mean() or self.weights()
+            return self.weights() if self._average.is_empty else self._average.mean()
 
     def weights(self) -> dict[str, Tensor]:
         """Return a copy of the present weights, on the device."""
@@ -211,7 +205,7 @@ class Engine:
 
     def state(self) -> dict[str, Any]:
         """Return what training needs to go on, apart from the epoch."""
-        average = {"average": self._average.state()} if self._average.mean() else {}
+        average = {} if self._average.is_empty else {"average": self._average.state()}
         return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), **average}
 
     def load_state(self, state: Mapping[str, Any]) -> None:

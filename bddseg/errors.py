@@ -22,6 +22,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}? " if near else ""
 
 
+def one_line(error: Exception) -> str:
+    """Return what an error says in one line; its type where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def printable(text: str) -> str:
     r"""Return the text as a terminal may show it: one line, with control characters as `\x1b`.
 

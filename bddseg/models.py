@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from bddseg.blocks import AttentionGate, DoubleConv, initialise
-from bddseg.errors import ConfigError
+from bddseg.config import ModelSettings
+from bddseg.errors import ConfigError, one_line
+from bddseg.labels import CLASSES
 from bddseg.own import is_own, load_own
 
 
@@ -104,15 +106,25 @@ def build_model(
     return MODELS[name](classes, base_filters, dropout=dropout if name in USES_DROPOUT else 0.0, init=init)
 
 
+def model_of(settings: ModelSettings) -> nn.Module:
+    """Return the network of a configuration with fresh weights, see `build_model`."""
+    return build_model(
+        settings.name,
+        classes=len(CLASSES),
+        base_filters=settings.base_filters,
+        dropout=settings.dropout,
+        init=settings.init,
+    )
+
+
 def _build_own(name: str, **settings: Any) -> nn.Module:
     try:
         model = load_own("model.name", name)(**settings)
     except ConfigError:
         raise
     except Exception as error:  # whatever the user's class raises is theirs to mend
-        reason = " ".join(str(error).split()) or type(error).__name__
         given = ", ".join(f"{key}={value}" for key, value in settings.items())
-        raise ConfigError(f"model.name is {name!r}, but {name}({given}) fails: {reason}") from error
+        raise ConfigError(f"model.name is {name!r}, but {name}({given}) fails: {one_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model.name is {name!r}, but it makes a {type(model).__name__}, not a torch.nn.Module")
     return model

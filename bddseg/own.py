@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bddseg.errors import ConfigError, nearest
+from bddseg.errors import ConfigError, nearest, one_line
 
 NAME = re.compile(r"(?P<module>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):(?P<attribute>[A-Za-z_]\w*)")
 
@@ -41,8 +41,8 @@ def load_own(key: str, name: str) -> Callable[..., Any]:
     if not callable(thing):
         public = [word for word, value in vars(module).items() if callable(value) and not word.startswith("_")]
         problem = "has no such name" if thing is None else "has something else of that name"
-        known = f"{nearest(attribute, public)}known: {', '.join(public) or 'none'}"
-        raise ConfigError(f"{key} is {name!r}, but {module.__file__} {problem}; {known}")
+        hint = f"{nearest(attribute, public)}known: {', '.join(public) or 'none'}"
+        raise ConfigError(f"{key} is {name!r}, but {module.__file__} {problem}; {hint}")
     return thing
 
 
@@ -87,8 +87,7 @@ def _import(key: str, name: str, module: str) -> ModuleType:
         return importlib.import_module(module)
     except Exception as error:  # whatever the user's module raises is theirs to mend
         last = traceback.extract_tb(error.__traceback__)[-1]
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(
-            f"{key} is {name!r}, but {path} cannot be imported: {type(error).__name__}: {reason} "
+            f"{key} is {name!r}, but {path} cannot be imported: {type(error).__name__}: {one_line(error)} "
             f"({last.filename}, line {last.lineno})"
         ) from error

@@ -7,7 +7,7 @@ from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
 from bddseg.labels import CLASSES, IGNORE
 from bddseg.losses import LossTerms, build_loss, mean
-from bddseg.models import build_model, count_parameters
+from bddseg.models import count_parameters, model_of
 
 IMAGES = 2
 
@@ -20,16 +20,8 @@ def check_own(config: TrainConfig) -> None:
     """
     if not config.own_names():
         return
-    settings, size = config.model, config.data.size
-    model = build_model(
-        settings.name,
-        classes=len(CLASSES),
-        base_filters=settings.base_filters,
-        dropout=settings.dropout,
-        init=settings.init,
-    ).train()
-    images = torch.rand(IMAGES, 3, size, size)
-    logits = _predict(model, images, settings.name)
+    model, size = model_of(config.model).train(), config.data.size
+    logits = _predict(model, torch.rand(IMAGES, 3, size, size), config.model.name)
     loss = _measure(config, logits)
     try:
         loss.backward()
@@ -50,8 +42,8 @@ def _predict(model: nn.Module, images: Tensor, name: str) -> Tensor:
             f"model.name is {name!r}, but it fails on images of shape {tuple(images.shape)}: {_line(error)}"
         ) from error
     if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
-        found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ConfigError(f"model.name is {name!r}, but it returns {found} for two images, and must return {wanted}")
+        returned = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ConfigError(f"model.name is {name!r}, but it returns {returned} for two images, and must return {wanted}")
     return logits
 
 

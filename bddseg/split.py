@@ -173,9 +173,9 @@ def _warning(names: Sequence[str], strays: Sequence[str], train: Sequence[int], 
     """Return what names without a drive mean for the scores, and what helps; empty where there are none."""
     if not strays:
         return ""
-    known = frozenset(strays)
-    among = [place for place in val if names[place] in known]
-    leaks = count_neighbours(names, among, [place for place in train if names[place] in known])
+    driveless = frozenset(strays)
+    among = [place for place in val if names[place] in driveless]
+    leaks = count_neighbours(names, among, [place for place in train if names[place] in driveless])
     leak = f"; {leaks} of {len(val)} validation images have their neighbour in training" if leaks else ""
     if len(strays) == len(names):
         return f"{LEAK_WARNING}{leak}; {REMEDY}"

@@ -80,6 +80,8 @@ class _Best:
     miou: float = math.nan
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     validation: Pass | None = None
+    boundary: np.ndarray | None = None
+    """Boundary counts of the validation part; None until they are asked for."""
 
     def offer(self, epoch: int, value: float, validation: Pass, engine: Engine) -> bool:
         """Keep the epoch when its val/miou beats all earlier ones, the first of equals stays; or because it is last."""
@@ -87,6 +89,7 @@ class _Best:
         if (is_judged and math.isnan(value)) or (self.keep == "best" and value <= self.miou):
             return False
         self.epoch, self.miou, self.validation, self.weights = epoch, value, validation, engine.scored_weights()
+        self.boundary = None
         return True
 
 
@@ -165,9 +168,13 @@ def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, pa
     if best.validation is None:
         raise DataError("there is no evidence: no epoch had a finite loss")
     indices = {"val": split.val, "test": split.test}[part]
-    with engine.with_weights(best.weights):
-        scored = engine.evaluate(indices) if part == "test" else best.validation
-        boundary = engine.count_boundaries(indices)
+    scored, boundary = best.validation, best.boundary
+    if part == "test" or boundary is None:
+        with engine.with_weights(best.weights):
+            scored = engine.evaluate(indices) if part == "test" else scored
+            boundary = engine.count_boundaries(indices)
+    if part == "val":
+        best.boundary = boundary  # a checkpoint asks again, mostly of the same epoch
     return Evidence(
         part=part,
         epoch=best.epoch,

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 
 from bddseg.config import TrainConfig
 from bddseg.device import resolve_precision
-from bddseg.errors import ConfigError, DataError
-from bddseg.labels import CLASSES
-from bddseg.models import build_model
+from bddseg.errors import ConfigError, DataError, one_line
+from bddseg.models import model_of
 
 CPU = torch.device("cpu")
 REASON_CHARS = 160
@@ -71,14 +70,11 @@ def load_trained(best: Mapping[str, Any], device: torch.device = CPU) -> Trained
     """
     try:
         config = TrainConfig.from_record(best["config"])
-        settings = config.model
-        model = build_model(
-            settings.name, classes=len(CLASSES), base_filters=settings.base_filters, dropout=settings.dropout
-        )
+        model = model_of(config.model)
         model.load_state_dict(best["weights"])
         mean, deviation = (best["normalisation"][name].view(1, 3, 1, 1).to(device) for name in ("mean", "deviation"))
     except (LookupError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
-        reason = " ".join(str(error).split())[:REASON_CHARS] or type(error).__name__
+        reason = one_line(error)[:REASON_CHARS]
         raise DataError(f"weights cannot be used, they are of no trial of this version: {reason}") from error
     return Trained(
         model=model.eval().to(device).to(memory_format=torch.channels_last),

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from bddseg.errors import nearest
+from bddseg.errors import nearest, one_line
 from sweeps.errors import ExperimentError
 
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments.yaml"
@@ -199,7 +199,7 @@ def _compose(path: Path) -> tuple[yaml.Node, yaml.SafeLoader]:
     except UnicodeDecodeError as error:
         raise ExperimentError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}") from error
     except UNREADABLE as error:
-        raise ExperimentError(f"{path} is not YAML: {one_line(error)}") from error
+        raise ExperimentError(f"{path} is not YAML: {_problem(error)}") from error
 
 
 def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path, *, only: str = "") -> Any:
@@ -209,7 +209,7 @@ def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path, *, only: st
     try:
         return loader.construct_object(node, deep=True)
     except UNREADABLE as error:
-        raise ExperimentError(f"{_where(path, node)}: {one_line(error)}") from error
+        raise ExperimentError(f"{_where(path, node)}: {_problem(error)}") from error
 
 
 def _look_up(root: yaml.Node) -> tuple[dict[str, int], list[Place]]:
@@ -273,6 +273,6 @@ def _said_twice(place: Place, lines: Mapping[str, int], path: Path) -> str:
     return f"{path.name}:{lines.get(words, 1)}: {words} is given more than once, but must be given once"
 
 
-def one_line(error: Exception) -> str:
+def _problem(error: Exception) -> str:
     """Return what a parser says, in one line."""
-    return "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+    return "it is nested too deeply" if isinstance(error, RecursionError) else one_line(error)

@@ -185,11 +185,6 @@ def _question(said: Any, place: str) -> str:
     raise ExperimentError(f"{place}.question is {said!r}, but must be text")
 
 
-def space_names(path: Path | None = None) -> tuple[str, ...]:
-    """Return the names of all spaces, in the order of the file, those that cannot be used too."""
-    return tuple(read_book(path).spaces)
-
-
 def _axes_under(section: Any, book: Book, profile: str, axes: Mapping[str, Axis], place: str) -> Mapping[str, Axis]:
     """Return the axes that a space has other values for under a profile."""
     replacing: dict[str, Mapping[str, Axis]] = {}

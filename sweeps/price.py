@@ -11,8 +11,7 @@ import torch
 from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
 from bddseg.device import resolve_precision, use_threads
-from bddseg.labels import CLASSES
-from bddseg.models import build_model
+from bddseg.models import model_of
 from sweeps.plan import Plan
 from sweeps.stopping.rungs import Rungs
 
@@ -122,7 +121,7 @@ def flops_per_second(config: TrainConfig, device: torch.device) -> float:
     is_bf16 = resolve_precision(config.train.precision, device) == "bf16"
     threads = torch.get_num_threads()
     use_threads(1)  # as a trial does
-    model = _model(small).to(device).to(memory_format=torch.channels_last).train()
+    model = model_of(small.model).to(device).to(memory_format=torch.channels_last).train()
     images = torch.randn(CALIBRATION_BATCH, 3, config.data.size, config.data.size, device=device)
     images = images.to(memory_format=torch.channels_last)
 
@@ -138,10 +137,3 @@ def flops_per_second(config: TrainConfig, device: torch.device) -> float:
     seconds = time.perf_counter() - began
     use_threads(threads)
     return (1 + BACKWARD_SHARE) * CALIBRATION_BATCH * count_forward(small).flops / seconds
-
-
-def _model(config: TrainConfig) -> torch.nn.Module:
-    settings = config.model
-    return build_model(
-        settings.name, classes=len(CLASSES), base_filters=settings.base_filters, dropout=settings.dropout
-    )

@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 MOST_WRAPPED = 500
 """Rows of a table whose long cells wrap on a terminal; wrapping 10,000 rows takes seconds."""
 
-
 MOST_SCORES = 10
 """Of a finalist's runs, on its line of the table."""
 
 
 def close(summary: "Summary", arguments: argparse.Namespace) -> int:
     """Print the leaderboard and what to do next; return the exit code."""
+    from sweeps.confirm import FINALIST
+
     ignore_further()
-    if is_confirmation := all("sweep.finalist" in trial.tags for trial in summary.board.plan.trials):
+    if is_confirmation := all(FINALIST in trial.tags for trial in summary.board.plan.trials):
         print_standings(summary.board)
         say(arguments, "no verdict yet: the report pools the images of all runs, and may order close finalists anew")
     else:

@@ -78,6 +78,15 @@ def place(tmp_path: Path, template: Path) -> "Iterator[Site]":
 
 
 @pytest.fixture
+def storage(template: Path, tmp_path: Path) -> Path:
+    """Return a storage folder with a prepared database."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    shutil.copy(template, folder / "mlflow.db")
+    return folder
+
+
+@pytest.fixture
 def uri(template: Path, tmp_path: Path) -> str:
     shutil.copy(template, tmp_path / "mlflow.db")
     return default_tracking_uri(tmp_path)

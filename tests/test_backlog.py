@@ -20,14 +20,6 @@ from sweeps.recorder import PATIENCE, Recorder
 
 
 @pytest.fixture
-def storage(template: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    shutil.copy(template, folder / "mlflow.db")
-    return folder
-
-
-@pytest.fixture
 def uri(storage: Path) -> str:
     return default_tracking_uri(storage)
 

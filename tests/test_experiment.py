@@ -10,7 +10,7 @@ import yaml
 from bddseg.result import METRICS, OBJECTIVE
 from sweeps.book import read_book
 from sweeps.errors import ExperimentError
-from sweeps.experiment import Experiment, Schedule, load_experiment, space_names
+from sweeps.experiment import Experiment, Schedule, load_experiment
 
 PROFILES = tuple(read_book().profiles)
 Load = Callable[..., Experiment]
@@ -56,7 +56,7 @@ def axes(experiment: Experiment) -> dict[str, tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("space", space_names())
+@pytest.mark.parametrize("space", read_book().spaces)
 def test_every_shipped_space_loads_under_every_profile(space: str, profile: str) -> None:
     experiment = load_experiment(space, profile=profile)
     assert experiment.question.endswith("?")
@@ -64,14 +64,14 @@ def test_every_shipped_space_loads_under_every_profile(space: str, profile: str)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("space", space_names())
+@pytest.mark.parametrize("space", read_book().spaces)
 def test_no_profile_collapses_a_grid(space: str, profile: str) -> None:
     shipped = {key: len(values) for key, values in read_book().space(space).get("grid", {}).items()}
     axes = dict(load_experiment(space, profile=profile).axes)
     assert {key: len(axes[key]) for key in shipped} == shipped  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("space", [name for name in space_names() if read_book().space(name).get("grid")])
+@pytest.mark.parametrize("space", [name for name in read_book().spaces if read_book().space(name).get("grid")])
 def test_every_shipped_grid_says_its_whole_reference(space: str) -> None:
     section = read_book().space(space)
     assert section["reference"].keys() == section["grid"].keys()

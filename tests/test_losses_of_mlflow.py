@@ -24,14 +24,6 @@ CHANGING = ("mlflow.parentRunId", "sweep.heartbeat")
 
 
 @pytest.fixture
-def storage(template: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "runs"
-    folder.mkdir()
-    shutil.copy(template, folder / "mlflow.db")
-    return folder
-
-
-@pytest.fixture
 def uri(storage: Path) -> str:
     return default_tracking_uri(storage)
 

@@ -9,7 +9,7 @@ from bddseg.config import TrainConfig
 from sweeps.axes import Range
 from sweeps.book import read_book
 from sweeps.errors import ExperimentError
-from sweeps.experiment import Experiment, Schedule, load_experiment, space_names
+from sweeps.experiment import Experiment, Schedule, load_experiment
 from sweeps.names import compact, longer_words, trial_name
 from sweeps.plan import Plan, build_plan, count_points, plan_trial
 from sweeps.sampling import MOST_POINTS
@@ -18,7 +18,7 @@ from sweeps.statistics.noise import setting_of
 PROFILES = tuple(read_book().profiles)
 PLANS = {
     (space, profile): build_plan(load_experiment(space, profile=profile))
-    for space in space_names()
+    for space in read_book().spaces
     for profile in PROFILES
 }
 

@@ -14,8 +14,8 @@ import tune_main
 from bddseg.labels import CLASSES
 from bddseg.result import OBJECTIVE
 from sweeps.address import default_tracking_uri
+from sweeps.book import read_book
 from sweeps.cluster import ray_cluster
-from sweeps.experiment import space_names
 from sweeps.records import SweepRecord
 from sweeps.store import Store
 
@@ -161,7 +161,7 @@ def test_an_offline_sweep_tells_mlflow_nothing_until_it_is_synced(
     assert not (folder / "heartbeat.json").exists()
 
 
-@pytest.mark.parametrize("space", [name for name in space_names() if name != "smoke"])
+@pytest.mark.parametrize("space", [name for name in read_book().spaces if name != "smoke"])
 def test_two_trials_of_each_space_run(space: str, storage: Path) -> None:
     small = [*TINY, "--set", "model.base_filters=4", "--set", "data.max_images=40"]
     ran = run(storage, "--space", space, "--profile", "quick", "--limit", "2", *small)

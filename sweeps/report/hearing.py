@@ -123,9 +123,10 @@ def hear_confirmation(
         if clean(row.trial_id) in found:
             folds.setdefault(clean(row.finalist), {})[_fold(row)] = row
     rounds = Rounds.recorded(record.manifest)
-    shared, behind = _shared_folds(folds, is_final=record.status == "FINISHED")
     if rounds:
         shared, behind = _last_round(folds, _exclusions(record))
+    else:
+        shared, behind = _shared_folds(folds, is_final=record.status == "FINISHED")
     left_out |= behind
     if not shared:
         return Hearing(None, found, left_out=left_out)
@@ -270,12 +271,14 @@ def _last_round(
     every = sorted({fold for own in folds.values() for fold in own})[:runs]
     behind = {}
     for name, own in folds.items():
+        if set(every) <= set(own):
+            continue
         if name in exclusions:
             after = count(exclusions[name], "run")
             behind[name] = f"it was excluded after {after}, when others had as many: its score was surely lower"
-        elif not set(every) <= set(own):
+        else:
             behind[name] = f"it has evidence of {len(own)} of {count(runs, 'run')} only"
-    return every, {name: why for name, why in behind.items() if not set(every) <= set(folds[name])}
+    return every, behind
 
 
 def _exclusions(record: SweepRecord) -> dict[str, int]:

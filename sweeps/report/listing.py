@@ -13,7 +13,7 @@ from bddseg.labels import CLASSES, GROUPS
 from sweeps.ranking import CAVEAT, figure
 from sweeps.report.comparison import Comparison
 from sweeps.report.gather import Entry, Report
-from sweeps.report.wording import NONE, write_iou, write_points, write_time
+from sweeps.report.wording import NONE, write_distance, write_iou, write_time
 from sweeps.sections.board import Board, Line, StoppedLine, build_board
 from sweeps.sections.box import find_rivals, say_verdict
 from sweeps.statistics.findings import Rival, StoppedTrial
@@ -140,9 +140,7 @@ def say_stopped(line: StoppedLine) -> str:
     """Return how a trial that was stopped early compares with the leader where it stopped."""
     if line.behind is None:
         return f"stopped early at epoch {line.epoch}: not judged"
-    side = "behind" if line.behind >= 0 else "ahead of"
-    points = write_points(line.behind).lstrip("+−")
-    return f"stopped early at epoch {line.epoch}, {points} points {side} the leader there: not judged"
+    return f"stopped early at epoch {line.epoch}, {write_distance(line.behind)} there: not judged"
 
 
 def _many(line: Line) -> str:

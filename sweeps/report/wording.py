@@ -90,6 +90,12 @@ def write_size(value: float | None) -> str:
     return write_points(value).lstrip("+")
 
 
+def write_distance(behind: float) -> str:
+    """Return how far behind the leader a score is, or ahead: 0.0129 as `1.29 points behind the leader`."""
+    points = write_points(behind).lstrip("+−")
+    return f"{points} points {'behind' if behind >= 0 else 'ahead of'} the leader"
+
+
 def write_interval(interval: Interval | None) -> str:
     """Return an interval of differences, in points: `−1.29 (−2.10 to −0.48)`."""
     if interval is None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from bddseg.words import count
+from sweeps.confirm import CONFIRMING_RUNS
 from sweeps.ranking import CAVEAT
 from sweeps.report.gather import Entry, Report
 from sweeps.report.section import Section
-from sweeps.report.wording import write_iou, write_points, write_share, write_size
+from sweeps.report.wording import write_distance, write_iou, write_points, write_share, write_size
 from sweeps.rounds import MOST_RUNS as MOST_ROUNDS
 from sweeps.statistics.design import MOST_RUNS
 from sweeps.statistics.findings import Interval, Needed, Rival, Verdict
@@ -38,9 +39,6 @@ EQUAL = 0.005
 
 CLEARLY = 0.05
 """Of settings whose probabilities of being best differ by less, none is called ahead."""
-
-USUAL_RUNS = 5
-"""Of a confirmation, where no number is asked for."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +159,7 @@ def _say_recommended(report: Report, verdict: Verdict) -> str:
     if verdict.recommended == verdict.leader:
         others = any(it.is_close and it.is_tied for it in verdict.rivals[1:])
         return "the leader; no cheaper setting is as good within one standard error" if others else "the leader"
-    margin = write_points(verdict.margin).replace("+", "")
+    margin = write_size(verdict.margin)
     near = f"surely less than {margin} points behind" if rival.is_surely_close else "within one standard error"
     return f"the cheapest of those {near}{f': {costs}' if costs else ''}"
 
@@ -178,7 +176,7 @@ def _after_screening(report: Report, verdict: Verdict, kept: Sequence[str]) -> t
         return f"No confirmation of up to {MOST_RUNS} runs of each would decide: use the recommended setting.", ""
     if runs is None:
         return "A confirmation measures the noise between runs, and may decide:", shlex.join(words)
-    if runs > USUAL_RUNS:
+    if runs > CONFIRMING_RUNS:
         how = "would decide" if runs <= MOST_ROUNDS else "may decide"
         said = f"A confirmation {how}; it adds runs where they decide most, up to {MOST_ROUNDS} of each:"
         return said, shlex.join([*words, "--until-decided"])
@@ -326,13 +324,8 @@ def _corrected(verdict: Verdict, score: Interval) -> tuple[str, str, str]:
 def _say_stopped(verdict: Verdict) -> str:
     nearest = verdict.stopped[0]
     behind = nearest.leader_score - nearest.score
-    place = f"the best of them {_side(behind)} at epoch {nearest.epoch}" if behind == behind else ""
+    place = f"the best of them was {write_distance(behind)} at epoch {nearest.epoch}" if behind == behind else ""
     return "; ".join(filter(None, ["not judged", place]))
-
-
-def _side(behind: float) -> str:
-    points = write_points(behind).lstrip("+−")
-    return f"was {points} points {'behind' if behind >= 0 else 'ahead of'} the leader"
 
 
 def _needed(needed: Needed, verdict: Verdict) -> tuple[str, str]:

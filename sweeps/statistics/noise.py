@@ -152,7 +152,6 @@ def estimate_noise(
     run_scores: Sequence[np.ndarray],
     curves: Sequence[Sequence[float]],
     *,
-    share: np.ndarray | None = None,
     others: Sequence[np.ndarray] = (),
 ) -> Noise:
     """Return the noise of settings from the scores of their runs and from learning curves of runs that completed.
@@ -160,7 +159,6 @@ def estimate_noise(
     Args:
         run_scores: of each setting, (its runs,).
         curves: val/miou by epoch, of every completed run.
-        share: see `Noise`; by default one over the number of runs.
         others: scores of repeats of further settings, or in other sweeps, that are not compared here.
     """
     squares = np.asarray([_squares(scores) for scores in run_scores])
@@ -173,7 +171,7 @@ def estimate_noise(
         rise_of(curves),
         squares,
         freedom,
-        1 / counts if share is None else share,
+        1 / counts,
     )
 
 
