@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError
-from sweeps import typed
-from sweeps.console import FINE, INTERRUPTED, Parser, become
+from sweeps.cli import parsing
+from sweeps.cli.console import FINE, INTERRUPTED, Parser, become
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.paths import ROOT
 
 if TYPE_CHECKING:
-    from sweeps.report.deposit import Deposit
     from sweeps.report.gather import Report
-    from sweeps.store import Store
+    from sweeps.tracking.reader import Store
+    from sweeps.tracking.report_upload import Deposit
 
 FORMATS = ("html", "markdown", "json", "csv", "table")
 WHOLE = ("html", "json")
@@ -50,20 +50,20 @@ def build_parser() -> Parser:
         description="Report on sweeps: a page for each, the leaderboard on stdout.",
         verbs={"report": "a report alone", "register": "--register"},
     )
-    parser.add_argument("sweeps", nargs="*", type=typed.sweep_name, metavar="SWEEP",
+    parser.add_argument("sweeps", nargs="*", type=parsing.sweep_name, metavar="SWEEP",
                         help="id of a sweep; without one, the latest")  # fmt: skip
     add = partial(parser.option, parser)
-    add("--out", type=typed.folder, default=ROOT / "reports", metavar="DIR",
+    add("--out", type=parsing.folder, default=ROOT / "reports", metavar="DIR",
         help="where to write DIR/SWEEP/index.html, .md, .json, .csv (default: reports)")  # fmt: skip
     add("--format", choices=FORMATS, default="table",
         help="what to print on stdout; html prints where the page is (default: table)")  # fmt: skip
-    add("--top", type=typed.positive, metavar="N",
+    add("--top", type=parsing.positive, metavar="N",
         help="print only the N best trials of the leaderboard; the files and json have all")  # fmt: skip
-    add("--tracking-uri", type=typed.address, metavar="URI",
+    add("--tracking-uri", type=parsing.address, metavar="URI",
         help="MLflow's store (default: MLFLOW_TRACKING_URI, else the database in runs)")  # fmt: skip
-    add("--margin", type=typed.points, default=0.5, metavar="POINTS",
+    add("--margin", type=parsing.points, default=0.5, metavar="POINTS",
         help="a difference in mIoU that does not matter (default: 0.5)")  # fmt: skip
-    add("--scene-margin", type=typed.points, default=2.0, metavar="POINTS",
+    add("--scene-margin", type=parsing.points, default=2.0, metavar="POINTS",
         help="a gap between city and non-city that does not matter (default: 2)")  # fmt: skip
     add("--reveal-test", choices=("verdict", "all"), default="verdict",
         help="for whom the test part is opened: for those the verdict is about, or, to reproduce "
@@ -81,17 +81,17 @@ def _add_register(parser: Parser) -> None:
         "validation, into MLflow's model registry as @champion; undecided verdicts need --force")  # fmt: skip
     add("--force", action="store_true", default=False,
         help="register the leader of an undecided verdict too; it does not become @champion")  # fmt: skip
-    add("--model-name", type=typed.some_text, default="bdd100k-unet", metavar="NAME",
+    add("--model-name", type=parsing.some_text, default="bdd100k-unet", metavar="NAME",
         help="of the registered model (default: bdd100k-unet)")  # fmt: skip
-    add("--data", type=typed.folder, metavar="DIR",
+    add("--data", type=parsing.folder, metavar="DIR",
         help="where the confirmed sweep's data lie now, for the training of its winner")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
     """Write and print the reports; a sweep that cannot be reported is named and the others are reported."""
-    from sweeps.address import resolve_tracking_uri
-    from sweeps.report.deposit import Deposit
-    from sweeps.store import Store
+    from sweeps.tracking.reader import Store
+    from sweeps.tracking.report_upload import Deposit
+    from sweeps.tracking.uri import resolve_tracking_uri
 
     if options.top and options.format in WHOLE:
         raise UserError(f"--top has no effect with --format {options.format}, which has all trials")
@@ -117,8 +117,8 @@ def _write_all(
     store: "Store", deposit: "Deposit", options: argparse.Namespace
 ) -> "tuple[list[Report], list[Path], int]":
     """Write the reports that can be written; return them, their pages and the worst exit code so far."""
-    from sweeps.report.output import check_folder, write_report
-    from sweeps.report.press import open_press
+    from sweeps.report.drawing_process import open_press
+    from sweeps.report.files import check_folder, write_report
 
     reports, pages = [], []
     with open_press() as press:
@@ -175,9 +175,9 @@ def _check_register(options: argparse.Namespace, store: "Store") -> None:
         UserError: when a name is wrong, several sweeps are named, `--data` would have no effect, or the data that a
             confirmed setting is trained on once more are gone.
     """
-    from sweeps.confirm import CONFIRMS
-    from sweeps.source import recorded_source
-    from sweeps.winner.registry import check_name
+    from sweeps.planning.dataset import recorded_source
+    from sweeps.registry.registry import check_name
+    from sweeps.storage.records import CONFIRMS
 
     check_name(options.model_name)
     if len(set(options.sweeps)) > 1:
@@ -194,9 +194,9 @@ def _check_register(options: argparse.Namespace, store: "Store") -> None:
 
 
 def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", options: argparse.Namespace) -> None:
-    from sweeps.address import default_tracking_uri, tracking_flag
-    from sweeps.sections.origin import use_commands
-    from sweeps.winner.registration import Registration, register
+    from sweeps.registry.registration import Registration, register
+    from sweeps.report.sections.provenance import use_commands
+    from sweeps.tracking.uri import default_tracking_uri, tracking_flag
 
     registration = Registration(options.model_name, reports[0], store, deposit, options.data, options.force)
     version = register(registration, lambda words: print(words, file=sys.stderr))
@@ -207,9 +207,9 @@ def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", optio
 
 
 def _gather(sweep_id: str, store: "Store", deposit: "Deposit", options: argparse.Namespace) -> "Report":
-    from sweeps.confirm import CONFIRMS
+    from sweeps.report.decision import Margins
     from sweeps.report.gather import gather_report
-    from sweeps.report.hearing import Margins
+    from sweeps.storage.records import CONFIRMS
 
     record = store.read_sweep(sweep_id)
     screening = None
@@ -242,7 +242,7 @@ def _upload(deposit: "Deposit", report: "Report", folder: Path) -> None:
 
 
 def _print(reports: "list[Report]", pages: list[Path], options: argparse.Namespace) -> None:
-    from sweeps.report.listing import render_csv, render_json, render_table
+    from sweeps.report.formats import render_csv, render_json, render_table
     from sweeps.report.page import render_markdown
 
     top = options.top
@@ -268,8 +268,8 @@ def _compare(reports: "list[Report]", options: argparse.Namespace) -> "Path | No
         ComparisonError: when they used different data.
     """
     from sweeps.report.comparison import build_comparison
-    from sweeps.report.output import write_comparison
-    from sweeps.sections.side_by_side import say_standing
+    from sweeps.report.files import write_comparison
+    from sweeps.report.sections.comparison import say_standing
 
     if len(reports) < 2:
         return None

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     from ray import tune
     from ray.tune import Callback
 
-    from sweeps.cluster import ray_cluster  # the very Ray that ours runs on
+    from sweeps.execution.cluster import ray_cluster  # the very Ray that ours runs on
 
     class Clock(Callback):
         """Notes when trials start and end."""

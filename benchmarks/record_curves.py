@@ -148,7 +148,7 @@ def _record(name: str, data: Path | None, work: Path) -> None:
     import torch
 
     from bddseg.device import use_threads
-    from sweeps.source import Source, cache_folder, load_material
+    from sweeps.planning.dataset import Source, cache_folder, load_material
 
     use_threads(1)
     work.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "focal": {"optim.lr": 1e-3, "loss.name": "focal"},
 }
 SCORING: dict[str, Any] = {"train.keep": "last", "train.average": 0.25}
-"""How a run of a confirmation is scored; see `sweeps.confirm`."""
+"""How a run of a confirmation is scored; see `sweeps.planning.confirmation`."""
 
 SEEDS = 12
 FOLDS, RUN_SEEDS = 5, 4
@@ -183,7 +183,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _record(name: str, data: Path | None, work: Path, so_far: Path | None) -> None:
     from bddseg.device import use_threads
-    from sweeps.source import Source, cache_folder, load_material
+    from sweeps.planning.dataset import Source, cache_folder, load_material
 
     use_threads(1)
     work.mkdir(parents=True, exist_ok=True)
@@ -211,7 +211,7 @@ def _trainings(work: Path, base: TrainConfig) -> Iterator[tuple[Path, str, Train
 
 
 def confirming(seed: int, fold: int) -> dict[str, Any]:
-    """Return the settings of a confirmation's run, as `sweeps.confirm` plans it."""
+    """Return the settings of a confirmation's run, as `sweeps.planning.confirmation` plans it."""
     return {"data.folds": FOLDS, "data.fold": fold, "train.seed": 1000 + 10 * seed + fold, **SCORING}
 
 

@@ -18,10 +18,10 @@ import numpy as np
 from bddseg.config import TrainConfig
 from bddseg.evidence import Evidence, save_evidence
 from bddseg.labels import CLASSES, GROUPS, slug
-from sweeps.address import default_tracking_uri
-from sweeps.delivery import Delivery
-from sweeps.mlflow_store import prepare_store
-from sweeps.outbox import PARENT, Event, Outbox
+from sweeps.storage.outbox import PARENT, Event, Outbox
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.store import prepare_store
+from sweeps.tracking.uri import default_tracking_uri
 
 SWEEP = "recorded-20261127-000000-0000"
 FINGERPRINT = "f" * 16
@@ -182,7 +182,7 @@ def write_curves(database: Path, trials: list[Made]) -> None:
 
 
 def _end(trial: Made, evidence: Evidence, size: Size) -> Event:
-    from sweeps.ranking import score_evidence
+    from sweeps.statistics.scores import score_evidence
 
     scores = score_evidence(evidence)
     figures = {f"iou/{name}": value for name, value in scores.iou.items()}

@@ -33,12 +33,11 @@ from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 
 from bddseg.result import OBJECTIVE
 from benchmarks.record_curves import FOLDER, Table, load_table
-from sweeps.experiment import Schedule
-from sweeps.stopping.hyperband import Hyperband
-from sweeps.stopping.median import Median
-from sweeps.stopping.promotion import AshaPromote
-from sweeps.stopping.rungs import BEST
-from sweeps.stopping.schedulers import Asha
+from sweeps.schedulers.asha_promote import AshaPromote
+from sweeps.schedulers.hyperband import Hyperband
+from sweeps.schedulers.median import Median
+from sweeps.schedulers.rungs import BEST, Schedule
+from sweeps.schedulers.scheduler import Asha
 
 ORDERS, SLOTS = 200, (2, 4)
 EPOCHS_TARGET, KEPT_TARGET = 0.30, 0.95

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sweeps.statistics.findings import Candidate
-from sweeps.statistics.lineup import score_of
+from sweeps.statistics.alignment import score_of
+from sweeps.statistics.results import Candidate
 
 BEST, MORE = 2, 2
 

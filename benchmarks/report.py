@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.recorded import Size, build_sweep
 from benchmarks.rounds import Figure, Spread
 from benchmarks.script import ROOT, close, machine, parser
-from sweeps.address import default_tracking_uri
+from sweeps.tracking.uri import default_tracking_uri
 
 TARGETS = {100: 8.0, 1000: 20.0}
 """Trials -> seconds that a report may take."""

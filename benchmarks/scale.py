@@ -23,17 +23,17 @@ from ray.tune.trainable import wrap_function
 from bddseg.config import TrainConfig
 from bddseg.result import METRICS
 from benchmarks.script import cache_folder, machine, positive
-from sweeps.address import default_tracking_uri
-from sweeps.cluster import ray_cluster
-from sweeps.controller import patient_controller
-from sweeps.delivery import Delivery
-from sweeps.mlflow_store import prepare_store
-from sweeps.outbox import PARENT, Outbox
-from sweeps.plan import PlannedTrial
-from sweeps.search import TRIAL_KEY
-from sweeps.stopping.schedulers import RunAll
-from sweeps.tracking import Tracker
-from sweeps.trainable import name_trials
+from sweeps.execution.callback import Tracker
+from sweeps.execution.cluster import ray_cluster
+from sweeps.execution.controller import patient_controller
+from sweeps.execution.trainable import name_trials
+from sweeps.planning.plan import PlannedTrial
+from sweeps.schedulers.rungs import TRIAL_KEY
+from sweeps.schedulers.scheduler import RunAll
+from sweeps.storage.outbox import PARENT, Outbox
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.store import prepare_store
+from sweeps.tracking.uri import default_tracking_uri
 
 SLOTS = 2
 TRIAL_SECONDS, TRIALS_TARGET = 1.0, 1.28

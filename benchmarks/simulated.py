@@ -12,8 +12,8 @@ from bddseg.confusion import miou
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES
 from benchmarks.replicated import replicate
-from sweeps.statistics.findings import Candidate, Finalist
-from sweeps.statistics.lineup import score_of
+from sweeps.statistics.alignment import score_of
+from sweeps.statistics.results import Candidate, Finalist
 
 PIXELS = 4000
 """Of an image, in all classes together."""
@@ -150,7 +150,7 @@ class World:
 
     def confirmation(self, skills: Sequence[float], seed: int, runs: int = 5, folds: int = 0) -> list[Finalist]:
         """Return the finalists of a confirmation after so many runs of each, run by run on the folds of one cut after
-        another; `folds` as `sweeps.verdict.confirm` has it. This world is that of one fold.
+        another; `folds` as `sweeps.statistics.verdict.confirm` has it. This world is that of one fold.
         """
         rounds = self.rounds(skills, seed, folds or runs)
         for _ in range(runs):

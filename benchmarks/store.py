@@ -23,21 +23,23 @@ from typing import Any
 from bddseg.config import TrainConfig
 from bddseg.result import METRICS
 from benchmarks.script import cache_folder, machine, positive
-from sweeps.address import default_tracking_uri
-from sweeps.experiment import Experiment, Schedule
-from sweeps.folder import SweepFolder
-from sweeps.manifest import build_manifest, read_manifest, save_manifest
-from sweeps.order import Order
-from sweeps.outbox import PARENT, Event
-from sweeps.passes import recall
-from sweeps.plan import Plan, PlannedTrial, build_plan
-from sweeps.resume import check_events, recorded_experiment, recorded_plan, unfinished_sweep
-from sweeps.reuse import EVIDENCE
-from sweeps.run import Run
-from sweeps.search import Search, build_search
-from sweeps.source import Material, Source, load_material
-from sweeps.stopping.memory import FILE as MEMORY
-from sweeps.tracking import Tracker
+from sweeps.execution.callback import Tracker
+from sweeps.execution.searcher import Search, build_search
+from sweeps.execution.spec import Order
+from sweeps.execution.sweep import Run
+from sweeps.execution.tuner import recall
+from sweeps.planning.dataset import Material, Source, load_material
+from sweeps.planning.experiment import Experiment
+from sweeps.planning.manifest import build_manifest, recorded_experiment, recorded_plan
+from sweeps.planning.plan import Plan, PlannedTrial, build_plan
+from sweeps.planning.reuse import EVIDENCE
+from sweeps.schedulers.rungs import Schedule
+from sweeps.schedulers.state_file import FILE as MEMORY
+from sweeps.storage.folder import SweepFolder
+from sweeps.storage.outbox import PARENT, Event
+from sweeps.storage.sweep_json import read_manifest, save_manifest
+from sweeps.storage.sweeps import check_events, unfinished_sweep
+from sweeps.tracking.uri import default_tracking_uri
 
 EPOCHS, SWEEPS, OPEN = 20, 50, 2
 ASKED = 100

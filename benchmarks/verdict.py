@@ -22,8 +22,8 @@ from benchmarks.rounds import Figure, Spread, time_of
 from benchmarks.script import close, machine, parser, positive, show
 from benchmarks.simulated import World, logit_of
 from benchmarks.verdict_simulated import COLUMNS, HELD, SETTINGS, Tally
-from sweeps.statistics.findings import Candidate, Verdict
-from sweeps.verdict import screen
+from sweeps.statistics.results import Candidate, Verdict
+from sweeps.statistics.verdict import screen
 
 DRAWS = 1000
 MOST_LEAD = 0.2

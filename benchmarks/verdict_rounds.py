@@ -1,7 +1,8 @@
 """V8 confirmations that go on until they decide, simulated as a sweep runs them, against a settled number of runs.
 
-Each look is `sweeps.looks.look` on all runs so far. A confirmation that goes on finds more than one that ends after
-five runs, so both are compared at equal power: with so many runs, settled before, as find a lead as often.
+Each look is `sweeps.execution.interim_analysis.look` on all runs so far. A confirmation that goes on finds more than
+one that ends after five runs, so both are compared at equal power: with so many runs, settled before, as find a lead as
+often.
 """
 
 import sys
@@ -14,9 +15,9 @@ from benchmarks.rounds import Figure
 from benchmarks.simulated import World, logit_of
 from benchmarks.verdict_simulated import FIVE, allowed, of_fold
 from benchmarks.verdict_simulated import FOLD as WHOLE
-from sweeps.looks import look
-from sweeps.rounds import FIRST_LOOK, Rounds
-from sweeps.verdict import confirm
+from sweeps.execution.interim_analysis import look
+from sweeps.statistics.rounds import FIRST_LOOK, Rounds
+from sweeps.statistics.verdict import confirm
 
 DRAWS = 1000
 FOLD = replace(WHOLE, images_per_drive=2, own_sd=0.35)

@@ -12,9 +12,9 @@ import numpy as np
 from benchmarks.record_seeds import BUDGETS, FOLDER, SETTINGS, Seeds, load_seeds
 from benchmarks.replicated import BEST, MORE, excluded, replicate
 from benchmarks.rounds import Figure
-from sweeps.statistics.findings import Candidate, Finalist, Verdict
-from sweeps.statistics.lineup import score_of
-from sweeps.verdict import confirm, screen
+from sweeps.statistics.alignment import score_of
+from sweeps.statistics.results import Candidate, Finalist, Verdict
+from sweeps.statistics.verdict import confirm, screen
 
 TABLES = ("real", "streets")
 COPIES = (2, 6, 8)

@@ -13,10 +13,10 @@ import numpy as np
 
 from benchmarks.rounds import Figure
 from benchmarks.simulated import World, logit_of
-from sweeps.statistics.design import Design, runs_to_find
-from sweeps.statistics.findings import Verdict
-from sweeps.statistics.lineup import score_of
-from sweeps.verdict import confirm, screen
+from sweeps.statistics.alignment import score_of
+from sweeps.statistics.power import Design, runs_to_find
+from sweeps.statistics.results import Verdict
+from sweeps.statistics.verdict import confirm, screen
 
 DRAWS = 500
 NOISES = (0.2, 0.6, 1.5, 4.0, 10.0)

@@ -16,9 +16,8 @@ import argparse
 from collections.abc import Sequence
 
 from bddseg.errors import ExportError, printable
-from sweeps.console import FINE, Parser, become, finish
+from sweeps.cli.console import FINE, INCOMPLETE, MODEL_HELP, Parser, become, finish, make_folder
 from sweeps.paths import ROOT
-from sweeps.predict import INCOMPLETE, MODEL_HELP, make_folder
 
 FORMATS = ("onnx", "torch")
 
@@ -50,9 +49,9 @@ def run(options: argparse.Namespace) -> int:
     from bddseg.checkpoint import load_checkpoint
     from bddseg.export import KINDS, export_model
     from bddseg.trained import load_trained
-    from sweeps.address import resolve_tracking_uri
-    from sweeps.store import Store
-    from sweeps.winner.weights import open_weights
+    from sweeps.registry.weights import open_weights
+    from sweeps.tracking.reader import Store
+    from sweeps.tracking.uri import resolve_tracking_uri
 
     store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
     with open_weights(options.model, store) as path:

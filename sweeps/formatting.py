@@ -1,13 +1,19 @@
 """Trials and numbers -> the names by which they are told apart: on the command line, in MLflow, in a report."""
 
+import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
 from bddseg.config import TrainConfig
+
+NONE = "–"
+GROUP_NAMES = {"city": "city", "non_city": "non-city"}
 
 SHORT = {"vanilla_unet": "vanilla", "attention_unet": "attention", "unet": "unet"}
 ALWAYS_NAMED = ("model.name", "model.base_filters", "loss.name", "optim.lr", "optim.weight_decay")
@@ -89,3 +95,76 @@ def longer_words(values: Iterable[Any]) -> dict[Any, str]:
 def _meaningless(config: TrainConfig) -> set[str]:
     hidden = set() if config.model.name == "attention_unet" else {"model.dropout"}
     return hidden if config.loss.name == "focal" else hidden | {"loss.gamma"}
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as people say it: 45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def write_iou(value: float | None) -> str:
+    """Return an IoU with three decimals."""
+    return NONE if value is None else f"{value:.3f}"
+
+
+def write_points(value: float | None) -> str:
+    """Return a difference of IoUs in points: 0.0129 as `+1.29`."""
+    if value is None:
+        return NONE
+    points = round(value * 100, 2) + 0.0  # no minus before a zero
+    return f"{points:+.2f}".replace("-", "−")
+
+
+def write_size(value: float | None) -> str:
+    """Return a difference of IoUs in points without a plus: 0.0129 as `1.29`."""
+    return write_points(value).lstrip("+")
+
+
+def write_chance(p: float | None) -> str:
+    """Return a p-value; a very small one is never written as 0."""
+    if p is None or math.isnan(p):
+        return NONE
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def write_share(value: float | None) -> str:
+    """Return a share in percent; what is neither none nor all is never written as 0 or 100 %."""
+    if value is None:
+        return NONE
+    if 0 < value < 0.005:
+        return "<1 %"
+    return ">99 %" if 0.995 <= value < 1 else f"{value * 100:.0f} %"
+
+
+def write_time(seconds: float | None) -> str:
+    """Return a duration as people say it."""
+    if seconds is None:
+        return NONE
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def write_value(value: Any, longer: Mapping[Any, str] = MappingProxyType({})) -> str:
+    """Return a setting's value; `longer` has those that need more digits than usual."""
+    return NONE if value is None else longer.get(value) or compact(value)
+
+
+def write_when(text: str) -> str:
+    """Return an ISO time as people write it, in UTC; any other text as it is."""
+    try:
+        time = datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return text
+    return f"{time.day} {time:%B %Y, %H:%M} UTC"
+
+
+def folder_name(sweep_id: str) -> str:
+    """Return the sweep's id as the name of one folder; an id that had to be changed gets a part of its hash."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", sweep_id).strip("._-")[:100]
+    if name and name == sweep_id:
+        return name
+    return f"{name or 'sweep'}-{hashlib.sha256(sweep_id.encode(errors='replace')).hexdigest()[:8]}"

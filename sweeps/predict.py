@@ -15,7 +15,6 @@ if not __package__:  # called by its path: imports start at the project, where t
 import argparse
 import os
 import re
-import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,15 +22,10 @@ from dataclasses import dataclass
 from bddseg.errors import DataError, printable
 from bddseg.folders import in_short, list_folder
 from bddseg.images import SUFFIXES, has_image_name
-from sweeps.console import FINE, MISUSE, Parser, become, finish
+from sweeps.cli.console import FINE, INCOMPLETE, MISUSE, MODEL_HELP, Parser, become, finish, make_folder
 from sweeps.paths import ROOT
 
-MODEL_HELP = "@champion, NAME@ALIAS, NAME@SWEEP, models:/NAME/VERSION, the id of a run, or a file or folder"
-
 PICTURES = ("overlay", "mask", "labels")
-
-INCOMPLETE = 1
-"""Exit code where something was done, and something failed."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +76,9 @@ def run(options: argparse.Namespace) -> int:
     from bddseg.device import resolve_device
     from bddseg.painting import paint_images
     from bddseg.trained import load_trained
-    from sweeps.address import resolve_tracking_uri
-    from sweeps.store import Store
-    from sweeps.winner.weights import open_weights
+    from sweeps.registry.weights import open_weights
+    from sweeps.tracking.reader import Store
+    from sweeps.tracking.uri import resolve_tracking_uri
 
     store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
     with open_weights(options.model, store) as path:
@@ -174,23 +168,6 @@ def check_out(images: Sequence[Path], out: Path) -> None:
 def _folders(path: Path) -> tuple[str, str]:
     """Return the folder of a name, and that of the file to which it leads."""
     return os.path.realpath(path.parent), str(Path(os.path.realpath(path)).parent)
-
-
-def make_folder(out: Path) -> None:
-    """Make the folder where there is none, and see that a file can be written there.
-
-    Raises:
-        DataError: when that is not possible.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"--out {out} cannot be made: {error.strerror}; choose another folder") from error
-    try:
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise DataError(f"--out {out} cannot be written: {error.strerror}; choose another folder") from error
 
 
 def _by_number(path: Path) -> list[tuple[int, str]]:

@@ -14,8 +14,8 @@ import pytest
 if TYPE_CHECKING:
     from drills import Site
 
-from sweeps.address import default_tracking_uri
-from sweeps.outbox import Outbox
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.uri import default_tracking_uri
 
 os.environ.update(
     {
@@ -58,7 +58,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared database, made once: that takes seconds."""
-    from sweeps.mlflow_store import prepare_store
+    from sweeps.tracking.store import prepare_store
 
     folder = tmp_path_factory.mktemp("template")
     prepare_store(default_tracking_uri(folder), folder / "artifacts")

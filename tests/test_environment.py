@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from users import NOBODY, UNKNOWN, folder_of, needs_another_user, run_as
 
+from sweeps.environment import cache_folder, own_folder, settle_surroundings
 from sweeps.errors import StorageError
-from sweeps.surroundings import cache_folder, own_folder, settle_surroundings
 
 ASK = (
-    "import getpass; from pathlib import Path; from sweeps.surroundings import *;"
+    "import getpass; from pathlib import Path; from sweeps.environment import *;"
     "print(*settle_surroundings(), cache_folder(), Path.home(), getpass.getuser(), sep='\\n')"
 )
 VARIABLES = (

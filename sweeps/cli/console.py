@@ -9,15 +9,22 @@ import os
 import re
 import select
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
-from bddseg.errors import UserError, nearest, printable
-from sweeps.surroundings import settle_surroundings
+from bddseg.errors import DataError, UserError, nearest, printable
+from sweeps.environment import settle_surroundings
+
+MODEL_HELP = "@champion, NAME@ALIAS, NAME@SWEEP, models:/NAME/VERSION, the id of a run, or a file or folder"
+
+INCOMPLETE = 1
+"""Exit code where something was done, and something failed."""
 
 FINE, UNUSABLE, MISUSE, INTERRUPTED = 0, 1, 2, 130
 
@@ -207,3 +214,20 @@ def finish(run: Callable[[argparse.Namespace], int], options: argparse.Namespace
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder where there is none, and see that a file can be written there.
+
+    Raises:
+        DataError: when that is not possible.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"--out {out} cannot be made: {error.strerror}; choose another folder") from error
+    try:
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise DataError(f"--out {out} cannot be written: {error.strerror}; choose another folder") from error

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from bddseg.errors import UserError, printable
-from sweeps.address import check_uri
+from sweeps.tracking.uri import check_uri
 
 AUTO = "auto"
 """Of --gpus-per-trial: as many trials on a GPU as were measured to fit."""

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bddseg.errors import DataError, UserError
+from sweeps.cli.parsing import AUTO
+from sweeps.cli.tables import say
 from sweeps.paths import ROOT, command
-from sweeps.tables import say
-from sweeps.typed import AUTO
 
 if TYPE_CHECKING:
-    from sweeps.confirm import Confirmation
-    from sweeps.experiment import Experiment
-    from sweeps.machine import Machine
-    from sweeps.order import Order
-    from sweeps.plan import Plan
-    from sweeps.source import Material, Source
+    from sweeps.execution.spec import Order
+    from sweeps.planning.confirmation import Confirmation
+    from sweeps.planning.dataset import Material, Source
+    from sweeps.planning.experiment import Experiment
+    from sweeps.planning.machine import Machine
+    from sweeps.planning.plan import Plan
 
 CHECKPOINT_SECONDS = 30
 HOUR_SECONDS = 3600
@@ -36,8 +36,8 @@ def find_source(arguments: argparse.Namespace) -> "Source | None":
         DataError: when there is none, or no such folder.
     """
     from bddseg.catalog import check_root
-    from sweeps.book import read_book
-    from sweeps.source import choose_source
+    from sweeps.planning.dataset import choose_source
+    from sweeps.planning.experiments_file import read_book
 
     if arguments.data is not None:
         check_root(arguments.data)
@@ -53,7 +53,7 @@ def find_source(arguments: argparse.Namespace) -> "Source | None":
 def make_plan(arguments: argparse.Namespace, experiment: "Experiment") -> "Plan":
     """Return the plan for the device that will train."""
     from bddseg.device import resolve_precision
-    from sweeps.plan import build_plan
+    from sweeps.planning.plan import build_plan
 
     precision = resolve_precision("auto", here(arguments).device)
     return build_plan(experiment, precision=precision, limit=arguments.limit)
@@ -61,7 +61,7 @@ def make_plan(arguments: argparse.Namespace, experiment: "Experiment") -> "Plan"
 
 def here(arguments: argparse.Namespace, terms: "dict[str, Any] | None" = None) -> "Machine":
     """Return this machine for trials as the command line asks for them, or else as a sweep's own terms do."""
-    from sweeps.machine import find_machine
+    from sweeps.planning.machine import find_machine
 
     recorded = (terms or {}).get("resources", {})
     cpus = arguments.cpus_per_trial or int(recorded.get("CPU", 1))
@@ -97,12 +97,12 @@ def find_where(
     Raises:
         UserError: when the storage cannot be written, or no tracking server or no Ray answers.
     """
-    from sweeps.address import check_server, resolve_tracking_uri
-    from sweeps.backlog import recorded_at
-    from sweeps.folder import check_storage
-    from sweeps.mlflow_store import check_experiment
-    from sweeps.probe import check_database
-    from sweeps.variables import settle_variables
+    from sweeps.execution.ray_variables import settle_variables
+    from sweeps.storage.folder import check_storage
+    from sweeps.tracking.probe import check_database
+    from sweeps.tracking.store import check_experiment
+    from sweeps.tracking.sync import recorded_at
+    from sweeps.tracking.uri import check_server, resolve_tracking_uri
 
     terms = manifest["terms"] if manifest else {}
     storage, is_offline = check_storage(arguments.storage), arguments.offline or terms.get("is_offline", False)
@@ -118,7 +118,7 @@ def find_where(
     if sentence := settle_variables(is_joining=address is not None):  # before Ray is imported
         say(arguments, sentence)
     if address:
-        from sweeps.cluster import check_address  # imports Ray
+        from sweeps.execution.cluster import check_address  # imports Ray
 
         check_address(address)
     return Where(storage, tracking_uri, address, is_offline)
@@ -138,11 +138,11 @@ def prepare(
     Raises:
         UserError: when something is missing, unknown or too large, before anything is written.
     """
-    from sweeps.address import hide_password
-    from sweeps.order import Order
-    from sweeps.plan import imagine_plan
-    from sweeps.resume import recorded_plan
-    from sweeps.source import check_trials
+    from sweeps.execution.spec import Order
+    from sweeps.planning.dataset import check_trials
+    from sweeps.planning.manifest import recorded_plan
+    from sweeps.planning.plan import imagine_plan
+    from sweeps.tracking.uri import hide_password
 
     terms = manifest["terms"] if manifest else {}
     machine = here(arguments, terms)
@@ -221,7 +221,7 @@ def read_material(
     arguments: argparse.Namespace, experiment: "Experiment", source: "Source", on_bad_sample: str
 ) -> "Material":
     """Return the frames that all trials share."""
-    from sweeps.source import cache_folder, load_material
+    from sweeps.planning.dataset import cache_folder, load_material
 
     is_shown = not arguments.quiet and sys.stderr.isatty()
     return load_material(source, experiment.base, cache_folder(), on_bad_sample=on_bad_sample, progress=is_shown)
@@ -244,8 +244,8 @@ def packed(plan: "Plan", material: "Material", machine: "Machine", arguments: ar
     """Return the share of a GPU for each trial, from peaks that are measured now where they are not remembered."""
     from bddseg.device import describe, total_memory_mb
     from bddseg.footprint import measure_peak_mb
-    from sweeps.shares import gpu_shares
-    from sweeps.source import cache_folder
+    from sweeps.planning.dataset import cache_folder
+    from sweeps.planning.resources import gpu_shares
 
     frames_mb, name = (material.frames.images.nbytes + material.frames.masks.nbytes) / 1e6, describe(machine.device)
     say(arguments, f"measuring what a trial takes of {name}")
@@ -268,9 +268,9 @@ def tell_price(order: "Order", arguments: argparse.Namespace) -> None:
         return  # a cluster's speed is not this machine's
     import torch
 
-    from sweeps.monitor import duration
-    from sweeps.plan import imagine_plan
-    from sweeps.price import SLOWEST, estimate, plan_flops
+    from sweeps.formatting import duration
+    from sweeps.planning.cost import SLOWEST, estimate, plan_flops
+    from sweeps.planning.plan import imagine_plan
 
     plan, split = imagine_plan(order.plan, order.experiment), order.material.split
     images = {"train_images": len(split.train), "val_images": len(split.val)}
@@ -288,7 +288,7 @@ def tell_price(order: "Order", arguments: argparse.Namespace) -> None:
 
 def report_command(tracking_uri: str) -> str:
     """Return the report command without the sweep's id; a password in the address is not in it."""
-    from sweeps.address import default_tracking_uri, tracking_flag
+    from sweeps.tracking.uri import default_tracking_uri, tracking_flag
 
     is_default = tracking_uri == default_tracking_uri(ROOT / "runs")
     return " ".join([command("report.py"), *([] if is_default else [tracking_flag(tracking_uri)])])
@@ -296,7 +296,7 @@ def report_command(tracking_uri: str) -> str:
 
 def tune_command(arguments: argparse.Namespace) -> str:
     """Return this command for a later --sync or --resume of the sweep; a password in the address is not in it."""
-    from sweeps.address import check_uri, tracking_flag
+    from sweeps.tracking.uri import check_uri, tracking_flag
 
     storage = arguments.storage
     where = [] if storage == ROOT / "runs" else [f"--storage {shlex.quote(str(storage))}"]

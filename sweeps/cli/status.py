@@ -7,16 +7,16 @@ from typing import Any
 
 from bddseg.folders import is_visible
 from sweeps.errors import StorageError
-from sweeps.events import OUTBOX, PARENT, EventFile
-from sweeps.folder import SweepFolder
-from sweeps.manifest import read_manifest, to_come, to_replicate
-from sweeps.monitor import Row
-from sweeps.past import CUT_OFF, REUSED
-from sweeps.plan import follow_words
-from sweeps.records import TrialRow
-from sweeps.relocation import present_path
-from sweeps.stopping.memory import FILE as MEMORY
-from sweeps.stopping.memory import load_memory
+from sweeps.execution.progress import Row
+from sweeps.schedulers.state_file import FILE as MEMORY
+from sweeps.schedulers.state_file import load_memory
+from sweeps.storage.events import OUTBOX, PARENT, EventFile
+from sweeps.storage.folder import SweepFolder
+from sweeps.storage.records import TrialRow
+from sweeps.storage.relocation import present_path
+from sweeps.storage.sweep_json import read_manifest, to_come, to_replicate
+from sweeps.storage.sweeps import follow_words
+from sweeps.storage.trial_history import CUT_OFF, REUSED
 
 STATE_OF_SWEEP = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}
 """MLflow's word for a sweep -> ours; any other is an interrupt."""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from bddseg.errors import printable
 from bddseg.words import count
-from sweeps.interrupts import ignore_further
+from sweeps.execution.signals import ignore_further
 
 if TYPE_CHECKING:
-    from sweeps.experiment import Experiment
-    from sweeps.monitor import Board
-    from sweeps.order import Summary
-    from sweeps.plan import Plan
+    from sweeps.execution.progress import Board
+    from sweeps.execution.spec import Summary
+    from sweeps.planning.experiment import Experiment
+    from sweeps.planning.plan import Plan
 
 MOST_WRAPPED = 500
 """Rows of a table whose long cells wrap on a terminal; wrapping 10,000 rows takes seconds."""
@@ -25,7 +25,7 @@ MOST_SCORES = 10
 
 def close(summary: "Summary", arguments: argparse.Namespace) -> int:
     """Print the leaderboard and what to do next; return the exit code."""
-    from sweeps.confirm import FINALIST
+    from sweeps.storage.records import FINALIST
 
     ignore_further()
     if is_confirmation := all(FINALIST in trial.tags for trial in summary.board.plan.trials):
@@ -47,7 +47,7 @@ def close(summary: "Summary", arguments: argparse.Namespace) -> int:
 
 def last_words(summary: "Summary") -> Iterator[str]:
     """Yield what MLflow does not have of a sweep, how far an interrupted one came, and what to do next."""
-    from sweeps.backlog import reject_sentences
+    from sweeps.tracking.sync import reject_sentences
 
     if summary.undelivered:
         events = count(summary.undelivered, "event")
@@ -74,7 +74,7 @@ def interruption(board: "Board") -> str:
 
 def print_plan(plan: "Plan", experiment: "Experiment") -> None:
     """Print the trials of a plan; of those that are still to be suggested, how many, and from what."""
-    from sweeps.axes import name_axis
+    from sweeps.planning.axes import name_axis
 
     rows = [
         (str(number), trial.name, trial.trial_id, str(trial.epochs), "reference" if trial.is_reference else "")
@@ -113,7 +113,7 @@ def print_leaderboard(board: "Board", *, is_interrupted: bool = False) -> None:
 
 def print_front(board: "Board") -> None:
     """Print the trials that no other beats in accuracy and in cost at once, the cheapest first."""
-    from sweeps.front import board_points, front
+    from sweeps.execution.pareto import board_points, front
 
     points = board_points(board)
     rows = [(board.rows[one].name, figure(points[one][0]), f"{points[one][1]:.4g}") for one in front(points)]
@@ -123,7 +123,7 @@ def print_front(board: "Board") -> None:
 
 def print_standings(board: "Board") -> None:
     """Print the finalists, the best mean first: arithmetic over their runs, no verdict."""
-    from sweeps.confirm import standings
+    from sweeps.planning.confirmation import standings
 
     scores = {row.trial_id: row.best_miou for row in board.rows.values() if row.state == "finished"}
     found = standings(board.plan, scores)

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError, printable
 from bddseg.words import count
-from sweeps.console import FINE, UNUSABLE
-from sweeps.intake import find_source, find_where, here, make_plan, prepare, try_own_parts, tune_command
-from sweeps.tables import close, figure, print_plan, print_table, say
+from sweeps.cli.console import FINE, UNUSABLE
+from sweeps.cli.prepare import find_source, find_where, here, make_plan, prepare, try_own_parts, tune_command
+from sweeps.cli.tables import close, figure, print_plan, print_table, say
 
 if TYPE_CHECKING:
-    from sweeps.confirm import Confirmation
-    from sweeps.experiment import Experiment
-    from sweeps.plan import Plan
-    from sweeps.records import SweepRecord
-    from sweeps.source import Counted, Source
-    from sweeps.store import Store
+    from sweeps.planning.confirmation import Confirmation
+    from sweeps.planning.dataset import Counted, Source
+    from sweeps.planning.experiment import Experiment
+    from sweeps.planning.plan import Plan
+    from sweeps.storage.records import SweepRecord
+    from sweeps.tracking.reader import Store
 
 
 def list_spaces(arguments: argparse.Namespace) -> int:
     """Print each space with its number of trials under the profile and its question; name those that cannot be used."""
-    from sweeps.book import read_book
     from sweeps.errors import ExperimentError
-    from sweeps.source import choose_source
+    from sweeps.planning.dataset import choose_source
+    from sweeps.planning.experiments_file import read_book
 
     book = read_book()
     source = choose_source(book.profile_sections(), arguments.profile, arguments.data)
@@ -48,8 +48,8 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
     Raises:
         ExperimentError: when the space cannot be used under the profile.
     """
-    from sweeps.experiment import load_experiment
-    from sweeps.plan import build_plan, count_points, is_too_large
+    from sweeps.planning.experiment import load_experiment
+    from sweeps.planning.plan import build_plan, count_points, is_too_large
 
     experiment = load_experiment(name, profile=profile)
     if is_too_large(experiment):
@@ -64,11 +64,11 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
 def show_status(arguments: argparse.Namespace) -> int:
     """Print the trials of a recorded sweep: from its folder, or from MLflow where that is elsewhere."""
     from bddseg.folders import is_folder, is_there
-    from sweeps.folder import SweepFolder
-    from sweeps.lost import lost_driver
-    from sweeps.manifest import FILE
-    from sweeps.resume import latest_sweep
-    from sweeps.status import Status, read_status, row_of, state_of_sweep
+    from sweeps.cli.status import Status, read_status, row_of, state_of_sweep
+    from sweeps.storage.folder import SweepFolder
+    from sweeps.storage.recovery import lost_driver
+    from sweeps.storage.sweep_json import FILE
+    from sweeps.storage.sweeps import latest_sweep
 
     sweep_id = arguments.status or latest_sweep(arguments.storage) or open_store(arguments).latest_sweep_id()
     folder = arguments.storage / sweep_id
@@ -106,16 +106,16 @@ def show_status(arguments: argparse.Namespace) -> int:
 
 def open_store(arguments: argparse.Namespace) -> "Store":
     """Return MLflow's store that the command line means."""
-    from sweeps.address import resolve_tracking_uri
-    from sweeps.store import Store
+    from sweeps.tracking.reader import Store
+    from sweeps.tracking.uri import resolve_tracking_uri
 
     return Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage))
 
 
 def sync(arguments: argparse.Namespace) -> int:
     """Deliver what MLflow does not have yet of one sweep, or of all; 0 when nothing is left."""
-    from sweeps.backlog import find_sweep, sweep_folders, sync_sweeps
-    from sweeps.resume import was_refused
+    from sweeps.storage.sweeps import find_sweep, sweep_folders, was_refused
+    from sweeps.tracking.sync import sync_sweeps
 
     storage = arguments.storage
     folders = [find_sweep(storage, arguments.sync)] if arguments.sync else sweep_folders(storage)
@@ -137,8 +137,8 @@ def sync(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, check everything that can be checked before Ray starts, then run the sweep."""
-    from sweeps.experiment import load_experiment
-    from sweeps.plan import check_experiment
+    from sweeps.planning.experiment import load_experiment
+    from sweeps.planning.plan import check_experiment
 
     if not arguments.space:
         raise UserError("which space? give --space NAME, or --list to see them")
@@ -160,17 +160,17 @@ def run(arguments: argparse.Namespace) -> int:
         return dry_run(make_plan(arguments, experiment), experiment, source, arguments)
     where = find_where(arguments)
     order = prepare(arguments, experiment, source, where)
-    from sweeps.runner import run_sweep
+    from sweeps.execution.runner import run_sweep
 
     return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments)
 
 
 def resume(arguments: argparse.Namespace) -> int:
     """Go on with a sweep as it was started; where the command line says how it runs, that counts."""
-    from sweeps.backlog import find_sweep
-    from sweeps.manifest import read_manifest
-    from sweeps.resume import check_events, check_not_running, recorded_experiment, unfinished_sweep
-    from sweeps.source import recorded_source
+    from sweeps.planning.dataset import recorded_source
+    from sweeps.planning.manifest import recorded_experiment
+    from sweeps.storage.sweep_json import read_manifest
+    from sweeps.storage.sweeps import check_events, check_not_running, find_sweep, unfinished_sweep
 
     storage = arguments.storage
     folder = find_sweep(storage, arguments.resume) if arguments.resume else unfinished_sweep(storage)
@@ -184,16 +184,15 @@ def resume(arguments: argparse.Namespace) -> int:
         return dry_resume(folder, source, arguments)
     where = find_where(arguments, folder, manifest)
     order = prepare(arguments, experiment, source, where, manifest=manifest)
-    from sweeps.runner import resume_sweep
+    from sweeps.execution.runner import resume_sweep
 
     return close(resume_sweep(order, folder.name, lambda sentence: say(arguments, sentence)), arguments)
 
 
 def cancel(arguments: argparse.Namespace) -> int:
     """Mark a trial of a sweep as not wanted any more."""
-    from sweeps.backlog import find_sweep
-    from sweeps.folder import SweepFolder
-    from sweeps.resume import find_trial
+    from sweeps.storage.folder import SweepFolder
+    from sweeps.storage.sweeps import find_sweep, find_trial
 
     sweep, word = arguments.cancel
     folder = find_sweep(arguments.storage, sweep)
@@ -206,8 +205,8 @@ def cancel(arguments: argparse.Namespace) -> int:
 def confirm(arguments: argparse.Namespace) -> int:
     """Train the finalists of a recorded sweep again, on folds, with what was recorded of it."""
     from bddseg.result import OBJECTIVE
-    from sweeps.confirm import CONFIRMING_RUNS, plan_confirmation, screened_sd
-    from sweeps.source import cache_folder, count_images, recorded_source
+    from sweeps.planning.confirmation import CONFIRMING_RUNS, plan_confirmation, screened_sd
+    from sweeps.planning.dataset import cache_folder, count_images, recorded_source
 
     if arguments.until_decided and arguments.runs:
         raise UserError("--runs settles beforehand what --until-decided decides: give one of them")
@@ -241,7 +240,7 @@ def confirm(arguments: argparse.Namespace) -> int:
         return dry_run(plan, experiment, source, arguments, run_sd=run_sd)
     where = find_where(arguments)
     order = prepare(arguments, confirmation.experiment, source, where, confirmation=confirmation)
-    from sweeps.runner import run_sweep
+    from sweeps.execution.runner import run_sweep
 
     return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments)
 
@@ -252,9 +251,9 @@ def plan_rounds(record: "SweepRecord", arguments: argparse.Namespace, units: int
     Raises:
         ExperimentError: when there is nothing to decide between.
     """
-    from sweeps.confirm import plan_confirmation
     from sweeps.errors import ExperimentError
-    from sweeps.rounds import FOLDS, Rounds
+    from sweeps.planning.confirmation import plan_confirmation
+    from sweeps.statistics.rounds import FOLDS, Rounds
 
     rounds = Rounds(folds=min(FOLDS, max(2, units)), hours=arguments.budget or 0.0)
     confirmation = plan_confirmation(record, top=arguments.top, rounds=rounds)
@@ -277,7 +276,7 @@ def say_what_it_shows(
     Raises:
         ExperimentError: naming the number of runs that can.
     """
-    from sweeps.detection import check_runs, describe, design_of
+    from sweeps.planning.detectable_lead import check_runs, describe, design_of
 
     if len(confirmation.finalists) < 2:
         return
@@ -301,13 +300,13 @@ def dry_run(
     run_sd: float | None = None,
 ) -> int:
     """Print the trials that would run, and what they would take; without data, only the trials."""
-    from sweeps.plan import imagine_plan
+    from sweeps.planning.plan import imagine_plan
 
     if source is None:
         print_plan(plan, experiment)
         say(arguments, "what it would take needs the data: its images are counted")
         return 0
-    from sweeps.forecast import forecast
+    from sweeps.planning.forecast import forecast
 
     say(arguments, f"{plan.size_words()}: measuring what they take")
     machine, whole = here(arguments), imagine_plan(plan, experiment)
@@ -332,7 +331,7 @@ def dry_run(
 
 def dry_resume(folder: Path, source: "Source", arguments: argparse.Namespace) -> int:
     """Print what a resume would do with each trial of a sweep; nothing is read but its folder."""
-    from sweeps.resume import outlook
+    from sweeps.storage.sweeps import outlook
 
     ahead = outlook(folder)
     print_table(

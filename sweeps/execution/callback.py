@@ -23,11 +23,10 @@ from bddseg.files import make_folder, sync_folder, sync_tree, write_file
 from bddseg.result import METRICS, OBJECTIVE
 from bddseg.words import count
 from sweeps.errors import StorageError
-from sweeps.limits import kernel_kills
-from sweeps.outbox import RETRY_SECONDS, Event, Outbox
-from sweeps.plan import PlannedTrial
-from sweeps.search import NO_EPOCH, TRIAL_KEY
-from sweeps.stopping.rungs import Stop
+from sweeps.execution.system_limits import kernel_kills
+from sweeps.planning.plan import PlannedTrial
+from sweeps.schedulers.rungs import NO_EPOCH, TRIAL_KEY, Stop
+from sweeps.storage.outbox import RETRY_SECONDS, Event, Outbox
 
 log = logging.getLogger(__name__)
 

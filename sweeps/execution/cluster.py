@@ -16,13 +16,12 @@ from ray._private import ray_constants, services
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # compiled, without types
 
 from bddseg.cores import usable_cores
+from sweeps.environment import flaw_of
 from sweeps.errors import ClusterError, ExperimentError, PassError
-from sweeps.ray_parts import daemons_apart, few_daemons, messages_logged, signals_kept
-from sweeps.session import LOOPBACK, PROBE_SECONDS, make_token, open_session
-from sweeps.surroundings import flaw_of
-from sweeps.variables import ADDRESS, environment, settle_variables
-
-ROOT = Path(__file__).resolve().parent.parent
+from sweeps.execution.ray_patches import daemons_apart, few_daemons, messages_logged, signals_kept
+from sweeps.execution.ray_session import LOOPBACK, PROBE_SECONDS, make_token, open_session
+from sweeps.execution.ray_variables import ADDRESS, environment, settle_variables
+from sweeps.paths import ROOT
 
 PROCESS_SECONDS = 120
 """How long the first process for trials may take to start; it takes 3 s on two idle cores."""

@@ -28,8 +28,8 @@ from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.execution.tune_controller import TuneController
 from ray.tune.experiment import Trial
 
-from sweeps.cluster import check_daemons, is_started_here
-from sweeps.ray_parts import replaced
+from sweeps.execution.cluster import check_daemons, is_started_here
+from sweeps.execution.ray_patches import replaced
 
 log = logging.getLogger(__name__)
 

@@ -17,20 +17,17 @@ from bddseg.evidence import load_evidence
 from bddseg.files import write_json
 from bddseg.split import split_of
 from bddseg.verify import verify
-from sweeps.gallery.album import FOLDER, save_album
-from sweeps.gallery.exhibits import choose_exhibits
-from sweeps.gallery.panels import build_album
-from sweeps.monitor import Board
-from sweeps.outbox import PARENT, Outbox
-from sweeps.pace import save_latency
-from sweeps.plan import Plan
-from sweeps.source import Material
-from sweeps.trainable import EVIDENCE_FILE
+from sweeps.execution.network_timing import save_latency
+from sweeps.execution.predictions import build_album
+from sweeps.execution.progress import Board
+from sweeps.execution.shown_trials import choose_exhibits
+from sweeps.execution.trainable import EVIDENCE_FILE
+from sweeps.planning.dataset import Material
+from sweeps.planning.plan import FINALISTS, Plan
+from sweeps.storage.album import FOLDER, save_album
+from sweeps.storage.outbox import PARENT, Outbox
 
 log = logging.getLogger(__name__)
-
-FINALISTS = 4
-"""The best so many trials are finalists, besides the reference and the best of each model."""
 
 VERIFICATION_FILE = "verification.json"
 
@@ -119,13 +116,6 @@ class Keeper:
         if path.exists():
             event = {"kind": "artifact", "trial": trial_id, "time_ms": int(time.time() * 1000)}
             self.outbox.append(event | {"path": str(path), "folder": folder})
-
-
-def most_kept(plan: Plan) -> int:
-    """Return how many trials of a plan keep their weights at most: the best few, the best of each model, references."""
-    models = {trial.config.model.name for trial in plan.trials}
-    references = sum(trial.is_reference for trial in plan.trials)
-    return min(len(plan.trials), FINALISTS + len(models) - 1 + references)
 
 
 def _delete(path: Path) -> None:

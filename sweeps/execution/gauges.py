@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.util.metrics import Gauge
 
-from sweeps.monitor import STATES, Board
+from sweeps.execution.progress import STATES, Board
 
 PREFIX = "sweep_"
 """Ray puts `ray_` before it."""

@@ -17,7 +17,7 @@ class Pick:
     """An image to be shown, and why."""
 
     kind: str
-    """One of `sweeps.gallery.album.KINDS`."""
+    """One of `sweeps.storage.album.KINDS`."""
     place: int
     """In the evidence."""
     against: str = ""

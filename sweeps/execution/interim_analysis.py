@@ -9,14 +9,14 @@ from pathlib import Path
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.words import count
-from sweeps.confirm import FINALIST, finalist_name
-from sweeps.events import Event
-from sweeps.past import Past
-from sweeps.plan import Plan, PlannedTrial
-from sweeps.reuse import EVIDENCE
-from sweeps.rounds import Rounds
-from sweeps.statistics.findings import Finalist
-from sweeps.verdict import confirm
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.planning.reuse import EVIDENCE
+from sweeps.statistics.results import Finalist
+from sweeps.statistics.rounds import Rounds
+from sweeps.statistics.verdict import confirm
+from sweeps.storage.events import Event
+from sweeps.storage.records import FINALIST, finalist_name
+from sweeps.storage.trial_history import Past
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Look:
 def look(finalists: Sequence[Finalist], rounds: Rounds, *, draws: int = 10_000, seed: int = 0) -> Look:
     """Return who is still in question, all finalists having as many runs, as the report judges it.
 
-    `draws` and `seed` are those of `sweeps.verdict.confirm`.
+    `draws` and `seed` are those of `sweeps.statistics.verdict.confirm`.
 
     Raises:
         NothingFinishedError: when no finalist has usable evidence.

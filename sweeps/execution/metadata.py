@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from bddseg.device import describe, resolve_device
-from sweeps.address import portable_uri
-from sweeps.axes import Axis, Range
-from sweeps.confirm import CONFIRMS
-from sweeps.heartbeat import this_pulse
-from sweeps.order import Order
-from sweeps.tracking import source_tags
+from sweeps.execution.callback import source_tags
+from sweeps.execution.spec import Order
+from sweeps.planning.axes import Axis, Range
+from sweeps.storage.heartbeat import this_pulse
+from sweeps.storage.records import CONFIRMS
+from sweeps.tracking.uri import portable_uri
 
 SHOWN = ("space", "profile", "question", "seed", "metric", "reference", "device", "precision")
 """Of the manifest, among the settings of the sweep's run."""

@@ -16,7 +16,7 @@ from bddseg.config import ModelSettings
 from bddseg.device import describe, resolve_precision
 from bddseg.files import write_json
 from bddseg.latency import measure_latency
-from sweeps.plan import Plan
+from sweeps.planning.plan import Plan
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from bddseg.arithmetic import count_forward
-from sweeps.monitor import Board
+from sweeps.execution.progress import Board
 
 Point = tuple[float, float]
 """Accuracy, where more is better, and cost, where less is."""

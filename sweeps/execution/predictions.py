@@ -17,10 +17,10 @@ from bddseg.evidence import Evidence, load_evidence
 from bddseg.explain import attention_maps, compare, score_images
 from bddseg.frames import Frames
 from bddseg.trained import Trained, load_trained
-from sweeps.gallery.album import Album, Attention, Panel
-from sweeps.gallery.choice import Pick, choose_images
-from sweeps.gallery.exhibits import Exhibit, Exhibits
-from sweeps.gallery.sheet import LARGEST_PX, Sheet, draw_maps, draw_panel
+from sweeps.execution.image_choice import Pick, choose_images
+from sweeps.execution.shown_trials import Exhibit, Exhibits
+from sweeps.storage.album import Album, Attention, Panel
+from sweeps.storage.tiles import LARGEST_PX, Sheet, draw_maps, draw_panel
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,9 @@ from rich.text import Text
 
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
-from sweeps.past import CUT_OFF
-from sweeps.plan import Plan, PlannedTrial
+from sweeps.formatting import duration
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.storage.trial_history import CUT_OFF
 
 PLAIN_SECONDS = 30
 """Without a terminal a line is written when a trial ends, and otherwise so often."""
@@ -262,13 +263,6 @@ class _Screen(Console):
     def on_broken_pipe(self) -> None:
         """Write nothing from here on."""
         self.quiet = True
-
-
-def duration(seconds: float) -> str:
-    """Return a time span as people say it: 45 s, 12 min, 3.5 h."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _most_telling(rows: Iterable[Row], number: int) -> list[Row]:

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from bddseg.files import write_file
 from bddseg.locks import locked, owner_of
 from sweeps.errors import ClusterError
-from sweeps.limits import check_limits
+from sweeps.execution.system_limits import check_limits
 
 LOOPBACK = "127.0.0.1"
 PROBE_SECONDS = 5

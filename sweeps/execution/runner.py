@@ -10,21 +10,21 @@ from datetime import datetime
 from bddseg.cores import describe_cores
 from bddseg.errors import DataError
 from bddseg.words import count
-from sweeps.address import check_server, check_uri, database_file
-from sweeps.backlog import close_lost_sweeps
-from sweeps.cluster import check_address, ray_cluster, room, slots
+from sweeps.environment import cache_folder
 from sweeps.errors import PassError, StorageError
-from sweeps.folder import making
-from sweeps.heartbeat import Heartbeat
-from sweeps.interrupts import Interrupted, Interrupts
-from sweeps.manifest import read_manifest
-from sweeps.order import Order, Summary
-from sweeps.passes import Pass, recall, run_pass
-from sweeps.run import Run, Say
-from sweeps.search import build_search
-from sweeps.session import check_machine
-from sweeps.stopping.memory import FILE as MEMORY
-from sweeps.surroundings import cache_folder
+from sweeps.execution.cluster import check_address, ray_cluster, room, slots
+from sweeps.execution.ray_session import check_machine
+from sweeps.execution.searcher import build_search
+from sweeps.execution.signals import Interrupted, Interrupts
+from sweeps.execution.spec import Order, Summary
+from sweeps.execution.sweep import Run, Say
+from sweeps.execution.tuner import Pass, recall, run_pass
+from sweeps.schedulers.state_file import FILE as MEMORY
+from sweeps.storage.folder import making
+from sweeps.storage.heartbeat import Heartbeat
+from sweeps.storage.sweep_json import read_manifest
+from sweeps.tracking.sync import close_lost_sweeps
+from sweeps.tracking.uri import check_server, check_uri, database_file
 
 log = logging.getLogger(__name__)
 

@@ -13,19 +13,13 @@ from ray.tune.search import Searcher
 from ray.tune.search.basic_variant import BasicVariantGenerator
 from ray.tune.search.sample import Categorical
 
-from sweeps.experiment import Experiment
-from sweeps.plan import Plan, PlannedTrial
-from sweeps.stopping.hyperband import Hyperband
-from sweeps.stopping.median import Median
-from sweeps.stopping.promotion import AshaPromote
-from sweeps.stopping.schedulers import Asha, RunAll, Scheduler
-
-NO_EPOCH = "no_epoch"
-"""Marks a trial's report that has no figures and only says why the trial ends."""
-
-TRIAL_KEY = "trial"
-"""The one key of a Ray config that is no setting: the trial's id."""
-
+from sweeps.planning.experiment import Experiment
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.schedulers.asha_promote import AshaPromote
+from sweeps.schedulers.hyperband import Hyperband
+from sweeps.schedulers.median import Median
+from sweeps.schedulers.rungs import TRIAL_KEY
+from sweeps.schedulers.scheduler import Asha, RunAll, Scheduler
 
 Source = Callable[[], PlannedTrial | None]
 """Gives a new trial; None when there is no more."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from sweeps.confirm import FINALIST, RUN
-from sweeps.gallery.album import Shown
-from sweeps.monitor import Board, Row
-from sweeps.plan import Plan, PlannedTrial
+from sweeps.execution.progress import Board, Row
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.storage.album import Shown
+from sweeps.storage.records import FINALIST, RUN
 
 GATES = "attention_unet"
 VALIDATION = "validation"

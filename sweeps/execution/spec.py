@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweeps.confirm import Confirmation
-from sweeps.experiment import Experiment
-from sweeps.monitor import Board
-from sweeps.plan import REPLICATE_OF, Plan, PlannedTrial
-from sweeps.source import Material
+from sweeps.execution.progress import Board
+from sweeps.planning.confirmation import Confirmation
+from sweeps.planning.dataset import Material
+from sweeps.planning.experiment import Experiment
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.storage.records import REPLICATE_OF
 
 
 @dataclass(frozen=True)

@@ -10,35 +10,36 @@ from bddseg.cores import usable_cores
 from bddseg.device import describe, resolve_device
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
-from sweeps.artifact_root import ARTIFACTS
-from sweeps.confirm import next_runs
-from sweeps.delivery import Delivery
+from sweeps.environment import cache_folder
 from sweeps.errors import StorageError
-from sweeps.folder import SweepFolder, remove_folder
-from sweeps.gauges import Gauges
-from sweeps.heading import facts, params, run_tags, sweep_tags
-from sweeps.index import Entry, find_finished
-from sweeps.keeping import Keeper
-from sweeps.lost import reopen
-from sweeps.manifest import FILE, build_manifest, record_trial, save_manifest
-from sweeps.mlflow_store import prepare_store, try_store
-from sweeps.monitor import Board, View
-from sweeps.order import Order, Summary
-from sweeps.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
-from sweeps.passes import Pass, teller
-from sweeps.past import Past
-from sweeps.plan import SETTINGS, Plan, PlannedTrial
-from sweeps.records import COMPLETED
-from sweeps.resume import has_trained, look_ahead
-from sweeps.reuse import Reused, is_same_budget, reuse_sentences, take_over
-from sweeps.sampling import COST
-from sweeps.shares import kind, remember_peaks
-from sweeps.stopping.schedulers import Scheduler
-from sweeps.surroundings import cache_folder
-from sweeps.tracking import Tracker, cut_off_words
+from sweeps.execution.callback import Tracker, cut_off_words
+from sweeps.execution.finalize import Keeper
+from sweeps.execution.gauges import Gauges
+from sweeps.execution.metadata import facts, params, run_tags, sweep_tags
+from sweeps.execution.progress import Board, View
+from sweeps.execution.spec import Order, Summary
+from sweeps.execution.tuner import Pass, teller
+from sweeps.planning.confirmation import next_runs
+from sweeps.planning.manifest import build_manifest, record_trial
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.planning.resources import kind, remember_peaks
+from sweeps.planning.reuse import Reused, is_same_budget, reuse_sentences, take_over
+from sweeps.planning.sampling import COST
+from sweeps.schedulers.scheduler import Scheduler
+from sweeps.storage.finished_trials import Entry, find_finished
+from sweeps.storage.folder import SweepFolder, remove_folder
+from sweeps.storage.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
+from sweeps.storage.records import COMPLETED
+from sweeps.storage.recovery import reopen
+from sweeps.storage.sweep_json import FILE, SETTINGS, save_manifest
+from sweeps.storage.sweeps import has_trained, look_ahead
+from sweeps.storage.trial_history import Past
+from sweeps.tracking.artifact_root import ARTIFACTS
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.store import prepare_store, try_store
 
 if TYPE_CHECKING:
-    from sweeps.supply import Supply
+    from sweeps.planning.suggestions import Supply
 
 FLUSH_SECONDS = 60
 """How long the end of a sweep waits for MLflow; what is left stays in the outbox."""
@@ -115,7 +116,7 @@ class Run:
             StorageError: when the study's file cannot be read or written.
         """
         if self.order.plan.samples:
-            from sweeps.supply import Supply  # imports Optuna
+            from sweeps.planning.suggestions import Supply  # imports Optuna
 
             self.supply = Supply(
                 experiment=self.order.experiment,
@@ -178,7 +179,7 @@ class Run:
 
     def _next_round(self, say: Say) -> bool:
         """Look at the runs so far; add one of each finalist that is still in question, unless that leads nowhere."""
-        from sweeps.looks import finalists_so_far, look  # imports the verdict
+        from sweeps.execution.interim_analysis import finalists_so_far, look  # imports the verdict
 
         plan, rounds = self.order.plan, self.order.plan.rounds
         finalists = finalists_so_far(plan, self.own_events(), self.past)

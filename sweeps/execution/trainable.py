@@ -35,9 +35,8 @@ from bddseg.frames import Frames
 from bddseg.result import OBJECTIVE, EpochResult
 from bddseg.split import Split, split_of
 from bddseg.train import fit
-from sweeps.folder import SweepFolder
-from sweeps.search import NO_EPOCH, TRIAL_KEY
-from sweeps.stopping.rungs import BEST
+from sweeps.schedulers.rungs import BEST, NO_EPOCH, TRIAL_KEY
+from sweeps.storage.folder import SweepFolder
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

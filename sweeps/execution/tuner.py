@@ -16,19 +16,20 @@ from ray import tune
 from ray.exceptions import RayError
 
 from bddseg.result import OBJECTIVE
-from sweeps.controller import patient_controller
 from sweeps.errors import PassError, StorageError
-from sweeps.folder import SweepFolder
-from sweeps.interrupts import Interrupts
-from sweeps.order import Order
-from sweeps.outbox import PATIENCE_SECONDS, Event
-from sweeps.past import MEMORY_ATTEMPTS, Past
-from sweeps.plan import PlannedTrial
-from sweeps.search import TRIAL_KEY, Search
-from sweeps.shares import enlarged
-from sweeps.stopping.schedulers import Scheduler
-from sweeps.tracking import Tracker
-from sweeps.trainable import Workload, build_trainable
+from sweeps.execution.callback import Tracker
+from sweeps.execution.controller import patient_controller
+from sweeps.execution.searcher import Search
+from sweeps.execution.signals import Interrupts
+from sweeps.execution.spec import Order
+from sweeps.execution.trainable import Workload, build_trainable
+from sweeps.planning.plan import PlannedTrial
+from sweeps.planning.resources import enlarged
+from sweeps.schedulers.rungs import TRIAL_KEY
+from sweeps.schedulers.scheduler import Scheduler
+from sweeps.storage.folder import SweepFolder
+from sweeps.storage.outbox import PATIENCE_SECONDS, Event
+from sweeps.storage.trial_history import MEMORY_ATTEMPTS, Past
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from bddseg.device import use_threads
 from bddseg.engine import Engine
 from bddseg.footprint import make_noise
 from bddseg.words import count
-from sweeps.price import BACKWARD_SHARE, flops_per_second
-from sweeps.shares import kind
+from sweeps.planning.cost import BACKWARD_SHARE, flops_per_second
+from sweeps.planning.resources import kind
 
 STEPS, FEWEST_STEPS = 20, 4
 """Training steps of each kind of trial, fewer where they are slow: the first half warms up, the second is timed."""

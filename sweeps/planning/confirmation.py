@@ -21,16 +21,13 @@ import numpy as np
 from bddseg.config import TrainConfig, setting_names
 from bddseg.errors import ConfigError
 from sweeps.errors import ExperimentError, NothingFinishedError
-from sweeps.experiment import Experiment, Schedule
-from sweeps.plan import Plan, PlannedTrial
-from sweeps.ranking import rank, score
-from sweeps.records import SweepRecord, TrialRow
-from sweeps.rounds import FIRST_LOOK, Rounds
-from sweeps.statistics.noise import count_repeats, pool_variance, rise_of, setting_of, sum_squares
-
-CONFIRMS, FINALIST, RUN, FOLD = "sweep.confirms", "sweep.finalist", "sweep.run", "sweep.fold"
-"""Tags: of the confirmation the screening sweep; of each of its trials the screened trial, the run and its fold."""
-
+from sweeps.planning.experiment import Experiment
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.schedulers.rungs import Schedule
+from sweeps.statistics.rounds import FIRST_LOOK, Rounds
+from sweeps.statistics.scores import rank, score
+from sweeps.statistics.seed_noise import count_repeats, pool_variance, rise_of, setting_of, sum_squares
+from sweeps.storage.records import CONFIRMS, FINALIST, FOLD, RUN, SweepRecord, TrialRow, finalist_name
 
 CONFIRMING_RUNS = 5
 """Of each finalist, unless told otherwise."""
@@ -277,11 +274,6 @@ def standings(plan: Plan, scores: Mapping[str, float]) -> list[Standing]:
         for runs in of_finalist.values()
     ]
     return sorted(found, key=lambda it: (not it.done, -it.mean if it.done else 0.0))
-
-
-def finalist_name(run: str) -> str:
-    """Return the name of the finalist that a run is named after."""
-    return run.rpartition(" run ")[0] or run
 
 
 def _finalist(seeds: Sequence[TrialRow], why: str, sweep_id: str) -> Finalist:

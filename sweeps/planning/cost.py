@@ -12,8 +12,8 @@ from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
 from bddseg.device import resolve_precision, use_threads
 from bddseg.models import model_of
-from sweeps.plan import Plan
-from sweeps.stopping.rungs import Rungs
+from sweeps.planning.plan import Plan
+from sweeps.schedulers.rungs import Rungs
 
 CALIBRATION_FILTERS = 16
 CALIBRATION_BATCH = 4

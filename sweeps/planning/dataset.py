@@ -18,9 +18,9 @@ from bddseg.frames import Frames, build_frames
 from bddseg.labels import CLASSES, group_of
 from bddseg.split import Split, split_of, split_samples
 from bddseg.streets import streets_folder, write_streets
+from sweeps.environment import cache_folder as cache_folder
 from sweeps.errors import ExperimentError
 from sweeps.paths import ROOT
-from sweeps.surroundings import cache_folder as cache_folder
 
 ROOT_VARIABLE = "BDD100K_ROOT"
 DEFAULT_ROOT = ROOT / "data/bdd100k"

@@ -4,8 +4,8 @@ import math
 
 from bddseg.words import count
 from sweeps.errors import ExperimentError
-from sweeps.statistics.design import MOST_RUNS, UNIT_SD, Design, runs_to_find
-from sweeps.statistics.noise import FLOOR
+from sweeps.statistics.power import MOST_RUNS, UNIT_SD, Design, runs_to_find
+from sweeps.statistics.seed_noise import FLOOR
 
 LARGE = 0.1
 """A lead, as a fraction of 1, that whoever compares settings expects to find; a design that would miss it decides

@@ -1,6 +1,5 @@
 """experiments.yaml -> Experiment, checked against the settings that a trial really has."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ import yaml
 from bddseg.config import TrainConfig, known_setting
 from bddseg.errors import ConfigError
 from bddseg.result import METRICS, OBJECTIVE
-from sweeps.axes import (
+from sweeps.errors import ExperimentError
+from sweeps.planning.axes import (
     RANGE_KEYS,
     Axis,
     Range,
@@ -25,11 +25,10 @@ from sweeps.axes import (
     first_value,
     space_axes,
 )
-from sweeps.book import UNREADABLE, Book, as_mapping, check_keys, read_book
-from sweeps.errors import ExperimentError
-from sweeps.sampling import GRID, Sampling, build_sampling, check_grid
+from sweeps.planning.experiments_file import UNREADABLE, Book, as_mapping, check_keys, read_book
+from sweeps.planning.sampling import GRID, Sampling, build_sampling, check_grid
+from sweeps.schedulers.rungs import SCHEDULERS, Schedule
 
-SCHEDULERS = ("asha", "asha_promote", "hyperband", "median", "none")
 GLUED = tuple(f"{name}:" for name in RANGE_KEYS)
 """How a key of a range begins where the blank after the colon was left out."""
 
@@ -37,36 +36,6 @@ MOST_REPLICATES = 100
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Ten times as quick: a list of 10,000 values may be typed."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How trials are stopped early."""
-
-    name: str
-    grace: float
-    """Share of the epoch budget that every trial gets before it may be stopped."""
-    reduction: int
-    """At each rung about one in so many trials goes on; rungs lie that factor apart."""
-
-    def rungs(self, epochs: int) -> tuple[int, ...]:
-        """Return the epochs at which trials are compared, ascending; the last epoch is none.
-
-        Each rung lies `reduction` times as far as the one before; under the median rule, which stops few at a time, a
-        grace further.
-
-        Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, section 3.1.
-        """
-        if self.name == "none":
-            return ()
-        first = max(1, math.ceil(self.grace * epochs))
-        if self.name == "median":
-            return tuple(range(first, epochs, first))
-        found, rung = [], first
-        while rung < epochs:
-            found.append(rung)
-            rung *= self.reduction
-        return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ import yaml
 
 from bddseg.errors import nearest, one_line
 from sweeps.errors import ExperimentError
+from sweeps.paths import ROOT
 
-EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments.yaml"
+EXPERIMENTS = ROOT / "experiments.yaml"
 
 DATA_SOURCES = ("bdd100k", "streets")
 

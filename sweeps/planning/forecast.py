@@ -10,16 +10,16 @@ from bddseg.errors import DeviceError
 from bddseg.footprint import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
 from bddseg.labels import CLASSES
 from bddseg.words import count
-from sweeps.calibration import Calibration, calibrate
-from sweeps.confirm import CONFIRMING_RUNS, FINALIST
-from sweeps.detection import describe, design_of
-from sweeps.keeping import most_kept
-from sweeps.machine import Machine
-from sweeps.monitor import duration
-from sweeps.plan import Plan
-from sweeps.price import epoch_share
-from sweeps.shares import kind, read_peaks, remember_peaks
-from sweeps.source import Counted, Source, cache_folder, count_images
+from sweeps.formatting import duration
+from sweeps.planning.calibration import Calibration, calibrate
+from sweeps.planning.confirmation import CONFIRMING_RUNS
+from sweeps.planning.cost import epoch_share
+from sweeps.planning.dataset import Counted, Source, cache_folder, count_images
+from sweeps.planning.detectable_lead import describe, design_of
+from sweeps.planning.machine import Machine
+from sweeps.planning.plan import Plan, most_kept
+from sweeps.planning.resources import kind, read_peaks, remember_peaks
+from sweeps.storage.records import FINALIST
 
 CONFIRMED = 4
 """Finalists of a confirmation, unless told otherwise."""

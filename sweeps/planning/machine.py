@@ -9,8 +9,8 @@ from bddseg.cores import describe_cores, usable_cores
 from bddseg.device import resolve_device
 from bddseg.footprint import least_memory_mb
 from sweeps.errors import ExperimentError
-from sweeps.plan import Plan
-from sweeps.shares import kind
+from sweeps.planning.plan import Plan
+from sweeps.planning.resources import kind
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
 from bddseg.result import OBJECTIVE
-from sweeps.axes import Axis, Range
-from sweeps.past import Past
-from sweeps.plan import PlannedTrial
-from sweeps.sampling import Sampling, draw_point
+from sweeps.planning.axes import Axis, Range
+from sweeps.planning.plan import PlannedTrial
+from sweeps.planning.sampling import Sampling, draw_point
+from sweeps.storage.trial_history import Past
 
 FILE = "study.journal"
 NAME = "sweep"

@@ -10,20 +10,19 @@ from typing import Any, Self
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
 from bddseg.words import count
-from sweeps.axes import Axis, Range
 from sweeps.errors import ExperimentError
-from sweeps.experiment import Experiment
-from sweeps.names import longer_words, trial_name
-from sweeps.rounds import Rounds
-from sweeps.sampling import MOST_POINTS, draw_points
+from sweeps.formatting import longer_words, trial_name
+from sweeps.planning.axes import Axis, Range
+from sweeps.planning.experiment import Experiment
+from sweeps.planning.sampling import MOST_POINTS, draw_points
+from sweeps.statistics.rounds import Rounds
+from sweeps.storage.records import REPLICATE_OF
+from sweeps.storage.sweep_json import SETTINGS, count_replicates
+
+FINALISTS = 4
+"""The best so many trials are finalists, besides the reference and the best of each model."""
 
 SEED = "train.seed"
-
-REPLICATE_OF = "sweep.replicate_of"
-"""Tag of a further seed of a setting: the trial whose setting it is."""
-
-SETTINGS = 2
-"""So many of the best settings get further seeds."""
 
 USUAL_SEEDS = 2
 """Further seeds of each of them, unless the space or the command line says otherwise."""
@@ -148,17 +147,6 @@ class Plan:
     def with_trials(self, trials: Iterable[PlannedTrial]) -> "Plan":
         """Return the plan with more trials, the last."""
         return replace(self, trials=(*self.trials, *trials))
-
-
-def count_replicates(seeds: int, trials: int, added: int) -> int:
-    """Return how many replicates are still to be added to so many trials, where `added` of them are replicates."""
-    return 0 if added else seeds * min(SETTINGS, trials)
-
-
-def follow_words(to_come: int, to_replicate: int) -> list[str]:
-    """Return what is still to follow in words, each kind of it that there is."""
-    words = [f"{to_come} still to be suggested"] if to_come else []
-    return words + ([f"{to_replicate} further seeds of the best to follow"] if to_replicate else [])
 
 
 def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 0) -> Plan:
@@ -386,3 +374,10 @@ def _order(trials: list[PlannedTrial], seed: int) -> list[PlannedTrial]:
     by_id = sorted(trials, key=lambda trial: trial.trial_id)
     random.Random(seed).shuffle(by_id)
     return sorted(by_id, key=lambda trial: not trial.is_reference)
+
+
+def most_kept(plan: Plan) -> int:
+    """Return how many trials of a plan keep their weights at most: the best few, the best of each model, references."""
+    models = {trial.config.model.name for trial in plan.trials}
+    references = sum(trial.is_reference for trial in plan.trials)
+    return min(len(plan.trials), FINALISTS + len(models) - 1 + references)

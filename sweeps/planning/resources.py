@@ -8,7 +8,7 @@ from bddseg.config import TrainConfig
 from bddseg.errors import DeviceError
 from bddseg.files import read_json, write_json
 from bddseg.locks import locked
-from sweeps.plan import Plan
+from sweeps.planning.plan import Plan
 
 log = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from bddseg.checkpoint import load_training
 from bddseg.errors import DataError
-from sweeps.events import Event, EventFile
-from sweeps.folder import SweepFolder
-from sweeps.index import Entry
-from sweeps.outbox import Outbox
-from sweeps.past import REUSED
-from sweeps.plan import Plan, PlannedTrial
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.storage.events import Event, EventFile
+from sweeps.storage.finished_trials import Entry
+from sweeps.storage.folder import SweepFolder
+from sweeps.storage.outbox import Outbox
+from sweeps.storage.trial_history import REUSED
 
 EVIDENCE = "evidence-val.npz"
 """The file without which a trial cannot be compared: it is trained again."""

@@ -8,8 +8,9 @@ from typing import Any
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
 from bddseg.result import OBJECTIVE
-from sweeps.axes import Axis, Range, draw_value
 from sweeps.errors import ExperimentError, StorageError
+from sweeps.planning.axes import Axis, Range, draw_value
+from sweeps.storage.sweep_json import SAMPLES
 
 SEARCHES = ("grid", "random", "optuna")
 SAMPLERS = ("tpe", "gp", "nsga2")
@@ -18,7 +19,6 @@ COST = "gflops"
 latency that is measured while other trials run beside says more of them than of the network."""
 OBJECTIVES = ((OBJECTIVE,), (OBJECTIVE, COST))
 OBJECTIVES_IN_WORDS = f"[{OBJECTIVE}] or [{OBJECTIVE}, {COST}]"
-SAMPLES = 20
 MOST_POINTS = 20_000
 """A plan has no more: each is a configuration, an entry of sweep.json and a run in MLflow. 10,000 take a second."""
 PATIENCE = 1000

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bddseg.arithmetic import count_forward
-from sweeps.experiment import Experiment
-from sweeps.past import Past
-from sweeps.plan import Plan, PlannedTrial, plan_trial
-from sweeps.sampling import COST, draw_points
-from sweeps.study import FILE, Study, settle
+from sweeps.planning.experiment import Experiment
+from sweeps.planning.optuna_study import FILE, Study, settle
+from sweeps.planning.plan import Plan, PlannedTrial, plan_trial
+from sweeps.planning.sampling import COST, draw_points
+from sweeps.storage.trial_history import Past
 
 TWINS = 10
 """Suggestions in a row of what is a trial already, until a point is drawn by chance: after many invalid ones too."""

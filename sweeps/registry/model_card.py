@@ -9,10 +9,10 @@ from bddseg.images import RESIZE
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
 from bddseg.trained import Trained
 from sweeps.paths import EXPORT, PREDICT, program
-from sweeps.ranking import Scores
 from sweeps.report.gather import Report
-from sweeps.report.wording import build_markdown_environment, space_blocks
-from sweeps.statistics.findings import Gap, Rival, Verdict
+from sweeps.report.rendering import build_markdown_environment, space_blocks
+from sweeps.statistics.results import Gap, Rival, Verdict
+from sweeps.statistics.scores import Scores
 
 FORMAT = 1
 

@@ -25,8 +25,8 @@ from bddseg.split import split_of
 from bddseg.train import fit
 from bddseg.words import count
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
-from sweeps.records import SweepRecord, TrialRow
-from sweeps.source import Material, cache_folder, load_material, recorded_source
+from sweeps.planning.dataset import Material, cache_folder, load_material, recorded_source
+from sweeps.storage.records import SweepRecord, TrialRow
 
 log = logging.getLogger(__name__)
 

@@ -20,19 +20,18 @@ from bddseg.errors import DataError
 from bddseg.evidence import save_evidence
 from bddseg.files import write_json
 from bddseg.trained import load_trained
-from sweeps.confirm import CONFIRMS
 from sweeps.errors import NoSweepError, NothingToRegisterError, UndecidedError
-from sweeps.ranking import score_evidence
-from sweeps.records import SweepRecord, TrialRow
-from sweeps.report.facts import whole
+from sweeps.registry.model_card import Card, describe_model, identity, name_of, render_card
+from sweeps.registry.refit import TEST_EVIDENCE, load_recorded, refit, refit_config
+from sweeps.registry.registry import Registry, Version, check_name
+from sweeps.registry.weights import WEIGHTS
 from sweeps.report.gather import Report
-from sweeps.report.openings import Ledger, Opening, record_opening
-from sweeps.statistics.findings import Verdict
-from sweeps.store import Store
-from sweeps.winner.card import Card, describe_model, identity, name_of, render_card
-from sweeps.winner.refit import TEST_EVIDENCE, load_recorded, refit, refit_config
-from sweeps.winner.registry import Registry, Version, check_name
-from sweeps.winner.weights import WEIGHTS
+from sweeps.report.holdout import Ledger, Opening, record_opening
+from sweeps.sanitize import whole
+from sweeps.statistics.results import Verdict
+from sweeps.statistics.scores import score_evidence
+from sweeps.storage.records import CONFIRMS, SweepRecord, TrialRow
+from sweeps.tracking.reader import Store
 
 Say = Callable[[str], None]
 

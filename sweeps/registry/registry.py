@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bddseg.checkpoint import BEST
-from sweeps.address import VARIABLE
 from sweeps.errors import ModelError
-from sweeps.failures import code_of
-from sweeps.mlflow_client import mlflow_uri
-from sweeps.records import IDENTITY
-from sweeps.store import Store
+from sweeps.storage.records import IDENTITY
+from sweeps.tracking.client import mlflow_uri
+from sweeps.tracking.failures import code_of
+from sweeps.tracking.reader import Store
+from sweeps.tracking.uri import VARIABLE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

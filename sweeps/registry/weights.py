@@ -9,8 +9,8 @@ from pathlib import Path
 from bddseg.checkpoint import BEST
 from bddseg.folders import is_there
 from sweeps.errors import ModelError
-from sweeps.store import Store
-from sweeps.winner.registry import DEFAULT_NAME, Registry, check_name
+from sweeps.registry.registry import DEFAULT_NAME, Registry, check_name
+from sweeps.tracking.reader import Store
 
 REGISTERED = re.compile(r"(?:models:/)?(?P<name>[\w.-]*)(?:@(?P<alias>[\w.-]+)|/(?P<number>\d+))", re.ASCII)
 RUN = re.compile(r"(?:runs:/)?(?P<run>[0-9a-f]{32})")

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sweeps.errors import ComparisonError
+from sweeps.formatting import write_when
 from sweeps.report.gather import Entry, Report
-from sweeps.report.latency import Latency
 from sweeps.report.seeds import setting_name
-from sweeps.report.wording import write_when
-from sweeps.sections.classes import Column, score_images
-from sweeps.statistics.findings import Candidate, Finalist, Rival, Verdict
-from sweeps.verdict import confirm, screen
+from sweeps.statistics.results import Candidate, Finalist, Rival, Verdict
+from sweeps.statistics.scores import Column, score_images
+from sweeps.statistics.verdict import confirm, screen
+from sweeps.storage.latency import Latency
 
 
 @dataclass(frozen=True)

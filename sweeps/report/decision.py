@@ -8,26 +8,18 @@ from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
-from sweeps.confirm import finalist_name
-from sweeps.past import CUT_OFF
-from sweeps.ranking import rank, score
-from sweeps.records import Repeat, SweepRecord, TrialRow
-from sweeps.report.facts import clean
-from sweeps.report.latency import Speed
-from sweeps.report.seeds import (
-    OtherSeed,
-    Witness,
-    find_seeds,
-    group_settings,
-    join_evidence,
-    name_settings,
-)
-from sweeps.rounds import Rounds
-from sweeps.statistics.findings import Candidate, Finalist, Verdict
-from sweeps.statistics.hindsight import Hindsight, weigh_stop
-from sweeps.statistics.significance import ALPHA
-from sweeps.stopping.rungs import REASON, read_stop
-from sweeps.verdict import confirm, screen
+from sweeps.report.seeds import OtherSeed, Witness, find_seeds, group_settings, join_evidence, name_settings
+from sweeps.sanitize import clean
+from sweeps.schedulers.rungs import REASON, read_stop
+from sweeps.statistics.hypothesis_tests import ALPHA
+from sweeps.statistics.regret import Hindsight, weigh_stop
+from sweeps.statistics.results import Candidate, Finalist, Verdict
+from sweeps.statistics.rounds import Rounds
+from sweeps.statistics.scores import rank, score
+from sweeps.statistics.verdict import confirm, screen
+from sweeps.storage.latency import Speed
+from sweeps.storage.records import Repeat, SweepRecord, TrialRow, finalist_name
+from sweeps.storage.trial_history import CUT_OFF
 
 FOLD, CUT = "data.fold", "data.cut"
 Fold = tuple[int, int]

@@ -15,8 +15,8 @@ from typing import Any, TypeVar, cast
 
 from bddseg.cores import usable_cores
 from bddseg.evidence import Evidence
+from sweeps.report.figures import Plate, draw_plate
 from sweeps.report.gather import Report
-from sweeps.report.plates import Plate, draw_plate
 from sweeps.report.section import Drawing, Section
 
 CANNOT_TRAVEL = (pickle.PicklingError, TypeError, AttributeError)
@@ -144,7 +144,7 @@ def _load() -> None:
     """Load what figures are drawn with; an interrupt is the first process's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import sweeps.report.page  # noqa: F401
-    from sweeps.sections.plotted import load_optuna
+    from sweeps.report.sections.fanova import load_optuna
 
     load_optuna()
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from bddseg.labels import CLASSES, GROUPS
 from bddseg.result import OBJECTIVE
-from sweeps.past import CUT_OFF
-from sweeps.ranking import DECIMALS, FAILED, SCORE, Scores, figure, rank
-from sweeps.records import Repeat, TrialRow
-from sweeps.report.facts import clean
+from sweeps.sanitize import DECIMALS, clean, figure
+from sweeps.statistics.scores import FAILED, SCORE, Scores, rank
+from sweeps.storage.records import Repeat, TrialRow
+from sweeps.storage.trial_history import CUT_OFF
 
 STATES = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed", "RUNNING": "running"}
 

@@ -15,9 +15,9 @@ from matplotlib.artist import Artist
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 
-from sweeps.report.canvas import STYLE, THEME, render_svg
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
+from sweeps.report.theme import STYLE, THEME, render_svg
 
 T = TypeVar("T")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from bddseg.files import write_file
 from sweeps.errors import StorageError
+from sweeps.formatting import folder_name
 from sweeps.report.comparison import Comparison
+from sweeps.report.figures import Plates, Printer
+from sweeps.report.formats import render_csv, render_json, render_standing, render_verdict
 from sweeps.report.gather import Report
-from sweeps.report.listing import render_csv, render_json, render_standing, render_verdict
 from sweeps.report.page import build_sections, render_comparison, render_html, render_markdown
-from sweeps.report.plates import Plates, Printer
-from sweeps.report.wording import folder_name
-from sweeps.sections import side_by_side
+from sweeps.report.sections import comparison as side_by_side
 
 PAGE, FIGURES = "index.html", "figures"
 

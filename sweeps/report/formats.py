@@ -10,13 +10,15 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Self
 
 from bddseg.labels import CLASSES, GROUPS
-from sweeps.ranking import CAVEAT, figure
+from sweeps.formatting import NONE, write_iou, write_time
 from sweeps.report.comparison import Comparison
 from sweeps.report.gather import Entry, Report
-from sweeps.report.wording import NONE, write_distance, write_iou, write_time
-from sweeps.sections.board import Board, Line, StoppedLine, build_board
-from sweeps.sections.box import find_rivals, say_verdict
-from sweeps.statistics.findings import Rival, StoppedTrial
+from sweeps.report.rendering import write_distance
+from sweeps.report.sections.leaderboard import Board, Line, StoppedLine, build_board
+from sweeps.report.sections.verdict import find_rivals, say_verdict
+from sweeps.sanitize import figure
+from sweeps.statistics.results import Rival, StoppedTrial
+from sweeps.statistics.scores import CAVEAT
 
 SEED = "train.seed"
 FORMAT = 3

@@ -7,21 +7,21 @@ from typing import Any, Protocol
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
-from sweeps.confirm import CONFIRMS
 from sweeps.errors import NothingFinishedError
-from sweeps.gallery.album import Album
-from sweeps.ranking import Check, compare_figures, figure, rank
-from sweeps.records import Repeat, SweepRecord, TrialRow
+from sweeps.report.decision import Hearing, Margins, hear_confirmation, hear_screening
 from sweeps.report.entries import DETAILS, EPOCH_SECONDS, RUNS, Entry, build_entries, complete_row
-from sweeps.report.facts import clean, clean_all, read_facts, whole
-from sweeps.report.hearing import Hearing, Margins, hear_confirmation, hear_screening
-from sweeps.report.joining import join_entries
-from sweeps.report.latency import LATENCY, Speed, read_speed
-from sweeps.report.openings import Ledger, Test, choose_trials, open_test, read_openings
-from sweeps.rounds import Rounds
-from sweeps.statistics.findings import Candidate, Finalist, Verdict
-from sweeps.statistics.hindsight import Hindsight
-from sweeps.statistics.significance import ALPHA
+from sweeps.report.facts import read_facts
+from sweeps.report.holdout import Ledger, Test, choose_trials, open_test, read_openings
+from sweeps.report.pooling import join_entries
+from sweeps.sanitize import clean, clean_all, figure, whole
+from sweeps.statistics.hypothesis_tests import ALPHA
+from sweeps.statistics.regret import Hindsight
+from sweeps.statistics.results import Candidate, Finalist, Verdict
+from sweeps.statistics.rounds import Rounds
+from sweeps.statistics.scores import Check, compare_figures, rank
+from sweeps.storage.album import Album
+from sweeps.storage.latency import LATENCY, Speed, read_speed
+from sweeps.storage.records import CONFIRMS, Repeat, SweepRecord, TrialRow
 
 VERIFICATION = "verification.json"
 """Artifact of the leader's run: its figures counted twice."""

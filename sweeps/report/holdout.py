@@ -13,10 +13,10 @@ from typing import Protocol
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from sweeps.errors import TrackingError
-from sweeps.ranking import Scores, score_evidence
-from sweeps.records import SweepRecord, TrialRow
-from sweeps.report.facts import clean
-from sweeps.statistics.findings import Verdict
+from sweeps.sanitize import clean
+from sweeps.statistics.results import Verdict
+from sweeps.statistics.scores import Scores, score_evidence
+from sweeps.storage.records import SweepRecord, TrialRow
 
 TAG = "test.opened."
 TIED_SHOWN = 10

@@ -6,33 +6,33 @@ from functools import partial
 from jinja2 import Environment
 from markupsafe import Markup
 
-from sweeps.names import longer_words
+from sweeps.formatting import longer_words, write_value
 from sweeps.report.comparison import Comparison
+from sweeps.report.figures import Plates, Printer
 from sweeps.report.gather import Report
-from sweeps.report.naming import shorten_names
-from sweeps.report.plates import Plates, Printer
+from sweeps.report.rendering import TEMPLATES, build_environment, build_markdown_environment, space_blocks
 from sweeps.report.section import Section
-from sweeps.report.wording import TEMPLATES, build_environment, build_markdown_environment, space_blocks, write_value
-from sweeps.sections import (
+from sweeps.report.sections import (
     attention,
+    boundary,
     classes,
     cost,
     curves,
-    edge,
-    faults,
+    failures,
     grid,
     ignored,
     importance,
     intervals,
-    pictures,
+    predictions,
     scenes,
-    sealed,
-    side_by_side,
+    test_set,
     tradeoff,
 )
-from sweeps.sections.board import build_leaderboard
-from sweeps.sections.box import build_verdict
-from sweeps.sections.origin import build_again, build_check, build_data, say_source
+from sweeps.report.sections import comparison as side_by_side
+from sweeps.report.sections.leaderboard import build_leaderboard
+from sweeps.report.sections.provenance import build_again, build_check, build_data, say_source
+from sweeps.report.sections.verdict import build_verdict
+from sweeps.report.short_names import shorten_names
 
 BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
     build_verdict,
@@ -43,14 +43,14 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
     scenes.build_section,
     curves.build_section,
     importance.build_section,
-    edge.build_section,
-    faults.build_section,
+    boundary.build_section,
+    failures.build_section,
     cost.build_section,
     tradeoff.build_section,
-    pictures.build_section,
+    predictions.build_section,
     attention.build_section,
     ignored.build_section,
-    sealed.build_section,
+    test_set.build_section,
     build_check,
     build_data,
     build_again,

@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sweeps.confirm import finalist_name
-from sweeps.ranking import Scores, score_evidence
+from sweeps.report.decision import Hearing
 from sweeps.report.entries import Entry, join_runs, other_entry
-from sweeps.report.facts import whole
-from sweeps.report.hearing import Hearing
-from sweeps.statistics.findings import Candidate, Verdict
+from sweeps.sanitize import whole
+from sweeps.statistics.results import Candidate, Verdict
+from sweeps.statistics.scores import Scores, score_evidence
+from sweeps.storage.records import finalist_name
 
 Joined = tuple[tuple[Entry, ...], tuple[Entry, ...], tuple[Entry, ...]]
 """Settings, trials, seeds of other sweeps."""

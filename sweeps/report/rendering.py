@@ -1,12 +1,7 @@
 """How figures, times and settings are written, on a page, in Markdown, on a terminal; the templates' environment."""
 
-import hashlib
-import math
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -14,12 +9,22 @@ from markupsafe import Markup, escape
 
 from bddseg.labels import CLASSES, GROUPS, PALETTE
 from bddseg.words import count
-from sweeps.names import compact
-from sweeps.statistics.findings import Interval
+from sweeps.formatting import (
+    GROUP_NAMES,
+    NONE,
+    folder_name,
+    write_chance,
+    write_iou,
+    write_points,
+    write_share,
+    write_size,
+    write_time,
+    write_value,
+    write_when,
+)
+from sweeps.statistics.results import Interval
 
 TEMPLATES = Path(__file__).with_name("templates")
-NONE = "–"
-GROUP_NAMES = {"city": "city", "non_city": "non-city"}
 
 
 def build_environment(**options: Any) -> Environment:
@@ -72,24 +77,6 @@ def _kind(line: str) -> str:
     return next((kind for sign, kind in signs.items() if line.startswith(sign)), "words") if line.strip() else ""
 
 
-def write_iou(value: float | None) -> str:
-    """Return an IoU with three decimals."""
-    return NONE if value is None else f"{value:.3f}"
-
-
-def write_points(value: float | None) -> str:
-    """Return a difference of IoUs in points: 0.0129 as `+1.29`."""
-    if value is None:
-        return NONE
-    points = round(value * 100, 2) + 0.0  # no minus before a zero
-    return f"{points:+.2f}".replace("-", "−")
-
-
-def write_size(value: float | None) -> str:
-    """Return a difference of IoUs in points without a plus: 0.0129 as `1.29`."""
-    return write_points(value).lstrip("+")
-
-
 def write_distance(behind: float) -> str:
     """Return how far behind the leader a score is, or ahead: 0.0129 as `1.29 points behind the leader`."""
     points = write_points(behind).lstrip("+−")
@@ -102,54 +89,6 @@ def write_interval(interval: Interval | None) -> str:
         return NONE
     estimate, low, high = map(write_points, (interval.estimate, interval.low, interval.high))
     return f"{estimate} ({low} to {high})"
-
-
-def write_chance(p: float | None) -> str:
-    """Return a p-value; a very small one is never written as 0."""
-    if p is None or math.isnan(p):
-        return NONE
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def write_share(value: float | None) -> str:
-    """Return a share in percent; what is neither none nor all is never written as 0 or 100 %."""
-    if value is None:
-        return NONE
-    if 0 < value < 0.005:
-        return "<1 %"
-    return ">99 %" if 0.995 <= value < 1 else f"{value * 100:.0f} %"
-
-
-def write_time(seconds: float | None) -> str:
-    """Return a duration as people say it."""
-    if seconds is None:
-        return NONE
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def write_value(value: Any, longer: Mapping[Any, str] = MappingProxyType({})) -> str:
-    """Return a setting's value; `longer` has those that need more digits than usual."""
-    return NONE if value is None else longer.get(value) or compact(value)
-
-
-def write_when(text: str) -> str:
-    """Return an ISO time as people write it, in UTC; any other text as it is."""
-    try:
-        time = datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        return text
-    return f"{time.day} {time:%B %Y, %H:%M} UTC"
-
-
-def folder_name(sweep_id: str) -> str:
-    """Return the sweep's id as the name of one folder; an id that had to be changed gets a part of its hash."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", sweep_id).strip("._-")[:100]
-    if name and name == sweep_id:
-        return name
-    return f"{name or 'sweep'}-{hashlib.sha256(sweep_id.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def _code(value: str) -> Markup:

@@ -10,9 +10,9 @@ import numpy as np
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError, DataError
 from bddseg.evidence import Evidence
-from sweeps.records import Repeat, SweepRecord, TrialRow
-from sweeps.report.facts import clean
-from sweeps.statistics.noise import setting_of
+from sweeps.sanitize import clean
+from sweeps.statistics.seed_noise import setting_of
+from sweeps.storage.records import Repeat, SweepRecord, TrialRow
 
 REPEATED = 4
 """Of so many of the best settings seeds of other sweeps are looked for."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sweeps.report.gather import Entry, Report
-from sweeps.statistics.findings import Verdict
+from sweeps.statistics.results import Verdict
 
 
 def shorten_names(report: Report) -> Report:

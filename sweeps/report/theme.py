@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
-from sweeps.names import compact, longer_words
+from sweeps.formatting import compact, longer_words
 
 INK, MUTED, RULE, PAPER = "#010101", "#020202", "#030303", "#040404"
 THEME = {

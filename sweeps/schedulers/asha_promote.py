@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
-from sweeps.stopping.rungs import Stop
-from sweeps.stopping.schedulers import Halving
+from sweeps.schedulers.rungs import Stop
+from sweeps.schedulers.scheduler import Halving
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ray.tune.schedulers import TrialScheduler
 
-from sweeps.stopping.rungs import Rungs
-from sweeps.stopping.schedulers import Halving
+from sweeps.schedulers.rungs import Rungs
+from sweeps.schedulers.scheduler import Halving
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController

@@ -7,6 +7,14 @@ from dataclasses import asdict, dataclass, field
 
 from bddseg.result import OBJECTIVE
 
+NO_EPOCH = "no_epoch"
+"""Marks a trial's report that has no figures and only says why the trial ends."""
+
+TRIAL_KEY = "trial"
+"""The one key of a Ray config that is no setting: the trial's id."""
+
+SCHEDULERS = ("asha", "asha_promote", "hyperband", "median", "none")
+
 REASON = {"asha": "asha", "asha_promote": "asha", "hyperband": "hyperband", "median": "median"}
 """Scheduler -> the stop reason that is recorded; both forms of asynchronous halving have the same."""
 
@@ -135,3 +143,33 @@ def _pattern(template: str) -> str:
 
 
 PATTERNS = {rule: _pattern(template) for rule, template in SENTENCES.items()}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How trials are stopped early."""
+
+    name: str
+    grace: float
+    """Share of the epoch budget that every trial gets before it may be stopped."""
+    reduction: int
+    """At each rung about one in so many trials goes on; rungs lie that factor apart."""
+
+    def rungs(self, epochs: int) -> tuple[int, ...]:
+        """Return the epochs at which trials are compared, ascending; the last epoch is none.
+
+        Each rung lies `reduction` times as far as the one before; under the median rule, which stops few at a time, a
+        grace further.
+
+        Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, section 3.1.
+        """
+        if self.name == "none":
+            return ()
+        first = max(1, math.ceil(self.grace * epochs))
+        if self.name == "median":
+            return tuple(range(first, epochs, first))
+        found, rung = [], first
+        while rung < epochs:
+            found.append(rung)
+            rung *= self.reduction
+        return tuple(found)

@@ -24,8 +24,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
-from sweeps.stopping.memory import load_memory, save_memory
-from sweeps.stopping.rungs import BEST, Rungs, Stop
+from sweeps.schedulers.rungs import BEST, Rungs, Stop
+from sweeps.schedulers.state_file import load_memory, save_memory
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController

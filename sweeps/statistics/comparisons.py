@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweeps.statistics.findings import Interval, Rival
-from sweeps.statistics.significance import ALPHA
+from sweeps.statistics.hypothesis_tests import ALPHA
+from sweeps.statistics.results import Interval, Rival
 
 LEADERS = 64
 """Of how many possible leaders all comparisons are covered at once; more than 64 settings rarely could lead."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweeps.statistics.findings import Interval
-from sweeps.statistics.significance import ALPHA, p_above, t_quantile
+from sweeps.statistics.hypothesis_tests import ALPHA, p_above, t_quantile
+from sweeps.statistics.results import Interval
 
 LOST = 0.05
 """A figure that is missing in a larger share of draws gets no interval."""

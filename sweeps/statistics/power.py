@@ -1,4 +1,4 @@
-"""What a confirmation of so many runs will find: the decision of `sweeps.verdict.confirm`, simulated beforehand."""
+"""What a confirmation of so many runs will find: `sweeps.statistics.verdict.confirm`, simulated beforehand."""
 
 import math
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from sweeps.statistics.noise import pool_variance
-from sweeps.statistics.significance import ALPHA, overlap
+from sweeps.statistics.hypothesis_tests import ALPHA, overlap
+from sweeps.statistics.seed_noise import pool_variance
 
 POWER = 0.8
 MOST_RUNS = 100
@@ -40,7 +40,7 @@ class Design:
     def finds(self, lead: float) -> float:
         """Return how often the best of equal rivals is alone ahead when its true lead is this.
 
-        Source of the procedure: `sweeps.statistics.contest.hold_contest`.
+        Source of the procedure: `sweeps.statistics.comparisons.hold_contest`.
         """
         if self.runs < 2 or self.finalists < 2:
             return 0.0
@@ -84,7 +84,9 @@ def _simulate(design: Design) -> tuple[np.ndarray, np.ndarray]:
     means = math.sqrt(variance_of_run / runs) * generator.standard_normal((SIMULATED, settings), dtype=np.float32)
     freedom = (settings - 1) * (runs - 1)
     total = variance_of_run * generator.chisquare(freedom, SIMULATED)
-    squares = np.maximum(total - freedom * fold_variance, total / (1 + freedom))  # as `sweeps.verdict` has it
+    squares = np.maximum(
+        total - freedom * fold_variance, total / (1 + freedom)
+    )  # as `sweeps.statistics.verdict` has it
     variance, known = pool_variance(squares, freedom, design.rise, has_floor=True)
     errors = np.sqrt(2 * variance * overlap(runs, runs) + design.image_sd**2)
     least, most = float(known.min()), float(known.max())

@@ -1,9 +1,9 @@
 """What an open verdict takes: the lead that is in question, and how many runs of a confirmation find it."""
 
-from sweeps.statistics.contest import Contest, detectable
-from sweeps.statistics.design import UNIT_SD, runs_to_find
-from sweeps.statistics.findings import Needed
-from sweeps.statistics.noise import Noise
+from sweeps.statistics.comparisons import Contest, detectable
+from sweeps.statistics.power import UNIT_SD, runs_to_find
+from sweeps.statistics.results import Needed
+from sweeps.statistics.seed_noise import Noise
 
 ENOUGH_UNITS = 10
 """From so many drives on their spread is taken as it was measured."""

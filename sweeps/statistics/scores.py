@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
+
 from bddseg.confusion import boundary_iou, iou, miou, miou_by_group, pool
 from bddseg.evidence import Evidence
 from bddseg.labels import GROUPS, group_of
-
-DECIMALS = 6
-"""To which every figure is rounded, once; what a page prints is this number with fewer decimals."""
+from sweeps.sanitize import DECIMALS, figure, finite_number
 
 TOLERANCE = 1e-6
 """Two ways of counting the same pixels may differ by so much: the rounding of single precision."""
@@ -110,12 +110,6 @@ def leader(trials: Sequence[TrialT]) -> Leader[TrialT] | None:
     return Leader(ranked[0], runner_up, gap)
 
 
-def figure(value: Any) -> float | None:
-    """Return a number, rounded as everywhere; None for what is no finite number."""
-    number = _number(value)
-    return None if number is None else round(number, DECIMALS)
-
-
 def score_evidence(evidence: Evidence) -> Scores:
     """Return the figures of the evidence: counts are summed first and divided once."""
     pooled = pool(evidence.counts)
@@ -141,7 +135,7 @@ def compare_figures(record: Mapping[str, Any]) -> Check:
     ours, theirs = (_flat(record.get(side)) for side in ("evidence", "torchmetrics"))
     rows = tuple((name, ours.get(name), theirs.get(name)) for name in dict.fromkeys([*ours, *theirs]))
     both = [abs(a - b) for _, a, b in rows if a is not None and b is not None]
-    known = [*both, _number(record.get("max_difference")) or 0.0]
+    known = [*both, finite_number(record.get("max_difference")) or 0.0]
     one_sided = any((a is None) != (b is None) for _, a, b in rows)
     images = record.get("images")
     return Check(
@@ -158,10 +152,23 @@ def _flat(side: Any) -> dict[str, float | None]:
         return {}
     classes = side.get("iou")
     values = {"mIoU": side.get("miou"), **(classes if isinstance(classes, Mapping) else {})}
-    return {str(name): _number(value) for name, value in values.items()}
+    return {str(name): finite_number(value) for name, value in values.items()}
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+@dataclass(frozen=True)
+class Column:
+    """The figures of one set of images."""
+
+    title: str
+    images: int | None
+    """None where it is not known."""
+    miou: float | None
+    iou: Mapping[str, float | None]
+
+
+def score_images(evidence: Evidence, keep: np.ndarray | None, title: str) -> Column:
+    """Return the pooled figures of some images."""
+    pooled = pool(evidence.counts, keep)
+    values = zip(evidence.classes, iou(pooled), strict=True)
+    images = len(evidence.names) if keep is None else int(keep.sum())
+    return Column(title, images, figure(float(miou(pooled))), {name: figure(float(value)) for name, value in values})

@@ -11,13 +11,13 @@ import numpy as np
 
 from bddseg.confusion import iou, miou
 from bddseg.labels import GROUPS, group_of
-from sweeps.statistics.findings import Gap, Interval, Scenes, Slice
-from sweeps.statistics.lineup import Lineup
-from sweeps.statistics.noise import SHRINKAGE, Noise
-from sweeps.statistics.resampling import mean_ratio, weigh
-from sweeps.statistics.sample import Sample
-from sweeps.statistics.sentences import say_gap, say_scenes
-from sweeps.statistics.significance import ALPHA, holm, holm_levels
+from sweeps.statistics.alignment import Lineup
+from sweeps.statistics.bootstrap import mean_ratio, weigh
+from sweeps.statistics.estimates import Sample
+from sweeps.statistics.hypothesis_tests import ALPHA, holm, holm_levels
+from sweeps.statistics.results import Gap, Interval, Scenes, Slice
+from sweeps.statistics.seed_noise import SHRINKAGE, Noise
+from sweeps.statistics.wording import say_gap, say_scenes
 
 DRIVES = 10
 """With fewer drives in a group nothing can be said of it."""

@@ -8,7 +8,9 @@ import numpy as np
 
 from bddseg.words import count
 from sweeps.errors import NothingFinishedError
-from sweeps.statistics.contest import (
+from sweeps.statistics.alignment import Entrant, Lineup, build_lineup, score_of
+from sweeps.statistics.bootstrap import draw_units, resample_deviations
+from sweeps.statistics.comparisons import (
     Contest,
     decide,
     describe_rivals,
@@ -17,7 +19,8 @@ from sweeps.statistics.contest import (
     own_intervals,
     recommend,
 )
-from sweeps.statistics.findings import (
+from sweeps.statistics.hypothesis_tests import ALPHA, overlap, widening
+from sweeps.statistics.results import (
     Candidate,
     Finalist,
     Gap,
@@ -30,9 +33,8 @@ from sweeps.statistics.findings import (
     StoppedTrial,
     Verdict,
 )
-from sweeps.statistics.lineup import Entrant, Lineup, build_lineup, score_of
-from sweeps.statistics.needs import bearable_sd, find_needed
-from sweeps.statistics.noise import (
+from sweeps.statistics.sample_size import bearable_sd, find_needed
+from sweeps.statistics.seed_noise import (
     Noise,
     count_repeats,
     estimate_noise,
@@ -41,10 +43,8 @@ from sweeps.statistics.noise import (
     rise_of,
     sum_squares,
 )
-from sweeps.statistics.resampling import draw_units, resample_deviations
-from sweeps.statistics.sentences import say_caveats, say_verdict
-from sweeps.statistics.significance import ALPHA, overlap, widening
 from sweeps.statistics.slices import answer_scenes
+from sweeps.statistics.wording import say_caveats, say_verdict
 
 __all__ = [
     "Candidate",
@@ -85,7 +85,7 @@ def screen(
 
     Trials that differ in their seed only are one setting: their counts are summed. Drives (blocks of neighbouring
     names, where names carry no drive) are drawn for all settings alike, and to each score the noise is added that other
-    seeds would have brought, see `sweeps.statistics.noise`. Trials that were stopped early are no rivals.
+    seeds would have brought, see `sweeps.statistics.seed_noise`. Trials that were stopped early are no rivals.
 
     Args:
         margin: difference in mIoU that does not matter, as a fraction of 1; `scene_margin` likewise between scenes.

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from bddseg.words import count
-from sweeps.statistics.design import MOST_RUNS
-from sweeps.statistics.findings import Gap, Interval, Needed, NoiseFigures, Rival, Slice, StoppedTrial
+from sweeps.statistics.power import MOST_RUNS
+from sweeps.statistics.results import Gap, Interval, Needed, NoiseFigures, Rival, Slice, StoppedTrial
 
 NAMED = 3
 """So many other sweeps are named."""

@@ -1,6 +1,6 @@
 """A sweep's pictures <-> files: panels of images with what trials predict on them, and maps of attention.
 
-Each file is a sheet (`sweeps.gallery.sheet`). A panel's tiles are image, truth, then prediction and agreement of each
+Each file is a sheet (`sweeps.storage.tiles`). A panel's tiles are image, truth, then prediction and agreement of each
 trial; a map's tiles are its gates.
 """
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bddseg.files import write_json
-from sweeps.gallery.sheet import LARGEST_PX, Sheet, decode, encode
-from sweeps.report.facts import clean
+from sweeps.sanitize import clean
+from sweeps.storage.tiles import LARGEST_PX, Sheet, decode, encode
 
 FORMAT = 1
 FOLDER, INDEX = "panels", "panels.json"

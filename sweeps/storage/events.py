@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from bddseg.files import read_json
 from bddseg.shapes import difference
 from sweeps.errors import StorageError
-from sweeps.relocation import present_path
+from sweeps.storage.relocation import present_path
 
 Event = dict[str, Any]
 

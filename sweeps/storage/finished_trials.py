@@ -15,10 +15,10 @@ from filelock import FileLock
 from bddseg.errors import UserError
 from bddseg.files import read_json, write_json
 from bddseg.shapes import difference
-from sweeps.backlog import sweep_folders
-from sweeps.events import EVENTS, EventFile
-from sweeps.folder import SweepFolder
-from sweeps.manifest import read_manifest
+from sweeps.storage.events import EVENTS, EventFile
+from sweeps.storage.folder import SweepFolder
+from sweeps.storage.sweep_json import read_manifest
+from sweeps.storage.sweeps import sweep_folders
 
 FILE = "index.json"
 FORMAT = 1

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeps.ranking import figure
-from sweeps.report.facts import clean_all, whole
+from sweeps.sanitize import clean_all, figure, whole
 
 LATENCY = "latency.json"
 """Artifact of the sweep's run."""

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from bddseg.files import make_folder, strict, sync_folder, write_file, write_json
 from sweeps.errors import StorageError
-from sweeps.events import CURSOR, OUTBOX, PARENT, REJECTED, UPLOADS, Event, EventFile
-from sweeps.relocation import portable_path
+from sweeps.storage.events import CURSOR, OUTBOX, PARENT, REJECTED, UPLOADS, Event, EventFile
+from sweeps.storage.relocation import portable_path
 
 __all__ = ["OUTBOX", "PARENT", "PATIENCE_SECONDS", "RETRY_SECONDS", "Event", "EventFile", "Outbox"]
 

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from mlflow.entities import Run
+REPLICATE_OF = "sweep.replicate_of"
+"""Tag of a further seed of a setting: the trial whose setting it is."""
+
+CONFIRMS, FINALIST, RUN, FOLD = "sweep.confirms", "sweep.finalist", "sweep.run", "sweep.fold"
+"""Tags: of the confirmation the screening sweep; of each of its trials the screened trial, the run and its fold."""
 
 Value = str | int | float | bool
 COMPLETED = ("max_epochs", "plateau")
@@ -69,29 +72,6 @@ class SweepRecord:
     """Those that were started, in plan order."""
 
 
-def trial_row(run: "Run", settings: Mapping[str, Value] | None) -> TrialRow:
-    """Return what a run of MLflow says of a trial; its settings are those planned, or else its parameters."""
-    tags = run.data.tags
-    return TrialRow(
-        trial_id=tags["sweep.trial_id"],
-        run_id=run.info.run_id,
-        name=run.info.run_name or "",
-        status=run.info.status,
-        stop_reason=tags.get("sweep.stop_reason", ""),
-        stop_detail=tags.get("sweep.stop_detail", ""),
-        log_file=tags.get("sweep.log_file", ""),
-        settings=dict(settings) if settings else {key: _typed(text) for key, text in run.data.params.items()},
-        metrics=dict(run.data.metrics),
-        digest=tags.get("sweep.config_digest", ""),
-        is_reference=tags.get("sweep.reference") == "true",
-        started_ms=run.info.start_time,
-        ended_ms=run.info.end_time if run.info.status != "RUNNING" else None,  # a resumed run keeps its first end
-        finalist=tags.get("sweep.finalist", ""),
-        artifact_uri=run.info.artifact_uri or "",
-        setting=tags.get("sweep.setting", ""),
-    )
-
-
 def planned_settings(manifest: Mapping[str, Any]) -> dict[str, dict[str, Value]]:
     """Return trial id -> settings, in plan order, as far as the manifest has them in the known form."""
     trials = manifest.get("trials")
@@ -103,13 +83,6 @@ def planned_settings(manifest: Mapping[str, Any]) -> dict[str, dict[str, Value]]
     return found
 
 
-def _typed(text: str) -> Value:
-    """Return a parameter, which MLflow keeps as text, as the value it was."""
-    if text in ("True", "False"):
-        return text == "True"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+def finalist_name(run: str) -> str:
+    """Return the name of the finalist that a run is named after."""
+    return run.rpartition(" run ")[0] or run

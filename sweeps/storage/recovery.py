@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.errors import StorageError
-from sweeps.events import OUTBOX, PARENT, Event, EventFile
-from sweeps.heartbeat import Pulse, read_pulse, remove_pulse
-from sweeps.outbox import Outbox
+from sweeps.storage.events import OUTBOX, PARENT, Event, EventFile
+from sweeps.storage.heartbeat import Pulse, read_pulse, remove_pulse
+from sweeps.storage.outbox import Outbox
 
 REASON = "driver_lost"
 STATUS = "KILLED"

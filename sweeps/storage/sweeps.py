@@ -4,28 +4,25 @@ Nothing is read from today's experiments.yaml.
 """
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from bddseg.config import TrainConfig
-from bddseg.errors import ConfigError
+from bddseg.errors import AccessError
+from bddseg.folders import is_there, names_in
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
-from sweeps.axes import recorded_axis
-from sweeps.backlog import sweep_folders
 from sweeps.errors import NoSweepError, StorageError
-from sweeps.events import OUTBOX, PARENT, Event, EventFile
-from sweeps.experiment import Experiment, Schedule
-from sweeps.folder import SweepFolder
-from sweeps.heartbeat import read_pulse
-from sweeps.manifest import is_open, read_manifest, to_come, to_replicate
-from sweeps.past import REUSED, Past, read_past
-from sweeps.plan import Plan, PlannedTrial, follow_words
-from sweeps.rounds import Rounds
-from sweeps.sampling import recorded_sampling
+from sweeps.storage.events import EVENTS, OUTBOX, PARENT, Event, EventFile
+from sweeps.storage.folder import SweepFolder
+from sweeps.storage.heartbeat import read_pulse
+from sweeps.storage.sweep_json import FILE, read_manifest, to_come, to_replicate
+from sweeps.storage.trial_history import REUSED, Past, read_past
+
+SWEEP_NAME = re.compile(r".+-\d{8}-\d{6}-[0-9a-f]+")
+SHOWN_SWEEPS = 10
 
 
 def unfinished_sweep(storage: Path) -> Path:
@@ -214,77 +211,6 @@ def find_trial(folder: Path, word: str) -> str:
     return found[0]
 
 
-def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
-    """Return the experiment of a sweep as it was recorded.
-
-    Raises:
-        StorageError: when this version of the project knows other settings.
-    """
-    try:
-        base = TrainConfig.from_record(manifest["base"])
-    except ConfigError as error:
-        raise _other_version(manifest, str(error)) from error
-    axes = tuple((key, recorded_axis(axis)) for key, axis in manifest["axes"].items())
-    if unknown := [key for key, _ in axes if key not in base.flat()]:
-        raise _other_version(manifest, f"it varies {unknown[0]!r}, which is no setting")
-    schedule = Schedule(manifest["scheduler"]["name"], manifest["grace_share"], manifest["scheduler"]["reduction"])
-    points = {trial["trial_id"]: trial["point"] for trial in manifest["trials"]}
-    return Experiment(
-        name=manifest["space"],
-        question=manifest["question"],
-        profile=manifest["profile"],
-        base=base,
-        axes=axes,
-        reference=points.get(manifest["reference"], {}),
-        schedule=schedule,
-        metric=manifest["metric"],
-        sampling=recorded_sampling(manifest.get("search", {})),
-    )
-
-
-def recorded_plan(manifest: Mapping[str, Any]) -> Plan:
-    """Return the plan of a sweep as it was recorded, in its order.
-
-    Raises:
-        StorageError: when a trial would be another one today: its figures would not go together.
-    """
-    schedule = manifest["scheduler"]
-    return Plan(
-        trials=tuple(_trial(trial, manifest) for trial in manifest["trials"]),
-        rungs=tuple(schedule["rungs"]),
-        epochs=schedule["max_epochs"],
-        grid_points=manifest["grid_points"],
-        reduction=schedule["reduction"],
-        samples=recorded_sampling(manifest["search"]).samples if is_open(manifest) else 0,
-        replicates=manifest.get("replicates", 0),
-        rounds=Rounds.recorded(manifest),
-    )
-
-
-def _trial(recorded: Mapping[str, Any], manifest: Mapping[str, Any]) -> PlannedTrial:
-    try:
-        config = TrainConfig.from_record(recorded["settings"])
-    except ConfigError as error:
-        raise _other_version(manifest, str(error)) from error
-    if config.digest() != recorded["digest"]:
-        raise _other_version(manifest, f"trial {recorded['digest']} would be {config.digest()} today")
-    return PlannedTrial(
-        recorded["trial_id"],
-        recorded["name"],
-        config,
-        recorded["point"],
-        recorded["reference"],
-        recorded.get("tags", {}),
-    )
-
-
-def _other_version(manifest: Mapping[str, Any], why: str) -> StorageError:
-    began = manifest["code_version"]
-    return StorageError(
-        f"sweep {manifest['sweep_id']} was begun by another version ({began}) and cannot be resumed: {why}"
-    )
-
-
 def _last_word(events: Iterable[Event]) -> str:
     """Return how the sweep's own run ended, in MLflow's word; "" while it has not."""
     words = [event for event in events if event.get("trial") == PARENT and event.get("kind") in ("start", "end")]
@@ -297,3 +223,55 @@ def _begun(folder: Path) -> str:
         return str(read_manifest(folder).get("started", ""))
     except StorageError:
         return ""
+
+
+def find_sweep(storage: Path, sweep_id: str) -> Path:
+    """Return the folder of a sweep.
+
+    Raises:
+        NoSweepError: when there is none of that id; names those there are, the last first.
+        StorageError: when its events are missing.
+        AccessError: when the system does not let us look.
+    """
+    folders = {folder.name: folder for folder in sweep_folders(storage)}
+    if sweep_id in folders:
+        return folders[sweep_id]
+    if is_there(Path(storage) / sweep_id / FILE):
+        raise StorageError(f"{Path(storage).absolute() / sweep_id / OUTBOX} has no events: put them back from a copy")
+    known = sorted(folders, key=lambda name: -_time(folders[name]))
+    more = f" and {len(known) - SHOWN_SWEEPS} older ones" if len(known) > SHOWN_SWEEPS else ""
+    raise NoSweepError(
+        f"no sweep {sweep_id[:80]!r} in {storage}; known: {', '.join(known[:SHOWN_SWEEPS]) or 'none'}{more}"
+    )
+
+
+def _time(folder: Path) -> float:
+    try:
+        return folder.stat().st_mtime
+    except OSError:  # it was deleted a moment ago
+        return 0.0
+
+
+def sweep_folders(storage: Path) -> list[Path]:
+    """Return the folders of all sweeps in a storage folder, by name.
+
+    A folder that has the name of a sweep and may not be looked into is one of them: whoever reads it says so.
+
+    Raises:
+        AccessError: when the system does not list the storage folder.
+    """
+    storage = Path(storage).absolute()
+    return [storage / name for name in names_in(storage) if _is_sweep(storage / name)]
+
+
+def _is_sweep(folder: Path) -> bool:
+    try:
+        return is_there(folder / OUTBOX / EVENTS)
+    except AccessError:
+        return bool(SWEEP_NAME.fullmatch(folder.name))
+
+
+def follow_words(to_come: int, to_replicate: int) -> list[str]:
+    """Return what is still to follow in words, each kind of it that there is."""
+    words = [f"{to_come} still to be suggested"] if to_come else []
+    return words + ([f"{to_replicate} further seeds of the best to follow"] if to_replicate else [])

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sweeps.events import PARENT, Event
+from sweeps.storage.events import PARENT, Event
 
 REUSED = "sweep.reused_from"
 """Tag with the id of the sweep that trained a trial."""

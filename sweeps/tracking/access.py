@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError
-from sweeps.address import check_server, database_file, database_uri, hide_password, start_command
-from sweeps.artifact_root import ARTIFACTS, is_settled, rewrite_addresses, settle
-from sweeps.cures import cure_of
 from sweeps.errors import NoSweepError, TrackingError
-from sweeps.failures import reason
-from sweeps.mlflow_client import open_client
-from sweeps.snapshot import copy_database, is_writable
+from sweeps.tracking.artifact_root import ARTIFACTS, is_settled, rewrite_addresses, settle
+from sweeps.tracking.client import open_client
+from sweeps.tracking.failures import reason
+from sweeps.tracking.hints import cure_of
+from sweeps.tracking.snapshot import copy_database, is_writable
+from sweeps.tracking.uri import check_server, database_file, database_uri, hide_password, start_command
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,11 +13,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bddseg.folders import is_visible
-from sweeps.address import folder_of
 from sweeps.errors import TrackingError
-from sweeps.heartbeat import FILE as HEARTBEAT
-from sweeps.heartbeat import read_pulse
-from sweeps.mlflow_client import EXPERIMENT, forget_artifacts
+from sweeps.storage.heartbeat import FILE as HEARTBEAT
+from sweeps.storage.heartbeat import read_pulse
+from sweeps.tracking.client import EXPERIMENT, forget_artifacts
+from sweeps.tracking.uri import folder_of
 
 ARTIFACTS = "artifacts"
 """Folder of the files in a storage folder."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bddseg.result import OBJECTIVE
-from sweeps.events import PARENT, Event
-from sweeps.failures import ArtifactFileError
-from sweeps.records import IDENTITY
+from sweeps.storage.events import PARENT, Event
+from sweeps.storage.records import IDENTITY
+from sweeps.tracking.failures import ArtifactFileError
 
 LARGEST_INTEGER = 2**63 - 1
 NAME_CHARS, PARAM_CHARS, TAG_CHARS = 250, 6000, 8000

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sweeps.address import check_uri, database_file
 from sweeps.errors import TrackingError
-from sweeps.failures import GONE, code_of
-from sweeps.mlflow_client import forget_database, open_client
-from sweeps.mlflow_store import PROBE_TAG, check_active, experiment_id
+from sweeps.tracking.client import forget_database, open_client
+from sweeps.tracking.failures import GONE, code_of
+from sweeps.tracking.store import PROBE_TAG, check_active, experiment_id
+from sweeps.tracking.uri import check_uri, database_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -8,15 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 
-from sweeps.address import hide_password
-from sweeps.events import ARTIFACT_KIND, Event
-from sweeps.failures import reason
-from sweeps.lacking import what_is_lacking
-from sweeps.lane import SHORTEST_WAIT_S, Lane
-from sweeps.mlflow_store import tidy_store
-from sweeps.outbox import Outbox
-from sweeps.recorder import PATIENCE, Recorder
-from sweeps.uploads import Uploads
+from sweeps.storage.events import ARTIFACT_KIND, Event
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.failures import reason
+from sweeps.tracking.missing import what_is_lacking
+from sweeps.tracking.retry_thread import SHORTEST_WAIT_S, Lane
+from sweeps.tracking.store import tidy_store
+from sweeps.tracking.uploads import Uploads
+from sweeps.tracking.uri import hide_password
+from sweeps.tracking.writer import PATIENCE, Recorder
 
 LONGEST_DRAIN_WAIT_S = 2.0
 FILE_PATIENCE = 3

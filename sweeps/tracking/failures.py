@@ -2,9 +2,9 @@
 
 import re
 
-from sweeps import proxy
-from sweeps.address import hide_password
 from sweeps.errors import TrackingError
+from sweeps.tracking import proxy
+from sweeps.tracking.uri import hide_password
 
 PERMANENT = "permanent"
 """The same next time: what was sent can never be stored."""

@@ -4,8 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
-from sweeps.address import VARIABLE, has_password
-from sweeps.failures import code_of, http_status
+from sweeps.tracking.failures import code_of, http_status
+from sweeps.tracking.uri import VARIABLE, has_password
 
 NOT_LET_IN = ("PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED", "UNAUTHENTICATED")
 NOT_LET_IN_STATUS = (401, 403)

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sweeps.address import database_file, scheme_of
+from sweeps.tracking.uri import database_file, scheme_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

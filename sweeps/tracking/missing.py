@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bddseg.result import OBJECTIVE
-from sweeps.batch import STOP_TAGS, fault_of
 from sweeps.errors import NoSweepError
-from sweeps.events import ARTIFACT_KIND, EPOCH, PARENT, TRIAL, Event, EventFile
-from sweeps.mlflow_run import INCOMPLETE_TAG
-from sweeps.store import Store
+from sweeps.storage.events import ARTIFACT_KIND, EPOCH, PARENT, TRIAL, Event, EventFile
+from sweeps.tracking.batch import STOP_TAGS, fault_of
+from sweeps.tracking.reader import Store
+from sweeps.tracking.run import INCOMPLETE_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

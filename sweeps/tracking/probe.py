@@ -3,11 +3,11 @@
 import sqlite3
 from contextlib import closing
 
-from sweeps.address import database_file
-from sweeps.cures import restore_cure
 from sweeps.errors import TrackingError
-from sweeps.folder import try_writing
-from sweeps.mlflow_client import EXPERIMENT
+from sweeps.storage.folder import try_writing
+from sweeps.tracking.client import EXPERIMENT
+from sweeps.tracking.hints import restore_cure
+from sweeps.tracking.uri import database_file
 
 STAGE = "SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?"
 

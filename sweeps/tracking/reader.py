@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -15,16 +15,16 @@ from bddseg.evidence import Evidence, load_evidence
 from bddseg.files import read_json
 from bddseg.folders import is_folder, is_there, is_visible, names_in
 from bddseg.result import OBJECTIVE
-from sweeps.access import Access
-from sweeps.address import database_file, folder_of, hide_password, report_command, start_command
-from sweeps.cures import restore_cure
 from sweeps.errors import NoSweepError, TrackingError
-from sweeps.gallery.album import FOLDER, INDEX, Album, read_album
-from sweeps.gallery.sheet import MOST_BYTES
-from sweeps.histories import History, Point, ask_histories, by_run
-from sweeps.mlflow_client import EXPERIMENT
-from sweeps.records import IDENTITY, Repeat, SweepRecord, TrialRow, planned_settings, trial_row
-from sweeps.relocation import present_path
+from sweeps.storage.album import FOLDER, INDEX, Album, read_album
+from sweeps.storage.records import IDENTITY, Repeat, SweepRecord, TrialRow, Value, planned_settings
+from sweeps.storage.relocation import present_path
+from sweeps.storage.tiles import MOST_BYTES
+from sweeps.tracking.access import Access
+from sweeps.tracking.client import EXPERIMENT
+from sweeps.tracking.hints import restore_cure
+from sweeps.tracking.metric_history import History, Point, ask_histories, by_run
+from sweeps.tracking.uri import database_file, folder_of, hide_password, report_command, start_command
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -306,3 +306,38 @@ class Store:
             return path
         log.warning("artifact %s of run %s lies outside the download folder; it is not read", name, run_id)
         return None
+
+
+def trial_row(run: "Run", settings: Mapping[str, Value] | None) -> TrialRow:
+    """Return what a run of MLflow says of a trial; its settings are those planned, or else its parameters."""
+    tags = run.data.tags
+    return TrialRow(
+        trial_id=tags["sweep.trial_id"],
+        run_id=run.info.run_id,
+        name=run.info.run_name or "",
+        status=run.info.status,
+        stop_reason=tags.get("sweep.stop_reason", ""),
+        stop_detail=tags.get("sweep.stop_detail", ""),
+        log_file=tags.get("sweep.log_file", ""),
+        settings=dict(settings) if settings else {key: _typed(text) for key, text in run.data.params.items()},
+        metrics=dict(run.data.metrics),
+        digest=tags.get("sweep.config_digest", ""),
+        is_reference=tags.get("sweep.reference") == "true",
+        started_ms=run.info.start_time,
+        ended_ms=run.info.end_time if run.info.status != "RUNNING" else None,  # a resumed run keeps its first end
+        finalist=tags.get("sweep.finalist", ""),
+        artifact_uri=run.info.artifact_uri or "",
+        setting=tags.get("sweep.setting", ""),
+    )
+
+
+def _typed(text: str) -> Value:
+    """Return a parameter, which MLflow keeps as text, as the value it was."""
+    if text in ("True", "False"):
+        return text == "True"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

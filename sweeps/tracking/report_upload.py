@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bddseg.folders import is_visible
-from sweeps.access import make_writable
-from sweeps.address import database_file, hide_password
 from sweeps.errors import TrackingError
-from sweeps.failures import reason
-from sweeps.mlflow_client import open_client
+from sweeps.tracking.access import make_writable
+from sweeps.tracking.client import open_client
+from sweeps.tracking.failures import reason
+from sweeps.tracking.uri import database_file, hide_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bddseg.files import sync_file, sync_folder
-from sweeps.address import folder_of
-from sweeps.batch import STATUSES, STOP_TAGS, Batch, Steps
-from sweeps.events import Event
-from sweeps.failures import GONE, code_of
+from sweeps.storage.events import Event
+from sweeps.tracking.batch import STATUSES, STOP_TAGS, Batch, Steps
+from sweeps.tracking.failures import GONE, code_of
+from sweeps.tracking.uri import folder_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

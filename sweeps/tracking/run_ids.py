@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bddseg.files import read_json, write_json
-from sweeps.address import portable_uri, present_uri
-from sweeps.events import EventFile
+from sweeps.storage.events import EventFile
+from sweeps.tracking.uri import portable_uri, present_uri
 
 FILE = "runs.json"
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from bddseg.folders import is_visible
-from sweeps.address import SERVERS, check_server, check_uri, database_file, folder_of, hide_password, scheme_of
-from sweeps.artifact_root import locked, settle
-from sweeps.cures import cure_of, restore_cure
 from sweeps.errors import TrackingError
-from sweeps.failures import code_of, reason
-from sweeps.mlflow_client import EXPERIMENT, forget_database, open_client
+from sweeps.tracking.artifact_root import locked, settle
+from sweeps.tracking.client import EXPERIMENT, forget_database, open_client
+from sweeps.tracking.failures import code_of, reason
+from sweeps.tracking.hints import cure_of, restore_cure
+from sweeps.tracking.uri import SERVERS, check_server, check_uri, database_file, folder_of, hide_password, scheme_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

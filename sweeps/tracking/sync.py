@@ -1,16 +1,26 @@
 """Sweeps of a storage folder that MLflow does not have in full, and their later delivery: from their folders alone."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bddseg.errors import AccessError, UserError
+from bddseg.errors import UserError
 from bddseg.files import read_json
-from bddseg.folders import is_there, names_in
-from sweeps.address import (
+from sweeps.errors import StorageError, SweepError, TrackingError
+from sweeps.storage.events import OUTBOX, Event, EventFile
+from sweeps.storage.heartbeat import read_pulse
+from sweeps.storage.outbox import Outbox
+from sweeps.storage.recovery import claim_and_close
+from sweeps.storage.sweep_json import FILE
+from sweeps.storage.sweeps import sweep_folders
+from sweeps.tracking.artifact_root import ARTIFACTS
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.missing import what_is_lacking
+from sweeps.tracking.run_ids import load_ids
+from sweeps.tracking.store import prepare_store
+from sweeps.tracking.uri import (
     VARIABLE,
     check_uri,
     default_tracking_uri,
@@ -19,20 +29,7 @@ from sweeps.address import (
     present_uri,
     resolve_tracking_uri,
 )
-from sweeps.artifact_root import ARTIFACTS
-from sweeps.delivery import Delivery
-from sweeps.errors import NoSweepError, StorageError, SweepError, TrackingError
-from sweeps.events import EVENTS, OUTBOX, Event, EventFile
-from sweeps.heartbeat import read_pulse
-from sweeps.lacking import what_is_lacking
-from sweeps.lost import claim_and_close
-from sweeps.manifest import FILE
-from sweeps.mlflow_store import prepare_store
-from sweeps.outbox import Outbox
-from sweeps.run_ids import load_ids
 
-SWEEP_NAME = re.compile(r".+-\d{8}-\d{6}-[0-9a-f]+")
-SHOWN_SWEEPS = 10
 SHOWN_REJECTS = 3
 CLOSING_SECONDS = 10
 """How long a new sweep waits until MLflow has the ends of an older one."""
@@ -68,52 +65,6 @@ class Synced:
         left = f"; {_events(self.undelivered)} left" if self.undelivered else ""
         yield f"{self.sweep_id}: {_events(self.delivered)} delivered{left}{f': {self.why}' if self.why else ''}"
         yield from reject_sentences(self.rejects)
-
-
-def find_sweep(storage: Path, sweep_id: str) -> Path:
-    """Return the folder of a sweep.
-
-    Raises:
-        NoSweepError: when there is none of that id; names those there are, the last first.
-        StorageError: when its events are missing.
-        AccessError: when the system does not let us look.
-    """
-    folders = {folder.name: folder for folder in sweep_folders(storage)}
-    if sweep_id in folders:
-        return folders[sweep_id]
-    if is_there(Path(storage) / sweep_id / FILE):
-        raise StorageError(f"{Path(storage).absolute() / sweep_id / OUTBOX} has no events: put them back from a copy")
-    known = sorted(folders, key=lambda name: -_time(folders[name]))
-    more = f" and {len(known) - SHOWN_SWEEPS} older ones" if len(known) > SHOWN_SWEEPS else ""
-    raise NoSweepError(
-        f"no sweep {sweep_id[:80]!r} in {storage}; known: {', '.join(known[:SHOWN_SWEEPS]) or 'none'}{more}"
-    )
-
-
-def _time(folder: Path) -> float:
-    try:
-        return folder.stat().st_mtime
-    except OSError:  # it was deleted a moment ago
-        return 0.0
-
-
-def sweep_folders(storage: Path) -> list[Path]:
-    """Return the folders of all sweeps in a storage folder, by name.
-
-    A folder that has the name of a sweep and may not be looked into is one of them: whoever reads it says so.
-
-    Raises:
-        AccessError: when the system does not list the storage folder.
-    """
-    storage = Path(storage).absolute()
-    return [storage / name for name in names_in(storage) if _is_sweep(storage / name)]
-
-
-def _is_sweep(folder: Path) -> bool:
-    try:
-        return is_there(folder / OUTBOX / EVENTS)
-    except AccessError:
-        return bool(SWEEP_NAME.fullmatch(folder.name))
 
 
 def sync_sweeps(folders: Sequence[Path], tracking_uri: str | None) -> Iterator[Synced]:

@@ -7,10 +7,10 @@ file that is missing or too large is put aside.
 import threading
 from collections.abc import Callable, Iterable
 
-from sweeps.batch import fault_of
-from sweeps.events import Event
-from sweeps.failures import PERMANENT, kind_of_upload
-from sweeps.outbox import Outbox
+from sweeps.storage.events import Event
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.batch import fault_of
+from sweeps.tracking.failures import PERMANENT, kind_of_upload
 
 FILES_AT_ONCE = 100
 MOST_FAILURES = 3

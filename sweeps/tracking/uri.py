@@ -9,9 +9,9 @@ import shlex
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from sweeps import proxy
 from sweeps.errors import TrackingError
 from sweeps.paths import ROOT, command
+from sweeps.tracking import proxy
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 SERVERS = ("http", "https")

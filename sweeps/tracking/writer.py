@@ -10,15 +10,15 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from sweeps.address import hide_password
-from sweeps.batch import NAME_CHARS, Steps, check_file, fault_of
-from sweeps.connection import Connection
 from sweeps.errors import TrackingError
-from sweeps.events import PARENT, Event, EventFile
-from sweeps.failures import GONE, PERMANENT, TRANSIENT, code_of, kind_of, reason
-from sweeps.mlflow_run import INCOMPLETE_TAG, KnownRun, adopted, remove_tag, sync_artifact, write_batch
-from sweeps.records import IDENTITY
-from sweeps.run_ids import load_ids, save_ids
+from sweeps.storage.events import PARENT, Event, EventFile
+from sweeps.storage.records import IDENTITY
+from sweeps.tracking.batch import NAME_CHARS, Steps, check_file, fault_of
+from sweeps.tracking.connection import Connection
+from sweeps.tracking.failures import GONE, PERMANENT, TRANSIENT, code_of, kind_of, reason
+from sweeps.tracking.run import INCOMPLETE_TAG, KnownRun, adopted, remove_tag, sync_artifact, write_batch
+from sweeps.tracking.run_ids import load_ids, save_ids
+from sweeps.tracking.uri import hide_password
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -10,7 +10,7 @@ import pytest
 
 from bddseg.cores import JOB_VARIABLES, core_limit, describe_cores, group_quotas, usable_cores
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 ASK = "from bddseg.cores import describe_cores, usable_cores; print(usable_cores(), describe_cores())"
 CPU_GROUPS = Path("/sys/fs/cgroup/cpu")
 

@@ -16,7 +16,7 @@ from bddseg.losses import build_loss, mean
 from bddseg.own import digest_source, load_own
 from bddseg.preflight import check_own
 from bddseg.train import fit
-from sweeps.cluster import trial_variables
+from sweeps.execution.cluster import trial_variables
 
 MODEL = """
 from torch import nn
@@ -108,7 +108,7 @@ def test_the_source_is_hashed_without_importing_it(write: Write) -> None:
 
 
 def test_the_example_of_the_documentation_trains(write: Write) -> None:
-    text = (Path(__file__).parents[1] / "docs" / "own_models.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "own_models.md").read_text()
     name = write(text.split("```python\n")[1].split("```")[0], "own_example")
     config = make_config(model_name=f"{name}:Thin", loss_name=f"{name}:brier", train_epochs=6)
     check_own(config)

@@ -31,7 +31,7 @@ from benchmarks.script import show
 from benchmarks.simulated import World
 from benchmarks.synthetic import synthetic_frames
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 CPU = torch.device("cpu")
 SMALL = {"width": 64, "height": 48}
 

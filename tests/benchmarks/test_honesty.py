@@ -15,8 +15,8 @@ from benchmarks.verdict import difference_to_torchmetrics, gaps_held
 from benchmarks.verdict_rounds import FOLD as FOLD_OF_FEW
 from benchmarks.verdict_rounds import confirm_until
 from benchmarks.verdict_simulated import EVEN, FOLD, UNEVEN, allowed, confirm_many, of_fold, screen_many, spread
-from sweeps.rounds import FIRST_LOOK, Rounds
-from sweeps.statistics.design import Design
+from sweeps.statistics.power import Design
+from sweeps.statistics.rounds import FIRST_LOOK, Rounds
 
 SWEEPS = 40
 NOISY = (0.6, 10.0)

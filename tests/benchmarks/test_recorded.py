@@ -8,10 +8,10 @@ import pytest
 from bddseg.confusion import miou, pool
 from bddseg.evidence import Evidence
 from benchmarks.recorded import SWEEP, Size, build_sweep
-from sweeps.histories import ask_database, ask_file
-from sweeps.mlflow_client import open_client
-from sweeps.records import SweepRecord
-from sweeps.store import Store, local_root
+from sweeps.storage.records import SweepRecord
+from sweeps.tracking.client import open_client
+from sweeps.tracking.metric_history import ask_database, ask_file
+from sweeps.tracking.reader import Store, local_root
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 from benchmarks import replay
 from benchmarks.record_curves import FOLDER, GRIDS, Table, load_table, save_table
 from benchmarks.replay import Curves, Driver, Figure
-from sweeps.experiment import Schedule
-from sweeps.stopping.promotion import AshaPromote
-from sweeps.stopping.schedulers import Asha, RunAll
+from sweeps.schedulers.asha_promote import AshaPromote
+from sweeps.schedulers.rungs import Schedule
+from sweeps.schedulers.scheduler import Asha, RunAll
 
 R, A, B = range(3)
 VALUES = [

@@ -11,11 +11,11 @@ import pytest
 import tune_main
 from bddseg.errors import printable
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 PROGRAM = """
 import atexit, sys
-from sweeps.console import become
+from sweeps.cli.console import become
 
 atexit.register(print, "called at the end")
 
@@ -27,7 +27,7 @@ become(main)
 """
 
 
-QUIET = "from sweeps.console import become; become(lambda: 7)"
+QUIET = "from sweeps.cli.console import become; become(lambda: 7)"
 
 
 def run(body: str) -> subprocess.CompletedProcess[str]:
@@ -115,9 +115,9 @@ def test_a_signal_during_the_last_words_changes_no_exit_code() -> None:
     program = """
 import os, signal, sys
 import tune_main
-from sweeps import commands
-from sweeps.console import become
-from sweeps.interrupts import Interrupted
+from sweeps.cli import tune as commands
+from sweeps.cli.console import become
+from sweeps.execution.signals import Interrupted
 
 def run(arguments):
     sys.stderr = Impatient()
@@ -139,8 +139,8 @@ become(lambda: tune_main.main(["--space", "smoke"]))
 def test_a_second_process_neither_holds_up_the_end_nor_says_a_word(seconds: float) -> None:
     program = """
 import sys, time
-from sweeps.console import become
-from sweeps.report.press import open_press
+from sweeps.cli.console import become
+from sweeps.report.drawing_process import open_press
 
 def main():
     with open_press():

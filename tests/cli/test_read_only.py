@@ -10,9 +10,9 @@ import pytest
 from recording import SWEEP, epoch
 from storages import make_storage, run_read_only, tree
 
-from sweeps.address import default_tracking_uri
-from sweeps.outbox import Outbox
-from sweeps.snapshot import copy_database
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.snapshot import copy_database
+from sweeps.tracking.uri import default_tracking_uri
 
 LOOK = """
 import sys
@@ -41,8 +41,8 @@ print("code", tune_main.main(["--sync", "SWEEP", "--storage", storage]))
 CROWN = """
 import sys
 from sweeps.errors import TrackingError
-from sweeps.store import Store
-from sweeps.winner.registry import Registry, Version
+from sweeps.tracking.reader import Store
+from sweeps.registry.registry import Registry, Version
 try:
     Registry(Store(sys.argv[2])).crown(Version("streets", "1", {}))
 except TrackingError as error:
@@ -66,7 +66,7 @@ def run(storage: Path, script: str, *words: object) -> subprocess.CompletedProce
 
 def test_every_command_that_looks_works_in_a_read_only_folder(storage: Path, tmp_path: Path) -> None:
     before = tree(storage)
-    done = run(storage, LOOK, tmp_path / "out", Path(__file__).parent.parent / "docs" / "augment.jpg")
+    done = run(storage, LOOK, tmp_path / "out", Path(__file__).parent.parent.parent / "docs" / "augment.jpg")
     assert "codes [0, 0, 0, 0, 0, 0]" in done.stdout, done.stderr[-2000:]
     assert f"{SWEEP}: 0 events delivered" in done.stdout and "no validation evidence" not in done.stdout
     assert "stays sealed: its opening could NOT be recorded" in done.stderr and "it is read-only" in done.stderr

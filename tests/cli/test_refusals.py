@@ -12,21 +12,21 @@ from typing import Any
 
 import pytest
 from folders import write_folder
+from recorded_trials import DATA, plan, planned, record
 from recording import start
-from test_reuse import DATA, plan, planned, record
 
 import tune_main
 from sweeps.errors import StorageError, TrackingError
-from sweeps.experiment import load_experiment
-from sweeps.folder import making
-from sweeps.manifest import save_manifest
-from sweeps.mlflow_client import EXPERIMENT, open_client
-from sweeps.order import Order
-from sweeps.outbox import PARENT, Outbox
-from sweeps.past import REUSED
-from sweeps.probe import check_database
-from sweeps.resume import latest_sweep, unfinished_sweep, was_refused
-from sweeps.runner import run_sweep
+from sweeps.execution.runner import run_sweep
+from sweeps.execution.spec import Order
+from sweeps.planning.experiment import load_experiment
+from sweeps.storage.folder import making
+from sweeps.storage.outbox import PARENT, Outbox
+from sweeps.storage.sweep_json import save_manifest
+from sweeps.storage.sweeps import latest_sweep, unfinished_sweep, was_refused
+from sweeps.storage.trial_history import REUSED
+from sweeps.tracking.client import EXPERIMENT, open_client
+from sweeps.tracking.probe import check_database
 
 QUICK = ["--space", "smoke", "--profile", "quick", "--gpus-per-trial", "0"]
 

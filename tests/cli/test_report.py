@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_gather import LEADER, REFERENCE, make_record, measured, rising_curve
-from test_page import NoPlates
-from test_ranking import make_evidence, sides
+from counts import make_evidence, sides
+from pages import NoPlates
+from reports import LEADER, REFERENCE, make_record, measured, rising_curve
 
 import report
 from bddseg.evidence import save_evidence
-from sweeps.address import default_tracking_uri
-from sweeps.delivery import Delivery
 from sweeps.errors import TrackingError
-from sweeps.mlflow_store import prepare_store
-from sweeps.outbox import Outbox
-from sweeps.records import TrialRow
-from sweeps.report.openings import read_openings
-from sweeps.store import Store
+from sweeps.report.holdout import read_openings
+from sweeps.storage.outbox import Outbox
+from sweeps.storage.records import TrialRow
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.reader import Store
+from sweeps.tracking.store import prepare_store
+from sweeps.tracking.uri import default_tracking_uri
 
 ROOT = Path(report.__file__).parent
 
@@ -84,8 +84,8 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.report.output.Plates", NoPlates)
-    monkeypatch.setattr("sweeps.report.press.usable_cores", lambda: 1)
+    monkeypatch.setattr("sweeps.report.files.Plates", NoPlates)
+    monkeypatch.setattr("sweeps.report.drawing_process.usable_cores", lambda: 1)
 
 
 def call(uri: str, out: Path, *words: str) -> int:
@@ -101,7 +101,7 @@ def test_help_needs_neither_torch_nor_ray_nor_mlflow() -> None:
 
 
 def test_writing_a_page_needs_neither_torch_nor_ray() -> None:
-    rooms = "sweeps.report.page, sweeps.report.gather, sweeps.store"
+    rooms = "sweeps.report.page, sweeps.report.gather, sweeps.tracking.reader"
     check = f"import sys, {rooms}; print({{'torch', 'ray', 'mlflow'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

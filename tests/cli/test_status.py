@@ -4,18 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from plans import EXPERIMENT, FIRST, PLAN, SECOND
 from recording import end, epoch, start
-from test_resume import EXPERIMENT, FIRST, PLAN, SECOND
 
 import tune_main
-from sweeps.folder import SweepFolder
-from sweeps.manifest import build_manifest, save_manifest
-from sweeps.outbox import PARENT, Outbox
-from sweeps.past import REUSED
-from sweeps.sampling import Sampling
-from sweeps.status import read_status
-from sweeps.stopping.memory import FILE as MEMORY
-from sweeps.stopping.memory import save_memory
+from sweeps.cli.status import read_status
+from sweeps.planning.manifest import build_manifest
+from sweeps.planning.sampling import Sampling
+from sweeps.schedulers.state_file import FILE as MEMORY
+from sweeps.schedulers.state_file import save_memory
+from sweeps.storage.folder import SweepFolder
+from sweeps.storage.outbox import PARENT, Outbox
+from sweeps.storage.sweep_json import save_manifest
+from sweeps.storage.trial_history import REUSED
 
 
 @pytest.fixture

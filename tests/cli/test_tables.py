@@ -1,9 +1,9 @@
 """Tables and last words of the command line."""
 
-from test_monitor import A, B, epoch, make_board, start
-from test_monitor import end as ended
+from trial_events import A, B, epoch, make_board, start
+from trial_events import end as ended
 
-from sweeps.tables import aligned, interruption
+from sweeps.cli.tables import aligned, interruption
 
 CUT = {"sweep.stop_reason": "user", "sweep.stop_detail": "cut off"}
 

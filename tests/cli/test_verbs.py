@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import tune_main
-from sweeps.intake import absolute_words
+from sweeps.cli.prepare import absolute_words
 
 VALUES = {"--set": ["optim.lr=1"], "--scheduler": ["none"], "--search": ["random"], "--on-bad-sample": ["skip"],
           "--keep-weights": ["all"], "--fresh": [], "--dashboard": [], "--offline": [], "--dry-run": []}  # fmt: skip

@@ -14,11 +14,11 @@ import pytest
 from drills import SMALL, Site, audit, family, leftovers, session_folders, survived
 
 from bddseg.result import OBJECTIVE
-from sweeps.manifest import read_manifest
-from sweeps.outbox import PARENT
-from sweeps.resume import recorded_experiment, recorded_plan
-from sweeps.search import build_scheduler
-from sweeps.stopping.rungs import BEST
+from sweeps.execution.searcher import build_scheduler
+from sweeps.planning.manifest import recorded_experiment, recorded_plan
+from sweeps.schedulers.rungs import BEST
+from sweeps.storage.outbox import PARENT
+from sweeps.storage.sweep_json import read_manifest
 
 pytestmark = pytest.mark.drill
 

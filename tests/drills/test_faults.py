@@ -19,9 +19,9 @@ from servers import server
 
 from bddseg.checkpoint import BEST, LAST, load_checkpoint
 from bddseg.result import OBJECTIVE
-from sweeps.folder import SweepFolder
-from sweeps.manifest import read_manifest
-from sweeps.store import Store
+from sweeps.storage.folder import SweepFolder
+from sweeps.storage.sweep_json import read_manifest
+from sweeps.tracking.reader import Store
 
 pytestmark = pytest.mark.drill
 

@@ -8,9 +8,9 @@ import optuna
 import pytest
 from drills import Site, survived
 
-from sweeps.manifest import read_manifest
-from sweeps.stopping.memory import FILE as MEMORY
-from sweeps.study import FILE, NAME, TRIAL
+from sweeps.planning.optuna_study import FILE, NAME, TRIAL
+from sweeps.schedulers.state_file import FILE as MEMORY
+from sweeps.storage.sweep_json import read_manifest
 
 pytestmark = pytest.mark.drill
 

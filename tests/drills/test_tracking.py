@@ -6,11 +6,11 @@ import pytest
 from recording import SWEEP, artifact, end, epoch, history, rejects, runs, start, until
 from servers import server
 
-from sweeps.backlog import sync
-from sweeps.delivery import Delivery
-from sweeps.mlflow_client import EXPERIMENT, open_client
-from sweeps.mlflow_store import prepare_store, try_store
-from sweeps.outbox import Outbox
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.client import EXPERIMENT, open_client
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.store import prepare_store, try_store
+from sweeps.tracking.sync import sync
 
 pytestmark = pytest.mark.drill
 

@@ -10,7 +10,7 @@ import pytest
 from drills import SMALL
 from users import NOBODY, ROOT, folder_of, needs_another_user, start_as
 
-from sweeps.session import PREFIX
+from sweeps.execution.ray_session import PREFIX
 
 pytestmark = [pytest.mark.drill, needs_another_user]
 

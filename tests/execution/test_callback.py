@@ -16,10 +16,10 @@ from ray.tune import Checkpoint
 from bddseg.config import TrainConfig
 from bddseg.result import METRICS
 from sweeps.errors import StorageError
-from sweeps.outbox import Event, Outbox
-from sweeps.plan import PlannedTrial
-from sweeps.stopping.schedulers import RunAll, Stop
-from sweeps.tracking import STATUS, Progress, Tracker
+from sweeps.execution.callback import STATUS, Progress, Tracker
+from sweeps.planning.plan import PlannedTrial
+from sweeps.schedulers.scheduler import RunAll, Stop
+from sweeps.storage.outbox import Event, Outbox
 
 TRIAL_ID = "0123456789ab"
 PLANNED = PlannedTrial(TRIAL_ID, "vanilla-f8 lr=1e-3", TrainConfig(), {"optim.lr": 1e-3}, is_reference=True)
@@ -254,7 +254,7 @@ def test_a_retry_is_one_line_and_its_cause_is_in_the_log(
 def test_a_process_that_the_kernel_killed_ran_out_of_memory(
     tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, reason: str
 ) -> None:
-    monkeypatch.setattr("sweeps.tracking.kernel_kills", lambda: tracker._kernel_kills + kills)
+    monkeypatch.setattr("sweeps.execution.callback.kernel_kills", lambda: tracker._kernel_kills + kills)
     failed(tracker, FakeTrial(), tmp_path, DIED)
     assert events(tmp_path)[-1]["tags"]["sweep.stop_reason"] == reason
 

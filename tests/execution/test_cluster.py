@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cluster import _object_folder, _why_ended, check_address, ray_cluster, slots
+from sweeps.cli.prepare import address_of
 from sweeps.errors import ClusterError, ExperimentError
-from sweeps.intake import address_of
+from sweeps.execution.cluster import _object_folder, _why_ended, check_address, ray_cluster, slots
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 LIFE = """
 import sys
 from pathlib import Path
 import psutil
 import ray
-from sweeps.cluster import ray_cluster
-from sweeps.session import user_folder
+from sweeps.execution.cluster import ray_cluster
+from sweeps.execution.ray_session import user_folder
 
 cache = Path(sys.argv[1])
 with ray_cluster(cache, dashboard=True) as dashboard:
@@ -39,7 +39,7 @@ import sys
 from pathlib import Path
 import psutil
 import ray
-from sweeps.cluster import ray_cluster
+from sweeps.execution.cluster import ray_cluster
 
 os.environ.update(PYTHONPATH="theirs", RAY_USE_TLS="1", TUNE_RESULT_DIR="/nowhere")
 before = dict(os.environ)
@@ -99,7 +99,8 @@ def test_an_own_ray_leaves_only_its_token(life: list[str]) -> None:
 
 
 def test_a_machine_without_loopback_is_refused_at_once(tmp_path: Path) -> None:
-    program = "import sys; from pathlib import Path; from sweeps.session import *; check_machine(Path(sys.argv[1]))"
+    names = "import sys; from pathlib import Path; from sweeps.execution.ray_session import check_machine;"
+    program = f"{names} check_machine(Path(sys.argv[1]))"
     words = ["unshare", "-n", sys.executable, "-c", program, str(tmp_path)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     if "unshare" in done.stderr:

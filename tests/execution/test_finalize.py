@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_monitor import end, epoch, start
 from tiny import make_config, make_frames, make_split
+from trial_events import end, epoch, start
 
 from bddseg.checkpoint import save_training
 from bddseg.evidence import save_evidence
 from bddseg.train import fit
-from sweeps.keeping import Keeper, most_kept
-from sweeps.monitor import Board
-from sweeps.outbox import Outbox
-from sweeps.plan import Plan, PlannedTrial
-from sweeps.source import Material
+from sweeps.execution.finalize import Keeper
+from sweeps.execution.progress import Board
+from sweeps.planning.dataset import Material
+from sweeps.planning.plan import Plan, PlannedTrial, most_kept
+from sweeps.storage.outbox import Outbox
 
 CPU = torch.device("cpu")
 MATERIAL = Material(Path("/data"), False, make_frames(), make_split(), ())

@@ -5,12 +5,12 @@ import urllib.request
 from pathlib import Path
 
 import ray
+from plans import FIRST, PLAN
 from recording import end, epoch, start, until
-from test_resume import FIRST, PLAN
 
-from sweeps.cluster import ray_cluster
-from sweeps.gauges import Gauges
-from sweeps.monitor import Board
+from sweeps.execution.cluster import ray_cluster
+from sweeps.execution.gauges import Gauges
+from sweeps.execution.progress import Board
 
 LINE = re.compile(r'^ray_(sweep_\w+)\{.*?(?:state="(\w+)",)?sweep="s-1"\} (\S+)$', re.MULTILINE)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sweeps.gallery.choice import APART, WORST, Pick, choose_images, fixed_images
+from sweeps.execution.image_choice import APART, WORST, Pick, choose_images, fixed_images
 
 NAMES = [f"image-{number:02d}" for number in range(20)]
 SCENES = ["city street", "highway"] * 10

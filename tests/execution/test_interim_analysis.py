@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from benchmarks.simulated import World
-from sweeps.looks import look
-from sweeps.rounds import Rounds
-from sweeps.statistics.findings import Finalist
+from sweeps.execution.interim_analysis import look
+from sweeps.statistics.results import Finalist
+from sweeps.statistics.rounds import Rounds
 
 QUIET = World(drives=12, run_sd=0.002)
 ROUNDS = Rounds()

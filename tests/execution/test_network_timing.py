@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from sweeps import pace
-from sweeps.experiment import load_experiment
-from sweeps.plan import build_plan
+from sweeps.execution import network_timing
+from sweeps.planning.experiment import load_experiment
+from sweeps.planning.plan import build_plan
 
 PLAN = build_plan(load_experiment("full_grid", profile="quick", overrides=["model.base_filters=[2]"]))
 CPU = torch.device("cpu")
@@ -22,7 +22,7 @@ def read(path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return read(pace.save_latency(tmp_path_factory.mktemp("sweep"), PLAN, 16, CPU))
+    return read(network_timing.save_latency(tmp_path_factory.mktemp("sweep"), PLAN, 16, CPU))
 
 
 def test_every_trial_has_the_figures_of_its_network(found: dict[str, Any]) -> None:
@@ -42,11 +42,11 @@ def test_the_device_is_named(found: dict[str, Any]) -> None:
 
 def test_networks_of_the_finalists_are_timed_before_time_is_up(tmp_path: Path) -> None:
     last = PLAN.trials[-1]
-    found = read(pace.save_latency(tmp_path, PLAN, 16, CPU, first=[last.trial_id], seconds=0))["trials"]
+    found = read(network_timing.save_latency(tmp_path, PLAN, 16, CPU, first=[last.trial_id], seconds=0))["trials"]
     assert last.trial_id in found and len({tuple(row.values()) for row in found.values()}) == 1
 
 
 def test_what_was_timed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / pace.LATENCY_FILE).write_text("{}")
-    monkeypatch.setattr(pace, "measure_latency", pytest.fail)
-    assert pace.save_latency(tmp_path, PLAN, 16, CPU).read_text() == "{}"
+    (tmp_path / network_timing.LATENCY_FILE).write_text("{}")
+    monkeypatch.setattr(network_timing, "measure_latency", pytest.fail)
+    assert network_timing.save_latency(tmp_path, PLAN, 16, CPU).read_text() == "{}"

@@ -1,12 +1,12 @@
 """The front of accuracy and cost, by hand."""
 
 import pytest
+from plans import FIRST, PLAN, SECOND
 from recording import end, epoch, start
-from test_resume import FIRST, PLAN, SECOND
 
 from bddseg.arithmetic import count_forward
-from sweeps.front import board_points, front
-from sweeps.monitor import Board
+from sweeps.execution.pareto import board_points, front
+from sweeps.execution.progress import Board
 
 
 def test_the_front_is_what_no_other_beats_in_both() -> None:

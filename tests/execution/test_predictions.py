@@ -14,9 +14,9 @@ from bddseg.checkpoint import BEST, save_training
 from bddseg.confusion import miou
 from bddseg.evidence import load_evidence, save_evidence
 from bddseg.train import fit
-from sweeps.gallery.album import Album, Shown
-from sweeps.gallery.exhibits import Exhibit, Exhibits
-from sweeps.gallery.panels import build_album
+from sweeps.execution.predictions import build_album
+from sweeps.execution.shown_trials import Exhibit, Exhibits
+from sweeps.storage.album import Album, Shown
 
 FRAMES, SPLIT, CPU = make_frames(images=48), make_split(48), torch.device("cpu")
 EVIDENCE = "evidence-val.npz"

@@ -11,15 +11,23 @@ import pytest
 from users import NOBODY, folder_of, needs_another_user, start_as
 
 from sweeps.errors import ClusterError
-from sweeps.session import LONGEST_SOCKET, PREFIX, SOCKET_PATH_LIMIT, make_token, open_session, short_path, user_folder
+from sweeps.execution.ray_session import (
+    LONGEST_SOCKET,
+    PREFIX,
+    SOCKET_PATH_LIMIT,
+    make_token,
+    open_session,
+    short_path,
+    user_folder,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 LONG = "c" * 90
 
 HOLD = """
 import os, sys
 from pathlib import Path
-from sweeps.session import open_session
+from sweeps.execution.ray_session import open_session
 with open_session(Path(sys.argv[1])) as path:
     print(path, flush=True)
     sys.stdin.readline()
@@ -78,7 +86,7 @@ def test_where_every_path_is_too_long_one_line_says_what_was_tried(
 ) -> None:
     (folder / LONG).mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder / LONG))
-    monkeypatch.setattr("sweeps.session.SHORT_PARENTS", ("/nowhere",))
+    monkeypatch.setattr("sweeps.execution.ray_session.SHORT_PARENTS", ("/nowhere",))
     with pytest.raises(ClusterError, match=r"Tried: .*\(1\d\d bytes\), .* /nowhere \(No such file .* Set TMPDIR"):
         short_path(folder / LONG)
     assert short_ones(folder / LONG) == []
@@ -126,7 +134,7 @@ def test_two_users_share_a_cache_and_a_temporary_folder(folder: Path) -> None:
 
 
 def test_processes_that_start_together_have_one_token(folder: Path) -> None:
-    ask = "import sys; from pathlib import Path; from sweeps.session import make_token\n"
+    ask = "import sys; from pathlib import Path; from sweeps.execution.ray_session import make_token\n"
     ask += "sys.stdin.readline(); print(make_token(Path(sys.argv[1])).read_text())"
     command = [sys.executable, "-c", ask, str(folder)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}

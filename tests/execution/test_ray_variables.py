@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from sweeps.variables import SETTINGS, environment, settle_variables
+from sweeps.execution.ray_variables import SETTINGS, environment, settle_variables
 
 
 @pytest.fixture(autouse=True)

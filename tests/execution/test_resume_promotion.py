@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from bddseg.result import OBJECTIVE
-from sweeps.stopping.memory import load_memory
+from sweeps.schedulers.state_file import load_memory
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 TRIALS, EPOCHS = 9, 9
 
 DRIVER = f"""
 import json, sys, time
 from pathlib import Path
 from ray import tune
-from sweeps.cluster import ray_cluster
-from sweeps.stopping.promotion import AshaPromote
+from sweeps.execution.cluster import ray_cluster
+from sweeps.schedulers.asha_promote import AshaPromote
 
 FOLDER = Path(sys.argv[1])
 

@@ -11,19 +11,20 @@ import pytest
 from recording import start
 
 import tune_main
+from sweeps.cli.prepare import Where, find_where, prepare
 from sweeps.errors import PassError, StorageError
-from sweeps.experiment import load_experiment
-from sweeps.intake import Where, find_where, prepare
-from sweeps.interrupts import Interrupted
-from sweeps.manifest import build_manifest, read_manifest, save_manifest
-from sweeps.order import Order
-from sweeps.outbox import PARENT, Outbox
-from sweeps.plan import build_plan
-from sweeps.resume import is_unfinished
-from sweeps.runner import resume_sweep
-from sweeps.sampling import Sampling
-from sweeps.source import Source
-from sweeps.study import FILE
+from sweeps.execution.runner import resume_sweep
+from sweeps.execution.signals import Interrupted
+from sweeps.execution.spec import Order
+from sweeps.planning.dataset import Source
+from sweeps.planning.experiment import load_experiment
+from sweeps.planning.manifest import build_manifest
+from sweeps.planning.optuna_study import FILE
+from sweeps.planning.plan import build_plan
+from sweeps.planning.sampling import Sampling
+from sweeps.storage.outbox import PARENT, Outbox
+from sweeps.storage.sweep_json import read_manifest, save_manifest
+from sweeps.storage.sweeps import is_unfinished
 
 EXPERIMENT = replace(load_experiment("smoke", profile="quick"), sampling=Sampling("optuna", 4))
 PLAN = build_plan(EXPERIMENT, precision="fp32")

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from test_confirm import ROWS, planned
-from test_monitor import end, epoch, start
+from confirmations import ROWS, planned
+from trial_events import end, epoch, start
 
-from sweeps.confirm import FINALIST, RUN
-from sweeps.experiment import load_experiment
-from sweeps.gallery.exhibits import choose_exhibits
-from sweeps.monitor import Board
-from sweeps.plan import Plan, build_plan
+from sweeps.execution.progress import Board
+from sweeps.execution.shown_trials import choose_exhibits
+from sweeps.planning.experiment import load_experiment
+from sweeps.planning.plan import Plan, build_plan
+from sweeps.storage.records import FINALIST, RUN
 
 PLAN = build_plan(load_experiment("grid_lr_loss", profile="quick"), limit=4)
 REFERENCE, B, C, D = (trial.trial_id for trial in PLAN.trials)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sweeps.interrupts import SIGNALS, Interrupted, Interrupts, ignore_further
+from sweeps.execution.signals import SIGNALS, Interrupted, Interrupts, ignore_further
 
 
 @pytest.fixture(autouse=True)

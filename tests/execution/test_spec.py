@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from sweeps.monitor import Board
-from sweeps.order import Summary
+from sweeps.execution.progress import Board
+from sweeps.execution.spec import Summary
 
 BOARD = cast("Board", SimpleNamespace(best=lambda: "a trial"))
 FINE = Summary("s", Path("runs/s"), BOARD, 0, 0, "python report.py", "python tune_main.py")

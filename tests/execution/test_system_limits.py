@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from users import NOBODY, needs_another_user, run_as
 
-from sweeps.limits import kernel_kills
+from sweeps.execution.system_limits import kernel_kills
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 ASK = """
 import resource, sys
 from sweeps.errors import ClusterError
-from sweeps.limits import check_limits
+from sweeps.execution.system_limits import check_limits
 
 name, value = sys.argv[1:]
 resource.setrlimit(getattr(resource, name), (int(value), int(value)))
@@ -84,7 +84,8 @@ def test_processes_that_the_kernel_killed_are_counted() -> None:
         (group / "memory.limit_in_bytes").write_text(str(2**27))
     except OSError:
         pytest.skip("control groups cannot be made here")
-    count = "import sys; sys.path.insert(0, '.'); from sweeps.limits import kernel_kills; print(kernel_kills())"
+    count = "import sys; sys.path.insert(0, '.'); from sweeps.execution.system_limits import kernel_kills as count;"
+    count += " print(count())"
     hog = f"{sys.executable} -c 'bytearray(2**28)'"
     enter = f"echo $$ > {group}/cgroup.procs; (echo 1000 > /proc/self/oom_score_adj; exec {hog}); "
     words = ["sh", "-c", f'{enter} exec {sys.executable} -c "{count}"']

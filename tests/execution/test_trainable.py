@@ -10,9 +10,9 @@ from tiny import make_config, make_frames, make_split
 from bddseg.config import TrainConfig
 from bddseg.split import Split
 from bddseg.train import fit
-from sweeps.folder import SweepFolder
-from sweeps.stopping.rungs import BEST
-from sweeps.trainable import Workload, _metrics, build_trainable, reason_for_end, trial_config
+from sweeps.execution.trainable import Workload, _metrics, build_trainable, reason_for_end, trial_config
+from sweeps.schedulers.rungs import BEST
+from sweeps.storage.folder import SweepFolder
 
 
 def make_workload(**overrides: object) -> Workload:

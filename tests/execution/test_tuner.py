@@ -9,15 +9,15 @@ from tiny import make_config, make_frames, make_split
 from bddseg.checkpoint import BEST, LAST, save_training
 from bddseg.result import OBJECTIVE
 from bddseg.train import fit
-from sweeps.experiment import load_experiment
-from sweeps.folder import SweepFolder
-from sweeps.order import Order
-from sweeps.outbox import Event
-from sweeps.passes import Pass, recall
-from sweeps.past import Past, read_past
-from sweeps.plan import PlannedTrial, build_plan
-from sweeps.stopping.median import Median
-from sweeps.trainable import Workload, newest_state
+from sweeps.execution.spec import Order
+from sweeps.execution.trainable import Workload, newest_state
+from sweeps.execution.tuner import Pass, recall
+from sweeps.planning.experiment import load_experiment
+from sweeps.planning.plan import PlannedTrial, build_plan
+from sweeps.schedulers.median import Median
+from sweeps.storage.folder import SweepFolder
+from sweeps.storage.outbox import Event
+from sweeps.storage.trial_history import Past, read_past
 
 CPU = torch.device("cpu")
 EXPERIMENT = load_experiment("smoke", profile="quick")

@@ -24,13 +24,13 @@ from tiny import make_config, make_frames, make_split
 from bddseg.device import await_gpu_memory, has_room, peak_memory_mb, release_memory, reset_peak_memory
 from bddseg.errors import DeviceError
 from bddseg.result import METRICS
-from sweeps.cluster import ray_cluster
-from sweeps.controller import patient_controller
-from sweeps.experiment import load_experiment
-from sweeps.folder import SweepFolder
-from sweeps.plan import build_plan
-from sweeps.search import build_search
-from sweeps.trainable import Workload, name_trials, run_trial
+from sweeps.execution.cluster import ray_cluster
+from sweeps.execution.controller import patient_controller
+from sweeps.execution.searcher import build_search
+from sweeps.execution.trainable import Workload, name_trials, run_trial
+from sweeps.planning.experiment import load_experiment
+from sweeps.planning.plan import build_plan
+from sweeps.storage.folder import SweepFolder
 
 CPU = torch.device("cpu")
 

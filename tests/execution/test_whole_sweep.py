@@ -13,11 +13,11 @@ import report
 import tune_main
 from bddseg.labels import CLASSES
 from bddseg.result import OBJECTIVE
-from sweeps.address import default_tracking_uri
-from sweeps.book import read_book
-from sweeps.cluster import ray_cluster
-from sweeps.records import SweepRecord
-from sweeps.store import Store
+from sweeps.execution.cluster import ray_cluster
+from sweeps.planning.experiments_file import read_book
+from sweeps.storage.records import SweepRecord
+from sweeps.tracking.reader import Store
+from sweeps.tracking.uri import default_tracking_uri
 
 TINY = ["--set", "data.size=32", "--set", "train.epochs=2", "--set", "train.precision=fp32"]
 

@@ -19,13 +19,13 @@ import psutil
 from recording import until
 
 from bddseg.result import OBJECTIVE
-from sweeps.address import default_tracking_uri
-from sweeps.folder import SweepFolder
-from sweeps.manifest import read_manifest
-from sweeps.mlflow_client import EXPERIMENT, open_client
-from sweeps.outbox import PARENT, Event
+from sweeps.storage.folder import SweepFolder
+from sweeps.storage.outbox import PARENT, Event
+from sweeps.storage.sweep_json import read_manifest
+from sweeps.tracking.client import EXPERIMENT, open_client
+from sweeps.tracking.uri import default_tracking_uri
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = Path(tempfile.gettempdir()) / f"drill-{os.getpid()}"
 """Frames and Ray's sessions of all drills of this process; short, since sockets lie below it."""
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sweeps.ranking import Scores
 from sweeps.report.entries import REASONS, Entry
 from sweeps.report.facts import read_facts
 from sweeps.report.gather import Report
+from sweeps.statistics.scores import Scores
 
 STATES = {"max_epochs": "finished", "plateau": "finished", "asha": "stopped", "": "running"}
 

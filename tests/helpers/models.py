@@ -16,12 +16,12 @@ from bddseg.config import TrainConfig
 from bddseg.evidence import save_evidence
 from bddseg.result import EpochResult
 from bddseg.train import fit
-from sweeps.outbox import Outbox
-from sweeps.report.deposit import Deposit
+from sweeps.registry.registration import Registration
 from sweeps.report.gather import gather_report
-from sweeps.statistics.findings import Interval, NoiseFigures, Rival, Verdict
-from sweeps.store import Store
-from sweeps.winner.registration import Registration
+from sweeps.statistics.results import Interval, NoiseFigures, Rival, Verdict
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.reader import Store
+from sweeps.tracking.report_upload import Deposit
 
 FRAMES, SPLIT = make_frames(), make_split()
 CPU = torch.device("cpu")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sweeps.delivery import Delivery
-from sweeps.mlflow_client import EXPERIMENT, open_client
-from sweeps.outbox import Event, Outbox
+from sweeps.storage.outbox import Event, Outbox
+from sweeps.tracking.client import EXPERIMENT, open_client
+from sweeps.tracking.delivery import Delivery
 
 SWEEP = "smoke-20261123-034501-3f2a"
 REFUSED = "http://127.0.0.1:9"

@@ -12,12 +12,12 @@ import pytest
 from models import record_sweep, write_model
 from recording import SWEEP
 
-from sweeps.address import default_tracking_uri
-from sweeps.events import EVENTS
-from sweeps.mlflow_store import prepare_store, tidy_store
-from sweeps.winner.registration import register
+from sweeps.registry.registration import register
+from sweeps.storage.events import EVENTS
+from sweeps.tracking.store import prepare_store, tidy_store
+from sweeps.tracking.uri import default_tracking_uri
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 MANIFEST = {"version": 1, "sweep_id": SWEEP, "axes": {}, "search": {}, "report_command": "python report.py --old"}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 NOBODY, UNKNOWN = 65534, 54321
 """A user that the system knows, and one that it does not."""
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sweeps.axes import Axis, Range, build_axes, build_axis, first_value, name_axis, record_axis, recorded_axis
 from sweeps.errors import ExperimentError
+from sweeps.planning.axes import Axis, Range, build_axes, build_axis, first_value, name_axis, record_axis, recorded_axis
 
 RATE = Range(1e-5, 1e-2, log=True)
 WIDTH = Range(4, 16, step=4)

@@ -11,10 +11,11 @@ from tiny import make_config
 
 from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
-from sweeps.experiment import Experiment, Schedule
-from sweeps.intake import tell_price
-from sweeps.plan import Plan, build_plan
-from sweeps.price import Price, epoch_share, estimate, flops_per_second, halving_epochs, stopping_epochs
+from sweeps.cli.prepare import tell_price
+from sweeps.planning.cost import Price, epoch_share, estimate, flops_per_second, halving_epochs, stopping_epochs
+from sweeps.planning.experiment import Experiment
+from sweeps.planning.plan import Plan, build_plan
+from sweeps.schedulers.rungs import Schedule
 
 CPU = torch.device("cpu")
 
@@ -27,7 +28,7 @@ def make_plan(**axes: list[Any]) -> Plan:
 
 @pytest.fixture
 def at_fixed_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.price.flops_per_second", lambda config, device: 1e9)
+    monkeypatch.setattr("sweeps.planning.cost.flops_per_second", lambda config, device: 1e9)
 
 
 def price(plan: Plan, slots: int = 1, train: int = 10, val: int = 0) -> Price:
@@ -87,8 +88,8 @@ def test_replicates_are_never_stopped() -> None:
 def test_a_replayed_share_takes_the_place_of_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = replace(make_plan(optim_lr=[1e-4, 1e-3, 1e-2]), rungs=(1,))
     assert epoch_share(plan, "median")[0] == pytest.approx((3 * 1 + 2 * 2) / 9)  # reference and leader go on
-    monkeypatch.setattr("sweeps.price.REPLAYED_SHARE", {"median": 0.3})
-    monkeypatch.setattr("sweeps.price.REPLAYED_EPOCHS", plan.epochs)
+    monkeypatch.setattr("sweeps.planning.cost.REPLAYED_SHARE", {"median": 0.3})
+    monkeypatch.setattr("sweeps.planning.cost.REPLAYED_EPOCHS", plan.epochs)
     assert epoch_share(plan, "median")[0] == pytest.approx(0.3)
 
 
@@ -96,7 +97,7 @@ def test_what_surely_takes_no_hour_is_not_timed(monkeypatch: pytest.MonkeyPatch)
     def refuse(config: TrainConfig, device: torch.device) -> float:
         raise AssertionError("a step was timed")
 
-    monkeypatch.setattr("sweeps.price.flops_per_second", refuse)
+    monkeypatch.setattr("sweeps.planning.cost.flops_per_second", refuse)
     plan, split = make_plan(optim_lr=[1e-3]), SimpleNamespace(train=(0, 1), val=(2,))
     order = SimpleNamespace(address=None, plan=plan, experiment=None, material=SimpleNamespace(split=split))
     tell_price(order, argparse.Namespace())  # type: ignore[arg-type]

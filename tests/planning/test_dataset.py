@@ -11,9 +11,8 @@ from tiny import make_config
 from bddseg.errors import DataError, UserError
 from bddseg.images import ORIENTATION
 from bddseg.split import split_samples
-from sweeps import source
-from sweeps.book import read_book
-from sweeps.source import (
+from sweeps.planning import dataset
+from sweeps.planning.dataset import (
     DEFAULT_ROOT,
     ROOT_VARIABLE,
     Material,
@@ -23,6 +22,7 @@ from sweeps.source import (
     load_material,
     recorded_source,
 )
+from sweeps.planning.experiments_file import read_book
 
 PROFILES = read_book().profile_sections()
 
@@ -32,7 +32,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty working folder on a machine without BDD100K."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(ROOT_VARIABLE, raising=False)
-    monkeypatch.setattr(source, "DEFAULT_ROOT", tmp_path / "data" / "bdd100k")
+    monkeypatch.setattr(dataset, "DEFAULT_ROOT", tmp_path / "data" / "bdd100k")
     return tmp_path
 
 
@@ -52,7 +52,7 @@ def test_a_dataset_in_the_default_place_is_used_in_full(bare: Path) -> None:
 
 
 def test_the_default_place_is_in_the_project_whatever_the_working_directory() -> None:
-    assert Path(__file__).resolve().parent.parent / "data" / "bdd100k" == DEFAULT_ROOT
+    assert Path(__file__).resolve().parent.parent.parent / "data" / "bdd100k" == DEFAULT_ROOT
 
 
 def test_a_recorded_sweep_is_trained_where_its_data_lie_now(bare: Path) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sweeps.detection import check_runs, describe, design_of
 from sweeps.errors import ExperimentError
+from sweeps.planning.detectable_lead import check_runs, describe, design_of
 
 
 def test_the_smallest_lead_is_said_with_the_noise_that_it_rests_on() -> None:

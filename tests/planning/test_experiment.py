@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from bddseg.result import METRICS, OBJECTIVE
-from sweeps.book import read_book
 from sweeps.errors import ExperimentError
-from sweeps.experiment import Experiment, Schedule, load_experiment
+from sweeps.planning.experiment import Experiment, load_experiment
+from sweeps.planning.experiments_file import read_book
+from sweeps.schedulers.rungs import Schedule
 
 PROFILES = tuple(read_book().profiles)
 Load = Callable[..., Experiment]

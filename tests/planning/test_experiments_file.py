@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.book import Book, read_book
 from sweeps.errors import ExperimentError
+from sweeps.planning.experiments_file import Book, read_book
 
 TEXT = """\
 profiles:

@@ -6,9 +6,10 @@ from tiny import make_config
 
 from bddseg.cores import usable_cores
 from sweeps.errors import ExperimentError
-from sweeps.experiment import Experiment, Schedule
-from sweeps.machine import Machine, find_machine
-from sweeps.plan import Plan, build_plan
+from sweeps.planning.experiment import Experiment
+from sweeps.planning.machine import Machine, find_machine
+from sweeps.planning.plan import Plan, build_plan
+from sweeps.schedulers.rungs import Schedule
 
 CPU = torch.device("cpu")
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from sweeps.experiment import load_experiment
-from sweeps.manifest import FILE, build_manifest, code_version, save_manifest, versions
-from sweeps.plan import build_plan
+from sweeps.planning.experiment import load_experiment
+from sweeps.planning.manifest import build_manifest, code_version, versions
+from sweeps.planning.plan import build_plan
+from sweeps.storage.sweep_json import FILE, save_manifest
 
 EXPERIMENT = load_experiment("grid_lr_loss", profile="quick")
 PLAN = build_plan(EXPERIMENT, precision="fp32")
@@ -104,7 +105,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a repository with one committed file, taken for the project's."""
     (tmp_path / "a.py").write_text("x = 1\n")
     in_repository(tmp_path, "init -q", "add a.py", "commit -q -m one")
-    monkeypatch.setattr("sweeps.manifest.ROOT", tmp_path)
+    monkeypatch.setattr("sweeps.planning.manifest.ROOT", tmp_path)
     return tmp_path
 
 
@@ -124,7 +125,7 @@ def test_files_that_are_not_tracked_do_not(repository: Path) -> None:
 
 def test_outside_git_the_code_version_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setattr("sweeps.manifest.ROOT", tmp_path)
+    monkeypatch.setattr("sweeps.planning.manifest.ROOT", tmp_path)
     assert code_version() == "unknown"
 
 

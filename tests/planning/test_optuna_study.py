@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
-from optuna.trial import FrozenTrial, TrialState
-from test_sampling import AXES, REFERENCE, make
+from optuna.trial import TrialState
+from spaces import AXES, REFERENCE, make
+from studies import recorded
 
-from sweeps.past import Past
-from sweeps.plan import PlannedTrial, build_plan, plan_trial
-from sweeps.sampling import Sampling
-from sweeps.study import FILE, INVALID, NAME, TRIAL, Study, mend, settle
+from sweeps.planning.optuna_study import FILE, INVALID, TRIAL, Study, mend, settle
+from sweeps.planning.plan import PlannedTrial, build_plan, plan_trial
+from sweeps.planning.sampling import Sampling
+from sweeps.storage.trial_history import Past
 
 EXPERIMENT = make(name="optuna", samples=10)
 
@@ -36,12 +36,6 @@ def accepted(study: Study) -> PlannedTrial:
     trial = trial_of(asked.point)
     study.accept(asked, trial)
     return trial
-
-
-def recorded(folder: Path) -> list[FrozenTrial]:
-    """Return the trials as anybody reads them from the file."""
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / FILE)))
-    return optuna.load_study(study_name=NAME, storage=storage).get_trials(deepcopy=False)
 
 
 REFERENCE_ID = trial_of(REFERENCE).trial_id

@@ -6,14 +6,15 @@ from typing import Any
 import pytest
 
 from bddseg.config import TrainConfig
-from sweeps.axes import Range
-from sweeps.book import read_book
 from sweeps.errors import ExperimentError
-from sweeps.experiment import Experiment, Schedule, load_experiment
-from sweeps.names import compact, longer_words, trial_name
-from sweeps.plan import Plan, build_plan, count_points, plan_trial
-from sweeps.sampling import MOST_POINTS
-from sweeps.statistics.noise import setting_of
+from sweeps.formatting import compact, longer_words, trial_name
+from sweeps.planning.axes import Range
+from sweeps.planning.experiment import Experiment, load_experiment
+from sweeps.planning.experiments_file import read_book
+from sweeps.planning.plan import Plan, build_plan, count_points, plan_trial
+from sweeps.planning.sampling import MOST_POINTS
+from sweeps.schedulers.rungs import Schedule
+from sweeps.statistics.seed_noise import setting_of
 
 PROFILES = tuple(read_book().profiles)
 PLANS = {

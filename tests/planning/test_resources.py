@@ -7,7 +7,7 @@ import pytest
 from tiny import make_config
 
 from bddseg.config import TrainConfig
-from sweeps.shares import PEAKS_FILE, enlarged, kind, peaks_of, read_peaks, remember_peaks, trials_at_once
+from sweeps.planning.resources import PEAKS_FILE, enlarged, kind, peaks_of, read_peaks, remember_peaks, trials_at_once
 
 
 @pytest.mark.parametrize(

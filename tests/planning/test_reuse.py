@@ -6,52 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tiny import make_config
+from recorded_trials import DATA, plan, planned, record
 
-from sweeps.folder import SweepFolder
-from sweeps.index import FILE, Entry, find_finished
-from sweeps.manifest import save_manifest
-from sweeps.outbox import Event, Outbox
-from sweeps.past import REUSED, read_past
-from sweeps.plan import Plan, PlannedTrial
-from sweeps.reuse import EVIDENCE, Reused, is_same_budget, reuse_sentences, take_over
-
-DATA = "0123456789abcdef"
-
-
-def planned(epochs: int = 3, lr: float = 1e-2) -> PlannedTrial:
-    config = make_config(train_epochs=epochs, optim_lr=lr)
-    return PlannedTrial(config.digest(), f"lr={lr:g}", config, {}, False)
-
-
-def plan(*trials: PlannedTrial) -> Plan:
-    return Plan(trials, (), max(trial.epochs for trial in trials), len(trials))
-
-
-def record(
-    storage: Path, sweep: str, trial: PlannedTrial, reason: str = "max_epochs", *, evidence: bool = True
-) -> Path:
-    """Write a sweep with one trial that ended, as a runner would have."""
-    folder = storage / sweep
-    folder.mkdir(parents=True)
-    recorded = {"trial_id": trial.trial_id, "settings": dict(trial.settings)}
-    save_manifest(folder, {"version": 1, "data": {"fingerprint": DATA}, "trials": [recorded]})
-    outbox = Outbox(folder / "outbox")
-    events: list[Event] = [{"kind": "start", "name": trial.name, "params": {}, "tags": {"sweep.id": sweep}}]
-    events += [{"kind": "epoch", "step": step + 1, "metrics": {"val/miou": 0.5}} for step in range(trial.epochs)]
-    events[-1]["ending"] = reason
-    if evidence:
-        path = folder / "outbox" / "spool" / trial.trial_id / EVIDENCE
-        path.parent.mkdir(parents=True)
-        path.write_bytes(b"evidence")
-        events.append({"kind": "artifact", "path": str(path), "folder": "evidence"})
-    tags = {"sweep.stop_reason": reason, "sweep.id": sweep}
-    events.append(
-        {"kind": "end", "status": "FINISHED", "tags": tags, "metrics": {}, "step": trial.epochs, "note": None}
-    )
-    for event in events:
-        outbox.append({"trial": trial.trial_id, "time_ms": 1000, **event})
-    return folder
+from sweeps.planning.plan import PlannedTrial
+from sweeps.planning.reuse import Reused, is_same_budget, reuse_sentences, take_over
+from sweeps.storage.finished_trials import FILE, Entry, find_finished
+from sweeps.storage.folder import SweepFolder
+from sweeps.storage.outbox import Outbox
+from sweeps.storage.trial_history import REUSED, read_past
 
 
 def taken(storage: Path, *trials: PlannedTrial, fingerprint: str = DATA) -> tuple[list[Reused], Outbox]:

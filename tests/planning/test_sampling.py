@@ -1,42 +1,17 @@
 """How points are chosen: what YAML and the command line say, and points drawn at random into a plan."""
 
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import pytest
+from spaces import AXES, REFERENCE, make
 
 from bddseg.config import TrainConfig
-from sweeps.axes import Axis, Range
 from sweeps.errors import ExperimentError
-from sweeps.experiment import Experiment, Schedule, load_experiment
-from sweeps.plan import Plan, build_plan, imagine_plan
-from sweeps.sampling import GRID, Sampling, build_sampling, draw_points, recorded_sampling
-
-AXES: dict[str, Axis] = {
-    "model.dropout": Range(0.1, 0.5, step=0.1),
-    "model.name": ("vanilla_unet", "attention_unet"),
-    "loss.name": ("cross_entropy", "focal"),
-    "loss.gamma": Range(0.5, 5.0),
-    "optim.lr": Range(1e-5, 1e-2, log=True),
-}
-REFERENCE = {
-    "model.dropout": 0.1,
-    "model.name": "vanilla_unet",
-    "loss.name": "focal",
-    "loss.gamma": 2.0,
-    "optim.lr": 1e-3,
-}
-
-
-def make(axes: dict[str, Axis] | None = None, name: str = "random", samples: int = 6, **changes: Any) -> Experiment:
-    """Return an experiment; its reference is a point of all axes."""
-    chosen = AXES if axes is None else axes
-    reference = {key: REFERENCE[key] for key in chosen}
-    experiment = Experiment(
-        "made", "Which?", "quick", TrainConfig(), tuple(chosen.items()), reference, Schedule("asha", 0.1, 3)
-    )
-    return replace(experiment, sampling=Sampling(name, samples), replicates=0, **changes)
+from sweeps.planning.axes import Axis, Range
+from sweeps.planning.experiment import load_experiment
+from sweeps.planning.plan import Plan, build_plan, imagine_plan
+from sweeps.planning.sampling import GRID, Sampling, build_sampling, draw_points, recorded_sampling
 
 
 def ids(plan: Plan) -> list[str]:

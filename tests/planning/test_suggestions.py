@@ -5,15 +5,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from test_sampling import make
-from test_study import recorded
+from spaces import make
+from studies import recorded
 
-from sweeps.axes import Axis, Range
-from sweeps.past import Past
-from sweeps.plan import Plan, PlannedTrial, build_plan
-from sweeps.search import TRIAL_KEY, Suggester
-from sweeps.study import INVALID, TRIAL
-from sweeps.supply import Supply
+from sweeps.execution.searcher import Suggester
+from sweeps.planning.axes import Axis, Range
+from sweeps.planning.optuna_study import INVALID, TRIAL
+from sweeps.planning.plan import Plan, PlannedTrial, build_plan
+from sweeps.planning.suggestions import Supply
+from sweeps.schedulers.rungs import TRIAL_KEY
+from sweeps.storage.trial_history import Past
 
 NARROW: dict[str, Axis] = {"model.name": ("vanilla_unet", "attention_unet"), "loss.name": ("cross_entropy", "focal")}
 RATE: dict[str, Axis] = {"optim.lr": Range(1e-5, 1e-2, log=True)}

@@ -14,9 +14,9 @@ from bddseg.checkpoint import load_checkpoint
 from bddseg.errors import DataError
 from bddseg.trained import load_trained
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
-from sweeps.records import SweepRecord, TrialRow
-from sweeps.source import Material, cache_folder
-from sweeps.winner.refit import load_recorded, refit, refit_config
+from sweeps.planning.dataset import Material, cache_folder
+from sweeps.registry.refit import load_recorded, refit, refit_config
+from sweeps.storage.records import SweepRecord, TrialRow
 
 FRAMES, SPLIT = make_frames(), make_split()
 MATERIAL = Material(Path("/data"), False, FRAMES, SPLIT, ())
@@ -102,7 +102,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
         if words.startswith(f"epoch {after + 1} "):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("sweeps.winner.refit.SAVE_SECONDS", 0)
+    monkeypatch.setattr("sweeps.registry.refit.SAVE_SECONDS", 0)
     with pytest.raises(KeyboardInterrupt), refit(CONFIG, MATERIAL, say):
         pass
 

@@ -20,20 +20,20 @@ import report
 from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.errors import DataError
 from bddseg.trained import load_trained
-from sweeps.address import database_file, default_tracking_uri
 from sweeps.errors import ModelError, NothingToRegisterError, TrackingError, UndecidedError
-from sweeps.mlflow_client import open_client
 from sweeps.paths import PREDICT, program
-from sweeps.ranking import score_evidence
-from sweeps.report.deposit import Deposit
-from sweeps.report.openings import Opened, Test, read_openings
-from sweeps.source import Source, load_material
-from sweeps.store import Store
-from sweeps.winner.card import render_card
-from sweeps.winner.refit import TEST_EVIDENCE
-from sweeps.winner.registration import Registration, _refitted, _screened, register
-from sweeps.winner.registry import CROWNED, Registry, Version
-from sweeps.winner.weights import open_weights
+from sweeps.planning.dataset import Source, load_material
+from sweeps.registry.model_card import render_card
+from sweeps.registry.refit import TEST_EVIDENCE
+from sweeps.registry.registration import Registration, _refitted, _screened, register
+from sweeps.registry.registry import CROWNED, Registry, Version
+from sweeps.registry.weights import open_weights
+from sweeps.report.holdout import Opened, Test, read_openings
+from sweeps.statistics.scores import score_evidence
+from sweeps.tracking.client import open_client
+from sweeps.tracking.reader import Store
+from sweeps.tracking.report_upload import Deposit
+from sweeps.tracking.uri import database_file, default_tracking_uri
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ from recording import delivered, end, start
 
 from bddseg.checkpoint import BEST
 from sweeps.errors import ModelError, TrackingError
-from sweeps.mlflow_client import open_client
-from sweeps.outbox import Outbox
-from sweeps.store import Store
-from sweeps.winner.registry import Registry
-from sweeps.winner.weights import open_weights
+from sweeps.registry.registry import Registry
+from sweeps.registry.weights import open_weights
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.client import open_client
+from sweeps.tracking.reader import Store
 
 NOWHERE = Store("sqlite:////nonexistent/mlflow.db")
 

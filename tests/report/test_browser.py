@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from browser import FOUND, MISSING, Tab, Wire, browser, open_page, resize
-from test_gather import FakeLedger, FakeStore, make_record, make_report
-from test_page import NoPlates
-from test_seeds import with_replicates
+from pages import NoPlates
+from repeats import with_replicates
+from reports import FakeLedger, FakeStore, make_record, make_report
 
+from sweeps.report.files import write_report
 from sweeps.report.gather import gather_report
-from sweeps.report.output import write_report
 from sweeps.report.page import render_html
 
 pytestmark = pytest.mark.skipif(FOUND is None, reason=MISSING)

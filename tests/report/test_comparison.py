@@ -3,26 +3,20 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from test_gather import LEADER, FakeLedger, FakeStore, make_record, make_report, measured
-from test_hearing import confirmation, finalists, of_folds, runs_of
-from test_page import HOSTILE, NoPlates, Page
-from test_seeds import seeded
+from comparisons import weaker
+from decisions import confirmation, finalists, of_folds, runs_of
+from pages import HOSTILE, NoPlates, Page
+from repeats import seeded
+from reports import LEADER, FakeLedger, FakeStore, make_record, make_report, measured
 
 from sweeps.errors import ComparisonError
 from sweeps.report.comparison import build_comparison
+from sweeps.report.decision import Margins
+from sweeps.report.files import write_comparison
 from sweeps.report.gather import Report, gather_report
-from sweeps.report.hearing import Margins
-from sweeps.report.output import write_comparison
 from sweeps.report.page import render_comparison
-
-
-def weaker(sweep_id: str = "grid-2", space: str = "other", **manifest: Any) -> Report:
-    """A sweep on the same images without the first one's leader."""
-    rows = tuple(row for row in make_record().trials if row.trial_id != LEADER)
-    return make_report(sweep_id=sweep_id, trials=rows, manifest={"space": space, **manifest})
 
 
 def other_data() -> Report:

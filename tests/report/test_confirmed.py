@@ -6,15 +6,15 @@ from dataclasses import replace
 from statistics import fmean
 
 import pytest
-from test_gather import FakeLedger, make_record
-from test_hearing import confirmation, finalists, of_folds, runs_of
-from test_page import NoPlates, Page
+from decisions import confirmation, finalists, of_folds, runs_of
+from pages import NoPlates, Page
+from reports import FakeLedger, make_record
 
+from sweeps.report.formats import render_csv
 from sweeps.report.gather import Report, gather_report
-from sweeps.report.listing import render_csv
 from sweeps.report.page import render_html, render_markdown
-from sweeps.sections.box import next_step
-from sweeps.statistics.findings import Needed
+from sweeps.report.sections.verdict import next_step
+from sweeps.statistics.results import Needed
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from test_gather import make_report
+from reports import make_report
 
+from sweeps.report.drawing_process import Press, open_press
+from sweeps.report.figures import LIGHT, Plates
 from sweeps.report.page import build_sections
-from sweeps.report.plates import LIGHT, Plates
-from sweeps.report.press import Press, open_press
+from sweeps.report.rendering import TEMPLATES
 from sweeps.report.section import Section
-from sweeps.report.wording import TEMPLATES
-from sweeps.sections import importance
+from sweeps.report.sections import importance
 
 SHOWN = ("classes", "intervals", "scenes")
 
@@ -26,7 +26,7 @@ def sections() -> list[Section]:
 @pytest.fixture(scope="module")
 def press() -> Iterator[Press]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sweeps.report.press.usable_cores", lambda: 2)
+        patch.setattr("sweeps.report.drawing_process.usable_cores", lambda: 2)
         with open_press() as found:
             yield found
 
@@ -44,7 +44,7 @@ def test_what_was_drawn_together_is_what_a_page_shows(sections: list[Section], p
 
 def test_a_process_that_is_lost_is_done_without(sections: list[Section]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sweeps.report.press.usable_cores", lambda: 2)
+        patch.setattr("sweeps.report.drawing_process.usable_cores", lambda: 2)
         with open_press() as press:
             assert press._pool is not None
             os.kill(press._pool.submit(os.getpid).result(), signal.SIGKILL)
@@ -52,7 +52,7 @@ def test_a_process_that_is_lost_is_done_without(sections: list[Section]) -> None
 
 
 def test_one_core_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.report.press.usable_cores", lambda: 1)
+    monkeypatch.setattr("sweeps.report.drawing_process.usable_cores", lambda: 1)
     with open_press() as press:
         assert press._pool is None
 

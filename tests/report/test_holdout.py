@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from test_gather import FakeLedger, FakeStore, make_record
-from test_page import NoPlates, Page
+from pages import NoPlates, Page
+from reports import FakeLedger, FakeStore, make_record
 
 from sweeps.report.gather import Report, gather_report
-from sweeps.report.openings import TAG, choose_trials, read_openings
+from sweeps.report.holdout import TAG, choose_trials, read_openings
 from sweeps.report.page import render_html
 
 WHEN = "2026-11-27T10:00:00+00:00"

@@ -4,16 +4,16 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from comparisons import weaker
 from markdown_it import MarkdownIt
-from test_comparison import weaker
-from test_gather import make_report
-from test_page import hostile_report
-from test_pictures import panel, shown_album
+from pages import hostile_report
+from panels import panel, shown_album
+from reports import make_report
 
 from sweeps.report.comparison import build_comparison
 from sweeps.report.gather import Report
 from sweeps.report.page import render_comparison, render_markdown
-from sweeps.report.wording import space_blocks
+from sweeps.report.rendering import space_blocks
 
 
 def with_pictures() -> Report:

@@ -4,74 +4,23 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from markupsafe import Markup
-from test_gather import LEADER, FakeStore, make_record, make_report
-from test_ranking import sides
+from counts import sides
+from pages import NoPlates, Page, hostile_report, markdown_row
+from reports import LEADER, FakeStore, make_record, make_report
 
 from sweeps.errors import StorageError
+from sweeps.formatting import folder_name
+from sweeps.report.files import write_report
+from sweeps.report.formats import render_csv, render_json, render_table
 from sweeps.report.gather import Report
-from sweeps.report.listing import render_csv, render_json, render_table
-from sweeps.report.output import write_report
 from sweeps.report.page import build_sections, render_html, render_markdown
-from sweeps.report.plates import Plates, Printer
-from sweeps.report.section import Section
-from sweeps.report.wording import folder_name
 
-HOSTILE = "<script>alert(1)</script> | `x` [a](javascript:1) &amp; \n# title"
-VOID = {"meta", "link", "br", "use", "input"}
 CANNOT_SEE = "Run-to-run noise was not measured. It is bounded by the learning curves"
-
-
-class Page(HTMLParser):
-    """Visible text, tags and attributes of a page; refuses tags that are not closed in order."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(html)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not {"style", "script"} & set(self.open):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-
-class NoPlates(Plates):
-    """Draws nothing: most facts about a page are in its words."""
-
-    def __init__(self, printer: Printer | None = None, sections: Sequence[Section] = ()) -> None:
-        super().__init__()
-
-    def show(self, section: Section, name: str) -> Markup:
-        return Markup("")
-
-    def files(self, sections: Sequence[Section]) -> dict[str, bytes]:
-        return {}
 
 
 def render(report: Report) -> str:
@@ -88,22 +37,8 @@ def html(report: Report) -> str:
     return render_html(report)
 
 
-def hostile_report() -> Report:
-    rows = tuple(
-        replace(row, name=f"{HOSTILE}{n}", stop_detail=HOSTILE, log_file=f"../../{HOSTILE}", digest=HOSTILE)
-        for n, row in enumerate(make_record().trials)
-    )
-    words = {"question": HOSTILE, "device": HOSTILE, "command": f"{HOSTILE}\n```"}
-    return make_report(sweep_id=f"../../{HOSTILE}", trials=rows, manifest=words)
-
-
 def csv_rows(report: Report) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(render_csv([report]))))
-
-
-def markdown_row(text: str, first: str) -> list[str]:
-    line = next(line for line in text.splitlines() if line.startswith(f"| {first} |"))
-    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
 
 
 def test_every_score_is_the_same_number_in_all_formats(report: Report) -> None:

@@ -7,38 +7,17 @@ import re
 from dataclasses import replace
 
 import pytest
-from test_gather import LEADER, RUNNER_UP, FakeLedger, FakeStore, make_record, measured
-from test_page import NoPlates, Page, markdown_row
+from pages import NoPlates, Page, markdown_row
+from repeats import seeded, with_replicates
+from reports import LEADER, FakeLedger, FakeStore, make_record, measured
 
-from sweeps.records import Repeat, SweepRecord, TrialRow
+from sweeps.report.formats import render_csv, render_json, render_table
 from sweeps.report.gather import Report, gather_report
-from sweeps.report.listing import render_csv, render_json, render_table
 from sweeps.report.page import render_html, render_markdown
 from sweeps.report.seeds import group_settings, setting_name
+from sweeps.storage.records import Repeat, SweepRecord
 
 SETTING = "0123456789ab"
-
-
-def seeded(row: TrialRow, seed: int, change: float = 0.0, setting: str = "") -> TrialRow:
-    """The trial with another seed, whose IoUs are a little others."""
-    return replace(
-        row,
-        trial_id=f"{row.trial_id}-s{seed}",
-        run_id=f"run-{row.trial_id}-s{seed}",
-        name=f"{row.name} seed={seed}",
-        digest=f"{row.digest}-s{seed}",
-        settings={**row.settings, "train.seed": seed},
-        metrics={key: value + change * (key != "best/epoch") for key, value in row.metrics.items()},
-        setting=setting,
-    )
-
-
-def with_replicates() -> SweepRecord:
-    """The sweep with a second seed of the leader, which is 2 points worse, and one of the runner-up, 1 point better."""
-    rows = [seeded(row, 0) if row.trial_id in (LEADER, RUNNER_UP) else row for row in make_record().trials]
-    first = {row.trial_id: row for row in make_record().trials}
-    rows += [seeded(first[LEADER], 1, -0.02), seeded(first[RUNNER_UP], 1, 0.01)]
-    return make_record(trials=tuple(rows))
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from entries import make_entry, make_sweep
-from test_gather import make_report
-from test_page import NoPlates
+from pages import NoPlates
+from reports import make_report
 
 from sweeps.report.gather import Report
-from sweeps.report.naming import shorten_names
 from sweeps.report.page import render_html
+from sweeps.report.short_names import shorten_names
 
 
 def named(*names: str) -> Report:

@@ -1,12 +1,12 @@
 """The canvas: a figure -> SVG of the page; scales, short names, numbers."""
 
 import re
-from xml.etree import ElementTree
 
 import pytest
 from matplotlib.figure import Figure
+from svg import texts
 
-from sweeps.report.canvas import (
+from sweeps.report.theme import (
     COLOUR,
     INK,
     THEME,
@@ -27,10 +27,6 @@ def draw_line(words: str = "words", values: tuple[float, ...] = (0.1, 0.12345678
     axes.plot(range(len(values)), values, color=COLOUR["leader"])
     axes.text(0, 0.1, words, color=INK)
     return figure
-
-
-def texts(svg: str) -> list[str]:
-    return ["".join(node.itertext()) for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("text")]
 
 
 def test_every_colour_is_the_page_s() -> None:

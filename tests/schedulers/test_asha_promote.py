@@ -10,8 +10,8 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 
 from bddseg.result import OBJECTIVE
-from sweeps.stopping.promotion import AshaPromote
-from sweeps.stopping.rungs import Stop
+from sweeps.schedulers.asha_promote import AshaPromote
+from sweeps.schedulers.rungs import Stop
 
 GO, PAUSE, STOP = TrialScheduler.CONTINUE, TrialScheduler.PAUSE, TrialScheduler.STOP
 NAMES = "rabcdef"

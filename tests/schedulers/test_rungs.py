@@ -7,9 +7,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from sweeps.stopping.hyperband import brackets
-from sweeps.stopping.median import Course
-from sweeps.stopping.rungs import Rungs, Stop, quantile, read_stop
+from sweeps.schedulers.hyperband import brackets
+from sweeps.schedulers.median import Course
+from sweeps.schedulers.rungs import Rungs, Stop, quantile, read_stop
 
 VALUES = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.7}
 

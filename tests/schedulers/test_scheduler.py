@@ -13,16 +13,16 @@ from ray.tune.schedulers import TrialScheduler
 
 from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
-from sweeps.experiment import SCHEDULERS, load_experiment
-from sweeps.plan import build_plan
+from sweeps.execution.callback import STATUS
+from sweeps.execution.searcher import build_scheduler
+from sweeps.planning.experiment import load_experiment
+from sweeps.planning.plan import build_plan
 from sweeps.report.entries import REASONS
-from sweeps.search import build_scheduler
-from sweeps.stopping.hyperband import Hyperband
-from sweeps.stopping.median import Median
-from sweeps.stopping.promotion import AshaPromote
-from sweeps.stopping.rungs import REASON, Stop
-from sweeps.stopping.schedulers import Asha, RunAll, Scheduler
-from sweeps.tracking import STATUS
+from sweeps.schedulers.asha_promote import AshaPromote
+from sweeps.schedulers.hyperband import Hyperband
+from sweeps.schedulers.median import Median
+from sweeps.schedulers.rungs import REASON, SCHEDULERS, Stop
+from sweeps.schedulers.scheduler import Asha, RunAll, Scheduler
 
 GO, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 MODELS = dict.fromkeys("rabcdefg", "vanilla_unet")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import StorageError
-from sweeps.stopping.memory import load_memory, save_memory
+from sweeps.schedulers.state_file import load_memory, save_memory
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-from test_ranking import make_evidence
+from counts import make_evidence
 
 from bddseg.confusion import miou
 from bddseg.evidence import Evidence
-from sweeps.statistics.lineup import Entrant, Lineup, build_lineup
+from sweeps.statistics.alignment import Entrant, Lineup, build_lineup
 
 EVIDENCE = make_evidence("city street", "highway", "city street")
 

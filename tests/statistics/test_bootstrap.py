@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bddseg.confusion import miou
-from sweeps.statistics.resampling import EXACT, draw_units, resample_deviations, weigh
+from sweeps.statistics.bootstrap import EXACT, draw_units, resample_deviations, weigh
 
 
 def test_a_draw_takes_as_many_units_as_there_are() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm, studentized_range
 from scipy.stats import t as student
 
-from sweeps.statistics.contest import (
+from sweeps.statistics.comparisons import (
     Contest,
     decide,
     describe_rivals,

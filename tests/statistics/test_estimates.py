@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from sweeps.statistics.sample import Sample
+from sweeps.statistics.estimates import Sample
 
 
 def draws(sd: float, mean: float = 0.0) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from sweeps.statistics.significance import holm, holm_levels, overlap, p_above, t_quantile, widening
+from sweeps.statistics.hypothesis_tests import holm, holm_levels, overlap, p_above, t_quantile, widening
 
 
 def test_holm_by_hand() -> None:

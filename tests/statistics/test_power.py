@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import nct, t
 
 from benchmarks.simulated import World
-from sweeps.statistics.design import Design, runs_to_find
-from sweeps.verdict import confirm
+from sweeps.statistics.power import Design, runs_to_find
+from sweeps.statistics.verdict import confirm
 
 TWO = Design(finalists=2, runs=5, run_sd=0.006, image_sd=0.0)
 

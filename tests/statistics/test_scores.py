@@ -3,12 +3,12 @@
 import math
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import pytest
+from counts import make_evidence, sides
 
 from bddseg.confusion import iou, pool
-from bddseg.evidence import Evidence
-from sweeps.ranking import compare_figures, figure, leader, rank, score_evidence
+from sweeps.sanitize import figure
+from sweeps.statistics.scores import compare_figures, leader, rank, score_evidence
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,6 @@ class Trial:
 
     def __post_init__(self) -> None:
         self.metrics["best/miou"] = self.miou
-
-
-def make_evidence(*scenes: str) -> Evidence:
-    """One image per scene: of 10 road and 10 building pixels, 8 and 10 are right; no other class occurs."""
-    counts = np.zeros((len(scenes), 5, 5), dtype=np.int64)
-    counts[:, 0, 0], counts[:, 0, 1], counts[:, 1, 1] = 8, 2, 10
-    words = ("",) * len(scenes)
-    names = tuple(f"image{place}" for place in range(len(scenes)))
-    return Evidence("test", 3, names, scenes, words, words, counts, np.zeros((len(scenes), 5), np.int64), "f" * 16)
 
 
 def test_the_highest_score_leads_and_the_gap_is_to_the_next() -> None:
@@ -99,11 +90,6 @@ def test_the_gap_is_city_less_non_city() -> None:
 @pytest.mark.parametrize("value", [None, "0.5", True, math.nan, math.inf, [0.5]])
 def test_what_is_no_finite_number_is_no_figure(value: object) -> None:
     assert figure(value) is None
-
-
-def sides(ours: float | None, theirs: float | None) -> dict[str, object]:
-    both = {"evidence": {"miou": 0.5, "iou": {"car": ours}}, "torchmetrics": {"miou": 0.5, "iou": {"car": theirs}}}
-    return {"part": "val", "images": 7, "max_difference": 0.0, **both}
 
 
 def test_equal_counts_agree() -> None:

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from sweeps.statistics.noise import (
+from sweeps.statistics.seed_noise import (
     BOUND_FREEDOM,
     FLOOR,
     PRIOR_SHARE,

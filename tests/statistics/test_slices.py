@@ -10,11 +10,11 @@ from bddseg.confusion import miou
 from bddseg.evidence import Evidence
 from bddseg.labels import GROUPS
 from benchmarks.simulated import World
-from sweeps.statistics.findings import Scenes
-from sweeps.statistics.lineup import Entrant, Lineup, build_lineup
-from sweeps.statistics.noise import Noise, estimate_noise, known_noise
-from sweeps.statistics.resampling import draw_units
-from sweeps.statistics.sample import Sample
+from sweeps.statistics.alignment import Entrant, Lineup, build_lineup
+from sweeps.statistics.bootstrap import draw_units
+from sweeps.statistics.estimates import Sample
+from sweeps.statistics.results import Scenes
+from sweeps.statistics.seed_noise import Noise, estimate_noise, known_noise
 from sweeps.statistics.slices import (
     answer_gap,
     answer_scenes,

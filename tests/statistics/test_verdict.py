@@ -6,17 +6,17 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
-from test_ranking import make_evidence
+from counts import make_evidence
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from bddseg.confusion import count_pixels, miou
 from benchmarks.simulated import World
 from benchmarks.verdict import shuffled
 from sweeps.errors import NothingFinishedError
-from sweeps.statistics.contest import hold_contest
-from sweeps.statistics.needs import bearable_sd
-from sweeps.statistics.noise import known_noise
-from sweeps.verdict import Candidate, Verdict, confirm, screen
+from sweeps.statistics.comparisons import hold_contest
+from sweeps.statistics.sample_size import bearable_sd
+from sweeps.statistics.seed_noise import known_noise
+from sweeps.statistics.verdict import Candidate, Verdict, confirm, screen
 
 WORLD = World(drives=30)
 FOLD = World(drives=12)

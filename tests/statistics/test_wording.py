@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from sweeps.statistics.findings import Interval, Needed, NoiseFigures, Rival, StoppedTrial
-from sweeps.statistics.sentences import (
+from sweeps.statistics.results import Interval, Needed, NoiseFigures, Rival, StoppedTrial
+from sweeps.statistics.wording import (
     interval_words,
     points,
     say_caveats,

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 from entries import make_entry, make_sweep
-from test_gather import make_report
+from reports import make_report
 
-from sweeps.ranking import Scores
 from sweeps.report.gather import Report
 from sweeps.report.page import render_markdown
-from sweeps.sections.classes import _say_groups
-from sweeps.sections.intervals import build_section
-from sweeps.statistics.findings import Needed, Rival
+from sweeps.report.sections.classes import _say_groups
+from sweeps.report.sections.intervals import build_section
+from sweeps.statistics.results import Needed, Rival
+from sweeps.statistics.scores import Scores
 
 
 def with_groups(groups: dict[str, float | None]) -> Report:

@@ -11,20 +11,21 @@ from recording import start
 import tune_main
 from bddseg.files import read_json
 from bddseg.streets import SETTINGS_FILE, write_streets
-from sweeps.address import default_tracking_uri
 from sweeps.errors import StorageError
-from sweeps.events import PARENT, EventFile
-from sweeps.experiment import load_experiment
-from sweeps.heartbeat import read_pulse, this_pulse, write_pulse
-from sweeps.index import FILE as INDEX
-from sweeps.index import find_finished
-from sweeps.manifest import FILE, build_manifest, save_manifest
-from sweeps.outbox import Outbox
-from sweeps.plan import build_plan
-from sweeps.run_ids import load_ids
-from sweeps.shares import PEAKS_FILE, read_peaks
-from sweeps.stopping.memory import FILE as MEMORY
-from sweeps.stopping.memory import load_memory
+from sweeps.planning.experiment import load_experiment
+from sweeps.planning.manifest import build_manifest
+from sweeps.planning.plan import build_plan
+from sweeps.planning.resources import PEAKS_FILE, read_peaks
+from sweeps.schedulers.state_file import FILE as MEMORY
+from sweeps.schedulers.state_file import load_memory
+from sweeps.storage.events import PARENT, EventFile
+from sweeps.storage.finished_trials import FILE as INDEX
+from sweeps.storage.finished_trials import find_finished
+from sweeps.storage.heartbeat import read_pulse, this_pulse, write_pulse
+from sweeps.storage.outbox import Outbox
+from sweeps.storage.sweep_json import FILE, save_manifest
+from sweeps.tracking.run_ids import load_ids
+from sweeps.tracking.uri import default_tracking_uri
 
 EXPERIMENT = load_experiment("smoke", profile="quick")
 PLAN = build_plan(EXPERIMENT, precision="fp32", limit=2)
@@ -147,7 +148,7 @@ def test_a_damaged_sweep_is_named_and_the_others_are_reused(
 
 
 def test_the_default_store_is_meant_where_a_manifest_names_none(folder: Path) -> None:
-    from sweeps.backlog import recorded_at
+    from sweeps.tracking.sync import recorded_at
 
     damage(folder, lambda content: content.update(tracking_uri=5))
     assert recorded_at(folder, None, is_offline=True) == default_tracking_uri(folder.parent)

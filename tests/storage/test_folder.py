@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import StorageError
-from sweeps.folder import SweepFolder, check_storage
+from sweeps.storage.folder import SweepFolder, check_storage
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from recording import until
 
-from sweeps.heartbeat import SILENT_SECONDS, Heartbeat, Pulse, read_pulse, this_machine, this_pulse, write_pulse
+from sweeps.storage.heartbeat import SILENT_SECONDS, Heartbeat, Pulse, read_pulse, this_machine, this_pulse, write_pulse
 
-ROOT = Path(__file__).resolve().parent.parent
-DRIVER = "import sys, time; from pathlib import Path; from sweeps.heartbeat import Heartbeat; \
+ROOT = Path(__file__).resolve().parent.parent.parent
+DRIVER = "import sys, time; from pathlib import Path; from sweeps.storage.heartbeat import Heartbeat; \
 Heartbeat(Path(sys.argv[1])).__enter__(); print('ready', flush=True); time.sleep(60)"
 
 
@@ -37,14 +37,14 @@ def test_a_sweep_that_ended_by_itself_has_no_pulse(tmp_path: Path) -> None:
 
 
 def test_the_beat_goes_on_while_the_sweep_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.heartbeat.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("sweeps.storage.heartbeat.BEAT_SECONDS", 0.05)
     with Heartbeat(tmp_path):
         first = read_pulse(tmp_path)
         assert until(lambda: read_pulse(tmp_path) != first)
 
 
 def test_a_beat_that_cannot_be_written_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.heartbeat.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("sweeps.storage.heartbeat.BEAT_SECONDS", 0.05)
     folder, away = tmp_path / "sweep", tmp_path / "away"
     folder.mkdir()
     with Heartbeat(folder):

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from recorded_trials import planned, record
 from recording import start
-from test_reuse import planned, record
 from users import NOBODY, folder_of, needs_another_user, run_as
 
-from sweeps.events import PARENT
-from sweeps.outbox import Outbox
+from sweeps.storage.events import PARENT
+from sweeps.storage.outbox import Outbox
 
 pytestmark = needs_another_user
 
@@ -27,14 +27,14 @@ print("codes", {{tune_main.main([*verb, "--storage", storage]) for verb in verbs
 FIND = """
 import sys
 from pathlib import Path
-from sweeps.index import find_finished
+from sweeps.storage.finished_trials import find_finished
 print("found", [entry.sweep.name for entry in find_finished(Path(sys.argv[1]))])
 """
 CANCEL = """
 import sys
 from pathlib import Path
 from sweeps.errors import StorageError
-from sweeps.folder import SweepFolder
+from sweeps.storage.folder import SweepFolder
 try:
     SweepFolder(Path(sys.argv[1])).cancel("a")
 except StorageError as error:

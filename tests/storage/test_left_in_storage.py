@@ -12,7 +12,7 @@ SCRIPT = """
 import os, sys
 from pathlib import Path
 os.umask(int(sys.argv[1], 8))
-sys.path.insert(0, "tests")
+sys.path.insert(0, "tests/helpers")
 from storages import make_storage
 make_storage(Path(sys.argv[2]))
 """

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import StorageError
-from sweeps.outbox import BLOCK_BYTES, Event, Outbox
+from sweeps.storage.outbox import BLOCK_BYTES, Event, Outbox
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 WRITER = """
 import sys
 from pathlib import Path
-from sweeps.outbox import Outbox
+from sweeps.storage.outbox import Outbox
 outbox, number = Outbox(Path(sys.argv[1])), 0
 while True:
     number += 1
@@ -189,7 +189,7 @@ def test_an_outbox_is_delivered_by_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_claim_ends_with_its_process(tmp_path: Path) -> None:
-    claim = "import sys, time; from pathlib import Path; from sweeps.outbox import Outbox;"
+    claim = "import sys, time; from pathlib import Path; from sweeps.storage.outbox import Outbox;"
     claim += "outbox = Outbox(Path(sys.argv[1])); claim = outbox.claimed(); claim.__enter__();"
     claim += "print('ready', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", claim, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE) as process:

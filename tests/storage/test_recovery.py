@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from recording import delivered, end, epoch, runs, start
 
-from sweeps.heartbeat import Pulse, read_pulse, this_pulse, write_pulse
-from sweeps.lost import claim_and_close, close_lost, reopen, runs_left_open
-from sweeps.outbox import Outbox
+from sweeps.storage.heartbeat import Pulse, read_pulse, this_pulse, write_pulse
+from sweeps.storage.outbox import Outbox
+from sweeps.storage.recovery import claim_and_close, close_lost, reopen, runs_left_open
 
 
 @pytest.fixture

@@ -15,17 +15,17 @@ from storages import as_earlier_versions_wrote, make_storage, tree
 import report
 import tune_main
 from sweeps import predict
-from sweeps.address import default_tracking_uri, folder_of
-from sweeps.artifact_root import COLUMNS
-from sweeps.backlog import sync
-from sweeps.delivery import Delivery
 from sweeps.errors import TrackingError
-from sweeps.heartbeat import this_pulse, write_pulse
-from sweeps.mlflow_store import prepare_store
-from sweeps.outbox import Outbox
-from sweeps.relocation import portable_path, present_path
-from sweeps.report.deposit import Deposit
-from sweeps.store import Store
+from sweeps.storage.heartbeat import this_pulse, write_pulse
+from sweeps.storage.outbox import Outbox
+from sweeps.storage.relocation import portable_path, present_path
+from sweeps.tracking.artifact_root import COLUMNS
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.reader import Store
+from sweeps.tracking.report_upload import Deposit
+from sweeps.tracking.store import prepare_store
+from sweeps.tracking.sync import sync
+from sweeps.tracking.uri import default_tracking_uri, folder_of
 
 NAME = "100% %41 a?b#c&token=x ü@:+'q'"
 """Of a folder above the storage: with everything that has a meaning in an address or in a shell."""
@@ -83,7 +83,7 @@ def test_every_command_works_after_a_move(moved: Path, tmp_path: Path, capsys: p
     assert call_report(moved, tmp_path / "out", "--register", "--model-name", "streets") == 0
     said = capsys.readouterr()
     assert "no validation evidence" not in said.out and "it is registered already" in said.err
-    image = Path(__file__).parent.parent / "docs" / "augment.jpg"
+    image = Path(__file__).parent.parent.parent / "docs" / "augment.jpg"
     words = ["streets@champion", str(image), "--tracking-uri", default_tracking_uri(moved)]
     code = predict.main([*words, "--out", str(tmp_path / "painted")])
     assert (code, (tmp_path / "before").read_text()) == (0, "a file")
@@ -145,7 +145,7 @@ def test_a_copy_leaves_the_original_alone(original: Path, tmp_path: Path) -> Non
     outbox.append(start("b"))
     assert sync(tmp_path / "copy" / SWEEP, None).delivered == 1
     uri = default_tracking_uri(tmp_path / "copy")
-    Deposit(uri).upload_report(runs(uri)[""].info.run_id, Path(__file__).parent.parent / "docs")
+    Deposit(uri).upload_report(runs(uri)[""].info.run_id, Path(__file__).parent.parent.parent / "docs")
     assert tree(original) == before
 
 

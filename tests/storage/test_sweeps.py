@@ -5,23 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plans import EXPERIMENT, FIRST, PLAN, SECOND
 from recording import epoch, start
 
 import tune_main
-from sweeps.backlog import find_sweep
 from sweeps.errors import NoSweepError, StorageError
-from sweeps.experiment import load_experiment
-from sweeps.folder import SweepFolder
-from sweeps.heartbeat import this_pulse, write_pulse
-from sweeps.manifest import build_manifest, save_manifest
-from sweeps.outbox import PARENT, Outbox
-from sweeps.plan import build_plan
-from sweeps.resume import check_events, find_trial, is_unfinished, outlook, unfinished_sweep
-from sweeps.sampling import Sampling
-
-EXPERIMENT = load_experiment("smoke", profile="quick")
-PLAN = build_plan(EXPERIMENT, precision="fp32", limit=2)
-FIRST, SECOND = (trial.trial_id for trial in PLAN.trials)
+from sweeps.planning.experiment import load_experiment
+from sweeps.planning.manifest import build_manifest
+from sweeps.planning.plan import build_plan
+from sweeps.planning.sampling import Sampling
+from sweeps.storage.folder import SweepFolder
+from sweeps.storage.heartbeat import this_pulse, write_pulse
+from sweeps.storage.outbox import PARENT, Outbox
+from sweeps.storage.sweep_json import save_manifest
+from sweeps.storage.sweeps import check_events, find_sweep, find_trial, is_unfinished, outlook, unfinished_sweep
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 import io
 
 import numpy as np
+from albums import SIDE, make_album
 from PIL import Image
-from test_album import SIDE, make_album
 
 from bddseg.labels import IGNORE
-from sweeps.gallery.sheet import IGNORED, RIGHT, WRONG, decode, draw_maps, draw_panel, encode
+from sweeps.storage.tiles import IGNORED, RIGHT, WRONG, decode, draw_maps, draw_panel, encode
 
 
 def test_values_of_a_panel_are_classes_and_verdicts() -> None:

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from recording import REFUSED, SWEEP, artifact, delivered, end, epoch, history, rejects, runs, start, until
 
-from sweeps.delivery import Delivery
-from sweeps.mlflow_client import open_client
-from sweeps.outbox import Event, Outbox
-from sweeps.recorder import PATIENCE
-from sweeps.run_ids import save_ids
+from sweeps.storage.outbox import Event, Outbox
+from sweeps.tracking.client import open_client
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.run_ids import save_ids
+from sweeps.tracking.writer import PATIENCE
 
 # ------------------------------------------------------------------------------------------------------------- events
 
@@ -379,12 +379,12 @@ def test_mlflow_says_nothing_on_its_own(outbox: Outbox, tmp_path: Path) -> None:
     outbox.append(start())
     outbox.append(end())
     code = (
-        "import sys; from pathlib import Path; from sweeps.delivery import Delivery;"
-        "from sweeps.mlflow_store import prepare_store;"
-        "from sweeps.outbox import Outbox; folder, uri = Path(sys.argv[1]), sys.argv[2];"
+        "import sys; from pathlib import Path; from sweeps.tracking.delivery import Delivery;"
+        "from sweeps.tracking.store import prepare_store;"
+        "from sweeps.storage.outbox import Outbox; folder, uri = Path(sys.argv[1]), sys.argv[2];"
         "prepare_store(uri, folder / 'artifacts');"
         f"assert Delivery(Outbox(folder), uri, {SWEEP!r}).close(30) == 0"
     )
     command = [sys.executable, "-c", code, str(outbox.folder), f"sqlite:///{tmp_path}/new/mlflow.db"]
-    done = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=Path(__file__).parent.parent.parent, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

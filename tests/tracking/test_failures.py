@@ -1,12 +1,12 @@
 """What is over next time and what is not."""
 
 import sqlite3
-from typing import Any
 
 import pytest
 import requests
+from http_answers import raw_answer, response
 
-from sweeps.failures import PERMANENT, TRANSIENT, UNCLEAR, ArtifactFileError, kind_of, reason
+from sweeps.tracking.failures import PERMANENT, TRANSIENT, UNCLEAR, ArtifactFileError, kind_of, reason
 
 
 def mlflow_error(message: str, code: str) -> Exception:
@@ -14,22 +14,6 @@ def mlflow_error(message: str, code: str) -> Exception:
     from mlflow.protos.databricks_pb2 import ErrorCode
 
     return MlflowException(message, error_code=ErrorCode.Value(code))
-
-
-def raw_answer(status: int) -> Exception:
-    """What MLflow makes of an answer that is not in its own words: a proxy's, or a server's that fell over."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.utils.rest_utils import verify_rest_response
-
-    with pytest.raises(MlflowException) as raised:
-        verify_rest_response(response(status), "/api/2.0/mlflow/runs/log-batch")
-    return raised.value
-
-
-def response(status: int) -> Any:
-    found = requests.Response()
-    found.status_code, found._content = status, b"<html>sorry</html>"
-    return found
 
 
 @pytest.mark.parametrize("status", [413, 414, 431])

@@ -8,16 +8,16 @@ import pytest
 from recording import SWEEP, artifact, delivered, end, epoch, history, rejects, runs, start
 
 import tune_main
-from sweeps.address import database_file, default_tracking_uri
-from sweeps.backlog import Synced, sync
-from sweeps.delivery import Delivery
 from sweeps.errors import TrackingError
-from sweeps.events import EventFile
-from sweeps.mlflow_client import EXPERIMENT, open_client
-from sweeps.mlflow_run import INCOMPLETE_TAG
-from sweeps.outbox import Outbox
-from sweeps.recorder import Recorder
-from sweeps.store import Store
+from sweeps.storage.events import EventFile
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.client import EXPERIMENT, open_client
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.reader import Store
+from sweeps.tracking.run import INCOMPLETE_TAG
+from sweeps.tracking.sync import Synced, sync
+from sweeps.tracking.uri import database_file, default_tracking_uri
+from sweeps.tracking.writer import Recorder
 
 PARAMS = {"optim.lr": 0.1}
 CHANGING = ("mlflow.parentRunId", "sweep.heartbeat")

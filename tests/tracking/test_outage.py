@@ -9,24 +9,23 @@ import time
 from pathlib import Path
 
 import pytest
-from recording import SWEEP, artifact, end, epoch, history, rejects, runs, start, until
+from outages import EPOCHS, EPOCHS_PER_FILE, append_sweep
+from recording import SWEEP, end, epoch, history, rejects, runs, start, until
 from servers import server
 
-from sweeps.delivery import Delivery
-from sweeps.mlflow_client import EXPERIMENT, open_client
-from sweeps.mlflow_store import prepare_store
-from sweeps.outbox import Outbox
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.client import EXPERIMENT, open_client
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.store import prepare_store
 
 pytestmark = pytest.mark.drill
 
-ROOT = Path(__file__).resolve().parent.parent
-TRIALS, EPOCHS, EPOCHS_PER_FILE = ("a", "b"), 60, 20
-
+ROOT = Path(__file__).resolve().parent.parent.parent
 DELIVERER = """
 import sys
 from pathlib import Path
-from sweeps.delivery import Delivery
-from sweeps.outbox import Outbox
+from sweeps.tracking.delivery import Delivery
+from sweeps.storage.outbox import Outbox
 outbox = Outbox(Path(sys.argv[1]))
 delivery = Delivery(outbox, sys.argv[2], sys.argv[3])
 with outbox.claimed():
@@ -35,23 +34,6 @@ with outbox.claimed():
     while delivery.deliver_some(limit=7):
         pass
 """
-
-
-def append_sweep(outbox: Outbox, file: Path, pause_s: float = 0.0) -> None:
-    """Write what a sweep of two trials writes, side by side, at the pace given."""
-    outbox.append(start(""))
-    for trial in TRIALS:
-        outbox.append(start(trial, params={"optim.lr": 0.1}))
-    for step in range(1, EPOCHS + 1):
-        for trial in TRIALS:
-            metrics = {f"val/iou/{name}": step / EPOCHS for name in range(20)} | {"val/miou": step / EPOCHS}
-            outbox.append(epoch(step, trial=trial) | {"metrics": metrics})
-            if step % EPOCHS_PER_FILE == 0:
-                outbox.append(artifact(file, trial, folder=f"epoch-{step}"))
-        time.sleep(pause_s)
-    for trial in TRIALS:
-        outbox.append(end(trial=trial, metrics={"best/miou": 1.0}))
-    outbox.append(end(trial=""))
 
 
 def counts(uri: str) -> dict[str, int]:
@@ -174,9 +156,9 @@ def test_a_sweep_of_a_dead_driver_is_closed_and_delivered_by_a_sync(tmp_path: Pa
 
     folder = tmp_path / "runs" / SWEEP
     code = (
-        "import os, signal, sys; from pathlib import Path; from sweeps.heartbeat import Heartbeat;"
-        "sys.path.insert(0, 'tests'); from test_outage import append_sweep; from recording import start;"
-        "from sweeps.outbox import Outbox; folder = Path(sys.argv[1]); outbox = Outbox(folder / 'outbox');"
+        "import os, signal, sys; from pathlib import Path; from sweeps.storage.heartbeat import Heartbeat;"
+        "sys.path.insert(0, 'tests/helpers'); from outages import append_sweep; from recording import start;"
+        "from sweeps.storage.outbox import Outbox; folder = Path(sys.argv[1]); outbox = Outbox(folder / 'outbox');"
         "Heartbeat(folder).__enter__(); append_sweep(outbox, Path(sys.argv[2])); outbox.append(start('b'));"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

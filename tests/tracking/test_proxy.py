@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from http_answers import raw_answer
 from recording import SWEEP, start
-from test_failures import raw_answer
 
-from sweeps.address import check_server
-from sweeps.delivery import Delivery
 from sweeps.errors import TrackingError
-from sweeps.failures import reason
-from sweeps.outbox import Outbox
-from sweeps.proxy import proxy_for
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.failures import reason
+from sweeps.tracking.proxy import proxy_for
+from sweeps.tracking.uri import check_server
 
 SERVER = "http://mlflow.example:5000"
 """Behind the proxy: nothing looks this name up."""

@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from albums import make_album
 from servers import server
-from test_album import make_album
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, save_evidence
-from sweeps.address import default_tracking_uri
-from sweeps.delivery import Delivery
 from sweeps.errors import NoSweepError, TrackingError
-from sweeps.gallery.album import save_album
-from sweeps.mlflow_client import EXPERIMENT, open_client
-from sweeps.mlflow_store import prepare_store
-from sweeps.outbox import Outbox
-from sweeps.store import Store, local_root
+from sweeps.storage.album import save_album
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.client import EXPERIMENT, open_client
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.reader import Store, local_root
+from sweeps.tracking.store import prepare_store
+from sweeps.tracking.uri import default_tracking_uri
 
 SWEEP = "smoke-20261123-034501-3f2a"
 SETTINGS = {"optim.lr": 1e-4, "train.epochs": 3, "model.name": "unet", "data.flip": True}
@@ -227,7 +227,7 @@ def test_of_two_runs_of_a_trial_the_one_with_more_epochs_is_kept(own: Store) -> 
 
 
 def test_more_runs_than_a_page_are_all_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.store.PAGE_ROWS", 2)
+    monkeypatch.setattr("sweeps.tracking.reader.PAGE_ROWS", 2)
     assert len(store.read_sweep(SWEEP).trials) == 3
 
 
@@ -261,7 +261,7 @@ def test_the_order_in_which_a_store_answers_does_not_matter(store: Store, monkey
     record = store.read_sweep(SWEEP)
     run_id = record.trials[0].run_id
     points = [(run_id, 2, 10, 0.2), (run_id, 1, 30, 0.8), (run_id, 1, 20, 0.7), ("f" * 32, 1, 1, 0.1)]
-    monkeypatch.setattr("sweeps.histories.BULK", {"sqlite": lambda client, run_ids, key: points})
+    monkeypatch.setattr("sweeps.tracking.metric_history.BULK", {"sqlite": lambda client, run_ids, key: points})
     assert store.histories(record, ["x"])["c"] == {"x": [(1, 0.8), (2, 0.2)]}
 
 
@@ -276,7 +276,7 @@ def test_histories_are_read_in_few_questions(store: Store, monkeypatch: pytest.M
 def test_asking_run_by_run_gives_the_same_histories(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     record = store.read_sweep(SWEEP)
     in_bulk = store.histories(record, ["val/miou", "train/loss"])
-    monkeypatch.setattr("sweeps.histories.BULK", {})
+    monkeypatch.setattr("sweeps.tracking.metric_history.BULK", {})
     assert as_text(store.histories(record, ["val/miou", "train/loss"])) == as_text(in_bulk)
 
 
@@ -343,7 +343,7 @@ def test_pictures_come_back_from_this_machine_and_from_afar(
     own: Store, pictured: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, is_local: bool
 ) -> None:
     if not is_local:
-        monkeypatch.setattr("sweeps.store.local_root", lambda uri: None)
+        monkeypatch.setattr("sweeps.tracking.reader.local_root", lambda uri: None)
     found = own.album(pictured[0])
     assert found is not None and found.panels == make_album().panels and len(found.attention) == 1
 
@@ -459,7 +459,7 @@ def test_a_server_gives_the_same_sweep_as_a_file(store: Store, tmp_path: Path, m
         found = remote.evidence(record.trials[1], "val")
         assert found is not None and found.counts.tolist() == evidence().counts.tolist()
         assert remote.json_artifact(record.run_id, "nothing.json") is None
-        monkeypatch.setattr("sweeps.histories.BULK_ENDPOINT", "/api/2.0/mlflow/metrics/unknown")
+        monkeypatch.setattr("sweeps.tracking.metric_history.BULK_ENDPOINT", "/api/2.0/mlflow/metrics/unknown")
         assert as_text(remote.histories(record, ["val/miou", "train/loss"])) == expected
         monkeypatch.undo()
         monkeypatch.setattr("mlflow.MlflowClient.get_metric_history", None)

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from recording import SWEEP, delivered, runs, start
 
-from sweeps.address import default_tracking_uri
 from sweeps.errors import TrackingError
-from sweeps.mlflow_store import prepare_store
-from sweeps.outbox import Outbox
-from sweeps.report.deposit import Deposit
-from sweeps.store import Store
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.reader import Store
+from sweeps.tracking.report_upload import Deposit
+from sweeps.tracking.store import prepare_store
+from sweeps.tracking.uri import default_tracking_uri
 
 
 @pytest.fixture(scope="module")

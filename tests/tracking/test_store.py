@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from recording import REFUSED
 
-from sweeps.address import database_file, default_tracking_uri
 from sweeps.errors import TrackingError
-from sweeps.mlflow_client import EXPERIMENT, open_client
-from sweeps.mlflow_store import prepare_store
-from sweeps.store import Store
+from sweeps.tracking.client import EXPERIMENT, open_client
+from sweeps.tracking.reader import Store
+from sweeps.tracking.store import prepare_store
+from sweeps.tracking.uri import database_file, default_tracking_uri
 
 
 def test_a_prepared_store_has_the_experiment_with_its_artifact_folder(template: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_server_that_is_not_there_is_named_within_seconds(tmp_path: Path) -> N
 
 
 def test_a_server_that_never_answers_is_named_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.address.PROBE_SECONDS", 1)
+    monkeypatch.setattr("sweeps.tracking.uri.PROBE_SECONDS", 1)
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         pytest.raises(TrackingError, match="silent for 1 s"),
@@ -118,9 +118,9 @@ def test_what_the_user_has_set_for_mlflow_stays(uri: str, monkeypatch: pytest.Mo
 @pytest.mark.drill
 def test_processes_that_prepare_one_store_at_once_do_not_break_it(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from sweeps.mlflow_store import prepare_store;"
+        "import sys; from pathlib import Path; from sweeps.tracking.store import prepare_store;"
         "prepare_store(sys.argv[1], Path(sys.argv[2]))"
     )
     command = [sys.executable, "-c", code, default_tracking_uri(tmp_path), str(tmp_path / "artifacts")]
-    processes = [subprocess.Popen(command, cwd=Path(__file__).parent.parent) for _ in range(4)]
+    processes = [subprocess.Popen(command, cwd=Path(__file__).parent.parent.parent) for _ in range(4)]
     assert [process.wait(120) for process in processes] == [0, 0, 0, 0]

@@ -9,14 +9,14 @@ import pytest
 from recording import REFUSED, SWEEP, artifact, end, epoch, history, runs, start
 
 import tune_main
-from sweeps import mlflow_store
-from sweeps.address import default_tracking_uri
-from sweeps.backlog import close_lost_sweeps, sync
-from sweeps.delivery import Delivery
 from sweeps.errors import StorageError
-from sweeps.heartbeat import this_pulse, write_pulse
-from sweeps.outbox import Event, Outbox
-from sweeps.recorder import PATIENCE, Recorder
+from sweeps.storage.heartbeat import this_pulse, write_pulse
+from sweeps.storage.outbox import Event, Outbox
+from sweeps.tracking import store
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.sync import close_lost_sweeps, sync
+from sweeps.tracking.uri import default_tracking_uri
+from sweeps.tracking.writer import PATIENCE, Recorder
 
 
 @pytest.fixture
@@ -86,8 +86,8 @@ def test_a_store_that_does_not_answer_is_asked_once_for_all_sweeps(
     storage: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    check = mlflow_store.check_server
-    monkeypatch.setattr(mlflow_store, "check_server", lambda uri: (asked.append(uri), check(uri))[1])
+    check = store.check_server
+    monkeypatch.setattr(store, "check_server", lambda uri: (asked.append(uri), check(uri))[1])
     for name in ("one", "three", "two"):
         waiting(storage, name)
     assert call(storage, "--tracking-uri", REFUSED) == 1
@@ -117,7 +117,7 @@ def test_what_is_left_while_mlflow_is_away_is_counted_with_the_reason(
 
 
 def test_a_store_that_fails_all_the_time_is_given_up(outbox: Outbox, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.delivery.SHORTEST_WAIT_S", 0.0)
+    monkeypatch.setattr("sweeps.tracking.delivery.SHORTEST_WAIT_S", 0.0)
     tries: list[int] = []
 
     def fail(self: Recorder, events: list[Event]) -> None:

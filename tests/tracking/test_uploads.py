@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 import requests
+from http_answers import response
 from recording import SWEEP, artifact, delivered, end, epoch, history, rejects, runs, start, until
-from test_failures import response
 
-from sweeps.backlog import sync
-from sweeps.delivery import Delivery
 from sweeps.errors import TrackingError
-from sweeps.events import UPLOADS, EventFile
-from sweeps.mlflow_client import open_client
-from sweeps.mlflow_store import prepare_store, try_store
-from sweeps.outbox import Outbox
+from sweeps.storage.events import UPLOADS, EventFile
+from sweeps.storage.outbox import Outbox
+from sweeps.tracking.client import open_client
+from sweeps.tracking.delivery import Delivery
+from sweeps.tracking.store import prepare_store, try_store
+from sweeps.tracking.sync import sync
 
 
 class ClosedError(Exception):

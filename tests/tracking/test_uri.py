@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.address import (
+from sweeps.cli.prepare import tune_command
+from sweeps.errors import TrackingError
+from sweeps.tracking.store import prepare_store
+from sweeps.tracking.uri import (
     ROOT,
     check_server,
     check_uri,
@@ -21,9 +24,6 @@ from sweeps.address import (
     start_command,
     tracking_flag,
 )
-from sweeps.errors import TrackingError
-from sweeps.intake import tune_command
-from sweeps.mlflow_store import prepare_store
 
 
 def test_the_flag_beats_the_environment_beats_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

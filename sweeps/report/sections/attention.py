@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweeps.gallery.album import Album, Attention
-from sweeps.gallery.sheet import encode, map_colours
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
-from sweeps.sections.pictures import Row, Tile, name_trial, photograph, picture_source
+from sweeps.report.sections.predictions import Row, Tile, name_trial, photograph, picture_source
+from sweeps.storage.album import Album, Attention
+from sweeps.storage.tiles import encode, map_colours
 
 
 @dataclass(frozen=True)

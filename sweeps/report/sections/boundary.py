@@ -8,13 +8,13 @@ from typing import Any
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
-from sweeps.names import compact
-from sweeps.report.canvas import are_logarithmic, pick_numbers
+from sweeps.formatting import compact
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
-from sweeps.sections.cells import list_axes
-from sweeps.sections.plotted import is_inert
+from sweeps.report.sections.fanova import is_inert
+from sweeps.report.sections.pivot import list_axes
+from sweeps.report.theme import are_logarithmic, pick_numbers
 
 NEAR = 0.05
 """Of a range, this share of its width at either end is its edge."""

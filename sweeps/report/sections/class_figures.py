@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from bddseg.labels import CLASSES
-from sweeps.report.canvas import COLOUR, HALF_PX, NARROW_PX, build_canvas, quiet_axes
 from sweeps.report.gather import Report
+from sweeps.report.theme import COLOUR, HALF_PX, NARROW_PX, build_canvas, quiet_axes
 
 
 def draw_classes(report: Report, *, wide: bool) -> Figure:

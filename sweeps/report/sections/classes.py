@@ -1,30 +1,16 @@
 """Report -> how well each class is found, scene by scene."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from bddseg.confusion import iou, miou, pool
-from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES, GROUPS, group_of
-from sweeps.ranking import figure
+from sweeps.formatting import GROUP_NAMES, write_iou, write_points
 from sweeps.report.gather import Entry, Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.wording import GROUP_NAMES, write_iou, write_points
-from sweeps.sections.figures import draw_classes, draw_scenes
-
-
-@dataclass(frozen=True)
-class Column:
-    """The figures of one set of images."""
-
-    title: str
-    images: int | None
-    """None where it is not known."""
-    miou: float | None
-    iou: Mapping[str, float | None]
+from sweeps.report.sections.class_figures import draw_classes, draw_scenes
+from sweeps.statistics.scores import Column, score_images
 
 
 @dataclass(frozen=True)
@@ -47,14 +33,6 @@ def build_section(report: Report) -> Section:
         words = "Bars: validation mIoU of city and non-city images and of each scene"
         drawings["scenes"] = Drawing(partial(draw_scenes, report, rows), words)
     return Section("classes", "Classes and scenes", f"{_say_classes(report)} {_say_groups(report)}", drawings, tables)
-
-
-def score_images(evidence: Evidence, keep: np.ndarray | None, title: str) -> Column:
-    """Return the pooled figures of some images."""
-    pooled = pool(evidence.counts, keep)
-    values = zip(evidence.classes, iou(pooled), strict=True)
-    images = len(evidence.names) if keep is None else int(keep.sum())
-    return Column(title, images, figure(float(miou(pooled))), {name: figure(float(value)) for name, value in values})
 
 
 def _columns(report: Report, entry: Entry) -> list[Column]:

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from bddseg.labels import CLASSES, GROUPS
 from bddseg.words import count
-from sweeps.report.canvas import COLOUR, NARROW_PX, WIDE_PX, build_canvas, quiet_axes
+from sweeps.formatting import GROUP_NAMES, write_iou
 from sweeps.report.comparison import Comparison, Contender
 from sweeps.report.section import Drawing, Section
-from sweeps.report.wording import GROUP_NAMES, write_iou
+from sweeps.report.theme import COLOUR, NARROW_PX, WIDE_PX, build_canvas, quiet_axes
 
 COLOURS = ("leader", "runner-up", "reference", "heat", "quiet")
 """Of the first five; more start again."""

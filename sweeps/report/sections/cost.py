@@ -7,15 +7,14 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from bddseg.words import count
-from sweeps.experiment import Schedule
-from sweeps.report.canvas import COLOUR, INK, NARROW_PX, PAPER, WIDE_PX, build_canvas
+from sweeps.formatting import write_points, write_share, write_time
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.wording import write_points, write_share, write_time
-from sweeps.sections.hindsight import Replay, replay
-from sweeps.statistics.hindsight import LEAST, Hindsight
-from sweeps.stopping.rungs import REASON, Stop, read_stop
+from sweeps.report.sections.regret import Replay, replay
+from sweeps.report.theme import COLOUR, INK, NARROW_PX, PAPER, WIDE_PX, build_canvas
+from sweeps.schedulers.rungs import REASON, Schedule, Stop, read_stop
+from sweeps.statistics.regret import LEAST, Hindsight
 
 EARLY = frozenset(REASON.values())
 """Stop reasons of early stopping by comparison."""

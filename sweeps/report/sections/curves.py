@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bddseg.words import count
-from sweeps.report.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas, label_ends, title_gid
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
+from sweeps.report.sections.pivot import RUNS
 from sweeps.report.seeds import setting_name
-from sweeps.sections.cells import RUNS
-from sweeps.stopping.rungs import Stop, read_stop
+from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas, label_ends, title_gid
+from sweeps.schedulers.rungs import Stop, read_stop
 
 MANY = 60
 """More trials than this are drawn finer."""

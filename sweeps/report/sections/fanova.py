@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
-from sweeps.records import COMPLETED
-from sweeps.report.canvas import are_logarithmic, are_numbers, shorten
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
-from sweeps.sections.cells import list_axes
+from sweeps.report.sections.pivot import list_axes
+from sweeps.report.theme import are_logarithmic, are_numbers, shorten
+from sweeps.storage.records import COMPLETED
 
 if TYPE_CHECKING:
     from optuna import Study

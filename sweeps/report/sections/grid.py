@@ -11,7 +11,10 @@ from matplotlib.patches import Rectangle
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
-from sweeps.report.canvas import (
+from sweeps.report.gather import Report
+from sweeps.report.section import Drawing, Section
+from sweeps.report.sections.pivot import MOST_PAIRS, Grid, build_grid, list_axes, list_pairs
+from sweeps.report.theme import (
     COLOUR,
     DARKEST,
     INK,
@@ -29,9 +32,6 @@ from sweeps.report.canvas import (
     write_label,
     write_labels,
 )
-from sweeps.report.gather import Report
-from sweeps.report.section import Drawing, Section
-from sweeps.sections.cells import MOST_PAIRS, Grid, build_grid, list_axes, list_pairs
 
 TALLEST_PX = 1200
 TINY_PX, SMALL_PX = 34, 64

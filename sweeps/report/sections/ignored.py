@@ -7,10 +7,10 @@ import numpy as np
 
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES
-from sweeps.report.facts import clean
+from sweeps.formatting import write_share
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
-from sweeps.report.wording import write_share
+from sweeps.sanitize import clean
 
 
 @dataclass(frozen=True)

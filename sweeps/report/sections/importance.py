@@ -12,7 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from bddseg.words import count
-from sweeps.report.canvas import (
+from sweeps.formatting import write_share
+from sweeps.report.gather import Report
+from sweeps.report.section import Drawing, Section
+from sweeps.report.sections.fanova import Sample, build_sample, measure_importance, quiet
+from sweeps.report.theme import (
     COLOUR,
     INK,
     MUTED,
@@ -26,10 +30,6 @@ from sweeps.report.canvas import (
     scale_ticks,
     write_labels,
 )
-from sweeps.report.gather import Report
-from sweeps.report.section import Drawing, Section
-from sweeps.report.wording import write_share
-from sweeps.sections.plotted import Sample, build_sample, measure_importance, quiet
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -6,10 +6,10 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sweeps.report.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.statistics.findings import Rival
+from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
+from sweeps.statistics.results import Rival
 
 NAMED = 30
 """So many of the best are drawn with their names; all of them, where there are more, by rank."""

@@ -4,13 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sweeps.ranking import figure
+from sweeps.formatting import write_value
 from sweeps.report.gather import Entry, Report
 from sweeps.report.section import Section
-from sweeps.report.wording import write_value
-from sweeps.sections.box import agrees_with_chance, find_rivals, mean_of_runs
-from sweeps.sections.intervals import find_span
-from sweeps.statistics.findings import Interval, Rival
+from sweeps.report.sections.intervals import find_span
+from sweeps.report.sections.verdict import agrees_with_chance, find_rivals, mean_of_runs
+from sweeps.sanitize import figure
+from sweeps.statistics.results import Interval, Rival
 
 FEW_VALUES = 12
 """A setting with more values has no filter of its own."""

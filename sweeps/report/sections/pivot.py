@@ -7,9 +7,9 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
-from sweeps.report.canvas import are_numbers, order_values
 from sweeps.report.entries import Entry
 from sweeps.report.gather import RUNS, Report
+from sweeps.report.theme import are_numbers, order_values
 
 FIRST = ("optim.lr", "loss.name")
 """The pair that is shown first where both vary."""

@@ -8,11 +8,11 @@ import numpy as np
 
 from bddseg.labels import CLASSES
 from bddseg.words import count
-from sweeps.gallery.album import KINDS, Album, Panel
-from sweeps.gallery.sheet import COLOURS, IGNORED, RIGHT, WRONG, Sheet
+from sweeps.formatting import write_iou, write_share
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
-from sweeps.report.wording import write_iou, write_share
+from sweeps.storage.album import KINDS, Album, Panel
+from sweeps.storage.tiles import COLOURS, IGNORED, RIGHT, WRONG, Sheet
 
 NAMES = (*CLASSES, "not judged", "right", "wrong")
 """What the values of a sheet below 8 mean, in words."""

@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 
 from bddseg.words import count
-from sweeps.names import compact
+from sweeps.formatting import compact
 from sweeps.paths import EXPORT, PREDICT, program
 from sweeps.report.gather import Report
 from sweeps.report.section import Section

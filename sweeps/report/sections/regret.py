@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from sweeps.statistics.hindsight import LEAST
-from sweeps.stopping.rungs import Rungs
+from sweeps.schedulers.rungs import Rungs
+from sweeps.statistics.regret import LEAST
 
 Curve = Mapping[int, float]
 """Epoch -> validation mIoU."""

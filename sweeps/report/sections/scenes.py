@@ -5,11 +5,11 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from sweeps.report.canvas import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.sections.intervals import shorten, write_tick
-from sweeps.statistics.findings import Gap, Interval, Scenes
+from sweeps.report.sections.intervals import shorten, write_tick
+from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
+from sweeps.statistics.results import Gap, Interval, Scenes
 
 SHOWN = 8
 """Most gaps that are drawn."""

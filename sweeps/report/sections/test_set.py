@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from bddseg.labels import GROUPS
 from bddseg.words import count
+from sweeps.formatting import write_when
 from sweeps.report.gather import Entry, Report
-from sweeps.report.openings import Opened
+from sweeps.report.holdout import Opened
 from sweeps.report.section import Section
-from sweeps.report.wording import write_when
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sweeps.report.canvas import COLOUR, HALF_PX, INK, NARROW_PX, RULE, are_logarithmic, build_canvas, scale_ticks
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.statistics.findings import Interval
+from sweeps.report.theme import COLOUR, HALF_PX, INK, NARROW_PX, RULE, are_logarithmic, build_canvas, scale_ticks
+from sweeps.statistics.results import Interval
 
 MEASURES = {
     "batch_1_ms": "milliseconds for one image",

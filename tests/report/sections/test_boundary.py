@@ -7,7 +7,7 @@ from entries import make_entry, make_sweep
 
 from bddseg.config import TrainConfig
 from sweeps.report.gather import Report
-from sweeps.sections.edge import Edge, build_edge, build_section
+from sweeps.report.sections.boundary import Edge, build_edge, build_section
 
 DEFAULTS = TrainConfig().flat()
 

@@ -7,13 +7,13 @@ from functools import partial
 import pytest
 from entries import make_entry, make_sweep
 from matplotlib.figure import Figure
-from test_canvas import texts
+from svg import texts
 
 from bddseg.labels import CLASSES
-from sweeps.ranking import Scores
-from sweeps.report.canvas import render_svg
 from sweeps.report.gather import Report
-from sweeps.sections.figures import draw_classes, draw_scenes
+from sweeps.report.sections.class_figures import draw_classes, draw_scenes
+from sweeps.report.theme import render_svg
+from sweeps.statistics.scores import Scores
 
 
 def make_scored_sweep() -> Report:

@@ -4,14 +4,14 @@ from functools import partial
 
 import pytest
 from entries import make_entry, make_sweep
-from test_canvas import texts
+from svg import texts
 
-from sweeps.report.canvas import render_svg
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
-from sweeps.sections.cost import build_cost, build_section, draw_cost
-from sweeps.statistics.hindsight import weigh_stop
-from sweeps.stopping.rungs import Stop
+from sweeps.report.sections.cost import build_cost, build_section, draw_cost
+from sweeps.report.theme import render_svg
+from sweeps.schedulers.rungs import Stop
+from sweeps.statistics.regret import weigh_stop
 
 BUDGET = {"train.epochs": 10}
 

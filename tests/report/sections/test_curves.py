@@ -4,13 +4,13 @@ from functools import partial
 
 import pytest
 from entries import make_entry, make_sweep
-from test_canvas import texts
+from svg import texts
 
-from sweeps.report.canvas import render_svg
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
-from sweeps.sections.curves import build_bands, build_rungs, build_section, draw_curves, draw_fit
-from sweeps.stopping.rungs import Stop
+from sweeps.report.sections.curves import build_bands, build_rungs, build_section, draw_curves, draw_fit
+from sweeps.report.theme import render_svg
+from sweeps.schedulers.rungs import Stop
 
 
 def stopped(name: str, value: float, cutoff: float, compared: int = 3) -> Entry:

@@ -3,7 +3,7 @@
 from entries import make_entry, make_sweep
 
 from sweeps.report.entries import Entry
-from sweeps.sections.faults import build_faults, build_section
+from sweeps.report.sections.failures import build_faults, build_section
 
 
 def failed(name: str, lr: float, detail: str, reason: str = "oom") -> Entry:

@@ -5,14 +5,14 @@ from functools import partial
 
 import pytest
 from entries import make_entry, make_sweep
-from test_canvas import texts
+from svg import texts
 
 from bddseg.config import TrainConfig
-from sweeps.report.canvas import render_svg
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
-from sweeps.sections.cells import build_grid, list_axes, list_pairs
-from sweeps.sections.grid import build_section, draw_grid
+from sweeps.report.sections.grid import build_section, draw_grid
+from sweeps.report.sections.pivot import build_grid, list_axes, list_pairs
+from sweeps.report.theme import render_svg
 
 RATES, LOSSES = (1e-4, 1e-3, 1e-2), ("cross_entropy", "focal")
 AXES = ("optim.weight_decay", "optim.lr", "loss.name")

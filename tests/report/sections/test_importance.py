@@ -9,14 +9,14 @@ from functools import partial
 import pytest
 from entries import make_entry, make_sweep
 from matplotlib.patches import Rectangle
-from test_canvas import texts
+from svg import texts
 
 from bddseg.config import TrainConfig
-from sweeps.report.canvas import render_svg
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
-from sweeps.sections.importance import build_section, draw_importance, draw_parallel, draw_slice
-from sweeps.sections.plotted import Sample, build_sample, build_study, measure_importance
+from sweeps.report.sections.fanova import Sample, build_sample, build_study, measure_importance
+from sweeps.report.sections.importance import build_section, draw_importance, draw_parallel, draw_slice
+from sweeps.report.theme import render_svg
 
 RATES = (1e-4, 1e-3, 1e-2)
 AXES = ("optim.lr", "loss.name", "loss.gamma")

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_gather import FakeStore, make_record, make_report, measured
-from test_page import NoPlates, Page
+from pages import NoPlates, Page
+from reports import FakeStore, make_record, make_report, measured
 
-from sweeps.report.listing import render_csv, render_verdict
+from sweeps.report.formats import render_csv, render_verdict
 from sweeps.report.page import render_html, render_markdown
-from sweeps.sections.board import _bar, build_board
-from sweeps.sections.box import agrees_with_chance, build_verdict, next_step
-from sweeps.statistics.findings import Interval, Needed, Verdict
+from sweeps.report.sections.leaderboard import _bar, build_board
+from sweeps.report.sections.verdict import agrees_with_chance, build_verdict, next_step
+from sweeps.statistics.results import Interval, Needed, Verdict
 
 CHANCE = "Probability of being best"
 

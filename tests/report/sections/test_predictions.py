@@ -9,45 +9,32 @@ from typing import Any
 
 import numpy as np
 import pytest
+from counts import make_evidence
+from panels import panel, shown_album
 from PIL import Image
-from test_album import make_album
-from test_gather import LEADER, make_report
-from test_ranking import make_evidence
+from reports import LEADER, make_report
 
 from bddseg.labels import PALETTE
-from sweeps.gallery.album import Album, Panel, Shown
+from sweeps.report.formats import render_json
 from sweeps.report.gather import Report
-from sweeps.report.listing import render_json
 from sweeps.report.page import render_html, render_markdown
-from sweeps.sections import attention, ignored, pictures
-from sweeps.sections.ignored import count_ignored
+from sweeps.report.sections import attention, ignored, predictions
+from sweeps.report.sections.ignored import count_ignored
 
 HOSTILE = "<script>alert(1)</script>"
-
-
-def shown_album(**changes: Any) -> Album:
-    """Return the album of `test_album`, with the sweep's leader in the place of trial a."""
-    album = make_album()
-    maps = tuple(replace(found, trial_id=LEADER) for found in album.attention)
-    trials = (Shown(LEADER, "leader"), *album.trials[1:])
-    return replace(album, trials=trials, attention=maps, **changes)
 
 
 def shown_report(**changes: Any) -> Report:
     return replace(make_report(), **{"evidence": {}, **changes})
 
 
-def gallery(**changes: Any) -> pictures.Gallery:
-    section = pictures.build_section(shown_report(album=shown_album(**changes)))
-    assert section is not None and isinstance(section.data, pictures.Gallery)
+def gallery(**changes: Any) -> predictions.Gallery:
+    section = predictions.build_section(shown_report(album=shown_album(**changes)))
+    assert section is not None and isinstance(section.data, predictions.Gallery)
     return section.data
 
 
-def panel(**changes: Any) -> Panel:
-    return replace(make_album().panels[0], **changes)
-
-
-@pytest.mark.parametrize("room", [pictures, attention, ignored])
+@pytest.mark.parametrize("room", [predictions, attention, ignored])
 def test_a_sweep_without_pictures_or_evidence_has_no_such_section(room: Any) -> None:
     assert room.build_section(shown_report()) is None
 
@@ -89,7 +76,7 @@ def test_groups_come_in_the_order_of_their_reasons() -> None:
 
 
 def test_a_sentence_says_of_which_fold_the_images_are() -> None:
-    section = pictures.build_section(shown_report(album=shown_album(part="the fold of run 1")))
+    section = predictions.build_section(shown_report(album=shown_album(part="the fold of run 1")))
     assert section is not None and "paint on 1 image of the fold of run 1" in section.sentence
 
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from test_gather import make_report
-from test_page import NoPlates, Page
+from pages import NoPlates, Page
+from reports import make_report
 
 from sweeps.paths import PREDICT, program
 from sweeps.report.gather import Report
 from sweeps.report.page import render_html, render_markdown
-from sweeps.sections.origin import build_again
+from sweeps.report.sections.provenance import build_again
 
 
 def decided(outcome: str, report_command: str = "python report.py grid-1", **changes: Any) -> Report:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sweeps.sections.hindsight import Curve, replay
-from sweeps.statistics.hindsight import weigh_stop
+from sweeps.report.sections.regret import Curve, replay
+from sweeps.statistics.regret import weigh_stop
 
 
 def straight(*bests: float) -> list[Curve]:

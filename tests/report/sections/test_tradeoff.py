@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from entries import make_entry, make_sweep
-from test_canvas import texts
+from svg import texts
 
-from sweeps.report.canvas import render_svg
 from sweeps.report.gather import Report
-from sweeps.report.latency import Latency, Speed
-from sweeps.sections.tradeoff import build_points, build_section, draw_tradeoff, find_front
+from sweeps.report.sections.tradeoff import build_points, build_section, draw_tradeoff, find_front
+from sweeps.report.theme import render_svg
+from sweeps.storage.latency import Latency, Speed
 
 SIZES = {"a": (4e6, 4.0, 40.0), "b": (2e6, 2.0, 21.0), "c": (1e6, 3.0, 33.0), "d": (3e6, 5.0, None)}
 SCORES = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}

@@ -1,0 +1,1 @@
+"""What will be run: spaces, samples, trials, reuse, confirmation, cost."""

@@ -1,0 +1,1 @@
+"""What a sweep leaves on disk: its folder, its events, its records."""

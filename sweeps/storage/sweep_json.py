@@ -1,0 +1,146 @@
+"""sweep.json as it lies in a sweep's folder: read, checked and written."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bddseg.files import read_json, write_json
+from bddseg.shapes import difference
+from sweeps.errors import StorageError
+from sweeps.storage.records import REPLICATE_OF
+
+SAMPLES = 20
+
+SETTINGS = 2
+"""So many of the best settings get further seeds."""
+
+FORMAT = 1
+FILE = "sweep.json"
+CURE = "put the file back from a copy"
+TRIAL_ID = re.compile(r"(?=.*\w)[\w.-]+", re.ASCII)
+"""Files and folders are called after trials."""
+
+SCALAR = (str, bool, int, float, None)
+AXIS = ([SCALAR], {"low": float, "high": float, "log?": bool, "step?": float})
+TRIAL = {
+    "trial_id": str,
+    "name?": str,
+    "digest?": str,
+    "settings": {"train.epochs?": int, "train.keep?": str, "*": SCALAR},
+    "point?": {"*": SCALAR},
+    "reference?": bool,
+    "tags?": {"*": str},
+}
+SHAPE = {
+    **dict.fromkeys(("sweep_id?", "space?", "question?", "profile?", "metric?", "reference?", "code_version?"), str),
+    **dict.fromkeys(("seed?", "grid_points?"), int),
+    "started?": str,
+    "grace_share?": float,
+    "scheduler?": {"name?": str, "grace?": int, "reduction?": int, "max_epochs?": int, "rungs?": [int]},
+    "axes?": {"*": AXIS},
+    "search?": {"name?": str, "samples?": int, "sampler?": str, "objectives?": [str]},
+    "base?": {"*": {"*": SCALAR}},
+    "trials?": [TRIAL],
+    "data?": {"root?": str, "embedded?": bool, "fingerprint?": str},
+    "terms?": {
+        "resources?": {"*": float},
+        "gpu_shares?": {"*": float},
+        "device?": str,
+        "address?": (str, None),
+        "max_concurrent?": int,
+        "checkpoint_seconds?": float,
+        "on_bad_sample?": str,
+        **dict.fromkeys(("keep_all_weights?", "is_offline?", "is_fresh?"), bool),
+    },
+}
+"""Of what a sweep is resumed from, as every version wrote it; one that lacks a key says so where it is needed."""
+
+
+class Recorded(dict[str, Any]):
+    """An object of sweep.json that names itself when a key is asked for that it does not have."""
+
+    def __init__(self, values: Mapping[str, Any], place: str) -> None:
+        super().__init__(values)
+        self.place = place
+
+    def __missing__(self, key: str) -> Any:
+        """Refuse the file.
+
+        Raises:
+            StorageError: naming file and place.
+        """
+        raise StorageError(f"{self.place}{key} is missing: the file is damaged, or an earlier version wrote it")
+
+
+def save_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
+    """Write sweep.json whole or not at all; return its path."""
+    path = folder / FILE
+    write_json(path, manifest, indent=1, durable=True)
+    return path
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return what `save_manifest` wrote; a key that it lacks is refused when it is asked for.
+
+    Raises:
+        StorageError: when the file is missing or damaged, naming the place.
+    """
+    path = folder / FILE
+    try:
+        manifest = read_json(path)
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise StorageError(f"{path} cannot be read: it is damaged ({error}); {CURE}") from error
+    if wrong := difference(manifest, {"version": int}):
+        raise StorageError(f"{path} cannot be read: it is damaged ({wrong}); {CURE}")
+    if manifest["version"] != FORMAT:
+        raise StorageError(f"{path} has format {manifest['version']}, but must have {FORMAT}")
+    if wrong := difference(manifest, SHAPE):
+        raise StorageError(f"{path} cannot be read: it is damaged ({wrong}); {CURE}")
+    trial_ids = [trial["trial_id"] for trial in manifest.get("trials", [])]
+    if bad := next((trial_id for trial_id in trial_ids if not TRIAL_ID.fullmatch(trial_id)), None):
+        raise StorageError(f"{path} cannot be read: it is damaged (no trial can be called {bad[:80]!r}); {CURE}")
+    return _recorded(manifest, f"{path}: ")
+
+
+def _recorded(manifest: Mapping[str, Any], place: str) -> Recorded:
+    """Return the objects of a manifest whose keys are known, each with its place."""
+    whole = Recorded(manifest, place)
+    for key in ("scheduler", "data", "terms"):
+        if key in whole:
+            whole[key] = Recorded(whole[key], f"{place}{key}.")
+    if "trials" in whole:
+        whole["trials"] = [_recorded_trial(trial, f"{place}trials[{i}].") for i, trial in enumerate(whole["trials"])]
+    return whole
+
+
+def _recorded_trial(trial: Mapping[str, Any], place: str) -> Recorded:
+    return Recorded({**trial, "settings": Recorded(trial["settings"], f"{place}settings.")}, place)
+
+
+def is_open(manifest: Mapping[str, Any]) -> bool:
+    """Return whether trials of the sweep are suggested while others run."""
+    return bool(manifest["axes"]) and manifest.get("search", {}).get("name") == "optuna"
+
+
+def to_come(manifest: Mapping[str, Any]) -> int:
+    """Return how many trials are still to be suggested, if the space has so many points."""
+    samples = manifest["search"].get("samples", SAMPLES) if is_open(manifest) else 0
+    return max(0, samples - len(manifest["trials"]) + _replicated(manifest))
+
+
+def to_replicate(manifest: Mapping[str, Any]) -> int:
+    """Return how many replicates are still to be added, if enough settings train to their end."""
+    trials = len(manifest["trials"]) + to_come(manifest)
+    return count_replicates(manifest.get("replicates", 0), trials, _replicated(manifest))
+
+
+def _replicated(manifest: Mapping[str, Any]) -> int:
+    return sum(REPLICATE_OF in trial.get("tags", {}) for trial in manifest["trials"])
+
+
+def count_replicates(seeds: int, trials: int, added: int) -> int:
+    """Return how many replicates are still to be added to so many trials, where `added` of them are replicates."""
+    return 0 if added else seeds * min(SETTINGS, trials)

@@ -1,0 +1,1 @@
+"""MLflow: events are delivered to it, records are read from it."""
