@@ -205,8 +205,9 @@ def cancel(arguments: argparse.Namespace) -> int:
 def confirm(arguments: argparse.Namespace) -> int:
     """Train the finalists of a recorded sweep again, on folds, with what was recorded of it."""
     from bddseg.result import OBJECTIVE
-    from sweeps.planning.confirmation import CONFIRMING_RUNS, plan_confirmation, screened_sd
+    from sweeps.planning.confirmation import plan_confirmation, screened_sd
     from sweeps.planning.dataset import cache_folder, count_images, recorded_source
+    from sweeps.statistics.rounds import CONFIRMING_RUNS
 
     if arguments.until_decided and arguments.runs:
         raise UserError("--runs settles beforehand what --until-decided decides: give one of them")

@@ -24,13 +24,10 @@ from sweeps.errors import ExperimentError, NothingFinishedError
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.schedulers.rungs import Schedule
-from sweeps.statistics.rounds import FIRST_LOOK, Rounds
+from sweeps.statistics.rounds import CONFIRMING_RUNS, FIRST_LOOK, Rounds
 from sweeps.statistics.scores import rank, score
 from sweeps.statistics.seed_noise import count_repeats, pool_variance, rise_of, setting_of, sum_squares
 from sweeps.storage.records import CONFIRMS, FINALIST, FOLD, RUN, SweepRecord, TrialRow, finalist_name
-
-CONFIRMING_RUNS = 5
-"""Of each finalist, unless told otherwise."""
 
 AVERAGED = 0.25
 """Share of the epochs of a run, the last ones, whose weights are averaged."""

@@ -12,13 +12,13 @@ from bddseg.labels import CLASSES
 from bddseg.words import count
 from sweeps.formatting import duration
 from sweeps.planning.calibration import Calibration, calibrate
-from sweeps.planning.confirmation import CONFIRMING_RUNS
 from sweeps.planning.cost import epoch_share
 from sweeps.planning.dataset import Counted, Source, cache_folder, count_images
 from sweeps.planning.detectable_lead import describe, design_of
 from sweeps.planning.machine import Machine
 from sweeps.planning.plan import Plan, most_kept
 from sweeps.planning.resources import kind, read_peaks, remember_peaks
+from sweeps.statistics.rounds import CONFIRMING_RUNS
 from sweeps.storage.records import FINALIST
 
 CONFIRMED = 4

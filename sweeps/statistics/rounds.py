@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+CONFIRMING_RUNS = 5
+"""Of each finalist, where neither a number of runs nor rounds are asked for."""
+
 FOLDS = 10
 """Of one cut of the images; a run trains on nine tenths of them, and ten runs have judged them all."""
 

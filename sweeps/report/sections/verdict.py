@@ -9,12 +9,12 @@ from statistics import fmean
 
 from bddseg.words import count
 from sweeps.formatting import write_iou, write_points, write_share, write_size
-from sweeps.planning.confirmation import CONFIRMING_RUNS
 from sweeps.report.gather import Entry, Report
 from sweeps.report.rendering import write_distance
 from sweeps.report.section import Section
 from sweeps.statistics.power import MOST_RUNS
 from sweeps.statistics.results import Interval, Needed, Rival, Verdict
+from sweeps.statistics.rounds import CONFIRMING_RUNS
 from sweeps.statistics.rounds import MOST_RUNS as MOST_ROUNDS
 from sweeps.statistics.scores import CAVEAT
 from sweeps.statistics.wording import say_needed
