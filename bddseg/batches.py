@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from bddseg.augment import nothing
+from bddseg.data.frames import Frames
 from bddseg.device import free_memory_bytes
-from bddseg.frames import Frames
 from bddseg.labels import CLASSES, IGNORE
 
 RESIDENT_SHARE = 0.4

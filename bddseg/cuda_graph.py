@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bddseg.pixels import Placed
+from bddseg.batches import Placed
 
 WARM_UP = 3
 """Steps of a batch size that run eagerly first: cuDNN tries its algorithms, the optimiser makes its state.

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from bddseg.augment import build_augmentation
-from bddseg.average import WeightAverage
+from bddseg.batches import Pixels, Placed
 from bddseg.boundary import count_boundaries
 from bddseg.config import TrainConfig
+from bddseg.counting import Pass, Tally, count_pixels, read
+from bddseg.cuda_graph import Outputs, Replayed, capture_on
+from bddseg.data.frames import Frames
 from bddseg.device import resolve_precision, seed_everything
-from bddseg.frames import Frames
 from bddseg.labels import CLASSES
 from bddseg.losses import balanced_weights, build_loss, mean
 from bddseg.models import model_of
 from bddseg.optim import build_optimizer, set_learning_rate
-from bddseg.pixels import Pixels, Placed
-from bddseg.replay import Outputs, Replayed, capture_on
 from bddseg.schedule import learning_rate_factor
-from bddseg.tally import Pass, Tally, count_pixels, read
+from bddseg.weight_average import WeightAverage
 
 EVALUATION_BATCHES = 4
 """Evaluation keeps no activations: its batches are so many times a training batch."""

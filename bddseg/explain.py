@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from bddseg.blocks import AttentionGate
 from bddseg.confusion import count_pixels, miou
 from bddseg.labels import CLASSES, IGNORE
-from bddseg.trained import Trained
+from bddseg.predictor import Trained
 
 RIGHT, WRONG, NOT_JUDGED = 0, 1, 2
 """What `compare` says of a pixel; one whose truth is IGNORE is not judged."""

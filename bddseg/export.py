@@ -14,11 +14,11 @@ from PIL import Image
 from PIL import __version__ as pillow_version
 from torch import Tensor, nn
 
+from bddseg.data.image_io import RESIZE, shrink
 from bddseg.errors import ExportError
-from bddseg.fitting import Fit
-from bddseg.images import RESIZE, shrink
 from bddseg.labels import CLASSES, PALETTE
-from bddseg.trained import Trained
+from bddseg.predictor import Trained
+from bddseg.resizing import Fit
 
 PICTURES = ((1, 1280, 720), (2, 90, 240), (5, 64, 64))
 """Batch, width and height of the pictures that a file is tried with: as a camera gives them, tall, and small."""

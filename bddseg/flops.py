@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bddseg.config import ModelSettings, TrainConfig
 from bddseg.labels import CLASSES
 from bddseg.models import UNet, build_model, count_parameters, model_of
-from bddseg.own import is_own
+from bddseg.plugins import is_own
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
+from bddseg.cuda_graph import WARM_UP
+from bddseg.data.frames import Frames
 from bddseg.device import peak_memory_mb, resolve_device
 from bddseg.engine import EVALUATION_BATCHES, Engine
 from bddseg.errors import DeviceError
-from bddseg.frames import Frames
+from bddseg.flops import count_forward
 from bddseg.labels import CLASSES
-from bddseg.replay import WARM_UP
 
 TRAINING_BATCHES = WARM_UP + 2
 """Enough that the step is captured and replayed, which takes memory of its own."""
@@ -25,7 +25,7 @@ CALIBRATION_SECONDS = 300
 
 
 ROOT = Path(__file__).resolve().parent.parent
-"""Where `python -m bddseg.footprint` works, whatever the working directory."""
+"""Where `python -m bddseg.memory` works, whatever the working directory."""
 
 ADAM_STATE = 4
 """Numbers kept per weight: itself, its gradient and Adam's two moments."""
@@ -50,7 +50,7 @@ def measure_peak_mb(config: TrainConfig, device: str) -> float:
     Raises:
         DeviceError: when the trial does not fit on the device, or cannot be run there.
     """
-    command = [sys.executable, "-m", "bddseg.footprint", device]
+    command = [sys.executable, "-m", "bddseg.memory", device]
     text = json.dumps(config.to_dict())
     paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(Path.cwd())]  # where modules of the user's own lie
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}

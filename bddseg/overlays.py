@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bddseg.enlarging import enlarge_classes
+from bddseg.data.image_io import read_picture, shrink
 from bddseg.errors import DataError
 from bddseg.files import replacing
-from bddseg.images import read_picture, shrink
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
-from bddseg.trained import Trained
+from bddseg.predictor import Trained
+from bddseg.upsampling import enlarge_classes
 
 OPACITY = 0.5
 """Of the colours over the image."""

@@ -15,7 +15,7 @@ WEIGHT_BITS = 22
 
 
 class Fit(nn.Module):
-    """Resizes pictures of any size to a square, as `bddseg.images.shrink` does.
+    """Resizes pictures of any size to a square, as `bddseg.data.image_io.shrink` does.
 
     Shape:
         pixels: (N, 3, H, W), float32, whole numbers from 0 to 255.  returns: (N, 3, size_px, size_px), float32.

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bddseg.clips import drive_of
 from bddseg.config import TrainConfig
 from bddseg.confusion import iou, miou, miou_by_group, miou_by_scene, pool
+from bddseg.counting import Pass
+from bddseg.data.drives import drive_of
+from bddseg.data.frames import Frames
+from bddseg.data.split import Split
 from bddseg.device import peak_memory_mb
 from bddseg.engine import Engine
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
-from bddseg.frames import Frames
 from bddseg.labels import CLASSES, SCENES, slug
 from bddseg.result import EpochResult
-from bddseg.split import Split
-from bddseg.tally import Pass
 
 
 def fit(

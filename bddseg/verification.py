@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from bddseg.confusion import iou, miou, pool
+from bddseg.data.frames import Frames
 from bddseg.evidence import Evidence
-from bddseg.frames import Frames
 from bddseg.labels import CLASSES, IGNORE
-from bddseg.trained import load_trained
+from bddseg.predictor import load_trained
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def record_run(path: Path, config: TrainConfig, material: Any) -> None:
     """Train one run of a confirmation as a sweep would; keep the counts on its fold."""
     import torch
 
-    from bddseg.split import split_of
+    from bddseg.data.split import split_of
     from bddseg.train import fit
 
     frames = material.frames
@@ -217,7 +217,7 @@ def confirming(seed: int, fold: int) -> dict[str, Any]:
 
 def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
     """Return the table of the seeds that all settings have: all of them, unless it is written before its time."""
-    from bddseg.split import split_of
+    from bddseg.data.split import split_of
 
     frames, settings = material.frames, range(len(SETTINGS))
     seeds = _complete(work, "screened-{0}-{1:02}", SEEDS)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bddseg.cores import usable_cores
-from bddseg.locks import owner_of
+from bddseg.file_locks import owner_of
 from sweeps.errors import StorageError
 
 CACHE, CACHE_HOME, HOME, TEMPORARY = "BDDSEG_CACHE", "XDG_CACHE_HOME", "HOME", "TMPDIR"

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     """Write a file of each kind, print where, and say how well it agrees; one that fails is named, the rest is done."""
     from bddseg.checkpoint import load_checkpoint
     from bddseg.export import KINDS, export_model
-    from bddseg.trained import load_trained
+    from bddseg.predictor import load_trained
     from sweeps.registry.weights import open_weights
     from sweeps.tracking.reader import Store
     from sweeps.tracking.uri import resolve_tracking_uri

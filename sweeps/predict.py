@@ -19,9 +19,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bddseg.data.folders import in_short, list_folder
+from bddseg.data.image_io import SUFFIXES, has_image_name
 from bddseg.errors import DataError, printable
-from bddseg.folders import in_short, list_folder
-from bddseg.images import SUFFIXES, has_image_name
 from sweeps.cli.console import FINE, INCOMPLETE, MISUSE, MODEL_HELP, Parser, become, finish, make_folder
 from sweeps.paths import ROOT
 
@@ -74,8 +74,8 @@ def run(options: argparse.Namespace) -> int:
 
     from bddseg.checkpoint import load_checkpoint
     from bddseg.device import resolve_device
-    from bddseg.painting import paint_images
-    from bddseg.trained import load_trained
+    from bddseg.overlays import paint_images
+    from bddseg.predictor import load_trained
     from sweeps.registry.weights import open_weights
     from sweeps.tracking.reader import Store
     from sweeps.tracking.uri import resolve_tracking_uri

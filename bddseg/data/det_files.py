@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from bddseg.errors import AccessError, DataError
 from bddseg.files import read_file
-from bddseg.folders import is_there
-from bddseg.images import key_of
-from bddseg.shapes import WORDS
+from bddseg.data.folders import is_there
+from bddseg.data.image_io import key_of
+from bddseg.json_shapes import WORDS
 
 DETS = "labels/det_20"
 FILES = ("det_train.json", "det_val.json")

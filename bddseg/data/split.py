@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from bddseg.clips import count_neighbours, drive_of, unit_of
+from bddseg.data.drives import count_neighbours, drive_of, unit_of
 from bddseg.config import DataSettings
 from bddseg.errors import ConfigError, DataError
-from bddseg.folders import in_short
+from bddseg.data.folders import in_short
 from bddseg.labels import GROUPS, group_of
 from bddseg.words import count
 
@@ -36,7 +36,7 @@ class Split:
     warning: str
     """One sentence when frames of one drive may be in different parts, otherwise empty."""
     drive_pattern: str = ""
-    """How names tell their drive, see `bddseg.clips.drive_of`."""
+    """How names tell their drive, see `bddseg.data.drives.drive_of`."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def find_source(arguments: argparse.Namespace) -> "Source | None":
     Raises:
         DataError: when there is none, or no such folder.
     """
-    from bddseg.catalog import check_root
+    from bddseg.data.bdd100k import check_root
     from sweeps.planning.dataset import choose_source
     from sweeps.planning.experiments_file import read_book
 
@@ -202,7 +202,7 @@ def try_own_parts(plan: "Plan") -> None:
     configs = (trial.config for trial in plan.trials)
     own = {(config.model, config.loss, config.data.size): config for config in configs if config.own_names()}
     if own:
-        from bddseg.preflight import check_own
+        from bddseg.plugin_check import check_own
 
         for config in own.values():
             check_own(config)
@@ -243,7 +243,7 @@ def absolute_words(arguments: argparse.Namespace) -> list[str]:
 def packed(plan: "Plan", material: "Material", machine: "Machine", arguments: argparse.Namespace) -> dict[str, float]:
     """Return the share of a GPU for each trial, from peaks that are measured now where they are not remembered."""
     from bddseg.device import describe, total_memory_mb
-    from bddseg.footprint import measure_peak_mb
+    from bddseg.memory import measure_peak_mb
     from sweeps.planning.dataset import cache_folder
     from sweeps.planning.resources import gpu_shares
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bddseg.folders import is_visible
+from bddseg.data.folders import is_visible
 from sweeps.errors import StorageError
 from sweeps.execution.progress import Row
 from sweeps.schedulers.state_file import FILE as MEMORY

@@ -63,7 +63,7 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
 
 def show_status(arguments: argparse.Namespace) -> int:
     """Print the trials of a recorded sweep: from its folder, or from MLflow where that is elsewhere."""
-    from bddseg.folders import is_folder, is_there
+    from bddseg.data.folders import is_folder, is_there
     from sweeps.cli.status import Status, read_status, row_of, state_of_sweep
     from sweeps.storage.folder import SweepFolder
     from sweeps.storage.recovery import lost_driver

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from bddseg.checkpoint import BEST, LAST, load_checkpoint
+from bddseg.data.split import split_of
 from bddseg.errors import DataError, UserError
 from bddseg.evidence import load_evidence
 from bddseg.files import write_json
-from bddseg.split import split_of
-from bddseg.verify import verify
+from bddseg.verification import verify
 from sweeps.execution.network_timing import save_latency
 from sweeps.execution.predictions import build_album
 from sweeps.execution.progress import Board

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bddseg.arithmetic import count_forward
+from bddseg.flops import count_forward
 from sweeps.execution.progress import Board
 
 Point = tuple[float, float]

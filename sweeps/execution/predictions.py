@@ -12,11 +12,11 @@ import torch
 
 from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.confusion import miou
+from bddseg.data.frames import Frames
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.explain import attention_maps, compare, score_images
-from bddseg.frames import Frames
-from bddseg.trained import Trained, load_trained
+from bddseg.predictor import Trained, load_trained
 from sweeps.execution.image_choice import Pick, choose_images
 from sweeps.execution.shown_trials import Exhibit, Exhibits
 from sweeps.storage.album import Album, Attention, Panel

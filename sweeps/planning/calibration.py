@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
-from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
 from bddseg.device import use_threads
 from bddseg.engine import Engine
-from bddseg.footprint import make_noise
+from bddseg.flops import count_forward
+from bddseg.memory import make_noise
 from bddseg.words import count
 from sweeps.planning.cost import BACKWARD_SHARE, flops_per_second
 from sweeps.planning.resources import kind

@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from bddseg.catalog import Catalog, Sample, check_root, is_dataset, read_catalog
-from bddseg.clips import unit_of
 from bddseg.config import TrainConfig
+from bddseg.data.bdd100k import Catalog, Sample, check_root, is_dataset, read_catalog
+from bddseg.data.drives import unit_of
+from bddseg.data.folders import is_folder
+from bddseg.data.frames import Frames, build_frames
+from bddseg.data.split import Split, split_of, split_samples
+from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.errors import DataError, nearest, printable
-from bddseg.folders import is_folder
-from bddseg.frames import Frames, build_frames
 from bddseg.labels import CLASSES, group_of
-from bddseg.split import Split, split_of, split_samples
-from bddseg.streets import streets_folder, write_streets
 from sweeps.environment import cache_folder as cache_folder
 from sweeps.errors import ExperimentError
 from sweeps.paths import ROOT

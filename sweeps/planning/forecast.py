@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bddseg.arithmetic import count_forward
 from bddseg.engine import EVALUATION_BATCHES
 from bddseg.errors import DeviceError
-from bddseg.footprint import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
+from bddseg.flops import count_forward
 from bddseg.labels import CLASSES
+from bddseg.memory import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
 from bddseg.words import count
 from sweeps.formatting import duration
 from sweeps.planning.calibration import Calibration, calibrate

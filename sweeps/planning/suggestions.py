@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bddseg.arithmetic import count_forward
+from bddseg.flops import count_forward
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.optuna_study import FILE, Study, settle
 from sweeps.planning.plan import Plan, PlannedTrial, plan_trial

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bddseg.config import TrainConfig
-from bddseg.images import RESIZE
+from bddseg.data.image_io import RESIZE
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
-from bddseg.trained import Trained
+from bddseg.predictor import Trained
 from sweeps.paths import EXPORT, PREDICT, program
 from sweeps.report.gather import Report
 from sweeps.report.rendering import build_markdown_environment, space_blocks

@@ -16,12 +16,12 @@ from filelock import FileLock, Timeout
 
 from bddseg.checkpoint import BEST, LAST, load_training, save_training
 from bddseg.config import TrainConfig
+from bddseg.data.folders import is_visible
+from bddseg.data.split import split_of
 from bddseg.device import resolve_device, use_threads
 from bddseg.errors import ConfigError, DataError
 from bddseg.evidence import Evidence, load_evidence, save_evidence
-from bddseg.folders import is_visible
 from bddseg.result import EpochResult
-from bddseg.split import split_of
 from bddseg.train import fit
 from bddseg.words import count
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError

@@ -19,7 +19,7 @@ from bddseg.config import TrainConfig
 from bddseg.errors import DataError
 from bddseg.evidence import save_evidence
 from bddseg.files import write_json
-from bddseg.trained import load_trained
+from bddseg.predictor import load_trained
 from sweeps.errors import NoSweepError, NothingToRegisterError, UndecidedError
 from sweeps.registry.model_card import Card, describe_model, identity, name_of, render_card
 from sweeps.registry.refit import TEST_EVIDENCE, load_recorded, refit, refit_config

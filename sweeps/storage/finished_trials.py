@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from bddseg.errors import UserError
 from bddseg.files import read_json, write_json
-from bddseg.shapes import difference
+from bddseg.json_shapes import difference
 from sweeps.storage.events import EVENTS, EventFile
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.sweep_json import read_manifest

@@ -13,7 +13,7 @@ from typing import Self
 import psutil
 
 from bddseg.files import read_json, write_json
-from bddseg.shapes import difference
+from bddseg.json_shapes import difference
 from sweeps.errors import StorageError
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bddseg.data.folders import is_there, names_in
 from bddseg.errors import AccessError
-from bddseg.folders import is_there, names_in
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.errors import NoSweepError, StorageError

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from bddseg.folders import is_visible
+from bddseg.data.folders import is_visible
 from sweeps.errors import TrackingError
 from sweeps.storage.heartbeat import FILE as HEARTBEAT
 from sweeps.storage.heartbeat import read_pulse

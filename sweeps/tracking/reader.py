@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from bddseg.data.folders import is_folder, is_there, is_visible, names_in
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.files import read_json
-from bddseg.folders import is_folder, is_there, is_visible, names_in
 from bddseg.result import OBJECTIVE
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.storage.album import FOLDER, INDEX, Album, read_album

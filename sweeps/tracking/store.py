@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from bddseg.folders import is_visible
+from bddseg.data.folders import is_visible
 from sweeps.errors import TrackingError
 from sweeps.tracking.artifact_root import locked, settle
 from sweeps.tracking.client import EXPERIMENT, forget_database, open_client

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from tiny import make_frames, make_split
 
+from bddseg.batches import RESIDENT_SHARE, Pixels, channel_statistics, class_pixels, fits
 from bddseg.labels import IGNORE
-from bddseg.pixels import RESIDENT_SHARE, Pixels, channel_statistics, class_pixels, fits
 
 FRAMES, SPLIT = make_frames(), make_split()
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import bddseg.confusion
+from bddseg.counting import Tally, count_by_products, count_pixels, read
 from bddseg.labels import IGNORE
-from bddseg.tally import Tally, count_by_products, count_pixels, read
 
 CPU = torch.device("cpu")
 

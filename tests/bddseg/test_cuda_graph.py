@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from bddseg.pixels import Placed
-from bddseg.replay import WARM_UP, Outputs, Replayed
+from bddseg.batches import Placed
+from bddseg.cuda_graph import WARM_UP, Outputs, Replayed
 
 
 class Recorder:

@@ -10,7 +10,7 @@ from tiny import make_config, make_frames
 from bddseg.explain import NOT_JUDGED, RIGHT, WRONG, attention_maps, compare, score_images
 from bddseg.labels import IGNORE
 from bddseg.models import build_model
-from bddseg.trained import Trained, load_trained
+from bddseg.predictor import Trained, load_trained
 
 FRAMES = make_frames(images=4)
 

@@ -13,11 +13,11 @@ from tiny import make_frames
 from torch.nn.functional import interpolate
 
 from bddseg.checkpoint import load_checkpoint
+from bddseg.data.image_io import shrink
 from bddseg.errors import ExportError
 from bddseg.export import INPUT, KINDS, METADATA, Agreement, Raw, export_model, sample_pictures
-from bddseg.images import shrink
 from bddseg.labels import CLASSES
-from bddseg.trained import Trained, load_trained
+from bddseg.predictor import Trained, load_trained
 from sweeps.export import FORMATS, main
 
 

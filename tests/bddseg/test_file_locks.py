@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from users import NOBODY, folder_of, needs_another_user, run_as
 
-from bddseg.locks import locked
+from bddseg.file_locks import locked
 
 TRY = """
 import sys
 from pathlib import Path
-from bddseg.locks import locked
+from bddseg.file_locks import locked
 with locked(Path(sys.argv[1])):
     print("held")
 """

@@ -9,8 +9,8 @@ from tiny import make_config
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
+from bddseg.flops import count_forward
 from bddseg.models import MODELS, build_model, count_parameters
 
 
@@ -65,7 +65,7 @@ def test_what_convolutions_put_out_is_counted_as_it_is(name: str) -> None:
 def test_counting_does_not_load_the_compiler() -> None:
     program = """
 import sys
-from bddseg.arithmetic import count_forward
+from bddseg.flops import count_forward
 from bddseg.config import TrainConfig
 count_forward(TrainConfig())
 print("torch._dynamo" in sys.modules)

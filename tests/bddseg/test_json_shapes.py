@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bddseg.shapes import difference
+from bddseg.json_shapes import difference
 
 SHAPE = {"name": str, "trials": [{"epochs": int, "lr?": (float, None)}], "tags?": {"*": str}}
 SOUND: dict[str, Any] = {"name": "a", "trials": [{"epochs": 3, "lr": 1}, {"epochs": 4, "lr": None}], "tags": {}}

@@ -4,7 +4,7 @@ import pytest
 from tiny import make_config
 
 from bddseg.errors import DeviceError
-from bddseg.footprint import least_memory_mb, measure_peak_mb
+from bddseg.memory import least_memory_mb, measure_peak_mb
 
 
 def test_the_state_of_a_network_counts_sixteen_bytes_a_weight() -> None:

@@ -10,12 +10,12 @@ from PIL import Image
 from tiny import make_frames
 from torch.nn.functional import interpolate
 
-from bddseg import painting
+from bddseg import overlays
 from bddseg.checkpoint import load_checkpoint
-from bddseg.images import shrink
+from bddseg.data.image_io import shrink
 from bddseg.labels import CLASSES, PALETTE
-from bddseg.painting import Painted, paint_images, paint_labels, paint_mask, paint_overlay
-from bddseg.trained import Trained, load_trained
+from bddseg.overlays import Painted, paint_images, paint_labels, paint_mask, paint_overlay
+from bddseg.predictor import Trained, load_trained
 
 SKY, ROAD = CLASSES.index("sky"), CLASSES.index("road")
 HALVES = np.array([[SKY, SKY], [ROAD, ROAD]], dtype=np.uint8)
@@ -89,9 +89,9 @@ def test_more_images_than_a_batch_are_all_painted_alike(trained: Trained, tmp_pa
 
 
 def test_large_images_are_held_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(painting, "PIXELS", 1000)
+    monkeypatch.setattr(overlays, "PIXELS", 1000)
     images = [write_jpeg(tmp_path / f"{place}.jpg", 40, 30) for place in range(3)]
-    assert [len(batch) for batch in painting._batches(images)] == [1, 1, 1]
+    assert [len(batch) for batch in overlays._batches(images)] == [1, 1, 1]
 
 
 def test_an_image_that_cannot_be_read_does_not_keep_others_from_being_painted(trained: Trained, tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from tiny import make_config, make_frames, make_split
 
-from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
+from bddseg.flops import count_forward
 from bddseg.losses import build_loss, mean
-from bddseg.own import digest_source, load_own
-from bddseg.preflight import check_own
+from bddseg.plugin_check import check_own
+from bddseg.plugins import digest_source, load_own
 from bddseg.train import fit
 from sweeps.execution.cluster import trial_variables
 

@@ -12,8 +12,8 @@ from bddseg.confusion import count_pixels
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES
+from bddseg.predictor import load_trained
 from bddseg.train import fit
-from bddseg.trained import load_trained
 
 FRAMES, SPLIT = make_frames(), make_split()
 

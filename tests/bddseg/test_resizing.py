@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from bddseg.fitting import Fit
-from bddseg.images import shrink
+from bddseg.data.image_io import shrink
+from bddseg.resizing import Fit
 
 
 def noise(width: int, height: int) -> np.ndarray:

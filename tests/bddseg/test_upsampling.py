@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from bddseg import enlarging
-from bddseg.enlarging import enlarge_classes
+from bddseg import upsampling
+from bddseg.upsampling import enlarge_classes
 
 
 def scores(size: int = 8, classes: int = 5) -> np.ndarray:
@@ -37,5 +37,5 @@ def test_classes_are_those_of_torch(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("tile", [1, 7, 64])
 def test_tiles_do_not_show(tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = enlarge_classes(scores(), 50, 30)
-    monkeypatch.setattr(enlarging, "TILE_PX", tile)
+    monkeypatch.setattr(upsampling, "TILE_PX", tile)
     assert np.array_equal(enlarge_classes(scores(), 50, 30), whole)

@@ -15,7 +15,7 @@ from bddseg.checkpoint import BEST, load_checkpoint, save_training
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES
 from bddseg.train import fit
-from bddseg.verify import Verification, verify
+from bddseg.verification import Verification, verify
 
 FRAMES, SPLIT = make_frames(), make_split()
 Recorded = tuple[dict[str, Any], Evidence, Evidence]

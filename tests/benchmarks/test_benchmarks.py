@@ -13,10 +13,10 @@ import torch
 from folders import write_folder
 from tiny import make_config, make_frames, make_split
 
+from bddseg.counting import count_pixels
+from bddseg.data.frames import build_frames
 from bddseg.engine import Engine
-from bddseg.frames import build_frames
 from bddseg.labels import IGNORE
-from bddseg.tally import count_pixels
 from benchmarks import __main__ as everything
 from benchmarks import s0_parity, s4_gpu_trial, s7_overhead, verdict_seeds
 from benchmarks.flops import flops_per_image

@@ -4,7 +4,7 @@ import pytest
 from plans import FIRST, PLAN, SECOND
 from recording import end, epoch, start
 
-from bddseg.arithmetic import count_forward
+from bddseg.flops import count_forward
 from sweeps.execution.pareto import board_points, front
 from sweeps.execution.progress import Board
 

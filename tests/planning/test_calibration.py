@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import make_config
 
-from bddseg.arithmetic import count_forward
+from bddseg.flops import count_forward
 from sweeps.planning.calibration import Speed, calibrate
 
 CPU = torch.device("cpu")

@@ -8,9 +8,9 @@ from folders import write_folder, write_mask
 from PIL import Image
 from tiny import make_config
 
+from bddseg.data.image_io import ORIENTATION
+from bddseg.data.split import split_samples
 from bddseg.errors import DataError, UserError
-from bddseg.images import ORIENTATION
-from bddseg.split import split_samples
 from sweeps.planning import dataset
 from sweeps.planning.dataset import (
     DEFAULT_ROOT,

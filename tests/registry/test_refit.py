@@ -12,7 +12,7 @@ from tiny import make_config, make_frames, make_split
 
 from bddseg.checkpoint import load_checkpoint
 from bddseg.errors import DataError
-from bddseg.trained import load_trained
+from bddseg.predictor import load_trained
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
 from sweeps.planning.dataset import Material, cache_folder
 from sweeps.registry.refit import load_recorded, refit, refit_config

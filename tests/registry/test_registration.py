@@ -19,7 +19,7 @@ from tiny import SCENES
 import report
 from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.errors import DataError
-from bddseg.trained import load_trained
+from bddseg.predictor import load_trained
 from sweeps.errors import ModelError, NothingToRegisterError, TrackingError, UndecidedError
 from sweeps.paths import PREDICT, program
 from sweeps.planning.dataset import Source, load_material

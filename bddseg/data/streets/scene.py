@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bddseg.painters import LABELS, Air, Colour, Thing
+from bddseg.data.streets.objects import LABELS, Air, Colour, Thing
 
 VIEW_M = 300.0
 SCENES = (("city street", 0.55), ("residential", 0.25), ("highway", 0.20))

@@ -20,11 +20,11 @@ import pytest
 from folders import REAL_DATA, needs_real_data, write_folder, write_image, write_mask
 from PIL import Image
 
-from bddseg import frames as frames_room
-from bddseg.catalog import Sample, read_catalog
+from bddseg.data import frames as frames_room
+from bddseg.data.bdd100k import Sample, read_catalog
 from bddseg.errors import AccessError, ConfigError, DataError
-from bddseg.frames import build_frames
-from bddseg.images import ORIENTATION
+from bddseg.data.frames import build_frames
+from bddseg.data.image_io import ORIENTATION
 from bddseg.labels import IGNORE, remap_table
 
 NOBODY = 65534
@@ -291,13 +291,13 @@ def test_threads_that_start_together_build_once(samples: tuple[Sample, ...], cac
 
 def test_processes_that_start_together_build_once(samples: tuple[Sample, ...], cache: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from bddseg import catalog, frames\n"
+        "import sys; from pathlib import Path; from bddseg.data import bdd100k as catalog, frames\n"
         "decode, names = frames._decode, []\n"
         "frames._decode = lambda sample, size_px: (names.append(sample.name), decode(sample, size_px))[1]\n"
         "made = frames.build_frames(catalog.read_catalog(Path(sys.argv[1])).samples, 8, Path(sys.argv[2]))\n"
         "print(made.fingerprint, len(names), 'torch' in sys.modules)"
     )
-    home = Path(frames_room.__file__).parents[1]
+    home = Path(frames_room.__file__).parents[2]
     command = [sys.executable, "-c", code, str(samples[0].image.parents[3]), str(cache)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=home) for _ in range(3)]
     said = [process.communicate(timeout=60)[0].split() for process in started]

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from bddseg.errors import AccessError, DataError
-from bddseg.images import FORMATS, LARGEST_PIXELS, read_mask, read_picture
+from bddseg.data.image_io import FORMATS, LARGEST_PIXELS, read_mask, read_picture
 
 SIZE = (96, 72)
 LEVELS = np.arange(256, dtype=np.uint16).reshape(16, 16)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from bddseg.clips import count_neighbours, drive_of, unit_of
+from bddseg.data.drives import count_neighbours, drive_of, unit_of
 from bddseg.config import DataSettings
 from bddseg.errors import ConfigError, DataError
 from bddseg.labels import group_of
-from bddseg.split import (
+from bddseg.data.split import (
     LEAK_WARNING,
     REMEDY,
     Split,
