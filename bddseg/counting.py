@@ -17,7 +17,7 @@ CHUNK = 512
 
 
 @dataclass(frozen=True, eq=False)
-class Pass:
+class PassCounts:
     """What one pass over some images gave.
 
     Shape:
@@ -31,7 +31,7 @@ class Pass:
     ignored: np.ndarray
 
 
-class Tally:
+class PassSums:
     """Sums of a pass, kept on the device."""
 
     def __init__(self, device: torch.device, *, pooled: bool) -> None:
@@ -43,7 +43,7 @@ class Tally:
         """Take in one batch; both tensors may be overwritten afterwards.
 
         Shape:
-            terms: (2,), the two terms of the loss.  counts: (N, C + 1, C), as `count_pixels` gives them.
+            terms: (2,), the two terms of the loss.  counts: (N, C + 1, C), as `count_pixels_on_device` gives them.
         """
         self._terms += terms
         if self._pooled is None:
@@ -57,7 +57,7 @@ class Tally:
         return torch.cat([self._terms, *(part.flatten().double() for part in counts)])
 
 
-def read(*tallies: Tally) -> list[Pass]:
+def read(*tallies: PassSums) -> list[PassCounts]:
     """Return what the passes came to, after one copy from the device for all of them."""
     flat = [tally.flat() for tally in tallies]
     lengths = [len(vector) for vector in flat]
@@ -65,13 +65,13 @@ def read(*tallies: Tally) -> list[Pass]:
     return [_pass(part) for part in np.split(values, np.cumsum(lengths)[:-1])]
 
 
-def _pass(values: np.ndarray) -> Pass:
+def _pass(values: np.ndarray) -> PassCounts:
     total, weight = values[:2]
     counts = values[2:].astype(np.int64).reshape(-1, ROWS, COLUMNS)
-    return Pass(float(total / weight) if weight else float("nan"), counts[:, :-1], counts[:, -1])
+    return PassCounts(float(total / weight) if weight else float("nan"), counts[:, :-1], counts[:, -1])
 
 
-def count_pixels(truth: Tensor, prediction: Tensor) -> Tensor:
+def count_pixels_on_device(truth: Tensor, prediction: Tensor) -> Tensor:
     """Count, per image, the pixels of each (true class or IGNORE, predicted class) pair, on the device.
 
     `torch.bincount` reads back to the host twice on CUDA; there products of one-hot rows and columns count, exactly in

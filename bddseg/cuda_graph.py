@@ -33,7 +33,7 @@ class _Recording:
     replay: Callable[[], None]
 
 
-class Replayed:
+class GraphedStep:
     """A step that is captured once per batch size and replayed from then on; without `capture` it just runs.
 
     The step must not read from the device, and must find everything that outlives it (weights, moments, statistics) at

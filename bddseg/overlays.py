@@ -11,7 +11,7 @@ from bddseg.data.image_io import read_picture, shrink
 from bddseg.errors import DataError
 from bddseg.files import replacing
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
-from bddseg.predictor import Trained
+from bddseg.predictor import Predictor
 from bddseg.upsampling import enlarge_classes
 
 OPACITY = 0.5
@@ -37,7 +37,7 @@ class Painted:
     """Why the image cannot be read, or a picture of it not be written."""
 
 
-def paint_images(trained: Trained, images: Sequence[Path], out: Path, kinds: Sequence[str]) -> Iterator[Painted]:
+def paint_images(trained: Predictor, images: Sequence[Path], out: Path, kinds: Sequence[str]) -> Iterator[Painted]:
     """Predict and paint images; yield what became of each. One that fails does not keep the others from being painted.
 
     A picture has the size of its image and appears whole; one of an earlier time is replaced.
@@ -109,7 +109,7 @@ def _read(path: Path) -> Image.Image | DataError:
         return error
 
 
-def _score(trained: Trained, images: Sequence[Image.Image]) -> np.ndarray:
+def _score(trained: Predictor, images: Sequence[Image.Image]) -> np.ndarray:
     """Return the scores of every class, at the size that the network sees.
 
     Shape:

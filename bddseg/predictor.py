@@ -19,7 +19,7 @@ REASON_CHARS = 160
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class Predictor:
     """A network with its best weights, ready to predict, and the settings it was trained with."""
 
     model: nn.Module
@@ -62,7 +62,7 @@ class Trained:
         return self.score(images).argmax(1).cpu().numpy()
 
 
-def load_trained(best: Mapping[str, Any], device: torch.device = CPU) -> Trained:
+def load_trained(best: Mapping[str, Any], device: torch.device = CPU) -> Predictor:
     """Return the network of a `best.pt` as `load_checkpoint` gives it.
 
     Raises:
@@ -76,7 +76,7 @@ def load_trained(best: Mapping[str, Any], device: torch.device = CPU) -> Trained
     except (LookupError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
         reason = one_line(error)[:REASON_CHARS]
         raise DataError(f"weights cannot be used, they are of no trial of this version: {reason}") from error
-    return Trained(
+    return Predictor(
         model=model.eval().to(device).to(memory_format=torch.channels_last),
         mean=mean,
         deviation=deviation,

@@ -183,13 +183,13 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _record(name: str, data: Path | None, work: Path, so_far: Path | None) -> None:
     from bddseg.device import use_threads
-    from sweeps.planning.dataset import Source, cache_folder, load_material
+    from sweeps.planning.dataset import Source, cache_folder, load_dataset
 
     use_threads(1)
     work.mkdir(parents=True, exist_ok=True)
     source = Source("full" if data else "quick", data.resolve() if data else None)
     base = TrainConfig().with_overrides(BASE)
-    material = load_material(source, base, cache_folder(), on_bad_sample="skip", progress=False)
+    material = load_dataset(source, base, cache_folder(), on_bad_sample="skip", progress=False)
     for path, kind, config in _trainings(work, base):
         if not so_far and not path.is_file():
             began = time.perf_counter()

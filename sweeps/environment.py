@@ -20,7 +20,7 @@ LOGIN_VARIABLES = ("LOGNAME", "USER", "LNAME", "USERNAME")
 """Where Python looks for the user's name before it asks the system, which does not know every container's user."""
 
 
-def settle_surroundings() -> list[str]:
+def prepare_environment() -> list[str]:
     """Replace what cannot be used in this process's environment; return a sentence about each replacement.
 
     Raises:

@@ -16,7 +16,7 @@ import argparse
 from collections.abc import Sequence
 
 from bddseg.errors import ExportError, printable
-from sweeps.cli.console import FINE, INCOMPLETE, MODEL_HELP, Parser, become, finish, make_folder
+from sweeps.cli.console import FINE, INCOMPLETE, MODEL_HELP, Parser, finish, make_folder, run_command
 from sweeps.paths import ROOT
 
 FORMATS = ("onnx", "torch")
@@ -73,4 +73,4 @@ def run(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    become(main)
+    run_command(main)

@@ -19,7 +19,7 @@ REPORT = "report"
 """Folder of the sweep's artifacts."""
 
 
-class Deposit:
+class ReportUpload:
     """Writes to a store that exists; each method says in one line why it could not.
 
     Raises:

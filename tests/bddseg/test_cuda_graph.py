@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bddseg.batches import Placed
-from bddseg.cuda_graph import WARM_UP, Outputs, Replayed
+from bddseg.cuda_graph import WARM_UP, GraphedStep, Outputs
 
 
 class Recorder:
@@ -35,14 +35,14 @@ def index(*values: int) -> Placed:
 
 
 def test_without_a_capture_the_step_just_runs() -> None:
-    step = Replayed(total, None)
+    step = GraphedStep(total, None)
     assert [float(step(index(1, 2))[0]) for _ in range(WARM_UP + 2)] == [3.0] * (WARM_UP + 2)
     assert step.captured_sizes == ()
 
 
 def test_the_first_steps_run_eagerly() -> None:
     recorder = Recorder()
-    step = Replayed(total, recorder)
+    step = GraphedStep(total, recorder)
     for _ in range(WARM_UP):
         step(index(1, 2))
     assert (recorder.captures, recorder.replays) == (0, 0)
@@ -50,20 +50,20 @@ def test_the_first_steps_run_eagerly() -> None:
 
 def test_a_size_is_captured_once_and_replayed_from_then_on() -> None:
     recorder = Recorder()
-    step = Replayed(total, recorder)
+    step = GraphedStep(total, recorder)
     for _ in range(WARM_UP + 4):
         step(index(1, 2))
     assert (recorder.captures, recorder.replays) == (1, 4)
 
 
 def test_a_replay_computes_from_the_batch_given() -> None:
-    step = Replayed(total, Recorder())
+    step = GraphedStep(total, Recorder())
     found = [float(step(index(number, 1))[0]) for number in range(WARM_UP + 3)]
     assert found == [number + 1.0 for number in range(WARM_UP + 3)]
 
 
 def test_every_batch_size_has_a_recording_of_its_own() -> None:
-    step = Replayed(total, Recorder())
+    step = GraphedStep(total, Recorder())
     for _ in range(WARM_UP + 1):
         step(index(1, 2))
         step(index(5))
@@ -72,7 +72,7 @@ def test_every_batch_size_has_a_recording_of_its_own() -> None:
 
 
 def test_the_batch_given_is_left_alone() -> None:
-    step, batch = Replayed(total, Recorder()), index(1, 2)
+    step, batch = GraphedStep(total, Recorder()), index(1, 2)
     for _ in range(WARM_UP + 1):
         step(index(7, 8))
     step(batch)
@@ -84,7 +84,7 @@ def failing(function: Callable[[], Outputs]) -> tuple[Callable[[], None], Output
 
 
 def test_a_step_that_cannot_be_captured_runs_eagerly_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    step = Replayed(total, failing)
+    step = GraphedStep(total, failing)
     found = [float(step(index(1, 2))[0]) for _ in range(WARM_UP + 3)]
     assert found == [3.0] * (WARM_UP + 3)
     [record] = caplog.records
@@ -97,12 +97,12 @@ def test_an_error_of_the_step_itself_is_not_hidden() -> None:
         raise RuntimeError("broken")
 
     with pytest.raises(RuntimeError, match="broken"):
-        Replayed(broken, Recorder())(index(1))
+        GraphedStep(broken, Recorder())(index(1))
 
 
 def test_after_forgetting_a_size_is_warmed_up_and_captured_anew() -> None:
     recorder = Recorder()
-    step = Replayed(total, recorder)
+    step = GraphedStep(total, recorder)
     for _ in range(WARM_UP + 1):
         step(index(1))
     step.forget()

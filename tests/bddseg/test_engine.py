@@ -11,7 +11,7 @@ from tiny import make_config, make_frames, make_split
 from torch import nn
 
 from bddseg.batches import Placed
-from bddseg.counting import Pass
+from bddseg.counting import PassCounts
 from bddseg.data.frames import Frames
 from bddseg.engine import Engine
 from bddseg.labels import IGNORE
@@ -207,7 +207,7 @@ def test_another_seed_gives_other_weights() -> None:
 def test_bf16_computes_close_to_fp32() -> None:
     fp32, bf16 = trained(), make_engine(train_precision="bf16")
     bf16.load_state(fp32.state())
-    found: list[Pass] = [engine.evaluate(SPLIT.val) for engine in (fp32, bf16)]
+    found: list[PassCounts] = [engine.evaluate(SPLIT.val) for engine in (fp32, bf16)]
     assert found[0].loss == pytest.approx(found[1].loss, rel=0.05)
 
 

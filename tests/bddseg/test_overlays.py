@@ -15,14 +15,14 @@ from bddseg.checkpoint import load_checkpoint
 from bddseg.data.image_io import shrink
 from bddseg.labels import CLASSES, PALETTE
 from bddseg.overlays import Painted, paint_images, paint_labels, paint_mask, paint_overlay
-from bddseg.predictor import Trained, load_trained
+from bddseg.predictor import Predictor, load_trained
 
 SKY, ROAD = CLASSES.index("sky"), CLASSES.index("road")
 HALVES = np.array([[SKY, SKY], [ROAD, ROAD]], dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     return load_trained(load_checkpoint(write_model(tmp_path_factory.mktemp("model"))))
 
 
@@ -49,27 +49,27 @@ def test_labels_are_bdd100ks_own_numbers() -> None:
     assert labels.tolist() == [[10, 10], [0, 0]]
 
 
-def painted(trained: Trained, images: list[Path], out: Path, *kinds: str) -> dict[str, Painted]:
+def painted(trained: Predictor, images: list[Path], out: Path, *kinds: str) -> dict[str, Painted]:
     """Return what became of each image, by its name."""
     return {it.image.name: it for it in paint_images(trained, images, out, kinds or ("mask",))}
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (33, 17), (1, 1), (3000, 1)])
-def test_pictures_have_the_size_of_their_image(trained: Trained, tmp_path: Path, size: tuple[int, int]) -> None:
+def test_pictures_have_the_size_of_their_image(trained: Predictor, tmp_path: Path, size: tuple[int, int]) -> None:
     image = write_jpeg(tmp_path / "street.jpg", *size)
     pictures = painted(trained, [image], tmp_path, "overlay", "mask", "labels")["street.jpg"].pictures
     assert [path.name for path in pictures] == ["street.overlay.jpg", "street.mask.png", "street.labels.png"]
     assert {Image.open(path).size for path in pictures} == {size}
 
 
-def test_a_mask_is_what_the_network_predicts(trained: Trained, tmp_path: Path) -> None:
+def test_a_mask_is_what_the_network_predicts(trained: Predictor, tmp_path: Path) -> None:
     pixels = make_frames(images=1).images[0]
     Image.fromarray(pixels).save(tmp_path / "frame.png")
     painted(trained, [tmp_path / "frame.png"], tmp_path)
     assert np.array_equal(np.asarray(Image.open(tmp_path / "frame.mask.png")), trained.predict(pixels[None])[0])
 
 
-def test_a_larger_mask_is_that_of_the_enlarged_scores(trained: Trained, tmp_path: Path) -> None:
+def test_a_larger_mask_is_that_of_the_enlarged_scores(trained: Predictor, tmp_path: Path) -> None:
     image = Image.fromarray(make_frames(images=1).images[0]).resize((90, 50))
     image.save(tmp_path / "frame.png")
     painted(trained, [tmp_path / "frame.png"], tmp_path)
@@ -80,7 +80,7 @@ def test_a_larger_mask_is_that_of_the_enlarged_scores(trained: Trained, tmp_path
     assert len(np.unique(found, axis=1).T) > 16  # no blocks of the network's pixels
 
 
-def test_more_images_than_a_batch_are_all_painted_alike(trained: Trained, tmp_path: Path) -> None:
+def test_more_images_than_a_batch_are_all_painted_alike(trained: Predictor, tmp_path: Path) -> None:
     images = [write_jpeg(tmp_path / f"{width}.jpg", width, 20) for width in range(20, 31)]
     assert list(painted(trained, images, tmp_path)) == [path.name for path in images]
     together = (tmp_path / "30.mask.png").read_bytes()
@@ -94,7 +94,9 @@ def test_large_images_are_held_one_at_a_time(tmp_path: Path, monkeypatch: pytest
     assert [len(batch) for batch in overlays._batches(images)] == [1, 1, 1]
 
 
-def test_an_image_that_cannot_be_read_does_not_keep_others_from_being_painted(trained: Trained, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_does_not_keep_others_from_being_painted(
+    trained: Predictor, tmp_path: Path
+) -> None:
     torn = tmp_path / "torn.jpg"
     torn.write_bytes(write_jpeg(tmp_path / "whole.jpg", 64, 48).read_bytes()[:300])
     found = painted(trained, [torn, tmp_path / "whole.jpg"], tmp_path)
@@ -103,7 +105,7 @@ def test_an_image_that_cannot_be_read_does_not_keep_others_from_being_painted(tr
 
 
 def test_a_picture_that_cannot_be_written_does_not_keep_others_from_being_painted(
-    trained: Trained, tmp_path: Path
+    trained: Predictor, tmp_path: Path
 ) -> None:
     (tmp_path / "a.overlay.jpg").mkdir()
     images = [write_jpeg(tmp_path / f"{name}.jpg", 20, 10) for name in "ab"]
@@ -112,7 +114,7 @@ def test_a_picture_that_cannot_be_written_does_not_keep_others_from_being_painte
     assert found["a.jpg"].pictures == (tmp_path / "a.mask.png",) and len(found["b.jpg"].pictures) == 2
 
 
-def test_an_image_too_wide_for_a_jpeg_still_gets_its_mask(trained: Trained, tmp_path: Path) -> None:
+def test_an_image_too_wide_for_a_jpeg_still_gets_its_mask(trained: Predictor, tmp_path: Path) -> None:
     image = tmp_path / "wide.png"
     Image.new("RGB", (66_000, 2)).save(image)
     found = painted(trained, [image], tmp_path, "overlay", "mask")["wide.png"]
@@ -120,7 +122,7 @@ def test_an_image_too_wide_for_a_jpeg_still_gets_its_mask(trained: Trained, tmp_
     assert found.pictures == (tmp_path / "wide.mask.png",)
 
 
-def test_a_photograph_taken_sideways_is_painted_upright(trained: Trained, tmp_path: Path) -> None:
+def test_a_photograph_taken_sideways_is_painted_upright(trained: Predictor, tmp_path: Path) -> None:
     image = Image.new("RGB", (40, 20))
     exif = image.getexif()
     exif[0x0112] = 6  # a quarter turn
@@ -130,13 +132,13 @@ def test_a_photograph_taken_sideways_is_painted_upright(trained: Trained, tmp_pa
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "I;16"])
-def test_images_of_every_mode_are_taken(trained: Trained, tmp_path: Path, mode: str) -> None:
+def test_images_of_every_mode_are_taken(trained: Predictor, tmp_path: Path, mode: str) -> None:
     path = tmp_path / ("image.tif" if mode in ("CMYK", "I;16") else "image.png")
     Image.new(mode, (20, 10)).save(path)
     assert painted(trained, [path], tmp_path, "overlay")[path.name].pictures == (tmp_path / "image.overlay.jpg",)
 
 
-def test_pictures_obey_the_umask(trained: Trained, tmp_path: Path) -> None:
+def test_pictures_obey_the_umask(trained: Predictor, tmp_path: Path) -> None:
     image, before = write_jpeg(tmp_path / "street.jpg", 20, 10), os.umask(0o027)
     try:
         painted(trained, [image], tmp_path)

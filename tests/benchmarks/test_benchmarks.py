@@ -13,7 +13,7 @@ import torch
 from folders import write_folder
 from tiny import make_config, make_frames, make_split
 
-from bddseg.counting import count_pixels
+from bddseg.counting import count_pixels_on_device
 from bddseg.data.frames import build_frames
 from bddseg.engine import Engine
 from bddseg.labels import IGNORE
@@ -107,7 +107,7 @@ def test_p0_p2_and_ours_count_the_same_pixels() -> None:
     scores = Scores(CPU)
     scores.add(logits[:2], masks[:2])
     scores.add(logits[2:], masks[2:])
-    ours = count_pixels(masks, logits.max(1)[1])[:, :-1].sum(0).numpy()
+    ours = count_pixels_on_device(masks, logits.max(1)[1])[:, :-1].sum(0).numpy()
     np.testing.assert_array_equal(scores.counts(), ours)
 
 

@@ -22,17 +22,17 @@ from bddseg.errors import DataError
 from bddseg.predictor import load_trained
 from sweeps.errors import ModelError, NothingToRegisterError, TrackingError, UndecidedError
 from sweeps.paths import PREDICT, program
-from sweeps.planning.dataset import Source, load_material
+from sweeps.planning.dataset import Source, load_dataset
 from sweeps.registry.model_card import render_card
 from sweeps.registry.refit import TEST_EVIDENCE
 from sweeps.registry.registration import Registration, _refitted, _screened, register
 from sweeps.registry.registry import CROWNED, Registry, Version
 from sweeps.registry.weights import open_weights
-from sweeps.report.holdout import Opened, Test, read_openings
+from sweeps.report.holdout import Holdout, HoldoutScores, read_openings
 from sweeps.statistics.scores import score_evidence
 from sweeps.tracking.client import open_client
 from sweeps.tracking.reader import Store
-from sweeps.tracking.report_upload import Deposit
+from sweeps.tracking.report_upload import ReportUpload
 from sweeps.tracking.uri import database_file, default_tracking_uri
 
 
@@ -51,7 +51,7 @@ def screened(recorded: Registration, tmp_path: Path) -> Registration:
     source, target = (sqlite3.connect(database_file(it)) for it in (recorded.store.tracking_uri, uri))
     with closing(source), closing(target):
         source.backup(target)
-    return replace(recorded, store=Store(uri), ledger=Deposit(uri))
+    return replace(recorded, store=Store(uri), ledger=ReportUpload(uri))
 
 
 def done(registration: Registration) -> tuple[Version, list[str]]:
@@ -203,8 +203,8 @@ def card_of(registration: Registration, tmp_path: Path) -> str:
 
 
 def test_the_card_has_test_figures_only_where_the_report_opened_them(screened: Registration, tmp_path: Path) -> None:
-    assert "The test part is sealed for this model" in card_of(reported(screened, test=Test()), tmp_path)
-    opened = Test((Opened("a", 2, score_evidence(learnt()[1].best_evidence("test"))),))
+    assert "The test part is sealed for this model" in card_of(reported(screened, test=Holdout()), tmp_path)
+    opened = Holdout((HoldoutScores("a", 2, score_evidence(learnt()[1].best_evidence("test"))),))
     assert "| IoU | validation | test |" in card_of(reported(screened, test=opened), tmp_path)
 
 
@@ -306,7 +306,7 @@ def confirmed(tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> Regi
     monkeypatch.setenv("BDDSEG_CACHE", str(tmp_path / "cache"))
     root = write_folder(tmp_path / "data", {f"frame{index}": SCENES[index % 4] for index in range(24)})
     config = learnt()[0]
-    material = load_material(Source("full", root), config, tmp_path / "cache", on_bad_sample="fail", progress=False)
+    material = load_dataset(Source("full", root), config, tmp_path / "cache", on_bad_sample="fail", progress=False)
     manifest = {"data": {**material.to_dict(), "root": str(root)}}
     found = record_sweep(tmp_path, uri, weights=None, tags={"sweep.finalist": "a"}, manifest=manifest)
     return reported(found, verdict=make_verdict(stage="confirmation", outcome="winner", runs=5))
