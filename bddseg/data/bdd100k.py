@@ -11,9 +11,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from bddseg.data.det_files import DETS, Attributes, read_entries
-from bddseg.errors import AccessError, DataError, printable
 from bddseg.data.folders import NO_FILE, in_short, list_folder
 from bddseg.data.image_io import has_image_name, key_of
+from bddseg.errors import AccessError, DataError, printable
 from bddseg.labels import CITY, SCENES, TIMES_OF_DAY, WEATHERS
 
 IMAGES = "images/10k"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bddseg.errors import AccessError, DataError
-from bddseg.files import read_file
 from bddseg.data.folders import is_there
 from bddseg.data.image_io import key_of
+from bddseg.errors import AccessError, DataError
+from bddseg.files import read_file
 from bddseg.json_shapes import WORDS
 
 DETS = "labels/det_20"

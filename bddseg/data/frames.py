@@ -24,16 +24,16 @@ from PIL import Image
 from PIL import __version__ as pillow_version
 from tqdm import tqdm
 
-from bddseg.data.bdd100k import Sample
 from bddseg.cores import usable_cores
-from bddseg.errors import AccessError, ConfigError, DataError, printable
-from bddseg.files import read_json, write_json
+from bddseg.data.bdd100k import Sample
 from bddseg.data.folders import is_there
 from bddseg.data.image_io import UPRIGHT, Picture, read_mask, read_picture, shrink
-from bddseg.labels import is_known_label, remap_table
-from bddseg.file_locks import locked
-from bddseg.json_shapes import difference
 from bddseg.data.split import split_marks
+from bddseg.errors import AccessError, ConfigError, DataError, printable
+from bddseg.file_locks import locked
+from bddseg.files import read_json, write_json
+from bddseg.json_shapes import difference
+from bddseg.labels import is_known_label, remap_table
 
 FORMAT = 2
 """Raised by one whenever the same files would give other arrays or another cache layout."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from bddseg.data.drives import count_neighbours, drive_of, unit_of
 from bddseg.config import DataSettings
-from bddseg.errors import ConfigError, DataError
+from bddseg.data.drives import count_neighbours, drive_of, unit_of
 from bddseg.data.folders import in_short
+from bddseg.errors import ConfigError, DataError
 from bddseg.labels import GROUPS, group_of
 from bddseg.words import count
 

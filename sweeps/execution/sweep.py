@@ -140,7 +140,7 @@ class SweepRun:
         """Make a suggestion a trial of the sweep, in its manifest first; return whether it is to be trained."""
         self._add([trial])
         if self.scheduler:
-            self.scheduler.know(trial.trial_id, trial.config.model.name)
+            self.scheduler.add_trial(trial.trial_id, trial.config.model.name)
         return not self._is_settled(trial.trial_id)
 
     def _add(self, trials: Sequence[PlannedTrial]) -> None:

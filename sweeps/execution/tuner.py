@@ -151,7 +151,7 @@ def recall(scheduler: Scheduler, memory: Path, past: Mapping[str, TrialHistory])
     for trial_id, known in past.items():
         values = known.usable()
         for epoch, best in known.bests().items():
-            scheduler.relearn(trial_id, epoch, values[epoch], best)
+            scheduler.restore_value(trial_id, epoch, values[epoch], best)
 
 
 def teller(past: dict[str, TrialHistory], known: Collection[str]) -> Callable[[Event], None]:

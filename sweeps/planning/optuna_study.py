@@ -140,7 +140,7 @@ class Study:
         self._study.tell(asked.number, state=TrialState.FAIL)
         self._asked = None
 
-    def plant(self, trials: Iterable[PlannedTrial]) -> None:
+    def add_planned(self, trials: Iterable[PlannedTrial]) -> None:
         """Take in trials of the sweep that the study does not know: those that were planned before any was suggested.
 
         A suggestion that was lost before it was noted which trial it is is noted now.

@@ -56,7 +56,7 @@ class Suggestions:
             axes, rungs = dict(experiment.axes), self.plan().rungs
             study = Study(self.folder / FILE, experiment.sampling, experiment.base, axes, rungs)
             self._told.clear()
-        study.plant(self.plan().originals)
+        study.add_planned(self.plan().originals)
         for trial in self.plan().originals:
             if trial.trial_id not in self._told and self.is_settled(trial.trial_id):
                 past, keep = self.past[trial.trial_id], trial.config.train.keep

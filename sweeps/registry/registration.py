@@ -120,9 +120,9 @@ def register(registration: Registration, say: Say) -> Version:
     found = registry.find(
         name, run_id, identity(report.sweep_id, registration.trial_id, is_refit=registration.is_refit)
     )
-    crown = registry.crown if registration.is_decided else registry.leave
+    set_alias = registry.promote if registration.is_decided else registry.leave
     if found:
-        say(f"it is registered already: {found.words}; {crown(found)}")
+        say(f"it is registered already: {found.words}; {set_alias(found)}")
         return found
     make = _refitted if registration.is_refit else _screened
     with tempfile.TemporaryDirectory(prefix="bddseg-register-") as place:
@@ -130,7 +130,7 @@ def register(registration: Registration, say: Say) -> Version:
         with make(registration, record, folder, say) as card:
             write_words(card, folder)
             made = registry.add(name, run_id, folder, card.tags(), verdict.sentence)
-    say(f"registered as {made.words}; {crown(made)}")
+    say(f"registered as {made.words}; {set_alias(made)}")
     return made
 
 

@@ -77,11 +77,11 @@ class Median(Halving):
         leads = stop is not None and self.rungs.leads(epoch, trial_id, self._family(trial_id))
         return self._decide(trial_id, stop, leads, ends)
 
-    def relearn(self, trial_id: str, epoch: int, value: float, best: float) -> None:
+    def restore_value(self, trial_id: str, epoch: int, value: float, best: float) -> None:
         """Take in an epoch that the trial's course does not have yet; at a rung, its running average."""
         course = self.courses.setdefault(trial_id, RunningMean())
         course.take(epoch, value)
-        super().relearn(trial_id, epoch, value, course.average)
+        super().restore_value(trial_id, epoch, value, course.average)
 
     def _more(self) -> dict[str, Any]:
         return {**super()._more(), "courses": {trial: asdict(course) for trial, course in self.courses.items()}}

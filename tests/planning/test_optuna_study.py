@@ -22,7 +22,7 @@ EXPERIMENT = make(name="optuna", samples=10)
 def opened(folder: Path, sampler: str = "tpe", objectives: tuple[str, ...] = ("val/miou",)) -> Study:
     sampling = Sampling("optuna", 10, sampler, objectives)
     study = Study(folder / FILE, sampling, EXPERIMENT.base, AXES, rungs=(2, 6))
-    study.plant(build_plan(EXPERIMENT, precision="fp32").trials)
+    study.add_planned(build_plan(EXPERIMENT, precision="fp32").trials)
     return study
 
 
@@ -163,7 +163,7 @@ def test_a_suggestion_that_was_cut_off_in_the_middle_has_failed(tmp_path: Path) 
 
 def test_a_suggestion_that_the_sweep_took_but_the_study_did_not_note_is_noted(tmp_path: Path) -> None:
     trial = trial_of(opened(tmp_path).ask().point)
-    opened(tmp_path).plant([trial])
+    opened(tmp_path).add_planned([trial])
     assert [found.user_attrs[TRIAL] for found in recorded(tmp_path)] == [REFERENCE_ID, trial.trial_id]
 
 
@@ -181,7 +181,7 @@ def test_a_damaged_file_is_set_aside_and_filled_from_the_plan(tmp_path: Path, ca
     trial = accepted(opened(tmp_path))
     lines = (tmp_path / FILE).read_bytes().splitlines(keepends=True)
     (tmp_path / FILE).write_bytes(b"".join([lines[0], b"nonsense\n", *lines[2:]]))
-    opened(tmp_path).plant([trial])
+    opened(tmp_path).add_planned([trial])
     assert [found.user_attrs[TRIAL] for found in recorded(tmp_path)] == [REFERENCE_ID, trial.trial_id]
     assert "is set aside, it is damaged" in caplog.text
     assert len((tmp_path / FILE).with_suffix(".damaged").read_bytes()) > 100

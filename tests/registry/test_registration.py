@@ -92,14 +92,14 @@ def test_another_champion_takes_over_and_the_old_one_is_remembered(screened: Reg
     done(screened)
     registry = Registry(screened.store)
     other = registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, "")
-    assert registry.crown(other) == "@champion is version 2, after version 1"
+    assert registry.promote(other) == "@champion is version 2, after version 1"
     assert aliases(screened) == {"champion": "2", "previous-champion": "1"}
 
 
 def test_registering_an_earlier_champion_again_moves_nothing(screened: Registration, tmp_path: Path) -> None:
     done(screened)
     registry = Registry(screened.store)
-    registry.crown(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
+    registry.promote(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
     assert done(screened)[1][1].endswith("@champion is version 2")
     assert aliases(screened) == {"champion": "2", "previous-champion": "1"}
 
@@ -108,7 +108,7 @@ def test_a_registration_that_died_before_the_crown_is_completed(
     screened: Registration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Registry, "crown", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Registry, "promote", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             done(screened)
     assert aliases(screened) == {}
@@ -127,7 +127,7 @@ def test_an_undecided_verdict_is_not_registered_unless_forced(screened: Registra
 
 def test_a_forced_registration_moves_no_alias_and_is_not_crowned(screened: Registration, tmp_path: Path) -> None:
     registry = Registry(screened.store)
-    registry.crown(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
+    registry.promote(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
     version, said = done(undecided(screened, is_forced=True))
     assert said[0] == "trial a: the leader of an undecided verdict"
     assert said[1].endswith("not made @champion, since the verdict is undecided: @champion stays version 1")

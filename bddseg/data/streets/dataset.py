@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bddseg.data.streets.scene import Drive, make_drive
-from bddseg.errors import DataError
-from bddseg.files import read_json, write_json
-from bddseg.labels import IGNORE
-from bddseg.file_locks import locked
 from bddseg.data.streets.objects import LABELS
 from bddseg.data.streets.render import draw
+from bddseg.data.streets.scene import Drive, make_drive
+from bddseg.errors import DataError
+from bddseg.file_locks import locked
+from bddseg.files import read_json, write_json
+from bddseg.labels import IGNORE
 
 VERSION = 1
 """Raised by one whenever the same settings would give other pictures."""

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
+from bddseg.data.streets.objects import DEPTHS_M, GRAIN, LABELS, LINING, NEAR_M, OVERSAMPLING, PAINTERS, Camera, Canvas
 from bddseg.data.streets.scene import VIEW_M, Drive, paint
 from bddseg.labels import BDD_CLASSES, IGNORE
-from bddseg.data.streets.objects import DEPTHS_M, GRAIN, LABELS, LINING, NEAR_M, OVERSAMPLING, PAINTERS, Camera, Canvas
 
 
 def draw(drive: Drive, frame: int, size: tuple[int, int], rng: np.random.Generator) -> tuple[Image.Image, np.ndarray]:

@@ -22,9 +22,9 @@ from PIL import Image
 
 from bddseg.data import frames as frames_room
 from bddseg.data.bdd100k import Sample, read_catalog
-from bddseg.errors import AccessError, ConfigError, DataError
 from bddseg.data.frames import build_frames
 from bddseg.data.image_io import ORIENTATION
+from bddseg.errors import AccessError, ConfigError, DataError
 from bddseg.labels import IGNORE, remap_table
 
 NOBODY = 65534

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bddseg.errors import AccessError, DataError
 from bddseg.data.image_io import FORMATS, LARGEST_PIXELS, read_mask, read_picture
+from bddseg.errors import AccessError, DataError
 
 SIZE = (96, 72)
 LEVELS = np.arange(256, dtype=np.uint16).reshape(16, 16)

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from bddseg.data.drives import count_neighbours, drive_of, unit_of
 from bddseg.config import DataSettings
-from bddseg.errors import ConfigError, DataError
-from bddseg.labels import group_of
+from bddseg.data.drives import count_neighbours, drive_of, unit_of
 from bddseg.data.split import (
     LEAK_WARNING,
     REMEDY,
@@ -20,6 +18,8 @@ from bddseg.data.split import (
     split_of,
     split_samples,
 )
+from bddseg.errors import ConfigError, DataError
+from bddseg.labels import group_of
 
 CITY, HIGHWAY = "city street", "highway"
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bddseg.data.bdd100k import Catalog, read_catalog
 from bddseg.confusion import count_pixels, miou, pool
-from bddseg.data.streets.scene import make_drive
-from bddseg.errors import DataError
+from bddseg.data.bdd100k import Catalog, read_catalog
 from bddseg.data.frames import Frames, build_frames
-from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 from bddseg.data.split import split_samples
 from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.data.streets.render import draw
+from bddseg.data.streets.scene import make_drive
+from bddseg.errors import DataError
+from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 
 IMAGES = 120
 
