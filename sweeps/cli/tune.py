@@ -346,7 +346,7 @@ def dry_resume(folder: Path, source: "Source", arguments: argparse.Namespace) ->
     ahead = outlook(folder)
     print_table(
         ("trial", "digest", "epochs", "what a resume does"),
-        [(it.name, it.trial_id, f"{it.epochs}/{it.budget}", it.words) for it in ahead.trials],
+        [(it.name, it.trial_id, f"{it.epochs}/{it.budget}", it.description) for it in ahead.trials],
     )
     say(arguments, f"{folder.name}: {source.sentence()}")
     say(arguments, ahead.sentence())

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from bddseg.cores import usable_cores
 from bddseg.device import describe, resolve_device
-from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.environment import cache_folder
 from sweeps.errors import StorageError
@@ -236,7 +235,7 @@ class SweepRun:
         wanted = self.trials if trials is None else {trial.trial_id for trial in trials}
         found: dict[str, TrialHistory] = {}
         for event in self.own_events(wanted):
-            found.setdefault(event["trial"], TrialHistory()).tell(event, OBJECTIVE)
+            found.setdefault(event["trial"], TrialHistory()).add(event)
             self.board.apply(event)
         self.past.update(found)
 

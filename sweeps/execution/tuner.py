@@ -15,7 +15,6 @@ from pathlib import Path
 from ray import tune
 from ray.exceptions import RayError
 
-from bddseg.result import OBJECTIVE
 from sweeps.errors import PassError, StorageError
 from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.controller import patient_controller
@@ -160,6 +159,6 @@ def teller(past: dict[str, TrialHistory], known: Collection[str]) -> Callable[[E
 
     def tell(event: Event) -> None:
         if event["trial"] in known:
-            past.setdefault(event["trial"], TrialHistory()).tell(event, OBJECTIVE)
+            past.setdefault(event["trial"], TrialHistory()).add(event)
 
     return tell
