@@ -9,13 +9,18 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, waits: bool = True) -> Iterator[None]:
     """Hold the lock of a file while the context lasts, and wait for it before; the file is made where it is not there.
 
     A file that another user has made may be read alone, which is enough. It is never deleted: who waits for it could
     hold the lock of a file that is gone, beside the next one's.
 
+    Args:
+        path: the file.
+        waits: whether to wait for a process that holds the lock.
+
     Raises:
+        BlockingIOError: when another process holds the lock, and `waits` is false.
         OSError: when the file can neither be made nor read; it names the owner.
     """
     try:
@@ -27,7 +32,7 @@ def locked(path: Path) -> Iterator[None]:
             named = path if os.path.lexists(path) else path.parent
             raise PermissionError(error.errno, f"{error.strerror}: {named} belongs to {owner_of(named)}") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:
         os.close(handle)

@@ -1,9 +1,9 @@
-"""The events of a sweep, read from its folder. Nothing here writes: a read-only folder can be looked at.
+"""The events of a sweep, read from its folder. Nothing here writes, so that a read-only folder can be read.
 
 An event is one JSON object on one line. Fields of every event: `kind`, `trial` ("" is the sweep's own parent run) and
 `time_ms`. By kind:
 
-    start      name: str, params: {setting: value}, tags: {str: str}      again on a retry: the run goes on
+    start      name: str, params: {setting: value}, tags: {str: str}      again on a retry: the run continues
     epoch      step: int (from 1), metrics: {name: number or None}        None is NaN
     end        status: FINISHED | KILLED | FAILED, tags, metrics, step, note: str or None (Markdown)
     artifact   path: file to upload, folder: artifact folder ("" is the top)
@@ -31,7 +31,7 @@ PARENT = ""
 
 ARTIFACT_KIND = "artifact"
 OUTBOX = "outbox"
-"""Folder of the events in a sweep's folder."""
+"""Folder of the events in the folder of a sweep."""
 
 EVENTS, CURSOR, REJECTED, UPLOADS = "outbox.jsonl", "outbox.cursor", "outbox.rejected.jsonl", "outbox.files.json"
 
@@ -41,7 +41,7 @@ SHAPES: dict[str, Any] = {
     "end": {"trial": str, "status": str, "step": int, "tags": {}, "metrics": {}},
     "artifact": {"trial": str, "path": str, "folder": str},
 }
-"""What each kind must have for whoever looks at a sweep; what MLflow demands besides is checked on delivery."""
+"""What every reader needs of each kind of event; what MLflow demands besides is checked on delivery."""
 
 TRIAL = re.compile(rb'"trial":"([^"]*)"')
 EPOCH, ARTIFACT = b'"kind":"epoch"', b'"kind":"artifact"'
@@ -50,16 +50,16 @@ EPOCH, ARTIFACT = b'"kind":"epoch"', b'"kind":"artifact"'
 
 @dataclass(frozen=True)
 class Uploads:
-    """How far the files of a sweep have come on their way into MLflow: they travel apart from everything else."""
+    """Which files of a sweep have been uploaded into MLflow: they are delivered apart from the other events."""
 
     offset: int
-    """Artifact events before it were uploaded, refused, or wait."""
+    """Artifact events before it were uploaded, refused, or are waiting."""
     waiting: tuple[tuple[Event, str], ...] = ()
     """Those that could not be uploaded yet, with the reason."""
 
 
 class EventFile:
-    """Reads the events of one sweep, and how far they have been delivered.
+    """Reads the events of one sweep, and which of them have been delivered.
 
     Raises:
         StorageError: from every method that reads the events, when their file cannot be read.
@@ -70,7 +70,7 @@ class EventFile:
         self.path = self.folder / EVENTS
 
     def lines(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Yield the whole lines from one offset to another; a last one without its end is still being written."""
+        """Yield the complete lines from one offset to another; a last line without its end is still being written."""
         try:
             with self.path.open("rb") as file:
                 file.seek(start)
@@ -106,13 +106,13 @@ class EventFile:
     ) -> Iterator[Event]:
         """Yield every event, delivered or not, from the first; or only those of some trials, or all but the epochs.
 
-        What is not asked for is recognised by its bytes, and costs a tenth.
+        An event that is left out is recognised by its bytes, without parsing it, which takes a tenth of the time.
 
         Args:
             trials: whose events; None for all.
-            epochs: whether those of kind epoch come too.
-            start: the offset at which to begin.
-            before: the offset at which to end; None for the end of the file.
+            epochs: whether events of kind epoch are included.
+            start: the first offset.
+            before: the last offset; None for the end of the file.
         """
         wanted = None if trials is None else {trial.encode() for trial in trials}
         for line in self.lines(start, before):
@@ -120,12 +120,12 @@ class EventFile:
                 continue
             named = TRIAL.search(line) if wanted is not None else None
             if wanted is None or (named and named[1] in wanted):
-                yield self._sound(self._event(line))
+                yield _checked_shape(self._event(line))
 
     def files(self, offset: int, limit: int) -> tuple[list[Event], int]:
         """Return up to `limit` artifact events from an offset on, and the offset behind them.
 
-        They come after everything else that was written before them has been delivered: by then their runs are there.
+        A file follows once every event before it has been delivered: its run exists then.
         """
         events: list[Event] = []
         for line in self.lines(offset, self.committed()):
@@ -137,7 +137,7 @@ class EventFile:
         return events, offset
 
     def pending(self) -> int:
-        """Return how many events wait for delivery, files included."""
+        """Return how many events are undelivered, files included."""
         uploads, committed = self.uploads(), self.committed()
         offset, number = min(uploads.offset, committed), len(uploads.waiting)
         for line in self.lines(offset):
@@ -146,23 +146,25 @@ class EventFile:
         return number
 
     def pending_events(self) -> int:
-        """Return how many events wait for delivery, files left aside."""
+        """Return how many events are undelivered, files excluded."""
         return sum(ARTIFACT not in line for line in self.lines(self.committed()))
 
     def rejects(self) -> list[dict[str, Any]]:
-        """Return what was put aside: `why` and `event` of each."""
+        """Return the events that were refused for good: `why` and `event` of each."""
         try:
             lines = (self.folder / REJECTED).read_bytes().splitlines()
         except FileNotFoundError:
             return []
-        found = (_object(line) for line in lines)
-        return [line | {"event": self._at_home(line["event"])} for line in found if line and _is_reject(line)]
+        rejects = (_object(line) for line in lines)
+        return [
+            reject | {"event": self._located(reject["event"])} for reject in rejects if reject and _is_reject(reject)
+        ]
 
     def uploads(self) -> Uploads:
-        """Return how far the files have come; earlier versions delivered them together with the other events."""
+        """Return which files have been uploaded; earlier versions delivered them together with the other events."""
         try:
             state = read_json(self.folder / UPLOADS)
-            waiting = tuple((self._at_home(dict(event)), str(why)) for event, why in state["waiting"])
+            waiting = tuple((self._located(dict(event)), str(why)) for event, why in state["waiting"])
             return Uploads(self._checked(int(state["offset"])), waiting)
         except FileNotFoundError:
             return Uploads(self.committed())
@@ -170,20 +172,20 @@ class EventFile:
             return Uploads(0)  # uploading again changes nothing in MLflow
 
     def committed(self) -> int:
-        """Return the cursor; 0 when there is none or it cannot be right: delivering again changes nothing in MLflow."""
+        """Return the cursor; 0 when it is missing or cannot be right: delivering again changes nothing in MLflow."""
         try:
             return self._checked(int((self.folder / CURSOR).read_text()))
         except (OSError, ValueError):
             return 0
 
     def recorded_storage(self) -> Path | None:
-        """Return the storage folder that the sweep was recorded in; None where no event names it."""
+        """Return the storage folder that the sweep was recorded in; None where no event has it."""
         first = next(iter(self.lines()), b"")
         folder = (_object(first) or {}).get("tags", {}).get(FOLDER) if FOLDER.encode() in first else None
         return Path(folder).parent if isinstance(folder, str) else None
 
     def _checked(self, offset: int) -> int:
-        """Return an offset where a line begins; 0 for any other."""
+        """Return an offset at which a line begins; 0 for any other."""
         if offset <= 0:
             return 0
         try:
@@ -197,16 +199,10 @@ class EventFile:
         event = _object(line)
         if event is None:
             return {"kind": "unreadable", "text": line.decode(errors="replace").rstrip("\n")}
-        return self._at_home(event)
+        return self._located(event)
 
-    def _sound(self, event: Event) -> Event:
-        """Return an event, or one of kind "unreadable" where it lacks what its kind must have."""
-        kind = event.get("kind")
-        shape = SHAPES.get(kind) if isinstance(kind, str) else {"kind": str}
-        return {"kind": "unreadable", "text": str(event)} if shape and difference(event, shape) else event
-
-    def _at_home(self, event: Event) -> Event:
-        """Return an event with the path of its file as it is now."""
+    def _located(self, event: Event) -> Event:
+        """Return an event with the present path of its file."""
         path = event.get("path")
         return event | {"path": present_path(path, self.folder.parent)} if isinstance(path, str) else event
 
@@ -214,10 +210,17 @@ class EventFile:
 def _object(line: bytes) -> Event | None:
     """Return the JSON object of a line; None for anything else, NaN and infinities included."""
     try:
-        found = json.loads(line, parse_constant=_refuse)
+        value = json.loads(line, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
+
+
+def _checked_shape(event: Event) -> Event:
+    """Return an event, or one of kind "unreadable" where it lacks what its kind must have."""
+    kind = event.get("kind")
+    shape = SHAPES.get(kind) if isinstance(kind, str) else {"kind": str}
+    return {"kind": "unreadable", "text": str(event)} if shape and difference(event, shape) else event
 
 
 def _refuse(word: str) -> NoReturn:

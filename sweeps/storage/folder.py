@@ -1,4 +1,4 @@
-"""The storage folder, and in it the folder of a sweep: where its passes, checkpoints, logs and marks lie."""
+"""Paths in the folder of a sweep: passes, checkpoints, logs and marks; and the checks of a storage folder."""
 
 import contextlib
 import re
@@ -13,15 +13,15 @@ from sweeps.errors import StorageError
 
 CHECKPOINT = re.compile(r"checkpoint_(\d+)")
 PROBE_BYTES = 1 << 18
-"""What a sweep writes before anything is trained."""
+"""About what a sweep writes before its first trial trains."""
 
 REMOVALS = 5
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/")
-"""How an address begins, `s3://bucket`, as a path has it."""
+"""The beginning of an address, `s3://bucket`, within a path."""
 
 UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-"""What no database takes in an address of a file, and no terminal prints as it is."""
+"""Characters that no database takes in an address of a file, and no terminal prints as they are."""
 
 PASS = re.compile(r"pass-(\d+)")
 
@@ -45,16 +45,18 @@ class SweepFolder:
         return self.logs / f"{trial_id}.log"
 
     def next_pass(self) -> str:
-        """Return a name for the next pass: no earlier one has it, so that nothing of theirs is overwritten."""
+        """Return a name for the next pass that no earlier pass has, so that it overwrites nothing of theirs."""
         return f"pass-{1 + max((_number(PASS, path) for path in self.path.glob('pass-*')), default=0)}"
 
     def checkpoints(self, trial_id: str) -> list[Path]:
         """Return the checkpoint folders of a trial, the newest first, over all passes."""
-        found = self.path.glob(f"pass-*/{trial_id}/checkpoint_*")
-        return sorted(found, key=lambda path: (_number(PASS, path.parents[1]), _number(CHECKPOINT, path)), reverse=True)
+        folders = self.path.glob(f"pass-*/{trial_id}/checkpoint_*")
+        return sorted(
+            folders, key=lambda path: (_number(PASS, path.parents[1]), _number(CHECKPOINT, path)), reverse=True
+        )
 
     def cancel(self, trial_id: str) -> None:
-        """Mark a trial as not wanted any more; it ends itself at its next epoch, or as soon as it starts.
+        """Mark a trial as cancelled; it ends itself after its current epoch, or as soon as it starts.
 
         Raises:
             StorageError: when the mark cannot be written.
@@ -67,11 +69,11 @@ class SweepFolder:
             raise StorageError(f"{mark.parent} cannot be written: {error.strerror}") from error
 
     def is_cancelled(self, trial_id: str) -> bool:
-        """Return whether the user does not want the trial any more."""
+        """Return whether the user has cancelled the trial."""
         return is_visible(self._mark(trial_id))
 
     def ask_to_save(self) -> None:
-        """Mark the sweep as ending: a trial that runs saves what it has with its next epoch."""
+        """Mark the sweep as ending: a running trial saves its state with its next epoch."""
         self._ending.touch()
 
     def is_asked_to_save(self) -> bool:
@@ -79,7 +81,7 @@ class SweepFolder:
         return self._ending.exists()
 
     def go_on(self) -> None:
-        """Take the mark away that the sweep is ending."""
+        """Remove the mark that the sweep is ending."""
         self._ending.unlink(missing_ok=True)
 
     @property
@@ -103,30 +105,27 @@ def remove_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def making(folder: Path) -> Iterator[Path]:
-    """Make a folder, with those it lies in; an error within the context leaves none of them that was not there before.
-
-    Those that something has been put into stay.
-    """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    """Create a folder and its parents; an error within the context removes those that are new and empty."""
+    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True)
     try:
         yield folder
     except BaseException:
-        for path in made:
+        for path in new_folders:
             with contextlib.suppress(OSError):
                 path.rmdir()
         raise
 
 
 def check_storage(folder: Path) -> Path:
-    """Return the absolute output folder; it is not made yet: a command that is refused leaves nothing behind.
+    """Return the absolute storage folder; it is not created yet, so that a command that is refused leaves nothing.
 
     Raises:
-        StorageError: when it is an address, cannot be made or written, or has no room for a sweep's first files.
+        StorageError: when it is an address, cannot be created or written, or has no room for a sweep's first files.
     """
     if address := ADDRESS.match(str(folder)):
-        rest = f": give the path {str(folder)[5:]}" if address[1] == "file" else ""
-        raise StorageError(f"--storage {folder} is an address, but must be a folder that every node sees{rest}")
+        cure = f": give the path {str(folder)[5:]}" if address[1] == "file" else ""
+        raise StorageError(f"--storage {folder} is an address, but must be a folder that every node sees{cure}")
     if UNUSABLE.search(str(folder)):
         raise StorageError(f"--storage {str(folder)!r} has control characters, or is no UTF-8: choose another folder")
     folder = folder.absolute()
@@ -153,5 +152,5 @@ def try_writing(folder: Path) -> None:
 
 
 def _number(pattern: re.Pattern[str], path: Path) -> int:
-    found = pattern.fullmatch(path.name)
-    return int(found[1]) if found else -1
+    match = pattern.fullmatch(path.name)
+    return int(match[1]) if match else -1

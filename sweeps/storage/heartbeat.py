@@ -1,4 +1,4 @@
-"""A small file in a sweep's folder that says which process drives the sweep, and that it is alive."""
+"""The heartbeat file of a sweep: which process drives it, and when that process was last alive."""
 
 import logging
 import os
@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 FILE = "heartbeat.json"
 BEAT_SECONDS = 10
 SILENT_SECONDS = 120
-"""A driver on another machine that has been silent for so long is lost."""
+"""A driver on another machine counts as lost after so long without a heartbeat."""
 
 SHAPE = {"pid": int, "process_started": float, "host": str, "machine": str, "time": float}
 LARGEST_PID, LATEST_TIME = 2**31 - 1, 2**43
-"""What a system gives; greater numbers are damage."""
+"""The largest values that a system gives; greater ones are damage."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PROCESSES = Path("/proc/self/ns/pid")
@@ -33,14 +33,14 @@ PROCESSES = Path("/proc/self/ns/pid")
 
 @dataclass(frozen=True)
 class HeartbeatRecord:
-    """What a heartbeat file says."""
+    """The content of a heartbeat file."""
 
     pid: int
     process_started: float
-    """Seconds since 1970; tells a process from a later one of the same number."""
+    """Seconds since 1970; distinguishes a process from a later one with the same number."""
     host: str
     machine: str
-    """Host, boot and process table: within one, process numbers can be looked up."""
+    """Host, boot and process table: where they are equal, process numbers mean the same processes."""
     time: float
     """Seconds since 1970."""
 
@@ -49,17 +49,17 @@ class HeartbeatRecord:
         return f"process {self.pid} on {self.host}"
 
     def is_own(self) -> bool:
-        """Return whether it is the pulse of this process."""
+        """Return whether it is the heartbeat of this process."""
         return self.pid == os.getpid() and self.machine == this_machine()
 
     def is_alive(self) -> bool:
-        """Return whether the process runs; on another machine: whether it has been heard of lately."""
+        """Return whether the process is running; on another machine, whether its last heartbeat is recent."""
         if self.machine != this_machine():
             return time.time() - self.time < SILENT_SECONDS
         try:
             process = psutil.Process(self.pid)
-            is_it = abs(process.create_time() - self.process_started) < 1  # the clock may have been set since
-            return is_it and process.status() != psutil.STATUS_ZOMBIE
+            is_same = abs(process.create_time() - self.process_started) < 1  # the clock may have been set since
+            return is_same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 
@@ -68,7 +68,7 @@ SILENT = HeartbeatRecord(0, 0.0, "an unknown host", "", 0.0)
 
 
 class Heartbeat:
-    """Keeps the file of a sweep fresh, in a daemon thread, while the context lasts; a clean end removes it."""
+    """Rewrites the heartbeat file of a sweep in a daemon thread while the context lasts; a clean end removes it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -96,38 +96,38 @@ class Heartbeat:
 
 
 def this_pulse() -> HeartbeatRecord:
-    """Return the pulse of this process, now."""
+    """Return the heartbeat of this process, now."""
     started = psutil.Process().create_time()
     return HeartbeatRecord(os.getpid(), started, socket.gethostname(), this_machine(), time.time())
 
 
 def this_machine() -> str:
-    """Return a name under which process numbers mean the same processes."""
+    """Return an id of this host, boot and process table, within which a process number means one process."""
     boot = BOOT_ID.read_text().strip() if BOOT_ID.exists() else str(int(psutil.boot_time()))
     table = str(PROCESSES.readlink()) if PROCESSES.is_symlink() else ""
     return f"{socket.gethostname()} {boot} {table}".strip()
 
 
 def read_pulse(folder: Path) -> HeartbeatRecord | None:
-    """Return what the heartbeat file of a sweep says; None where there is none: the sweep ended by itself.
+    """Return the heartbeat of a sweep; None where there is no file, because the sweep ended properly.
 
-    A damaged file says nothing of a driver that lives: it is as silent as it can be.
+    A damaged file counts as the heartbeat of a driver that is lost.
 
     Raises:
-        StorageError: when the system does not give the file.
+        StorageError: when the file cannot be read.
     """
     path = folder / FILE
     try:
-        said = read_json(path)
+        content = read_json(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError:
         return SILENT
-    if difference(said, SHAPE) or not 0 <= said["pid"] <= LARGEST_PID or not 0 <= said["time"] <= LATEST_TIME:
+    if difference(content, SHAPE) or not 0 <= content["pid"] <= LARGEST_PID or not 0 <= content["time"] <= LATEST_TIME:
         return SILENT
-    return HeartbeatRecord(**{name: said[name] for name in SHAPE})
+    return HeartbeatRecord(**{name: content[name] for name in SHAPE})
 
 
 def write_pulse(folder: Path, pulse: HeartbeatRecord) -> None:
@@ -136,5 +136,5 @@ def write_pulse(folder: Path, pulse: HeartbeatRecord) -> None:
 
 
 def remove_pulse(folder: Path) -> None:
-    """Say that nobody drives the sweep any more."""
+    """Remove the heartbeat file: no process drives the sweep any more."""
     (folder / FILE).unlink(missing_ok=True)

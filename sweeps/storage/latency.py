@@ -1,4 +1,4 @@
-"""latency.json -> how large and how fast each trial's network is."""
+"""latency.json: the size and the speed of each trial's network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ LATENCY = "latency.json"
 
 @dataclass(frozen=True)
 class TrialLatency:
-    """How large and how fast a trial's network is; None where that was not measured."""
+    """Size and speed of a trial's network; None where that was not measured."""
 
     parameters: int | None
     batch_1_ms: float | None
@@ -24,7 +24,7 @@ UNKNOWN = TrialLatency(None, None, None)
 
 @dataclass(frozen=True)
 class NetworkTimings:
-    """What was measured of the networks when the sweep ended."""
+    """The measurements of all networks, made when the sweep ended."""
 
     device: str = ""
     precision: str = ""
@@ -32,13 +32,13 @@ class NetworkTimings:
     """By trial id; empty where nothing was measured."""
 
     def of(self, trial_id: str) -> TrialLatency:
-        """Return what is known of a trial's network."""
+        """Return the measurements of a trial's network."""
         return self.trials.get(trial_id, UNKNOWN)
 
 
-def parse_timings(found: Mapping[str, Any] | None) -> NetworkTimings:
-    """Return what the artifact says; what is no number there is None."""
-    facts = clean_all(found or {})
+def parse_timings(artifact: Mapping[str, Any] | None) -> NetworkTimings:
+    """Return the content of the artifact; what is no number there is None."""
+    facts = clean_all(artifact or {})
     trials = facts.get("trials")
     rows = {key: row for key, row in trials.items() if isinstance(row, dict)} if isinstance(trials, dict) else {}
     return NetworkTimings(

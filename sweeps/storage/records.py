@@ -1,4 +1,4 @@
-"""A sweep and its trials as they were recorded, in typed rows."""
+"""Recorded sweeps and trials, as typed rows."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from sweeps.storage.outcomes import OWN_ENDS, RunStatus
 Value = str | int | float | bool
 
 IDENTITY = re.compile(r"[\w.-]+", re.ASCII)
-"""Ids of sweeps and trials; nothing that has a meaning in a query or a path."""
+"""Ids of sweeps and trials: nothing that has a meaning in a query or a path."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class TrialRow:
     is_reference: bool
     started_ms: int | None
     ended_ms: int | None
-    """None while it runs."""
+    """None while it is running."""
     finalist: str = ""
     """In a confirmation, the trial of the screening sweep that this is a run of."""
     artifact_uri: str = ""
     setting: str = ""
-    """Equal for all seeds of a setting under one epoch budget, in every sweep; empty in records of before."""
+    """Equal for all seeds of a setting under one epoch budget, in every sweep; empty in records of earlier versions."""
 
     @property
     def is_completed(self) -> bool:
-        """Return whether it trained to an end of its own: neither stopped, nor interrupted, nor failed, nor running."""
+        """Return whether it trained to its own end: neither stopped, nor interrupted, nor failed, nor running."""
         return self.stop_reason in OWN_ENDS or (not self.stop_reason and self.status == RunStatus.FINISHED)
 
 
@@ -60,23 +60,23 @@ class SweepRecord:
     run_id: str
     status: str
     manifest: dict[str, Any]
-    """What the sweep set out to do; empty when it was not delivered."""
+    """The sweep's plan and settings; empty when the manifest was not delivered."""
     tags: dict[str, str]
     trials: tuple[TrialRow, ...]
-    """Those that were started, in plan order."""
+    """Started trials, in plan order."""
 
 
 def planned_settings(manifest: Mapping[str, Any]) -> dict[str, dict[str, Value]]:
-    """Return trial id -> settings, in plan order, as far as the manifest has them in the known form."""
+    """Return trial id -> settings, in plan order, as far as the manifest has them in the expected form."""
     trials = manifest.get("trials")
-    found: dict[str, dict[str, Value]] = {}
+    planned: dict[str, dict[str, Value]] = {}
     for trial in trials if isinstance(trials, list) else []:
         settings = trial.get("settings") if isinstance(trial, dict) else None
         if isinstance(settings, dict) and isinstance(trial.get("trial_id"), str):
-            found[trial["trial_id"]] = {key: value for key, value in settings.items() if isinstance(value, Value)}
-    return found
+            planned[trial["trial_id"]] = {key: value for key, value in settings.items() if isinstance(value, Value)}
+    return planned
 
 
 def finalist_name(run: str) -> str:
-    """Return the name of the finalist that a run is named after."""
+    """Return the name of the finalist of a run, from the name of the run."""
     return run.rpartition(" run ")[0] or run

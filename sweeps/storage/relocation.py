@@ -1,7 +1,7 @@
-"""Recorded paths, and where they lead now: a sweep's folder is moved and copied together with what lies in it.
+"""Recorded paths after the folder of a sweep was moved or copied together with its content.
 
-A path within the sweep's folder is written down relative to it. Where an absolute path was written down, the part from
-the name of the sweep's folder on, which nothing else has, is looked for in the storage folder as it is now.
+A path within the sweep's folder is recorded relative to it. Where an absolute path was recorded, the part that starts
+with the name of the sweep's folder, which is unique, is looked up in the present storage folder.
 """
 
 from pathlib import Path
@@ -10,25 +10,24 @@ from bddseg.data.folders import is_visible
 
 
 def portable_path(path: str, folder: Path) -> str:
-    """Return a path as it is written down in a sweep's folder."""
-    here = Path(path)
-    return str(here.relative_to(folder)) if here.is_relative_to(folder) else path
+    """Return a path as it is recorded in a sweep's folder."""
+    return str(Path(path).relative_to(folder)) if Path(path).is_relative_to(folder) else path
 
 
 def present_path(recorded: str, folder: Path) -> str:
-    """Return where a path leads that was written down in a sweep's folder, which is at `folder` now.
+    """Return the present path for one that was recorded in a sweep's folder, which is at `folder` now.
 
-    It may lead into the folder of another sweep beside it; one that leads elsewhere is returned as it is.
+    It may lead into the folder of another sweep beside it; a path that leads elsewhere is returned as it is.
     """
     path = Path(recorded)
     if not path.is_absolute():
         return str(folder / path)
     storage = folder.parent
-    places = [place for place, name in enumerate(path.parts) if name == folder.name or _is_sweep(storage / name)]
-    if not places:
+    sweeps = [i for i, name in enumerate(path.parts) if name == folder.name or _is_sweep(storage / name)]
+    if not sweeps:
         return recorded
-    here = storage.joinpath(*path.parts[places[-1] :])
-    return str(here) if is_visible(here) or not is_visible(path) else recorded
+    present = storage.joinpath(*path.parts[sweeps[-1] :])
+    return str(present) if is_visible(present) or not is_visible(path) else recorded
 
 
 def _is_sweep(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""sweep.json as it lies in a sweep's folder: read, checked and written."""
+"""sweep.json in the folder of a sweep: read, checked and written."""
 
 import re
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from sweeps.storage.tags import REPLICATE_OF
 SAMPLES = 20
 
 SETTINGS = 2
-"""So many of the best settings get further seeds."""
+"""Number of the best settings that get further seeds."""
 
 FORMAT = 1
 FILE = "sweep.json"
 CURE = "put the file back from a copy"
-TRIAL_ID = re.compile(r"(?=.*\w)[\w.-]+", re.ASCII)
-"""Files and folders are called after trials."""
+TRIAL_NAME = re.compile(r"(?=.*\w)[\w.-]+", re.ASCII)
+"""Form of an id of a trial, since files and folders are named after it."""
 
 SCALAR = (str, bool, int, float, None)
 AXIS = ([SCALAR], {"low": float, "high": float, "log?": bool, "step?": float})
@@ -54,23 +54,23 @@ SHAPE = {
         **dict.fromkeys(("keep_all_weights?", "is_offline?", "is_fresh?"), bool),
     },
 }
-"""Of what a sweep is resumed from, as every version wrote it; one that lacks a key says so where it is needed."""
+"""The form of the file in every version so far; a missing key is refused where it is needed."""
 
 
 class Recorded(dict[str, Any]):
-    """An object of sweep.json that names itself when a key is asked for that it does not have."""
+    """An object of sweep.json that names its place in the file when a key is missing."""
 
-    def __init__(self, values: Mapping[str, Any], place: str) -> None:
+    def __init__(self, values: Mapping[str, Any], location: str) -> None:
         super().__init__(values)
-        self.place = place
+        self.location = location
 
     def __missing__(self, key: str) -> Any:
         """Refuse the file.
 
         Raises:
-            StorageError: naming file and place.
+            StorageError: naming the file and the key.
         """
-        raise StorageError(f"{self.place}{key} is missing: the file is damaged, or an earlier version wrote it")
+        raise StorageError(f"{self.location}{key} is missing: the file is damaged, or an earlier version wrote it")
 
 
 def save_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
@@ -81,10 +81,10 @@ def save_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return what `save_manifest` wrote; a key that it lacks is refused when it is asked for.
+    """Return the manifest that `save_manifest` wrote; a missing key is refused when it is used.
 
     Raises:
-        StorageError: when the file is missing or damaged, naming the place.
+        StorageError: when the file is missing or damaged, naming the damage.
     """
     path = folder / FILE
     try:
@@ -100,39 +100,40 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if wrong := difference(manifest, SHAPE):
         raise StorageError(f"{path} cannot be read: it is damaged ({wrong}); {CURE}")
     trial_ids = [trial["trial_id"] for trial in manifest.get("trials", [])]
-    if bad := next((trial_id for trial_id in trial_ids if not TRIAL_ID.fullmatch(trial_id)), None):
+    if bad := next((trial_id for trial_id in trial_ids if not TRIAL_NAME.fullmatch(trial_id)), None):
         raise StorageError(f"{path} cannot be read: it is damaged (no trial can be called {bad[:80]!r}); {CURE}")
     return _recorded(manifest, f"{path}: ")
 
 
-def _recorded(manifest: Mapping[str, Any], place: str) -> Recorded:
-    """Return the objects of a manifest whose keys are known, each with its place."""
-    whole = Recorded(manifest, place)
+def _recorded(manifest: Mapping[str, Any], location: str) -> Recorded:
+    """Return a manifest whose objects each name their location when a key is missing."""
+    recorded = Recorded(manifest, location)
     for key in ("scheduler", "data", "terms"):
-        if key in whole:
-            whole[key] = Recorded(whole[key], f"{place}{key}.")
-    if "trials" in whole:
-        whole["trials"] = [_recorded_trial(trial, f"{place}trials[{i}].") for i, trial in enumerate(whole["trials"])]
-    return whole
+        if key in recorded:
+            recorded[key] = Recorded(recorded[key], f"{location}{key}.")
+    if "trials" in recorded:
+        trials = enumerate(recorded["trials"])
+        recorded["trials"] = [_recorded_trial(trial, f"{location}trials[{i}].") for i, trial in trials]
+    return recorded
 
 
-def _recorded_trial(trial: Mapping[str, Any], place: str) -> Recorded:
-    return Recorded({**trial, "settings": Recorded(trial["settings"], f"{place}settings.")}, place)
+def _recorded_trial(trial: Mapping[str, Any], location: str) -> Recorded:
+    return Recorded({**trial, "settings": Recorded(trial["settings"], f"{location}settings.")}, location)
 
 
 def is_open(manifest: Mapping[str, Any]) -> bool:
-    """Return whether trials of the sweep are suggested while others run."""
+    """Return whether trials of the sweep are suggested while it runs."""
     return bool(manifest["axes"]) and manifest.get("search", {}).get("name") == "optuna"
 
 
 def to_come(manifest: Mapping[str, Any]) -> int:
-    """Return how many trials are still to be suggested, if the space has so many points."""
+    """Return how many trials are still to be suggested, as far as the space has so many points."""
     samples = manifest["search"].get("samples", SAMPLES) if is_open(manifest) else 0
     return max(0, samples - len(manifest["trials"]) + _replicated(manifest))
 
 
 def to_replicate(manifest: Mapping[str, Any]) -> int:
-    """Return how many replicates are still to be added, if enough settings train to their end."""
+    """Return how many replicates are still to be added, as far as enough trials are completed."""
     trials = len(manifest["trials"]) + to_come(manifest)
     return count_replicates(manifest.get("replicates", 0), trials, _replicated(manifest))
 

@@ -1,4 +1,4 @@
-"""Pictures whose values have a meaning <-> PNG: so masks stay exact, and one file is one picture to look at.
+"""Pictures of class labels and colours <-> PNG with a palette, which keeps the labels exact.
 
 A sheet has square tiles side by side. Values below 8 are classes and verdicts, the same in every sheet; above, colours
 of a photograph. A sheet of maps has colours from the lowest to the highest value instead.
@@ -20,44 +20,44 @@ COLOURS = (*PALETTE, (24, 24, 28), (226, 232, 238), (190, 20, 90))
 
 FIRST_FREE = len(COLOURS)
 LEVELS = 64
-"""Colours of a map: more cannot be told apart, and make files larger."""
+"""Colours of a map: more cannot be distinguished, and make files larger."""
 
 COMPRESSION = 6
-"""Of a PNG: 9 takes seven times as long for 4 % less."""
+"""Of a PNG: 9 takes seven times as long for files that are 4 % smaller."""
 
 LARGEST_PX = 256
 """Side of a tile at most: larger frames are shown reduced."""
 
 MOST_BYTES = 1 << 20
-"""Of a file that is read."""
+"""Most bytes of a file that is read."""
 
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises for what is no picture."""
+"""What Pillow raises for a file that is no picture."""
 
 
 @dataclass(frozen=True)
 class TileStrip:
-    """A decoded file."""
+    """The tiles of a decoded file, side by side."""
 
     values: np.ndarray
     palette: bytes
 
-    def tile(self, place: int) -> np.ndarray:
+    def tile(self, position: int) -> np.ndarray:
         """Return the values of one tile.
 
         Shape:
             returns: (side, side), uint8.
         """
         side = self.values.shape[0]
-        return self.values[:, place * side : (place + 1) * side]
+        return self.values[:, position * side : (position + 1) * side]
 
-    def picture(self, place: int) -> bytes:
+    def picture(self, position: int) -> bytes:
         """Return one tile as a PNG of its own."""
-        return encode(self.tile(place), self.palette)
+        return encode(self.tile(position), self.palette)
 
 
 def draw_panel(image: np.ndarray, truth: np.ndarray, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> TileStrip:
-    """Return the sheet of an image: each pair is what a trial predicts, and where that is right (0) or wrong (1).
+    """Return the tiles of an image: each pair is a trial's prediction, and where it is right (0) or wrong (1).
 
     Shape:
         image: (H, W, 3), uint8.  truth and both of each pair: (H, W).
@@ -68,12 +68,12 @@ def draw_panel(image: np.ndarray, truth: np.ndarray, pairs: Sequence[tuple[np.nd
     tiles = [np.asarray(reduced) + FIRST_FREE, _values(truth)]
     for predicted, verdict in pairs:
         tiles += [_values(predicted), np.where(truth == IGNORE, IGNORED, RIGHT + verdict)]
-    smaller = [tile if len(tile) == side else _thinned(tile, side) for tile in tiles]
+    smaller = [tile if len(tile) == side else _subsampled(tile, side) for tile in tiles]
     return TileStrip(np.hstack(smaller).astype(np.uint8), _fixed_colours() + bytes(reduced.getpalette() or []))
 
 
 def draw_maps(maps: np.ndarray, ranges: Sequence[tuple[float, float]]) -> TileStrip:
-    """Return the sheet of the gates' maps, each coloured from its lowest to its highest value.
+    """Return the tiles of the gates' maps, each coloured from its lowest to its highest value.
 
     Shape:
         maps: (gates, H, W).
@@ -82,7 +82,7 @@ def draw_maps(maps: np.ndarray, ranges: Sequence[tuple[float, float]]) -> TileSt
     shares = (maps - lows) / np.maximum(highs - lows, 1e-9)
     side = min(maps.shape[1], LARGEST_PX)
     values = np.round(np.round(np.clip(shares, 0, 1) * (LEVELS - 1)) * 255 / (LEVELS - 1)).astype(np.uint8)
-    return TileStrip(np.hstack([_thinned(tile, side) for tile in values]), map_colours())
+    return TileStrip(np.hstack([_subsampled(tile, side) for tile in values]), map_colours())
 
 
 def map_colours() -> bytes:
@@ -91,7 +91,7 @@ def map_colours() -> bytes:
     Shape:
         returns: 768 bytes, RGB.
     """
-    from matplotlib import colormaps  # a sweep that draws nothing need not wait for it
+    from matplotlib import colormaps  # slow to import, and most sweeps draw nothing
 
     return bytes(colormaps["viridis"](np.arange(256), bytes=True)[:, :3].tobytes())
 
@@ -104,14 +104,14 @@ def _values(classes: np.ndarray) -> np.ndarray:
     return np.where(classes == IGNORE, IGNORED, classes)
 
 
-def _thinned(tile: np.ndarray, side: int) -> np.ndarray:
-    """Return every so-manieth pixel: values are names, between which there is nothing."""
-    places = (np.arange(side) + 0.5) * len(tile) / side
-    return tile[np.ix_(places.astype(int), places.astype(int))]
+def _subsampled(tile: np.ndarray, side: int) -> np.ndarray:
+    """Subsample without interpolation: values are class labels."""
+    pixels = ((np.arange(side) + 0.5) * len(tile) / side).astype(int)
+    return tile[np.ix_(pixels, pixels)]
 
 
 def encode(values: np.ndarray, palette: bytes) -> bytes:
-    """Return a PNG of values with a palette no longer than it has to be."""
+    """Return a PNG of values, with a palette as short as possible."""
     image = Image.fromarray(np.ascontiguousarray(values))
     image.putpalette(palette[: 3 * (int(values.max()) + 1)])
     buffer = io.BytesIO()
@@ -120,7 +120,7 @@ def encode(values: np.ndarray, palette: bytes) -> bytes:
 
 
 def decode(content: bytes, side: int, tiles: int) -> TileStrip | None:
-    """Return the sheet of a PNG of our own making; None for anything else, told before its pixels are unpacked."""
+    """Return the tiles of a PNG that `encode` made; None for any other file, without decoding its pixels."""
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             if len(content) > MOST_BYTES or image.mode != "P" or image.size != (tiles * side, side):

@@ -1,4 +1,4 @@
-"""A way into an MLflow store for those who read: no database is made, and no leave to write is needed."""
+"""Read access to an MLflow store: no database is created, and no right to write is needed."""
 
 import sqlite3
 import tempfile
@@ -21,22 +21,23 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def make_writable(database: Path, what: str) -> None:
-    """See to it that a database can be written, with the addresses of its files put right.
+def make_writable(database: Path, complaint: str) -> None:
+    """Check that a database can be written, and correct the addresses of its artifacts.
 
     Raises:
-        TrackingError: `what` and the reason, when it is read-only, or a sweep runs that has it under another path.
+        TrackingError: `complaint` and the reason, when the database is read-only, or a running sweep has it under
+            another path.
     """
     if not is_writable(database):
-        raise TrackingError(f"{what} (it is read-only): use a copy of its folder")  # MLflow would try for an hour
+        raise TrackingError(f"{complaint} (it is read-only): use a copy of its folder")  # MLflow would try for an hour
     try:
         repair_artifact_root(database, database.parent / ARTIFACTS)
     except (OSError, sqlite3.Error) as error:
-        raise TrackingError(f"{what} ({error}): choose another --tracking-uri") from error
+        raise TrackingError(f"{complaint} ({error}): choose another --tracking-uri") from error
 
 
 class Access:
-    """Opens a store when it is first asked.
+    """Opens a store when it is first read.
 
     A database in a folder that is read-only, or was moved, is read from a copy; nothing is written.
 
@@ -67,25 +68,25 @@ class Access:
 
     @cached_property
     def client(self) -> "MlflowClient":
-        """MLflow's client, imported under our environment; it would make a database where there is none."""
+        """MLflow's client, imported under our environment; it would create a database where there is none."""
         check_server(self.tracking_uri)
         return open_client(self.opened_uri)
 
-    def open_for_writing(self, what: str) -> None:
-        """See to it that the database itself is open, and no copy of it: files are recorded where they are now.
+    def open_for_writing(self, purpose: str) -> None:
+        """Open the database itself, and no copy of it, with the present addresses of its artifacts.
 
         Raises:
-            TrackingError: "cannot be" with `what`: it is read-only, or a sweep runs that has it under another path.
+            TrackingError: "cannot be" with `purpose`: it is read-only, or a running sweep has it under another path.
         """
         database = database_file(self.tracking_uri)
         if database is None or self.opened_uri == self.tracking_uri:
             return
-        make_writable(database, f"{self._shown} cannot be {what}")
+        make_writable(database, f"{self._shown} cannot be {purpose}")
         vars(self).pop("client", None)
         vars(self).pop("opened_uri", None)
 
     @contextmanager
-    def reading(self, what: str = "read") -> Iterator["MlflowClient"]:
+    def reading(self, purpose: str = "read") -> Iterator["MlflowClient"]:
         """Give MLflow's client, and turn what it raises within the context into one line."""
         try:
             yield self.client
@@ -94,7 +95,7 @@ class Access:
         except Exception as error:  # each database, server and store of files fails in its own way
             why = reason(error, self.tracking_uri)
             cure = cure_of(error, self.tracking_uri, "check --tracking-uri and that its server runs")
-            raise TrackingError(f"{self._shown} cannot be {what} ({why}): {cure}") from error
+            raise TrackingError(f"{self._shown} cannot be {purpose} ({why}): {cure}") from error
 
     @property
     def _shown(self) -> str:
@@ -107,7 +108,7 @@ class Access:
             )
 
     def _opened(self, database: Path, artifacts: Path) -> Path:
-        """Return the database, or a copy of it in which files are recorded where they are now."""
+        """Return the database, or a copy of it with the present addresses of its artifacts."""
         if is_writable(database):
             self._check_runs(database)
             if is_settled(database, artifacts):

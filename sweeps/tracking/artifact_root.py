@@ -1,18 +1,18 @@
-"""Where a database says that files lie, made true again after the folder with both was moved or copied.
+"""Addresses of artifacts in MLflow's database, rewritten after the storage folder was moved or copied.
 
-MLflow writes absolute addresses of files into its database. A storage folder has its database and its files beside each
-other: whoever writes to a database whose files were moved with it rewrites their addresses first, once. MLflow's own
-pages show the files from then on, too. Whoever only reads does so in a copy, for a sweep may run that sees the folder
-under its old path: in a container, or on another machine.
+MLflow writes absolute addresses into its database, which lies beside the artifacts in a storage folder. A process that
+writes to a database whose artifacts were moved with it rewrites the addresses first, once; MLflow's own pages show the
+artifacts from then on, too. A process that only reads rewrites a copy, because a running sweep may see the folder under
+its old path: in a container, or on another machine.
 """
 
-import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bddseg.data.folders import is_visible
+from bddseg.file_locks import locked
 from sweeps.errors import TrackingError
 from sweeps.storage.heartbeat import FILE as HEARTBEAT
 from sweeps.storage.heartbeat import read_pulse
@@ -21,7 +21,7 @@ from sweeps.tracking.client import EXPERIMENT, forget_artifacts
 from sweeps.tracking.uri import folder_of
 
 ARTIFACTS = "artifacts"
-"""Folder of the files in a storage folder."""
+"""Folder of the artifacts in a storage folder."""
 
 COLUMNS = (
     ("experiments", "artifact_location"),
@@ -29,11 +29,11 @@ COLUMNS = (
     ("logged_models", "artifact_location"),
     ("model_versions", "storage_location"),
 )
-"""Where MLflow keeps addresses of files."""
+"""Table and column of every address of artifacts."""
 
 
 def is_settled(database: Path, root: Path) -> bool:
-    """Return whether the files below `root` are recorded as lying there, or are not those of the database.
+    """Return whether the database has the present addresses of the artifacts below `root`, or none of them.
 
     Raises:
         sqlite3.Error, OSError: when the database or the folder cannot be read.
@@ -43,10 +43,10 @@ def is_settled(database: Path, root: Path) -> bool:
 
 
 def repair_artifact_root(database: Path, root: Path) -> None:
-    """Rewrite addresses of files that lie below `root` now and are recorded as lying elsewhere.
+    """Rewrite the addresses of artifacts that lie below `root` now and are recorded elsewhere.
 
     Raises:
-        TrackingError: when that has to be done, and a sweep runs that sees the folder under another path.
+        TrackingError: when that is needed, and a running sweep sees the folder under another path.
         sqlite3.Error, OSError: when the database cannot be read or changed.
     """
     root = Path(root).absolute()
@@ -58,8 +58,8 @@ def repair_artifact_root(database: Path, root: Path) -> None:
 
 
 def rewrite_addresses(database: Path, root: Path) -> None:
-    """Let the addresses of files be those below `root`; see `repair_artifact_root`."""
-    with locked(database), closing(sqlite3.connect(database, timeout=20, isolation_level=None)) as connection:
+    """Replace the addresses of artifacts with those below `root`; see `repair_artifact_root`."""
+    with locked_database(database), closing(sqlite3.connect(database, timeout=20, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         recorded = _recorded_elsewhere(connection, root)
         for table, column in COLUMNS if recorded else ():
@@ -69,24 +69,23 @@ def rewrite_addresses(database: Path, root: Path) -> None:
 
 
 @contextmanager
-def locked(database: Path) -> Iterator[None]:
+def locked_database(database: Path) -> Iterator[None]:
     """Hold the database's lock file: two processes that fill a new database at once break it."""
     database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f"{database.name}.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(database.with_name(f"{database.name}.lock")):
         yield
 
 
 def _recorded_elsewhere(connection: sqlite3.Connection, root: Path) -> str:
-    """Return the address under which files below `root` are recorded, where it is another one; "" otherwise."""
+    """Return the recorded address of the artifacts below `root` where that is another one; "" otherwise."""
     try:
         query = "SELECT artifact_location FROM experiments WHERE name = ?"
-        found = connection.execute(query, (EXPERIMENT,)).fetchone()
+        row = connection.execute(query, (EXPERIMENT,)).fetchone()
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
             return ""
         raise
-    recorded = str(found[0] or "") if found else ""
+    recorded = str(row[0] or "") if row else ""
     before = folder_of(recorded) if recorded else None
     if before is None or before == root or (is_visible(before) and is_visible(root) and before.samefile(root)):
         return ""
@@ -94,7 +93,7 @@ def _recorded_elsewhere(connection: sqlite3.Connection, root: Path) -> str:
 
 
 def _running_sweep(storage: Path) -> str:
-    """Return which sweep of a storage folder another process drives; "" when none is driven."""
+    """Return which sweep of a storage folder is running in another process; "" when none is."""
     for path in sorted(storage.glob(f"*/{HEARTBEAT}")):
         pulse = read_pulse(path.parent)
         if pulse is not None and pulse.is_alive() and not pulse.is_own():
@@ -103,7 +102,7 @@ def _running_sweep(storage: Path) -> str:
 
 
 def _was_moved(connection: sqlite3.Connection, before: Path, root: Path) -> bool:
-    """Return whether what was recorded beside `before` lies beside `root` now: files of a run, or a sweep's folder."""
+    """Return whether a run or a sweep that was recorded at `before` is at `root` now."""
     folders = {path.name for path in root.iterdir()} if root.is_dir() else set()
     if any(run_id in folders for (run_id,) in connection.execute("SELECT run_uuid FROM runs")):
         return True
@@ -113,9 +112,9 @@ def _was_moved(connection: sqlite3.Connection, before: Path, root: Path) -> bool
 
 
 def _rewrite(connection: sqlite3.Connection, table: str, column: str, recorded: str, root: Path) -> None:
-    """Put the new root in place of the old one, but where files are at the old place alone."""
+    """Replace the old root with the new one, except where files exist only at the old one."""
     try:
-        rows = connection.execute(f"SELECT rowid, {column} FROM {table}").fetchall()  # noqa: S608 - names of ours
+        rows = connection.execute(f"SELECT rowid, {column} FROM {table}").fetchall()  # noqa: S608 - our own names
     except sqlite3.OperationalError:  # a version of MLflow without this table
         return
     for rowid, address in rows:

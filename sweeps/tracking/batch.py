@@ -1,4 +1,4 @@
-"""What the events of one run amount to, starting from what MLflow already has of it."""
+"""A batch: the events of one run, added up into params, metrics, tags and status for MLflow."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bddseg.result import OBJECTIVE
 from sweeps.storage.events import PARENT, Event
 from sweeps.storage.outcomes import ENDED, RunStatus
 from sweeps.storage.records import IDENTITY
@@ -18,24 +17,13 @@ NAME_CHARS, PARAM_CHARS, TAG_CHARS = 250, 6000, 8000
 STOP_TAGS = (STOP_REASON, STOP_DETAIL)
 """Set when a run ends, and removed when it continues."""
 
-Steps = dict[int, int]
-"""Step -> timestamp of what was recorded there first, in milliseconds."""
-
-
-def _nothing(key: str) -> Steps:
-    return {}
-
 
 @dataclass
 class Batch:
-    """What is to be sent of one run."""
+    """What is to be sent to one run."""
 
     params: dict[str, str] = field(default_factory=dict)
-    """Those that MLflow has, and the new ones."""
-    steps: dict[str, Steps] = field(default_factory=dict)
-    """Metric -> where it was recorded, for one metric of each group that is reported together."""
-    recorded: Callable[[str], Steps] = _nothing
-    """Asks MLflow where a metric was recorded; once per metric that `steps` does not know."""
+    """Those that MLflow has, and new ones."""
     metrics: list[tuple[str, float, int, int]] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     name: str = ""
@@ -48,7 +36,7 @@ class Batch:
         """Add an event.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError, OverflowError: when it is not well formed.
+            KeyError, TypeError, ValueError, AttributeError, OverflowError: when it is malformed.
         """
         ADD[event["kind"]](self, event)
 
@@ -68,10 +56,10 @@ def fault_of(event: Event) -> str:
 
 
 def check_file(event: Event) -> None:
-    """Check that the file of an artifact event can be read; a disk that fails is left to the attempt to upload it.
+    """Check that the file of an artifact event can be read; a failing disk shows in the upload itself.
 
     Raises:
-        ArtifactFileError: when it is missing, or closed to us.
+        ArtifactFileError: when it is missing, or cannot be read.
     """
     path = Path(event["path"])
     try:
@@ -85,9 +73,9 @@ def check_file(event: Event) -> None:
         pass
 
 
-def clean(value: Any, most: int) -> str:
+def clean(value: Any, longest: int) -> str:
     """Return a value as text that every database takes: no NUL, no half of a surrogate pair, not too long."""
-    return str(value).replace("\0", "").encode(errors="replace").decode()[:most]
+    return str(value).replace("\0", "").encode(errors="replace").decode()[:longest]
 
 
 def _add_start(batch: Batch, event: Event) -> None:
@@ -115,7 +103,7 @@ def _add_end(batch: Batch, event: Event) -> None:
 
 
 def _add_artifact(_: Batch, event: Event) -> None:
-    """Check that it is well formed; files are uploaded apart from everything else."""
+    """Check that it is well formed; files are uploaded separately."""
     for key in ("path", "folder"):
         if not isinstance(event[key], str):
             raise TypeError(f"{key} is {event[key]!r}, but must be a text")
@@ -131,18 +119,8 @@ ADD: dict[str, Callable[[Batch, Event], None]] = {
 
 
 def _add_points(batch: Batch, metrics: Mapping[str, Any], time_ms: int, step: int) -> None:
-    """Add metrics that belong together, unless another attempt of the trial has recorded them at that step.
-
-    The same attempt sends them again with the same timestamp, and MLflow keeps one point of the two.
-    """
-    points = [(name, _number(name, value), time_ms, step) for name, value in metrics.items()]
-    if not points:
-        return
-    key = OBJECTIVE if OBJECTIVE in metrics else min(metrics)
-    if key not in batch.steps:
-        batch.steps[key] = batch.recorded(key)
-    if batch.steps[key].setdefault(step, time_ms) == time_ms:
-        batch.metrics += points
+    """Add metrics; MLflow keeps one of two points with the same time, so that an event can be sent again."""
+    batch.metrics += [(name, _number(name, value), time_ms, step) for name, value in metrics.items()]
 
 
 def _add_tags(batch: Batch, tags: Mapping[str, Any]) -> None:

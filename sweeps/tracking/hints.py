@@ -34,9 +34,9 @@ def restore_cure(experiment_id: str, uri: str) -> str:
     return f"bring it back with `{where}mlflow experiments restore -x {experiment_id}`"
 
 
-def _schema_cure(found: str, uri: str) -> str:
+def _schema_cure(version: str, uri: str) -> str:
     """Return what to do about a database of another version of MLflow: the older of the two has to follow."""
-    if _is_known_schema(found):
+    if _is_known_schema(version):
         shown = f'"${VARIABLE}"' if has_password(uri) else shlex.quote(uri)
         return f"make a copy of the database, then run `mlflow db upgrade {shown}`"
     return "a newer MLflow made this database, so install that version of MLflow here"

@@ -1,4 +1,4 @@
-"""Histories of many runs, in as few questions as the store of that kind allows."""
+"""Metric histories of many runs, in as few queries as the kind of store allows."""
 
 import logging
 import math
@@ -39,13 +39,26 @@ def ask_histories(client: "MlflowClient", run_ids: Sequence[str], key: str) -> l
 
 
 def by_run(points: Iterable[Point]) -> dict[str, History]:
-    """Return each run's values by ascending step; of a step recorded twice, the later value."""
-    latest: dict[str, dict[int, tuple[int, float]]] = {}
+    """Return each run's values by ascending step, by the rule of `sweeps.storage.trial_history`.
+
+    Of a step recorded twice the later value counts, and it drops what was recorded before it at later steps.
+    """
+    runs: dict[str, dict[int, list[tuple[int, float]]]] = {}
     for run_id, step, time_ms, value in points:
-        steps = latest.setdefault(run_id, {})
-        if step not in steps or time_ms >= steps[step][0]:
-            steps[step] = (time_ms, value)
-    return {run_id: [(step, steps[step][1]) for step in sorted(steps)] for run_id, steps in latest.items()}
+        runs.setdefault(run_id, {}).setdefault(step, []).append((time_ms, value))
+    return {run_id: _counted(steps) for run_id, steps in runs.items()}
+
+
+def _counted(steps: Mapping[int, Sequence[tuple[int, float]]]) -> History:
+    history: History = []
+    restarted_ms = 0
+    for step, reports in sorted(steps.items()):
+        time_ms, value = max(reports, key=lambda report: report[0])
+        if len(reports) > 1:  # only a repeated step restarts: a clock that was set back must drop nothing
+            restarted_ms = max(restarted_ms, time_ms)
+        if time_ms >= restarted_ms:
+            history.append((step, value))
+    return history
 
 
 def ask_file(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:

@@ -1,7 +1,7 @@
-"""What MLflow lacks of a sweep that was delivered to it: runs, epochs, ends or files that were deleted or lost since.
+"""Parts of a delivered sweep that MLflow has lost: runs, epochs, ends or files that were deleted since.
 
-MLflow is asked, instead of believing the cursor beside the events. What was never delivered, or was refused, is not
-looked for.
+MLflow is asked, since the cursor beside the events only says what it once had. Events that were never delivered, or
+were refused, are not looked for.
 """
 
 import re
@@ -27,7 +27,7 @@ MEASURED = f'"{OBJECTIVE}":'.encode()
 
 @dataclass(frozen=True)
 class MissingParts:
-    """What has to be delivered again."""
+    """The parts that have to be delivered again."""
 
     trials: tuple[str, ...] = ()
     """Whose events; "" is the sweep's own run."""
@@ -39,7 +39,7 @@ class MissingParts:
 
 @dataclass
 class _Expected:
-    """What the run of a trial must have."""
+    """The parts that the run of a trial must have."""
 
     status: str = ""
     params: bool = False
@@ -60,7 +60,7 @@ class _Expected:
             self.files[event["folder"], Path(event["path"]).name] = event
 
     def is_met(self, run: "Run", steps: set[int]) -> bool:
-        """Return whether a run has all of it, files aside."""
+        """Return whether a run has all parts, files excluded."""
         return (
             INCOMPLETE not in run.data.tags
             and self.status in ("", run.info.status)
@@ -71,7 +71,7 @@ class _Expected:
 
 
 def what_is_lacking(events: EventFile, tracking_uri: str, sweep_id: str) -> MissingParts:
-    """Return what MLflow lacks of a sweep.
+    """Return the parts of a sweep that MLflow has lost.
 
     Raises:
         TrackingError: when MLflow cannot be asked.
@@ -81,20 +81,20 @@ def what_is_lacking(events: EventFile, tracking_uri: str, sweep_id: str) -> Miss
     if not expected:
         return MissingParts()
     try:
-        found = store.runs_of(sweep_id)
+        recorded = store.runs_of(sweep_id)
     except NoSweepError:
-        found = []
+        recorded = []
     runs: dict[str, list[Run]] = {}
-    for run in found:
+    for run in recorded:
         runs.setdefault(run.data.tags.get(TRIAL_ID, PARENT), []).append(run)
-    steps = store.steps([run.info.run_id for run in found], OBJECTIVE) if found else {}
-    whole = {trial: _whole(want, runs.get(trial, ()), steps) for trial, want in expected.items()}
+    steps = store.steps([run.info.run_id for run in recorded], OBJECTIVE) if recorded else {}
+    whole = {trial: _complete_run(want, runs.get(trial, ()), steps) for trial, want in expected.items()}
     files = (file for trial, run in whole.items() if run for file in _missing_files(store, run, expected[trial]))
     return MissingParts(tuple(trial for trial, run in whole.items() if run is None), tuple(files))
 
 
-def _whole(want: _Expected, runs: Sequence["Run"], steps: Mapping[str, set[int]]) -> "Run | None":
-    """Return the run that has all that is expected of a trial."""
+def _complete_run(want: _Expected, runs: Sequence["Run"], steps: Mapping[str, set[int]]) -> "Run | None":
+    """Return the run that has all parts of a trial."""
     return next((run for run in runs if want.is_met(run, steps.get(run.info.run_id, set()))), None)
 
 
@@ -109,7 +109,7 @@ def _missing_files(store: Store, run: "Run", want: _Expected) -> Iterable[Event]
 
 
 def _size(path: Path) -> int | None:
-    """Return the size of a file here; None where there is none, which says nothing of MLflow's copy."""
+    """Return the size of a file; None where there is none, which says nothing about MLflow's copy."""
     try:
         return path.stat().st_size
     except OSError:
@@ -117,7 +117,7 @@ def _size(path: Path) -> int | None:
 
 
 def _read_expected(events: EventFile) -> dict[str, _Expected]:
-    """Return what MLflow was given so far, by trial; refused events aside, and files that wait."""
+    """Return what MLflow was given so far, by trial, without refused events and queued files."""
     expected: dict[str, _Expected] = {}
     for line in events.lines(end=events.committed()):
         is_measured = EPOCH in line and MEASURED in line
@@ -131,7 +131,7 @@ def _read_expected(events: EventFile) -> dict[str, _Expected]:
 
 
 def _leave_out(expected: dict[str, _Expected], events: EventFile) -> None:
-    """Take out what was refused, and files on their way."""
+    """Remove refused events, and files that are queued."""
     uploads = events.uploads()
     waiting = [event for event, _ in uploads.waiting]
     later = [event for event in events.events(epochs=False, start=uploads.offset) if event["kind"] == ARTIFACT_KIND]
@@ -142,4 +142,4 @@ def _leave_out(expected: dict[str, _Expected], events: EventFile) -> None:
         if event.get("kind") == ARTIFACT_KIND:
             want.files.pop((event["folder"], Path(event["path"]).name), None)
         else:
-            expected.pop(event["trial"])  # delivered again as a whole by whoever tries refused events again
+            expected.pop(event["trial"])  # a delivery of refused events sends the whole trial

@@ -26,13 +26,13 @@ class Proxy:
     variable: str
     host: str
 
-    def sentence(self, what: str, *, is_certain: bool = True) -> str:
+    def sentence(self, complaint: str, *, is_certain: bool = True) -> str:
         """Return in words that the proxy refuses, and what can be done about it."""
         cure = f"add {self.host} to NO_PROXY if it can be reached without one"
-        if str(ASKS_FOR_PASSWORD) in what:
+        if str(ASKS_FOR_PASSWORD) in complaint:
             cure += f", or put user and password into {self.variable}"
         other = "" if is_certain else ", or what is behind it,"
-        return f"the proxy {self.address} ({self.variable}){other} {what}: {cure}"
+        return f"the proxy {self.address} ({self.variable}){other} {complaint}: {cure}"
 
 
 def proxy_for(uri: str) -> Proxy | None:

@@ -1,4 +1,4 @@
-"""One run of MLflow: what is known of it, and how a batch is written into it. Each step may be repeated."""
+"""One MLflow run: what this process knows of it, and how a batch is written into it. Each step can be repeated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from bddseg.files import sync_file, sync_folder
 from sweeps.storage.events import Event
 from sweeps.storage.outcomes import ENDED, RunStatus
 from sweeps.storage.tags import INCOMPLETE, TRIAL_ID
-from sweeps.tracking.batch import STOP_TAGS, Batch, Steps
+from sweeps.tracking.batch import STOP_TAGS, Batch
 from sweeps.tracking.failures import GONE, code_of
 from sweeps.tracking.uri import folder_of
 
@@ -26,22 +26,19 @@ class KnownRun:
     artifact_uri: str
     status: str = RunStatus.RUNNING
     is_unnamed: bool = False
-    """It is called by its trial's id."""
+    """Its name is its trial's id."""
     params: Mapping[str, str] = field(default_factory=dict)
-    steps: Mapping[str, Steps] = field(default_factory=dict)
     stop_tags: frozenset[str] = frozenset()
-    is_new: bool = True
-    """Made by this process, so that nothing has been recorded in it."""
     is_incomplete: bool = False
-    """It lacks what was delivered to the run before it."""
+    """It replaces a run that was lost, and lacks the events that were delivered to that one."""
 
     def batch(self) -> Batch:
         """Return a batch to which events can be added."""
-        return Batch(dict(self.params), {key: dict(steps) for key, steps in self.steps.items()})
+        return Batch(dict(self.params))
 
 
 def adopted(run: "Run") -> KnownRun:
-    """Return what MLflow says of a run that another process made."""
+    """Return a run that another process created, as MLflow has it."""
     tags = run.data.tags
     return KnownRun(
         run_id=run.info.run_id,
@@ -50,26 +47,25 @@ def adopted(run: "Run") -> KnownRun:
         is_unnamed=run.info.run_name == tags.get(TRIAL_ID),
         params=dict(run.data.params),
         stop_tags=frozenset(key for key in STOP_TAGS if key in tags),
-        is_new=False,
         is_incomplete=INCOMPLETE in tags,
     )
 
 
 def write_batch(client: "MlflowClient", run: KnownRun, batch: Batch) -> None:
-    """Write a batch into a run, and remember it."""
+    """Write a batch into a run, and note what the run has now."""
     _log(client, run, batch)
-    _take_back(client, run, batch)
+    _remove_end_tags(client, run, batch)
     _set_status(client, run, batch)
-    if batch.name and run.is_unnamed:  # an earlier version made it again without its name
+    if batch.name and run.is_unnamed:  # an earlier version created it without its name
         client.update_run(run.run_id, name=batch.name)
         run.is_unnamed = False
-    run.params, run.steps, run.status = batch.params, batch.steps, batch.status or run.status
-    kept = frozenset() if batch.is_started else run.stop_tags
-    run.stop_tags = kept | batch.tags.keys() & STOP_TAGS
+    run.params, run.status = batch.params, batch.status or run.status
+    remaining = frozenset() if batch.is_started else run.stop_tags
+    run.stop_tags = remaining | batch.tags.keys() & STOP_TAGS
 
 
 def remove_tag(client: "MlflowClient", run_id: str, key: str) -> None:
-    """Remove a tag that may have been removed: the answer to the first attempt may be lost."""
+    """Remove a tag; one that is missing is no fault, since the answer to an earlier attempt may have been lost."""
     try:
         client.delete_tag(run_id, key)
     except Exception as error:
@@ -78,7 +74,7 @@ def remove_tag(client: "MlflowClient", run_id: str, key: str) -> None:
 
 
 def sync_artifact(run: KnownRun, event: Event) -> None:
-    """Put an uploaded file on the disk, where it lies on this machine: it counts as delivered from now on."""
+    """Sync an uploaded file to the disk of this machine, where it is on one: it counts as delivered from now on."""
     root = folder_of(run.artifact_uri)
     if root is None:
         return
@@ -101,8 +97,8 @@ def _log(client: "MlflowClient", run: KnownRun, batch: Batch) -> None:
     )
 
 
-def _take_back(client: "MlflowClient", run: KnownRun, batch: Batch) -> None:
-    """Remove what was said about the end of a run that has been started again."""
+def _remove_end_tags(client: "MlflowClient", run: KnownRun, batch: Batch) -> None:
+    """Remove the tags of the end of a run that has been started again."""
     for key in sorted(run.stop_tags - batch.tags.keys()) if batch.is_started else ():
         remove_tag(client, run.run_id, key)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from bddseg.data.folders import is_visible
 from sweeps.errors import TrackingError
 from sweeps.storage.tags import PROBE
-from sweeps.tracking.artifact_root import locked, repair_artifact_root
+from sweeps.tracking.artifact_root import locked_database, repair_artifact_root
 from sweeps.tracking.client import EXPERIMENT, forget_database, open_client
 from sweeps.tracking.failures import code_of, reason
 from sweeps.tracking.hints import cure_of, restore_cure
@@ -57,7 +57,7 @@ def prepare_store(tracking_uri: str, artifact_root: Path) -> None:
         return
     try:
         artifact_root.mkdir(parents=True, exist_ok=True)
-        with locked(database):
+        with locked_database(database):
             _prepare_file(database, uri)
             _prepare_experiment(uri, artifact_root.as_uri())
         repair_artifact_root(database, artifact_root)
@@ -96,18 +96,18 @@ def experiment_id(client: "MlflowClient", uri: str, *, may_create: bool, locatio
     """
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is None and may_create:
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None and may_create:
         try:
             return str(client.create_experiment(EXPERIMENT, artifact_location=location, tags=EXPERIMENT_TAGS))
         except MlflowException as error:
             if code_of(error) != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = client.get_experiment_by_name(EXPERIMENT)
-    if found is None:
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
         raise TrackingError(f"the store has no experiment {EXPERIMENT}: it was not prepared, or replaced since")
-    check_active(found, uri)
-    return str(found.experiment_id)
+    check_active(experiment, uri)
+    return str(experiment.experiment_id)
 
 
 def check_experiment(tracking_uri: str) -> None:
@@ -178,14 +178,14 @@ def _experiment_with_probe(uri: str) -> "Experiment":
     return experiment
 
 
-def _asked(uri: str, what: str, ask: Callable[[], Answer]) -> Answer:
+def _asked(uri: str, purpose: str, ask: Callable[[], Answer]) -> Answer:
     """Return what a question to the store gives; what the store raises becomes one line."""
     try:
         return ask()
     except TrackingError:
         raise
     except Exception as error:  # each database and server fails in its own way
-        why = f"{hide_password(uri)} {what} ({reason(error, uri)}): {cure_of(error, uri, OTHER)}"
+        why = f"{hide_password(uri)} {purpose} ({reason(error, uri)}): {cure_of(error, uri, OTHER)}"
         raise TrackingError(why) from error
 
 

@@ -18,8 +18,8 @@ from sweeps.storage.sweeps import sweep_folders
 from sweeps.tracking.artifact_root import ARTIFACTS
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.missing import what_is_lacking
-from sweeps.tracking.run_ids import load_ids
 from sweeps.tracking.store import prepare_store
+from sweeps.tracking.sweep_runs import load_ids
 from sweeps.tracking.uri import (
     VARIABLE,
     check_uri,
@@ -62,8 +62,8 @@ class SyncResult:
         """Yield what to say of it."""
         if self.closed:
             yield closing_sentence(self.sweep_id, self.closed)
-        left = f"; {_events(self.undelivered)} left" if self.undelivered else ""
-        yield f"{self.sweep_id}: {_events(self.delivered)} delivered{left}{f': {self.why}' if self.why else ''}"
+        remaining = f"; {_events(self.undelivered)} left" if self.undelivered else ""
+        yield f"{self.sweep_id}: {_events(self.delivered)} delivered{remaining}{f': {self.why}' if self.why else ''}"
         yield from reject_sentences(self.rejects)
 
 
@@ -128,8 +128,8 @@ def _deliver(folder: Path, uri: str) -> SyncResult:
     outbox = Outbox(folder / OUTBOX)
     with outbox.claimed():
         prepare_store(uri, folder.parent / ARTIFACTS)
-        delivered, left, why = Delivery(outbox, uri, folder.name).catch_up()
-    return SyncResult(folder.name, delivered, left, why, rejects=tuple(outbox.rejects()))
+        delivered, undelivered, why = Delivery(outbox, uri, folder.name).catch_up()
+    return SyncResult(folder.name, delivered, undelivered, why, rejects=tuple(outbox.rejects()))
 
 
 def _not_synced(folder: Path, error: Exception) -> SyncResult:
@@ -164,8 +164,8 @@ def reject_sentences(rejects: tuple[dict[str, Any], ...] | list[dict[str, Any]])
     """Yield what is said of events that were put aside: how many, and the first few by name."""
     if not rejects:
         return
-    what = "was" if len(rejects) == 1 else "were"
-    yield f"warning: {_events(len(rejects))} {what} refused, kept in outbox.rejected.jsonl until --sync delivers them:"
+    verb = "was" if len(rejects) == 1 else "were"
+    yield f"warning: {_events(len(rejects))} {verb} refused, kept in outbox.rejected.jsonl until --sync delivers them:"
     for reject in rejects[:SHOWN_REJECTS]:
         yield f"  {_name(reject['event'])}: {reject['why']}"
     if len(rejects) > SHOWN_REJECTS:
@@ -197,12 +197,12 @@ def _noted_uri(folder: Path) -> str:
     A database in the storage folder is the one in the storage folder as it is now.
     """
     try:
-        found = read_json(folder / FILE).get("tracking_uri")
+        recorded = read_json(folder / FILE).get("tracking_uri")
     except (OSError, ValueError, AttributeError):
-        found = None
-    if not isinstance(found, str):
+        recorded = None
+    if not isinstance(recorded, str):
         return default_tracking_uri(folder.parent)
-    return present_uri(found, folder.parent, EventFile(folder / OUTBOX).recorded_storage())
+    return present_uri(recorded, folder.parent, EventFile(folder / OUTBOX).recorded_storage())
 
 
 def _deliver_briefly(folder: Path, tracking_uri: str) -> None:

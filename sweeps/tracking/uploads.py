@@ -1,7 +1,7 @@
-"""Files of a sweep on their way into MLflow, in a queue of their own: one that cannot be uploaded delays no metric.
+"""The queue of a sweep's files for MLflow, apart from its events, so that a failing upload delays no metric.
 
-Files come after the events that were written before them. One that fails waits, and the others are uploaded; only a
-file that is missing or too large is put aside.
+A file is uploaded after the events before it. One that fails moves to the end of the queue; only a file that is missing
+or too large is set aside for good.
 """
 
 import threading
@@ -14,19 +14,19 @@ from sweeps.tracking.failures import PERMANENT, kind_of_upload
 
 FILES_AT_ONCE = 100
 MOST_FAILURES = 3
-"""After so many failures in a row a round is over: it is the store that fails, not a file."""
+"""A round ends after so many failures in a row: the store fails then, and not a file."""
 
 Upload = Callable[[Event], None]
 Reason = Callable[[Exception], str]
 
 
 class FileUploads:
-    """The files of one outbox that are to be uploaded.
+    """Uploads the files of one outbox.
 
     Args:
-        outbox: whose files, and where it is noted how far they have come.
+        outbox: whose files; it also notes which of them have been uploaded.
         upload: uploads the file of an event, or raises.
-        reason: an exception in one line.
+        reason: returns an exception in one line.
     """
 
     def __init__(self, outbox: Outbox, upload: Upload, reason: Reason) -> None:
@@ -37,13 +37,13 @@ class FileUploads:
         noted = outbox.uploads()
         self._offset = noted.offset
         self._waiting = {_key(event): (event, why) for event, why in noted.waiting}
-        """By what is uploaded where: a file that is written down twice is uploaded once, as it is then."""
+        """By file and target: a file that has two events is uploaded once, as it is then."""
         self.uploaded = 0
-        """How many this process has uploaded."""
+        """Number of files that this process has uploaded."""
         self._save()
 
     def upload_some(self) -> tuple[int, str]:
-        """Try those that wait, and new ones; return how many are done with, and the last failure ("" without one)."""
+        """Try queued and new files; return how many were settled, and the last failure ("" without one)."""
         with self._lock:
             new, offset = self._outbox.files(self._offset, FILES_AT_ONCE)
             if offset != self._offset:
@@ -60,19 +60,19 @@ class FileUploads:
         return len(done), failure
 
     def add(self, events: Iterable[Event]) -> None:
-        """Queue files again that were uploaded, or put aside, before."""
+        """Queue files again that were uploaded, or set aside, before."""
         with self._lock:
             self._waiting |= {_key(event): (event, "") for event in events}
             self._save()
 
     def restart(self) -> None:
-        """Begin again with the first file: for another store."""
+        """Start again with the first file: for another store."""
         with self._lock:
             self._offset, self._waiting = 0, {}
             self._save()
 
     def _try(self, queue: Iterable[Event]) -> tuple[list[Event], str]:
-        """Upload files; return those that are done with, uploaded or put aside, and the last failure."""
+        """Upload files; return those that were uploaded or set aside, and the last failure."""
         done: list[Event] = []
         refused: list[tuple[Event, str]] = []
         failure, failures_in_a_row = "", 0
@@ -97,12 +97,12 @@ class FileUploads:
             return why, True
         try:
             self._upload(event)
-        except Exception as error:  # noqa: BLE001 - stores of files raise what they like; the file waits
+        except Exception as error:  # noqa: BLE001 - stores of files raise what they like; the file stays queued
             return self._reason(error), kind_of_upload(error) == PERMANENT
         return "", False
 
     def _move_back(self, event: Event, why: str) -> None:
-        """Let a file that failed wait behind the others, with the reason."""
+        """Move a file that failed to the end of the queue, with the reason."""
         with self._lock:
             self._waiting.pop(_key(event), None)
             self._waiting[_key(event)] = (event, why)

@@ -9,9 +9,10 @@ from bddseg.confusion import miou, pool
 from bddseg.evidence import Evidence
 from benchmarks.recorded import SWEEP, Size, build_sweep
 from sweeps.storage.records import SweepRecord
+from sweeps.tracking.artifact_store import local_root
 from sweeps.tracking.client import open_client
 from sweeps.tracking.metric_history import ask_database, ask_file
-from sweeps.tracking.reader import Store, local_root
+from sweeps.tracking.reader import Store
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,11 @@ from sweeps.planning.resources import PEAKS_FILE, read_peaks
 from sweeps.schedulers.state_file import FILE as MEMORY
 from sweeps.schedulers.state_file import load_memory
 from sweeps.storage.events import PARENT, EventFile
-from sweeps.storage.finished_trials import FILE as INDEX
 from sweeps.storage.finished_trials import find_finished
 from sweeps.storage.heartbeat import read_pulse, this_pulse, write_pulse
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.sweep_json import FILE, save_manifest
-from sweeps.tracking.run_ids import load_ids
+from sweeps.tracking.sweep_runs import load_ids
 from sweeps.tracking.uri import default_tracking_uri
 
 EXPERIMENT = load_experiment("smoke", profile="quick")
@@ -108,10 +107,8 @@ def test_a_heartbeat_with_wrong_values_is_a_dead_one(folder: Path, change: dict[
 def test_what_only_saves_time_counts_as_missing_when_it_is_nested_too_deeply(folder: Path, tmp_path: Path) -> None:
     for path in (folder / "outbox" / "runs.json", folder / "outbox" / "outbox.files.json", tmp_path / PEAKS_FILE):
         path.write_text(DEEP)
-    (tmp_path / INDEX).write_text(DEEP)
     events = EventFile(folder / "outbox")
     assert (load_ids(events), events.uploads().offset, read_peaks(tmp_path)) == (("", {}), 0, {})
-    assert find_finished(tmp_path) == []
 
 
 def test_streets_whose_note_is_nested_too_deeply_are_made_again(tmp_path: Path) -> None:

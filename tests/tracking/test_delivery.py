@@ -16,9 +16,11 @@ import pytest
 from recording import REFUSED, SWEEP, artifact, delivered, end, epoch, history, rejects, runs, start, until
 
 from sweeps.storage.outbox import Event, Outbox
+from sweeps.storage.trial_history import read_histories
 from sweeps.tracking.client import open_client
 from sweeps.tracking.delivery import Delivery
-from sweeps.tracking.run_ids import save_ids
+from sweeps.tracking.reader import Store
+from sweeps.tracking.sweep_runs import save_ids
 from sweeps.tracking.writer import PATIENCE
 
 # ------------------------------------------------------------------------------------------------------------- events
@@ -116,30 +118,35 @@ def test_delivering_everything_again_changes_nothing(outbox: Outbox, uri: str) -
     assert str((history(uri), runs(uri)["a"].data.tags)) == str(before)
 
 
-def test_an_epoch_that_a_retry_reports_again_is_dropped(outbox: Outbox, uri: str) -> None:
+def counted(uri: str, key: str = "val/miou") -> list[tuple[int, float]]:
+    store = Store(uri)
+    return store.histories(store.read_sweep(SWEEP), [key])["a"][key]
+
+
+def test_of_an_epoch_that_is_reported_again_the_last_report_counts(outbox: Outbox, uri: str) -> None:
     again = [start(time_ms=2000), epoch(2, 0.7, time_ms=3002), epoch(3, 0.8, time_ms=3003)]
-    delivered(outbox, uri, start(), epoch(1, 0.1), epoch(2, 0.2), *again)
-    assert history(uri) == [(1, 1001, 0.1), (2, 1002, 0.2), (3, 3003, 0.8)]
+    delivered(outbox, uri, start(""), start(), epoch(1, 0.1), epoch(2, 0.2), *again)
+    assert counted(uri) == [(1, 0.1), (2, 0.7), (3, 0.8)]
 
 
-def test_an_epoch_that_another_process_delivered_is_dropped(outbox: Outbox, uri: str) -> None:
-    delivered(outbox, uri, start(), epoch(1, 0.1))
+def test_an_epoch_that_is_reported_again_drops_the_epochs_after_it(outbox: Outbox, uri: str) -> None:
+    again = [start(time_ms=2000), epoch(2, 0.7, time_ms=3002)]
+    delivered(outbox, uri, start(""), start(), epoch(1, 0.1), epoch(2, 0.2), epoch(3, 0.3), epoch(4, 0.4), *again)
+    assert counted(uri) == [(1, 0.1), (2, 0.7)] == list(read_histories(outbox.events())["a"].values.items())
+
+
+def test_the_last_report_counts_whichever_process_delivered_the_first(outbox: Outbox, uri: str) -> None:
+    delivered(outbox, uri, start(""), start(), epoch(1, 0.1))
     (outbox.folder / "runs.json").unlink()
     delivered(outbox, uri, start(time_ms=2000), epoch(1, 0.9, time_ms=3001))
-    assert history(uri) == [(1, 1001, 0.1)]
+    assert counted(uri) == [(1, 0.9)]
 
 
-def test_a_step_without_the_objective_that_another_process_delivered_is_dropped(outbox: Outbox, uri: str) -> None:
-    delivered(outbox, uri, start(), epoch(1, 0.1, name="train/loss"))
-    delivered(outbox, uri, start(time_ms=2000), epoch(1, 0.9, name="train/loss", time_ms=3001))
-    assert history(uri, key="train/loss") == [(1, 1001, 0.1)]
-
-
-def test_an_end_at_the_same_step_leaves_the_figures_as_they_are(outbox: Outbox, uri: str) -> None:
+def test_the_figures_of_the_last_end_count(outbox: Outbox, uri: str) -> None:
     delivered(outbox, uri, start(), end("KILLED", metrics={"best/miou": 0.5}))
-    delivered(outbox, uri, start(time_ms=9500), end(metrics={"best/miou": 0.5}) | {"time_ms": 9999})
-    assert history(uri, key="best/miou") == [(2, 9000, 0.5)]
-    assert runs(uri)["a"].info.status == "FINISHED"
+    delivered(outbox, uri, start(time_ms=9500), end(metrics={"best/miou": 0.4}) | {"time_ms": 9999})
+    run = runs(uri)["a"]
+    assert (run.info.status, run.data.metrics["best/miou"]) == ("FINISHED", 0.4)
 
 
 def test_what_was_sent_before_a_kill_and_not_committed_is_sent_again_without_doubling(
@@ -332,16 +339,6 @@ def test_the_thread_delivers_while_events_arrive(outbox: Outbox, uri: str) -> No
     assert until(lambda: outbox.pending() == 0)
     outbox.append(epoch(1))
     assert (delivery.close(20), len(history(uri))) == (0, 1)
-
-
-def test_the_sweeps_run_is_told_that_its_driver_is_alive(outbox: Outbox, uri: str) -> None:
-    before = int(time.time() * 1000)
-    delivery = Delivery(outbox, uri, SWEEP)
-    delivery.start()
-    outbox.append(start(""))
-    assert until(lambda: outbox.pending() == 0)
-    delivery.close(20)
-    assert int(runs(uri)[""].data.tags["sweep.heartbeat"]) >= before
 
 
 def test_no_password_is_left_in_the_outbox(outbox: Outbox) -> None:

@@ -19,9 +19,10 @@ from bddseg.evidence import Evidence, save_evidence
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.storage.album import save_album
 from sweeps.storage.outbox import Outbox
+from sweeps.tracking.artifact_store import local_root
 from sweeps.tracking.client import EXPERIMENT, open_client
 from sweeps.tracking.delivery import Delivery
-from sweeps.tracking.reader import Store, local_root
+from sweeps.tracking.reader import Store
 from sweeps.tracking.store import prepare_store
 from sweeps.tracking.uri import default_tracking_uri
 
@@ -260,7 +261,7 @@ def test_of_a_step_recorded_twice_the_later_value_counts(own: Store) -> None:
 def test_the_order_in_which_a_store_answers_does_not_matter(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     record = store.read_sweep(SWEEP)
     run_id = record.trials[0].run_id
-    points = [(run_id, 2, 10, 0.2), (run_id, 1, 30, 0.8), (run_id, 1, 20, 0.7), ("f" * 32, 1, 1, 0.1)]
+    points = [(run_id, 2, 40, 0.2), (run_id, 1, 30, 0.8), (run_id, 1, 20, 0.7), ("f" * 32, 1, 1, 0.1)]
     monkeypatch.setattr("sweeps.tracking.metric_history.BULK", {"sqlite": lambda client, run_ids, key: points})
     assert store.histories(record, ["x"])["c"] == {"x": [(1, 0.8), (2, 0.2)]}
 
@@ -343,7 +344,7 @@ def test_pictures_come_back_from_this_machine_and_from_afar(
     own: Store, pictured: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, is_local: bool
 ) -> None:
     if not is_local:
-        monkeypatch.setattr("sweeps.tracking.reader.local_root", lambda uri: None)
+        monkeypatch.setattr("sweeps.tracking.artifact_store.local_root", lambda uri: None)
     found = own.album(pictured[0])
     assert found is not None and found.panels == make_album().panels and len(found.attention) == 1
 
