@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError
 from sweeps.cli import parsing
-from sweeps.cli.console import FINE, INTERRUPTED, Parser, become
+from sweeps.cli.console import FINE, INTERRUPTED, Parser, run_command
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.paths import ROOT
 
 if TYPE_CHECKING:
     from sweeps.report.gather import Report
     from sweeps.tracking.reader import Store
-    from sweeps.tracking.report_upload import Deposit
+    from sweeps.tracking.report_upload import ReportUpload
 
 FORMATS = ("html", "markdown", "json", "csv", "table")
 WHOLE = ("html", "json")
@@ -90,7 +90,7 @@ def _add_register(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write and print the reports; a sweep that cannot be reported is named and the others are reported."""
     from sweeps.tracking.reader import Store
-    from sweeps.tracking.report_upload import Deposit
+    from sweeps.tracking.report_upload import ReportUpload
     from sweeps.tracking.uri import resolve_tracking_uri
 
     if options.top and options.format in WHOLE:
@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
     if options.register:
         _check_register(options, store)
-    deposit = Deposit(store.tracking_uri)
+    deposit = ReportUpload(store.tracking_uri)
     reports, pages, code = _write_all(store, deposit, options)
     if reports:
         _print(reports, pages, options)
@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _write_all(
-    store: "Store", deposit: "Deposit", options: argparse.Namespace
+    store: "Store", deposit: "ReportUpload", options: argparse.Namespace
 ) -> "tuple[list[Report], list[Path], int]":
     """Write the reports that can be written; return them, their pages and the worst exit code so far."""
     from sweeps.report.drawing_process import open_press
@@ -193,7 +193,7 @@ def _check_register(options: argparse.Namespace, store: "Store") -> None:
         recorded_source("", data, options.data)
 
 
-def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", options: argparse.Namespace) -> None:
+def _register(reports: "list[Report]", store: "Store", deposit: "ReportUpload", options: argparse.Namespace) -> None:
     from sweeps.registry.registration import Registration, register
     from sweeps.report.sections.provenance import use_commands
     from sweeps.tracking.uri import default_tracking_uri, tracking_flag
@@ -206,7 +206,7 @@ def _register(reports: "list[Report]", store: "Store", deposit: "Deposit", optio
         print(f"{what}: {command}", file=sys.stderr)
 
 
-def _gather(sweep_id: str, store: "Store", deposit: "Deposit", options: argparse.Namespace) -> "Report":
+def _gather(sweep_id: str, store: "Store", deposit: "ReportUpload", options: argparse.Namespace) -> "Report":
     from sweeps.report.decision import Margins
     from sweeps.report.gather import gather_report
     from sweeps.storage.records import CONFIRMS
@@ -233,7 +233,7 @@ def _gather(sweep_id: str, store: "Store", deposit: "Deposit", options: argparse
     return report
 
 
-def _upload(deposit: "Deposit", report: "Report", folder: Path) -> None:
+def _upload(deposit: "ReportUpload", report: "Report", folder: Path) -> None:
     """Put the report among the sweep's artifacts; a store that cannot be written is said, and is no failure."""
     try:
         deposit.upload_report(report.run_id, folder)
@@ -269,13 +269,13 @@ def _compare(reports: "list[Report]", options: argparse.Namespace) -> "Path | No
     """
     from sweeps.report.comparison import build_comparison
     from sweeps.report.files import write_comparison
-    from sweeps.report.sections.comparison import say_standing
+    from sweeps.report.sections.comparison import describe_standing
 
     if len(reports) < 2:
         return None
     comparison = build_comparison(reports)
     words_to = sys.stdout if options.format in ("table", "markdown") else sys.stderr
-    print(f"\n{say_standing(comparison)}", file=words_to)
+    print(f"\n{describe_standing(comparison)}", file=words_to)
     return write_comparison(comparison, options.out)
 
 
@@ -288,4 +288,4 @@ def _say(error: UserError, options: argparse.Namespace, name: str = "") -> int:
 
 
 if __name__ == "__main__":
-    become(main)
+    run_command(main)

@@ -8,7 +8,7 @@ from functools import partial
 
 from bddseg.errors import UserError
 from sweeps.cli import parsing
-from sweeps.cli.console import Parser, become
+from sweeps.cli.console import Parser, run_command
 from sweeps.execution.signals import ignore_further
 from sweeps.paths import ROOT
 from sweeps.planning.sampling import SEARCHES
@@ -145,4 +145,4 @@ def _add_verbs(parser: Parser) -> None:
 
 
 if __name__ == "__main__":
-    become(main)
+    run_command(main)

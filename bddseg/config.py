@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from bddseg.errors import ConfigError, nearest
-from bddseg.own import digest_source, is_own
+from bddseg.plugins import digest_source, is_own
 
 RECIPE = 3
 """Raised by one whenever a change to the core alters the figures of an unchanged configuration."""

@@ -10,19 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from bddseg.augment import build_augmentation
-from bddseg.average import WeightAverage
+from bddseg.batches import Pixels, Placed
 from bddseg.boundary import count_boundaries
 from bddseg.config import TrainConfig
+from bddseg.counting import PassCounts, PassSums, count_pixels_on_device, read
+from bddseg.cuda_graph import GraphedStep, Outputs, capture_on
+from bddseg.data.frames import Frames
 from bddseg.device import resolve_precision, seed_everything
-from bddseg.frames import Frames
 from bddseg.labels import CLASSES
 from bddseg.losses import balanced_weights, build_loss, mean
 from bddseg.models import model_of
 from bddseg.optim import build_optimizer, set_learning_rate
-from bddseg.pixels import Pixels, Placed
-from bddseg.replay import Outputs, Replayed, capture_on
 from bddseg.schedule import learning_rate_factor
-from bddseg.tally import Pass, Tally, count_pixels, read
+from bddseg.weight_average import WeightAverage
 
 EVALUATION_BATCHES = 4
 """Evaluation keeps no activations: its batches are so many times a training batch."""
@@ -57,9 +57,12 @@ class Engine:
         torch.backends.cudnn.benchmark = device.type == "cuda"  # batches have few sizes: the search pays off
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         capture = capture_on(self._stream) if self._stream else None
-        self._train_step, self._score_step = Replayed(self._train_batch, capture), Replayed(self._score_batch, capture)
+        self._train_step, self._score_step = (
+            GraphedStep(self._train_batch, capture),
+            GraphedStep(self._score_batch, capture),
+        )
 
-    def run_epoch(self, epoch: int, validation: Sequence[int]) -> tuple[Pass, Pass]:
+    def run_epoch(self, epoch: int, validation: Sequence[int]) -> tuple[PassCounts, PassCounts]:
         """Train for an epoch, then count every image of the validation part.
 
         Towards the end, where weights are averaged, it is counted with the mean so far.
@@ -74,21 +77,21 @@ class Engine:
                 trained, scored = read(tally, self._score(validation))
         return trained, scored
 
-    def train_epoch(self, epoch: int) -> Pass:
+    def train_epoch(self, epoch: int) -> PassCounts:
         """Train once on every training image, in an order that depends on the seed and the epoch alone."""
         with self._running():
             return read(self._train(epoch))[0]
 
-    def evaluate(self, indices: Sequence[int]) -> Pass:
+    def evaluate(self, indices: Sequence[int]) -> PassCounts:
         """Count every image of a part with the present weights."""
         with self._running():
             return read(self._score(indices))[0]
 
-    def _train(self, epoch: int) -> Tally:
+    def _train(self, epoch: int) -> PassSums:
         seed = _epoch_seed(self.config.train.seed, epoch)
         seed_everything(seed)
         order = np.random.default_rng(seed).permutation(self.train_indices)
-        tally = Tally(self.device, pooled=True)
+        tally = PassSums(self.device, pooled=True)
         self.model.train()
         batches = _batches(order, self.config.train.batch_size)
         if epoch == 1 and batches:
@@ -131,11 +134,13 @@ class Engine:
         self.optimizer.zero_grad(set_to_none=True)
         mean(terms).backward()
         self.optimizer.step()
-        return torch.stack(terms).detach(), count_pixels(masks, logits.detach().max(1)[1]).sum(0, keepdim=True)
+        return torch.stack(terms).detach(), count_pixels_on_device(masks, logits.detach().max(1)[1]).sum(
+            0, keepdim=True
+        )
 
     @torch.no_grad()
-    def _score(self, indices: Sequence[int]) -> Tally:
-        tally = Tally(self.device, pooled=False)
+    def _score(self, indices: Sequence[int]) -> PassSums:
+        tally = PassSums(self.device, pooled=False)
         self.model.eval()
         for placed in self.pixels.placed(_batches(np.asarray(indices), self._evaluation_batch)):
             tally.add(*self._score_step(placed))
@@ -145,7 +150,7 @@ class Engine:
         images, masks = self.pixels.load(placed)
         with self._autocast():
             logits = self.model(images)
-        return torch.stack(self.loss(logits, masks)), count_pixels(masks, logits.max(1)[1])
+        return torch.stack(self.loss(logits, masks)), count_pixels_on_device(masks, logits.max(1)[1])
 
     @torch.no_grad()
     def count_boundaries(self, indices: Sequence[int]) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from bddseg.blocks import AttentionGate
 from bddseg.confusion import count_pixels, miou
 from bddseg.labels import CLASSES, IGNORE
-from bddseg.trained import Trained
+from bddseg.predictor import Predictor
 
 RIGHT, WRONG, NOT_JUDGED = 0, 1, 2
 """What `compare` says of a pixel; one whose truth is IGNORE is not judged."""
@@ -36,7 +36,7 @@ def score_images(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return miou(count_pixels(truth, predicted, len(CLASSES)))
 
 
-def attention_maps(trained: Trained, images: np.ndarray) -> np.ndarray:
+def attention_maps(trained: Predictor, images: np.ndarray) -> np.ndarray:
     """Return the coefficients of every gate, from 0 (shut) to 1 (open), the deepest first, enlarged to the image.
 
     Shape:

@@ -14,11 +14,11 @@ from PIL import Image
 from PIL import __version__ as pillow_version
 from torch import Tensor, nn
 
+from bddseg.data.image_io import RESIZE, shrink
 from bddseg.errors import ExportError
-from bddseg.fitting import Fit
-from bddseg.images import RESIZE, shrink
 from bddseg.labels import CLASSES, PALETTE
-from bddseg.trained import Trained
+from bddseg.predictor import Predictor
+from bddseg.resizing import Fit
 
 PICTURES = ((1, 1280, 720), (2, 90, 240), (5, 64, 64))
 """Batch, width and height of the pictures that a file is tried with: as a camera gives them, tall, and small."""
@@ -80,7 +80,7 @@ class Raw(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: Predictor) -> None:
         super().__init__()
         self.fit = Fit(trained.config.data.size)
         self.model = copy.deepcopy(trained.model).to(memory_format=torch.contiguous_format)  # as the writers expect
@@ -105,7 +105,7 @@ class Raw(nn.Module):
         return logits
 
 
-def export_model(trained: Trained, path: Path, kind: str) -> Agreement:
+def export_model(trained: Predictor, path: Path, kind: str) -> Agreement:
     """Write the network to a file of a kind in KINDS, with what it must be fed in its metadata; return how it agrees.
 
     In fp32, for batches of any size. The file appears whole, and only when it agrees.
@@ -128,7 +128,7 @@ def export_model(trained: Trained, path: Path, kind: str) -> Agreement:
     return agreement
 
 
-def describe(trained: Trained) -> dict[str, str]:
+def describe(trained: Predictor) -> dict[str, str]:
     """Return what an exported file says of itself: what goes in, what comes out, and what it was trained with."""
     config = trained.config
     return {

@@ -11,7 +11,7 @@ from torch.nn.functional import log_softmax, softmax
 
 from bddseg.errors import ConfigError
 from bddseg.labels import IGNORE
-from bddseg.own import is_own, load_own
+from bddseg.plugins import is_own, load_own
 
 LossTerms = tuple[Tensor, Tensor]
 

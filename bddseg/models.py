@@ -12,7 +12,7 @@ from bddseg.blocks import AttentionGate, DoubleConv, initialise
 from bddseg.config import ModelSettings
 from bddseg.errors import ConfigError, one_line
 from bddseg.labels import CLASSES
-from bddseg.own import is_own, load_own
+from bddseg.plugins import is_own, load_own
 
 
 class UNet(nn.Module):

@@ -11,18 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bddseg.clips import drive_of
 from bddseg.config import TrainConfig
 from bddseg.confusion import iou, miou, miou_by_group, miou_by_scene, pool
+from bddseg.counting import PassCounts
+from bddseg.data.drives import drive_of
+from bddseg.data.frames import Frames
+from bddseg.data.split import Split
 from bddseg.device import peak_memory_mb
 from bddseg.engine import Engine
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
-from bddseg.frames import Frames
 from bddseg.labels import CLASSES, SCENES, slug
 from bddseg.result import EpochResult
-from bddseg.split import Split
-from bddseg.tally import Pass
 
 
 def fit(
@@ -79,11 +79,11 @@ class _Best:
     epoch: int = 0
     miou: float = math.nan
     weights: Mapping[str, Tensor] = field(default_factory=dict)
-    validation: Pass | None = None
+    validation: PassCounts | None = None
     boundary: np.ndarray | None = None
     """Boundary counts of the validation part; None until they are asked for."""
 
-    def offer(self, epoch: int, value: float, validation: Pass, engine: Engine) -> bool:
+    def offer(self, epoch: int, value: float, validation: PassCounts, engine: Engine) -> bool:
         """Keep the epoch when its val/miou beats all earlier ones, the first of equals stays; or because it is last."""
         is_judged = len(validation.counts) > 0
         if (is_judged and math.isnan(value)) or (self.keep == "best" and value <= self.miou):
@@ -106,7 +106,7 @@ def _is_plateau(config: TrainConfig, epoch: int, best: _Best) -> bool:
     return config.train.patience > 0 and epoch - best.epoch >= config.train.patience
 
 
-def _metrics(train: Pass, validation: Pass, scenes: list[str]) -> dict[str, float]:
+def _metrics(train: PassCounts, validation: PassCounts, scenes: list[str]) -> dict[str, float]:
     """Return the epoch's figures; a validation whose loss is not finite has no IoU."""
     metrics = {"train/loss": train.loss, "val/loss": validation.loss}
     counts = validation.counts if math.isfinite(train.loss + validation.loss) else np.zeros_like(validation.counts)
@@ -155,7 +155,7 @@ def _resumed(engine: Engine, config: TrainConfig, state: Mapping[str, Any]) -> t
     kept = state["best"]
     validation = None
     if "counts" in kept:
-        validation = Pass(kept["loss"], kept["counts"].cpu().numpy(), kept["ignored"].cpu().numpy())
+        validation = PassCounts(kept["loss"], kept["counts"].cpu().numpy(), kept["ignored"].cpu().numpy())
     return _Best(config.train.keep, kept["epoch"], kept["miou"], kept["weights"], validation), state["epoch"]
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from bddseg.config import TrainConfig
-from bddseg.frames import Frames
+from bddseg.data.frames import Frames
+from bddseg.data.split import Split, split_samples
 from bddseg.labels import CLASSES, IGNORE
 from bddseg.losses import balanced_weights
-from bddseg.split import Split, split_samples
 
 
 @dataclass(frozen=True)

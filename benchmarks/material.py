@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch.utils.data import Sampler
 
-from bddseg.catalog import Sample, read_catalog
 from bddseg.config import TrainConfig
+from bddseg.data.bdd100k import Sample, read_catalog
+from bddseg.data.frames import Frames, build_frames
+from bddseg.data.split import Split
 from bddseg.engine import Engine
-from bddseg.frames import Frames, build_frames
-from bddseg.split import Split
 from benchmarks.given import Given, measure, split_of
 from benchmarks.p0 import Plain
 from benchmarks.p2 import Careful, tensors

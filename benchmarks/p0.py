@@ -15,10 +15,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from bddseg.catalog import Sample, read_catalog
 from bddseg.confusion import miou
+from bddseg.data.bdd100k import Sample, read_catalog
+from bddseg.data.image_io import FORMATS
 from bddseg.device import resolve_device, seed_everything, use_threads
-from bddseg.images import FORMATS
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 from bddseg.models import build_model
 from benchmarks.given import Given, split_of

@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _material(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what all trials share: settings, decoded tensors as arrays, and the split."""
-    from bddseg.catalog import read_catalog
+    from bddseg.data.bdd100k import read_catalog
     from benchmarks.given import Given, split_of
     from benchmarks.p2 import decode_all
 

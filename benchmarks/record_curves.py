@@ -148,13 +148,13 @@ def _record(name: str, data: Path | None, work: Path) -> None:
     import torch
 
     from bddseg.device import use_threads
-    from sweeps.planning.dataset import Source, cache_folder, load_material
+    from sweeps.planning.dataset import Source, cache_folder, load_dataset
 
     use_threads(1)
     work.mkdir(parents=True, exist_ok=True)
     source = Source("full" if data else "quick", data.resolve() if data else None)
     base = TrainConfig().with_overrides(BASE)
-    material = load_material(source, base, cache_folder(), on_bad_sample="skip", progress=False)
+    material = load_dataset(source, base, cache_folder(), on_bad_sample="skip", progress=False)
     grid = points(name)
     for index, point in enumerate(grid):
         path = work / f"{index:03d}.npz"

@@ -158,7 +158,7 @@ def record_run(path: Path, config: TrainConfig, material: Any) -> None:
     """Train one run of a confirmation as a sweep would; keep the counts on its fold."""
     import torch
 
-    from bddseg.split import split_of
+    from bddseg.data.split import split_of
     from bddseg.train import fit
 
     frames = material.frames
@@ -183,13 +183,13 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _record(name: str, data: Path | None, work: Path, so_far: Path | None) -> None:
     from bddseg.device import use_threads
-    from sweeps.planning.dataset import Source, cache_folder, load_material
+    from sweeps.planning.dataset import Source, cache_folder, load_dataset
 
     use_threads(1)
     work.mkdir(parents=True, exist_ok=True)
     source = Source("full" if data else "quick", data.resolve() if data else None)
     base = TrainConfig().with_overrides(BASE)
-    material = load_material(source, base, cache_folder(), on_bad_sample="skip", progress=False)
+    material = load_dataset(source, base, cache_folder(), on_bad_sample="skip", progress=False)
     for path, kind, config in _trainings(work, base):
         if not so_far and not path.is_file():
             began = time.perf_counter()
@@ -217,7 +217,7 @@ def confirming(seed: int, fold: int) -> dict[str, Any]:
 
 def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
     """Return the table of the seeds that all settings have: all of them, unless it is written before its time."""
-    from bddseg.split import split_of
+    from bddseg.data.split import split_of
 
     frames, settings = material.frames, range(len(SETTINGS))
     seeds = _complete(work, "screened-{0}-{1:02}", SEEDS)

@@ -17,8 +17,8 @@ from torch.utils.data import Sampler
 
 from bddseg.config import TrainConfig
 from bddseg.confusion import miou
+from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.device import resolve_precision, use_threads
-from bddseg.streets import streets_folder, write_streets
 from bddseg.train import fit
 from benchmarks.given import settings
 from benchmarks.material import Material, load

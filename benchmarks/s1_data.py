@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bddseg.catalog import Sample, read_catalog
+from bddseg.batches import Pixels
 from bddseg.cores import usable_cores
+from bddseg.data.bdd100k import Sample, read_catalog
+from bddseg.data.frames import Frames, build_frames
 from bddseg.device import use_threads
-from bddseg.frames import Frames, build_frames
 from bddseg.labels import remap_table
-from bddseg.pixels import Pixels
 from benchmarks.given import measure, settings, split_of
 from benchmarks.p0 import Files, remapped
 from benchmarks.rounds import Figure, Spread, Timing, interleave, ratios, time_of

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import torch
 
-from bddseg.catalog import Sample, read_catalog
 from bddseg.config import TrainConfig
+from bddseg.data.bdd100k import Sample, read_catalog
+from bddseg.data.frames import Frames
+from bddseg.data.split import Split
 from bddseg.engine import Engine
-from bddseg.frames import Frames
-from bddseg.split import Split
 from benchmarks.flops import flops_per_image, peak
 from benchmarks.given import Given, measure, settings
 from benchmarks.p0 import Plain

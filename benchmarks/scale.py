@@ -23,7 +23,7 @@ from ray.tune.trainable import wrap_function
 from bddseg.config import TrainConfig
 from bddseg.result import METRICS
 from benchmarks.script import cache_folder, machine, positive
-from sweeps.execution.callback import Tracker
+from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.cluster import ray_cluster
 from sweeps.execution.controller import patient_controller
 from sweeps.execution.trainable import name_trials
@@ -101,7 +101,7 @@ def run_sleepers(number: int, function: Callable[..., None], seconds: int = 0) -
     trials = {trial.trial_id: trial for trial in map(planned, range(number))}
     kind = name_trials(wrap_function(tune.with_parameters(function, seconds=seconds)), reused=True)
     with tempfile.TemporaryDirectory(prefix="scale-") as name, delivered(Path(name)) as (outbox, delivery):
-        tracker = Tracker(outbox.folder, SWEEP, trials, RunAll())
+        tracker = OutboxCallback(outbox.folder, SWEEP, trials, RunAll())
         tuner = tune.Tuner(
             tune.with_resources(kind, {"CPU": 1}),
             param_space={TRIAL_KEY: tune.grid_search(list(trials))},

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from bddseg.catalog import DETS, IMAGES, MASKS, Sample, read_catalog
-from bddseg.streets import VERSION, write_streets
+from bddseg.data.bdd100k import DETS, IMAGES, MASKS, Sample, read_catalog
+from bddseg.data.streets.dataset import VERSION, write_streets
 
 WIDTH_PX, HEIGHT_PX = 1280, 720
 SEED = 11

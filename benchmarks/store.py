@@ -23,12 +23,12 @@ from typing import Any
 from bddseg.config import TrainConfig
 from bddseg.result import METRICS
 from benchmarks.script import cache_folder, machine, positive
-from sweeps.execution.callback import Tracker
-from sweeps.execution.searcher import Search, build_search
-from sweeps.execution.spec import Order
-from sweeps.execution.sweep import Run
+from sweeps.execution.callback import OutboxCallback
+from sweeps.execution.searcher import TunerSetup, build_search
+from sweeps.execution.spec import SweepSpec
+from sweeps.execution.sweep import SweepRun
 from sweeps.execution.tuner import recall
-from sweeps.planning.dataset import Material, Source, load_material
+from sweeps.planning.dataset import Dataset, Source, load_dataset
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.manifest import build_manifest, recorded_experiment, recorded_plan
 from sweeps.planning.plan import Plan, PlannedTrial, build_plan
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("--trials", type=positive, default=5000, metavar="N", help="finished trials in the store")
     trials = options.parse_args(argv).trials
     print(machine())
-    material = load_material(Source("quick", None), base(), cache_folder(), on_bad_sample="fail", progress=False)
+    material = load_dataset(Source("quick", None), base(), cache_folder(), on_bad_sample="fail", progress=False)
     is_met = True
     with storage() as folder:
         for number in range(SWEEPS):
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     return int(not is_met)
 
 
-def reuse(what: str, folder: Path, material: Material, trials: int) -> bool:
+def reuse(what: str, folder: Path, material: Dataset, trials: int) -> bool:
     """Time how a new sweep takes its trials over, without an index and with one."""
     is_met = True
     for state in ("first", "later"):
@@ -115,7 +115,7 @@ def plan_of(trials: int, first: int = 0) -> tuple[Experiment, Plan]:
     return experiment, build_plan(experiment)
 
 
-def write_sweep(folder: Path, material: Material, trials: int, first: int = 0) -> Path:
+def write_sweep(folder: Path, material: Dataset, trials: int, first: int = 0) -> Path:
     """Write what a sweep of finished trials leaves behind; return its folder."""
     experiment, plan = plan_of(trials, first)
     path = folder / f"store-{first:05d}"
@@ -157,26 +157,26 @@ def reopen_last(folder: Path) -> None:
     path.write_text("".join([*lines[: -OPEN * (EPOCHS + 3)], *kept]))
 
 
-def order_of(folder: Path, experiment: Experiment, plan: Plan, material: Material) -> Order:
+def order_of(folder: Path, experiment: Experiment, plan: Plan, material: Dataset) -> SweepSpec:
     """Return an order for a sweep on this machine, of which MLflow hears nothing."""
     resources = {"CPU": 1.0, "GPU": 0.0}
-    return Order(experiment, plan, material, folder, default_tracking_uri(folder), resources, is_offline=True)
+    return SweepSpec(experiment, plan, material, folder, default_tracking_uri(folder), resources, is_offline=True)
 
 
-def new_run(folder: Path, material: Material) -> Run:
+def new_run(folder: Path, material: Dataset) -> SweepRun:
     """Return a sweep that has begun, and whose trials one of the old ones has trained."""
     experiment, plan = plan_of(ASKED)
     (folder / "new").mkdir()
-    return Run(order_of(folder, experiment, plan, material), "new", folder / "new")
+    return SweepRun(order_of(folder, experiment, plan, material), "new", folder / "new")
 
 
-def resume(folder: Path, material: Material) -> tuple[Run, Search, Tracker]:
+def resume(folder: Path, material: Dataset) -> tuple[SweepRun, TunerSetup, OutboxCallback]:
     """Do what the resume of the latest unfinished sweep does before its trials go on; return what it holds."""
     sweep = unfinished_sweep(folder)
     check_events(sweep)
     manifest = read_manifest(sweep)
     experiment, plan = recorded_experiment(manifest), recorded_plan(manifest)
-    run = Run(order_of(folder, experiment, plan, material), sweep.name, sweep, manifest)
+    run = SweepRun(order_of(folder, experiment, plan, material), sweep.name, sweep, manifest)
     run.begin_again(say)
     todo, memory = run.todo(), SweepFolder(sweep).path / MEMORY
     assert len(todo.trials) == OPEN, f"{len(todo.trials)} trials are open, not {OPEN}"

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from bddseg.frames import Frames
+from bddseg.data.frames import Frames
+from bddseg.data.split import Split
 from bddseg.labels import CLASSES, SCENES
-from bddseg.split import Split
 
 SEED = 3
 BLOCK_PX = 8

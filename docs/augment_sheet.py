@@ -6,13 +6,13 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from bddseg.catalog import read_catalog
+from bddseg.frames import Frames, build_frames
+from bddseg.streets import streets_folder, write_streets
 from matplotlib import pyplot as plt
 
 from bddseg.augment import AUGMENTATIONS
-from bddseg.catalog import read_catalog
-from bddseg.frames import Frames, build_frames
 from bddseg.labels import CLASSES, IGNORE, PALETTE
-from bddseg.streets import streets_folder, write_streets
 
 SHEET = Path(__file__).with_name("augment.jpg")
 COLUMNS = (("none", 0), ("flip", 3), ("standard", 1), ("standard", 2), ("standard", 3))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bddseg.cores import usable_cores
-from bddseg.locks import owner_of
+from bddseg.file_locks import owner_of
 from sweeps.errors import StorageError
 
 CACHE, CACHE_HOME, HOME, TEMPORARY = "BDDSEG_CACHE", "XDG_CACHE_HOME", "HOME", "TMPDIR"
@@ -20,7 +20,7 @@ LOGIN_VARIABLES = ("LOGNAME", "USER", "LNAME", "USERNAME")
 """Where Python looks for the user's name before it asks the system, which does not know every container's user."""
 
 
-def settle_surroundings() -> list[str]:
+def prepare_environment() -> list[str]:
     """Replace what cannot be used in this process's environment; return a sentence about each replacement.
 
     Raises:

@@ -16,7 +16,7 @@ import argparse
 from collections.abc import Sequence
 
 from bddseg.errors import ExportError, printable
-from sweeps.cli.console import FINE, INCOMPLETE, MODEL_HELP, Parser, become, finish, make_folder
+from sweeps.cli.console import FINE, INCOMPLETE, MODEL_HELP, Parser, finish, make_folder, run_command
 from sweeps.paths import ROOT
 
 FORMATS = ("onnx", "torch")
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     """Write a file of each kind, print where, and say how well it agrees; one that fails is named, the rest is done."""
     from bddseg.checkpoint import load_checkpoint
     from bddseg.export import KINDS, export_model
-    from bddseg.trained import load_trained
+    from bddseg.predictor import load_trained
     from sweeps.registry.weights import open_weights
     from sweeps.tracking.reader import Store
     from sweeps.tracking.uri import resolve_tracking_uri
@@ -73,4 +73,4 @@ def run(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    become(main)
+    run_command(main)

@@ -19,17 +19,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bddseg.data.folders import in_short, list_folder
+from bddseg.data.image_io import SUFFIXES, has_image_name
 from bddseg.errors import DataError, printable
-from bddseg.folders import in_short, list_folder
-from bddseg.images import SUFFIXES, has_image_name
-from sweeps.cli.console import FINE, INCOMPLETE, MISUSE, MODEL_HELP, Parser, become, finish, make_folder
+from sweeps.cli.console import FINE, INCOMPLETE, MISUSE, MODEL_HELP, Parser, finish, make_folder, run_command
 from sweeps.paths import ROOT
 
 PICTURES = ("overlay", "mask", "labels")
 
 
 @dataclass(frozen=True)
-class Given:
+class InputImages:
     """What the command line names, as far as it can be used."""
 
     images: tuple[Path, ...]
@@ -74,8 +74,8 @@ def run(options: argparse.Namespace) -> int:
 
     from bddseg.checkpoint import load_checkpoint
     from bddseg.device import resolve_device
-    from bddseg.painting import paint_images
-    from bddseg.trained import load_trained
+    from bddseg.overlays import paint_images
+    from bddseg.predictor import load_trained
     from sweeps.registry.weights import open_weights
     from sweeps.tracking.reader import Store
     from sweeps.tracking.uri import resolve_tracking_uri
@@ -105,7 +105,7 @@ def _name_all(failures: Sequence[DataError]) -> None:
         print(f"error: {failure}", file=sys.stderr)
 
 
-def find_images(places: Sequence[Path]) -> Given:
+def find_images(places: Sequence[Path]) -> InputImages:
     """Return the images: a file as it is, of a folder the images in it, in the order of their numbers."""
     images: list[Path] = []
     failures: list[DataError] = []
@@ -131,7 +131,7 @@ def find_images(places: Sequence[Path]) -> Given:
         by_stem[path.stem].append(path)
     failures += (_same_pictures(paths) for paths in by_stem.values() if len(paths) > 1)
     usable = tuple(path for path in reversed(distinct.values()) if len(by_stem[path.stem]) == 1)
-    return Given(usable, tuple(failures), tuple(others))
+    return InputImages(usable, tuple(failures), tuple(others))
 
 
 def _same_pictures(paths: Sequence[Path]) -> DataError:
@@ -177,4 +177,4 @@ def _by_number(path: Path) -> list[tuple[int, str]]:
 
 
 if __name__ == "__main__":
-    become(main)
+    run_command(main)

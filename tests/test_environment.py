@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from users import NOBODY, UNKNOWN, folder_of, needs_another_user, run_as
 
-from sweeps.environment import cache_folder, own_folder, settle_surroundings
+from sweeps.environment import cache_folder, own_folder, prepare_environment
 from sweeps.errors import StorageError
 
 ASK = (
@@ -49,25 +49,25 @@ def test_the_systems_cache_variable_beats_the_home_folder(tmp_path: Path, monkey
 
 
 def test_without_variables_the_cache_is_in_the_home_folder(home: Path) -> None:
-    assert (settle_surroundings(), cache_folder()) == ([], home / ".cache" / "bddseg")
+    assert (prepare_environment(), cache_folder()) == ([], home / ".cache" / "bddseg")
 
 
 def test_a_relative_cache_of_ours_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BDDSEG_CACHE", "near")
-    settle_surroundings()
+    prepare_environment()
     assert os.environ["BDDSEG_CACHE"] == str(cache_folder()) == str(tmp_path / "near")
 
 
 def test_a_relative_cache_of_the_systems_is_ignored(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "near")
-    assert settle_surroundings() == ["XDG_CACHE_HOME is near, which is not an absolute path: it is ignored"]
+    assert prepare_environment() == ["XDG_CACHE_HOME is near, which is not an absolute path: it is ignored"]
     assert cache_folder() == home / ".cache" / "bddseg" and "XDG_CACHE_HOME" not in os.environ
 
 
 def test_a_home_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "none"))
-    (sentence,) = settle_surroundings()
+    (sentence,) = prepare_environment()
     assert sentence.startswith(f"HOME is {tmp_path / 'none'}, which is no folder: what is kept between commands is in ")
     assert not (tmp_path / "none").exists() and cache_folder() == tmp_path / f"bddseg-{os.getuid()}/.cache/bddseg"
 
@@ -77,7 +77,7 @@ def test_with_a_cache_of_ours_nothing_is_said_of_a_missing_home(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "none"))
     monkeypatch.setenv("BDDSEG_CACHE", str(tmp_path / "ours"))
-    assert settle_surroundings() == [] and os.environ["HOME"] == str(tmp_path / "ours")
+    assert prepare_environment() == [] and os.environ["HOME"] == str(tmp_path / "ours")
 
 
 def test_a_cache_that_is_a_file_is_refused_with_the_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +96,7 @@ def test_a_cache_below_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_temporary_folder_that_is_not_there_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
-    (sentence,) = settle_surroundings()
+    (sentence,) = prepare_environment()
     assert sentence.startswith(f"TMPDIR is {tmp_path / 'none'}, which is no folder: temporary files go to /")
     assert "TMPDIR" not in os.environ
 
@@ -104,7 +104,7 @@ def test_a_temporary_folder_that_is_not_there_is_replaced(tmp_path: Path, monkey
 def test_a_relative_temporary_folder_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", "home")
-    assert settle_surroundings() == [] and os.environ["TMPDIR"] == str(tmp_path / "home")
+    assert prepare_environment() == [] and os.environ["TMPDIR"] == str(tmp_path / "home")
 
 
 def test_the_users_temporary_folder_is_closed_to_others() -> None:
@@ -123,7 +123,7 @@ def test_a_working_folder_that_is_gone_is_refused(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     with pytest.raises(StorageError, match="the working folder is gone"):
-        settle_surroundings()
+        prepare_environment()
 
 
 @needs_another_user

@@ -40,12 +40,6 @@ def pins() -> list[str]:
     return (ROOT / "constraints.txt").read_text().splitlines()
 
 
-def rooms(package: str) -> set[str]:
-    """Return the dotted name of every module of a package, however deep."""
-    paths = (path.relative_to(ROOT).with_suffix("") for path in (ROOT / package).rglob("*.py"))
-    return {".".join(path.parts) for path in paths if path.name != "__init__"}
-
-
 def imports(node: ast.AST) -> Iterator[str]:
     """Yield the top-level names of the modules that one import statement names."""
     if isinstance(node, ast.Import):
@@ -99,11 +93,6 @@ def test_a_command_line_imports_nothing_heavy_at_module_level(name: str) -> None
 def test_an_import_within_a_condition_is_at_module_level_and_one_in_a_function_is_not() -> None:
     tree = ast.parse("if True:\n    import ray\ndef f():\n    import torch\n")
     assert [name for node in at_module_level(tree) for name in imports(node)] == ["ray"]
-
-
-def test_every_module_of_bddseg_has_its_floor() -> None:
-    layers = config()["importlinter:contract:bddseg-floors"]["layers"]
-    assert rooms("bddseg") == set(re.findall(r"[\w.]+", layers))
 
 
 def test_what_the_project_imports_it_requires() -> None:

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from bddseg.errors import DataError, UserError, nearest, printable
-from sweeps.environment import settle_surroundings
+from sweeps.environment import prepare_environment
 
 MODEL_HELP = "@champion, NAME@ALIAS, NAME@SWEEP, models:/NAME/VERSION, the id of a run, or a file or folder"
 
@@ -98,7 +98,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(MISUSE, f"error: {printable(message)}; {hint}--help shows all options\n")
 
 
-def become(main: Callable[[], int]) -> NoReturn:
+def run_command(main: Callable[[], int]) -> NoReturn:
     """Let a command line be this process, from its first import to its exit code.
 
     Libraries load hundreds of thousands of objects that stay: looking for garbage among them each time some more have
@@ -106,7 +106,7 @@ def become(main: Callable[[], int]) -> NoReturn:
     threads are waited for, what was registered with `atexit` is called, what was printed is written.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    outlets = settle_streams()
+    outlets = protect_streams()
     code = _settled() or _code_of(main)
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
@@ -166,7 +166,7 @@ class Outlet(io.RawIOBase):
         return size
 
 
-def settle_streams() -> tuple[Outlet, ...]:
+def protect_streams() -> tuple[Outlet, ...]:
     r"""Replace stdout and stderr by streams that no text and no reader can make fail; return where they write to.
 
     Letters that the encoding does not have are written as `\xdf`. A stream that was closed by whoever started this
@@ -193,7 +193,7 @@ def settle_streams() -> tuple[Outlet, ...]:
 def _settled() -> int:
     """Settle what the machine lacks, saying what was replaced; return the exit code, 0 where the command can run."""
     try:
-        for sentence in settle_surroundings():
+        for sentence in prepare_environment():
             print(f"note: {sentence}", file=sys.stderr)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

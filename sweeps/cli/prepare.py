@@ -15,9 +15,9 @@ from sweeps.cli.tables import say
 from sweeps.paths import ROOT, command
 
 if TYPE_CHECKING:
-    from sweeps.execution.spec import Order
+    from sweeps.execution.spec import SweepSpec
     from sweeps.planning.confirmation import Confirmation
-    from sweeps.planning.dataset import Material, Source
+    from sweeps.planning.dataset import Dataset, Source
     from sweeps.planning.experiment import Experiment
     from sweeps.planning.machine import Machine
     from sweeps.planning.plan import Plan
@@ -35,7 +35,7 @@ def find_source(arguments: argparse.Namespace) -> "Source | None":
     Raises:
         DataError: when there is none, or no such folder.
     """
-    from bddseg.catalog import check_root
+    from bddseg.data.bdd100k import check_root
     from sweeps.planning.dataset import choose_source
     from sweeps.planning.experiments_file import read_book
 
@@ -55,11 +55,11 @@ def make_plan(arguments: argparse.Namespace, experiment: "Experiment") -> "Plan"
     from bddseg.device import resolve_precision
     from sweeps.planning.plan import build_plan
 
-    precision = resolve_precision("auto", here(arguments).device)
+    precision = resolve_precision("auto", local_machine(arguments).device)
     return build_plan(experiment, precision=precision, limit=arguments.limit)
 
 
-def here(arguments: argparse.Namespace, terms: "dict[str, Any] | None" = None) -> "Machine":
+def local_machine(arguments: argparse.Namespace, terms: "dict[str, Any] | None" = None) -> "Machine":
     """Return this machine for trials as the command line asks for them, or else as a sweep's own terms do."""
     from sweeps.planning.machine import find_machine
 
@@ -77,7 +77,7 @@ def address_of(arguments: argparse.Namespace, terms: "dict[str, Any] | None" = N
 
 
 @dataclass(frozen=True)
-class Where:
+class Destination:
     """Where a sweep is kept, recorded and run; all of it was reached a moment ago."""
 
     storage: Path
@@ -87,9 +87,9 @@ class Where:
     is_offline: bool
 
 
-def find_where(
+def find_destination(
     arguments: argparse.Namespace, folder: Path | None = None, manifest: "dict[str, Any] | None" = None
-) -> Where:
+) -> Destination:
     """Return where a sweep goes, by the command line, the environment, or a recorded sweep's folder and manifest.
 
     Whatever can be refused without reading data is refused here: reading them takes minutes.
@@ -97,7 +97,7 @@ def find_where(
     Raises:
         UserError: when the storage cannot be written, or no tracking server or no Ray answers.
     """
-    from sweeps.execution.ray_variables import settle_variables
+    from sweeps.execution.ray_variables import set_ray_variables
     from sweeps.storage.folder import check_storage
     from sweeps.tracking.probe import check_database
     from sweeps.tracking.store import check_experiment
@@ -115,37 +115,37 @@ def find_where(
         check_database(tracking_uri)
         check_experiment(tracking_uri)
     address = address_of(arguments, terms)
-    if sentence := settle_variables(is_joining=address is not None):  # before Ray is imported
+    if sentence := set_ray_variables(is_joining=address is not None):  # before Ray is imported
         say(arguments, sentence)
     if address:
         from sweeps.execution.cluster import check_address  # imports Ray
 
         check_address(address)
-    return Where(storage, tracking_uri, address, is_offline)
+    return Destination(storage, tracking_uri, address, is_offline)
 
 
 def prepare(
     arguments: argparse.Namespace,
     experiment: "Experiment",
     source: "Source",
-    where: Where,
+    where: Destination,
     *,
     confirmation: "Confirmation | None" = None,
     manifest: dict[str, Any] | None = None,
-) -> "Order":
+) -> "SweepSpec":
     """Return the order for a sweep; one that is resumed has its plan, and terms that are not given, from its manifest.
 
     Raises:
         UserError: when something is missing, unknown or too large, before anything is written.
     """
-    from sweeps.execution.spec import Order
+    from sweeps.execution.spec import SweepSpec
     from sweeps.planning.dataset import check_trials
     from sweeps.planning.manifest import recorded_plan
     from sweeps.planning.plan import imagine_plan
     from sweeps.tracking.uri import hide_password
 
     terms = manifest["terms"] if manifest else {}
-    machine = here(arguments, terms)
+    machine = local_machine(arguments, terms)
     if manifest:
         plan = recorded_plan(manifest)
     else:
@@ -165,7 +165,7 @@ def prepare(
     for line in material.summary:
         say(arguments, line)
     every, keep_weights = arguments.checkpoint_every, arguments.keep_weights
-    order = Order(
+    order = SweepSpec(
         experiment=experiment,
         plan=plan,
         material=material,
@@ -202,7 +202,7 @@ def try_own_parts(plan: "Plan") -> None:
     configs = (trial.config for trial in plan.trials)
     own = {(config.model, config.loss, config.data.size): config for config in configs if config.own_names()}
     if own:
-        from bddseg.preflight import check_own
+        from bddseg.plugin_check import check_own
 
         for config in own.values():
             check_own(config)
@@ -219,12 +219,12 @@ def _on_bad_sample(arguments: argparse.Namespace, recorded: "Mapping[str, Any] |
 
 def read_material(
     arguments: argparse.Namespace, experiment: "Experiment", source: "Source", on_bad_sample: str
-) -> "Material":
+) -> "Dataset":
     """Return the frames that all trials share."""
-    from sweeps.planning.dataset import cache_folder, load_material
+    from sweeps.planning.dataset import cache_folder, load_dataset
 
     is_shown = not arguments.quiet and sys.stderr.isatty()
-    return load_material(source, experiment.base, cache_folder(), on_bad_sample=on_bad_sample, progress=is_shown)
+    return load_dataset(source, experiment.base, cache_folder(), on_bad_sample=on_bad_sample, progress=is_shown)
 
 
 def absolute_words(arguments: argparse.Namespace) -> list[str]:
@@ -240,10 +240,10 @@ def absolute_words(arguments: argparse.Namespace) -> list[str]:
     return words
 
 
-def packed(plan: "Plan", material: "Material", machine: "Machine", arguments: argparse.Namespace) -> dict[str, float]:
+def packed(plan: "Plan", material: "Dataset", machine: "Machine", arguments: argparse.Namespace) -> dict[str, float]:
     """Return the share of a GPU for each trial, from peaks that are measured now where they are not remembered."""
     from bddseg.device import describe, total_memory_mb
-    from bddseg.footprint import measure_peak_mb
+    from bddseg.memory import measure_peak_mb
     from sweeps.planning.dataset import cache_folder
     from sweeps.planning.resources import gpu_shares
 
@@ -262,7 +262,7 @@ def packed(plan: "Plan", material: "Material", machine: "Machine", arguments: ar
     return shares
 
 
-def tell_price(order: "Order", arguments: argparse.Namespace) -> None:
+def tell_price(order: "SweepSpec", arguments: argparse.Namespace) -> None:
     """Warn before a run that this machine needs more than an hour for."""
     if order.address:
         return  # a cluster's speed is not this machine's
@@ -276,7 +276,7 @@ def tell_price(order: "Order", arguments: argparse.Namespace) -> None:
     images = {"train_images": len(split.train), "val_images": len(split.val)}
     if plan_flops(plan, **images) < HOUR_SECONDS * SLOWEST:
         return  # nothing has to be timed to know that
-    slots = here(arguments).slots(order.max_concurrent)
+    slots = local_machine(arguments).slots(order.max_concurrent)
     price = estimate(plan, **images, slots=slots, device=torch.device(order.device))
     if price.seconds > HOUR_SECONDS:
         say(

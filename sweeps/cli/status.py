@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bddseg.folders import is_visible
+from bddseg.data.folders import is_visible
 from sweeps.errors import StorageError
-from sweeps.execution.progress import Row
+from sweeps.execution.progress import TrialProgress
 from sweeps.schedulers.state_file import FILE as MEMORY
 from sweeps.schedulers.state_file import load_memory
 from sweeps.storage.events import OUTBOX, PARENT, EventFile
@@ -27,7 +27,7 @@ class Status:
     """What is known of a sweep."""
 
     state: str
-    rows: tuple[Row, ...]
+    rows: tuple[TrialProgress, ...]
     to_follow: list[str]
     """Trials that are not known yet, in words."""
 
@@ -66,22 +66,22 @@ def state_of_sweep(status: str) -> str:
     return STATE_OF_SWEEP.get(status, "interrupted")
 
 
-def row_of(trial: TrialRow) -> Row:
+def row_of(trial: TrialRow) -> TrialProgress:
     """Return the row of a trial that only the tracking store knows."""
-    row = Row(trial.trial_id, trial.name, trial.is_reference, 0)
+    row = TrialProgress(trial.trial_id, trial.name, trial.is_reference, 0)
     row.end(trial.status, {"sweep.stop_reason": trial.stop_reason, "sweep.stop_detail": trial.stop_detail,
                            "sweep.log_file": trial.log_file})  # fmt: skip
     row.best_miou = trial.metrics.get("best/miou", row.best_miou)
     return row
 
 
-def _row(trial: Mapping[str, Any]) -> Row:
+def _row(trial: Mapping[str, Any]) -> TrialProgress:
     settings = trial["settings"]
     keep = settings.get("train.keep", "best")
-    return Row(trial["trial_id"], trial["name"], trial["reference"], settings["train.epochs"], keep)
+    return TrialProgress(trial["trial_id"], trial["name"], trial["reference"], settings["train.epochs"], keep)
 
 
-def _look_around(row: Row, folder: SweepFolder) -> None:
+def _look_around(row: TrialProgress, folder: SweepFolder) -> None:
     """Add what no event tells: that the user has cancelled it, that it was cut off, and where its log is."""
     row.is_cancelled = is_cancelled = folder.is_cancelled(row.trial_id)
     if is_cancelled and (row.state in ("waiting", "paused") or row.stop_reason == "user"):

@@ -11,8 +11,8 @@ from bddseg.words import count
 from sweeps.execution.signals import ignore_further
 
 if TYPE_CHECKING:
-    from sweeps.execution.progress import Board
-    from sweeps.execution.spec import Summary
+    from sweeps.execution.progress import TrialTable
+    from sweeps.execution.spec import SweepResult
     from sweeps.planning.experiment import Experiment
     from sweeps.planning.plan import Plan
 
@@ -23,7 +23,7 @@ MOST_SCORES = 10
 """Of a finalist's runs, on its line of the table."""
 
 
-def close(summary: "Summary", arguments: argparse.Namespace) -> int:
+def close(summary: "SweepResult", arguments: argparse.Namespace) -> int:
     """Print the leaderboard and what to do next; return the exit code."""
     from sweeps.storage.records import FINALIST
 
@@ -45,7 +45,7 @@ def close(summary: "Summary", arguments: argparse.Namespace) -> int:
     return summary.exit_code
 
 
-def last_words(summary: "Summary") -> Iterator[str]:
+def last_words(summary: "SweepResult") -> Iterator[str]:
     """Yield what MLflow does not have of a sweep, how far an interrupted one came, and what to do next."""
     from sweeps.tracking.sync import reject_sentences
 
@@ -61,7 +61,7 @@ def last_words(summary: "Summary") -> Iterator[str]:
         yield f"report{', once it is delivered' if summary.undelivered else ''}: {summary.report_command}"
 
 
-def interruption(board: "Board") -> str:
+def interruption(board: "TrialTable") -> str:
     """Return how far an interrupted sweep came; every trial is counted once."""
     endings = Counter(row.ending for row in board.rows.values())
     cut, waiting = endings["interrupted"], endings["not started"] + endings["waiting"] + board.plan.to_follow
@@ -95,7 +95,7 @@ def print_plan(plan: "Plan", experiment: "Experiment") -> None:
     print(f"\n{plan.size_words()}; rungs: {rungs}")
 
 
-def print_leaderboard(board: "Board", *, is_interrupted: bool = False) -> None:
+def print_leaderboard(board: "TrialTable", *, is_interrupted: bool = False) -> None:
     """Print all trials, best first."""
     rows = [
         (
@@ -111,7 +111,7 @@ def print_leaderboard(board: "Board", *, is_interrupted: bool = False) -> None:
     print_table(("", "trial", "best val/miou", "at epoch", "epochs", "ended by"), rows)
 
 
-def print_front(board: "Board") -> None:
+def print_front(board: "TrialTable") -> None:
     """Print the trials that no other beats in accuracy and in cost at once, the cheapest first."""
     from sweeps.execution.pareto import board_points, front
 
@@ -121,7 +121,7 @@ def print_front(board: "Board") -> None:
     print_table(("no other is better and cheaper", "best val/miou", "gflops an image"), rows)
 
 
-def print_standings(board: "Board") -> None:
+def print_standings(board: "TrialTable") -> None:
     """Print the finalists, the best mean first: arithmetic over their runs, no verdict."""
     from sweeps.planning.confirmation import standings
 

@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING
 from bddseg.errors import UserError, printable
 from bddseg.words import count
 from sweeps.cli.console import FINE, UNUSABLE
-from sweeps.cli.prepare import find_source, find_where, here, make_plan, prepare, try_own_parts, tune_command
+from sweeps.cli.prepare import (
+    find_destination,
+    find_source,
+    local_machine,
+    make_plan,
+    prepare,
+    try_own_parts,
+    tune_command,
+)
 from sweeps.cli.tables import close, figure, print_plan, print_table, say
 
 if TYPE_CHECKING:
     from sweeps.planning.confirmation import Confirmation
-    from sweeps.planning.dataset import Counted, Source
+    from sweeps.planning.dataset import ImageCounts, Source
     from sweeps.planning.experiment import Experiment
     from sweeps.planning.plan import Plan
     from sweeps.storage.records import SweepRecord
@@ -63,7 +71,7 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
 
 def show_status(arguments: argparse.Namespace) -> int:
     """Print the trials of a recorded sweep: from its folder, or from MLflow where that is elsewhere."""
-    from bddseg.folders import is_folder, is_there
+    from bddseg.data.folders import is_folder, is_there
     from sweeps.cli.status import Status, read_status, row_of, state_of_sweep
     from sweeps.storage.folder import SweepFolder
     from sweeps.storage.recovery import lost_driver
@@ -158,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
         say(arguments, f"{experiment.name}: {source.sentence()}")
     if source is None or arguments.dry_run:
         return dry_run(make_plan(arguments, experiment), experiment, source, arguments)
-    where = find_where(arguments)
+    where = find_destination(arguments)
     order = prepare(arguments, experiment, source, where)
     from sweeps.execution.runner import run_sweep
 
@@ -182,7 +190,7 @@ def resume(arguments: argparse.Namespace) -> int:
     source = recorded_source(manifest["profile"], manifest["data"], arguments.data)
     if arguments.dry_run:
         return dry_resume(folder, source, arguments)
-    where = find_where(arguments, folder, manifest)
+    where = find_destination(arguments, folder, manifest)
     order = prepare(arguments, experiment, source, where, manifest=manifest)
     from sweeps.execution.runner import resume_sweep
 
@@ -235,11 +243,11 @@ def confirm(arguments: argparse.Namespace) -> int:
     for finalist in confirmation.finalists:
         epochs = count(finalist.epochs, "epoch")
         say(arguments, f"finalist {finalist.name} ({finalist.why}): {epochs}")
-    say_what_it_shows(confirmation, counted, run_sd, arguments, is_measured=is_measured)
+    describe_detectable_lead(confirmation, counted, run_sd, arguments, is_measured=is_measured)
     if arguments.dry_run:
         plan, experiment = confirmation.plan, confirmation.experiment
         return dry_run(plan, experiment, source, arguments, run_sd=run_sd)
-    where = find_where(arguments)
+    where = find_destination(arguments)
     order = prepare(arguments, confirmation.experiment, source, where, confirmation=confirmation)
     from sweeps.execution.runner import run_sweep
 
@@ -264,9 +272,9 @@ def plan_rounds(record: "SweepRecord", arguments: argparse.Namespace, units: int
     return confirmation
 
 
-def say_what_it_shows(
+def describe_detectable_lead(
     confirmation: "Confirmation",
-    counted: "Counted",
+    counted: "ImageCounts",
     run_sd: float | None,
     arguments: argparse.Namespace,
     *,
@@ -310,7 +318,7 @@ def dry_run(
     from sweeps.planning.forecast import forecast
 
     say(arguments, f"{plan.size_words()}: measuring what they take")
-    machine, whole = here(arguments), imagine_plan(plan, experiment)
+    machine, whole = local_machine(arguments), imagine_plan(plan, experiment)
     try_own_parts(whole)
     machine.check_memory(whole)
     table, sentences = forecast(

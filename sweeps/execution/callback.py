@@ -67,7 +67,7 @@ CHECKPOINT_DEPTH = 3
 """Folders above a checkpoint that may be as new as it is: the trial's, the pass's, the sweep's."""
 
 
-class Scheduler(Protocol):
+class StopReasons(Protocol):
     """What is asked of a scheduler: which trials it stopped, and why, and which of them wait for their turn."""
 
     stops: dict[str, Stop]
@@ -75,7 +75,7 @@ class Scheduler(Protocol):
 
 
 @dataclass
-class Progress:
+class TrialState:
     """What is remembered of one trial: plain values, since Ray saves them with its snapshots."""
 
     is_open: bool = False
@@ -104,7 +104,7 @@ def guarded(hook: Callable[..., None]) -> Callable[..., None]:
     return safe
 
 
-class Tracker(Callback):
+class OutboxCallback(Callback):
     """Writes one outbox event per start, epoch, artifact and end of a trial.
 
     `logs` is the folder of the trials' log files, `tags` are put on every trial's run (data.fingerprint, code.version),
@@ -116,7 +116,7 @@ class Tracker(Callback):
         outbox_folder: Path,
         sweep_id: str,
         trials: Mapping[str, PlannedTrial],
-        scheduler: Scheduler,
+        scheduler: StopReasons,
         *,
         logs: Path | None = None,
         tags: Mapping[str, str] | None = None,
@@ -131,7 +131,7 @@ class Tracker(Callback):
         self._sweep_id = sweep_id
         self._trials = trials  # not a copy: trials that are suggested meanwhile join it
         self._tags = {**source_tags(), **(tags or {})}
-        self._progress: dict[str, Progress] = {}
+        self._progress: dict[str, TrialState] = {}
         self._outbox: Outbox | None = None
         self._held: deque[Event] = deque()
         """Events that could not be written yet."""
@@ -152,7 +152,7 @@ class Tracker(Callback):
         for event in events:
             if event.get("trial") not in self._trials:
                 continue
-            progress = self._progress.setdefault(event["trial"], Progress())
+            progress = self._progress.setdefault(event["trial"], TrialState())
             if event["kind"] == "epoch":
                 keep = self._trials[event["trial"]].config.train.keep
                 _remember(progress, int(event["step"]), event["metrics"], keep)
@@ -335,8 +335,8 @@ class Tracker(Callback):
     def _log_file(self, trial: Trial) -> Path:
         return self._logs / f"{trial.config[TRIAL_KEY]}.log"
 
-    def _of(self, trial: Trial) -> Progress:
-        return self._progress.setdefault(trial.config[TRIAL_KEY], Progress())
+    def _of(self, trial: Trial) -> TrialState:
+        return self._progress.setdefault(trial.config[TRIAL_KEY], TrialState())
 
     def _append(self, trial: Trial, event: Event) -> None:
         whole = self._whole(trial, event)
@@ -387,7 +387,7 @@ def cut_off_words(epoch: int) -> str:
     return f"cut off after epoch {epoch}" if epoch else "cut off before its first epoch"
 
 
-def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None], keep: str) -> None:
+def _remember(progress: TrialState, epoch: int, metrics: Mapping[str, float | None], keep: str) -> None:
     """Note an epoch; one that is trained again takes back what came after it. `keep` is best or last."""
     progress.epoch = epoch
     while progress.bests and progress.bests[-1]["epoch"] >= epoch:
@@ -397,7 +397,7 @@ def _remember(progress: Progress, epoch: int, metrics: Mapping[str, float | None
         progress.bests.append({"epoch": epoch, **metrics})
 
 
-def _best_metrics(progress: Progress) -> dict[str, float | None]:
+def _best_metrics(progress: TrialState) -> dict[str, float | None]:
     """Return the validation metrics of the epoch that counts as `best/...`; none when no epoch had a usable one."""
     if not progress.bests:
         return {}

@@ -20,7 +20,7 @@ from sweeps.environment import flaw_of
 from sweeps.errors import ClusterError, ExperimentError, PassError
 from sweeps.execution.ray_patches import daemons_apart, few_daemons, messages_logged, signals_kept
 from sweeps.execution.ray_session import LOOPBACK, PROBE_SECONDS, make_token, open_session
-from sweeps.execution.ray_variables import ADDRESS, environment, settle_variables
+from sweeps.execution.ray_variables import ADDRESS, environment, set_ray_variables
 from sweeps.paths import ROOT
 
 PROCESS_SECONDS = 120
@@ -67,7 +67,7 @@ def ray_cluster(
     Raises:
         ClusterError: when no Ray answers at `address`, or none can be started here.
     """
-    if sentence := settle_variables(is_joining=bool(address)):
+    if sentence := set_ray_variables(is_joining=bool(address)):
         log.warning(sentence)
     if ray.is_initialized():
         yield None

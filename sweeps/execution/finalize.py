@@ -12,17 +12,17 @@ from pathlib import Path
 import torch
 
 from bddseg.checkpoint import BEST, LAST, load_checkpoint
+from bddseg.data.split import split_of
 from bddseg.errors import DataError, UserError
 from bddseg.evidence import load_evidence
 from bddseg.files import write_json
-from bddseg.split import split_of
-from bddseg.verify import verify
+from bddseg.verification import verify
 from sweeps.execution.network_timing import save_latency
 from sweeps.execution.predictions import build_album
-from sweeps.execution.progress import Board
+from sweeps.execution.progress import TrialTable
 from sweeps.execution.shown_trials import choose_exhibits
 from sweeps.execution.trainable import EVIDENCE_FILE
-from sweeps.planning.dataset import Material
+from sweeps.planning.dataset import Dataset
 from sweeps.planning.plan import FINALISTS, Plan
 from sweeps.storage.album import FOLDER, save_album
 from sweeps.storage.outbox import PARENT, Outbox
@@ -33,18 +33,18 @@ VERIFICATION_FILE = "verification.json"
 
 
 @dataclass(frozen=True)
-class Keeper:
+class WeightsKeeper:
     """Sorts through the checkpoints of a sweep that has ended."""
 
     plan: Plan
-    board: Board
+    board: TrialTable
     checkpoints: Mapping[str, Path]
     """Trial -> folder of its last checkpoint, for those that have one."""
     outbox: Outbox
     device: torch.device
     """That predicts for the pictures and is timed."""
 
-    def keep(self, material: Material, folder: Path, *, all_weights: bool) -> None:
+    def keep(self, material: Dataset, folder: Path, *, all_weights: bool) -> None:
         """Hand the finalists' weights to MLflow, verify the leader, show and time; delete what nothing needs later."""
         kept = set(self.checkpoints) if all_weights else self.finalists()
         for trial_id in sorted(kept):
@@ -80,7 +80,7 @@ class Keeper:
         references = {trial.trial_id for trial in self.plan.trials if trial.is_reference}
         return {*ranked[:FINALISTS], *first_of_model.values(), *references} & set(self.checkpoints)
 
-    def _show(self, material: Material, folder: Path) -> None:
+    def _show(self, material: Dataset, folder: Path) -> None:
         """Paint the pictures and time the networks; a sweep that cannot be shown is a sweep all the same."""
         try:
             for path, where in self._shown(material, folder):
@@ -88,7 +88,7 @@ class Keeper:
         except (OSError, RuntimeError, UserError) as error:  # a full disk, a full or broken GPU
             log.warning("the sweep's pictures or latencies could not be made: %s", error)
 
-    def _shown(self, material: Material, folder: Path) -> Iterator[tuple[Path, str]]:
+    def _shown(self, material: Dataset, folder: Path) -> Iterator[tuple[Path, str]]:
         """Yield every file that is made, and the artifact folder it belongs to."""
         frames = material.frames
         yield save_latency(folder, self.plan, frames.size_px, self.device, first=self.finalists()), ""
@@ -97,7 +97,7 @@ class Keeper:
         for path in save_album(folder / FOLDER, album) if album else ():
             yield path, FOLDER
 
-    def _verify(self, trial_id: str, material: Material, folder: Path) -> None:
+    def _verify(self, trial_id: str, material: Dataset, folder: Path) -> None:
         """Compute the leader's validation figures once more, from its saved weights."""
         checkpoint, frames = self.checkpoints[trial_id], material.frames
         config = next(trial.config for trial in self.plan.trials if trial.trial_id == trial_id)

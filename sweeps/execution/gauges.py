@@ -6,12 +6,12 @@ from typing import Any
 
 from ray.util.metrics import Gauge
 
-from sweeps.execution.progress import STATES, Board
+from sweeps.execution.progress import STATES, TrialTable
 
 PREFIX = "sweep_"
 """Ray puts `ray_` before it."""
 
-FIGURES: dict[str, tuple[str, Callable[[Board], float]]] = {
+FIGURES: dict[str, tuple[str, Callable[[TrialTable], float]]] = {
     "epochs_done": ("epochs trained, over all trials", lambda board: board.epochs_done()),
     "epochs_budget": ("epochs if no more trials are stopped early", lambda board: board.epochs_budget()),
     "best_miou": ("highest val/miou so far", lambda board: best.best_miou if (best := board.best()) else math.nan),
@@ -26,7 +26,7 @@ TRIALS = ("trials", "trials in a state")
 class Gauges:
     """Shows a board as gauges, each with the sweep's id; told of every event, like the other listeners."""
 
-    def __init__(self, board: Board, sweep_id: str) -> None:
+    def __init__(self, board: TrialTable, sweep_id: str) -> None:
         self._board, self._sweep = board, {"sweep": sweep_id}
         name, words = TRIALS
         self._trials = Gauge(PREFIX + name, description=words, tag_keys=("sweep", "state"))

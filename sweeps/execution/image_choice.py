@@ -13,7 +13,7 @@ FIXED, APART, WORST = 3, 2, 10
 
 
 @dataclass(frozen=True)
-class Pick:
+class ChosenImage:
     """An image to be shown, and why."""
 
     kind: str
@@ -23,17 +23,17 @@ class Pick:
     against: str = ""
 
 
-def choose_images(names: Sequence[str], scenes: Sequence[str], mious: Mapping[str, np.ndarray]) -> list[Pick]:
+def choose_images(names: Sequence[str], scenes: Sequence[str], mious: Mapping[str, np.ndarray]) -> list[ChosenImage]:
     """Return the images to be shown: the fixed ones, where trials differ most from the first one, its worst.
 
     `mious` is the mIoU of every image by trial, the leader first.
     """
     leader, *others = mious
-    picks = [Pick("fixed", place) for place in fixed_images(names, scenes)]
+    picks = [ChosenImage("fixed", place) for place in fixed_images(names, scenes)]
     for other in others:
         picks += _apart(mious[leader], mious[other], other)
     order = np.argsort(mious[leader], kind="stable")  # NaN, an image on which nothing is judged, comes last
-    picks += [Pick("worst", int(place)) for place in order[:WORST] if not np.isnan(mious[leader][place])]
+    picks += [ChosenImage("worst", int(place)) for place in order[:WORST] if not np.isnan(mious[leader][place])]
     return picks
 
 
@@ -48,10 +48,10 @@ def fixed_images(names: Sequence[str], scenes: Sequence[str]) -> list[int]:
     return [*city[:FIXED], *other[:FIXED]]
 
 
-def _apart(leader: np.ndarray, other: np.ndarray, trial_id: str) -> list[Pick]:
+def _apart(leader: np.ndarray, other: np.ndarray, trial_id: str) -> list[ChosenImage]:
     """Return where the leader is furthest ahead of the other trial, and where furthest behind."""
     difference = np.nan_to_num(leader - other)
     order = np.argsort(-difference, kind="stable")
-    ahead = [Pick("ahead", int(place), trial_id) for place in order[:APART] if difference[place] > 0]
-    behind = [Pick("behind", int(place), trial_id) for place in order[::-1][:APART] if difference[place] < 0]
+    ahead = [ChosenImage("ahead", int(place), trial_id) for place in order[:APART] if difference[place] > 0]
+    behind = [ChosenImage("behind", int(place), trial_id) for place in order[::-1][:APART] if difference[place] < 0]
     return [*ahead, *behind]

@@ -16,13 +16,13 @@ from sweeps.statistics.rounds import Rounds
 from sweeps.statistics.verdict import confirm
 from sweeps.storage.events import Event
 from sweeps.storage.records import FINALIST, finalist_name
-from sweeps.storage.trial_history import Past
+from sweeps.storage.trial_history import TrialHistory
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Look:
+class InterimResult:
     """What was seen after a round."""
 
     runs: int
@@ -47,7 +47,7 @@ class Look:
         return endings[self.ending]
 
 
-def look(finalists: Sequence[Finalist], rounds: Rounds, *, draws: int = 10_000, seed: int = 0) -> Look:
+def look(finalists: Sequence[Finalist], rounds: Rounds, *, draws: int = 10_000, seed: int = 0) -> InterimResult:
     """Return who is still in question, all finalists having as many runs, as the report judges it.
 
     `draws` and `seed` are those of `sweeps.statistics.verdict.confirm`.
@@ -65,10 +65,10 @@ def look(finalists: Sequence[Finalist], rounds: Rounds, *, draws: int = 10_000, 
         ending = "close"
     elif verdict.runs >= rounds.most:
         ending = "runs"
-    return Look(verdict.runs, verdict.tied, ending)
+    return InterimResult(verdict.runs, verdict.tied, ending)
 
 
-def finalists_so_far(plan: Plan, events: Iterable[Event], past: Mapping[str, Past]) -> list[Finalist]:
+def finalists_so_far(plan: Plan, events: Iterable[Event], past: Mapping[str, TrialHistory]) -> list[Finalist]:
     """Return the finalists that have the most runs, each with evidence of all of them; who lacks one is left out.
 
     Of who was excluded after an earlier round there are fewer runs.
@@ -84,7 +84,7 @@ def finalists_so_far(plan: Plan, events: Iterable[Event], past: Mapping[str, Pas
             runs=evidence,
             is_reference=its[0].is_reference,
             name=finalist_name(its[0].name),
-            curves=tuple(_curve(past.get(run.trial_id, Past()), run.epochs) for run in its),
+            curves=tuple(_curve(past.get(run.trial_id, TrialHistory()), run.epochs) for run in its),
         )
         for finalist_id, its in runs.items()
         if len(its) == most and len(evidence := tuple(_read(its, paths))) == most
@@ -104,6 +104,6 @@ def _read(runs: Sequence[PlannedTrial], paths: Mapping[str, Path]) -> Iterable[E
             log.warning("%s is not compared: %s", run.name, error)
 
 
-def _curve(past: Past, epochs: int) -> tuple[float, ...]:
+def _curve(past: TrialHistory, epochs: int) -> tuple[float, ...]:
     values = past.usable()
     return tuple(values.get(epoch, math.nan) for epoch in range(1, epochs + 1))

@@ -7,7 +7,7 @@ from typing import Any
 
 from bddseg.device import describe, resolve_device
 from sweeps.execution.callback import source_tags
-from sweeps.execution.spec import Order
+from sweeps.execution.spec import SweepSpec
 from sweeps.planning.axes import Axis, Range
 from sweeps.storage.heartbeat import this_pulse
 from sweeps.storage.records import CONFIRMS
@@ -17,7 +17,7 @@ SHOWN = ("space", "profile", "question", "seed", "metric", "reference", "device"
 """Of the manifest, among the settings of the sweep's run."""
 
 
-def facts(order: Order) -> dict[str, Any]:
+def facts(order: SweepSpec) -> dict[str, Any]:
     """Return where and how the sweep runs and how it is repeated; a password in an address is not in it."""
     return {
         "device": describe(resolve_device(order.device)) if not order.address else f"cluster {order.address}",
@@ -31,7 +31,7 @@ def facts(order: Order) -> dict[str, Any]:
     }
 
 
-def params(order: Order, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def params(order: SweepSpec, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of the sweep's run: what is searched, how, and how far."""
     schedule = {f"scheduler.{key}": str(value) for key, value in manifest["scheduler"].items()}
     search = {f"search.{key}": str(value) for key, value in manifest["search"].items()}
@@ -47,7 +47,7 @@ def run_tags(manifest: Mapping[str, Any]) -> dict[str, str]:
     return {"data.fingerprint": manifest["data"]["fingerprint"], "code.version": version, **commit}
 
 
-def sweep_tags(order: Order, manifest: Mapping[str, Any], folder: Path) -> dict[str, str]:
+def sweep_tags(order: SweepSpec, manifest: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Return the tags of the sweep's run."""
     data = manifest["data"]
     return {

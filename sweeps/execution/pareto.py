@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from bddseg.arithmetic import count_forward
-from sweeps.execution.progress import Board
+from bddseg.flops import count_forward
+from sweeps.execution.progress import TrialTable
 
 Point = tuple[float, float]
 """Accuracy, where more is better, and cost, where less is."""
@@ -19,7 +19,7 @@ def front(points: Mapping[str, Point]) -> list[str]:
     return found
 
 
-def board_points(board: Board) -> dict[str, Point]:
+def board_points(board: TrialTable) -> dict[str, Point]:
     """Return best val/miou and 10^9 operations of a forward pass for each trial that came to its end."""
     configs = {trial.trial_id: trial.config for trial in board.plan.trials}
     done = [row for row in board.rows.values() if row.is_scored and row.state == "finished"]

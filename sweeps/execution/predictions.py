@@ -12,15 +12,15 @@ import torch
 
 from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.confusion import miou
+from bddseg.data.frames import Frames
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.explain import attention_maps, compare, score_images
-from bddseg.frames import Frames
-from bddseg.trained import Trained, load_trained
-from sweeps.execution.image_choice import Pick, choose_images
-from sweeps.execution.shown_trials import Exhibit, Exhibits
-from sweeps.storage.album import Album, Attention, Panel
-from sweeps.storage.tiles import LARGEST_PX, Sheet, draw_maps, draw_panel
+from bddseg.predictor import Predictor, load_trained
+from sweeps.execution.image_choice import ChosenImage, choose_images
+from sweeps.execution.shown_trials import ShownTrial, ShownTrials
+from sweeps.storage.album import Attention, Panel, PredictionPanels
+from sweeps.storage.tiles import LARGEST_PX, TileStrip, draw_maps, draw_panel
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +32,14 @@ SECONDS = 60.0
 class _Opened:
     """An exhibit that could be read."""
 
-    exhibit: Exhibit
+    exhibit: ShownTrial
     evidence: Evidence
-    trained: Trained
+    trained: Predictor
 
 
 def build_album(
-    exhibits: Exhibits, frames: Frames, device: torch.device, *, evidence_file: str, seconds: float = SECONDS
-) -> Album | None:
+    exhibits: ShownTrials, frames: Frames, device: torch.device, *, evidence_file: str, seconds: float = SECONDS
+) -> PredictionPanels | None:
     """Return the pictures of a sweep; None when nothing can be read.
 
     A trial whose files cannot be read, or whose evidence is of other images than the leader's, is left out and named.
@@ -59,12 +59,12 @@ def build_album(
     panels, sheets = _panels(painters, predicted, frames, picks, indices)
     maps, map_sheets = _attention(opened, frames, [indices[pick.place] for pick in picks if pick.kind == "fixed"])
     size = min(frames.size_px, LARGEST_PX)
-    return Album(
+    return PredictionPanels(
         exhibits.part, size, tuple(it.exhibit.shown for it in painters), panels, maps, {**sheets, **map_sheets}
     )
 
 
-def _open(exhibit: Exhibit, evidence_file: str, device: torch.device) -> _Opened | None:
+def _open(exhibit: ShownTrial, evidence_file: str, device: torch.device) -> _Opened | None:
     try:
         trained = load_trained(load_checkpoint(exhibit.checkpoint / BEST), device)
         return _Opened(exhibit, load_evidence(exhibit.checkpoint / evidence_file), trained)
@@ -106,9 +106,9 @@ def _panels(
     painters: Sequence[_Opened],
     predicted: np.ndarray,
     frames: Frames,
-    picks: Sequence[Pick],
+    picks: Sequence[ChosenImage],
     indices: dict[int, int],
-) -> tuple[tuple[Panel, ...], dict[str, Sheet]]:
+) -> tuple[tuple[Panel, ...], dict[str, TileStrip]]:
     evidence = painters[0].evidence
     files = {place: f"panel-{number:03d}.png" for number, place in enumerate(indices, 1)}
     mious, sheets = {}, {}
@@ -129,10 +129,10 @@ def _panels(
 
 def _attention(
     opened: Sequence[_Opened], frames: Frames, indices: Sequence[int]
-) -> tuple[tuple[Attention, ...], dict[str, Sheet]]:
+) -> tuple[tuple[Attention, ...], dict[str, TileStrip]]:
     """Return the maps of every trial with gates; a gate has one scale over all images of a trial."""
     found: list[Attention] = []
-    sheets: dict[str, Sheet] = {}
+    sheets: dict[str, TileStrip] = {}
     for it in opened if indices else ():
         maps = np.concatenate([attention_maps(it.trained, frames.images[index : index + 1]) for index in indices])
         shown = it.exhibit.shown

@@ -30,7 +30,7 @@ STATE_OF_STATUS = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "faile
 
 
 @dataclass
-class Row:
+class TrialProgress:
     """One trial as far as it has come."""
 
     trial_id: str
@@ -96,12 +96,12 @@ class Row:
 
 
 @dataclass
-class Board:
+class TrialTable:
     """The trials of a sweep by what has happened to them; fed by the events that also go to the tracking store."""
 
     plan: Plan
     slots: int = 1
-    rows: dict[str, Row] = field(default_factory=dict)
+    rows: dict[str, TrialProgress] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -109,7 +109,7 @@ class Board:
             self._add(trial)
 
     def _add(self, trial: PlannedTrial) -> None:
-        self.rows[trial.trial_id] = Row(
+        self.rows[trial.trial_id] = TrialProgress(
             trial.trial_id, trial.name, trial.is_reference, trial.epochs, trial.config.train.keep
         )
 
@@ -136,11 +136,11 @@ class Board:
             if row.state == "waiting" and row.is_cancelled:
                 row.end("KILLED", {"sweep.stop_reason": "user", "sweep.stop_detail": "cancelled before it started"})
 
-    def ranked(self) -> list[Row]:
+    def ranked(self) -> list[TrialProgress]:
         """Return the rows, best first; those without a figure last."""
         return sorted(self.rows.values(), key=lambda row: (not row.is_scored, -_or_zero(row.best_miou)))
 
-    def best(self) -> Row | None:
+    def best(self) -> TrialProgress | None:
         """Return the row with the highest val/miou so far."""
         first = self.ranked()[0]
         return first if first.is_scored else None
@@ -198,10 +198,10 @@ class Board:
         return "\n".join(lines)
 
 
-class View:
+class LiveView:
     """Shows a board while a sweep runs: redrawn in place on a terminal, in plain lines elsewhere."""
 
-    def __init__(self, board: Board, *, is_quiet: bool = False) -> None:
+    def __init__(self, board: TrialTable, *, is_quiet: bool = False) -> None:
         self._board, self._quiet = board, is_quiet
         self._console = _Screen(stderr=True, highlight=False, markup=False)
         self._live: Live | None = None
@@ -239,7 +239,7 @@ class View:
         return Group(_summary(board), Text(), table)
 
 
-def _summary(board: Board) -> Table:
+def _summary(board: TrialTable) -> Table:
     """Return trials, epochs, best and time, a line each, whatever the width."""
     best, left = board.best(), board.seconds_left()
     done, budget = board.epochs_done(), board.epochs_budget()
@@ -265,12 +265,12 @@ class _Screen(Console):
         self.quiet = True
 
 
-def _most_telling(rows: Iterable[Row], number: int) -> list[Row]:
+def _most_telling(rows: Iterable[TrialProgress], number: int) -> list[TrialProgress]:
     """Return running trials first, then the best of the rest."""
     return sorted(rows, key=lambda row: (row.state != "running", -_or_zero(row.best_miou)))[:number]
 
 
-def _ended(row: Row) -> str:
+def _ended(row: TrialProgress) -> str:
     if row.ending == "not started":
         return f"{row.name}: not started. "
     best = "no figure" if math.isnan(row.best_miou) else f"{row.best_miou:.3f} at epoch {row.best_epoch}"

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from bddseg.file_locks import locked, owner_of
 from bddseg.files import write_file
-from bddseg.locks import locked, owner_of
 from sweeps.errors import ClusterError
 from sweeps.execution.system_limits import check_limits
 

@@ -32,7 +32,7 @@ MEMORY = {"RAY_memory_usage_threshold": 1.0, "RAY_memory_monitor_refresh_ms": 1e
 """Settings of Ray's memory monitor that a user may give, and their largest values: they depend on the machine."""
 
 
-def settle_variables(*, is_joining: bool) -> str:
+def set_ray_variables(*, is_joining: bool) -> str:
     """Take the user's settings of Ray out of the environment, or those of Tune alone when a Ray is joined.
 
     A Ray that runs already is reached with its own settings (certificates, tokens). Returns a sentence that names what

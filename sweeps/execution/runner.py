@@ -16,9 +16,9 @@ from sweeps.execution.cluster import check_address, ray_cluster, room, slots
 from sweeps.execution.ray_session import check_machine
 from sweeps.execution.searcher import build_search
 from sweeps.execution.signals import Interrupted, Interrupts
-from sweeps.execution.spec import Order, Summary
-from sweeps.execution.sweep import Run, Say
-from sweeps.execution.tuner import Pass, recall, run_pass
+from sweeps.execution.spec import SweepResult, SweepSpec
+from sweeps.execution.sweep import Say, SweepRun
+from sweeps.execution.tuner import TunerPass, recall, run_pass
 from sweeps.schedulers.state_file import FILE as MEMORY
 from sweeps.storage.folder import making
 from sweeps.storage.heartbeat import Heartbeat
@@ -37,7 +37,7 @@ KEEPING = (
 )
 
 
-def run_sweep(order: Order, say: Say = log.info) -> Summary:
+def run_sweep(order: SweepSpec, say: Say = log.info) -> SweepResult:
     """Run a sweep to its end, or to an interrupt, and deliver what it measured.
 
     Raises:
@@ -46,14 +46,14 @@ def run_sweep(order: Order, say: Say = log.info) -> Summary:
     _prepare(order, say)
     sweep_id = new_sweep_id(order.title)
     with making(order.storage / sweep_id) as folder:
-        run = Run(order, sweep_id, folder)
+        run = SweepRun(order, sweep_id, folder)
         say(f"sweep {sweep_id}: {order.plan.size_words()}; files in {folder}")
         if order.is_offline:
             say(f"offline: nothing is sent to MLflow; deliver it later with: {order.tune_command} --sync {sweep_id}")
         return _drive(run, run.begin, say)
 
 
-def resume_sweep(order: Order, sweep_id: str, say: Say = log.info) -> Summary:
+def resume_sweep(order: SweepSpec, sweep_id: str, say: Say = log.info) -> SweepResult:
     """Go on with a sweep that was interrupted or lost its driver, to its end or to an interrupt.
 
     Trials that came to an end of their own stay as they are; the others go on from their newest checkpoint.
@@ -68,11 +68,11 @@ def resume_sweep(order: Order, sweep_id: str, say: Say = log.info) -> Summary:
     if recorded != found:
         raise DataError(f"sweep {sweep_id} began on data {recorded}, but {order.material.root} now gives {found}")
     _prepare(order, say)
-    run = Run(order, sweep_id, folder, manifest)
+    run = SweepRun(order, sweep_id, folder, manifest)
     return _drive(run, run.begin_again, say)
 
 
-def _prepare(order: Order, say: Say) -> None:
+def _prepare(order: SweepSpec, say: Say) -> None:
     """Check what can be checked before anything is written; close what dead drivers left open."""
     if order.address:
         check_address(order.address)
@@ -84,7 +84,7 @@ def _prepare(order: Order, say: Say) -> None:
         say(sentence)
 
 
-def _drive(run: Run, begin: Callable[[Say], None], say: Say) -> Summary:
+def _drive(run: SweepRun, begin: Callable[[Say], None], say: Say) -> SweepResult:
     """Hold the sweep, run its passes, close it. MLflow's store is made ready while Ray starts: both take seconds."""
     with (
         Interrupts(say) as interrupts,
@@ -113,7 +113,7 @@ def _drive(run: Run, begin: Callable[[Say], None], say: Say) -> Summary:
             raise told from found
 
 
-def _abandon(run: Run, error: BaseException, store: Future[None] | None) -> None:
+def _abandon(run: SweepRun, error: BaseException, store: Future[None] | None) -> None:
     """Close what a sweep has open that could not be run to its end."""
     try:
         run.abandon(error, is_store_ready=store is not None and store.done() and not store.exception())
@@ -121,7 +121,7 @@ def _abandon(run: Run, error: BaseException, store: Future[None] | None) -> None
         log.warning("the ends of its runs could not be written: %s", failure)
 
 
-def _worded(run: Run, error: BaseException) -> BaseException:
+def _worded(run: SweepRun, error: BaseException) -> BaseException:
     """Return the error as the user is told of it: in one line, with the command that goes on, where one would."""
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         error = StorageError(f"{run.folder.path} cannot be written: {error.strerror}")
@@ -145,7 +145,7 @@ def _side_by_side(trials: int, *, is_joined: bool) -> str:
     return f"{trials} trial{'s' * (trials != 1)} at a time, {where}"
 
 
-def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> None:
+def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None], say: Say) -> None:
     """Run pass after pass, until nothing is open, on a Ray that is up for as long as that takes."""
     order, frames = run.order, run.order.material.frames  # but the plan of run.order may grow
     ray_is_up = ray_cluster(
@@ -161,7 +161,7 @@ def _on_ray(run: Run, interrupts: Interrupts, store: Future[None], say: Say) -> 
         smallest = {"GPU": min(order.gpu_shares.values())} if order.gpu_shares else {}
         run.board.slots = slots(order.resources | smallest, order.max_concurrent)
         run.start_delivery()
-        before: Pass | None = None
+        before: TunerPass | None = None
         say(_side_by_side(run.board.slots, is_joined=bool(order.address)))
         while not interrupts.is_requested():
             todo = run.todo()

@@ -29,7 +29,7 @@ ROOM_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-class _Given(Categorical):
+class _PlannedValue(Categorical):
     """The domain of a setting whose values all come from the points of the plan.
 
     Tune copies the space for each point: with the values in it that took minutes where there were 10,000 points.
@@ -44,20 +44,20 @@ class _Given(Categorical):
 
 
 @dataclass(frozen=True)
-class Search:
+class TunerSetup:
     """What a Tuner needs to run a plan, and nothing else."""
 
     param_space: dict[str, Any]
-    searcher: "BasicVariantGenerator | Suggester"
+    searcher: "BasicVariantGenerator | PlanSearcher"
     scheduler: Scheduler
     num_samples: int
 
     def failure(self) -> Exception | None:
         """Return what kept further trials from being suggested."""
-        return self.searcher.failure if isinstance(self.searcher, Suggester) else None
+        return self.searcher.failure if isinstance(self.searcher, PlanSearcher) else None
 
 
-class Suggester(Searcher):
+class PlanSearcher(Searcher):
     """Gives Tune the trials that are open, in order, and then new ones from their source, one at a time.
 
     No more than there is room for: a suggestion that is made later knows of more figures.
@@ -126,7 +126,7 @@ def build_search(
     max_concurrent: int = 0,
     source: Source | None = None,
     room: Callable[[], int] = lambda: 1,
-) -> Search:
+) -> TunerSetup:
     """Return the plan in Ray's words: each trial that is open is one preset point, in order, with flat columns.
 
     `memory` is the file in which the scheduler keeps its state, `slots` how many trials run side by side. Tune would
@@ -140,12 +140,12 @@ def build_search(
     else:
         scheduler = build_scheduler(experiment, plan, memory=memory, slots=slots)
     if source is not None:
-        return Search({}, Suggester(trials, source, room), scheduler, len(trials) + plan.to_come)
+        return TunerSetup({}, PlanSearcher(trials, source, room), scheduler, len(trials) + plan.to_come)
     points = [{TRIAL_KEY: trial.trial_id, **trial.point} for trial in trials]
-    space: dict[str, Any] = {key: _Given() for key in points[0]}
+    space: dict[str, Any] = {key: _PlannedValue() for key in points[0]}
     most = 0 if isinstance(scheduler, AshaPromote) else max_concurrent
     searcher = BasicVariantGenerator(points_to_evaluate=points, max_concurrent=most)
-    return Search(space, searcher, scheduler, len(points))
+    return TunerSetup(space, searcher, scheduler, len(points))
 
 
 def build_scheduler(experiment: Experiment, plan: Plan, *, memory: Path | None = None, slots: int = 0) -> Scheduler:

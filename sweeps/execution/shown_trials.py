@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from sweeps.execution.progress import Board, Row
+from sweeps.execution.progress import TrialProgress, TrialTable
 from sweeps.planning.plan import Plan, PlannedTrial
-from sweeps.storage.album import Shown
+from sweeps.storage.album import PanelTrial
 from sweeps.storage.records import FINALIST, RUN
 
 GATES = "attention_unet"
@@ -15,10 +15,10 @@ VALIDATION = "validation"
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class ShownTrial:
     """A trial that is to be shown."""
 
-    shown: Shown
+    shown: PanelTrial
     checkpoint: Path
     """Folder with its best weights and its validation evidence."""
     is_painting: bool = True
@@ -26,15 +26,15 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
-class Exhibits:
+class ShownTrials:
     """The trials to be shown, the leader first, and the images they are shown on."""
 
-    trials: tuple[Exhibit, ...]
+    trials: tuple[ShownTrial, ...]
     part: str
     """`validation`, or in a confirmation the fold: every run was judged on another one."""
 
 
-def choose_exhibits(plan: Plan, board: Board, checkpoints: Mapping[str, Path]) -> Exhibits:
+def choose_exhibits(plan: Plan, board: TrialTable, checkpoints: Mapping[str, Path]) -> ShownTrials:
     """Return what can be shown: of the trials with a checkpoint, one that was stopped early too.
 
     In a confirmation each finalist is shown by its run of the same number, so that all are judged on the same images.
@@ -47,20 +47,22 @@ def choose_exhibits(plan: Plan, board: Board, checkpoints: Mapping[str, Path]) -
         if trials[trial_id].is_reference:
             roles.setdefault(trial_id, "reference")
     found = [
-        Exhibit(Shown(trial_id, role), checkpoints[trial_id])
+        ShownTrial(PanelTrial(trial_id, role), checkpoints[trial_id])
         for trial_id, role in roles.items()
         if trial_id in checkpoints
     ]
     gated = [trial_id for trial_id in ranked if trials[trial_id].config.model.name == GATES and trial_id in checkpoints]
     if found and gated and not any(trials[it.shown.trial_id].config.model.name == GATES for it in found):
-        found.append(Exhibit(Shown(gated[0], "best attention net"), checkpoints[gated[0]], is_painting=False))
+        found.append(ShownTrial(PanelTrial(gated[0], "best attention net"), checkpoints[gated[0]], is_painting=False))
     run = trials[ranked[0]].tags.get(RUN) if ranked else None
-    return Exhibits(tuple(found), f"the fold of run {run}" if run else VALIDATION)
+    return ShownTrials(tuple(found), f"the fold of run {run}" if run else VALIDATION)
 
 
-def _finalists(rows: Sequence[Row], trials: Mapping[str, PlannedTrial], checkpoints: Mapping[str, Path]) -> list[str]:
+def _finalists(
+    rows: Sequence[TrialProgress], trials: Mapping[str, PlannedTrial], checkpoints: Mapping[str, Path]
+) -> list[str]:
     """Return one run of each finalist, the best mean first: the leader's first run, and the others' of that number."""
-    runs: dict[str, list[Row]] = {}
+    runs: dict[str, list[TrialProgress]] = {}
     for row in rows:
         if finalist := trials[row.trial_id].tags.get(FINALIST):
             runs.setdefault(finalist, []).append(row)

@@ -5,21 +5,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweeps.execution.progress import Board
+from sweeps.execution.progress import TrialTable
 from sweeps.planning.confirmation import Confirmation
-from sweeps.planning.dataset import Material
+from sweeps.planning.dataset import Dataset
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.storage.records import REPLICATE_OF
 
 
 @dataclass(frozen=True)
-class Order:
+class SweepSpec:
     """Everything that decides how a sweep runs."""
 
     experiment: Experiment
     plan: Plan
-    material: Material
+    material: Dataset
     storage: Path
     tracking_uri: str
     resources: dict[str, float]
@@ -79,12 +79,12 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Summary:
+class SweepResult:
     """What a sweep came to."""
 
     sweep_id: str
     folder: Path
-    board: Board
+    board: TrialTable
     undelivered: int
     """Events that MLflow does not have yet."""
     signal_number: int

@@ -12,13 +12,13 @@ from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.environment import cache_folder
 from sweeps.errors import StorageError
-from sweeps.execution.callback import Tracker, cut_off_words
-from sweeps.execution.finalize import Keeper
+from sweeps.execution.callback import OutboxCallback, cut_off_words
+from sweeps.execution.finalize import WeightsKeeper
 from sweeps.execution.gauges import Gauges
 from sweeps.execution.metadata import facts, params, run_tags, sweep_tags
-from sweeps.execution.progress import Board, View
-from sweeps.execution.spec import Order, Summary
-from sweeps.execution.tuner import Pass, teller
+from sweeps.execution.progress import LiveView, TrialTable
+from sweeps.execution.spec import SweepResult, SweepSpec
+from sweeps.execution.tuner import TunerPass, teller
 from sweeps.planning.confirmation import next_runs
 from sweeps.planning.manifest import build_manifest, record_trial
 from sweeps.planning.plan import Plan, PlannedTrial
@@ -26,20 +26,20 @@ from sweeps.planning.resources import kind, remember_peaks
 from sweeps.planning.reuse import Reused, is_same_budget, reuse_sentences, take_over
 from sweeps.planning.sampling import COST
 from sweeps.schedulers.scheduler import Scheduler
-from sweeps.storage.finished_trials import Entry, find_finished
+from sweeps.storage.finished_trials import FinishedTrial, find_finished
 from sweeps.storage.folder import SweepFolder, remove_folder
 from sweeps.storage.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
 from sweeps.storage.records import COMPLETED
 from sweeps.storage.recovery import reopen
 from sweeps.storage.sweep_json import FILE, SETTINGS, save_manifest
 from sweeps.storage.sweeps import has_trained, look_ahead
-from sweeps.storage.trial_history import Past
+from sweeps.storage.trial_history import TrialHistory
 from sweeps.tracking.artifact_root import ARTIFACTS
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.store import prepare_store, try_store
 
 if TYPE_CHECKING:
-    from sweeps.planning.suggestions import Supply
+    from sweeps.planning.suggestions import Suggestions
 
 FLUSH_SECONDS = 60
 """How long the end of a sweep waits for MLflow; what is left stays in the outbox."""
@@ -50,19 +50,19 @@ HASTY_FLUSH_SECONDS = 6
 Say = Callable[[str], None]
 
 
-class Run:
+class SweepRun:
     """The parts of one sweep while it runs."""
 
-    def __init__(self, order: Order, sweep_id: str, folder: Path, manifest: dict[str, Any] | None = None) -> None:
+    def __init__(self, order: SweepSpec, sweep_id: str, folder: Path, manifest: dict[str, Any] | None = None) -> None:
         self.sweep_id, self.folder = sweep_id, SweepFolder(folder)
         self.order = replace(order, report_command=f"{order.report_command} {sweep_id}")
         self.trials = {trial.trial_id: trial for trial in order.plan.trials}
         self.scheduler: Scheduler | None = None
         """Of the present pass."""
-        self.supply: Supply | None = None
+        self.supply: Suggestions | None = None
         """Where trials come from that are suggested while others run."""
-        self.board = Board(order.plan)
-        self.view = View(self.board, is_quiet=order.is_quiet)
+        self.board = TrialTable(order.plan)
+        self.view = LiveView(self.board, is_quiet=order.is_quiet)
         self.outbox = Outbox(self.folder.outbox, PATIENCE_SECONDS)
         self.delivery = Delivery(self.outbox, order.tracking_uri, sweep_id)
         self.is_new = manifest is None
@@ -70,8 +70,8 @@ class Run:
         self.is_begun = manifest is not None
         """It is written down, so that it can be resumed."""
         self.is_delivering = False
-        self.past: dict[str, Past] = {}
-        self._known: list[Entry] | None = None
+        self.past: dict[str, TrialHistory] = {}
+        self._known: list[FinishedTrial] | None = None
         self._began, self._hours_before = time.monotonic(), 0.0
         if manifest and (confirmation := manifest.get("confirmation")):
             self._hours_before = confirmation.get("hours", 0.0)
@@ -116,9 +116,9 @@ class Run:
             StorageError: when the study's file cannot be read or written.
         """
         if self.order.plan.samples:
-            from sweeps.planning.suggestions import Supply  # imports Optuna
+            from sweeps.planning.suggestions import Suggestions  # imports Optuna
 
-            self.supply = Supply(
+            self.supply = Suggestions(
                 experiment=self.order.experiment,
                 folder=self.folder.path,
                 plan=lambda: self.order.plan,
@@ -134,13 +134,13 @@ class Run:
 
     def _is_settled(self, trial_id: str) -> bool:
         """Return whether a trial has come to an end that stays: not one that another pass may change."""
-        return self.past.get(trial_id, Past()).is_settled(self.folder.is_cancelled(trial_id))
+        return self.past.get(trial_id, TrialHistory()).is_settled(self.folder.is_cancelled(trial_id))
 
     def _admit(self, trial: PlannedTrial) -> bool:
         """Make a suggestion a trial of the sweep, in its manifest first; return whether it is to be trained."""
         self._add([trial])
         if self.scheduler:
-            self.scheduler.know(trial.trial_id, trial.config.model.name)
+            self.scheduler.add_trial(trial.trial_id, trial.config.model.name)
         return not self._is_settled(trial.trial_id)
 
     def _add(self, trials: Sequence[PlannedTrial]) -> None:
@@ -233,9 +233,9 @@ class Run:
     def _remember(self, trials: Iterable[PlannedTrial] | None = None) -> None:
         """Learn from the sweep's events what has become of its trials, or of some of them."""
         wanted = self.trials if trials is None else {trial.trial_id for trial in trials}
-        found: dict[str, Past] = {}
+        found: dict[str, TrialHistory] = {}
         for event in self.own_events(wanted):
-            found.setdefault(event["trial"], Past()).tell(event, OBJECTIVE)
+            found.setdefault(event["trial"], TrialHistory()).tell(event, OBJECTIVE)
             self.board.apply(event)
         self.past.update(found)
 
@@ -255,17 +255,17 @@ class Run:
             self.delivery.start()
             self.is_delivering = True
 
-    def past_of(self, trial: PlannedTrial) -> Past:
+    def past_of(self, trial: PlannedTrial) -> TrialHistory:
         """Return what has become of a trial."""
-        return self.past.get(trial.trial_id, Past())
+        return self.past.get(trial.trial_id, TrialHistory())
 
     def own_events(self, trials: Collection[str] | None = None) -> Iterator[Event]:
         """Yield every event of the plan's trials so far, or of some of them."""
         return self.outbox.events(self.trials if trials is None else trials)
 
-    def todo(self) -> Pass:
+    def todo(self) -> TunerPass:
         """Return the pass over what is open."""
-        return Pass.of(self.order, self.past, self.folder, usable_cores())
+        return TunerPass.of(self.order, self.past, self.folder, usable_cores())
 
     def close_plan(self, say: Say) -> None:
         """Expect no more trials than are known, where the space has no more points."""
@@ -274,10 +274,10 @@ class Run:
             say(f"the space has no more points: {count(len(plan.trials), 'trial')} instead of {plan.samples}")
             self._expect(replace(plan, samples=len(plan.trials)))
 
-    def tracker(self, scheduler: Any) -> Tracker:
+    def tracker(self, scheduler: Any) -> OutboxCallback:
         """Return the callback that writes down what happens in a pass; it remembers the passes before."""
         gauges = Gauges(self.board, self.sweep_id)
-        tracker = Tracker(
+        tracker = OutboxCallback(
             self.folder.outbox,
             self.sweep_id,
             self.trials,
@@ -299,7 +299,7 @@ class Run:
         if self.supply and event["kind"] == "end":
             self.supply.catch_up()
 
-    def end(self, signal_number: int) -> Summary:
+    def end(self, signal_number: int) -> SweepResult:
         """Keep what is worth keeping, close the sweep's runs, deliver."""
         self.board.cancel(self.folder.is_cancelled)
         if self.supply:
@@ -308,7 +308,7 @@ class Run:
         newest = {trial_id: self.folder.checkpoints(trial_id) for trial_id in self.trials}
         checkpoints = {trial_id: found[0] for trial_id, found in newest.items() if found}
         device = resolve_device("auto" if self.order.address else self.order.device)
-        keeper = Keeper(self.order.plan, self.board, checkpoints, self.outbox, device)
+        keeper = WeightsKeeper(self.order.plan, self.board, checkpoints, self.outbox, device)
         if signal_number:
             self._cut_off()
         else:
@@ -322,7 +322,7 @@ class Run:
         )
         if self.order.gpu_shares:
             remember_peaks(cache_folder(), self._peaks())
-        return Summary(
+        return SweepResult(
             sweep_id=self.sweep_id,
             folder=self.folder.path,
             board=self.board,
@@ -357,7 +357,7 @@ class Run:
     def _cut_off(self, detail: str = "") -> None:
         """End the trials that are open, those too that were to go on from another sweep and have not begun to."""
         for row in self.board.rows.values():
-            past = self.past.get(row.trial_id, Past())
+            past = self.past.get(row.trial_id, TrialHistory())
             if row.state in ("running", "paused") or (past.is_started and not past.reason):
                 tags = {
                     "sweep.stop_reason": "user",

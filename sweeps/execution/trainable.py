@@ -20,6 +20,8 @@ from ray.tune.trainable import wrap_function
 
 from bddseg.checkpoint import load_training, save_training
 from bddseg.config import TrainConfig
+from bddseg.data.frames import Frames
+from bddseg.data.split import Split, split_of
 from bddseg.device import (
     await_gpu_memory,
     is_out_of_memory,
@@ -31,9 +33,7 @@ from bddseg.device import (
 )
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, save_evidence
-from bddseg.frames import Frames
 from bddseg.result import OBJECTIVE, EpochResult
-from bddseg.split import Split, split_of
 from bddseg.train import fit
 from sweeps.schedulers.rungs import BEST, NO_EPOCH, TRIAL_KEY
 from sweeps.storage.folder import SweepFolder

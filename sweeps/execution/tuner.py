@@ -17,11 +17,11 @@ from ray.exceptions import RayError
 
 from bddseg.result import OBJECTIVE
 from sweeps.errors import PassError, StorageError
-from sweeps.execution.callback import Tracker
+from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.controller import patient_controller
-from sweeps.execution.searcher import Search
+from sweeps.execution.searcher import TunerSetup
 from sweeps.execution.signals import Interrupts
-from sweeps.execution.spec import Order
+from sweeps.execution.spec import SweepSpec
 from sweeps.execution.trainable import Workload, build_trainable
 from sweeps.planning.plan import PlannedTrial
 from sweeps.planning.resources import enlarged
@@ -29,7 +29,7 @@ from sweeps.schedulers.rungs import TRIAL_KEY
 from sweeps.schedulers.scheduler import Scheduler
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import PATIENCE_SECONDS, Event
-from sweeps.storage.trial_history import MEMORY_ATTEMPTS, Past
+from sweeps.storage.trial_history import MEMORY_ATTEMPTS, TrialHistory
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ MAX_FAILURES = 1
 
 
 @dataclass(frozen=True)
-class Pass:
+class TunerPass:
     """The trials of one pass, and what each may take."""
 
     trials: Sequence[PlannedTrial]
@@ -52,11 +52,11 @@ class Pass:
         return not self.trials and not self.to_come
 
     @classmethod
-    def of(cls, order: Order, past: Mapping[str, Past], folder: SweepFolder, cores: int) -> "Pass":
+    def of(cls, order: SweepSpec, past: Mapping[str, TrialHistory], folder: SweepFolder, cores: int) -> "TunerPass":
         """Return the pass over all trials that have not come to an end of their own."""
         resources: dict[str, Mapping[str, float]] = {}
         for trial in order.plan.trials:
-            known = past.get(trial.trial_id, Past())
+            known = past.get(trial.trial_id, TrialHistory())
             share = order.resources_of(trial)
             larger = enlarged(share, cores) if known.memory_failures else None
             if known.reason == "oom":
@@ -65,18 +65,18 @@ class Pass:
             elif not known.is_open(folder.is_cancelled(trial.trial_id)):
                 continue
             resources[trial.trial_id] = larger or share
-        is_new = {trial_id: not past.get(trial_id, Past()).is_started for trial_id in resources}
+        is_new = {trial_id: not past.get(trial_id, TrialHistory()).is_started for trial_id in resources}
         is_open = [trial for trial in order.plan.trials if trial.trial_id in resources]
         return cls(sorted(is_open, key=lambda trial: is_new[trial.trial_id]), resources, order.plan.to_come)
 
 
 def run_pass(
-    todo: Pass,
-    order: Order,
-    search: Search,
+    todo: TunerPass,
+    order: SweepSpec,
+    search: TunerSetup,
     folder: SweepFolder,
-    past: Mapping[str, Past],
-    tracker: Tracker,
+    past: Mapping[str, TrialHistory],
+    tracker: OutboxCallback,
     interrupts: Interrupts,
 ) -> None:
     """Let Ray Tune run the pass, until it is done or interrupted.
@@ -138,7 +138,7 @@ def run_pass(
     tracker.flush(PATIENCE_SECONDS)
 
 
-def recall(scheduler: Scheduler, memory: Path, past: Mapping[str, Past]) -> None:
+def recall(scheduler: Scheduler, memory: Path, past: Mapping[str, TrialHistory]) -> None:
     """Let a scheduler have what it had: its own file, and from what the trials reported what that lacks.
 
     A damaged file is set aside; the values at the rungs are in the events, the reasons of earlier stops too.
@@ -151,14 +151,14 @@ def recall(scheduler: Scheduler, memory: Path, past: Mapping[str, Past]) -> None
     for trial_id, known in past.items():
         values = known.usable()
         for epoch, best in known.bests().items():
-            scheduler.relearn(trial_id, epoch, values[epoch], best)
+            scheduler.restore_value(trial_id, epoch, values[epoch], best)
 
 
-def teller(past: dict[str, Past], known: Collection[str]) -> Callable[[Event], None]:
+def teller(past: dict[str, TrialHistory], known: Collection[str]) -> Callable[[Event], None]:
     """Return a listener that keeps the past up to date."""
 
     def tell(event: Event) -> None:
         if event["trial"] in known:
-            past.setdefault(event["trial"], Past()).tell(event, OBJECTIVE)
+            past.setdefault(event["trial"], TrialHistory()).tell(event, OBJECTIVE)
 
     return tell

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
-from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
 from bddseg.device import use_threads
 from bddseg.engine import Engine
-from bddseg.footprint import make_noise
+from bddseg.flops import count_forward
+from bddseg.memory import make_noise
 from bddseg.words import count
 from sweeps.planning.cost import BACKWARD_SHARE, flops_per_second
 from sweeps.planning.resources import kind
@@ -24,12 +24,12 @@ SECONDS = 12.0
 Key = tuple[str, int]
 """Kind of trial (with its device) and threads."""
 
-_timed: dict[Key, "Speed"] = {}
+_timed: dict[Key, "MeasuredSpeed"] = {}
 """What this process has timed; never kept on disk: the next process may share the machine with other work."""
 
 
 @dataclass(frozen=True)
-class Speed:
+class MeasuredSpeed:
     """How long one image takes, in seconds."""
 
     train_s: float
@@ -45,13 +45,13 @@ class Speed:
 class Calibration:
     """The speed of every kind of trial of a plan on one device."""
 
-    speeds: Mapping[str, Speed]
+    speeds: Mapping[str, MeasuredSpeed]
     device: str
     threads: int
     seconds: float
     """How long it took."""
 
-    def of(self, config: TrainConfig) -> Speed:
+    def of(self, config: TrainConfig) -> MeasuredSpeed:
         """Return the speed of the kind that the configuration is of."""
         return self.speeds[kind(config, self.device)]
 
@@ -80,7 +80,7 @@ def calibrate(
     flops = {name: count_forward(config).flops for name, config in kinds.items()}
     cost = {name: flops[name] * config.train.batch_size for name, config in kinds.items()}
     rate = flops_per_second(kinds[min(cost, key=lambda name: cost[name])], device)
-    found: dict[str, Speed] = {}
+    found: dict[str, MeasuredSpeed] = {}
     for name in sorted(kinds, key=lambda name: cost[name]):
         key, step_s = (name, threads), cost[name] * (2 + BACKWARD_SHARE) / rate
         steps = min(STEPS, int((seconds - (time.perf_counter() - began)) / step_s))
@@ -91,7 +91,7 @@ def calibrate(
     return Calibration(found, device.type, threads, time.perf_counter() - began)
 
 
-def _time(config: TrainConfig, device: torch.device, threads: int, steps: int) -> Speed:
+def _time(config: TrainConfig, device: torch.device, threads: int, steps: int) -> MeasuredSpeed:
     """Train twice on half the steps' images, then evaluate them twice; the second time counts."""
     before, images = torch.get_num_threads(), steps // 2 * config.train.batch_size
     use_threads(threads)
@@ -103,12 +103,12 @@ def _time(config: TrainConfig, device: torch.device, threads: int, steps: int) -
         val_s = _seconds(lambda: engine.evaluate(range(images)))
     finally:
         use_threads(before)
-    return Speed(train_s / images, val_s / images, is_timed=True)
+    return MeasuredSpeed(train_s / images, val_s / images, is_timed=True)
 
 
-def _counted(flops: float, rate: float) -> Speed:
+def _counted(flops: float, rate: float) -> MeasuredSpeed:
     """Return the speed of a kind by its arithmetic, at a rate in operations per second."""
-    return Speed((1 + BACKWARD_SHARE) * flops / rate, flops / rate, is_timed=False)
+    return MeasuredSpeed((1 + BACKWARD_SHARE) * flops / rate, flops / rate, is_timed=False)
 
 
 def _seconds(work: Callable[[], object]) -> float:

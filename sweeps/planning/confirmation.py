@@ -41,7 +41,7 @@ LEAST_REPEATS = 2
 
 
 @dataclass(frozen=True)
-class Finalist:
+class PlannedFinalist:
     """A setting that is confirmed."""
 
     trial_id: str
@@ -79,7 +79,7 @@ class Confirmation:
     screening: str
     experiment: Experiment
     plan: Plan
-    finalists: tuple[Finalist, ...]
+    finalists: tuple[PlannedFinalist, ...]
     runs: int
     """Of each finalist; the first ones, where rounds follow."""
     rounds: Rounds | None
@@ -118,7 +118,7 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
-class Standing:
+class FinalistScores:
     """A finalist after its runs."""
 
     name: str
@@ -140,7 +140,7 @@ class Standing:
         """Return the sample standard deviation over runs; NaN for fewer than two."""
         return statistics.stdev(self.done) if len(self.done) > 1 else math.nan
 
-    def ahead_of(self, other: "Standing") -> float:
+    def ahead_of(self, other: "FinalistScores") -> float:
         """Return the mean difference over the runs that both have; NaN without one."""
         both = [mine - theirs for mine, theirs in zip(self.scores, other.scores, strict=False)]
         return statistics.fmean(found) if (found := [value for value in both if not math.isnan(value)]) else math.nan
@@ -197,7 +197,7 @@ def next_runs(plan: Plan, remaining: Sequence[str]) -> tuple[PlannedTrial, ...]:
     found = []
     for finalist in remaining:
         first, *others = (trial for trial in plan.trials if trial.tags[FINALIST] == finalist)
-        like = Finalist(finalist, finalist_name(first.name), "", first.is_reference, first.config)
+        like = PlannedFinalist(finalist, finalist_name(first.name), "", first.is_reference, first.config)
         run = like.run(1 + len(others), plan.rounds.folds, first.config.train.seed - FIRST_SEED)
         found.append(replace(run, point={key: run.settings[key] for key in (*first.point, *RUN_AXES)}))
     return tuple(found)
@@ -207,7 +207,7 @@ RUN_AXES = ("data.fold", "data.cut", "train.seed")
 """What differs between runs of a finalist."""
 
 
-def choose_finalists(record: SweepRecord, top: int) -> tuple[tuple[Finalist, ...], tuple[str, ...]]:
+def choose_finalists(record: SweepRecord, top: int) -> tuple[tuple[PlannedFinalist, ...], tuple[str, ...]]:
     """Return the best `top` settings, the best of each model and the reference; and what is odd about them.
 
     Trials that differ only in their seed are one setting, and the mean of them counts: the best of several seeds is
@@ -256,13 +256,13 @@ def _settings(record: SweepRecord) -> list[list[TrialRow]]:
     return sorted(groups.values(), key=lambda seeds: -statistics.fmean(map(score, seeds)))
 
 
-def standings(plan: Plan, scores: Mapping[str, float]) -> list[Standing]:
+def standings(plan: Plan, scores: Mapping[str, float]) -> list[FinalistScores]:
     """Return the finalists, the best mean first; `scores` is val/miou by trial, of runs that finished."""
     of_finalist: dict[str, list[PlannedTrial]] = {}
     for trial in plan.trials:  # in the order of runs
         of_finalist.setdefault(trial.tags[FINALIST], []).append(trial)
     found = [
-        Standing(
+        FinalistScores(
             finalist_name(runs[0].name),
             runs[0].is_reference,
             runs[0].epochs,
@@ -273,16 +273,16 @@ def standings(plan: Plan, scores: Mapping[str, float]) -> list[Standing]:
     return sorted(found, key=lambda it: (not it.done, -it.mean if it.done else 0.0))
 
 
-def _finalist(seeds: Sequence[TrialRow], why: str, sweep_id: str) -> Finalist:
+def _finalist(seeds: Sequence[TrialRow], why: str, sweep_id: str) -> PlannedFinalist:
     best, name = seeds[0], min((row.name for row in seeds), key=len)
     try:
         config = TrainConfig.from_record(best.settings)
     except ConfigError as error:
         raise ExperimentError(f"{sweep_id}, trial {best.name}: {error}") from error
-    return Finalist(best.trial_id, name, why, any(row.is_reference for row in seeds), config)
+    return PlannedFinalist(best.trial_id, name, why, any(row.is_reference for row in seeds), config)
 
 
-def _planned(finalist: Finalist, number: int, config: TrainConfig) -> PlannedTrial:
+def _planned(finalist: PlannedFinalist, number: int, config: TrainConfig) -> PlannedTrial:
     return PlannedTrial(
         trial_id=config.digest(),
         name=f"{finalist.name} run {number + 1}",

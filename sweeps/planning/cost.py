@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
 from bddseg.device import resolve_precision, use_threads
+from bddseg.flops import count_forward
 from bddseg.models import model_of
 from sweeps.planning.plan import Plan
 from sweeps.schedulers.rungs import Rungs

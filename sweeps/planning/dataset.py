@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from bddseg.catalog import Catalog, Sample, check_root, is_dataset, read_catalog
-from bddseg.clips import unit_of
 from bddseg.config import TrainConfig
+from bddseg.data.bdd100k import Catalog, Sample, check_root, is_dataset, read_catalog
+from bddseg.data.drives import unit_of
+from bddseg.data.folders import is_folder
+from bddseg.data.frames import Frames, build_frames
+from bddseg.data.split import Split, split_of, split_samples
+from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.errors import DataError, nearest, printable
-from bddseg.folders import is_folder
-from bddseg.frames import Frames, build_frames
 from bddseg.labels import CLASSES, group_of
-from bddseg.split import Split, split_of, split_samples
-from bddseg.streets import streets_folder, write_streets
 from sweeps.environment import cache_folder as cache_folder
 from sweeps.errors import ExperimentError
 from sweeps.paths import ROOT
@@ -43,7 +43,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Material:
+class Dataset:
     """What all trials of a sweep are trained and judged on."""
 
     root: Path
@@ -75,7 +75,7 @@ class Material:
 
 
 @dataclass(frozen=True)
-class Counted:
+class ImageCounts:
     """How many images there are in each part, before any is decoded."""
 
     images: int
@@ -92,7 +92,7 @@ class Counted:
     warning: str = ""
     """Of the split."""
 
-    def in_folds(self, folds: int) -> "Counted":
+    def in_folds(self, folds: int) -> "ImageCounts":
         """Return the sizes, rounded, when train and validation are cut into so many folds; 0 leaves them."""
         val = round((self.train + self.val) / folds) if folds else self.val
         return replace(self, train=self.train + self.val - val, val=val)
@@ -146,7 +146,7 @@ def recorded_source(profile: str, data: Mapping[str, Any], given: Path | None) -
     return Source(profile, root)
 
 
-def count_images(source: Source, config: TrainConfig, cache: Path) -> Counted:
+def count_images(source: Source, config: TrainConfig, cache: Path) -> ImageCounts:
     """Return the sizes of the parts from names and scenes alone; the embedded streets are written where they are not.
 
     Samples that turn out damaged later are counted too.
@@ -160,7 +160,7 @@ def count_images(source: Source, config: TrainConfig, cache: Path) -> Counted:
     def units(part: Sequence[int]) -> int:
         return len({unit_of(names[place], split.drive_pattern) for place in part}) if split.by_drive else len(part)
 
-    return Counted(
+    return ImageCounts(
         images=len(names),
         train=len(split.train),
         val=len(split.val),
@@ -172,7 +172,7 @@ def count_images(source: Source, config: TrainConfig, cache: Path) -> Counted:
     )
 
 
-def load_material(source: Source, config: TrainConfig, cache: Path, *, on_bad_sample: str, progress: bool) -> Material:
+def load_dataset(source: Source, config: TrainConfig, cache: Path, *, on_bad_sample: str, progress: bool) -> Dataset:
     """Return frames and split, building the frames cache (and the streets) where it is not there yet.
 
     Raises:
@@ -183,12 +183,12 @@ def load_material(source: Source, config: TrainConfig, cache: Path, *, on_bad_sa
     _split_catalog(catalog.samples, config)  # a part that is empty is refused before minutes of decoding
     frames = build_frames(catalog.samples, config.data.size, cache, on_bad_sample=on_bad_sample, progress=progress)
     split = _split(frames.names, frames.scenes, config)
-    material = Material(root, source.root is None, frames, split, _summary(catalog, frames, split))
+    material = Dataset(root, source.root is None, frames, split, _summary(catalog, frames, split))
     check_trials(material, [config])
     return material
 
 
-def check_trials(material: Material, configs: Iterable[TrainConfig]) -> None:
+def check_trials(material: Dataset, configs: Iterable[TrainConfig]) -> None:
     """Refuse data on which a trial is certain to fail, or to learn nothing.
 
     Raises:

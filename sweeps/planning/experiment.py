@@ -25,7 +25,7 @@ from sweeps.planning.axes import (
     first_value,
     space_axes,
 )
-from sweeps.planning.experiments_file import UNREADABLE, Book, as_mapping, check_keys, read_book
+from sweeps.planning.experiments_file import UNREADABLE, ExperimentsFile, as_mapping, check_keys, read_book
 from sweeps.planning.sampling import GRID, Sampling, build_sampling, check_grid
 from sweeps.schedulers.rungs import SCHEDULERS, Schedule
 
@@ -79,7 +79,7 @@ def load_experiment(
         ExperimentError: naming place, value, rule and known names.
     """
     book = read_book(path)
-    asked = Asked(tuple(overrides), scheduler, {"name": search, "samples": samples}, seed, replicates)
+    asked = CommandLineSettings(tuple(overrides), scheduler, {"name": search, "samples": samples}, seed, replicates)
     try:
         return _load(book, name, profile, asked)
     except ExperimentError as error:
@@ -87,7 +87,7 @@ def load_experiment(
 
 
 @dataclass(frozen=True)
-class Asked:
+class CommandLineSettings:
     """What the command line says besides a space and a profile."""
 
     overrides: tuple[str, ...]
@@ -97,7 +97,7 @@ class Asked:
     replicates: int | None
 
 
-def _load(book: Book, name: str, profile: str, asked: Asked) -> Experiment:
+def _load(book: ExperimentsFile, name: str, profile: str, asked: CommandLineSettings) -> Experiment:
     space, chosen, path = book.space(name), book.profile(profile), book.path
     at = f"{path.name}: spaces.{name}"
     axes = space_axes(space, at)
@@ -154,7 +154,9 @@ def _question(said: Any, place: str) -> str:
     raise ExperimentError(f"{place}.question is {said!r}, but must be text")
 
 
-def _axes_under(section: Any, book: Book, profile: str, axes: Mapping[str, Axis], place: str) -> Mapping[str, Axis]:
+def _axes_under(
+    section: Any, book: ExperimentsFile, profile: str, axes: Mapping[str, Axis], place: str
+) -> Mapping[str, Axis]:
     """Return the axes that a space has other values for under a profile."""
     replacing: dict[str, Mapping[str, Axis]] = {}
     for name, values in as_mapping(section, place).items():

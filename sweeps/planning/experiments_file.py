@@ -47,7 +47,7 @@ PLACE = re.compile(r"((?:defaults|profiles|spaces)(?:\.[\w.\[\]-]+)?)(?: has the
 
 
 @dataclass(frozen=True)
-class Entry:
+class Section:
     """A profile or a space as the file has it."""
 
     section: Mapping[str, Any]
@@ -56,13 +56,13 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Book:
+class ExperimentsFile:
     """The file, by name and in its order."""
 
     path: Path
     defaults: Mapping[str, Any]
-    profiles: Mapping[str, Entry]
-    spaces: Mapping[str, Entry]
+    profiles: Mapping[str, Section]
+    spaces: Mapping[str, Section]
     lines: Mapping[str, int]
     """Place, such as `spaces.smoke.grid.optim.lr[1]` -> its line, from 1."""
 
@@ -95,7 +95,7 @@ class Book:
         return locate(message, self.path, self.lines)
 
 
-def read_book(path: Path | None = None) -> Book:
+def read_book(path: Path | None = None) -> ExperimentsFile:
     """Return the file, experiments.yaml if none is given.
 
     Raises:
@@ -113,7 +113,7 @@ def read_book(path: Path | None = None) -> Book:
     defaults = as_mapping(book.get("defaults", {}), f"{path.name}: defaults")
     check_keys(defaults, "defaults", f"{path.name}: defaults")
     reader = _Reader(path, loader, lines, repeated)
-    return Book(path, defaults, reader.entries(root, "profiles"), reader.entries(root, "spaces"), lines)
+    return ExperimentsFile(path, defaults, reader.entries(root, "profiles"), reader.entries(root, "spaces"), lines)
 
 
 def as_mapping(value: Any, place: str) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class _Reader:
     lines: Mapping[str, int]
     repeated: Collection[Place]
 
-    def entries(self, root: yaml.Node, kind: str) -> dict[str, Entry]:
+    def entries(self, root: yaml.Node, kind: str) -> dict[str, Section]:
         """Return the profiles or spaces by name, each with what is wrong with it.
 
         Raises:
@@ -162,7 +162,7 @@ class _Reader:
             as_mapping(_construct(self.loader, node, self.path), f"{self.path.name}:{self.lines[kind]}: {kind}")
         return {str(key.value): self._entry(kind, key, value) for key, value in _pairs(node)}
 
-    def _entry(self, kind: str, key: yaml.Node, node: yaml.Node) -> Entry:
+    def _entry(self, kind: str, key: yaml.Node, node: yaml.Node) -> Section:
         section: Mapping[str, Any] = {}
         name, place = str(key.value), f"{self.path.name}: {kind}.{key.value}"
         try:
@@ -176,8 +176,8 @@ class _Reader:
                 rule = f"must be one of {', '.join(DATA_SOURCES)}"
                 raise ExperimentError(f"{place}.data is {section.get('data')!r}, but {rule}")
         except ExperimentError as error:
-            return Entry(section, locate(str(error), self.path, self.lines))
-        return Entry(section, "")
+            return Section(section, locate(str(error), self.path, self.lines))
+        return Section(section, "")
 
 
 def locate(message: str, path: Path, lines: Mapping[str, int]) -> str:
@@ -258,7 +258,7 @@ def _check_name(name: Any, written: str, place: str) -> None:
         raise ExperimentError(f"{place}: the name {name[:80]!r} {NAME_IN_WORDS}")
 
 
-def _named(entries: Mapping[str, Entry], name: str, kind: str, path: Path) -> Mapping[str, Any]:
+def _named(entries: Mapping[str, Section], name: str, kind: str, path: Path) -> Mapping[str, Any]:
     if name not in entries:
         usable = [known for known, entry in entries.items() if not entry.problem]
         raise ExperimentError(

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bddseg.arithmetic import count_forward
 from bddseg.engine import EVALUATION_BATCHES
 from bddseg.errors import DeviceError
-from bddseg.footprint import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
+from bddseg.flops import count_forward
 from bddseg.labels import CLASSES
+from bddseg.memory import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
 from bddseg.words import count
 from sweeps.formatting import duration
 from sweeps.planning.calibration import Calibration, calibrate
 from sweeps.planning.cost import epoch_share
-from sweeps.planning.dataset import Counted, Source, cache_folder, count_images
+from sweeps.planning.dataset import ImageCounts, Source, cache_folder, count_images
 from sweeps.planning.detectable_lead import describe, design_of
 from sweeps.planning.machine import Machine
 from sweeps.planning.plan import Plan, most_kept
@@ -41,7 +41,7 @@ Rows = list[tuple[str, str, str]]
 
 
 @dataclass(frozen=True)
-class Memory:
+class MemoryForecast:
     """The peak of the largest trial, in MB."""
 
     mb: float
@@ -80,27 +80,27 @@ def forecast(
     ], [speeds.sentence(), *([f"warning: {counted.warning}"] if counted.warning else [])]
 
 
-def largest_memory(plan: Plan, speeds: Calibration, cache: Path) -> Memory:
+def largest_memory(plan: Plan, speeds: Calibration, cache: Path) -> MemoryForecast:
     """Return the peak of the trial that needs most: remembered, measured where that is quick, or its least."""
     kinds = {kind(trial.config, speeds.device): trial for trial in plan.trials}
     least = {name: least_memory_mb(trial.config) for name, trial in kinds.items()}
     name = max(least, key=lambda name: least[name])
     trial, known, speed = kinds[name], read_peaks(cache), speeds.speeds[name]
     if name in known:
-        return Memory(known[name], trial.name, "measured before")
+        return MemoryForecast(known[name], trial.name, "measured before")
     batch = trial.config.train.batch_size
     if TRAINING_BATCHES * batch * (speed.train_s + EVALUATION_BATCHES * speed.val_s) > PEAK_SECONDS:
-        return Memory(least[name], trial.name, "at least, by counting")
+        return MemoryForecast(least[name], trial.name, "at least, by counting")
     try:
         found = measure_peak_mb(trial.config, speeds.device)
     except DeviceError as error:
-        return Memory(least[name], trial.name, f"at least, by counting, since {error}")
+        return MemoryForecast(least[name], trial.name, f"at least, by counting, since {error}")
     remember_peaks(cache, {name: found})
-    return Memory(found, trial.name, "measured")
+    return MemoryForecast(found, trial.name, "measured")
 
 
 def _time(
-    plan: Plan, scheduler: str, counted: Counted, speeds: Calibration, resources: Mapping[str, float], slots: int
+    plan: Plan, scheduler: str, counted: ImageCounts, speeds: Calibration, resources: Mapping[str, float], slots: int
 ) -> Rows:
     kept, how = epoch_share(plan, scheduler)
     each = [trial.epochs * speeds.of(trial.config).epoch_s(counted.train, counted.val) for trial in plan.trials]
@@ -135,7 +135,7 @@ def _trials_in_words(plan: Plan) -> str:
     return f"{words}, {further} further seeds of the best" if further else words
 
 
-def _room(plan: Plan, counted: Counted, memory: Memory, slots: int, *, keeps_all: bool) -> Rows:
+def _room(plan: Plan, counted: ImageCounts, memory: MemoryForecast, slots: int, *, keeps_all: bool) -> Rows:
     """Return memory and disk. A checkpoint has the weights twice (last and best), Adam's two moments, the evidence."""
     evidence = 8 * (len(CLASSES) ** 2 + len(CLASSES)) * (counted.val + counted.test)
     weights = [4 * count_forward(trial.config).weights for trial in plan.trials]
@@ -166,7 +166,7 @@ def _room(plan: Plan, counted: Counted, memory: Memory, slots: int, *, keeps_all
     ]
 
 
-def _differences(plan: Plan, counted: Counted, run_sd: float | None) -> Rows:
+def _differences(plan: Plan, counted: ImageCounts, run_sd: float | None) -> Rows:
     """Return the smallest lead that a confirmation of this sweep finds, in points, by simulation of its decision."""
     runs, is_confirmation = max(2, min(CONFIRMING_RUNS, counted.open_units)), plan.trials[0].config.data.folds > 0
     finalists = min(CONFIRMED, len(plan.trials))

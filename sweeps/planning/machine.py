@@ -7,7 +7,7 @@ import torch
 
 from bddseg.cores import describe_cores, usable_cores
 from bddseg.device import resolve_device
-from bddseg.footprint import least_memory_mb
+from bddseg.memory import least_memory_mb
 from sweeps.errors import ExperimentError
 from sweeps.planning.plan import Plan
 from sweeps.planning.resources import kind

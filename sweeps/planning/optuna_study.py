@@ -28,7 +28,7 @@ from bddseg.result import OBJECTIVE
 from sweeps.planning.axes import Axis, Range
 from sweeps.planning.plan import PlannedTrial
 from sweeps.planning.sampling import Sampling, draw_point
-from sweeps.storage.trial_history import Past
+from sweeps.storage.trial_history import TrialHistory
 
 FILE = "study.journal"
 NAME = "sweep"
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Asked:
+class Suggestion:
     """A suggestion that is no trial yet."""
 
     number: int
@@ -71,7 +71,7 @@ class Study:
     _study: optuna.Study = field(init=False)
     _known: dict[str, int] = field(init=False, default_factory=dict)
     """Trial -> its number."""
-    _asked: Asked | None = field(init=False, default=None)
+    _asked: Suggestion | None = field(init=False, default=None)
     """Asked for, and not known as a trial: by this process, or by one that was lost at that moment."""
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ class Study:
         Raises:
             OSError: when the file cannot be read or written.
         """
-        mend(self.path)
+        cut_torn_line(self.path)
         try:
             self._load()
         except (ValueError, KeyError, TypeError, AssertionError) as error:
@@ -105,11 +105,11 @@ class Study:
         for trial in open_ones:
             is_whole = self._asked is None and self._is_point(trial.params)
             if is_whole:
-                self._asked = Asked(trial.number, dict(trial.params))
+                self._asked = Suggestion(trial.number, dict(trial.params))
             else:
                 self._study.tell(trial.number, state=TrialState.FAIL)
 
-    def ask(self) -> Asked | None:
+    def ask(self) -> Suggestion | None:
         """Return a point to try: the same again until it was accepted or refused; None after many that are invalid."""
         for _ in range(INVALID):
             if self._asked is not None:
@@ -125,22 +125,22 @@ class Study:
                     log.info("a suggestion is passed over: %s", error)
                     self._study.tell(trial, state=TrialState.FAIL)
                     continue
-            self._asked = Asked(trial.number, point)
+            self._asked = Suggestion(trial.number, point)
         return self._asked
 
-    def accept(self, asked: Asked, trial: PlannedTrial) -> None:
+    def accept(self, asked: Suggestion, trial: PlannedTrial) -> None:
         """Note that a suggestion is now a trial of the sweep."""
         self._note(asked.number, TRIAL, trial.trial_id)
         self._known[trial.trial_id] = asked.number
         self._asked = None
 
-    def refuse(self, asked: Asked, twin: str) -> None:
+    def refuse(self, asked: Suggestion, twin: str) -> None:
         """Note that a suggestion is a trial of the sweep already; it is not told twice what came of that."""
         self._note(asked.number, TWIN, twin)
         self._study.tell(asked.number, state=TrialState.FAIL)
         self._asked = None
 
-    def plant(self, trials: Iterable[PlannedTrial]) -> None:
+    def add_planned(self, trials: Iterable[PlannedTrial]) -> None:
         """Take in trials of the sweep that the study does not know: those that were planned before any was suggested.
 
         A suggestion that was lost before it was noted which trial it is is noted now.
@@ -160,7 +160,7 @@ class Study:
             )
             self._known[trial.trial_id] = len(self._study.get_trials(deepcopy=False)) - 1
 
-    def tell(self, trial_id: str, past: Past, cost: float, keep: str = "best") -> None:
+    def tell(self, trial_id: str, past: TrialHistory, cost: float, keep: str = "best") -> None:
         """Tell what has become of a trial that has ended; one that is open, or was told before, changes nothing.
 
         Who ran to its end is told with its best value, who was stopped as pruned, with the best value up to each rung
@@ -183,7 +183,7 @@ class Study:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self._study.tell(trial.number, state=TrialState.FAIL)
 
-    def _tell_stopped(self, frozen: FrozenTrial, past: Past, counted: Mapping[int, float]) -> None:
+    def _tell_stopped(self, frozen: FrozenTrial, past: TrialHistory, counted: Mapping[int, float]) -> None:
         if len(self.sampling.objectives) == 1:  # Optuna has no intermediate values of several
             steps = {epoch: value for epoch, value in counted.items() if epoch in self.rungs or epoch == max(counted)}
             if past.reason == "diverged":
@@ -202,7 +202,7 @@ class Study:
         return {key: value for key, value in trial.point.items() if trial.config.has_effect(key)}
 
     def _settled(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: settle(self.axes[key], value) for key, value in point.items()}
+        return {key: snap_to_axis(self.axes[key], value) for key, value in point.items()}
 
     def _is_point(self, params: Mapping[str, Any]) -> bool:
         """Return whether nothing is missing of a suggestion: its process may have been lost in the middle of it."""
@@ -225,12 +225,12 @@ class Study:
             )
 
 
-def settle(axis: Axis, value: Any) -> Any:
+def snap_to_axis(axis: Axis, value: Any) -> Any:
     """Return a suggested value as it is trained."""
     return axis.settle(value) if isinstance(axis, Range) else value
 
 
-def mend(path: Path) -> None:
+def cut_torn_line(path: Path) -> None:
     """Cut what a killed process, or a full disk, has left of a line, and take away the lock that it held.
 
     The caller must be the only one who writes.

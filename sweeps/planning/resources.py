@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bddseg.config import TrainConfig
 from bddseg.errors import DeviceError
+from bddseg.file_locks import locked
 from bddseg.files import read_json, write_json
-from bddseg.locks import locked
 from sweeps.planning.plan import Plan
 
 log = logging.getLogger(__name__)

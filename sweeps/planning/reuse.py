@@ -16,7 +16,7 @@ from bddseg.checkpoint import load_training
 from bddseg.errors import DataError
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.storage.events import Event, EventFile
-from sweeps.storage.finished_trials import Entry
+from sweeps.storage.finished_trials import FinishedTrial
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.trial_history import REUSED
@@ -35,26 +35,26 @@ class Reused:
     """A trial of the new sweep that another one has trained, wholly or up to some epoch."""
 
     trial: PlannedTrial
-    entry: Entry
+    entry: FinishedTrial
 
     @property
     def is_whole(self) -> bool:
         return is_same_budget(self.entry, self.trial.epochs)
 
 
-def is_same_budget(entry: Entry, epochs: int) -> bool:
+def is_same_budget(entry: FinishedTrial, epochs: int) -> bool:
     """Return whether a finished trial is the same under a budget: it used it up, or had given up by then."""
     return entry.epochs <= epochs if entry.reason == "plateau" else entry.budget == epochs
 
 
 def take_over(
-    plan: Plan, entries: Iterable[Entry], fingerprint: str, sweep_id: str, folder: SweepFolder, outbox: Outbox
+    plan: Plan, entries: Iterable[FinishedTrial], fingerprint: str, sweep_id: str, folder: SweepFolder, outbox: Outbox
 ) -> list[Reused]:
     """Write what was recorded of the plan's trials into the new sweep; return which were found.
 
     Of several the newest whole one is taken, otherwise the one with the most epochs to go on from.
     """
-    by_trial: dict[str, list[Entry]] = {}
+    by_trial: dict[str, list[FinishedTrial]] = {}
     for entry in entries:
         if entry.fingerprint == fingerprint and entry.sweep != folder.path:
             by_trial.setdefault(entry.trial_id, []).append(entry)
@@ -69,7 +69,7 @@ def take_over(
     return [found[trial.trial_id] for trial in plan.trials if trial.trial_id in found]
 
 
-def _candidates(trial: PlannedTrial, known: Sequence[Entry]) -> list[Reused]:
+def _candidates(trial: PlannedTrial, known: Sequence[FinishedTrial]) -> list[Reused]:
     """Return what a trial might be taken over from, the best first."""
     whole = [entry for entry in known if is_same_budget(entry, trial.epochs)]
     begun = sorted((entry for entry in known if entry.epochs < trial.epochs), key=lambda entry: -entry.epochs)

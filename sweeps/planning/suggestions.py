@@ -7,12 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bddseg.arithmetic import count_forward
+from bddseg.flops import count_forward
 from sweeps.planning.experiment import Experiment
-from sweeps.planning.optuna_study import FILE, Study, settle
+from sweeps.planning.optuna_study import FILE, Study, snap_to_axis
 from sweeps.planning.plan import Plan, PlannedTrial, plan_trial
 from sweeps.planning.sampling import COST, draw_points
-from sweeps.storage.trial_history import Past
+from sweeps.storage.trial_history import TrialHistory
 
 TWINS = 10
 """Suggestions in a row of what is a trial already, until a point is drawn by chance: after many invalid ones too."""
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Supply:
+class Suggestions:
     """Where new trials of a sweep come from.
 
     A suggestion becomes a trial in this order: it is in the study's file, then in the sweep's manifest (`admit`), then
@@ -34,7 +34,7 @@ class Supply:
     folder: Path
     plan: Callable[[], Plan]
     """The plan as it is now."""
-    past: Mapping[str, Past]
+    past: Mapping[str, TrialHistory]
     is_settled: Callable[[str], bool]
     """Whether a trial has come to an end that stays."""
     admit: Callable[[PlannedTrial], bool]
@@ -56,7 +56,7 @@ class Supply:
             axes, rungs = dict(experiment.axes), self.plan().rungs
             study = Study(self.folder / FILE, experiment.sampling, experiment.base, axes, rungs)
             self._told.clear()
-        study.plant(self.plan().originals)
+        study.add_planned(self.plan().originals)
         for trial in self.plan().originals:
             if trial.trial_id not in self._told and self.is_settled(trial.trial_id):
                 past, keep = self.past[trial.trial_id], trial.config.train.keep
@@ -95,7 +95,7 @@ class Supply:
             asked = study.ask()
             if asked is None:
                 break
-            trial = self._trial({key: settle(axes[key], value) for key, value in asked.point.items()})
+            trial = self._trial({key: snap_to_axis(axes[key], value) for key, value in asked.point.items()})
             if trial.trial_id not in known:
                 return trial
             study.refuse(asked, trial.trial_id)

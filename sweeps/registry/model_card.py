@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bddseg.config import TrainConfig
-from bddseg.images import RESIZE
+from bddseg.data.image_io import RESIZE
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
-from bddseg.trained import Trained
+from bddseg.predictor import Predictor
 from sweeps.paths import EXPORT, PREDICT, program
 from sweeps.report.gather import Report
 from sweeps.report.rendering import build_markdown_environment, space_blocks
@@ -18,7 +18,7 @@ FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """A model that is about to be registered."""
 
     name: str
@@ -87,7 +87,7 @@ def name_of(report: Report, trial_id: str) -> str:
     return found.name if found else trial_id
 
 
-def render_card(card: Card) -> str:
+def render_card(card: ModelCard) -> str:
     """Return the card in Markdown; a tag or a `|` in what was read back comes out as text."""
     text = (
         build_markdown_environment()
@@ -97,7 +97,7 @@ def render_card(card: Card) -> str:
     return space_blocks(text)
 
 
-def describe_model(card: Card, trained: Trained) -> dict[str, Any]:
+def describe_model(card: ModelCard, trained: Predictor) -> dict[str, Any]:
     """Return what a program needs to use the weights, and where they come from, for config.json."""
     return {
         "format": FORMAT,

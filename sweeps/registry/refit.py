@@ -16,16 +16,16 @@ from filelock import FileLock, Timeout
 
 from bddseg.checkpoint import BEST, LAST, load_training, save_training
 from bddseg.config import TrainConfig
+from bddseg.data.folders import is_visible
+from bddseg.data.split import split_of
 from bddseg.device import resolve_device, use_threads
 from bddseg.errors import ConfigError, DataError
 from bddseg.evidence import Evidence, load_evidence, save_evidence
-from bddseg.folders import is_visible
 from bddseg.result import EpochResult
-from bddseg.split import split_of
 from bddseg.train import fit
 from bddseg.words import count
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
-from sweeps.planning.dataset import Material, cache_folder, load_material, recorded_source
+from sweeps.planning.dataset import Dataset, cache_folder, load_dataset, recorded_source
 from sweeps.storage.records import SweepRecord, TrialRow
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def _check_digest(record: SweepRecord, row: TrialRow, config: TrainConfig) -> No
         )
 
 
-def load_recorded(record: SweepRecord, config: TrainConfig, given: Path | None = None) -> Material:
+def load_recorded(record: SweepRecord, config: TrainConfig, given: Path | None = None) -> Dataset:
     """Return the frames and the split that a sweep used; `given` is where the data lie now, if not where they were.
 
     Raises:
@@ -85,7 +85,7 @@ def load_recorded(record: SweepRecord, config: TrainConfig, given: Path | None =
     if not isinstance(data, dict) or not {"root", "embedded", "fingerprint"} <= data.keys():
         raise ExperimentError(f"{record.sweep_id} has no sweep.json in the store, so its data is not known")
     source = recorded_source(str(record.manifest.get("profile", "")), data, given)
-    material = load_material(source, config, cache_folder(), on_bad_sample="skip", progress=sys.stderr.isatty())
+    material = load_dataset(source, config, cache_folder(), on_bad_sample="skip", progress=sys.stderr.isatty())
     if material.frames.fingerprint != data["fingerprint"]:
         where = f" in {given}" if given else ""
         raise ExperimentError(
@@ -96,7 +96,7 @@ def load_recorded(record: SweepRecord, config: TrainConfig, given: Path | None =
 
 
 @contextmanager
-def refit(config: TrainConfig, material: Material, say: Say) -> Iterator[Refit]:
+def refit(config: TrainConfig, material: Dataset, say: Say) -> Iterator[Refit]:
     """Give the trained weights for as long as the context lasts; when it ends well, nothing of the refit is left.
 
     What was interrupted goes on from where it was saved.
@@ -117,7 +117,7 @@ def refit(config: TrainConfig, material: Material, say: Say) -> Iterator[Refit]:
         raise ModelError(f"another process trains this model, see {folder}: wait for it") from error
 
 
-def _refitted(config: TrainConfig, material: Material, folder: Path, say: Say) -> Refit:
+def _refitted(config: TrainConfig, material: Dataset, folder: Path, say: Say) -> Refit:
     use_threads(_idle_threads())
     began, device, frames = time.monotonic(), resolve_device(), material.frames
     split = split_of(config.data, material.split, frames.names, frames.scenes)

@@ -19,14 +19,14 @@ from bddseg.config import TrainConfig
 from bddseg.errors import DataError
 from bddseg.evidence import save_evidence
 from bddseg.files import write_json
-from bddseg.trained import load_trained
+from bddseg.predictor import load_trained
 from sweeps.errors import NoSweepError, NothingToRegisterError, UndecidedError
-from sweeps.registry.model_card import Card, describe_model, identity, name_of, render_card
+from sweeps.registry.model_card import ModelCard, describe_model, identity, name_of, render_card
 from sweeps.registry.refit import TEST_EVIDENCE, load_recorded, refit, refit_config
 from sweeps.registry.registry import Registry, Version, check_name
 from sweeps.registry.weights import WEIGHTS
 from sweeps.report.gather import Report
-from sweeps.report.holdout import Ledger, Opening, record_opening
+from sweeps.report.holdout import HoldoutAccess, HoldoutLog, record_opening
 from sweeps.sanitize import whole
 from sweeps.statistics.results import Verdict
 from sweeps.statistics.scores import score_evidence
@@ -51,7 +51,7 @@ class Registration:
     name: str
     report: Report
     store: Store
-    ledger: Ledger
+    ledger: HoldoutLog
     """Where it is recorded that a refit opened the test part."""
     data: Path | None = None
     """Where the data of a confirmed sweep lie now, where that is another folder than recorded."""
@@ -120,9 +120,9 @@ def register(registration: Registration, say: Say) -> Version:
     found = registry.find(
         name, run_id, identity(report.sweep_id, registration.trial_id, is_refit=registration.is_refit)
     )
-    crown = registry.crown if registration.is_decided else registry.leave
+    set_alias = registry.promote if registration.is_decided else registry.leave
     if found:
-        say(f"it is registered already: {found.words}; {crown(found)}")
+        say(f"it is registered already: {found.words}; {set_alias(found)}")
         return found
     make = _refitted if registration.is_refit else _screened
     with tempfile.TemporaryDirectory(prefix="bddseg-register-") as place:
@@ -130,11 +130,11 @@ def register(registration: Registration, say: Say) -> Version:
         with make(registration, record, folder, say) as card:
             write_words(card, folder)
             made = registry.add(name, run_id, folder, card.tags(), verdict.sentence)
-    say(f"registered as {made.words}; {crown(made)}")
+    say(f"registered as {made.words}; {set_alias(made)}")
     return made
 
 
-def write_words(card: Card, folder: Path) -> None:
+def write_words(card: ModelCard, folder: Path) -> None:
     """Write the card and config.json beside the weights."""
     trained = load_trained(load_checkpoint(folder / BEST))
     (folder / CARD).write_text(render_card(card))
@@ -149,7 +149,7 @@ def _row(record: SweepRecord, trial_id: str) -> TrialRow:
 
 
 @contextmanager
-def _screened(registration: Registration, record: SweepRecord, folder: Path, _: Say) -> Iterator[Card]:
+def _screened(registration: Registration, record: SweepRecord, folder: Path, _: Say) -> Iterator[ModelCard]:
     """Put the trial's best weights into the folder, and give their card.
 
     Raises:
@@ -159,7 +159,7 @@ def _screened(registration: Registration, record: SweepRecord, folder: Path, _: 
     words = f"{report.sweep_id}, trial {row.name} (code {report.facts['code_version']})"
     best = _best_weights(registration.store, row, folder, words)
     opened = {found.trial_id: found.scores for found in report.test.opened}
-    yield Card(
+    yield ModelCard(
         name=registration.name,
         report=report,
         verdict=registration.verdict,
@@ -193,19 +193,21 @@ def _best_weights(store: Store, row: TrialRow, folder: Path, words: str) -> dict
 
 
 @contextmanager
-def _refitted(registration: Registration, record: SweepRecord, folder: Path, say: Say) -> Iterator[Card]:
+def _refitted(registration: Registration, record: SweepRecord, folder: Path, say: Say) -> Iterator[ModelCard]:
     """Train the setting once more, put its weights into the folder, and give their card."""
     config = refit_config(record, registration.trial_id)
     with refit(config, load_recorded(record, config, registration.data), say) as found:
         shutil.copyfile(found.weights, folder / BEST)
         name = name_of(registration.report, registration.trial_id)
-        opening = Opening(datetime.now(UTC).isoformat(timespec="seconds"), "refit of the confirmed setting", 1, (name,))
+        opening = HoldoutAccess(
+            datetime.now(UTC).isoformat(timespec="seconds"), "refit of the confirmed setting", 1, (name,)
+        )
         failure = record_opening(_owner(record, registration.store), opening, registration.ledger)
         if failure:
             say(failure)
         else:
             save_evidence(folder / TEST_EVIDENCE, found.test)
-        yield Card(
+        yield ModelCard(
             name=registration.name,
             report=registration.report,
             verdict=registration.verdict,

@@ -84,7 +84,7 @@ class Registry:
             )
         return _version(made)
 
-    def crown(self, version: Version) -> str:
+    def promote(self, version: Version) -> str:
         """Let `champion` point at the version and `previous-champion` at its predecessor; return what was done.
 
         A version that has been champion is left as it is: somebody may have crowned another since.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bddseg.checkpoint import BEST
-from bddseg.folders import is_there
+from bddseg.data.folders import is_there
 from sweeps.errors import ModelError
 from sweeps.registry.registry import DEFAULT_NAME, Registry, check_name
 from sweeps.tracking.reader import Store

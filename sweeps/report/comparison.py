@@ -11,7 +11,7 @@ from sweeps.report.seeds import setting_name
 from sweeps.statistics.results import Candidate, Finalist, Rival, Verdict
 from sweeps.statistics.scores import Column, score_images
 from sweeps.statistics.verdict import confirm, screen
-from sweeps.storage.latency import Latency
+from sweeps.storage.latency import TrialLatency
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Contender:
     """What the comparison says of its setting, over the seeds of all sweeps; None where it is not compared."""
     left_out: str
     """Why it is not compared, where it is not."""
-    latency: Latency
+    latency: TrialLatency
 
     @property
     def miou(self) -> float | None:
@@ -37,7 +37,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Place:
+class ComparedSetting:
     """A setting of the comparison."""
 
     name: str
@@ -54,7 +54,7 @@ class Comparison:
     """The highest validation mIoU first."""
     verdict: Verdict | None
     """Over all settings of the sweeps that were measured on the same images; None for fewer than two such sweeps."""
-    places: tuple[Place, ...]
+    places: tuple[ComparedSetting, ...]
     """These settings, the best first."""
     made: str
 
@@ -205,9 +205,9 @@ def _titled(
     return named
 
 
-def _place(rival: Rival, contest: _Contest, titles: Mapping[str, str]) -> Place:
+def _place(rival: Rival, contest: _Contest, titles: Mapping[str, str]) -> ComparedSetting:
     sweeps = tuple(titles.get(sweep, sweep) for sweep in contest.sweeps_of(rival))
-    return Place(contest.names[rival.trial_id], sweeps, rival)
+    return ComparedSetting(contest.names[rival.trial_id], sweeps, rival)
 
 
 def _contender(report: Report, titles: Mapping[str, str], contest: _Contest | None) -> Contender:

@@ -8,7 +8,7 @@ from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
-from sweeps.report.seeds import OtherSeed, Witness, find_seeds, group_settings, join_evidence, name_settings
+from sweeps.report.seeds import EvidenceReader, OtherSeed, find_seeds, group_settings, join_evidence, name_settings
 from sweeps.sanitize import clean
 from sweeps.schedulers.rungs import REASON, read_stop
 from sweeps.statistics.hypothesis_tests import ALPHA
@@ -17,7 +17,7 @@ from sweeps.statistics.results import Candidate, Finalist, Verdict
 from sweeps.statistics.rounds import Rounds
 from sweeps.statistics.scores import rank, score
 from sweeps.statistics.verdict import confirm, screen
-from sweeps.storage.latency import Speed
+from sweeps.storage.latency import NetworkTimings
 from sweeps.storage.records import Repeat, SweepRecord, TrialRow, finalist_name
 from sweeps.storage.trial_history import CUT_OFF
 
@@ -41,7 +41,7 @@ class Margins:
 
 
 @dataclass(frozen=True, eq=False)
-class Hearing:
+class Decision:
     """What the evidence says."""
 
     verdict: Verdict | None
@@ -60,9 +60,9 @@ class Hearing:
     """Trial that was stopped early -> what it might have reached."""
 
 
-def hear_screening(
-    record: SweepRecord, store: Witness, speed: Speed, margins: Margins, histories: Histories
-) -> Hearing:
+def decide_screening(
+    record: SweepRecord, store: EvidenceReader, speed: NetworkTimings, margins: Margins, histories: Histories
+) -> Decision:
     """Return the verdict over all completed trials with evidence of the sweep's own frames.
 
     Seeds of one setting are judged together, with those that other sweeps have recorded of it.
@@ -72,7 +72,7 @@ def hear_screening(
     left_out |= {clean(row.trial_id): _why_unfinished(row) for row in rows if not _is_over(row)}
     judged = [row for row in rows if clean(row.trial_id) in found]
     if not judged:
-        return Hearing(None, found, left_out=left_out)
+        return Decision(None, found, left_out=left_out)
     settings = group_settings(judged)
     others = {seed.name: seed for seed in find_seeds(settings, found, record, store)}
     curves = {row.trial_id: _curve(histories, row) for row in rows}
@@ -91,17 +91,17 @@ def hear_screening(
     joined = {rival.trial_id: join_evidence([evidence[seed] for seed in rival.seeds]) for rival in verdict.rivals}
     left_out |= _spread(verdict.left_out, settings)
     repeats = {name: seed.repeat for name, seed in others.items()}
-    return Hearing(verdict, evidence, joined, left_out, _compared(candidates, verdict), repeats, hindsight)
+    return Decision(verdict, evidence, joined, left_out, _compared(candidates, verdict), repeats, hindsight)
 
 
-def hear_confirmation(
+def decide_confirmation(
     record: SweepRecord,
     screening: SweepRecord | None,
-    store: Witness,
-    speed: Speed,
+    store: EvidenceReader,
+    speed: NetworkTimings,
     margins: Margins,
     histories: Histories,
-) -> Hearing:
+) -> Decision:
     """Return the verdict over the finalists, on the folds that each of those compared has run.
 
     Seeds of the screening say nothing of the noise here: runs of a confirmation do not choose their epoch as they did.
@@ -121,7 +121,7 @@ def hear_confirmation(
         shared, behind = _shared_folds(folds, is_final=record.status == "FINISHED")
     left_out |= behind
     if not shared:
-        return Hearing(None, found, left_out=left_out)
+        return Decision(None, found, left_out=left_out)
     screened = {clean(row.trial_id): score(row) for row in screening.trials} if screening else {}
     finalists = [
         _finalist(name, [runs[fold] for fold in shared], found, screened, speed, histories)
@@ -139,7 +139,7 @@ def hear_confirmation(
     compared = {rival.trial_id for rival in verdict.rivals}
     left_out = {name: why for name, why in left_out.items() if name not in compared}
     entrants = tuple(finalist for finalist in finalists if finalist.finalist_id in compared)
-    return Hearing(verdict, found, joined, {**left_out, **verdict.left_out}, entrants)
+    return Decision(verdict, found, joined, {**left_out, **verdict.left_out}, entrants)
 
 
 def _candidate(
@@ -147,7 +147,7 @@ def _candidate(
     setting: str,
     name: str,
     evidence: Mapping[str, Evidence],
-    speed: Speed,
+    speed: NetworkTimings,
     curves: Mapping[str, tuple[float, ...]],
 ) -> Candidate:
     trial_id = clean(row.trial_id)
@@ -220,7 +220,9 @@ def _images_to_confirm(record: SweepRecord) -> int:
     return sum(whole) if len(whole) == len(sizes) else 0
 
 
-def _read(rows: Sequence[TrialRow], record: SweepRecord, store: Witness) -> tuple[dict[str, Evidence], dict[str, str]]:
+def _read(
+    rows: Sequence[TrialRow], record: SweepRecord, store: EvidenceReader
+) -> tuple[dict[str, Evidence], dict[str, str]]:
     """Return the evidence that can be used, by trial, and why that of the others cannot."""
     data = record.manifest.get("data")
     fingerprint = data.get("fingerprint") if isinstance(data, Mapping) else None
@@ -307,7 +309,7 @@ def _finalist(
     runs: Sequence[TrialRow],
     found: Mapping[str, Evidence],
     screened: Mapping[str, float],
-    speed: Speed,
+    speed: NetworkTimings,
     histories: Histories,
 ) -> Finalist:
     known = screened.get(name)

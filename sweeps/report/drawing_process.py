@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 from bddseg.cores import usable_cores
 from bddseg.evidence import Evidence
-from sweeps.report.figures import Plate, draw_plate
+from sweeps.report.figures import RenderedFigure, draw_plate
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
 
@@ -33,7 +33,7 @@ _sent: dict[Key, Drawing] = {}
 """In the second process: what it may be asked to draw."""
 
 
-class Press:
+class DrawingProcess:
     """Draws with two processes; without the second one, or when it is lost, alone."""
 
     def __init__(self, pool: ProcessPoolExecutor | None) -> None:
@@ -56,7 +56,7 @@ class Press:
 
         return receive
 
-    def draw(self, sections: Sequence[Section]) -> dict[Key, Plate]:
+    def draw(self, sections: Sequence[Section]) -> dict[Key, RenderedFigure]:
         """Return every drawing by section and name. The second process begins at the front, this one at the end."""
         drawings = {(section.name, name): found for section in sections for name, found in section.drawings.items()}
         share = _Share(self._pool, drawings)
@@ -78,7 +78,7 @@ class _Share:
         self._drawings = drawings
         self._todo = deque(drawings)
         self._lock = threading.RLock()
-        self.promised: dict[Key, Future[Plate]] = {}
+        self.promised: dict[Key, Future[RenderedFigure]] = {}
 
     def begin(self) -> None:
         """Send the drawings to the second process, and give it its first ones."""
@@ -96,7 +96,7 @@ class _Share:
         with self._lock:
             return self._todo.pop() if self._todo else None
 
-    def _give(self, before: Future[Plate] | None = None) -> None:
+    def _give(self, before: Future[RenderedFigure] | None = None) -> None:
         if before is not None and before.exception() is not None:
             return
         with self._lock:
@@ -113,16 +113,16 @@ class _Share:
 
 
 @contextmanager
-def open_press() -> Iterator[Press]:
+def open_press() -> Iterator[DrawingProcess]:
     """Give a press; its second process is started at once where there is a second core."""
     if usable_cores() < 2:
-        yield Press(None)
+        yield DrawingProcess(None)
         return
     spawn = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=_load)
     try:
         pool.submit(os.getpid)  # starts it
-        yield Press(pool)
+        yield DrawingProcess(pool)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -159,5 +159,5 @@ def _build(packed: bytes) -> Any:
     return build(report)
 
 
-def _draw(key: Key) -> Plate:
+def _draw(key: Key) -> RenderedFigure:
     return draw_plate(*key, _sent[key])

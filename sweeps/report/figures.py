@@ -40,7 +40,7 @@ COLOURED = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecol
 
 
 @dataclass(frozen=True)
-class Plate:
+class RenderedFigure:
     """A drawing, drawn."""
 
     wide: str
@@ -49,17 +49,17 @@ class Plate:
     png: bytes
 
 
-class Printer(Protocol):
+class FigureRenderer(Protocol):
     """Whoever draws many at once, and meanwhile does other work."""
 
     def begin(self, build: Callable[[Report], T], report: Report) -> Callable[[], T]: ...
-    def draw(self, sections: Sequence[Section]) -> dict[tuple[str, str], Plate]: ...
+    def draw(self, sections: Sequence[Section]) -> dict[tuple[str, str], RenderedFigure]: ...
 
 
-class Plates:
+class RenderedFigures:
     """The drawings of a report's sections, each drawn once: all at once by a printer, or when they are asked for."""
 
-    def __init__(self, printer: Printer | None = None, sections: Sequence[Section] = ()) -> None:
+    def __init__(self, printer: FigureRenderer | None = None, sections: Sequence[Section] = ()) -> None:
         self._drawn = printer.draw(sections) if printer else {}
         """By section and name."""
 
@@ -78,14 +78,14 @@ class Plates:
                 found |= {f"{stem}.svg": stand_alone(plate.wide).encode(), f"{stem}.png": plate.png}
         return found
 
-    def _find(self, section: Section, name: str) -> Plate:
+    def _find(self, section: Section, name: str) -> RenderedFigure:
         key = (section.name, name)
         if key not in self._drawn:
             self._drawn[key] = draw_plate(*key, section.drawings[name])
         return self._drawn[key]
 
 
-def draw_plate(section: str, name: str, drawing: Drawing) -> Plate:
+def draw_plate(section: str, name: str, drawing: Drawing) -> RenderedFigure:
     """Return the drawing in both widths and as PNG; the same drawing is the same bytes."""
     said = f"{drawing.words}; the tables of this page hold the same figures."
     kept: list[Figure] = []
@@ -96,7 +96,7 @@ def draw_plate(section: str, name: str, drawing: Drawing) -> Plate:
 
     wide = render_svg(draw_wide, f"{section}-{name}-wide", said)
     narrow = render_svg(partial(drawing.draw, wide=False), f"{section}-{name}-narrow", said)
-    return Plate(wide, narrow, render_png(kept[0]))
+    return RenderedFigure(wide, narrow, render_png(kept[0]))
 
 
 def stand_alone(svg: str) -> str:

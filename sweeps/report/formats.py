@@ -14,8 +14,8 @@ from sweeps.formatting import NONE, write_iou, write_time
 from sweeps.report.comparison import Comparison
 from sweeps.report.gather import Entry, Report
 from sweeps.report.rendering import write_distance
-from sweeps.report.sections.leaderboard import Board, Line, StoppedLine, build_board
-from sweeps.report.sections.verdict import find_rivals, say_verdict
+from sweeps.report.sections.leaderboard import Leaderboard, LeaderboardRow, StoppedRow, build_board
+from sweeps.report.sections.verdict import describe_verdict, find_rivals
 from sweeps.sanitize import figure
 from sweeps.statistics.results import Rival, StoppedTrial
 from sweeps.statistics.scores import CAVEAT
@@ -114,7 +114,7 @@ def render_table(reports: Sequence[Report], top: int | None = None, columns: int
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    said = [f"{report.sweep_id}: {say_verdict(report)}" for report in reports]
+    said = [f"{report.sweep_id}: {describe_verdict(report)}" for report in reports]
     caveats = dict.fromkeys(
         caveat for report in reports for caveat in (report.verdict.caveats if report.verdict else [CAVEAT])
     )
@@ -122,7 +122,7 @@ def render_table(reports: Sequence[Report], top: int | None = None, columns: int
     return "\n".join([*lines, "", *words]) + "\n"
 
 
-def _table_rows(report: Report, board: Board, top: int | None) -> Iterator[list[str]]:
+def _table_rows(report: Report, board: Leaderboard, top: int | None) -> Iterator[list[str]]:
     """Yield a row for each setting and each of its seeds, then the stopped trials, then the others."""
     for line in board.lines[:top]:
         row = _table_row(report, line.entry, _many(line))
@@ -132,20 +132,20 @@ def _table_rows(report: Report, board: Board, top: int | None) -> Iterator[list[
     if top is not None:
         return
     for stopped in board.stopped:
-        yield _table_row(report, stopped.entry, ended=say_stopped(stopped))
+        yield _table_row(report, stopped.entry, ended=describe_stopped(stopped))
     for other in board.others:
         why = other.entry.stop_detail if other.entry.state == "failed" and other.entry.stop_detail else other.why
         yield _table_row(report, other.entry, ended=f"{other.entry.stop_words}: {why}")
 
 
-def say_stopped(line: StoppedLine) -> str:
+def describe_stopped(line: StoppedRow) -> str:
     """Return how a trial that was stopped early compares with the leader where it stopped."""
     if line.behind is None:
         return f"stopped early at epoch {line.epoch}: not judged"
     return f"stopped early at epoch {line.epoch}, {write_distance(line.behind)} there: not judged"
 
 
-def _many(line: Line) -> str:
+def _many(line: LeaderboardRow) -> str:
     return f" ({len(line.seeds)} seeds)" if line.seeds else ""
 
 

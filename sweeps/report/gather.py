@@ -8,19 +8,19 @@ from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
 from sweeps.errors import NothingFinishedError
-from sweeps.report.decision import Hearing, Margins, hear_confirmation, hear_screening
+from sweeps.report.decision import Decision, Margins, decide_confirmation, decide_screening
 from sweeps.report.entries import DETAILS, EPOCH_SECONDS, RUNS, Entry, build_entries, complete_row
 from sweeps.report.facts import read_facts
-from sweeps.report.holdout import Ledger, Test, choose_trials, open_test, read_openings
+from sweeps.report.holdout import Holdout, HoldoutLog, choose_trials, open_test, read_openings
 from sweeps.report.pooling import join_entries
 from sweeps.sanitize import clean, clean_all, figure, whole
 from sweeps.statistics.hypothesis_tests import ALPHA
 from sweeps.statistics.regret import Hindsight
 from sweeps.statistics.results import Candidate, Finalist, Verdict
 from sweeps.statistics.rounds import Rounds
-from sweeps.statistics.scores import Check, compare_figures, rank
-from sweeps.storage.album import Album
-from sweeps.storage.latency import LATENCY, Speed, read_speed
+from sweeps.statistics.scores import VerificationResult, compare_figures, rank
+from sweeps.storage.album import PredictionPanels
+from sweeps.storage.latency import LATENCY, NetworkTimings, parse_timings
 from sweeps.storage.records import CONFIRMS, Repeat, SweepRecord, TrialRow
 
 VERIFICATION = "verification.json"
@@ -39,7 +39,7 @@ class Reader(Protocol):
     def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
     def find_repeats(self, setting: str, fingerprint: str) -> Sequence[Repeat]: ...
     def json_artifact(self, run_id: str, name: str) -> dict[str, Any] | None: ...
-    def album(self, run_id: str) -> Album | None: ...
+    def album(self, run_id: str) -> PredictionPanels | None: ...
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class Report:
     runner_up: Entry | None
     reference: Entry | None
     gap: float | None
-    check: Check | None
+    check: VerificationResult | None
     is_confirmation: bool = False
-    test: Test = field(default_factory=Test)
-    speed: Speed = field(default_factory=Speed)
+    test: Holdout = field(default_factory=Holdout)
+    speed: NetworkTimings = field(default_factory=NetworkTimings)
     verdict: Verdict | None = None
     """None when no evidence can be compared."""
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Report:
     entrants: tuple[Candidate | Finalist, ...] = field(default=(), compare=False, repr=False)
     """What was compared, with its evidence."""
     margins: Margins = field(default_factory=Margins)
-    album: Album | None = None
+    album: PredictionPanels | None = None
     """Pictures that were made when the sweep ended; None without them."""
     full_names: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Where names are short ones: trial or setting -> its whole name."""
@@ -166,7 +166,7 @@ class Report:
 def gather_report(
     record: SweepRecord,
     store: Reader,
-    ledger: Ledger,
+    ledger: HoldoutLog,
     *,
     screening: SweepRecord | None = None,
     made: str = "",
@@ -186,12 +186,12 @@ def gather_report(
     record = replace(record, trials=rows)
     if not rank(rows):
         raise NothingFinishedError(_why_nothing(record))
-    margins, speed = margins or Margins(), read_speed(store.json_artifact(record.run_id, LATENCY))
+    margins, speed = margins or Margins(), parse_timings(store.json_artifact(record.run_id, LATENCY))
     is_confirmation = CONFIRMS in record.tags or bool(record.manifest.get("confirmation"))
     hearing = (
-        hear_confirmation(record, screening, store, speed, margins, histories)
+        decide_confirmation(record, screening, store, speed, margins, histories)
         if is_confirmation
-        else hear_screening(record, store, speed, margins, histories)
+        else decide_screening(record, store, speed, margins, histories)
     )
     report = replace(_build(record, histories, hearing, store, is_confirmation=is_confirmation), made=made, speed=speed)
     report = replace(report, margins=margins, album=store.album(record.run_id))
@@ -199,7 +199,7 @@ def gather_report(
 
 
 def _build(
-    record: SweepRecord, histories: Mapping[str, Any], hearing: Hearing, store: Reader, *, is_confirmation: bool
+    record: SweepRecord, histories: Mapping[str, Any], hearing: Decision, store: Reader, *, is_confirmation: bool
 ) -> Report:
     state = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}.get(record.status, "interrupted")
     entries = list(build_entries(record.trials, histories, state).values())
@@ -235,7 +235,7 @@ def _build(
     )
 
 
-def _read_check(leader: Entry, trials: Sequence[Entry], store: Reader) -> Check | None:
+def _read_check(leader: Entry, trials: Sequence[Entry], store: Reader) -> VerificationResult | None:
     """Return the leader's figures counted twice: those of the first of its runs that was."""
     own = [entry for entry in trials if leader.trial_id in (entry.setting_id, entry.trial_id)]
     found = (store.json_artifact(entry.run_id, VERIFICATION) for entry in own)
@@ -263,7 +263,7 @@ def _why_nothing(record: SweepRecord) -> str:
     return f"no trial of sweep {clean(record.sweep_id)} has a usable figure ({shown or 'none has started'})"
 
 
-def _open(report: Report, owner: SweepRecord | None, store: Reader, ledger: Ledger, reveal_all: bool) -> Test:
+def _open(report: Report, owner: SweepRecord | None, store: Reader, ledger: HoldoutLog, reveal_all: bool) -> Holdout:
     """Open the test part of the sweep that owns it: of a confirmation, the screening."""
     before = read_openings(owner.tags) if owner else ()
     if not report.is_final:
@@ -279,4 +279,4 @@ def _open(report: Report, owner: SweepRecord | None, store: Reader, ledger: Ledg
         chosen = rank(owner.trials) if reveal_all else [rows[trial_id] for trial_id in wanted if trial_id in rows]
         why = "--reveal-test all" if reveal_all else f"{report.verdict.stage}: {report.verdict.outcome}"
         return open_test(owner, chosen, store, ledger, why=why, when=report.made, is_all=reveal_all)
-    return Test(notes=(why,), openings=before)
+    return Holdout(notes=(why,), openings=before)

@@ -27,7 +27,7 @@ NAMED = 20
 
 
 @dataclass(frozen=True)
-class Opening:
+class HoldoutAccess:
     """One opening of the test part."""
 
     when: str
@@ -38,7 +38,7 @@ class Opening:
 
 
 @dataclass(frozen=True)
-class Opened:
+class HoldoutScores:
     """Test figures of one trial."""
 
     trial_id: str
@@ -48,25 +48,25 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Test:
+class Holdout:
     """What a report shows of the test part."""
 
     __test__ = False
-    opened: tuple[Opened, ...] = ()
+    opened: tuple[HoldoutScores, ...] = ()
     notes: tuple[str, ...] = ()
-    openings: tuple[Opening, ...] = ()
+    openings: tuple[HoldoutAccess, ...] = ()
     """All so far, this one included, the first one first."""
     is_all: bool = False
     """All trials were revealed, as it was asked for."""
 
 
-class Witness(Protocol):
+class EvidenceReader(Protocol):
     """What is asked of the store."""
 
     def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
 
 
-class Ledger(Protocol):
+class HoldoutLog(Protocol):
     """Where openings are recorded."""
 
     def write_tag(self, run_id: str, key: str, value: str) -> None: ...
@@ -79,17 +79,24 @@ def choose_trials(verdict: Verdict, reference: str | None) -> list[str]:
 
 
 def open_test(
-    record: SweepRecord, rows: Sequence[TrialRow], store: Witness, ledger: Ledger, *, why: str, when: str, is_all: bool
-) -> Test:
+    record: SweepRecord,
+    rows: Sequence[TrialRow],
+    store: EvidenceReader,
+    ledger: HoldoutLog,
+    *,
+    why: str,
+    when: str,
+    is_all: bool,
+) -> Holdout:
     """Record the opening on the sweep, then open the test evidence of these trials of it.
 
     An opening that cannot be recorded is none: the test part stays sealed, and a note says so.
     """
     names = tuple(clean(row.name) for row in rows)
-    opening = Opening(when, why, len(rows), names[:NAMED])
+    opening = HoldoutAccess(when, why, len(rows), names[:NAMED])
     failure = record_opening(record.run_id, opening, ledger)
     if failure:
-        return Test(notes=(failure,), openings=read_openings(record.tags))
+        return Holdout(notes=(failure,), openings=read_openings(record.tags))
     notes, opened = [], []
     answers = store.read_evidence(rows, "test")
     for row, name in zip(rows, names, strict=True):
@@ -97,11 +104,11 @@ def open_test(
         if isinstance(found, str):
             notes.append(f"{name}: {found}")
         else:
-            opened.append(Opened(clean(row.trial_id), found.epoch, score_evidence(found)))
-    return Test(tuple(opened), tuple(notes), (*read_openings(record.tags), opening), is_all)
+            opened.append(HoldoutScores(clean(row.trial_id), found.epoch, score_evidence(found)))
+    return Holdout(tuple(opened), tuple(notes), (*read_openings(record.tags), opening), is_all)
 
 
-def record_opening(run_id: str, opening: Opening, ledger: Ledger) -> str:
+def record_opening(run_id: str, opening: HoldoutAccess, ledger: HoldoutLog) -> str:
     """Record an opening on the run of the sweep that owns the test part; return "", or in words that it failed."""
     try:
         ledger.write_tag(run_id, *_tag(opening))
@@ -110,27 +117,27 @@ def record_opening(run_id: str, opening: Opening, ledger: Ledger) -> str:
     return ""
 
 
-def read_openings(tags: Mapping[str, str]) -> tuple[Opening, ...]:
+def read_openings(tags: Mapping[str, str]) -> tuple[HoldoutAccess, ...]:
     """Return the openings that a sweep's tags record; one that cannot be read still counts."""
     found = [_read_opening(value) for key, value in sorted(tags.items()) if key.startswith(TAG)]
     return tuple(sorted(found, key=lambda opening: opening.when))
 
 
-def _tag(opening: Opening) -> tuple[str, str]:
+def _tag(opening: HoldoutAccess) -> tuple[str, str]:
     value = json.dumps(
         {"when": opening.when, "why": opening.why, "trials": opening.trials, "names": list(opening.names)}
     )
     return f"{TAG}{re.sub('[^0-9A-Za-z]', '', opening.when)}-{hashlib.sha256(value.encode()).hexdigest()[:6]}", value
 
 
-def _read_opening(value: str) -> Opening:
+def _read_opening(value: str) -> HoldoutAccess:
     try:
         found = json.loads(value)
     except ValueError:
         found = None
     found = found if isinstance(found, dict) else {}
     names, number = found.get("names"), found.get("trials")
-    return Opening(
+    return HoldoutAccess(
         when=clean(found.get("when", "at an unknown time")),
         why=clean(found.get("why", "unknown")),
         trials=number if type(number) is int else 0,

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from sweeps.formatting import longer_words, write_value
 from sweeps.report.comparison import Comparison
-from sweeps.report.figures import Plates, Printer
+from sweeps.report.figures import FigureRenderer, RenderedFigures
 from sweeps.report.gather import Report
 from sweeps.report.rendering import TEMPLATES, build_environment, build_markdown_environment, space_blocks
 from sweeps.report.section import Section
@@ -30,7 +30,7 @@ from sweeps.report.sections import (
 )
 from sweeps.report.sections import comparison as side_by_side
 from sweeps.report.sections.leaderboard import build_leaderboard
-from sweeps.report.sections.provenance import build_again, build_check, build_data, say_source
+from sweeps.report.sections.provenance import build_again, build_check, build_data, describe_source
 from sweeps.report.sections.verdict import build_verdict
 from sweeps.report.short_names import shorten_names
 
@@ -62,7 +62,7 @@ SLOW = (importance.build_section,)
 """Builders that have a lot to load and to compute: a printer does it meanwhile."""
 
 
-def build_sections(report: Report, printer: Printer | None = None) -> list[Section]:
+def build_sections(report: Report, printer: FigureRenderer | None = None) -> list[Section]:
     """Return the sections that apply, with short names."""
     report = shorten_names(report)
     begun = {build: printer.begin(build, report) for build in SLOW} if printer else {}
@@ -70,9 +70,11 @@ def build_sections(report: Report, printer: Printer | None = None) -> list[Secti
     return [section for section in found if section is not None]
 
 
-def render_html(report: Report, sections: Sequence[Section] | None = None, plates: Plates | None = None) -> str:
+def render_html(
+    report: Report, sections: Sequence[Section] | None = None, plates: RenderedFigures | None = None
+) -> str:
     """Return the page: everything in one file, nothing fetched, every text escaped."""
-    environment, plates = _with_values(build_environment(), report), plates or Plates()
+    environment, plates = _with_values(build_environment(), report), plates or RenderedFigures()
     report = shorten_names(report)
     found = build_sections(report) if sections is None else sections
     bodies = {
@@ -95,10 +97,10 @@ def render_markdown(report: Report, sections: Sequence[Section] | None = None, t
     return space_blocks(text)
 
 
-def render_comparison(comparison: Comparison, form: str, plates: Plates | None = None) -> str:
+def render_comparison(comparison: Comparison, form: str, plates: RenderedFigures | None = None) -> str:
     """Return the page of several sweeps, `html` or `md`."""
     environment = build_environment() if form == "html" else build_markdown_environment()
-    found, plates = side_by_side.build_sections(comparison), plates or Plates()
+    found, plates = side_by_side.build_sections(comparison), plates or RenderedFigures()
     bodies = {
         section.name: _render_body(environment, None, section, form, figure=partial(plates.show, section))
         for section in found
@@ -118,7 +120,7 @@ def _with_values(environment: Environment, report: Report) -> Environment:
 
 
 def _context(report: Report) -> dict[str, object]:
-    return {"report": report, "facts": report.facts, "source": say_source(report.facts)}
+    return {"report": report, "facts": report.facts, "source": describe_source(report.facts)}
 
 
 def _render_body(

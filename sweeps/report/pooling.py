@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sweeps.report.decision import Hearing
+from sweeps.report.decision import Decision
 from sweeps.report.entries import Entry, join_runs, other_entry
 from sweeps.sanitize import whole
 from sweeps.statistics.results import Candidate, Verdict
@@ -15,7 +15,7 @@ Joined = tuple[tuple[Entry, ...], tuple[Entry, ...], tuple[Entry, ...]]
 """Settings, trials, seeds of other sweeps."""
 
 
-def join_entries(trials: Sequence[Entry], hearing: Hearing, *, is_confirmation: bool) -> Joined:
+def join_entries(trials: Sequence[Entry], hearing: Decision, *, is_confirmation: bool) -> Joined:
     """Return what is compared, each over all its runs, and all runs in the order of `Report.trials`."""
     entries = [_measured(entry, hearing) for entry in trials]
     if is_confirmation:
@@ -31,7 +31,7 @@ def _scored(entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.is_scored]
 
 
-def _join_seeds(entries: Mapping[str, Entry], hearing: Hearing, verdict: Verdict) -> Joined:
+def _join_seeds(entries: Mapping[str, Entry], hearing: Decision, verdict: Verdict) -> Joined:
     """Return the settings of a screening, the trials in the verdict's order, and the seeds of other sweeps."""
     names = {entrant.trial_id: entrant.name for entrant in hearing.entrants if isinstance(entrant, Candidate)}
     settings: list[Entry] = []
@@ -49,7 +49,7 @@ def _join_seeds(entries: Mapping[str, Entry], hearing: Hearing, verdict: Verdict
     return tuple(settings), trials, tuple(entry for entry in runs.values() if entry.sweep_id)
 
 
-def _join_finalists(runs: Sequence[Entry], hearing: Hearing) -> Joined:
+def _join_finalists(runs: Sequence[Entry], hearing: Decision) -> Joined:
     """Return the finalists, as the verdict ranks them, and their runs; one that is not compared has no figure."""
     places = {rival.trial_id: place for place, rival in enumerate(hearing.verdict.rivals, 1)} if hearing.verdict else {}
     owned: dict[str, list[Entry]] = {}
@@ -67,7 +67,7 @@ def _fold(run: Entry) -> tuple[int, int]:
     return whole(run.settings.get("data.cut")), whole(run.settings.get("data.fold"))
 
 
-def _measured(entry: Entry, hearing: Hearing) -> Entry:
+def _measured(entry: Entry, hearing: Decision) -> Entry:
     """Return a trial with the figures of its evidence, where it has any: those that the verdict is made from."""
     evidence = hearing.runs.get(entry.trial_id)
     return replace(entry, scores=score_evidence(evidence)) if evidence is not None else entry

@@ -18,7 +18,7 @@ REPEATED = 4
 """Of so many of the best settings seeds of other sweeps are looked for."""
 
 
-class Witness(Protocol):
+class EvidenceReader(Protocol):
     """What is asked of the store."""
 
     def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
@@ -75,7 +75,10 @@ def name_settings(settings: Mapping[str, Sequence[TrialRow]]) -> dict[str, str]:
 
 
 def find_seeds(
-    settings: Mapping[str, Sequence[TrialRow]], evidence: Mapping[str, Evidence], record: SweepRecord, store: Witness
+    settings: Mapping[str, Sequence[TrialRow]],
+    evidence: Mapping[str, Evidence],
+    record: SweepRecord,
+    store: EvidenceReader,
 ) -> list[OtherSeed]:
     """Return the seeds that other sweeps have of the best settings.
 

@@ -36,9 +36,9 @@ class Hyperband(Halving):
         self.bracket = dict(zip(models, turns, strict=True))
         self.brackets = [Rungs(reduction, {rung: {} for rung in one}) for one in found]
 
-    def know(self, trial_id: str, model: str) -> None:
+    def add_trial(self, trial_id: str, model: str) -> None:
         """Take in a trial, and deal it to its bracket."""
-        super().know(trial_id, model)
+        super().add_trial(trial_id, model)
         _, turns = brackets(self.rungs.values, self.rungs.reduction, self._models)
         self.bracket[trial_id] = turns[-1]
 
@@ -51,11 +51,11 @@ class Hyperband(Halving):
         leads = stop is not None and rungs.leads(epoch, trial_id, self._family(trial_id))
         return self._decide(trial_id, stop, leads, ends)
 
-    def relearn(self, trial_id: str, epoch: int, value: float, best: float) -> None:
+    def restore_value(self, trial_id: str, epoch: int, value: float, best: float) -> None:
         """Put the trial's best value where it is missing at a rung of its bracket."""
         rungs = self.brackets[self.bracket[trial_id]]
         if epoch in rungs.values:
-            super().relearn(trial_id, epoch, value, best)
+            super().restore_value(trial_id, epoch, value, best)
             rungs.values[epoch].setdefault(trial_id, self.rungs.values[epoch][trial_id])
 
     def _load_more(self, state: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ NEEDED = 3
 
 
 @dataclass
-class Course:
+class RunningMean:
     """One trial's values so far, as the median stopping rule needs them."""
 
     epoch: int = 0
@@ -61,10 +61,10 @@ class Median(Halving):
         self, rungs: Collection[int], models: Mapping[str, str], reference: str, *, path: Path | None = None
     ) -> None:
         super().__init__(rungs, 2, models, reference, path=path)
-        self.courses: dict[str, Course] = {}
+        self.courses: dict[str, RunningMean] = {}
 
     def _judge(self, controller: "TuneController", trial_id: str, epoch: int, value: float, ends: bool) -> str:
-        course = self.courses.setdefault(trial_id, Course())
+        course = self.courses.setdefault(trial_id, RunningMean())
         course.take(epoch, value)
         if trial_id in self.rungs.values.get(epoch, {trial_id: 0}):
             return TrialScheduler.CONTINUE
@@ -77,15 +77,15 @@ class Median(Halving):
         leads = stop is not None and self.rungs.leads(epoch, trial_id, self._family(trial_id))
         return self._decide(trial_id, stop, leads, ends)
 
-    def relearn(self, trial_id: str, epoch: int, value: float, best: float) -> None:
+    def restore_value(self, trial_id: str, epoch: int, value: float, best: float) -> None:
         """Take in an epoch that the trial's course does not have yet; at a rung, its running average."""
-        course = self.courses.setdefault(trial_id, Course())
+        course = self.courses.setdefault(trial_id, RunningMean())
         course.take(epoch, value)
-        super().relearn(trial_id, epoch, value, course.average)
+        super().restore_value(trial_id, epoch, value, course.average)
 
     def _more(self) -> dict[str, Any]:
         return {**super()._more(), "courses": {trial: asdict(course) for trial, course in self.courses.items()}}
 
     def _load_more(self, state: Mapping[str, Any]) -> None:
         super()._load_more(state)
-        self.courses = {trial: Course.of(values) for trial, values in state["courses"].items()}
+        self.courses = {trial: RunningMean.of(values) for trial, values in state["courses"].items()}

@@ -109,11 +109,11 @@ class Scheduler(FIFOScheduler):
             self.load_state(state)
         return state is not None
 
-    def know(self, trial_id: str, model: str) -> None:
+    def add_trial(self, trial_id: str, model: str) -> None:
         """Take in a trial that was not known when the sweep began."""
         self._models[trial_id] = model
 
-    def relearn(self, trial_id: str, epoch: int, value: float, best: float) -> None:
+    def restore_value(self, trial_id: str, epoch: int, value: float, best: float) -> None:
         """Take in what a trial had at an epoch before this process, unless it is known; decides nothing.
 
         `best` is its best value up to that epoch.
@@ -178,7 +178,7 @@ class Halving(Scheduler):
         super().__init__(models, reference, path=path)
         self.rungs = Rungs(reduction, {rung: {} for rung in sorted(rungs)})
 
-    def relearn(self, trial_id: str, epoch: int, value: float, best: float) -> None:
+    def restore_value(self, trial_id: str, epoch: int, value: float, best: float) -> None:
         """Put the trial's best value where it is missing at a rung."""
         if epoch in self.rungs.values:
             self.rungs.values[epoch].setdefault(trial_id, best)

@@ -18,7 +18,7 @@ Images = tuple[str, tuple[str, ...], str, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Entrant:
+class AlignmentInput:
     """A setting that asks to be compared: an id, and the evidence of each of its runs."""
 
     trial_id: str
@@ -30,7 +30,7 @@ class Entrant:
 
 
 @dataclass(frozen=True, eq=False)
-class Lineup:
+class AlignedEvidence:
     """The settings that are compared. Images are in order of unit and name, whatever order they came in.
 
     Counts of an image are summed over the runs of a setting that scored it.
@@ -39,7 +39,7 @@ class Lineup:
         unit: (N,), ascending.  intersection, union: (T, N, C).  truth: (N, C).  runs: (T,).
     """
 
-    entrants: tuple[Entrant, ...]
+    entrants: tuple[AlignmentInput, ...]
     classes: tuple[str, ...]
     scenes: tuple[str, ...]
     weathers: tuple[str, ...]
@@ -149,7 +149,7 @@ def mean_iou(intersection: np.ndarray, union: np.ndarray, truth: np.ndarray) -> 
     return np.asarray((intersection[..., present] / union[..., present]).mean(-1))
 
 
-def build_lineup(entrants: Sequence[Entrant]) -> Lineup | None:
+def build_lineup(entrants: Sequence[AlignmentInput]) -> AlignedEvidence | None:
     """Return those that can be compared; None when nobody can.
 
     Evidence compares when it is of the same images of the same frames, each scored equally often. Of several groups
@@ -210,7 +210,7 @@ def _coverage(runs: Sequence[Evidence]) -> frozenset[tuple[Images, int]]:
     return frozenset((images, 1 if is_even else times) for images, times in often.items())
 
 
-def _objections(entrants: Sequence[Entrant]) -> dict[str, str]:
+def _objections(entrants: Sequence[AlignmentInput]) -> dict[str, str]:
     """Return why the counts of each cannot be compared; empty for those that can."""
     truths = {entrant.trial_id: {_images(run): _truth_digest(run) for run in entrant.runs} for entrant in entrants}
     usual = {
@@ -220,7 +220,7 @@ def _objections(entrants: Sequence[Entrant]) -> dict[str, str]:
     return {entrant.trial_id: _objection(entrant, truths[entrant.trial_id] == usual) for entrant in entrants}
 
 
-def _objection(entrant: Entrant, is_same_truth: bool) -> str:
+def _objection(entrant: AlignmentInput, is_same_truth: bool) -> str:
     if any(run.counts.min(initial=0) < 0 for run in entrant.runs):
         return "its counts are damaged: some are negative"
     if not is_same_truth:
@@ -233,7 +233,7 @@ def _truth_digest(run: Evidence) -> bytes:
     return sha256(run.counts.sum(2)[order].tobytes()).digest()
 
 
-def _difference(entrant: Entrant, model: Entrant) -> str:
+def _difference(entrant: AlignmentInput, model: AlignmentInput) -> str:
     """Return why an entrant's evidence is not of the images of another's."""
     own, usual = Counter(_images(run) for run in entrant.runs), Counter(_images(run) for run in model.runs)
     if len(own) != len(usual):
@@ -254,7 +254,7 @@ def _difference(entrant: Entrant, model: Entrant) -> str:
     return f"it has evidence of {count(len(entrant.runs), 'run')}, the others of {len(model.runs)}"
 
 
-def _in_order(entrant: Entrant) -> list[Evidence]:
+def _in_order(entrant: AlignmentInput) -> list[Evidence]:
     """Return one run of each set of images, in the order of the runs."""
     return list({_images(run): run for run in reversed(entrant.runs)}.values())[::-1]
 
@@ -266,7 +266,7 @@ def score_of(run: Evidence) -> float:
     return float(mean_iou(above, truth + pooled.sum(0) - above, truth))
 
 
-def _lineup(kept: Sequence[Entrant], left_out: dict[str, str]) -> Lineup:
+def _lineup(kept: Sequence[AlignmentInput], left_out: dict[str, str]) -> AlignedEvidence:
     model = kept[0]
     words = {
         name: (scene, weather, time)
@@ -281,7 +281,7 @@ def _lineup(kept: Sequence[Entrant], left_out: dict[str, str]) -> Lineup:
     places = _Places({name: place for place, name in enumerate(ordered)}, {})
     cells = [_cells(places.counts(entrant.runs)) for entrant in kept]
     scenes, weathers, times = zip(*(words[name] for name in ordered), strict=True)
-    return Lineup(
+    return AlignedEvidence(
         entrants=tuple(kept),
         classes=model.runs[0].classes,
         scenes=scenes,

@@ -22,7 +22,7 @@ POWER = 0.8
 
 
 @dataclass(frozen=True, eq=False)
-class Contest:
+class Comparisons:
     """Every setting against the leader.
 
     Shape:
@@ -83,7 +83,7 @@ def hold_contest(
     *,
     alpha: float = ALPHA,
     is_blind: bool = False,
-) -> Contest:
+) -> Comparisons:
     """Return the contest. Its intervals hold for all rivals at once, and whoever of LEADERS happens to lead.
 
     The leader is chosen on the same data, so the critical value is that of the largest studentised difference between
@@ -105,7 +105,7 @@ def hold_contest(
     if is_blind or not scatter.shape[1]:
         reach = np.where(np.arange(len(scores)) == order[0], 0.0, 1.0)
         unknown = np.full(len(scores), np.nan)
-        return Contest(order, scores, scatter, variance, reach, reach, -reach, reach, unknown, is_blind=True)
+        return Comparisons(order, scores, scatter, variance, reach, reach, -reach, reach, unknown, is_blind=True)
     p_best = _p_best(scores, images, luck, luck_variance)
     leaders = _possible_leaders(scores, variance)
     errors = _errors(images, leaders, luck_variance)
@@ -114,10 +114,10 @@ def hold_contest(
     reach = critical * error
     difference = scores - scores[order[0]]
     low, high = difference - reach, difference + reach
-    return Contest(order, scores, scatter, variance, error, reach, low, high, p_best, critical)
+    return Comparisons(order, scores, scatter, variance, error, reach, low, high, p_best, critical)
 
 
-def own_intervals(contest: Contest) -> list[Interval]:
+def own_intervals(contest: Comparisons) -> list[Interval]:
     """Return the 95 % interval of each score by itself, from its scatter."""
     if contest.is_blind:
         return [Interval(float(score), 0.0, 1.0) for score in contest.scores]
@@ -128,7 +128,7 @@ def own_intervals(contest: Contest) -> list[Interval]:
     ]
 
 
-def optimism(contest: Contest) -> float:
+def optimism(contest: Comparisons) -> float:
     """Return by how much the leader's score is expected to exceed its truth because it was chosen as the highest.
 
     In every replicate whoever leads there is compared with its mean over all replicates. mIoU is no linear function of
@@ -227,7 +227,7 @@ def _critical(scatter: np.ndarray, leaders: np.ndarray, errors: np.ndarray, alph
     return float(np.quantile(np.concatenate(largest), 1 - alpha, method="higher"))
 
 
-def decide(contest: Contest, margin: float, *, surpassing: str) -> str:
+def decide(contest: Comparisons, margin: float, *, surpassing: str) -> str:
     """Return the outcome: who is alone ahead of all rivals is `surpassing` (leader or winner)."""
     rivals = contest.tied[1:]
     if not rivals:
@@ -236,7 +236,7 @@ def decide(contest: Contest, margin: float, *, surpassing: str) -> str:
     return "undecided" if any(is_open) else "tie"
 
 
-def detectable(contest: Contest) -> float:
+def detectable(contest: Comparisons) -> float:
     """Return the smallest true lead over all rivals still in question that would leave one alone in POWER of sweeps.
 
     In question are the tied ones; where the leader is alone, the next best.
@@ -250,7 +250,7 @@ def detectable(contest: Contest) -> float:
     return float(np.quantile(gaps.max(0), POWER))
 
 
-def recommend(contest: Contest, margin: float, costs: Sequence[Sequence[float | None]]) -> int:
+def recommend(contest: Comparisons, margin: float, costs: Sequence[Sequence[float | None]]) -> int:
     """Return the cheapest of the tied ones that are close, by each cost that is known of all of them in turn."""
     close = contest.is_close(margin)
     field = [at for at in contest.tied if close[at]]
@@ -263,7 +263,7 @@ def recommend(contest: Contest, margin: float, costs: Sequence[Sequence[float | 
 
 
 def describe_rivals(
-    contest: Contest,
+    contest: Comparisons,
     ids: Sequence[str],
     margin: float,
     latencies: Sequence[float | None],
@@ -296,7 +296,7 @@ def _interval(estimate: float, low: float, high: float, least: float, most: floa
     return Interval(float(estimate), float(max(low, least)), float(min(high, most)))
 
 
-def _rank_shares(contest: Contest) -> list[tuple[float, ...]]:
+def _rank_shares(contest: Comparisons) -> list[tuple[float, ...]]:
     """Return, for each setting, in what share of replicates it came first, second, ...; equal ones share a rank."""
     settings = len(contest.scores)
     if settings > RANKED or contest.is_blind:

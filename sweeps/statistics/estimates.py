@@ -13,7 +13,7 @@ LOST = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class ResampledFigure:
     """A figure, what it is in every draw of the units, and the variance that other runs would bring."""
 
     estimate: float
@@ -54,9 +54,9 @@ class Sample:
         half = error * t_quantile(1 - alpha / 2, freedom)
         return Interval(self.estimate, self.estimate - half, self.estimate + half) if math.isfinite(half) else None
 
-    def minus(self, other: "Sample") -> "Sample":
+    def minus(self, other: "ResampledFigure") -> "ResampledFigure":
         """Return the paired difference; runs of different settings are independent."""
-        return Sample(
+        return ResampledFigure(
             estimate=self.estimate - other.estimate,
             draws=self.draws - other.draws,
             units=min(self.units, other.units),

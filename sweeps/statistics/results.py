@@ -106,7 +106,7 @@ class StoppedTrial:
 
 
 @dataclass(frozen=True)
-class Needed:
+class SampleSizeNeeded:
     """What a confirmation can decide."""
 
     detectable: float
@@ -218,7 +218,7 @@ class Verdict:
     """Most runs of a setting."""
     draws: int
     noise: NoiseFigures
-    needed: Needed | None
+    needed: SampleSizeNeeded | None
     left_out: Mapping[str, str]
     """Trial -> why it was not compared."""
     kendall_tau: float | None

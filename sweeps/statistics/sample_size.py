@@ -1,8 +1,8 @@
 """What an open verdict takes: the lead that is in question, and how many runs of a confirmation find it."""
 
-from sweeps.statistics.comparisons import Contest, detectable
+from sweeps.statistics.comparisons import Comparisons, detectable
 from sweeps.statistics.power import UNIT_SD, runs_to_find
-from sweeps.statistics.results import Needed
+from sweeps.statistics.results import SampleSizeNeeded
 from sweeps.statistics.seed_noise import Noise
 
 ENOUGH_UNITS = 10
@@ -10,8 +10,8 @@ ENOUGH_UNITS = 10
 
 
 def find_needed(
-    contest: Contest, noise: Noise, margin: float, *, images: int, units: int, confirming: int
-) -> Needed | None:
+    contest: Comparisons, noise: Noise, margin: float, *, images: int, units: int, confirming: int
+) -> SampleSizeNeeded | None:
     """Return what decides between the settings that are not excluded; None where there is nothing to compare.
 
     A confirmation is simulated with the noise that is known here and the images it will have. It runs each finalist as
@@ -29,21 +29,21 @@ def find_needed(
     nearest = int(rivals[0]) if rivals else int(contest.order[1])
     lead = max(margin, float(-contest.difference[nearest]))
     if contest.is_blind or not rivals:
-        return Needed(1.0 if contest.is_blind else limit, lead, len(contest.tied), None)
+        return SampleSizeNeeded(1.0 if contest.is_blind else limit, lead, len(contest.tied), None)
     is_known = units >= ENOUGH_UNITS  # the spread of a few drives is no measure of drives
     image_variance = _image_variance(contest, noise, nearest) if is_known else UNIT_SD**2 / units
     image_variance *= images / max(images, confirming)
     runs = runs_to_find(lead, len(contest.tied), round(noise.sd, 4), round(image_variance**0.5, 4))
-    return Needed(limit, lead, len(contest.tied), runs)
+    return SampleSizeNeeded(limit, lead, len(contest.tied), runs)
 
 
-def _image_variance(contest: Contest, noise: Noise, rival: int) -> float:
+def _image_variance(contest: Comparisons, noise: Noise, rival: int) -> float:
     """Return the variance of the difference to a rival that is owed to images alone."""
     luck = noise.variance[[contest.leader, rival]].sum()
     return max(0.0, float(contest.error[rival] ** 2 - luck))
 
 
-def bearable_sd(contest: Contest, noise: Noise) -> float | None:
+def bearable_sd(contest: Comparisons, noise: Noise) -> float | None:
     """Return the largest standard deviation between runs with which the leader would still be alone ahead.
 
     None where it is not. A lead holds while it exceeds critical * sqrt(variance of images + sd^2 * shares of both).

@@ -75,7 +75,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Check:
+class VerificationResult:
     """The leader's figures, counted by the sweep and once more from the saved weights by torchmetrics."""
 
     part: str
@@ -130,7 +130,7 @@ def _boundary(evidence: Evidence) -> dict[str, float | None]:
     return {name: figure(float(value)) for name, value in zip(evidence.classes, values, strict=True)}
 
 
-def compare_figures(record: Mapping[str, Any]) -> Check:
+def compare_figures(record: Mapping[str, Any]) -> VerificationResult:
     """Return the comparison; the largest difference is taken from the figures shown, not from a summary of them."""
     ours, theirs = (_flat(record.get(side)) for side in ("evidence", "torchmetrics"))
     rows = tuple((name, ours.get(name), theirs.get(name)) for name in dict.fromkeys([*ours, *theirs]))
@@ -138,7 +138,7 @@ def compare_figures(record: Mapping[str, Any]) -> Check:
     known = [*both, finite_number(record.get("max_difference")) or 0.0]
     one_sided = any((a is None) != (b is None) for _, a, b in rows)
     images = record.get("images")
-    return Check(
+    return VerificationResult(
         part=str(record.get("part", "")),
         images=images if isinstance(images, int) else None,
         rows=rows,

@@ -11,13 +11,13 @@ import numpy as np
 
 from bddseg.confusion import iou, miou
 from bddseg.labels import GROUPS, group_of
-from sweeps.statistics.alignment import Lineup
+from sweeps.statistics.alignment import AlignedEvidence
 from sweeps.statistics.bootstrap import mean_ratio, weigh
-from sweeps.statistics.estimates import Sample
+from sweeps.statistics.estimates import ResampledFigure
 from sweeps.statistics.hypothesis_tests import ALPHA, holm, holm_levels
 from sweeps.statistics.results import Gap, Interval, Scenes, Slice
 from sweeps.statistics.seed_noise import SHRINKAGE, Noise
-from sweeps.statistics.wording import say_gap, say_scenes
+from sweeps.statistics.wording import describe_gap, describe_scenes
 
 DRIVES = 10
 """With fewer drives in a group nothing can be said of it."""
@@ -33,7 +33,12 @@ Figure = Callable[[np.ndarray], np.ndarray]
 
 
 def answer_scenes(
-    lineup: Lineup, draws: np.ndarray, shown: Sequence[int], margin: float, names: Mapping[str, str], noise: Noise
+    lineup: AlignedEvidence,
+    draws: np.ndarray,
+    shown: Sequence[int],
+    margin: float,
+    names: Mapping[str, str],
+    noise: Noise,
 ) -> Scenes | None:
     """Return the answer for the settings shown, the leader first; None when a group has no labelled image."""
     groups = np.asarray([group_of(scene) for scene in lineup.scenes])
@@ -49,10 +54,10 @@ def answer_scenes(
     gaps = tuple(pair.gap(margin) for pair in pairs)
     between = _between([lineup.ids[place] for place in shown], [pair.contrast(miou) for pair in pairs])
     slices = find_slices(lineup, draws, shown[0], noise)
-    return Scenes(margin, gaps, between, slices, say_scenes(gaps, between, slices, margin, names))
+    return Scenes(margin, gaps, between, slices, describe_scenes(gaps, between, slices, margin, names))
 
 
-def _between(ids: Sequence[str], gaps: Sequence[Sample]) -> dict[str, Interval]:
+def _between(ids: Sequence[str], gaps: Sequence[ResampledFigure]) -> dict[str, Interval]:
     """Return the intervals of the gaps less the leader's, for all of them at once (Holm)."""
     differences = [gap.minus(gaps[0]) for gap in gaps[1:]]
     levels = holm_levels([difference.tests(0.0)[1] for difference in differences])
@@ -68,27 +73,27 @@ class _Pair:
         counts: (N, C, C).  sampled: (2, B, C, C).
     """
 
-    lineup: Lineup
+    lineup: AlignedEvidence
     place: int
     counts: np.ndarray
     sampled: np.ndarray
     sides: Sequence[np.ndarray]
     noise: Noise
 
-    def contrast(self, figure: Figure) -> Sample:
+    def contrast(self, figure: Figure) -> ResampledFigure:
         """Return a figure of the city images less that of the others."""
         city, other = (figure(pooled) for pooled in self.pooled)
         first, second = (figure(sampled) for sampled in self.sampled)
         units = min(count_units(self.lineup, side) for side in self.sides)
         variance, freedom = gap_noise(self.lineup, self.place, self.sides, self.noise, figure)
-        return Sample(float(city - other), first - second, units, variance, freedom)
+        return ResampledFigure(float(city - other), first - second, units, variance, freedom)
 
     @property
     def pooled(self) -> list[np.ndarray]:
         """Shape: returns: (C, C) each."""
         return [self.counts[side].sum(0) for side in self.sides]
 
-    def standardised(self) -> Sample | None:
+    def standardised(self) -> ResampledFigure | None:
         """Return the gap if both groups had the class mix of both together; None without a class in common."""
         truths = [counts.sum(1) for counts in self.pooled]
         common = (truths[0] > 0) & (truths[1] > 0)
@@ -109,7 +114,7 @@ class _Pair:
         return Gap(
             trial_id=lineup.ids[self.place],
             answer=answer,
-            why=say_gap(answer, whole.interval() or wide, margin, drives if is_known else {}, DRIVES, needed),
+            why=describe_gap(answer, whole.interval() or wide, margin, drives if is_known else {}, DRIVES, needed),
             gap=whole.interval() or wide,
             equivalence=whole.interval(2 * ALPHA) or wide,
             p_equivalence=p_equivalence,
@@ -126,7 +131,7 @@ class _Pair:
 
 
 def gap_noise(
-    lineup: Lineup, place: int, sides: Sequence[np.ndarray], noise: Noise, figure: Figure
+    lineup: AlignedEvidence, place: int, sides: Sequence[np.ndarray], noise: Noise, figure: Figure
 ) -> tuple[float, float]:
     """Return the variance that other runs would bring into a setting's gap, and its degrees of freedom.
 
@@ -148,7 +153,7 @@ def gap_noise(
     return variance * float(noise.share[place]), min(noise.freedom, SHRINKAGE + repeats) if repeats else noise.freedom
 
 
-def drives_to_tell(whole: Sample, margin: float, drives: int) -> int | None:
+def drives_to_tell(whole: ResampledFigure, margin: float, drives: int) -> int | None:
     """Return with how many drives in total a gap near 0 is shown to lie within the margin, with a power of 80 %.
 
     None where the noise of runs alone is too large for that. Source: Julious 2004, Sample sizes for clinical trials
@@ -161,7 +166,9 @@ def drives_to_tell(whole: Sample, margin: float, drives: int) -> int | None:
     return int(np.ceil(drives * (error**2 - whole.run_variance) / room))
 
 
-def answer_gap(whole: Sample, standard: Sample | None, margin: float, drives: Mapping[str, int]) -> str:
+def answer_gap(
+    whole: ResampledFigure, standard: ResampledFigure | None, margin: float, drives: Mapping[str, int]
+) -> str:
     """Return equivalent, different, class mix or cannot tell.
 
     Without known drives nothing is said: frames of two clips are no sample of roads. A difference that is surely small
@@ -195,7 +202,7 @@ def standard_miou(counts: np.ndarray, mix: np.ndarray) -> np.ndarray:
     return np.asarray(mean_ratio(above, below, axis=-1))
 
 
-def find_slices(lineup: Lineup, draws: np.ndarray, place: int, noise: Noise) -> tuple[Slice, ...]:
+def find_slices(lineup: AlignedEvidence, draws: np.ndarray, place: int, noise: Noise) -> tuple[Slice, ...]:
     """Return each scene, weather and time of day against all other images, corrected for their number (Holm)."""
     labels = zip(KINDS, (lineup.scenes, lineup.weathers, lineup.times_of_day), strict=True)
     masks = {
@@ -215,11 +222,13 @@ def find_slices(lineup: Lineup, draws: np.ndarray, place: int, noise: Noise) -> 
         estimate = miou(counts[mask].sum(0)) - miou(counts[~mask].sum(0))
         units = min(count_units(lineup, mask), count_units(lineup, ~mask))
         variance, freedom = gap_noise(lineup, place, (mask, ~mask), noise, miou)
-        samples[key] = Sample(float(estimate), miou(inside) - miou(whole - inside), units, variance, freedom)
+        samples[key] = ResampledFigure(float(estimate), miou(inside) - miou(whole - inside), units, variance, freedom)
     return _corrected(samples, {key: int(mask.sum()) for key, mask in masks.items()})
 
 
-def _corrected(samples: Mapping[tuple[str, str], Sample], images: Mapping[tuple[str, str], int]) -> tuple[Slice, ...]:
+def _corrected(
+    samples: Mapping[tuple[str, str], ResampledFigure], images: Mapping[tuple[str, str], int]
+) -> tuple[Slice, ...]:
     intervals = {key: found.interval() for key, found in samples.items()}
     usable = [key for key, found in intervals.items() if found is not None]
     corrected = holm([samples[key].tests(0.0)[1] for key in usable])
@@ -230,12 +239,14 @@ def _corrected(samples: Mapping[tuple[str, str], Sample], images: Mapping[tuple[
     )
 
 
-def count_units(lineup: Lineup, mask: np.ndarray) -> int:
+def count_units(lineup: AlignedEvidence, mask: np.ndarray) -> int:
     """Return over how many drives, or images, the chosen images are spread."""
     return len(np.unique(lineup.unit[mask]))
 
 
-def _resample(lineup: Lineup, counts: np.ndarray, masks: Sequence[np.ndarray], draws: np.ndarray) -> np.ndarray:
+def _resample(
+    lineup: AlignedEvidence, counts: np.ndarray, masks: Sequence[np.ndarray], draws: np.ndarray
+) -> np.ndarray:
     """Return the pooled counts of each trial on each set of images in every draw.
 
     Shape:

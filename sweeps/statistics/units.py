@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bddseg.clips import clip_of, drive_of
+from bddseg.data.drives import clip_of, drive_of
 
 BLOCKS = 10
 """Images without a drive are cut into so many blocks, or as many as there are images.
@@ -35,9 +35,9 @@ class Units:
 def find_units(names: Sequence[str], drives: Sequence[str] = ()) -> Units:
     """Return the units of the images; neither their order nor repeated names matter.
 
-    A name's drive is the one given, "" for none, or else `bddseg.clips.drive_of`. The names without one are put in
-    order of what precedes their last number and of that number, and cut into blocks that never cross what precedes it:
-    frames of one clip are neighbours.
+    A name's drive is the one given, "" for none, or else what `bddseg.data.drives.drive_of` says. The names without one
+    are put in order of what precedes their last number and of that number, and cut into blocks that never cross what
+    precedes it: frames of one clip are neighbours.
     """
     known = drives or [drive_of(name) or "" for name in names]
     blocks = _blocks([name for name, drive in zip(names, known, strict=True) if not drive])

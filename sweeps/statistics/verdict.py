@@ -8,10 +8,10 @@ import numpy as np
 
 from bddseg.words import count
 from sweeps.errors import NothingFinishedError
-from sweeps.statistics.alignment import Entrant, Lineup, build_lineup, score_of
+from sweeps.statistics.alignment import AlignedEvidence, AlignmentInput, build_lineup, score_of
 from sweeps.statistics.bootstrap import draw_units, resample_deviations
 from sweeps.statistics.comparisons import (
-    Contest,
+    Comparisons,
     decide,
     describe_rivals,
     hold_contest,
@@ -25,9 +25,9 @@ from sweeps.statistics.results import (
     Finalist,
     Gap,
     Interval,
-    Needed,
     NoiseFigures,
     Rival,
+    SampleSizeNeeded,
     Scenes,
     Slice,
     StoppedTrial,
@@ -44,15 +44,15 @@ from sweeps.statistics.seed_noise import (
     sum_squares,
 )
 from sweeps.statistics.slices import answer_scenes
-from sweeps.statistics.wording import say_caveats, say_verdict
+from sweeps.statistics.wording import describe_caveats, describe_verdict
 
 __all__ = [
     "Candidate",
     "Finalist",
     "Gap",
     "Interval",
-    "Needed",
     "Rival",
+    "SampleSizeNeeded",
     "Scenes",
     "Slice",
     "Verdict",
@@ -98,7 +98,9 @@ def screen(
     """
     settings = _by_setting([candidate for candidate in candidates if not candidate.is_stopped and candidate.evidence])
     entrants = [
-        Entrant(name, tuple(seed.evidence for seed in seeds if seed.evidence), "", any(s.is_reference for s in seeds))
+        AlignmentInput(
+            name, tuple(seed.evidence for seed in seeds if seed.evidence), "", any(s.is_reference for s in seeds)
+        )
         for name, seeds in settings.items()
     ]
     absent = [it for it in candidates if it.evidence is None and not it.is_stopped]
@@ -150,7 +152,7 @@ def confirm(
     Raises:
         NothingFinishedError: when no finalist has usable evidence.
     """
-    lineup = _line_up([Entrant(it.finalist_id, it.runs, "", it.is_reference) for it in finalists])
+    lineup = _line_up([AlignmentInput(it.finalist_id, it.runs, "", it.is_reference) for it in finalists])
     known = {finalist.finalist_id: finalist for finalist in finalists}
     chosen = [known[name] for name in lineup.ids]
     images, weights = _image_deviations(lineup, draws, seed)
@@ -179,7 +181,7 @@ def _seed_order(seed: Candidate) -> tuple[bool, float]:
     return bool(seed.sweep), -score_of(seed.evidence) if seed.evidence else math.inf
 
 
-def _line_up(entrants: Sequence[Entrant]) -> Lineup:
+def _line_up(entrants: Sequence[AlignmentInput]) -> AlignedEvidence:
     lineup = build_lineup(entrants)
     if lineup is None:
         raise NothingFinishedError(
@@ -188,7 +190,7 @@ def _line_up(entrants: Sequence[Entrant]) -> Lineup:
     return lineup
 
 
-def _image_deviations(lineup: Lineup, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _image_deviations(lineup: AlignedEvidence, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return what other images would change in each score, and how often each draw takes each unit.
 
     Shape:
@@ -199,7 +201,7 @@ def _image_deviations(lineup: Lineup, draws: int, seed: int) -> tuple[np.ndarray
     return resample_deviations(lineup.above, lineup.below, lineup.true, weights, wide), weights
 
 
-def _contest(lineup: Lineup, images: np.ndarray, noise: Noise, seed: int, alpha: float) -> Contest:
+def _contest(lineup: AlignedEvidence, images: np.ndarray, noise: Noise, seed: int, alpha: float) -> Comparisons:
     """Return the contest; blind where nothing is known of the noise, or a class of the mean is in one unit only."""
     is_blind = noise.is_unknown or int(lineup.bearing_units[lineup.bearing_units > 0].min(initial=2)) < 2
     variance = np.zeros(len(images)) if noise.is_unknown else noise.variance
@@ -208,7 +210,7 @@ def _contest(lineup: Lineup, images: np.ndarray, noise: Noise, seed: int, alpha:
 
 
 def _noise_between_runs(
-    lineup: Lineup,
+    lineup: AlignedEvidence,
     images: np.ndarray,
     curves: Sequence[Sequence[float]],
     repeats: Sequence[np.ndarray],
@@ -262,8 +264,8 @@ class _Judged:
     """A contest that was held, and what it was held over."""
 
     stage: str
-    lineup: Lineup
-    contest: Contest
+    lineup: AlignedEvidence
+    contest: Comparisons
     noise: Noise
     weights: np.ndarray
     margin: float
@@ -315,7 +317,7 @@ class _Judged:
             left_out=lineup.left_out,
             kendall_tau=_agreement(lineup, chosen),
             scenes=answer_scenes(lineup, self.weights, shown, self.scene_margin, names, self.noise),
-            sentence=say_verdict(outcome, rivals, self.margin, names, noise),
+            sentence=describe_verdict(outcome, rivals, self.margin, names, noise),
             caveats=self._caveats(noise, stopped),
         )
 
@@ -351,7 +353,7 @@ class _Judged:
     def _caveats(self, noise: NoiseFigures, stopped: Sequence[StoppedTrial]) -> tuple[str, ...]:
         lineup, units = self.lineup, self.lineup.units
         occurrences = dict(zip(lineup.classes, map(int, lineup.bearing_units), strict=True))
-        return say_caveats(
+        return describe_caveats(
             noise=noise,
             bearable_sd=bearable_sd(self.contest, self.noise),
             stage=self.stage,
@@ -364,13 +366,13 @@ class _Judged:
         )
 
 
-def _shown(contest: Contest, recommended: int, chosen: Sequence[Candidate | Finalist]) -> list[int]:
+def _shown(contest: Comparisons, recommended: int, chosen: Sequence[Candidate | Finalist]) -> list[int]:
     """Return the leader, the recommended one, the reference and the next best: SHOWN at most."""
     references = [at for at, it in enumerate(chosen) if it.is_reference]
     return list(dict.fromkeys([contest.leader, recommended, *references, *map(int, contest.order)]))[:SHOWN]
 
 
-def _agreement(lineup: Lineup, chosen: Sequence[Candidate | Finalist]) -> float | None:
+def _agreement(lineup: AlignedEvidence, chosen: Sequence[Candidate | Finalist]) -> float | None:
     """Return Kendall's tau between the scores of the screening and these; None where there is no order to compare."""
     screened = [getattr(it, "screening_score", None) for it in chosen]
     pairs = [(old, new) for old, new in zip(screened, lineup.scores, strict=True) if old is not None]

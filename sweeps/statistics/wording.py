@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from bddseg.words import count
 from sweeps.statistics.power import MOST_RUNS
-from sweeps.statistics.results import Gap, Interval, Needed, NoiseFigures, Rival, Slice, StoppedTrial
+from sweeps.statistics.results import Gap, Interval, NoiseFigures, Rival, SampleSizeNeeded, Slice, StoppedTrial
 
 NAMED = 3
 """So many other sweeps are named."""
@@ -23,7 +23,7 @@ def interval_words(interval: Interval) -> str:
     return f"{points(interval.low, signed=True)} to {points(interval.high, signed=True)}"
 
 
-def say_verdict(
+def describe_verdict(
     outcome: str, rivals: Sequence[Rival], margin: float, names: Mapping[str, str], noise: NoiseFigures
 ) -> str:
     """Return the headline: at most two figures; rivals are the best first."""
@@ -52,12 +52,12 @@ def _some(tied: int, rivals: int) -> str:
     return {1: "its only rival", 2: "both rivals"}.get(rivals, f"all {rivals} rivals")
 
 
-def say_score(best: Rival, names: Mapping[str, str]) -> str:
+def describe_score(best: Rival, names: Mapping[str, str]) -> str:
     """Return the leader's score with its interval."""
     return f"{_name(best, names)} has {best.score.estimate:.3f} mIoU ({best.score.low:.3f} to {best.score.high:.3f})."
 
 
-def say_needed(needed: Needed | None, stage: str) -> str:
+def describe_sample_size(needed: SampleSizeNeeded | None, stage: str) -> str:
     """Return what would decide."""
     if needed is None:
         return ""
@@ -71,7 +71,7 @@ def say_needed(needed: Needed | None, stage: str) -> str:
     return f"{now} {more} {count(needed.runs, 'run')} of each would find {lead} in 80 of 100 cases."
 
 
-def say_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
+def describe_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
     """Return where the noise between runs is known from, and what it means."""
     if noise.basis == "known":
         return f"Run-to-run noise is taken to be a standard deviation of {points(noise.sd or 0.0)} points."
@@ -107,7 +107,7 @@ def _other_sweeps(names: Sequence[str]) -> str:
     return f"{'sweeps' if len(names) > 1 else 'sweep'} {', '.join(names[:NAMED])}{more} on the same data"
 
 
-def say_caveats(
+def describe_caveats(
     *,
     noise: NoiseFigures,
     bearable_sd: float | None,
@@ -121,7 +121,7 @@ def say_caveats(
 ) -> tuple[str, ...]:
     """Return what has to be known to read the verdict; `rare` is class -> units that have it."""
     unit = "drive" if drives else "block"
-    caveats = [say_noise(noise, bearable_sd)]
+    caveats = [describe_noise(noise, bearable_sd)]
     if stage == "confirmation":
         caveats.append("Runs share training images: the noise between runs is enlarged for it (Nadeau and Bengio).")
     if stopped:
@@ -147,7 +147,7 @@ def say_caveats(
     return tuple(caveats)
 
 
-def say_gap(
+def describe_gap(
     answer: str, gap: Interval, margin: float, drives: Mapping[str, int], least: int, needed: int | None
 ) -> str:
     """Return why the answer is what it is."""
@@ -172,7 +172,7 @@ def say_gap(
     return f"Neither a difference nor equivalence is shown: {size}, the margin is {points(margin)}.{tell}"
 
 
-def say_scenes(
+def describe_scenes(
     gaps: Sequence[Gap],
     between: Mapping[str, Interval],
     slices: Sequence[Slice],

@@ -12,7 +12,7 @@ from typing import Any
 
 from bddseg.files import write_json
 from sweeps.sanitize import clean
-from sweeps.storage.tiles import LARGEST_PX, Sheet, decode, encode
+from sweeps.storage.tiles import LARGEST_PX, TileStrip, decode, encode
 
 FORMAT = 1
 FOLDER, INDEX = "panels", "panels.json"
@@ -27,7 +27,7 @@ Files = Callable[[Sequence[str]], Mapping[str, bytes]]
 
 
 @dataclass(frozen=True)
-class Shown:
+class PanelTrial:
     """A trial whose predictions are shown."""
 
     trial_id: str
@@ -62,19 +62,19 @@ class Attention:
 
 
 @dataclass(frozen=True)
-class Album:
+class PredictionPanels:
     """All pictures of a sweep."""
 
     part: str
     """What the images are: `validation`, or the fold of a confirmation that they are from."""
     size_px: int
-    trials: tuple[Shown, ...]
+    trials: tuple[PanelTrial, ...]
     panels: tuple[Panel, ...]
     attention: tuple[Attention, ...]
-    sheets: Mapping[str, Sheet]
+    sheets: Mapping[str, TileStrip]
 
 
-def save_album(folder: Path, album: Album) -> list[Path]:
+def save_album(folder: Path, album: PredictionPanels) -> list[Path]:
     """Write the pictures and what they are; return the files, the index last."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, sheet in album.sheets.items():
@@ -91,7 +91,7 @@ def save_album(folder: Path, album: Album) -> list[Path]:
     return [*(folder / name for name in album.sheets), folder / INDEX]
 
 
-def read_album(index: Mapping[str, Any] | None, files: Files) -> Album | None:
+def read_album(index: Mapping[str, Any] | None, files: Files) -> PredictionPanels | None:
     """Return the album that an index, which anybody may have written, speaks of; None when there is nothing to show.
 
     `files` gives the bytes of files by name, as far as they are there. An entry that is not in the known form, or
@@ -99,7 +99,9 @@ def read_album(index: Mapping[str, Any] | None, files: Files) -> Album | None:
     """
     if not isinstance(index, Mapping) or index.get("version") != FORMAT:
         return None
-    trials = tuple(Shown(*found) for entry in _entries(index, "trials") if (found := _words(entry, "trial_id", "role")))
+    trials = tuple(
+        PanelTrial(*found) for entry in _entries(index, "trials") if (found := _words(entry, "trial_id", "role"))
+    )
     size = index.get("size_px")
     if type(size) is not int or not 0 < size <= LARGEST_PX or not 0 < len(trials) <= MOST_TILES:
         return None
@@ -109,7 +111,7 @@ def read_album(index: Mapping[str, Any] | None, files: Files) -> Album | None:
     content = files(list(tiles)) if tiles else {}
     decoded = {name: decode(content[name], size, tiles[name]) for name in tiles if name in content}
     sheets = {name: sheet for name, sheet in decoded.items() if sheet is not None}
-    return Album(
+    return PredictionPanels(
         part=clean(index.get("part", ""))[:LONGEST_WORD],
         size_px=size,
         trials=trials,
@@ -119,7 +121,7 @@ def read_album(index: Mapping[str, Any] | None, files: Files) -> Album | None:
     )
 
 
-def _panel_words(album: Album, panel: Panel) -> dict[str, Any]:
+def _panel_words(album: PredictionPanels, panel: Panel) -> dict[str, Any]:
     ids = [trial.trial_id for trial in album.trials]
     words = asdict(panel)
     return {**words, "mious": dict(zip(ids, words["mious"], strict=True))}
@@ -136,7 +138,7 @@ def _words(entry: Mapping[str, Any], *keys: str) -> tuple[str, ...] | None:
     return words if len(words) == len(keys) else None
 
 
-def _panel(entry: Mapping[str, Any], trials: Sequence[Shown]) -> Panel | None:
+def _panel(entry: Mapping[str, Any], trials: Sequence[PanelTrial]) -> Panel | None:
     words, mious = _words(entry, "kind", "against", "name", "scene", "file"), entry.get("mious")
     if words is None or not isinstance(mious, Mapping) or words[0] not in KINDS or not FILE.fullmatch(words[-1]):
         return None

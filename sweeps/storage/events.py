@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bddseg.files import read_json
-from bddseg.shapes import difference
+from bddseg.json_shapes import difference
 from sweeps.errors import StorageError
 from sweeps.storage.relocation import present_path
 

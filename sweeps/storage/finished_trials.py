@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from bddseg.errors import UserError
 from bddseg.files import read_json, write_json
-from bddseg.shapes import difference
+from bddseg.json_shapes import difference
 from sweeps.storage.events import EVENTS, EventFile
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.sweep_json import read_manifest
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Entry:
+class FinishedTrial:
     """A trial that came to its own end in a recorded sweep."""
 
     sweep: Path
@@ -45,7 +45,7 @@ class Entry:
     reason: str
 
 
-def find_finished(storage: Path, but: Path | None = None) -> list[Entry]:
+def find_finished(storage: Path, but: Path | None = None) -> list[FinishedTrial]:
     """Return the finished trials of every sweep in a storage folder but one, those of the newest sweep first.
 
     A sweep that cannot be read is named, and the others count.
@@ -60,7 +60,7 @@ def find_finished(storage: Path, but: Path | None = None) -> list[Entry]:
     if remembered != known:
         _write(storage / FILE, remembered)
     return [
-        Entry(folder, trial_id, readable[folder]["fingerprint"], *trial)
+        FinishedTrial(folder, trial_id, readable[folder]["fingerprint"], *trial)
         for folder in sorted(readable, key=_time, reverse=True)
         for trial_id, trial in readable[folder]["trials"].items()
     ]

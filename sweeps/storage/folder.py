@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bddseg.folders import is_visible
+from bddseg.data.folders import is_visible
 from sweeps.errors import StorageError
 
 CHECKPOINT = re.compile(r"checkpoint_(\d+)")

@@ -13,7 +13,7 @@ from typing import Self
 import psutil
 
 from bddseg.files import read_json, write_json
-from bddseg.shapes import difference
+from bddseg.json_shapes import difference
 from sweeps.errors import StorageError
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ PROCESSES = Path("/proc/self/ns/pid")
 
 
 @dataclass(frozen=True)
-class Pulse:
+class HeartbeatRecord:
     """What a heartbeat file says."""
 
     pid: int
@@ -64,7 +64,7 @@ class Pulse:
             return False
 
 
-SILENT = Pulse(0, 0.0, "an unknown host", "", 0.0)
+SILENT = HeartbeatRecord(0, 0.0, "an unknown host", "", 0.0)
 
 
 class Heartbeat:
@@ -95,10 +95,10 @@ class Heartbeat:
                 log.debug("no heartbeat in %s: %s", self._folder, error)
 
 
-def this_pulse() -> Pulse:
+def this_pulse() -> HeartbeatRecord:
     """Return the pulse of this process, now."""
     started = psutil.Process().create_time()
-    return Pulse(os.getpid(), started, socket.gethostname(), this_machine(), time.time())
+    return HeartbeatRecord(os.getpid(), started, socket.gethostname(), this_machine(), time.time())
 
 
 def this_machine() -> str:
@@ -108,7 +108,7 @@ def this_machine() -> str:
     return f"{socket.gethostname()} {boot} {table}".strip()
 
 
-def read_pulse(folder: Path) -> Pulse | None:
+def read_pulse(folder: Path) -> HeartbeatRecord | None:
     """Return what the heartbeat file of a sweep says; None where there is none: the sweep ended by itself.
 
     A damaged file says nothing of a driver that lives: it is as silent as it can be.
@@ -127,10 +127,10 @@ def read_pulse(folder: Path) -> Pulse | None:
         return SILENT
     if difference(said, SHAPE) or not 0 <= said["pid"] <= LARGEST_PID or not 0 <= said["time"] <= LATEST_TIME:
         return SILENT
-    return Pulse(**{name: said[name] for name in SHAPE})
+    return HeartbeatRecord(**{name: said[name] for name in SHAPE})
 
 
-def write_pulse(folder: Path, pulse: Pulse) -> None:
+def write_pulse(folder: Path, pulse: HeartbeatRecord) -> None:
     """Write the heartbeat file whole or not at all."""
     write_json(folder / FILE, asdict(pulse))
 

@@ -11,7 +11,7 @@ LATENCY = "latency.json"
 
 
 @dataclass(frozen=True)
-class Latency:
+class TrialLatency:
     """How large and how fast a trial's network is; None where that was not measured."""
 
     parameters: int | None
@@ -19,35 +19,35 @@ class Latency:
     batch_16_ms: float | None
 
 
-UNKNOWN = Latency(None, None, None)
+UNKNOWN = TrialLatency(None, None, None)
 
 
 @dataclass(frozen=True)
-class Speed:
+class NetworkTimings:
     """What was measured of the networks when the sweep ended."""
 
     device: str = ""
     precision: str = ""
-    trials: Mapping[str, Latency] = field(default_factory=dict)
+    trials: Mapping[str, TrialLatency] = field(default_factory=dict)
     """By trial id; empty where nothing was measured."""
 
-    def of(self, trial_id: str) -> Latency:
+    def of(self, trial_id: str) -> TrialLatency:
         """Return what is known of a trial's network."""
         return self.trials.get(trial_id, UNKNOWN)
 
 
-def read_speed(found: Mapping[str, Any] | None) -> Speed:
+def parse_timings(found: Mapping[str, Any] | None) -> NetworkTimings:
     """Return what the artifact says; what is no number there is None."""
     facts = clean_all(found or {})
     trials = facts.get("trials")
     rows = {key: row for key, row in trials.items() if isinstance(row, dict)} if isinstance(trials, dict) else {}
-    return Speed(
+    return NetworkTimings(
         device=str(facts.get("device", "")),
         precision=str(facts.get("precision", "")),
         trials={key: _latency(row) for key, row in rows.items()},
     )
 
 
-def _latency(row: Mapping[str, Any]) -> Latency:
+def _latency(row: Mapping[str, Any]) -> TrialLatency:
     parameters = whole(row.get("parameters")) or None
-    return Latency(parameters, figure(row.get("batch_1_ms")), figure(row.get("batch_16_ms")))
+    return TrialLatency(parameters, figure(row.get("batch_1_ms")), figure(row.get("batch_16_ms")))

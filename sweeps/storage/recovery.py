@@ -6,14 +6,14 @@ from typing import Any
 
 from sweeps.errors import StorageError
 from sweeps.storage.events import OUTBOX, PARENT, Event, EventFile
-from sweeps.storage.heartbeat import Pulse, read_pulse, remove_pulse
+from sweeps.storage.heartbeat import HeartbeatRecord, read_pulse, remove_pulse
 from sweeps.storage.outbox import Outbox
 
 REASON = "driver_lost"
 STATUS = "KILLED"
 
 
-def lost_driver(folder: Path) -> Pulse | None:
+def lost_driver(folder: Path) -> HeartbeatRecord | None:
     """Return the last heartbeat of a sweep whose driver is dead; None when it lives, or ended by itself."""
     pulse = read_pulse(folder)
     return None if pulse is None or pulse.is_alive() else pulse
@@ -90,7 +90,7 @@ def _lost_runs(outbox: EventFile) -> set[str]:
     return found
 
 
-def _end(trial: str, step: int, pulse: Pulse) -> Event:
+def _end(trial: str, step: int, pulse: HeartbeatRecord) -> Event:
     """Return the end of a run at the moment when its driver was heard of last."""
     tags = {"sweep.stop_reason": REASON, "sweep.stop_detail": f"{pulse.driver} ended without a word"}
     end = _event("end", trial, status=STATUS, tags=tags, metrics={}, step=step, note=None)

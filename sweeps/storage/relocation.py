@@ -6,7 +6,7 @@ the name of the sweep's folder on, which nothing else has, is looked for in the 
 
 from pathlib import Path
 
-from bddseg.folders import is_visible
+from bddseg.data.folders import is_visible
 
 
 def portable_path(path: str, folder: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bddseg.files import read_json, write_json
-from bddseg.shapes import difference
+from bddseg.json_shapes import difference
 from sweeps.errors import StorageError
 from sweeps.storage.records import REPLICATE_OF
 

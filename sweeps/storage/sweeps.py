@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bddseg.data.folders import is_there, names_in
 from bddseg.errors import AccessError
-from bddseg.folders import is_there, names_in
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.errors import NoSweepError, StorageError
@@ -19,7 +19,7 @@ from sweeps.storage.events import EVENTS, OUTBOX, PARENT, Event, EventFile
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.heartbeat import read_pulse
 from sweeps.storage.sweep_json import FILE, read_manifest, to_come, to_replicate
-from sweeps.storage.trial_history import REUSED, Past, read_past
+from sweeps.storage.trial_history import REUSED, TrialHistory, read_past
 
 SWEEP_NAME = re.compile(r".+-\d{8}-\d{6}-[0-9a-f]+")
 SHOWN_SWEEPS = 10
@@ -83,7 +83,7 @@ def is_unfinished(folder: Path) -> bool:
     events = list(EventFile(folder / OUTBOX).events(epochs=False))
     past = read_past(events, OBJECTIVE)
     sweep, trial_ids = SweepFolder(folder), [trial["trial_id"] for trial in manifest["trials"]]
-    is_left = any(past.get(trial_id, Past()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
+    is_left = any(past.get(trial_id, TrialHistory()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
     ends = ("FINISHED",) if to_come(manifest) else ("FINISHED", "FAILED")
     return not (pulse and pulse.is_alive()) and (is_left or _last_word(events) not in ends)
 
@@ -125,7 +125,7 @@ def check_events(folder: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Prospect:
+class ResumedTrial:
     """What a resume would do with one trial."""
 
     name: str
@@ -146,10 +146,10 @@ class Prospect:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class ResumePlan:
     """What a resume would do with every trial of a sweep."""
 
-    trials: tuple[Prospect, ...]
+    trials: tuple[ResumedTrial, ...]
     to_come: int
     """Trials that are still to be suggested."""
     to_replicate: int = 0
@@ -167,7 +167,7 @@ class Outlook:
         return ", ".join([*parts, *follow_words(self.to_come, self.to_replicate)])
 
 
-def outlook(folder: Path) -> Outlook:
+def outlook(folder: Path) -> ResumePlan:
     """Return what a resume would do with the trials of a sweep, by its folder alone.
 
     Raises:
@@ -180,17 +180,20 @@ def outlook(folder: Path) -> Outlook:
 
 
 def look_ahead(
-    trials: Iterable[tuple[str, str, int]], past: Mapping[str, Past], folder: SweepFolder, to_come: int
-) -> Outlook:
+    trials: Iterable[tuple[str, str, int]],
+    past: Mapping[str, TrialHistory],
+    folder: SweepFolder,
+    to_come: int,
+) -> ResumePlan:
     """Return what a resume would do with trials, given by id, name and epoch budget."""
 
-    def prospect(trial_id: str, name: str, budget: int) -> Prospect:
-        known, is_cancelled = past.get(trial_id, Past()), folder.is_cancelled(trial_id)
+    def prospect(trial_id: str, name: str, budget: int) -> ResumedTrial:
+        known, is_cancelled = past.get(trial_id, TrialHistory()), folder.is_cancelled(trial_id)
         kind = "cancelled" if is_cancelled else "continues" if known.epochs else "starts"
         kind = "ended" if known.is_settled(is_cancelled) else kind
-        return Prospect(name, trial_id, kind, known.epochs, budget, known.reason)
+        return ResumedTrial(name, trial_id, kind, known.epochs, budget, known.reason)
 
-    return Outlook(tuple(prospect(*trial) for trial in trials), to_come)
+    return ResumePlan(tuple(prospect(*trial) for trial in trials), to_come)
 
 
 def find_trial(folder: Path, word: str) -> str:

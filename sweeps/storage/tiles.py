@@ -36,7 +36,7 @@ UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, struct.error, Image.De
 
 
 @dataclass(frozen=True)
-class Sheet:
+class TileStrip:
     """A decoded file."""
 
     values: np.ndarray
@@ -56,7 +56,7 @@ class Sheet:
         return encode(self.tile(place), self.palette)
 
 
-def draw_panel(image: np.ndarray, truth: np.ndarray, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Sheet:
+def draw_panel(image: np.ndarray, truth: np.ndarray, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> TileStrip:
     """Return the sheet of an image: each pair is what a trial predicts, and where that is right (0) or wrong (1).
 
     Shape:
@@ -69,10 +69,10 @@ def draw_panel(image: np.ndarray, truth: np.ndarray, pairs: Sequence[tuple[np.nd
     for predicted, verdict in pairs:
         tiles += [_values(predicted), np.where(truth == IGNORE, IGNORED, RIGHT + verdict)]
     smaller = [tile if len(tile) == side else _thinned(tile, side) for tile in tiles]
-    return Sheet(np.hstack(smaller).astype(np.uint8), _fixed_colours() + bytes(reduced.getpalette() or []))
+    return TileStrip(np.hstack(smaller).astype(np.uint8), _fixed_colours() + bytes(reduced.getpalette() or []))
 
 
-def draw_maps(maps: np.ndarray, ranges: Sequence[tuple[float, float]]) -> Sheet:
+def draw_maps(maps: np.ndarray, ranges: Sequence[tuple[float, float]]) -> TileStrip:
     """Return the sheet of the gates' maps, each coloured from its lowest to its highest value.
 
     Shape:
@@ -82,7 +82,7 @@ def draw_maps(maps: np.ndarray, ranges: Sequence[tuple[float, float]]) -> Sheet:
     shares = (maps - lows) / np.maximum(highs - lows, 1e-9)
     side = min(maps.shape[1], LARGEST_PX)
     values = np.round(np.round(np.clip(shares, 0, 1) * (LEVELS - 1)) * 255 / (LEVELS - 1)).astype(np.uint8)
-    return Sheet(np.hstack([_thinned(tile, side) for tile in values]), map_colours())
+    return TileStrip(np.hstack([_thinned(tile, side) for tile in values]), map_colours())
 
 
 def map_colours() -> bytes:
@@ -119,12 +119,12 @@ def encode(values: np.ndarray, palette: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def decode(content: bytes, side: int, tiles: int) -> Sheet | None:
+def decode(content: bytes, side: int, tiles: int) -> TileStrip | None:
     """Return the sheet of a PNG of our own making; None for anything else, told before its pixels are unpacked."""
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             if len(content) > MOST_BYTES or image.mode != "P" or image.size != (tiles * side, side):
                 return None
-            return Sheet(np.asarray(image), bytes(image.getpalette() or []).ljust(768, b"\0"))
+            return TileStrip(np.asarray(image), bytes(image.getpalette() or []).ljust(768, b"\0"))
     except UNREADABLE:
         return None

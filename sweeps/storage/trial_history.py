@@ -18,7 +18,7 @@ MEMORY_ATTEMPTS = 2
 
 
 @dataclass
-class Past:
+class TrialHistory:
     """One trial as its events tell."""
 
     values: dict[int, float | None] = field(default_factory=dict)
@@ -78,11 +78,11 @@ class Past:
             self.memory_failures += self.reason == "oom"
 
 
-def read_past(events: Iterable[Event], objective: str) -> dict[str, Past]:
+def read_past(events: Iterable[Event], objective: str) -> dict[str, TrialHistory]:
     """Return the past of every trial that has one, in the order of their first events."""
-    found: dict[str, Past] = {}
+    found: dict[str, TrialHistory] = {}
     for event in events:
         trial_id = event.get("trial")
         if isinstance(trial_id, str) and trial_id != PARENT:
-            found.setdefault(trial_id, Past()).tell(event, objective)
+            found.setdefault(trial_id, TrialHistory()).tell(event, objective)
     return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError
 from sweeps.errors import NoSweepError, TrackingError
-from sweeps.tracking.artifact_root import ARTIFACTS, is_settled, rewrite_addresses, settle
+from sweeps.tracking.artifact_root import ARTIFACTS, is_settled, repair_artifact_root, rewrite_addresses
 from sweeps.tracking.client import open_client
 from sweeps.tracking.failures import reason
 from sweeps.tracking.hints import cure_of
@@ -30,7 +30,7 @@ def make_writable(database: Path, what: str) -> None:
     if not is_writable(database):
         raise TrackingError(f"{what} (it is read-only): use a copy of its folder")  # MLflow would try for an hour
     try:
-        settle(database, database.parent / ARTIFACTS)
+        repair_artifact_root(database, database.parent / ARTIFACTS)
     except (OSError, sqlite3.Error) as error:
         raise TrackingError(f"{what} ({error}): choose another --tracking-uri") from error
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from bddseg.folders import is_visible
+from bddseg.data.folders import is_visible
 from sweeps.errors import TrackingError
 from sweeps.storage.heartbeat import FILE as HEARTBEAT
 from sweeps.storage.heartbeat import read_pulse
@@ -41,7 +41,7 @@ def is_settled(database: Path, root: Path) -> bool:
         return not _recorded_elsewhere(connection, Path(root).absolute())
 
 
-def settle(database: Path, root: Path) -> None:
+def repair_artifact_root(database: Path, root: Path) -> None:
     """Rewrite addresses of files that lie below `root` now and are recorded as lying elsewhere.
 
     Raises:
@@ -57,7 +57,7 @@ def settle(database: Path, root: Path) -> None:
 
 
 def rewrite_addresses(database: Path, root: Path) -> None:
-    """Let the addresses of files be those below `root`; see `settle`."""
+    """Let the addresses of files be those below `root`; see `repair_artifact_root`."""
     with locked(database), closing(sqlite3.connect(database, timeout=20, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         recorded = _recorded_elsewhere(connection, root)

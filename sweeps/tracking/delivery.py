@@ -12,9 +12,9 @@ from sweeps.storage.events import ARTIFACT_KIND, Event
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.failures import reason
 from sweeps.tracking.missing import what_is_lacking
-from sweeps.tracking.retry_thread import SHORTEST_WAIT_S, Lane
+from sweeps.tracking.retry_thread import SHORTEST_WAIT_S, RetryThread
 from sweeps.tracking.store import tidy_store
-from sweeps.tracking.uploads import Uploads
+from sweeps.tracking.uploads import FileUploads
 from sweeps.tracking.uri import hide_password
 from sweeps.tracking.writer import PATIENCE, Recorder
 
@@ -42,15 +42,17 @@ class Delivery:
         self._passed: set[str] | None = None
         """Trials with events before the cursor; None until they are asked for."""
         self._recorder = Recorder(tracking_uri, sweep_id, outbox, self)
-        self._uploads = Uploads(outbox, self._recorder.upload, self._reason)
+        self._uploads = FileUploads(outbox, self._recorder.upload, self._reason)
         if self._recorder.was_elsewhere:
             outbox.commit(0)
             self._uploads.restart()
             self._recorder.move_here()
         self._one_at_a_time = threading.Lock()
         shown = f"MLflow at {hide_password(tracking_uri)}"
-        self._events = Lane("mlflow-events", self._try_events, shown, f"events wait in {outbox.folder}")
-        self._files = Lane("mlflow-files", self._uploads.upload_some, f"the store of files of {shown}", "files wait")
+        self._events = RetryThread("mlflow-events", self._try_events, shown, f"events wait in {outbox.folder}")
+        self._files = RetryThread(
+            "mlflow-files", self._uploads.upload_some, f"the store of files of {shown}", "files wait"
+        )
         self._next_beat = 0.0
         self._sent = 0
         """Events, files aside, that MLflow took from this process for the first time."""
@@ -197,7 +199,7 @@ class Delivery:
         return reason(error, self._uri)
 
 
-def _drain(lane: Lane, patience: int, deadline: float) -> str:
+def _drain(lane: RetryThread, patience: int, deadline: float) -> str:
     """Carry a lane to its end, or until it has failed too often; return why something is left, "" when nothing is."""
     failures, wait, failure = 0, SHORTEST_WAIT_S, ""
     while failures <= patience and time.monotonic() < deadline:

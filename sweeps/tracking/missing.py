@@ -25,7 +25,7 @@ MEASURED = f'"{OBJECTIVE}":'.encode()
 
 
 @dataclass(frozen=True)
-class Lacking:
+class MissingParts:
     """What has to be delivered again."""
 
     trials: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class _Expected:
         )
 
 
-def what_is_lacking(events: EventFile, tracking_uri: str, sweep_id: str) -> Lacking:
+def what_is_lacking(events: EventFile, tracking_uri: str, sweep_id: str) -> MissingParts:
     """Return what MLflow lacks of a sweep.
 
     Raises:
@@ -78,7 +78,7 @@ def what_is_lacking(events: EventFile, tracking_uri: str, sweep_id: str) -> Lack
     """
     expected, store = _read_expected(events), Store(tracking_uri)
     if not expected:
-        return Lacking()
+        return MissingParts()
     try:
         found = store.runs_of(sweep_id)
     except NoSweepError:
@@ -89,7 +89,7 @@ def what_is_lacking(events: EventFile, tracking_uri: str, sweep_id: str) -> Lack
     steps = store.steps([run.info.run_id for run in found], OBJECTIVE) if found else {}
     whole = {trial: _whole(want, runs.get(trial, ()), steps) for trial, want in expected.items()}
     files = (file for trial, run in whole.items() if run for file in _missing_files(store, run, expected[trial]))
-    return Lacking(tuple(trial for trial, run in whole.items() if run is None), tuple(files))
+    return MissingParts(tuple(trial for trial, run in whole.items() if run is None), tuple(files))
 
 
 def _whole(want: _Expected, runs: Sequence["Run"], steps: Mapping[str, set[int]]) -> "Run | None":

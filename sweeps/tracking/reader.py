@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from bddseg.data.folders import is_folder, is_there, is_visible, names_in
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.files import read_json
-from bddseg.folders import is_folder, is_there, is_visible, names_in
 from bddseg.result import OBJECTIVE
 from sweeps.errors import NoSweepError, TrackingError
-from sweeps.storage.album import FOLDER, INDEX, Album, read_album
+from sweeps.storage.album import FOLDER, INDEX, PredictionPanels, read_album
 from sweeps.storage.records import IDENTITY, Repeat, SweepRecord, TrialRow, Value, planned_settings
 from sweeps.storage.relocation import present_path
 from sweeps.storage.tiles import MOST_BYTES
@@ -187,7 +187,7 @@ class Store:
         """Return a copy, in the folder, of a run's artifact; None when the run has none of that name."""
         return self._download(run_id, PurePosixPath(name), folder)
 
-    def album(self, run_id: str) -> Album | None:
+    def album(self, run_id: str) -> PredictionPanels | None:
         """Return the pictures among the artifacts of a sweep's run; None when it has none."""
         index = self.json_artifact(run_id, f"{FOLDER}/{INDEX}")
         return read_album(index, partial(self._pictures, run_id)) if index else None

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bddseg.folders import is_visible
+from bddseg.data.folders import is_visible
 from sweeps.errors import TrackingError
 from sweeps.tracking.access import make_writable
 from sweeps.tracking.client import open_client
@@ -19,7 +19,7 @@ REPORT = "report"
 """Folder of the sweep's artifacts."""
 
 
-class Deposit:
+class ReportUpload:
     """Writes to a store that exists; each method says in one line why it could not.
 
     Raises:

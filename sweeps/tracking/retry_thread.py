@@ -14,7 +14,7 @@ Carry = Callable[[], tuple[int, str]]
 """Carries some; returns how many are done with, and why it failed ("" when it did not). Raises nothing."""
 
 
-class Lane:
+class RetryThread:
     """One queue. `shown` names what fails and `what` waits meanwhile, in the one warning about it."""
 
     def __init__(self, name: str, carry: Carry, shown: str, what: str) -> None:

@@ -13,9 +13,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from bddseg.folders import is_visible
+from bddseg.data.folders import is_visible
 from sweeps.errors import TrackingError
-from sweeps.tracking.artifact_root import locked, settle
+from sweeps.tracking.artifact_root import locked, repair_artifact_root
 from sweeps.tracking.client import EXPERIMENT, forget_database, open_client
 from sweeps.tracking.failures import code_of, reason
 from sweeps.tracking.hints import cure_of, restore_cure
@@ -59,7 +59,7 @@ def prepare_store(tracking_uri: str, artifact_root: Path) -> None:
         with locked(database):
             _prepare_file(database, uri)
             _prepare_experiment(uri, artifact_root.as_uri())
-        settle(database, artifact_root)
+        repair_artifact_root(database, artifact_root)
     except (OSError, sqlite3.Error) as error:
         raise TrackingError(f"{uri} cannot be written ({reason(error)}): {OTHER}") from error
 

@@ -36,7 +36,7 @@ CLOSING_SECONDS = 10
 
 
 @dataclass(frozen=True)
-class Synced:
+class SyncResult:
     """What a later delivery came to."""
 
     sweep_id: str
@@ -67,7 +67,7 @@ class Synced:
         yield from reject_sentences(self.rejects)
 
 
-def sync_sweeps(folders: Sequence[Path], tracking_uri: str | None) -> Iterator[Synced]:
+def sync_sweeps(folders: Sequence[Path], tracking_uri: str | None) -> Iterator[SyncResult]:
     """Deliver sweep after sweep; of several, one that cannot be synced now is named and the others are delivered.
 
     Raises:
@@ -83,7 +83,7 @@ def sync_sweeps(folders: Sequence[Path], tracking_uri: str | None) -> Iterator[S
             yield _not_synced(folder, error)
 
 
-def sync(folder: Path, tracking_uri: str | None, failures: dict[str, str] | None = None) -> Synced:
+def sync(folder: Path, tracking_uri: str | None, failures: dict[str, str] | None = None) -> SyncResult:
     """Deliver what MLflow does not have of a sweep, and close its runs where its driver was lost.
 
     MLflow is asked what it has, and what it refused before is sent again. Where nothing is to be done nothing is
@@ -106,7 +106,7 @@ def sync(folder: Path, tracking_uri: str | None, failures: dict[str, str] | None
             raise TrackingError(failures[uri])
         events = EventFile(folder / OUTBOX)
         if _is_settled(events, uri) and not what_is_lacking(events, uri, folder.name):
-            return Synced(folder.name, 0, 0, closed=closed)
+            return SyncResult(folder.name, 0, 0, closed=closed)
         return replace(_deliver(folder, uri), closed=closed)
     except TrackingError as error:
         failures[uri] = str(error)
@@ -119,7 +119,7 @@ def _is_settled(events: EventFile, uri: str) -> bool:
     return not events.pending() and not events.rejects() and noted == hide_password(check_uri(uri))
 
 
-def _deliver(folder: Path, uri: str) -> Synced:
+def _deliver(folder: Path, uri: str) -> SyncResult:
     """Deliver what is left, what was refused, and what MLflow has lost.
 
     Raises:
@@ -129,16 +129,16 @@ def _deliver(folder: Path, uri: str) -> Synced:
     with outbox.claimed():
         prepare_store(uri, folder.parent / ARTIFACTS)
         delivered, left, why = Delivery(outbox, uri, folder.name).catch_up()
-    return Synced(folder.name, delivered, left, why, rejects=tuple(outbox.rejects()))
+    return SyncResult(folder.name, delivered, left, why, rejects=tuple(outbox.rejects()))
 
 
-def _not_synced(folder: Path, error: Exception) -> Synced:
+def _not_synced(folder: Path, error: Exception) -> SyncResult:
     """Return that nothing of a sweep could be delivered, and why."""
     events = EventFile(folder / OUTBOX)
     try:
-        return Synced(folder.name, 0, events.pending(), str(error), rejects=tuple(events.rejects()))
+        return SyncResult(folder.name, 0, events.pending(), str(error), rejects=tuple(events.rejects()))
     except StorageError as damage:
-        return Synced(folder.name, 0, 0, f"{error}; {damage}")
+        return SyncResult(folder.name, 0, 0, f"{error}; {damage}")
 
 
 def close_lost_sweeps(storage: Path, tracking_uri: str | None) -> Iterator[str]:

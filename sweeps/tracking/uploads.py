@@ -20,7 +20,7 @@ Upload = Callable[[Event], None]
 Reason = Callable[[Exception], str]
 
 
-class Uploads:
+class FileUploads:
     """The files of one outbox that are to be uploaded.
 
     Args:

@@ -10,12 +10,12 @@ import torch
 from tiny import make_config, make_frames, make_split
 from torch import nn
 
+from bddseg.batches import Placed
+from bddseg.counting import PassCounts
+from bddseg.data.frames import Frames
 from bddseg.engine import Engine
-from bddseg.frames import Frames
 from bddseg.labels import IGNORE
 from bddseg.losses import build_loss
-from bddseg.pixels import Placed
-from bddseg.tally import Pass
 
 CPU = torch.device("cpu")
 FRAMES, SPLIT = make_frames(), make_split()
@@ -207,7 +207,7 @@ def test_another_seed_gives_other_weights() -> None:
 def test_bf16_computes_close_to_fp32() -> None:
     fp32, bf16 = trained(), make_engine(train_precision="bf16")
     bf16.load_state(fp32.state())
-    found: list[Pass] = [engine.evaluate(SPLIT.val) for engine in (fp32, bf16)]
+    found: list[PassCounts] = [engine.evaluate(SPLIT.val) for engine in (fp32, bf16)]
     assert found[0].loss == pytest.approx(found[1].loss, rel=0.05)
 
 
@@ -280,7 +280,7 @@ def test_after_going_on_from_a_state_captured_steps_use_the_new_moments() -> Non
 @needs_cuda
 def test_frames_that_do_not_fit_stay_in_the_hosts_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     resident = on_cuda().run_epoch(1, SPLIT.val)
-    monkeypatch.setattr("bddseg.pixels.RESIDENT_SHARE", 0.0)
+    monkeypatch.setattr("bddseg.batches.RESIDENT_SHARE", 0.0)
     hosted = on_cuda().run_epoch(1, SPLIT.val)
     assert hosted[0].loss == pytest.approx(resident[0].loss, rel=1e-3)
     assert hosted[1].counts.sum() == resident[1].counts.sum()

@@ -10,12 +10,12 @@ from tiny import make_config, make_frames
 from bddseg.explain import NOT_JUDGED, RIGHT, WRONG, attention_maps, compare, score_images
 from bddseg.labels import IGNORE
 from bddseg.models import build_model
-from bddseg.trained import Trained, load_trained
+from bddseg.predictor import Predictor, load_trained
 
 FRAMES = make_frames(images=4)
 
 
-def make_trained(name: str) -> Trained:
+def make_trained(name: str) -> Predictor:
     """Return a network with the weights it was born with."""
     torch.manual_seed(0)
     config = make_config(model_name=name)

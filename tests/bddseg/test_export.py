@@ -13,11 +13,11 @@ from tiny import make_frames
 from torch.nn.functional import interpolate
 
 from bddseg.checkpoint import load_checkpoint
+from bddseg.data.image_io import shrink
 from bddseg.errors import ExportError
 from bddseg.export import INPUT, KINDS, METADATA, Agreement, Raw, export_model, sample_pictures
-from bddseg.images import shrink
 from bddseg.labels import CLASSES
-from bddseg.trained import Trained, load_trained
+from bddseg.predictor import Predictor, load_trained
 from sweeps.export import FORMATS, main
 
 
@@ -27,7 +27,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trained(model: Path) -> Trained:
+def trained(model: Path) -> Predictor:
     return load_trained(load_checkpoint(model))
 
 
@@ -50,7 +50,7 @@ def raw(images: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_onnx_gives_the_classes_of_the_network(exported: Path, trained: Trained, batch: int) -> None:
+def test_onnx_gives_the_classes_of_the_network(exported: Path, trained: Predictor, batch: int) -> None:
     import onnxruntime
 
     images = make_frames(images=batch).images
@@ -61,7 +61,7 @@ def test_onnx_gives_the_classes_of_the_network(exported: Path, trained: Trained,
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_torch_export_gives_the_classes_of_the_network(exported: Path, trained: Trained, batch: int) -> None:
+def test_torch_export_gives_the_classes_of_the_network(exported: Path, trained: Predictor, batch: int) -> None:
     images = make_frames(images=batch).images
     program = torch.export.load(exported / "model.pt2").module()
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_torch_export_gives_the_classes_of_the_network(exported: Path, trained: 
 
 @pytest.mark.parametrize("shape", [(1, 720, 1280), (3, 240, 90), (2, 1, 1)])
 def test_files_give_the_classes_of_the_network_from_pictures_of_any_size(
-    exported: Path, trained: Trained, shape: tuple[int, int, int]
+    exported: Path, trained: Predictor, shape: tuple[int, int, int]
 ) -> None:
     import onnxruntime
 
@@ -101,7 +101,7 @@ def test_a_torch_file_says_what_it_must_be_fed(exported: Path) -> None:
 
 
 def test_a_file_that_disagrees_is_not_handed_over(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def load(_: Path) -> Any:
         return lambda pixels: torch.zeros(len(pixels), len(CLASSES), 16, 16)
@@ -120,7 +120,7 @@ def test_both_logits_and_classes_must_agree(difference: float, same: float, expe
 
 
 def test_a_file_that_resizes_otherwise_is_not_handed_over(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_antialiasing(_: Path) -> Any:
         return lambda pixels: Raw(trained).score(interpolate(pixels, (16, 16), mode="bilinear"))

@@ -15,13 +15,13 @@ from torchmetrics.classification import MulticlassJaccardIndex
 from bddseg.checkpoint import load_training, save_training
 from bddseg.config import TrainConfig
 from bddseg.confusion import iou, miou, pool
+from bddseg.data.split import Split, split_of
 from bddseg.engine import Engine
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES, IGNORE, group_of
 from bddseg.result import METRICS, OBJECTIVE, EpochResult
 from bddseg.schedule import learning_rate_factor
-from bddseg.split import Split, split_of
 from bddseg.train import _metrics, fit
 
 CPU = torch.device("cpu")

@@ -13,10 +13,10 @@ import torch
 from folders import write_folder
 from tiny import make_config, make_frames, make_split
 
+from bddseg.counting import count_pixels_on_device
+from bddseg.data.frames import build_frames
 from bddseg.engine import Engine
-from bddseg.frames import build_frames
 from bddseg.labels import IGNORE
-from bddseg.tally import count_pixels
 from benchmarks import __main__ as everything
 from benchmarks import s0_parity, s4_gpu_trial, s7_overhead, verdict_seeds
 from benchmarks.flops import flops_per_image
@@ -107,7 +107,7 @@ def test_p0_p2_and_ours_count_the_same_pixels() -> None:
     scores = Scores(CPU)
     scores.add(logits[:2], masks[:2])
     scores.add(logits[2:], masks[2:])
-    ours = count_pixels(masks, logits.max(1)[1])[:, :-1].sum(0).numpy()
+    ours = count_pixels_on_device(masks, logits.max(1)[1])[:, :-1].sum(0).numpy()
     np.testing.assert_array_equal(scores.counts(), ours)
 
 

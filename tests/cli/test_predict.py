@@ -11,7 +11,7 @@ import pytest
 from models import write_model
 from PIL import Image
 
-from bddseg.painting import PICTURES as KNOWN
+from bddseg.overlays import PICTURES as KNOWN
 from sweeps.paths import EXPORT, PREDICT, program
 from sweeps.predict import PICTURES, ROOT, main
 

@@ -44,7 +44,7 @@ from sweeps.errors import TrackingError
 from sweeps.tracking.reader import Store
 from sweeps.registry.registry import Registry, Version
 try:
-    Registry(Store(sys.argv[2])).crown(Version("streets", "1", {}))
+    Registry(Store(sys.argv[2])).promote(Version("streets", "1", {}))
 except TrackingError as error:
     print(error)
 """

@@ -18,7 +18,7 @@ from recording import start
 import tune_main
 from sweeps.errors import StorageError, TrackingError
 from sweeps.execution.runner import run_sweep
-from sweeps.execution.spec import Order
+from sweeps.execution.spec import SweepSpec
 from sweeps.planning.experiment import load_experiment
 from sweeps.storage.folder import making
 from sweeps.storage.outbox import PARENT, Outbox
@@ -52,11 +52,11 @@ def stranger() -> Iterator[str]:
         thread.join()
 
 
-def make_order(storage: Path, uri: str, **changes: Any) -> Order:
+def make_order(storage: Path, uri: str, **changes: Any) -> SweepSpec:
     """Return an order for one trial, which another sweep may have trained."""
     material: Any = SimpleNamespace(frames=SimpleNamespace(fingerprint=DATA), to_dict=material_facts)
     experiment = load_experiment("smoke", profile="quick")
-    return Order(experiment, plan(planned()), material, storage, uri, {"CPU": 1.0, "GPU": 0.0}, **changes)
+    return SweepSpec(experiment, plan(planned()), material, storage, uri, {"CPU": 1.0, "GPU": 0.0}, **changes)
 
 
 def material_facts() -> dict[str, Any]:

@@ -16,7 +16,7 @@ from ray.tune import Checkpoint
 from bddseg.config import TrainConfig
 from bddseg.result import METRICS
 from sweeps.errors import StorageError
-from sweeps.execution.callback import STATUS, Progress, Tracker
+from sweeps.execution.callback import STATUS, OutboxCallback, TrialState
 from sweeps.planning.plan import PlannedTrial
 from sweeps.schedulers.scheduler import RunAll, Stop
 from sweeps.storage.outbox import Event, Outbox
@@ -35,25 +35,27 @@ class FakeTrial:
 
 
 @pytest.fixture
-def tracker(tmp_path: Path) -> Tracker:
+def tracker(tmp_path: Path) -> OutboxCallback:
     tags = {"code.version": "abc", "data.fingerprint": "f00d"}
-    return Tracker(tmp_path / "outbox", "sweep-1", {TRIAL_ID: PLANNED}, RunAll(), logs=tmp_path / "logs", tags=tags)
+    return OutboxCallback(
+        tmp_path / "outbox", "sweep-1", {TRIAL_ID: PLANNED}, RunAll(), logs=tmp_path / "logs", tags=tags
+    )
 
 
-def started(tracker: Tracker, trial: FakeTrial) -> None:
+def started(tracker: OutboxCallback, trial: FakeTrial) -> None:
     tracker.on_trial_start(iteration=0, trials=[trial], trial=trial)
 
 
-def reported(tracker: Tracker, trial: FakeTrial, epoch: int, miou: float | None = 0.5, **more: Any) -> None:
+def reported(tracker: OutboxCallback, trial: FakeTrial, epoch: int, miou: float | None = 0.5, **more: Any) -> None:
     result = {"val/miou": miou, "epoch": epoch, "done": False, "pid": 7, **more}
     tracker.on_trial_result(iteration=0, trials=[trial], trial=trial, result=result)
 
 
-def completed(tracker: Tracker, trial: FakeTrial) -> None:
+def completed(tracker: OutboxCallback, trial: FakeTrial) -> None:
     tracker.on_trial_complete(iteration=0, trials=[trial], trial=trial)
 
 
-def failed(tracker: Tracker, trial: FakeTrial, folder: Path, *texts: str) -> None:
+def failed(tracker: OutboxCallback, trial: FakeTrial, folder: Path, *texts: str) -> None:
     lines = [f"Failure # {number} (occurred at 2026-11-23_03-45-01)\n{text}" for number, text in enumerate(texts, 1)]
     (folder / "ray-error.txt").write_text("\n".join(lines))
     trial.error_file = str(folder / "ray-error.txt")
@@ -65,7 +67,7 @@ def events(folder: Path, kind: str = "") -> list[Event]:
     return [event for event in found if kind in ("", event["kind"])]
 
 
-def test_a_start_carries_identity_settings_and_source(tracker: Tracker, tmp_path: Path) -> None:
+def test_a_start_carries_identity_settings_and_source(tracker: OutboxCallback, tmp_path: Path) -> None:
     started(tracker, FakeTrial())
     (event,) = events(tmp_path)
     assert (event["kind"], event["trial"], event["name"]) == ("start", TRIAL_ID, PLANNED.name)
@@ -83,7 +85,7 @@ def test_a_start_carries_identity_settings_and_source(tracker: Tracker, tmp_path
     assert event["tags"].items() >= expected.items()
 
 
-def test_an_epoch_carries_the_known_metrics_and_nothing_else(tracker: Tracker, tmp_path: Path) -> None:
+def test_an_epoch_carries_the_known_metrics_and_nothing_else(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     started(tracker, trial)
     reported(tracker, trial, 3, 0.25, **dict.fromkeys(METRICS, 0.25), training_iteration=9)
@@ -91,18 +93,18 @@ def test_an_epoch_carries_the_known_metrics_and_nothing_else(tracker: Tracker, t
     assert (event["step"], event["metrics"]) == (3, dict.fromkeys(METRICS, 0.25))
 
 
-def test_times_are_milliseconds_of_now(tracker: Tracker, tmp_path: Path) -> None:
+def test_times_are_milliseconds_of_now(tracker: OutboxCallback, tmp_path: Path) -> None:
     started(tracker, FakeTrial())
     assert abs(events(tmp_path)[0]["time_ms"] / 1000 - time.time()) < 60
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_becomes_none(tracker: Tracker, tmp_path: Path, value: float | None) -> None:
+def test_what_is_not_finite_becomes_none(tracker: OutboxCallback, tmp_path: Path, value: float | None) -> None:
     reported(tracker, FakeTrial(), 1, value)
     assert events(tmp_path, "epoch")[0]["metrics"] == {"val/miou": None}
 
 
-def test_a_result_without_an_epoch_is_no_event(tracker: Tracker, tmp_path: Path) -> None:
+def test_a_result_without_an_epoch_is_no_event(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     tracker.on_trial_result(iteration=0, trials=[trial], trial=trial, result={"done": True})
     assert events(tmp_path) == []
@@ -118,7 +120,7 @@ def test_a_result_without_an_epoch_is_no_event(tracker: Tracker, tmp_path: Path)
     ],
 )
 def test_a_trial_that_ends_by_itself_says_why(
-    tracker: Tracker, tmp_path: Path, reason: str, status: str, detail: str
+    tracker: OutboxCallback, tmp_path: Path, reason: str, status: str, detail: str
 ) -> None:
     trial = FakeTrial()
     started(tracker, trial)
@@ -131,7 +133,7 @@ def test_a_trial_that_ends_by_itself_says_why(
 
 
 def test_a_trial_that_the_scheduler_stopped_is_killed_with_the_schedulers_words(
-    tracker: Tracker, tmp_path: Path
+    tracker: OutboxCallback, tmp_path: Path
 ) -> None:
     trial = FakeTrial()
     started(tracker, trial)
@@ -146,7 +148,7 @@ def test_a_trial_that_the_scheduler_stopped_is_killed_with_the_schedulers_words(
     )
 
 
-def test_a_trial_that_ended_by_itself_at_a_rung_was_not_stopped(tracker: Tracker, tmp_path: Path) -> None:
+def test_a_trial_that_ended_by_itself_at_a_rung_was_not_stopped(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     reported(tracker, trial, 3, 0.2, stop_reason="max_epochs")
     tracker.scheduler.stops[TRIAL_ID] = Stop(rung=3, value=0.2, cutoff=0.4, compared=5)
@@ -155,7 +157,9 @@ def test_a_trial_that_ended_by_itself_at_a_rung_was_not_stopped(tracker: Tracker
 
 
 @pytest.mark.parametrize("reason", ["user", "time_budget"])
-def test_a_trial_that_was_cut_off_is_closed_when_the_sweep_ends(tracker: Tracker, tmp_path: Path, reason: str) -> None:
+def test_a_trial_that_was_cut_off_is_closed_when_the_sweep_ends(
+    tracker: OutboxCallback, tmp_path: Path, reason: str
+) -> None:
     trial = FakeTrial()
     started(tracker, trial)
     reported(tracker, trial, 4)
@@ -166,7 +170,9 @@ def test_a_trial_that_was_cut_off_is_closed_when_the_sweep_ends(tracker: Tracker
     assert end["tags"]["sweep.stop_detail"] == "cut off after epoch 4"
 
 
-def test_a_trial_that_ended_or_never_began_is_left_alone_when_the_sweep_ends(tracker: Tracker, tmp_path: Path) -> None:
+def test_a_trial_that_ended_or_never_began_is_left_alone_when_the_sweep_ends(
+    tracker: OutboxCallback, tmp_path: Path
+) -> None:
     trial, waiting = FakeTrial(), FakeTrial(config={"trial": "waiting"})
     started(tracker, trial)
     reported(tracker, trial, 1, stop_reason="max_epochs")
@@ -175,7 +181,7 @@ def test_a_trial_that_ended_or_never_began_is_left_alone_when_the_sweep_ends(tra
     assert [event["kind"] for event in events(tmp_path)] == ["start", "epoch", "end"]
 
 
-def test_an_error_is_recorded_with_its_last_line_and_log(tracker: Tracker, tmp_path: Path) -> None:
+def test_an_error_is_recorded_with_its_last_line_and_log(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     started(tracker, trial)
     failed(tracker, trial, tmp_path, "Traceback:\n  line 3\nValueError: 3 channels expected")
@@ -185,13 +191,13 @@ def test_an_error_is_recorded_with_its_last_line_and_log(tracker: Tracker, tmp_p
     assert (end["tags"]["sweep.log_file"], "line 3" in log_file.read_text()) == (str(log_file), True)
 
 
-def test_the_log_of_a_failed_trial_is_kept_as_an_artifact(tracker: Tracker, tmp_path: Path) -> None:
+def test_the_log_of_a_failed_trial_is_kept_as_an_artifact(tracker: OutboxCallback, tmp_path: Path) -> None:
     failed(tracker, FakeTrial(), tmp_path, "ValueError: 3")
     assert [event["kind"] for event in events(tmp_path)] == ["start", "artifact", "end"]
     assert events(tmp_path, "artifact")[0]["path"] == str(tmp_path / "logs" / f"{TRIAL_ID}.log")
 
 
-def test_a_traceback_that_the_log_has_is_not_written_twice(tracker: Tracker, tmp_path: Path) -> None:
+def test_a_traceback_that_the_log_has_is_not_written_twice(tracker: OutboxCallback, tmp_path: Path) -> None:
     log_file = tmp_path / "logs" / f"{TRIAL_ID}.log"
     log_file.parent.mkdir()
     log_file.write_text("epoch 1\nValueError: 3\n")
@@ -208,25 +214,25 @@ def test_a_traceback_that_the_log_has_is_not_written_twice(tracker: Tracker, tmp
         "MemoryError",
     ],
 )
-def test_an_error_for_want_of_memory_is_told_apart(tracker: Tracker, tmp_path: Path, text: str) -> None:
+def test_an_error_for_want_of_memory_is_told_apart(tracker: OutboxCallback, tmp_path: Path, text: str) -> None:
     failed(tracker, FakeTrial(), tmp_path, text)
     assert events(tmp_path, "end")[0]["tags"]["sweep.stop_reason"] == "oom"
 
 
-def test_only_the_last_failure_decides(tracker: Tracker, tmp_path: Path) -> None:
+def test_only_the_last_failure_decides(tracker: OutboxCallback, tmp_path: Path) -> None:
     failed(tracker, FakeTrial(), tmp_path, "MemoryError", "ValueError: 3")
     tags = events(tmp_path, "end")[0]["tags"]
     assert (tags["sweep.stop_reason"], tags["sweep.stop_detail"]) == ("error", "ValueError: 3")
 
 
-def test_an_error_without_a_file_is_still_recorded(tracker: Tracker, tmp_path: Path) -> None:
+def test_an_error_without_a_file_is_still_recorded(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     tracker.on_trial_error(iteration=0, trials=[trial], trial=trial)
     assert [event["kind"] for event in events(tmp_path)] == ["start", "end"]
     assert events(tmp_path)[-1]["tags"]["sweep.stop_detail"] == "no traceback was left"
 
 
-def test_retries_are_counted(tracker: Tracker, tmp_path: Path) -> None:
+def test_retries_are_counted(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     started(tracker, trial)
     tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
@@ -239,7 +245,7 @@ DIED = "The actor is dead because its worker process has died. Worker exit type:
 
 
 def test_a_retry_is_one_line_and_its_cause_is_in_the_log(
-    tracker: Tracker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tracker: OutboxCallback, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     trial = FakeTrial(error_file=str(tmp_path / "ray-error.txt"))
     (tmp_path / "ray-error.txt").write_text(f"Failure # 1 (occurred at ...)\n{DIED}\n")
@@ -252,7 +258,7 @@ def test_a_retry_is_one_line_and_its_cause_is_in_the_log(
 
 @pytest.mark.parametrize(("kills", "reason"), [(0, "error"), (1, "oom")])
 def test_a_process_that_the_kernel_killed_ran_out_of_memory(
-    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, reason: str
+    tracker: OutboxCallback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, reason: str
 ) -> None:
     monkeypatch.setattr("sweeps.execution.callback.kernel_kills", lambda: tracker._kernel_kills + kills)
     failed(tracker, FakeTrial(), tmp_path, DIED)
@@ -261,14 +267,14 @@ def test_a_process_that_the_kernel_killed_ran_out_of_memory(
 
 def test_who_listens_hears_of_retries(tmp_path: Path) -> None:
     heard: list[Event] = []
-    tracker = Tracker(tmp_path / "outbox", "sweep-1", {TRIAL_ID: PLANNED}, RunAll(), listeners=(heard.append,))
+    tracker = OutboxCallback(tmp_path / "outbox", "sweep-1", {TRIAL_ID: PLANNED}, RunAll(), listeners=(heard.append,))
     trial = FakeTrial()
     started(tracker, trial)
     tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
     assert [event["kind"] for event in heard] == ["start", "retry"] and len(events(tmp_path)) == 1
 
 
-def test_the_end_carries_the_figures_of_the_best_epoch(tracker: Tracker, tmp_path: Path) -> None:
+def test_the_end_carries_the_figures_of_the_best_epoch(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     for epoch, miou in enumerate((0.2, 0.6, 0.6, 0.4), start=1):
         reported(tracker, trial, epoch, miou, **{"val/iou/car": miou / 2, "train/loss": 1.0})
@@ -280,7 +286,7 @@ def test_the_end_carries_the_figures_of_the_best_epoch(tracker: Tracker, tmp_pat
 def test_where_the_last_epoch_counts_the_end_carries_its_figures(tmp_path: Path) -> None:
     config = TrainConfig().with_overrides({"train.keep": "last"})
     planned, trial = replace(PLANNED, config=config, tags={"sweep.fold": "1"}), FakeTrial()
-    tracker = Tracker(tmp_path / "outbox", "sweep-1", {TRIAL_ID: planned}, RunAll())
+    tracker = OutboxCallback(tmp_path / "outbox", "sweep-1", {TRIAL_ID: planned}, RunAll())
     started(tracker, trial)
     for number, miou in enumerate([0.6, 0.3], 1):
         reported(tracker, trial, number, miou)
@@ -290,14 +296,14 @@ def test_where_the_last_epoch_counts_the_end_carries_its_figures(tmp_path: Path)
     assert (ended["metrics"]["best/miou"], ended["metrics"]["best/epoch"]) == (0.3, 2)
 
 
-def test_a_trial_without_a_usable_epoch_has_no_best(tracker: Tracker, tmp_path: Path) -> None:
+def test_a_trial_without_a_usable_epoch_has_no_best(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     reported(tracker, trial, 1, math.nan, stop_reason="diverged")
     completed(tracker, trial)
     assert events(tmp_path)[-1]["metrics"] == {}
 
 
-def test_an_epoch_that_is_trained_again_takes_back_what_came_after_it(tracker: Tracker, tmp_path: Path) -> None:
+def test_an_epoch_that_is_trained_again_takes_back_what_came_after_it(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     for epoch, miou in ((1, 0.3), (2, 0.9), (3, 0.95), (2, 0.2), (3, 0.25)):
         reported(tracker, trial, epoch, miou)
@@ -312,7 +318,7 @@ def checkpoint(folder: Path, *names: str) -> Checkpoint:
     return Checkpoint.from_directory(folder)
 
 
-def test_evidence_is_spooled_before_the_end(tracker: Tracker, tmp_path: Path) -> None:
+def test_evidence_is_spooled_before_the_end(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial(checkpoint(tmp_path / "last", "evidence-val.npz", "evidence-test.npz", "best.pt"))
     reported(tracker, trial, 1, stop_reason="max_epochs")
     completed(tracker, trial)
@@ -323,14 +329,14 @@ def test_evidence_is_spooled_before_the_end(tracker: Tracker, tmp_path: Path) ->
     assert events(tmp_path)[-1]["kind"] == "end"
 
 
-def test_evidence_that_a_checkpoint_has_not_is_no_event(tracker: Tracker, tmp_path: Path) -> None:
+def test_evidence_that_a_checkpoint_has_not_is_no_event(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial(checkpoint(tmp_path / "last", "evidence-val.npz"))
     completed(tracker, trial)
     assert len(events(tmp_path, "artifact")) == 1
 
 
 def test_a_spool_that_cannot_be_written_does_not_cost_the_end(
-    tracker: Tracker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tracker: OutboxCallback, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     trial = FakeTrial(checkpoint(tmp_path / "last", "evidence-val.npz"))
     started(tracker, trial)
@@ -342,7 +348,7 @@ def test_a_spool_that_cannot_be_written_does_not_cost_the_end(
 
 @pytest.mark.parametrize("hook", ["on_trial_start", "on_trial_complete", "on_trial_recover", "on_trial_error"])
 def test_no_hook_raises_but_what_went_wrong_is_logged(
-    tracker: Tracker, caplog: pytest.LogCaptureFixture, hook: str
+    tracker: OutboxCallback, caplog: pytest.LogCaptureFixture, hook: str
 ) -> None:
     with caplog.at_level(logging.WARNING):
         getattr(tracker, hook)(iteration=0, trials=[], trial=FakeTrial(config={}))
@@ -350,7 +356,7 @@ def test_no_hook_raises_but_what_went_wrong_is_logged(
     assert "KeyError" in caplog.text
 
 
-def test_a_full_disk_does_not_raise_into_ray(tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_does_not_raise_into_ray(tracker: OutboxCallback, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_room(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
@@ -360,7 +366,7 @@ def test_a_full_disk_does_not_raise_into_ray(tracker: Tracker, monkeypatch: pyte
 
 
 def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(
-    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tracker: OutboxCallback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -377,7 +383,7 @@ def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(
 
 def test_listeners_hear_every_event(tmp_path: Path) -> None:
     heard: list[Event] = []
-    tracker = Tracker(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll(), listeners=(heard.append,))
+    tracker = OutboxCallback(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll(), listeners=(heard.append,))
     started(tracker, FakeTrial())
     reported(tracker, FakeTrial(), 1)
     assert heard == events(tmp_path)
@@ -385,7 +391,7 @@ def test_listeners_hear_every_event(tmp_path: Path) -> None:
 
 def test_a_pickled_copy_goes_on_where_the_first_one_stood(tmp_path: Path) -> None:
     unpicklable = SimpleNamespace(hear=lambda event: None).hear
-    tracker = Tracker(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll(), listeners=(unpicklable,))
+    tracker = OutboxCallback(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll(), listeners=(unpicklable,))
     trial = FakeTrial()
     started(tracker, trial)
     reported(tracker, trial, 1, 0.7)
@@ -395,18 +401,18 @@ def test_a_pickled_copy_goes_on_where_the_first_one_stood(tmp_path: Path) -> Non
     assert events(tmp_path)[-1]["metrics"] == {"best/epoch": 1, "best/miou": 0.7}
 
 
-def test_a_pickled_copy_shares_the_scheduler_that_is_pickled_with_it(tracker: Tracker) -> None:
+def test_a_pickled_copy_shares_the_scheduler_that_is_pickled_with_it(tracker: OutboxCallback) -> None:
     copy, scheduler = pickle.loads(pickle.dumps((tracker, tracker.scheduler)))
     assert copy.scheduler is scheduler
 
 
-def test_best_epoch_and_retries_are_recalled_from_the_events(tracker: Tracker, tmp_path: Path) -> None:
+def test_best_epoch_and_retries_are_recalled_from_the_events(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     started(tracker, trial)
     tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
     reported(tracker, trial, 1, 0.7)
     tracker.on_experiment_end(trials=[trial])
-    again = Tracker(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll())
+    again = OutboxCallback(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll())
     again.recall(events(tmp_path))
     completed(again, trial)
     end = events(tmp_path)[-1]
@@ -418,11 +424,11 @@ def test_every_reason_has_a_status_that_mlflow_knows() -> None:
 
 
 def test_a_new_trial_has_made_no_progress() -> None:
-    assert Progress() == Progress(is_open=False, retries=0, epoch=0, bests=[], reason="")
+    assert TrialState() == TrialState(is_open=False, retries=0, epoch=0, bests=[], reason="")
 
 
 def test_an_epoch_costs_the_disk_one_write_and_at_most_one_sync(
-    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+    tracker: OutboxCallback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     write, sync, trial = os.write, os.fdatasync, FakeTrial()
@@ -437,20 +443,20 @@ def test_an_epoch_costs_the_disk_one_write_and_at_most_one_sync(
 # A trial that waits at a rung
 
 
-def paused(tracker: Tracker, trial: FakeTrial, epoch: int) -> None:
+def paused(tracker: OutboxCallback, trial: FakeTrial, epoch: int) -> None:
     """Report an epoch at whose rung the scheduler lets the trial wait."""
     tracker.scheduler.paused[TRIAL_ID] = epoch
     reported(tracker, trial, epoch)
 
 
-def test_a_pause_is_no_end(tracker: Tracker, tmp_path: Path) -> None:
+def test_a_pause_is_no_end(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     started(tracker, trial)
     paused(tracker, trial, 1)
     assert [event["kind"] for event in events(tmp_path)] == ["start", "epoch"]
 
 
-def test_going_on_after_a_pause_is_no_second_start(tracker: Tracker, tmp_path: Path) -> None:
+def test_going_on_after_a_pause_is_no_second_start(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     started(tracker, trial)
     paused(tracker, trial, 1)
@@ -460,7 +466,7 @@ def test_going_on_after_a_pause_is_no_second_start(tracker: Tracker, tmp_path: P
     assert [event["kind"] for event in events(tmp_path)] == ["start", "epoch", "epoch"]
 
 
-def test_a_retry_after_a_pause_is_a_start(tracker: Tracker, tmp_path: Path) -> None:
+def test_a_retry_after_a_pause_is_a_start(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     for _ in range(2):
         started(tracker, trial)
@@ -475,7 +481,7 @@ def test_a_retry_after_a_pause_is_a_start(tracker: Tracker, tmp_path: Path) -> N
 
 def test_who_listens_hears_of_pauses(tmp_path: Path) -> None:
     heard: list[Event] = []
-    tracker = Tracker(tmp_path / "outbox", "sweep-1", {TRIAL_ID: PLANNED}, RunAll(), listeners=(heard.append,))
+    tracker = OutboxCallback(tmp_path / "outbox", "sweep-1", {TRIAL_ID: PLANNED}, RunAll(), listeners=(heard.append,))
     trial = FakeTrial()
     started(tracker, trial)
     paused(tracker, trial, 1)
@@ -484,7 +490,7 @@ def test_who_listens_hears_of_pauses(tmp_path: Path) -> None:
     assert [event["kind"] for event in heard] == ["start", "epoch", "pause", "start"]
 
 
-def test_a_trial_stopped_while_it_waits_ends_once_with_the_reason(tracker: Tracker, tmp_path: Path) -> None:
+def test_a_trial_stopped_while_it_waits_ends_once_with_the_reason(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     started(tracker, trial)
     paused(tracker, trial, 1)
@@ -495,7 +501,9 @@ def test_a_trial_stopped_while_it_waits_ends_once_with_the_reason(tracker: Track
 
 
 @pytest.mark.parametrize(("rule", "reason"), [("hyperband", "hyperband"), ("median", "median")])
-def test_the_rule_that_stopped_a_trial_is_its_reason(rule: str, reason: str, tracker: Tracker, tmp_path: Path) -> None:
+def test_the_rule_that_stopped_a_trial_is_its_reason(
+    rule: str, reason: str, tracker: OutboxCallback, tmp_path: Path
+) -> None:
     trial = FakeTrial()
     started(tracker, trial)
     tracker.scheduler.stops[TRIAL_ID] = Stop(3, 0.2, 0.4, 5, rule)

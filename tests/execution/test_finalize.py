@@ -13,14 +13,14 @@ from trial_events import end, epoch, start
 from bddseg.checkpoint import save_training
 from bddseg.evidence import save_evidence
 from bddseg.train import fit
-from sweeps.execution.finalize import Keeper
-from sweeps.execution.progress import Board
-from sweeps.planning.dataset import Material
+from sweeps.execution.finalize import WeightsKeeper
+from sweeps.execution.progress import TrialTable
+from sweeps.planning.dataset import Dataset
 from sweeps.planning.plan import Plan, PlannedTrial, most_kept
 from sweeps.storage.outbox import Outbox
 
 CPU = torch.device("cpu")
-MATERIAL = Material(Path("/data"), False, make_frames(), make_split(), ())
+MATERIAL = Dataset(Path("/data"), False, make_frames(), make_split(), ())
 
 
 def make_trial(seed: int) -> PlannedTrial:
@@ -32,8 +32,8 @@ PLAN = Plan((make_trial(1), make_trial(2)), (), 1, 2)
 
 
 @pytest.fixture
-def keeper(tmp_path: Path) -> Keeper:
-    board, checkpoints = Board(PLAN), {}
+def keeper(tmp_path: Path) -> WeightsKeeper:
+    board, checkpoints = TrialTable(PLAN), {}
     for score, trial in enumerate(PLAN.trials, 1):
         folder = tmp_path / "pass-1" / trial.trial_id / "checkpoint_000000"
         folder.mkdir(parents=True)
@@ -43,22 +43,22 @@ def keeper(tmp_path: Path) -> Keeper:
         checkpoints[trial.trial_id] = folder
         for event in (start(trial.trial_id), epoch(trial.trial_id, 1, score / 10), end(trial.trial_id)):
             board.apply(event)
-    return Keeper(PLAN, board, checkpoints, Outbox(tmp_path / "outbox"), CPU)
+    return WeightsKeeper(PLAN, board, checkpoints, Outbox(tmp_path / "outbox"), CPU)
 
 
-def uploads(keeper: Keeper) -> set[tuple[str, str]]:
+def uploads(keeper: WeightsKeeper) -> set[tuple[str, str]]:
     """Return artifact folder and name of every file that is to be uploaded to the sweep's own run."""
     events = [event for event in keeper.outbox.events() if event["trial"] == ""]
     assert all(Path(event["path"]).is_file() for event in events)
     return {(event["folder"], Path(event["path"]).name) for event in events}
 
 
-def test_pictures_and_latencies_become_artifacts_of_the_sweep(keeper: Keeper, tmp_path: Path) -> None:
+def test_pictures_and_latencies_become_artifacts_of_the_sweep(keeper: WeightsKeeper, tmp_path: Path) -> None:
     keeper.keep(MATERIAL, tmp_path, all_weights=False)
     assert {("", "latency.json"), ("panels", "panels.json"), ("panels", "panel-001.png")} <= uploads(keeper)
 
 
-def test_keeping_again_uploads_the_same_files(keeper: Keeper, tmp_path: Path) -> None:
+def test_keeping_again_uploads_the_same_files(keeper: WeightsKeeper, tmp_path: Path) -> None:
     keeper.keep(MATERIAL, tmp_path, all_weights=False)
     before, first = uploads(keeper), (tmp_path / "panels" / "panels.json").read_text()
     keeper.keep(MATERIAL, tmp_path, all_weights=False)
@@ -66,7 +66,7 @@ def test_keeping_again_uploads_the_same_files(keeper: Keeper, tmp_path: Path) ->
 
 
 def test_pictures_that_cannot_be_written_cost_nothing_else(
-    keeper: Keeper, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    keeper: WeightsKeeper, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "panels").write_text("in the way")
     with caplog.at_level(logging.WARNING):
@@ -79,7 +79,7 @@ def names(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_of_a_kept_trial_only_its_newest_checkpoint_stays(keeper: Keeper, tmp_path: Path) -> None:
+def test_of_a_kept_trial_only_its_newest_checkpoint_stays(keeper: WeightsKeeper, tmp_path: Path) -> None:
     first, second = keeper.checkpoints
     for old in (Path("pass-0") / first / "checkpoint_000003", Path("pass-1") / first / "checkpoint_-00001"):
         shutil.copytree(keeper.checkpoints[first], tmp_path / old)
@@ -88,23 +88,23 @@ def test_of_a_kept_trial_only_its_newest_checkpoint_stays(keeper: Keeper, tmp_pa
     assert kept == {keeper.checkpoints[first], keeper.checkpoints[second]} and not (tmp_path / "pass-0").exists()
 
 
-def test_files_of_ray_tune_are_deleted(keeper: Keeper, tmp_path: Path) -> None:
+def test_files_of_ray_tune_are_deleted(keeper: WeightsKeeper, tmp_path: Path) -> None:
     (tmp_path / "pass-1" / "tuner.pkl").touch()
     (tmp_path / "pass-1" / next(iter(keeper.checkpoints)) / "error.txt").touch()
     keeper.keep(MATERIAL, tmp_path, all_weights=False)
     assert not any(name.endswith((".pkl", "error.txt")) for name in names(tmp_path))
 
 
-def test_a_trial_that_is_not_kept_leaves_no_checkpoint(keeper: Keeper, tmp_path: Path) -> None:
+def test_a_trial_that_is_not_kept_leaves_no_checkpoint(keeper: WeightsKeeper, tmp_path: Path) -> None:
     first, second = keeper.checkpoints
-    with_reference_only = replace(keeper, board=Board(PLAN))
+    with_reference_only = replace(keeper, board=TrialTable(PLAN))
     with_reference_only.keep(MATERIAL, tmp_path, all_weights=False)
     assert keeper.checkpoints[first].exists() and not keeper.checkpoints[second].parent.exists()
 
 
 @pytest.mark.parametrize(("reason", "status", "is_kept"), [("max_epochs", "FINISHED", True), ("asha", "KILLED", False)])
 def test_last_weights_stay_only_of_trials_that_a_larger_budget_can_go_on_from(
-    keeper: Keeper, tmp_path: Path, reason: str, status: str, is_kept: bool
+    keeper: WeightsKeeper, tmp_path: Path, reason: str, status: str, is_kept: bool
 ) -> None:
     trial_id = next(iter(keeper.checkpoints))
     keeper.board.apply(end(trial_id, reason, status))
@@ -113,11 +113,11 @@ def test_last_weights_stay_only_of_trials_that_a_larger_budget_can_go_on_from(
     assert (keeper.checkpoints[trial_id] / "best.pt").exists()
 
 
-def test_no_more_trials_are_kept_than_a_forecast_counts(keeper: Keeper) -> None:
+def test_no_more_trials_are_kept_than_a_forecast_counts(keeper: WeightsKeeper) -> None:
     assert len(keeper.finalists()) <= most_kept(PLAN) == 2
 
 
-def test_a_sweep_without_checkpoints_has_latencies_but_no_pictures(keeper: Keeper, tmp_path: Path) -> None:
-    empty = Keeper(PLAN, keeper.board, {}, keeper.outbox, CPU)
+def test_a_sweep_without_checkpoints_has_latencies_but_no_pictures(keeper: WeightsKeeper, tmp_path: Path) -> None:
+    empty = WeightsKeeper(PLAN, keeper.board, {}, keeper.outbox, CPU)
     empty.keep(MATERIAL, tmp_path, all_weights=False)
     assert uploads(empty) == {("", "latency.json")}

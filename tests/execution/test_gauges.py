@@ -10,7 +10,7 @@ from recording import end, epoch, start, until
 
 from sweeps.execution.cluster import ray_cluster
 from sweeps.execution.gauges import Gauges
-from sweeps.execution.progress import Board
+from sweeps.execution.progress import TrialTable
 
 LINE = re.compile(r'^ray_(sweep_\w+)\{.*?(?:state="(\w+)",)?sweep="s-1"\} (\S+)$', re.MULTILINE)
 
@@ -23,7 +23,7 @@ def scraped() -> dict[str, float]:
 
 
 def test_a_sweep_is_seen_among_the_metrics_of_the_node(tmp_path: Path) -> None:
-    board = Board(PLAN)
+    board = TrialTable(PLAN)
     with ray_cluster(tmp_path):
         gauges = Gauges(board, "s-1")
         for event in (start(FIRST), epoch(1, 0.25, FIRST), end("FINISHED", FIRST)):

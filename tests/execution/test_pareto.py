@@ -4,9 +4,9 @@ import pytest
 from plans import FIRST, PLAN, SECOND
 from recording import end, epoch, start
 
-from bddseg.arithmetic import count_forward
+from bddseg.flops import count_forward
 from sweeps.execution.pareto import board_points, front
-from sweeps.execution.progress import Board
+from sweeps.execution.progress import TrialTable
 
 
 def test_the_front_is_what_no_other_beats_in_both() -> None:
@@ -20,7 +20,7 @@ def test_of_equals_one_is_on_the_front_and_of_equal_cost_the_better() -> None:
 
 
 def test_only_trials_that_came_to_their_end_have_a_point() -> None:
-    board = Board(PLAN)
+    board = TrialTable(PLAN)
     for event in (start(FIRST), epoch(1, 0.25, FIRST), end("FINISHED", FIRST), start(SECOND), epoch(1, 0.9, SECOND),
                   end("KILLED", SECOND)):  # fmt: skip
         board.apply(event)

@@ -15,8 +15,8 @@ from bddseg.confusion import miou
 from bddseg.evidence import load_evidence, save_evidence
 from bddseg.train import fit
 from sweeps.execution.predictions import build_album
-from sweeps.execution.shown_trials import Exhibit, Exhibits
-from sweeps.storage.album import Album, Shown
+from sweeps.execution.shown_trials import ShownTrial, ShownTrials
+from sweeps.storage.album import PanelTrial, PredictionPanels
 
 FRAMES, SPLIT, CPU = make_frames(images=48), make_split(48), torch.device("cpu")
 EVIDENCE = "evidence-val.npz"
@@ -42,10 +42,10 @@ def folders(trained: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
     return {name: Path(shutil.copytree(path, tmp_path / name)) for name, path in trained.items()}
 
 
-def paint(folders: dict[str, Path], seconds: float = 60) -> Album | None:
+def paint(folders: dict[str, Path], seconds: float = 60) -> PredictionPanels | None:
     roles = ("leader", "runner-up")
-    trials = tuple(Exhibit(Shown(name, role), folders[name]) for name, role in zip(folders, roles, strict=True))
-    return build_album(Exhibits(trials, "validation"), FRAMES, CPU, evidence_file=EVIDENCE, seconds=seconds)
+    trials = tuple(ShownTrial(PanelTrial(name, role), folders[name]) for name, role in zip(folders, roles, strict=True))
+    return build_album(ShownTrials(trials, "validation"), FRAMES, CPU, evidence_file=EVIDENCE, seconds=seconds)
 
 
 def test_every_image_shown_is_of_the_validation_part(trained: dict[str, Path]) -> None:

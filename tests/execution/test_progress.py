@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from trial_events import PLAN, A, B, C, D, end, epoch, make_board, start
 
-from sweeps.execution.progress import Board, View
+from sweeps.execution.progress import LiveView, TrialTable
 from sweeps.formatting import duration
 
 # States
@@ -109,7 +109,7 @@ def test_the_first_of_equal_epochs_is_the_best() -> None:
 def test_where_the_last_epoch_counts_the_board_shows_it() -> None:
     planned = PLAN.trials[0]
     last = replace(planned, config=planned.config.with_overrides({"train.keep": "last", "train.epochs": 2}))
-    board = Board(replace(PLAN, trials=(last,)))
+    board = TrialTable(replace(PLAN, trials=(last,)))
     for event in (start(A), epoch(A, 1, 0.6), epoch(A, 2, 0.3)):
         board.apply(event)
     assert (board.rows[A].best_miou, board.rows[A].best_epoch, board.rows[A].budget) == (0.3, 2, 2)
@@ -204,9 +204,9 @@ def test_durations_are_said_as_people_say_them(seconds: float, words: str) -> No
 # Showing it
 
 
-def shown(board: Board, *events: dict[str, Any], is_quiet: bool = False) -> str:
+def shown(board: TrialTable, *events: dict[str, Any], is_quiet: bool = False) -> str:
     """Return what a view writes to something that is no terminal."""
-    view, text = View(board, is_quiet=is_quiet), io.StringIO()
+    view, text = LiveView(board, is_quiet=is_quiet), io.StringIO()
     view._console = Console(file=text, width=80)
     with view:
         for event in events:
@@ -232,7 +232,7 @@ def test_a_quiet_view_writes_nothing() -> None:
 
 
 def test_a_quiet_view_draws_nothing_on_a_terminal() -> None:
-    view, text = View(make_board(), is_quiet=True), io.StringIO()
+    view, text = LiveView(make_board(), is_quiet=True), io.StringIO()
     view._console = Console(file=text, force_terminal=True)
     with view:
         view.apply(end(A))
@@ -241,7 +241,7 @@ def test_a_quiet_view_draws_nothing_on_a_terminal() -> None:
 
 def test_a_terminal_shows_every_trial_and_its_epoch() -> None:
     board, text = make_board(start(A), epoch(A, 1, 0.25)), io.StringIO()
-    Console(file=text, width=100, force_terminal=True, color_system=None).print(View(board)._render())
+    Console(file=text, width=100, force_terminal=True, color_system=None).print(LiveView(board)._render())
     assert all(trial.name in text.getvalue() for trial in PLAN.trials)
     assert "1/10" in text.getvalue() and "0.250 @ 1" in text.getvalue()
 
@@ -250,7 +250,7 @@ def test_a_terminal_shows_every_trial_and_its_epoch() -> None:
 def test_a_terminal_shows_best_epochs_and_time_left_on_lines_of_their_own(width: int) -> None:
     text = io.StringIO()
     board = make_board(start(A), epoch(A, 1, 0.25), epoch(A, 2, 0.5))
-    Console(file=text, width=width, force_terminal=True, color_system=None).print(View(board)._render())
+    Console(file=text, width=width, force_terminal=True, color_system=None).print(LiveView(board)._render())
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
     trials, epochs, best, time_, _, head = lines[:6]
     assert trials == "trials  3 waiting, 1 running"
@@ -265,7 +265,7 @@ def test_a_view_that_nobody_reads_any_more_falls_silent(monkeypatch: pytest.Monk
             raise BrokenPipeError
 
     monkeypatch.setattr("sys.stderr", Gone())
-    view = View(Board(PLAN))
+    view = LiveView(TrialTable(PLAN))
     for trial in PLAN.trials:
         view.apply(end(trial.trial_id))
 

@@ -11,11 +11,11 @@ import pytest
 from recording import start
 
 import tune_main
-from sweeps.cli.prepare import Where, find_where, prepare
+from sweeps.cli.prepare import Destination, find_destination, prepare
 from sweeps.errors import PassError, StorageError
 from sweeps.execution.runner import resume_sweep
 from sweeps.execution.signals import Interrupted
-from sweeps.execution.spec import Order
+from sweeps.execution.spec import SweepSpec
 from sweeps.planning.dataset import Source
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.manifest import build_manifest
@@ -31,14 +31,14 @@ PLAN = build_plan(EXPERIMENT, precision="fp32")
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Order:
+def order(tmp_path: Path) -> SweepSpec:
     """An order to go on with a sweep that was begun, offline."""
     folder = tmp_path / "smoke-1"
     folder.mkdir()
     save_manifest(folder, build_manifest("smoke-1", EXPERIMENT, PLAN, {"fingerprint": "f"}, {"terms": {}}))
     Outbox(folder / "outbox").append(start(PARENT))
     material: Any = SimpleNamespace(frames=SimpleNamespace(fingerprint="f"))
-    return Order(
+    return SweepSpec(
         EXPERIMENT,
         PLAN,
         material,
@@ -49,11 +49,11 @@ def order(tmp_path: Path) -> Order:
     )
 
 
-def last_event(order: Order) -> dict[str, Any]:
+def last_event(order: SweepSpec) -> dict[str, Any]:
     return list(Outbox(order.storage / "smoke-1" / "outbox").events())[-1]
 
 
-def test_a_study_that_cannot_be_read_is_one_line_with_the_command_that_goes_on(order: Order) -> None:
+def test_a_study_that_cannot_be_read_is_one_line_with_the_command_that_goes_on(order: SweepSpec) -> None:
     journal = order.storage / "smoke-1" / FILE
     journal.mkdir()
     with pytest.raises(StorageError) as found:
@@ -63,14 +63,14 @@ def test_a_study_that_cannot_be_read_is_one_line_with_the_command_that_goes_on(o
     assert (last_event(order)["trial"], last_event(order)["status"]) == (PARENT, "FAILED")
 
 
-def test_a_signal_before_ray_starts_closes_the_sweep(order: Order) -> None:
+def test_a_signal_before_ray_starts_closes_the_sweep(order: SweepSpec) -> None:
     with pytest.raises(Interrupted) as found:
         resume_sweep(order, "smoke-1", lambda sentence: os.kill(os.getpid(), signal.SIGTERM))
     assert found.value.resume_command == "python tune_main.py --resume smoke-1"
     assert (last_event(order)["trial"], last_event(order)["status"]) == (PARENT, "KILLED")
 
 
-def test_what_was_to_go_on_from_another_sweep_is_closed_too(order: Order) -> None:
+def test_what_was_to_go_on_from_another_sweep_is_closed_too(order: SweepSpec) -> None:
     first = PLAN.trials[0].trial_id
     Outbox(order.storage / "smoke-1" / "outbox").append(start(first))
     with pytest.raises(Interrupted):
@@ -81,38 +81,38 @@ def test_what_was_to_go_on_from_another_sweep_is_closed_too(order: Order) -> Non
     assert (event["status"], event["tags"]["sweep.stop_reason"]) == ("KILLED", "user")
 
 
-def test_a_sweep_that_was_begun_offline_goes_on_offline(order: Order) -> None:
+def test_a_sweep_that_was_begun_offline_goes_on_offline(order: SweepSpec) -> None:
     words = ["--resume", "smoke-1", "--storage", str(order.storage), "--quiet", "--gpus-per-trial", "0"]
     arguments, manifest = tune_main.build_parser().parse(words), read_manifest(order.storage / "smoke-1")
     for is_offline in (True, False):
         terms = {"terms": {"is_offline": is_offline}}
-        where = find_where(arguments, order.storage / "smoke-1", manifest | terms)
+        where = find_destination(arguments, order.storage / "smoke-1", manifest | terms)
         again = prepare(arguments, EXPERIMENT, Source("quick", None), where, manifest=manifest | terms)
         assert again.is_offline is is_offline
 
 
 @pytest.mark.parametrize(("recorded", "expected"), [({"on_bad_sample": "fail"}, "fail"), ({}, "skip")])
 def test_a_resumed_sweep_does_with_bad_samples_what_it_did(
-    recorded: dict[str, str], expected: str, order: Order
+    recorded: dict[str, str], expected: str, order: SweepSpec
 ) -> None:
     arguments = tune_main.build_parser().parse(["--resume", "smoke-1", "--quiet", "--gpus-per-trial", "0"])
     manifest = read_manifest(order.storage / "smoke-1") | {"terms": recorded}
-    where = Where(order.storage, order.tracking_uri, None, is_offline=True)
+    where = Destination(order.storage, order.tracking_uri, None, is_offline=True)
     again = prepare(arguments, EXPERIMENT, Source("quick", None), where, manifest=manifest)
     assert again.on_bad_sample == again.terms()["on_bad_sample"] == expected
 
 
-def test_a_resume_goes_where_the_sweep_was_recorded(order: Order, tmp_path: Path) -> None:
+def test_a_resume_goes_where_the_sweep_was_recorded(order: SweepSpec, tmp_path: Path) -> None:
     folder, words = order.storage / "smoke-1", ["--resume", "--storage", str(order.storage)]
     noted = {**read_manifest(folder), "tracking_uri": f"sqlite:///{tmp_path}/elsewhere/m.db"}
     save_manifest(folder, noted)
     parse = tune_main.build_parser().parse
-    assert find_where(parse(words), folder, noted).tracking_uri == noted["tracking_uri"]
+    assert find_destination(parse(words), folder, noted).tracking_uri == noted["tracking_uri"]
     typed = [*words, "--tracking-uri", f"sqlite:///{tmp_path}/typed.db"]
-    assert find_where(parse(typed), folder, noted).tracking_uri == f"sqlite:///{tmp_path}/typed.db"
+    assert find_destination(parse(typed), folder, noted).tracking_uri == f"sqlite:///{tmp_path}/typed.db"
 
 
-def test_a_pass_that_failed_says_how_to_go_on(order: Order) -> None:
+def test_a_pass_that_failed_says_how_to_go_on(order: SweepSpec) -> None:
     def fail(sentence: str) -> None:
         raise PassError("no further trial could be suggested")
 

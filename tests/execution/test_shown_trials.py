@@ -6,7 +6,7 @@ from pathlib import Path
 from confirmations import ROWS, planned
 from trial_events import end, epoch, start
 
-from sweeps.execution.progress import Board
+from sweeps.execution.progress import TrialTable
 from sweeps.execution.shown_trials import choose_exhibits
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.plan import Plan, build_plan
@@ -19,8 +19,8 @@ GATED = [trial.trial_id for trial in MIXED.trials if trial.config.model.name == 
 PLAIN = [trial.trial_id for trial in MIXED.trials if trial.config.model.name != "attention_unet"]
 
 
-def board_of(plan: Plan, scores: Mapping[str, float], status: str = "FINISHED") -> Board:
-    board = Board(plan)
+def board_of(plan: Plan, scores: Mapping[str, float], status: str = "FINISHED") -> TrialTable:
+    board = TrialTable(plan)
     for trial_id, score in scores.items():
         for event in (start(trial_id), epoch(trial_id, 1, score), end(trial_id, status=status)):
             board.apply(event)

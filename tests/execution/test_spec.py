@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from sweeps.execution.progress import Board
-from sweeps.execution.spec import Summary
+from sweeps.execution.progress import TrialTable
+from sweeps.execution.spec import SweepResult
 
-BOARD = cast("Board", SimpleNamespace(best=lambda: "a trial"))
-FINE = Summary("s", Path("runs/s"), BOARD, 0, 0, "python report.py", "python tune_main.py")
+BOARD = cast("TrialTable", SimpleNamespace(best=lambda: "a trial"))
+FINE = SweepResult("s", Path("runs/s"), BOARD, 0, 0, "python report.py", "python tune_main.py")
 
 
 @pytest.mark.parametrize(

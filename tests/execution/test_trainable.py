@@ -8,7 +8,7 @@ import torch
 from tiny import make_config, make_frames, make_split
 
 from bddseg.config import TrainConfig
-from bddseg.split import Split
+from bddseg.data.split import Split
 from bddseg.train import fit
 from sweeps.execution.trainable import Workload, _metrics, build_trainable, reason_for_end, trial_config
 from sweeps.schedulers.rungs import BEST

@@ -9,15 +9,15 @@ from tiny import make_config, make_frames, make_split
 from bddseg.checkpoint import BEST, LAST, save_training
 from bddseg.result import OBJECTIVE
 from bddseg.train import fit
-from sweeps.execution.spec import Order
+from sweeps.execution.spec import SweepSpec
 from sweeps.execution.trainable import Workload, newest_state
-from sweeps.execution.tuner import Pass, recall
+from sweeps.execution.tuner import TunerPass, recall
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.plan import PlannedTrial, build_plan
 from sweeps.schedulers.median import Median
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Event
-from sweeps.storage.trial_history import Past, read_past
+from sweeps.storage.trial_history import TrialHistory, read_past
 
 CPU = torch.device("cpu")
 EXPERIMENT = load_experiment("smoke", profile="quick")
@@ -25,8 +25,8 @@ PLAN = build_plan(EXPERIMENT, precision="fp32")
 FIRST, SECOND, THIRD, FOURTH = PLAN.trials
 
 
-def order(**resources: float) -> Order:
-    return Order(
+def order(**resources: float) -> SweepSpec:
+    return SweepSpec(
         experiment=EXPERIMENT,
         plan=PLAN,
         material=None,  # type: ignore[arg-type]
@@ -48,15 +48,15 @@ def ended(reason: str) -> Event:
     return {"kind": "end", "tags": {"sweep.stop_reason": reason}}
 
 
-def past(**trials: list[Event]) -> dict[str, Past]:
+def past(**trials: list[Event]) -> dict[str, TrialHistory]:
     """Return the past of the trials `first`, `second`, ... of the plan."""
     names = dict(zip(("first", "second", "third", "fourth"), PLAN.trials, strict=True))
     events = [event | {"trial": names[name].trial_id} for name, told in trials.items() for event in told]
     return read_past(events, OBJECTIVE)
 
 
-def todo(folder: Path, known: dict[str, Past], cores: int = 4, **resources: float) -> Pass:
-    return Pass.of(order(**resources), known, SweepFolder(folder), cores)
+def todo(folder: Path, known: dict[str, TrialHistory], cores: int = 4, **resources: float) -> TunerPass:
+    return TunerPass.of(order(**resources), known, SweepFolder(folder), cores)
 
 
 def test_a_new_sweep_runs_every_trial_in_the_order_of_the_plan(tmp_path: Path) -> None:

@@ -3,13 +3,13 @@
 import numpy as np
 
 from bddseg.labels import IGNORE
-from sweeps.storage.album import Album, Attention, Panel, Shown
+from sweeps.storage.album import Attention, Panel, PanelTrial, PredictionPanels
 from sweeps.storage.tiles import draw_maps, draw_panel
 
 SIDE = 8
 
 
-def make_album() -> Album:
+def make_album() -> PredictionPanels:
     """Return one image with two trials, and the maps of one of them."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
@@ -18,10 +18,10 @@ def make_album() -> Album:
     predicted = rng.integers(0, 5, (SIDE, SIDE))
     pair = (predicted, (truth != predicted).astype(np.uint8))
     maps = rng.random((4, SIDE, SIDE), dtype=np.float32)
-    return Album(
+    return PredictionPanels(
         part="validation",
         size_px=SIDE,
-        trials=(Shown("a", "leader"), Shown("b", "runner-up")),
+        trials=(PanelTrial("a", "leader"), PanelTrial("b", "runner-up")),
         panels=(Panel("fixed", "", "one", "city street", (0.5, None), "panel-001.png"),),
         attention=(Attention("a", "leader", "one", "city street", ((0.0, 1.0),) * 4, "attention-001.png"),),
         sheets={

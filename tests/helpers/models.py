@@ -21,7 +21,7 @@ from sweeps.report.gather import gather_report
 from sweeps.statistics.results import Interval, NoiseFigures, Rival, Verdict
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.reader import Store
-from sweeps.tracking.report_upload import Deposit
+from sweeps.tracking.report_upload import ReportUpload
 
 FRAMES, SPLIT = make_frames(), make_split()
 CPU = torch.device("cpu")
@@ -113,6 +113,6 @@ def record_sweep(
         *([end(status, trial="")] if status else []),
     )
     store = Store(uri)
-    deposit = Deposit(uri)
+    deposit = ReportUpload(uri)
     report = gather_report(store.read_sweep(SWEEP), store, deposit)
     return Registration("streets", replace(report, verdict=make_verdict()), store, deposit)

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from markupsafe import Markup
 from reports import make_record, make_report
 
-from sweeps.report.figures import Plates, Printer
+from sweeps.report.figures import FigureRenderer, RenderedFigures
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
 
@@ -48,10 +48,10 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-class NoPlates(Plates):
+class NoPlates(RenderedFigures):
     """Draws nothing: most facts about a page are in its words."""
 
-    def __init__(self, printer: Printer | None = None, sections: Sequence[Section] = ()) -> None:
+    def __init__(self, printer: FigureRenderer | None = None, sections: Sequence[Section] = ()) -> None:
         super().__init__()
 
     def show(self, section: Section, name: str) -> Markup:

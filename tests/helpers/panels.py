@@ -6,14 +6,14 @@ from typing import Any
 from albums import make_album
 from reports import LEADER
 
-from sweeps.storage.album import Album, Panel, Shown
+from sweeps.storage.album import Panel, PanelTrial, PredictionPanels
 
 
-def shown_album(**changes: Any) -> Album:
+def shown_album(**changes: Any) -> PredictionPanels:
     """Return the album of `test_album`, with the sweep's leader in the place of trial a."""
     album = make_album()
     maps = tuple(replace(found, trial_id=LEADER) for found in album.attention)
-    trials = (Shown(LEADER, "leader"), *album.trials[1:])
+    trials = (PanelTrial(LEADER, "leader"), *album.trials[1:])
     return replace(album, trials=trials, attention=maps, **changes)
 
 

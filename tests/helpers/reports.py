@@ -13,7 +13,7 @@ from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES
 from sweeps.errors import TrackingError
 from sweeps.report.gather import Report, gather_report
-from sweeps.storage.album import Album
+from sweeps.storage.album import PredictionPanels
 from sweeps.storage.records import Repeat, SweepRecord, TrialRow
 
 RATES, LOSSES = (1e-5, 1e-4, 5e-4, 1e-3), ("cross_entropy", "focal")
@@ -159,7 +159,7 @@ class FakeStore:
         self.asked.append(f"{name} of {run_id}")
         return self.verification if name == "verification.json" else None
 
-    def album(self, run_id: str) -> Album | None:
+    def album(self, run_id: str) -> PredictionPanels | None:
         self.asked.append(f"album of {run_id}")
         return None
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bddseg.config import TrainConfig
-from bddseg.frames import Frames
+from bddseg.data.frames import Frames
+from bddseg.data.split import Split
 from bddseg.labels import CLASSES, IGNORE, PALETTE
-from bddseg.split import Split
 
 SCENES = ("city street", "highway", "residential", "city street")
 CLASS = {name: index for index, name in enumerate(CLASSES)}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sweeps.execution.progress import Board
+from sweeps.execution.progress import TrialTable
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.plan import Plan, build_plan
 
@@ -25,8 +25,8 @@ def end(trial: str, reason: str = "max_epochs", status: str = "FINISHED") -> dic
     return {"kind": "end", "trial": trial, "time_ms": 0, "status": status, "tags": tags, "metrics": {}, "step": 1}
 
 
-def make_board(*events: dict[str, Any], slots: int = 1) -> Board:
-    board = Board(PLAN, slots=slots)
+def make_board(*events: dict[str, Any], slots: int = 1) -> TrialTable:
+    board = TrialTable(PLAN, slots=slots)
     for event in events:
         board.apply(event)
     return board

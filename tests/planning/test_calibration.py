@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny import make_config
 
-from bddseg.arithmetic import count_forward
-from sweeps.planning.calibration import Speed, calibrate
+from bddseg.flops import count_forward
+from sweeps.planning.calibration import MeasuredSpeed, calibrate
 
 CPU = torch.device("cpu")
 SMALL, WIDE = make_config(), make_config(model_base_filters=8)
@@ -28,7 +28,7 @@ def test_without_time_speeds_come_from_arithmetic(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_epoch_takes_as_long_as_its_images() -> None:
-    assert Speed(train_s=0.3, val_s=0.1, is_timed=True).epoch_s(10, 5) == pytest.approx(3.5)
+    assert MeasuredSpeed(train_s=0.3, val_s=0.1, is_timed=True).epoch_s(10, 5) == pytest.approx(3.5)
 
 
 def test_a_calibration_leaves_the_number_of_threads_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from tiny import make_config
 
-from bddseg.arithmetic import count_forward
 from bddseg.config import TrainConfig
+from bddseg.flops import count_forward
 from sweeps.cli.prepare import tell_price
 from sweeps.planning.cost import Price, epoch_share, estimate, flops_per_second, halving_epochs, stopping_epochs
 from sweeps.planning.experiment import Experiment

@@ -8,18 +8,18 @@ from folders import write_folder, write_mask
 from PIL import Image
 from tiny import make_config
 
+from bddseg.data.image_io import ORIENTATION
+from bddseg.data.split import split_samples
 from bddseg.errors import DataError, UserError
-from bddseg.images import ORIENTATION
-from bddseg.split import split_samples
 from sweeps.planning import dataset
 from sweeps.planning.dataset import (
     DEFAULT_ROOT,
     ROOT_VARIABLE,
-    Material,
+    Dataset,
     Source,
     check_trials,
     choose_source,
-    load_material,
+    load_dataset,
     recorded_source,
 )
 from sweeps.planning.experiments_file import read_book
@@ -132,15 +132,15 @@ def test_a_variable_that_names_a_circle_of_links_is_left_to_the_catalog(
     (bare / "circle").symlink_to("circle")
     monkeypatch.setenv(ROOT_VARIABLE, str(bare / "circle"))
     with pytest.raises(DataError, match="circle cannot be read: Too many levels of symbolic links"):
-        load_material(choose_source(PROFILES, "full", None), make_config(), bare, on_bad_sample="fail", progress=False)
+        load_dataset(choose_source(PROFILES, "full", None), make_config(), bare, on_bad_sample="fail", progress=False)
 
 
 # --- what cannot be trained on
 
 
-def load(root: Path, **changes: Any) -> Material:
+def load(root: Path, **changes: Any) -> Dataset:
     """Return the frames of a folder for settings of a trial that takes a second."""
-    return load_material(
+    return load_dataset(
         Source("quick", root), make_config(**changes), root / "cache", on_bad_sample="fail", progress=False
     )
 

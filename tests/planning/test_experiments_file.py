@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import ExperimentError
-from sweeps.planning.experiments_file import Book, read_book
+from sweeps.planning.experiments_file import ExperimentsFile, read_book
 
 TEXT = """\
 profiles:
@@ -28,7 +28,7 @@ spaces:
 """
 
 
-def book_of(folder: Path, text: str = TEXT) -> Book:
+def book_of(folder: Path, text: str = TEXT) -> ExperimentsFile:
     (folder / "book.yaml").write_text(text)
     return read_book(folder / "book.yaml")
 

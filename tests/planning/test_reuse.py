@@ -10,7 +10,7 @@ from recorded_trials import DATA, plan, planned, record
 
 from sweeps.planning.plan import PlannedTrial
 from sweeps.planning.reuse import Reused, is_same_budget, reuse_sentences, take_over
-from sweeps.storage.finished_trials import FILE, Entry, find_finished
+from sweeps.storage.finished_trials import FILE, FinishedTrial, find_finished
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.trial_history import REUSED, read_past
@@ -38,7 +38,7 @@ def taken(storage: Path, *trials: PlannedTrial, fingerprint: str = DATA) -> tupl
 def test_a_budget_is_the_same_when_it_would_have_ended_the_trial_there(
     reason: str, budget: int, epochs: int, asked: int, expected: bool
 ) -> None:
-    assert is_same_budget(Entry(Path(), "a", DATA, budget, epochs, reason), asked) is expected
+    assert is_same_budget(FinishedTrial(Path(), "a", DATA, budget, epochs, reason), asked) is expected
 
 
 def test_a_finished_trial_is_taken_over_with_its_epochs_and_its_end(tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ def test_a_sweep_that_was_deleted_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_words_tell_whole_trials_from_those_that_go_on() -> None:
-    whole = Reused(planned(3), Entry(Path("runs/a"), "x", DATA, 3, 3, "max_epochs"))
-    begun = Reused(planned(5), Entry(Path("runs/b"), "y", DATA, 3, 3, "max_epochs"))
+    whole = Reused(planned(3), FinishedTrial(Path("runs/a"), "x", DATA, 3, 3, "max_epochs"))
+    begun = Reused(planned(5), FinishedTrial(Path("runs/b"), "y", DATA, 3, 3, "max_epochs"))
     first, second = reuse_sentences([whole, whole, begun], 8)
     assert first.startswith("2 of 8 reused from a: ") and second.startswith("1 of 8 go on where b ended")
 

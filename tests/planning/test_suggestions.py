@@ -8,13 +8,13 @@ import pytest
 from spaces import make
 from studies import recorded
 
-from sweeps.execution.searcher import Suggester
+from sweeps.execution.searcher import PlanSearcher
 from sweeps.planning.axes import Axis, Range
 from sweeps.planning.optuna_study import INVALID, TRIAL
 from sweeps.planning.plan import Plan, PlannedTrial, build_plan
-from sweeps.planning.suggestions import Supply
+from sweeps.planning.suggestions import Suggestions
 from sweeps.schedulers.rungs import TRIAL_KEY
-from sweeps.storage.trial_history import Past
+from sweeps.storage.trial_history import TrialHistory
 
 NARROW: dict[str, Axis] = {"model.name": ("vanilla_unet", "attention_unet"), "loss.name": ("cross_entropy", "focal")}
 RATE: dict[str, Axis] = {"optim.lr": Range(1e-5, 1e-2, log=True)}
@@ -26,14 +26,14 @@ class Sweep:
 
     folder: Path
     plan: Plan
-    past: dict[str, Past] = field(default_factory=dict)
+    past: dict[str, TrialHistory] = field(default_factory=dict)
     trained_before: Callable[[PlannedTrial], bool] = lambda trial: False
     fails: int = 0
 
-    def supply(self, axes: dict[str, Axis], samples: int) -> Supply:
+    def supply(self, axes: dict[str, Axis], samples: int) -> Suggestions:
         experiment = make(axes, name="optuna", samples=samples)
-        is_settled = lambda trial_id: bool(self.past.get(trial_id, Past()).reason)  # noqa: E731
-        return Supply(experiment, self.folder, lambda: self.plan, self.past, is_settled, self.admit)
+        is_settled = lambda trial_id: bool(self.past.get(trial_id, TrialHistory()).reason)  # noqa: E731
+        return Suggestions(experiment, self.folder, lambda: self.plan, self.past, is_settled, self.admit)
 
     def admit(self, trial: PlannedTrial) -> bool:
         if self.fails:
@@ -41,11 +41,11 @@ class Sweep:
             raise OSError("no space left on device")
         self.plan = self.plan.with_trials([trial])
         if self.trained_before(trial):
-            self.past[trial.trial_id] = Past({1: 0.5}, reason="max_epochs")
+            self.past[trial.trial_id] = TrialHistory({1: 0.5}, reason="max_epochs")
         return not self.trained_before(trial)
 
 
-def begun(folder: Path, axes: dict[str, Axis], samples: int) -> tuple[Sweep, Supply]:
+def begun(folder: Path, axes: dict[str, Axis], samples: int) -> tuple[Sweep, Suggestions]:
     sweep = Sweep(folder, build_plan(make(axes, name="optuna", samples=samples), precision="fp32"))
     return sweep, sweep.supply(axes, samples)
 
@@ -84,7 +84,7 @@ def test_another_process_goes_on_where_one_was_lost(tmp_path: Path) -> None:
     sweep, supply = begun(tmp_path, RATE, 4)
     first = supply.next()
     assert first
-    sweep.past[first.trial_id] = Past({1: 0.3}, reason="asha")  # it ended, and nobody told the study
+    sweep.past[first.trial_id] = TrialHistory({1: 0.3}, reason="asha")  # it ended, and nobody told the study
     again = sweep.supply(RATE, 4)
     assert again.next() is sweep.plan.trials[2]
     assert [found.state.name for found in recorded(tmp_path)] == ["RUNNING", "PRUNED", "RUNNING"]
@@ -102,7 +102,7 @@ def test_what_is_open_at_the_end_has_failed(tmp_path: Path) -> None:
 
 def test_open_trials_come_first_and_no_more_than_there_is_room_for(tmp_path: Path) -> None:
     sweep, supply = begun(tmp_path, RATE, 4)
-    suggester = Suggester(sweep.plan.trials, supply.next, lambda: 2)
+    suggester = PlanSearcher(sweep.plan.trials, supply.next, lambda: 2)
     first, second = suggester.suggest("a"), suggester.suggest("b")
     assert isinstance(first, dict) and first[TRIAL_KEY] == sweep.plan.trials[0].trial_id
     assert isinstance(second, dict) and second["optim.lr"] == sweep.plan.trials[1].config.optim.lr
@@ -117,9 +117,9 @@ def test_what_fails_ends_the_suggestions_and_is_kept_a_full_disk_is_asked_again(
     def source() -> PlannedTrial | None:
         raise errors.pop(0)
 
-    suggester = Suggester([], source, lambda: 2)
+    suggester = PlanSearcher([], source, lambda: 2)
     assert suggester.suggest("a") is None and suggester.failure is None
-    assert suggester.suggest("a") == Suggester.FINISHED and isinstance(suggester.failure, ValueError)
+    assert suggester.suggest("a") == PlanSearcher.FINISHED and isinstance(suggester.failure, ValueError)
 
 
 def test_after_many_suggestions_that_make_no_configuration_a_point_is_drawn_by_chance(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_after_many_suggestions_that_make_no_configuration_a_point_is_drawn_by_c
     reference = {"model.base_filters": 32, "optim.lr": 1e-3}
     experiment = replace(experiment, base=base, axes=tuple(axes.items()), reference=reference)
     sweep = Sweep(tmp_path, build_plan(experiment, precision="fp32"))
-    supply = Supply(experiment, tmp_path, lambda: sweep.plan, sweep.past, lambda trial_id: False, sweep.admit)
+    supply = Suggestions(experiment, tmp_path, lambda: sweep.plan, sweep.past, lambda trial_id: False, sweep.admit)
     found = supply.next()
     assert found is not None and found.point["model.base_filters"] == 32 and found.point["optim.lr"] != 1e-3
     assert [trial.state.name for trial in recorded(tmp_path)] == ["RUNNING", *["FAIL"] * INVALID, "RUNNING"]

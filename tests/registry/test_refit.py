@@ -12,14 +12,14 @@ from tiny import make_config, make_frames, make_split
 
 from bddseg.checkpoint import load_checkpoint
 from bddseg.errors import DataError
-from bddseg.trained import load_trained
+from bddseg.predictor import load_trained
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
-from sweeps.planning.dataset import Material, cache_folder
+from sweeps.planning.dataset import Dataset, cache_folder
 from sweeps.registry.refit import load_recorded, refit, refit_config
 from sweeps.storage.records import SweepRecord, TrialRow
 
 FRAMES, SPLIT = make_frames(), make_split()
-MATERIAL = Material(Path("/data"), False, FRAMES, SPLIT, ())
+MATERIAL = Dataset(Path("/data"), False, FRAMES, SPLIT, ())
 FOLD = {"data.folds": 5, "train.keep": "last", "train.seed": 8, "train.epochs": 3}
 
 

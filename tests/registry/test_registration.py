@@ -19,20 +19,20 @@ from tiny import SCENES
 import report
 from bddseg.checkpoint import BEST, load_checkpoint
 from bddseg.errors import DataError
-from bddseg.trained import load_trained
+from bddseg.predictor import load_trained
 from sweeps.errors import ModelError, NothingToRegisterError, TrackingError, UndecidedError
 from sweeps.paths import PREDICT, program
-from sweeps.planning.dataset import Source, load_material
+from sweeps.planning.dataset import Source, load_dataset
 from sweeps.registry.model_card import render_card
 from sweeps.registry.refit import TEST_EVIDENCE
 from sweeps.registry.registration import Registration, _refitted, _screened, register
 from sweeps.registry.registry import CROWNED, Registry, Version
 from sweeps.registry.weights import open_weights
-from sweeps.report.holdout import Opened, Test, read_openings
+from sweeps.report.holdout import Holdout, HoldoutScores, read_openings
 from sweeps.statistics.scores import score_evidence
 from sweeps.tracking.client import open_client
 from sweeps.tracking.reader import Store
-from sweeps.tracking.report_upload import Deposit
+from sweeps.tracking.report_upload import ReportUpload
 from sweeps.tracking.uri import database_file, default_tracking_uri
 
 
@@ -51,7 +51,7 @@ def screened(recorded: Registration, tmp_path: Path) -> Registration:
     source, target = (sqlite3.connect(database_file(it)) for it in (recorded.store.tracking_uri, uri))
     with closing(source), closing(target):
         source.backup(target)
-    return replace(recorded, store=Store(uri), ledger=Deposit(uri))
+    return replace(recorded, store=Store(uri), ledger=ReportUpload(uri))
 
 
 def done(registration: Registration) -> tuple[Version, list[str]]:
@@ -92,14 +92,14 @@ def test_another_champion_takes_over_and_the_old_one_is_remembered(screened: Reg
     done(screened)
     registry = Registry(screened.store)
     other = registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, "")
-    assert registry.crown(other) == "@champion is version 2, after version 1"
+    assert registry.promote(other) == "@champion is version 2, after version 1"
     assert aliases(screened) == {"champion": "2", "previous-champion": "1"}
 
 
 def test_registering_an_earlier_champion_again_moves_nothing(screened: Registration, tmp_path: Path) -> None:
     done(screened)
     registry = Registry(screened.store)
-    registry.crown(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
+    registry.promote(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
     assert done(screened)[1][1].endswith("@champion is version 2")
     assert aliases(screened) == {"champion": "2", "previous-champion": "1"}
 
@@ -108,7 +108,7 @@ def test_a_registration_that_died_before_the_crown_is_completed(
     screened: Registration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Registry, "crown", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Registry, "promote", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             done(screened)
     assert aliases(screened) == {}
@@ -127,7 +127,7 @@ def test_an_undecided_verdict_is_not_registered_unless_forced(screened: Registra
 
 def test_a_forced_registration_moves_no_alias_and_is_not_crowned(screened: Registration, tmp_path: Path) -> None:
     registry = Registry(screened.store)
-    registry.crown(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
+    registry.promote(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
     version, said = done(undecided(screened, is_forced=True))
     assert said[0] == "trial a: the leader of an undecided verdict"
     assert said[1].endswith("not made @champion, since the verdict is undecided: @champion stays version 1")
@@ -203,8 +203,8 @@ def card_of(registration: Registration, tmp_path: Path) -> str:
 
 
 def test_the_card_has_test_figures_only_where_the_report_opened_them(screened: Registration, tmp_path: Path) -> None:
-    assert "The test part is sealed for this model" in card_of(reported(screened, test=Test()), tmp_path)
-    opened = Test((Opened("a", 2, score_evidence(learnt()[1].best_evidence("test"))),))
+    assert "The test part is sealed for this model" in card_of(reported(screened, test=Holdout()), tmp_path)
+    opened = Holdout((HoldoutScores("a", 2, score_evidence(learnt()[1].best_evidence("test"))),))
     assert "| IoU | validation | test |" in card_of(reported(screened, test=opened), tmp_path)
 
 
@@ -306,7 +306,7 @@ def confirmed(tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> Regi
     monkeypatch.setenv("BDDSEG_CACHE", str(tmp_path / "cache"))
     root = write_folder(tmp_path / "data", {f"frame{index}": SCENES[index % 4] for index in range(24)})
     config = learnt()[0]
-    material = load_material(Source("full", root), config, tmp_path / "cache", on_bad_sample="fail", progress=False)
+    material = load_dataset(Source("full", root), config, tmp_path / "cache", on_bad_sample="fail", progress=False)
     manifest = {"data": {**material.to_dict(), "root": str(root)}}
     found = record_sweep(tmp_path, uri, weights=None, tags={"sweep.finalist": "a"}, manifest=manifest)
     return reported(found, verdict=make_verdict(stage="confirmation", outcome="winner", runs=5))

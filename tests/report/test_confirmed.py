@@ -14,7 +14,7 @@ from sweeps.report.formats import render_csv
 from sweeps.report.gather import Report, gather_report
 from sweeps.report.page import render_html, render_markdown
 from sweeps.report.sections.verdict import next_step
-from sweeps.statistics.results import Needed
+from sweeps.statistics.results import SampleSizeNeeded
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_the_mean_of_the_runs_stands_beside_the_score_of_all_images_together(con
 
 def test_an_undecided_confirmation_says_with_how_many_runs_to_go_on(confirmed: Report) -> None:
     assert confirmed.verdict is not None
-    needed = Needed(detectable=0.05, lead=0.03, finalists=2, runs=12)
+    needed = SampleSizeNeeded(detectable=0.05, lead=0.03, finalists=2, runs=12)
     facts = {**confirmed.facts, "command": "python tune_main.py --confirm grid-1 --top 2 --runs 3"}
     undecided = replace(confirmed, facts=facts, verdict=replace(confirmed.verdict, outcome="undecided", needed=needed))
     words, command = next_step(undecided)
@@ -44,7 +44,7 @@ def test_an_undecided_confirmation_says_with_how_many_runs_to_go_on(confirmed: R
 def test_a_confirmation_in_rounds_that_its_budget_ended_goes_on_until_it_is_decided(confirmed: Report) -> None:
     assert confirmed.verdict is not None
     facts = {**confirmed.facts, "confirmation": {"screening": "grid-1", "rounds": {"most": 30}}}
-    verdict = replace(confirmed.verdict, outcome="undecided", needed=Needed(0.05, 0.03, 2, 40))
+    verdict = replace(confirmed.verdict, outcome="undecided", needed=SampleSizeNeeded(0.05, 0.03, 2, 40))
     command = "python tune_main.py --confirm grid-1 --until-decided"
     assert next_step(replace(confirmed, facts=facts, verdict=verdict))[1] == command
     words, command = next_step(replace(confirmed, facts=facts, verdict=replace(verdict, runs=30)))
@@ -58,7 +58,7 @@ def ended(confirmed: Report, ending: str, runs: int) -> tuple[str, str]:
     rounds = {"folds": 10, "most": 30, "alpha": 0.0, "margin": 0.005, "hours": 0.25}
     command = "python tune_main.py --storage /s --confirm grid-1 --until-decided --budget 0.25"
     confirmation = {"screening": "grid-1", "rounds": rounds, "looks": looks}
-    verdict = replace(confirmed.verdict, outcome="undecided", runs=runs, needed=Needed(0.05, 0.03, 2, None))
+    verdict = replace(confirmed.verdict, outcome="undecided", runs=runs, needed=SampleSizeNeeded(0.05, 0.03, 2, None))
     facts = {**confirmed.facts, "command": command, "confirmation": confirmation}
     return next_step(replace(confirmed, facts=facts, verdict=verdict))
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from reports import make_report
 
-from sweeps.report.drawing_process import Press, open_press
-from sweeps.report.figures import LIGHT, Plates
+from sweeps.report.drawing_process import DrawingProcess, open_press
+from sweeps.report.figures import LIGHT, RenderedFigures
 from sweeps.report.page import build_sections
 from sweeps.report.rendering import TEMPLATES
 from sweeps.report.section import Section
@@ -24,22 +24,22 @@ def sections() -> list[Section]:
 
 
 @pytest.fixture(scope="module")
-def press() -> Iterator[Press]:
+def press() -> Iterator[DrawingProcess]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sweeps.report.drawing_process.usable_cores", lambda: 2)
         with open_press() as found:
             yield found
 
 
-def test_two_processes_draw_what_one_draws(sections: list[Section], press: Press) -> None:
-    alone = Press(None).draw(sections)
+def test_two_processes_draw_what_one_draws(sections: list[Section], press: DrawingProcess) -> None:
+    alone = DrawingProcess(None).draw(sections)
     assert sorted(alone) == sorted((it.name, name) for it in sections for name in it.drawings)
     assert press.draw(sections) == alone
 
 
-def test_what_was_drawn_together_is_what_a_page_shows(sections: list[Section], press: Press) -> None:
-    plates = Plates(press, sections)
-    assert plates.files(sections) == Plates().files(sections)
+def test_what_was_drawn_together_is_what_a_page_shows(sections: list[Section], press: DrawingProcess) -> None:
+    plates = RenderedFigures(press, sections)
+    assert plates.files(sections) == RenderedFigures().files(sections)
 
 
 def test_a_process_that_is_lost_is_done_without(sections: list[Section]) -> None:
@@ -62,7 +62,7 @@ def test_files_have_the_colours_of_the_page_s_light_paper() -> None:
     assert dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", style)).items() >= LIGHT.items()
 
 
-def test_what_the_second_process_builds_is_what_this_one_would(press: Press) -> None:
+def test_what_the_second_process_builds_is_what_this_one_would(press: DrawingProcess) -> None:
     report = make_report()
     mine, theirs = importance.build_section(report), press.begin(importance.build_section, report)()
     assert mine is not None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sweeps.schedulers.hyperband import brackets
-from sweeps.schedulers.median import Course
+from sweeps.schedulers.median import RunningMean
 from sweeps.schedulers.rungs import Rungs, Stop, quantile, read_stop
 
 VALUES = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.7}
@@ -136,7 +136,7 @@ def test_a_quantile_of_equals_is_exactly_theirs() -> None:
 
 
 def test_a_course_takes_every_epoch_once() -> None:
-    course = Course()
+    course = RunningMean()
     for epoch, value in ((1, 0.2), (2, 0.4), (2, 0.9), (1, 0.9), (4, 0.3)):  # epoch 3 had no figure
         course.take(epoch, value)
     assert (course.epoch, course.epochs, course.best, course.average) == (4, 3, 0.4, pytest.approx(0.3))

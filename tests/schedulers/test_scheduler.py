@@ -173,14 +173,14 @@ def test_hyperband_spares_reference_and_leader() -> None:
 def test_trials_that_join_later_are_dealt_out_as_if_they_had_been_planned() -> None:
     growing = Hyperband((1, 3), 3, {"r": "vanilla_unet"}, reference="r")
     for name in "abcdefg":
-        growing.know(name, "vanilla_unet")
+        growing.add_trial(name, "vanilla_unet")
     assert growing.bracket == Hyperband((1, 3), 3, MODELS, reference="r").bracket
 
 
 def test_a_trial_that_joins_later_is_judged_with_its_model() -> None:
     asha = make_asha({"r": "vanilla_unet"})
     for name, model in (("a", "vanilla_unet"), ("b", "unet"), ("c", "unet")):
-        asha.know(name, model)
+        asha.add_trial(name, model)
     values = {"r": 0.2, "a": 0.9, "b": 0.1, "c": 0.05}
     assert [tell(asha, name, value, 1) for name, value in values.items()] == ["CONTINUE"] * 3 + ["STOP"]
     assert asha.protected == {"b": [1]}  # it leads its model

@@ -7,16 +7,16 @@ from counts import make_evidence
 
 from bddseg.confusion import miou
 from bddseg.evidence import Evidence
-from sweeps.statistics.alignment import Entrant, Lineup, build_lineup
+from sweeps.statistics.alignment import AlignedEvidence, AlignmentInput, build_lineup
 
 EVIDENCE = make_evidence("city street", "highway", "city street")
 
 
-def entrant(name: str, *runs: Evidence, **changes: bool | str) -> Entrant:
-    return replace(Entrant(name, runs), **changes)  # type: ignore[arg-type]
+def entrant(name: str, *runs: Evidence, **changes: bool | str) -> AlignmentInput:
+    return replace(AlignmentInput(name, runs), **changes)  # type: ignore[arg-type]
 
 
-def lined_up(*entrants: Entrant) -> Lineup:
+def lined_up(*entrants: AlignmentInput) -> AlignedEvidence:
     found = build_lineup(entrants)
     assert found is not None
     return found

@@ -8,7 +8,7 @@ from scipy.stats import norm, studentized_range
 from scipy.stats import t as student
 
 from sweeps.statistics.comparisons import (
-    Contest,
+    Comparisons,
     decide,
     describe_rivals,
     detectable,
@@ -21,21 +21,21 @@ from sweeps.statistics.comparisons import (
 SD = 0.01
 
 
-def contest(*scores: float, sd: float = SD, draws: int = 40_000) -> Contest:
+def contest(*scores: float, sd: float = SD, draws: int = 40_000) -> Comparisons:
     """Return a contest of scores whose runs all have the same noise; images have none."""
     shape = (len(scores), draws)
     luck = np.random.default_rng(0).normal(0, sd, shape).astype(np.float32)
     return hold_contest(np.array(scores), np.zeros(shape, dtype=np.float32), luck, np.full(len(scores), sd**2))
 
 
-def of_images(*scores: float, sd: float = SD, draws: int = 40_000) -> Contest:
+def of_images(*scores: float, sd: float = SD, draws: int = 40_000) -> Comparisons:
     """Return a contest of scores that other images would change, each independently."""
     images = np.random.default_rng(0).normal(0, sd, (len(scores), draws)).astype(np.float32)
     return hold_contest(np.array(scores), images, np.zeros_like(images), np.zeros(len(scores)))
 
 
 @pytest.mark.parametrize("make", [contest, of_images])
-def test_two_are_compared_as_by_a_two_sided_test(make: type[Contest]) -> None:
+def test_two_are_compared_as_by_a_two_sided_test(make: type[Comparisons]) -> None:
     assert make(0.5, 0.4).reach[1] == pytest.approx(norm.ppf(0.975) * SD * math.sqrt(2), rel=0.02)
 
 

@@ -10,9 +10,9 @@ from bddseg.confusion import miou
 from bddseg.evidence import Evidence
 from bddseg.labels import GROUPS
 from benchmarks.simulated import World
-from sweeps.statistics.alignment import Entrant, Lineup, build_lineup
+from sweeps.statistics.alignment import AlignedEvidence, AlignmentInput, build_lineup
 from sweeps.statistics.bootstrap import draw_units
-from sweeps.statistics.estimates import Sample
+from sweeps.statistics.estimates import ResampledFigure
 from sweeps.statistics.results import Scenes
 from sweeps.statistics.seed_noise import Noise, estimate_noise, known_noise
 from sweeps.statistics.slices import (
@@ -29,13 +29,13 @@ WORLD = World(drives=40)
 DRIVES = {"city": 12, "non_city": 12}
 
 
-def lined_up(*evidence: Evidence) -> Lineup:
-    found = build_lineup([Entrant(f"trial{at}", (one,)) for at, one in enumerate(evidence)])
+def lined_up(*evidence: Evidence) -> AlignedEvidence:
+    found = build_lineup([AlignmentInput(f"trial{at}", (one,)) for at, one in enumerate(evidence)])
     assert found is not None
     return found
 
 
-def silent(lineup: Lineup) -> Noise:
+def silent(lineup: AlignedEvidence) -> Noise:
     return known_noise(0.0, lineup.runs)
 
 
@@ -90,8 +90,8 @@ def test_a_gap_about_the_margin_cannot_be_told() -> None:
     assert found.gaps[0].answer == "cannot tell"
 
 
-def gap(estimate: float, sd: float = 0.01) -> Sample:
-    return Sample(estimate, np.random.default_rng(0).normal(estimate, sd, 4000), 50)
+def gap(estimate: float, sd: float = 0.01) -> ResampledFigure:
+    return ResampledFigure(estimate, np.random.default_rng(0).normal(estimate, sd, 4000), 50)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,9 @@ def gap(estimate: float, sd: float = 0.01) -> Sample:
         (gap(0.01), gap(0.01), "cannot tell"),
     ],
 )
-def test_raw_and_standardised_gap_give_four_answers(whole: Sample, standard: Sample, answer: str) -> None:
+def test_raw_and_standardised_gap_give_four_answers(
+    whole: ResampledFigure, standard: ResampledFigure, answer: str
+) -> None:
     assert answer_gap(whole, standard, 0.02, DRIVES) == answer
 
 

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from sweeps.statistics.results import Interval, Needed, NoiseFigures, Rival, StoppedTrial
+from sweeps.statistics.results import Interval, NoiseFigures, Rival, SampleSizeNeeded, StoppedTrial
 from sweeps.statistics.wording import (
+    describe_caveats,
+    describe_gap,
+    describe_noise,
+    describe_sample_size,
+    describe_score,
+    describe_verdict,
     interval_words,
     points,
-    say_caveats,
-    say_gap,
-    say_needed,
-    say_noise,
-    say_score,
-    say_verdict,
 )
 
 ITSELF = Interval(0.0, 0.0, 0.0)
@@ -36,7 +36,7 @@ OPEN = rival("c", 0.49, Interval(-0.01, -0.03, 0.01))
 def caveats(**changes: Any) -> tuple[str, ...]:
     """Return the caveats of a screening with nothing to note but its noise, and what the changes add."""
     plain = {"noise": MEASURED, "stage": "screening", "units": 50, "drives": 50, "without_drive": 0, "absent": []}
-    return say_caveats(**{**plain, "rare": {}, "stopped": (), "bearable_sd": None, **changes})
+    return describe_caveats(**{**plain, "rare": {}, "stopped": (), "bearable_sd": None, **changes})
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0123, "1.23"), (-0.00001, "0.00"), (1.0, "100.00")])
@@ -49,24 +49,24 @@ def test_bounds_have_signs() -> None:
 
 
 def test_a_leader_leads_by_at_least() -> None:
-    sentence = say_verdict("leader", [BEST, BEHIND], 0.005, {"a": "wide"}, MEASURED)
+    sentence = describe_verdict("leader", [BEST, BEHIND], 0.005, {"a": "wide"}, MEASURED)
     assert sentence == "wide leads, at least 3.00 points ahead of its only rival."
 
 
 def test_a_winner_wins() -> None:
-    sentence = say_verdict("winner", [BEST, BEHIND, BEHIND], 0.005, {}, MEASURED)
+    sentence = describe_verdict("winner", [BEST, BEHIND, BEHIND], 0.005, {}, MEASURED)
     assert sentence == "a wins, at least 3.00 points ahead of both rivals."
 
 
 def test_a_tie_names_the_margin() -> None:
     assert (
-        say_verdict("tie", [BEST, OPEN], 0.005, {}, MEASURED)
+        describe_verdict("tie", [BEST, OPEN], 0.005, {}, MEASURED)
         == "A tie: a and 1 rival do not differ by more than 0.50 points."
     )
 
 
 def test_what_is_undecided_has_the_highest_score_at_most() -> None:
-    sentence = say_verdict("undecided", [BEST, OPEN, BEHIND], 0.005, {}, BOUNDED)
+    sentence = describe_verdict("undecided", [BEST, OPEN, BEHIND], 0.005, {}, BOUNDED)
     assert sentence == (
         "Undecided: a has the highest score, but 1 of 2 rivals could be better with another seed or other images."
     )
@@ -74,41 +74,43 @@ def test_what_is_undecided_has_the_highest_score_at_most() -> None:
 
 @pytest.mark.parametrize(("rivals", "words"), [(1, "its only rival"), (2, "both rivals"), (3, "all 3 rivals")])
 def test_where_any_rival_could_be_better_the_headline_says_all_of_them(rivals: int, words: str) -> None:
-    assert f"but {words} could be better" in say_verdict("undecided", [BEST, *[OPEN] * rivals], 0.005, {}, BOUNDED)
+    assert f"but {words} could be better" in describe_verdict("undecided", [BEST, *[OPEN] * rivals], 0.005, {}, BOUNDED)
 
 
 def test_where_noise_is_not_known_nothing_is_decided() -> None:
-    assert "nothing says by how much another seed" in say_verdict("undecided", [BEST, OPEN], 0.005, {}, UNKNOWN)
+    assert "nothing says by how much another seed" in describe_verdict("undecided", [BEST, OPEN], 0.005, {}, UNKNOWN)
 
 
 def test_a_single_setting_is_compared_with_nothing() -> None:
-    assert "nothing to compare it with" in say_verdict("leader", [BEST], 0.005, {}, UNKNOWN)
+    assert "nothing to compare it with" in describe_verdict("leader", [BEST], 0.005, {}, UNKNOWN)
 
 
 @pytest.mark.parametrize("outcome", ["leader", "winner", "tie", "undecided"])
 def test_a_headline_has_at_most_20_words_beside_the_name_and_two_figures(outcome: str) -> None:
-    words = say_verdict(outcome, [BEST, OPEN, BEHIND], 0.005, {}, BOUNDED).split()
+    words = describe_verdict(outcome, [BEST, OPEN, BEHIND], 0.005, {}, BOUNDED).split()
     assert len(words) <= 20
     assert sum(any(letter.isdigit() for letter in word) for word in words) <= 2
 
 
 def test_the_score_has_its_interval() -> None:
-    assert say_score(BEST, {}) == "a has 0.500 mIoU (0.490 to 0.510)."
+    assert describe_score(BEST, {}) == "a has 0.500 mIoU (0.490 to 0.510)."
 
 
 def test_runs_that_would_decide_are_named_with_the_lead_they_find() -> None:
-    sentence = say_needed(Needed(0.03, 0.012, 3, 9), "screening")
+    sentence = describe_sample_size(SampleSizeNeeded(0.03, 0.012, 3, 9), "screening")
     assert sentence.endswith(
         "A confirmation with 9 runs of each would find a lead of 1.20 points among 3 settings in 80 of 100 cases."
     )
 
 
 def test_what_no_design_decides_is_said() -> None:
-    assert say_needed(Needed(1.0, 0.005, 2, None), "screening").endswith("this design cannot decide it.")
+    assert describe_sample_size(SampleSizeNeeded(1.0, 0.005, 2, None), "screening").endswith(
+        "this design cannot decide it."
+    )
 
 
 def test_a_bound_is_called_a_bound() -> None:
-    sentence = say_noise(BOUNDED, 0.0091)
+    sentence = describe_noise(BOUNDED, 0.0091)
     assert (
         "rose by 6.50 points in the last third" in sentence
         and "The lead holds for noise up to 0.91 points." in sentence
@@ -117,7 +119,7 @@ def test_a_bound_is_called_a_bound() -> None:
 
 def test_noise_from_repeats_and_curves_together_names_both() -> None:
     both = NoiseFigures("measured", 0.03, 7.0, 2, 0, 0.03)
-    assert say_noise(both, None) == (
+    assert describe_noise(both, None) == (
         "Run-to-run noise was estimated from 2 repeats and the learning curves together: a standard deviation of 3.00 "
         "points (7 degrees of freedom, 2 of them from repeats). Every interval allows for it."
     )
@@ -125,17 +127,17 @@ def test_noise_from_repeats_and_curves_together_names_both() -> None:
 
 def test_noise_from_repeats_alone_is_called_measured() -> None:
     alone = NoiseFigures("measured", 0.03, 2.0, 2, 0, None)
-    assert "was measured on 2 repeats: a standard deviation of 3.00 points (2 degrees" in say_noise(alone, None)
+    assert "was measured on 2 repeats: a standard deviation of 3.00 points (2 degrees" in describe_noise(alone, None)
 
 
 def test_repeats_of_other_sweeps_are_named() -> None:
-    assert "from 4 repeats (3 of them from other sweeps on the same data) and" in say_noise(
+    assert "from 4 repeats (3 of them from other sweeps on the same data) and" in describe_noise(
         replace(MEASURED, outside=3), None
     )
 
 
 def test_few_drives_are_named_with_how_many_would_tell() -> None:
-    why = say_gap("cannot tell", ITSELF, 0.02, {"city": 30, "non_city": 9}, 10, 1400)
+    why = describe_gap("cannot tell", ITSELF, 0.02, {"city": 30, "non_city": 9}, 10, 1400)
     assert why == "Non-city images come from 9 drives; at least 10 are needed. About 1,400 drives would tell."
 
 

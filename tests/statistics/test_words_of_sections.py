@@ -10,7 +10,7 @@ from sweeps.report.gather import Report
 from sweeps.report.page import render_markdown
 from sweeps.report.sections.classes import _say_groups
 from sweeps.report.sections.intervals import build_section
-from sweeps.statistics.results import Needed, Rival
+from sweeps.statistics.results import Rival, SampleSizeNeeded
 from sweeps.statistics.scores import Scores
 
 
@@ -50,8 +50,11 @@ def test_who_is_surely_worse_than_the_leader_is_said_in_words(tied: int, others:
     assert intervals_of(tied, others) == words
 
 
-@pytest.mark.parametrize("needed", [Needed(1.0, 0.01, 2, None), Needed(0.05, 0.01, 2, None), Needed(0.05, 0.01, 2, 7)])
-def test_no_comma_stands_before_a_sentence_in_markdown(needed: Needed) -> None:
+@pytest.mark.parametrize(
+    "needed",
+    [SampleSizeNeeded(1.0, 0.01, 2, None), SampleSizeNeeded(0.05, 0.01, 2, None), SampleSizeNeeded(0.05, 0.01, 2, 7)],
+)
+def test_no_comma_stands_before_a_sentence_in_markdown(needed: SampleSizeNeeded) -> None:
     report = make_report()
     assert report.verdict is not None
     text = render_markdown(replace(report, verdict=replace(report.verdict, outcome="undecided", needed=needed)))

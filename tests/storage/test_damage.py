@@ -9,8 +9,8 @@ import pytest
 from recording import start
 
 import tune_main
+from bddseg.data.streets.dataset import SETTINGS_FILE, write_streets
 from bddseg.files import read_json
-from bddseg.streets import SETTINGS_FILE, write_streets
 from sweeps.errors import StorageError
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.manifest import build_manifest

@@ -12,14 +12,22 @@ from pathlib import Path
 import pytest
 from recording import until
 
-from sweeps.storage.heartbeat import SILENT_SECONDS, Heartbeat, Pulse, read_pulse, this_machine, this_pulse, write_pulse
+from sweeps.storage.heartbeat import (
+    SILENT_SECONDS,
+    Heartbeat,
+    HeartbeatRecord,
+    read_pulse,
+    this_machine,
+    this_pulse,
+    write_pulse,
+)
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DRIVER = "import sys, time; from pathlib import Path; from sweeps.storage.heartbeat import Heartbeat; \
 Heartbeat(Path(sys.argv[1])).__enter__(); print('ready', flush=True); time.sleep(60)"
 
 
-def elsewhere(silent_s: float) -> Pulse:
+def elsewhere(silent_s: float) -> HeartbeatRecord:
     return replace(this_pulse(), machine="another", pid=1, time=time.time() - silent_s)
 
 

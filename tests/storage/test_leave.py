@@ -44,7 +44,7 @@ READ = """
 import sys
 from pathlib import Path
 from bddseg.errors import UserError
-from bddseg.dets import read_entries
+from bddseg.data.det_files import read_entries
 try:
     read_entries(Path(sys.argv[1]))
 except UserError as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from recording import delivered, end, epoch, runs, start
 
-from sweeps.storage.heartbeat import Pulse, read_pulse, this_pulse, write_pulse
+from sweeps.storage.heartbeat import HeartbeatRecord, read_pulse, this_pulse, write_pulse
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.recovery import claim_and_close, close_lost, reopen, runs_left_open
 
@@ -16,7 +16,7 @@ def folder(outbox: Outbox) -> Path:
     return outbox.folder.parent
 
 
-def dead() -> Pulse:
+def dead() -> HeartbeatRecord:
     return replace(this_pulse(), process_started=0.0, time=7.5)
 
 

@@ -22,7 +22,7 @@ from sweeps.storage.relocation import portable_path, present_path
 from sweeps.tracking.artifact_root import COLUMNS
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.reader import Store
-from sweeps.tracking.report_upload import Deposit
+from sweeps.tracking.report_upload import ReportUpload
 from sweeps.tracking.store import prepare_store
 from sweeps.tracking.sync import sync
 from sweeps.tracking.uri import default_tracking_uri, folder_of
@@ -102,7 +102,7 @@ def test_what_is_recorded_after_a_move_is_recorded_there(moved: Path) -> None:
 
 def test_mlflows_own_pages_find_the_files_after_a_move(moved: Path) -> None:
     uri = default_tracking_uri(moved)
-    Deposit(uri).write_tag(runs(uri)[""].info.run_id, "test.opened.1", "{}")
+    ReportUpload(uri).write_tag(runs(uri)[""].info.run_id, "test.opened.1", "{}")
     folders = recorded_folders(moved)
     assert len(folders) == 5 and all(folder.is_dir() and moved in folder.parents for folder in folders)
 
@@ -121,7 +121,7 @@ def test_a_sweep_that_runs_under_another_path_keeps_its_addresses(moved: Path) -
     with pytest.raises(
         TrackingError, match=rf"sweep {SWEEP} \(.*\) records into .* under another path: wait for its end"
     ):
-        Deposit(uri).write_tag(runs(uri)[""].info.run_id, "test.opened.1", "{}")
+        ReportUpload(uri).write_tag(runs(uri)[""].info.run_id, "test.opened.1", "{}")
     assert recorded_folders(moved) == before
     assert all(Store(uri).read_evidence(Store(uri).read_sweep(SWEEP).trials, "val").values())
 
@@ -145,7 +145,7 @@ def test_a_copy_leaves_the_original_alone(original: Path, tmp_path: Path) -> Non
     outbox.append(start("b"))
     assert sync(tmp_path / "copy" / SWEEP, None).delivered == 1
     uri = default_tracking_uri(tmp_path / "copy")
-    Deposit(uri).upload_report(runs(uri)[""].info.run_id, Path(__file__).parent.parent.parent / "docs")
+    ReportUpload(uri).upload_report(runs(uri)[""].info.run_id, Path(__file__).parent.parent.parent / "docs")
     assert tree(original) == before
 
 

@@ -15,7 +15,7 @@ from sweeps.tracking.client import EXPERIMENT, open_client
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.reader import Store
 from sweeps.tracking.run import INCOMPLETE_TAG
-from sweeps.tracking.sync import Synced, sync
+from sweeps.tracking.sync import SyncResult, sync
 from sweeps.tracking.uri import database_file, default_tracking_uri
 from sweeps.tracking.writer import Recorder
 
@@ -164,7 +164,7 @@ def test_a_run_that_an_earlier_version_made_again_without_a_name_gets_one(outbox
 # ----------------------------------------------------------------------------------------------------------- databases
 
 
-def synced(outbox: Outbox) -> Synced:
+def synced(outbox: Outbox) -> SyncResult:
     return sync(outbox.folder.parent, None)
 
 

@@ -7,13 +7,13 @@ import numpy as np
 
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
-from sweeps.report.sections.predictions import Row, Tile, name_trial, photograph, picture_source
-from sweeps.storage.album import Album, Attention
+from sweeps.report.sections.predictions import PictureRow, Tile, name_trial, photograph, picture_source
+from sweeps.storage.album import Attention, PredictionPanels
 from sweeps.storage.tiles import encode, map_colours
 
 
 @dataclass(frozen=True)
-class Gate:
+class AttentionGate:
     """One gate of a network, and what its colours stand for."""
 
     label: str
@@ -27,8 +27,8 @@ class Gated:
 
     role: str
     name: str
-    gates: tuple[Gate, ...]
-    rows: tuple[Row, ...]
+    gates: tuple[AttentionGate, ...]
+    rows: tuple[PictureRow, ...]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def build_section(report: Report) -> Section | None:
     return Section("attention", "Attention", _say(album), data=Maps(bar, tuple(_trials(album, report))))
 
 
-def _say(album: Album) -> str:
+def _say(album: PredictionPanels) -> str:
     gates = max(len(found.ranges) for found in album.attention)
     who = " and the ".join(dict.fromkeys(found.role for found in album.attention))
     return (
@@ -58,13 +58,13 @@ def _say(album: Album) -> str:
     )
 
 
-def _trials(album: Album, report: Report) -> Iterator[Gated]:
+def _trials(album: PredictionPanels, report: Report) -> Iterator[Gated]:
     found: dict[str, list[Attention]] = {}
     for it in album.attention:
         found.setdefault(it.trial_id, []).append(it)
     for trial_id, maps in found.items():
         ranges = maps[0].ranges
-        gates = tuple(Gate(_label(place, len(ranges)), *ends) for place, ends in enumerate(ranges))
+        gates = tuple(AttentionGate(_label(place, len(ranges)), *ends) for place, ends in enumerate(ranges))
         rows = tuple(_row(album, it, gates) for it in maps if it.ranges == ranges)
         yield Gated(maps[0].role, name_trial(report, trial_id), gates, rows)
 
@@ -75,7 +75,7 @@ def _label(place: int, gates: int) -> str:
     return f"1/{2**depth} size" if depth else "full size"
 
 
-def _row(album: Album, it: Attention, gates: tuple[Gate, ...]) -> Row:
+def _row(album: PredictionPanels, it: Attention, gates: tuple[AttentionGate, ...]) -> PictureRow:
     sheet = album.sheets[it.file]
     panel = next((panel for panel in album.panels if panel.name == it.name), None)
     tiles = [photograph(album.sheets[panel.file], it.name)] if panel else []
@@ -85,4 +85,4 @@ def _row(album: Album, it: Attention, gates: tuple[Gate, ...]) -> Row:
         tiles.append(
             Tile(picture_source(sheet.picture(place)), f"{gate.label}, mean {mean:.2f}", words, is_exact=False)
         )
-    return Row(it.name, it.scene or "no scene known", tuple(tiles), ())
+    return PictureRow(it.name, it.scene or "no scene known", tuple(tiles), ())

@@ -21,7 +21,7 @@ NEAR = 0.05
 
 
 @dataclass(frozen=True)
-class Edge:
+class BoundaryAxis:
     """Where the leader lies on one numeric setting."""
 
     key: str
@@ -69,20 +69,20 @@ def build_section(report: Report) -> Section | None:
     return Section("edge", "Search-space boundary", _say(edges), data=data)
 
 
-def build_edge(report: Report, key: str) -> Edge | None:
+def build_edge(report: Report, key: str) -> BoundaryAxis | None:
     """Return where the leader lies on a setting; None where it is no number, or has no effect on the leader."""
     span, value = _build_span(report, key), report.leader.settings.get(key)
     if span is None or not isinstance(value, int | float) or is_inert(report.leader, key, span.known):
         return None
     low, high, side = span.known[0], span.known[-1], span.side(value)
     if not side:
-        return Edge(key, value, low, high, "", None, "", None, 0)
+        return BoundaryAxis(key, value, low, high, "", None, "", None, 0)
     step, rule = _next(report.leader, key, span, side)
     compared = report.settings or tuple(entry for entry in report.trials if entry.is_scored)
     inside = [entry for entry in compared if span.side(entry.settings.get(key)) != side]
     inner = max((entry.scores.miou or 0.0 for entry in inside), default=None)
     tied = _count_tied(report, {entry.trial_id for entry in inside})
-    return Edge(key, value, low, high, side, step, rule, inner, tied)
+    return BoundaryAxis(key, value, low, high, side, step, rule, inner, tied)
 
 
 def _build_span(report: Report, key: str) -> _Span | None:
@@ -131,7 +131,7 @@ def _count_tied(report: Report, inside: set[str]) -> int:
     return len(inside & set(report.verdict.tied)) if report.verdict is not None else 0
 
 
-def _say(edges: Sequence[Edge]) -> str:
+def _say(edges: Sequence[BoundaryAxis]) -> str:
     outer = [edge for edge in edges if edge.side and not edge.rule]
     if not outer:
         where = ", ".join(edge.key for edge in edges)
@@ -146,7 +146,7 @@ def _say(edges: Sequence[Edge]) -> str:
     return f"The leader has {named} of the space, so a better setting may lie beyond{tied}."
 
 
-def _command(report: Report, edges: Sequence[Edge]) -> str:
+def _command(report: Report, edges: Sequence[BoundaryAxis]) -> str:
     """Return the sweep's command with the axes extended by the next value; empty where nothing is to be added."""
     sets = [
         f"--set {shlex.quote(f'{edge.key}=[{_exact(edge.value)}, {_exact(edge.step)}]')}"

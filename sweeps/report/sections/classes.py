@@ -14,7 +14,7 @@ from sweeps.statistics.scores import Column, score_images
 
 
 @dataclass(frozen=True)
-class Table:
+class ClassTable:
     """Class by scene, of one trial."""
 
     entry: Entry
@@ -24,7 +24,7 @@ class Table:
 
 def build_section(report: Report) -> Section:
     """Return the figures of the trials shown, by class and by scene."""
-    tables = tuple(Table(entry, tuple(_columns(report, entry))) for entry in report.shown())
+    tables = tuple(ClassTable(entry, tuple(_columns(report, entry))) for entry in report.shown())
     drawings = {}
     if any(value is not None for table in tables for value in table.entry.scores.iou.values()):
         drawings["classes"] = Drawing(partial(draw_classes, report), "Bars: validation IoU of each class")
@@ -59,7 +59,7 @@ def _logged_columns(entry: Entry) -> list[Column]:
     ]
 
 
-def _rows(tables: tuple[Table, ...]) -> list[tuple[str, list[float | None]]]:
+def _rows(tables: tuple[ClassTable, ...]) -> list[tuple[str, list[float | None]]]:
     """Return a row of bars for each group and scene; none where nothing is known of them."""
     titles = dict.fromkeys(column.title for table in tables for column in table.columns[1:])
     found = [{column.title: column.miou for column in table.columns} for table in tables]

@@ -22,7 +22,7 @@ def build_sections(comparison: Comparison) -> list[Section]:
     return [_build_standing(comparison), *([_build_bars(shown)] if shown else [])]
 
 
-def say_standing(comparison: Comparison) -> str:
+def describe_standing(comparison: Comparison) -> str:
     """Return who is best of those that compare, and who does not."""
     unheard = [it.title for it in comparison.contenders if it.report.leader.trial_id not in it.report.evidence]
     if comparison.verdict is None and unheard:
@@ -38,7 +38,7 @@ def say_standing(comparison: Comparison) -> str:
 
 
 def _build_standing(comparison: Comparison) -> Section:
-    return Section("standing", "Side by side", say_standing(comparison), data=comparison)
+    return Section("standing", "Side by side", describe_standing(comparison), data=comparison)
 
 
 def _build_bars(shown: Sequence[Contender]) -> Section:

@@ -36,7 +36,7 @@ REPLAYED = ("asha", "asha_promote")
 
 
 @dataclass(frozen=True)
-class Share:
+class OutcomeCost:
     """The trials that ended in one way."""
 
     how: str
@@ -50,7 +50,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Chance:
+class StoppedChance:
     """What a stopped trial might have reached."""
 
     trial_id: str
@@ -62,7 +62,7 @@ class Chance:
 class Cost:
     """What a sweep took."""
 
-    shares: tuple[Share, ...]
+    shares: tuple[OutcomeCost, ...]
     planned: int
     not_started: int
     """Epochs of trials that were never started."""
@@ -70,7 +70,7 @@ class Cost:
     """The rule asked again about the trials that ran to the end."""
     is_usual: bool
     """Nothing was stopped: the rule asked is the usual one."""
-    chances: tuple[Chance, ...]
+    chances: tuple[StoppedChance, ...]
     full: int
     """Trials that ran to the end."""
 
@@ -82,7 +82,7 @@ class Cost:
     def seconds(self) -> float:
         return sum(share.seconds for share in self.shares)
 
-    def share(self, how: str) -> Share | None:
+    def share(self, how: str) -> OutcomeCost | None:
         """Return the trials that ended so, where there are any."""
         return next((share for share in self.shares if share.how == how), None)
 
@@ -121,9 +121,11 @@ def build_cost(report: Report) -> Cost:
     )
 
 
-def _chances(report: Report, stops: Mapping[str, Stop]) -> tuple[Chance, ...]:
+def _chances(report: Report, stops: Mapping[str, Stop]) -> tuple[StoppedChance, ...]:
     """Return what stopped trials might have reached, the likeliest to have led first."""
-    found = [Chance(name, stop, report.hindsight[name]) for name, stop in stops.items() if name in report.hindsight]
+    found = [
+        StoppedChance(name, stop, report.hindsight[name]) for name, stop in stops.items() if name in report.hindsight
+    ]
     return tuple(sorted(found, key=lambda it: (-it.weighed.overtaking, -it.weighed.regret)))
 
 
@@ -159,11 +161,13 @@ def _how(entry: Entry) -> str:
     return {"max_epochs": "to the end", "plateau": "no longer improved"}.get(entry.stop_reason, "not ended")
 
 
-def _share(report: Report, how: str, entries: Sequence[Entry]) -> Share:
+def _share(report: Report, how: str, entries: Sequence[Entry]) -> OutcomeCost:
     left = {entry.trial_id: max(0, _budget(report, entry) - entry.epochs) for entry in entries}
     saved = [left[e.trial_id] * e.seconds / e.epochs for e in entries if e.seconds is not None and e.epochs]
     seconds = sum(entry.seconds or 0.0 for entry in entries)
-    return Share(how, len(entries), sum(entry.epochs for entry in entries), seconds, sum(left.values()), sum(saved))
+    return OutcomeCost(
+        how, len(entries), sum(entry.epochs for entry in entries), seconds, sum(left.values()), sum(saved)
+    )
 
 
 def _budget(report: Report, entry: Entry) -> int:

@@ -15,7 +15,7 @@ MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Fault:
+class FailureGroup:
     """Trials that failed for the same reason."""
 
     reason: str
@@ -40,14 +40,14 @@ def build_section(report: Report) -> Section | None:
     return Section("failures", "Failures", _say(report, faults), data=faults) if faults else None
 
 
-def build_faults(report: Report) -> tuple[Fault, ...]:
+def build_faults(report: Report) -> tuple[FailureGroup, ...]:
     """Return the faults, the commonest first; details that differ in numbers and names in quotes only are one."""
     found: dict[tuple[str, str], list[Entry]] = {}
     for entry in report.trials:
         if entry.state == "failed":
             found.setdefault((entry.stop_words, _kind(entry.stop_detail)), []).append(entry)
     ordered = sorted(found.items(), key=lambda item: -len(item[1]))
-    return tuple(Fault(key[0], same[0].stop_detail, tuple(same), _shared(report, same)) for key, same in ordered)
+    return tuple(FailureGroup(key[0], same[0].stop_detail, tuple(same), _shared(report, same)) for key, same in ordered)
 
 
 def _kind(detail: str) -> str:
@@ -69,7 +69,7 @@ def _shared(report: Report, entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def _say(report: Report, faults: Sequence[Fault]) -> str:
+def _say(report: Report, faults: Sequence[FailureGroup]) -> str:
     reasons = ", ".join(f"{len(fault.entries)} {fault.reason}" for fault in faults)
     failed = sum(len(fault.entries) for fault in faults)
     return f"{count(failed, 'trial')} of {len(report.trials)} failed and cannot lead: {reasons}."

@@ -24,7 +24,7 @@ FEW_TREES, MANY_TREES, MANY = 32, 64, 300
 
 
 @dataclass(frozen=True)
-class Sample:
+class FinishedPoint:
     """The completed trials, and which setting has an effect in which of them."""
 
     entries: tuple[Entry, ...]
@@ -44,16 +44,16 @@ class Sample:
         """The trials as Optuna's plots and measures want them, made when it is first asked for."""
         return build_study(self)
 
-    def thinned(self, most: int) -> "Sample":
+    def thinned(self, most: int) -> "FinishedPoint":
         """Return at most so many trials, evenly from the best to the worst."""
         count = len(self.entries)
         if count <= most:
             return self
         kept = sorted({place * (count - 1) // (most - 1) for place in range(most)})
-        return Sample(tuple(self.entries[place] for place in kept), self.names, self.inert)
+        return FinishedPoint(tuple(self.entries[place] for place in kept), self.names, self.inert)
 
 
-def build_sample(report: Report) -> Sample:
+def build_sample(report: Report) -> FinishedPoint:
     """Return the completed trials that have a figure, with the axes on which they differ.
 
     One that was stopped after an epoch is worse for having been stopped, whatever its settings are.
@@ -65,10 +65,10 @@ def build_sample(report: Report) -> Sample:
     kept = [
         key for key in axes if len({repr(e.settings.get(key)) for e in entries if e.trial_id not in inert[key]}) > 1
     ]
-    return Sample(entries, shorten(kept), {key: inert[key] for key in kept})
+    return FinishedPoint(entries, shorten(kept), {key: inert[key] for key in kept})
 
 
-def build_study(sample: Sample) -> "Study":
+def build_study(sample: FinishedPoint) -> "Study":
     """Return an Optuna study that holds the trials; a setting without effect in a trial is not among its parameters."""
     import optuna
 
@@ -92,7 +92,7 @@ def load_optuna() -> None:
         optuna.importance.FanovaImportanceEvaluator()
 
 
-def measure_importance(sample: Sample) -> dict[str, float]:
+def measure_importance(sample: FinishedPoint) -> dict[str, float]:
     """Return the share of the variance in mIoU that each setting explains by itself, by short name, largest first.
 
     What they lack together to 1 is how settings act together.

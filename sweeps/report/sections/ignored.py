@@ -14,7 +14,7 @@ from sweeps.sanitize import clean
 
 
 @dataclass(frozen=True)
-class Line:
+class IgnoredShare:
     """The ignored pixels of the images of one scene."""
 
     scene: str
@@ -34,7 +34,7 @@ def build_section(report: Report) -> Section | None:
     return Section("ignored", "On ignored regions", _say(lines[0]), data=lines)
 
 
-def count_ignored(evidence: Evidence) -> tuple[Line, ...]:
+def count_ignored(evidence: Evidence) -> tuple[IgnoredShare, ...]:
     """Return a line for all images, then one for each scene, the most images first."""
     scenes = np.array([clean(scene) or "no scene known" for scene in evidence.scenes])
     names, images = np.unique(scenes, return_counts=True)
@@ -42,19 +42,19 @@ def count_ignored(evidence: Evidence) -> tuple[Line, ...]:
     return (_line("all images", evidence, np.ones(len(scenes), bool)), *_lines(evidence, scenes, names[order]))
 
 
-def _lines(evidence: Evidence, scenes: np.ndarray, names: np.ndarray) -> Iterator[Line]:
+def _lines(evidence: Evidence, scenes: np.ndarray, names: np.ndarray) -> Iterator[IgnoredShare]:
     for name in names:
         yield _line(str(name), evidence, scenes == name)
 
 
-def _line(scene: str, evidence: Evidence, keep: np.ndarray) -> Line:
+def _line(scene: str, evidence: Evidence, keep: np.ndarray) -> IgnoredShare:
     painted, judged = evidence.ignored[keep].sum(0), int(evidence.counts[keep].sum())
     total = int(painted.sum())
     shares = {name: int(pixels) / total if total else 0.0 for name, pixels in zip(CLASSES, painted, strict=True)}
-    return Line(scene, int(keep.sum()), total / max(1, total + judged), shares)
+    return IgnoredShare(scene, int(keep.sum()), total / max(1, total + judged), shares)
 
 
-def _say(line: Line) -> str:
+def _say(line: IgnoredShare) -> str:
     first, second, *_ = sorted(line.painted.items(), key=lambda item: -item[1])
     return (
         f"{write_share(line.ignored)} of the validation pixels belong to no class of the task and count nowhere; there "

@@ -15,7 +15,7 @@ from bddseg.words import count
 from sweeps.formatting import write_share
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.sections.fanova import Sample, build_sample, measure_importance, quiet
+from sweeps.report.sections.fanova import FinishedPoint, build_sample, measure_importance, quiet
 from sweeps.report.theme import (
     COLOUR,
     INK,
@@ -80,7 +80,7 @@ def build_section(report: Report) -> Section | None:
     return Section("importance", "Hyperparameter importance", _say(sample, shares), drawings, data)
 
 
-def draw_importance(sample: Sample, shares: Mapping[str, float], *, wide: bool) -> Figure:
+def draw_importance(sample: FinishedPoint, shares: Mapping[str, float], *, wide: bool) -> Figure:
     """Return Optuna's bars of importance."""
     from optuna.importance import FanovaImportanceEvaluator
     from optuna.visualization.matplotlib import plot_param_importances
@@ -105,7 +105,7 @@ def draw_importance(sample: Sample, shares: Mapping[str, float], *, wide: bool) 
     return figure
 
 
-def draw_parallel(sample: Sample, shares: Mapping[str, float], *, wide: bool) -> Figure:
+def draw_parallel(sample: FinishedPoint, shares: Mapping[str, float], *, wide: bool) -> Figure:
     """Return Optuna's parallel coordinates: a line for each trial, the better the darker."""
     from optuna.visualization.matplotlib import plot_parallel_coordinate
 
@@ -126,7 +126,7 @@ def draw_parallel(sample: Sample, shares: Mapping[str, float], *, wide: bool) ->
     return figure
 
 
-def draw_slice(sample: Sample, key: str, *, wide: bool) -> Figure:
+def draw_slice(sample: FinishedPoint, key: str, *, wide: bool) -> Figure:
     """Return Optuna's slice along one setting: a point for each trial in which it has an effect."""
     from optuna.visualization.matplotlib import plot_slice
 
@@ -148,7 +148,7 @@ def draw_slice(sample: Sample, key: str, *, wide: bool) -> Figure:
     return figure
 
 
-def _mark_values(axes: Axes, sample: Sample, key: str, *, size: int) -> None:
+def _mark_values(axes: Axes, sample: FinishedPoint, key: str, *, size: int) -> None:
     """Give one of the parallel axes ticks that can be read over lines: at its values where they are few."""
     axes.spines[:].set_color(RULE)
     if axes.get_yscale() == "log":
@@ -164,7 +164,7 @@ def _mark_values(axes: Axes, sample: Sample, key: str, *, size: int) -> None:
         label.set_bbox({"facecolor": PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 1})
 
 
-def _refuse(sample: Sample) -> str:
+def _refuse(sample: FinishedPoint) -> str:
     """Return why importance cannot be had; nothing where it can."""
     if len(sample.names) == 1:
         return (
@@ -178,7 +178,7 @@ def _refuse(sample: Sample) -> str:
     return ""
 
 
-def _say(sample: Sample, shares: Mapping[str, float]) -> str:
+def _say(sample: FinishedPoint, shares: Mapping[str, float]) -> str:
     if not shares:
         return "Too few settings have an effect in every trial to weigh them against each other."
     keys = {name: key for key, name in sample.names.items()}
@@ -190,7 +190,7 @@ def _say(sample: Sample, shares: Mapping[str, float]) -> str:
     )
 
 
-def _say_rest(sample: Sample, named: float) -> str:
+def _say_rest(sample: FinishedPoint, named: float) -> str:
     """Return where the variance lies that no named setting explains; nothing where they explain all of it."""
     rest = 1 - named
     if rest < ROUNDED:
@@ -199,11 +199,11 @@ def _say_rest(sample: Sample, named: float) -> str:
     return f"; the other {write_share(rest)} lies in {where or 'how settings act together'}"
 
 
-def _parallel_words(sample: Sample) -> str:
+def _parallel_words(sample: FinishedPoint) -> str:
     return f"Lines: validation mIoU and {', '.join(sample.names)} of each trial"
 
 
-def _plot(draw: "Callable[[Study], Any]", sample: Sample) -> Axes:
+def _plot(draw: "Callable[[Study], Any]", sample: FinishedPoint) -> Axes:
     """Return what Optuna draws of the sample, without its title, legend and colour bar."""
     mpl.use("Agg")  # Optuna draws through pyplot, which would open a window
     from matplotlib import pyplot
@@ -248,7 +248,7 @@ def _figure_of(axes: Axes) -> Figure:
     return figure
 
 
-def _values(sample: Sample, key: str) -> list[float]:
+def _values(sample: FinishedPoint, key: str) -> list[float]:
     """Return the distinct numbers of a setting, ascending; nothing where its values are names."""
     values = {entry.settings.get(key) for entry in sample.entries}
     return sorted(pick_numbers(values)) if are_numbers(values) else []

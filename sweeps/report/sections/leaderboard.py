@@ -32,7 +32,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Line:
+class LeaderboardRow:
     """A setting, or finalist, of the leaderboard; without a verdict, a trial."""
 
     entry: Entry
@@ -47,7 +47,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class StoppedLine:
+class StoppedRow:
     """A trial that was stopped early beside the leader at the same epoch; not judged."""
 
     entry: Entry
@@ -61,7 +61,7 @@ class StoppedLine:
 
 
 @dataclass(frozen=True)
-class OtherLine:
+class OtherRow:
     """A trial that is neither judged nor was stopped early."""
 
     entry: Entry
@@ -69,12 +69,12 @@ class OtherLine:
 
 
 @dataclass(frozen=True)
-class Board:
+class Leaderboard:
     """The leaderboard and what it can be filtered by."""
 
-    lines: tuple[Line, ...]
-    stopped: tuple[StoppedLine, ...]
-    others: tuple[OtherLine, ...]
+    lines: tuple[LeaderboardRow, ...]
+    stopped: tuple[StoppedRow, ...]
+    others: tuple[OtherRow, ...]
     filters: tuple[tuple[str, tuple[str, ...]], ...]
     """Setting and its values, as they are written in the cells."""
     ends: tuple[str, ...]
@@ -91,15 +91,15 @@ def build_leaderboard(report: Report) -> Section:
     return Section("leaderboard", "Leaderboard", _say_trials(report), data=board)
 
 
-def build_board(report: Report) -> Board:
+def build_board(report: Report) -> Leaderboard:
     """Return the rows of the leaderboard."""
     lines = tuple(_lines(report))
     stopped = tuple(_stopped_lines(report))
     shown = {line.entry.trial_id for line in lines} | {line.entry.trial_id for line in stopped}
     others = tuple(
-        OtherLine(entry, _why_not(report, entry)) for entry in report.unjudged() if entry.trial_id not in shown
+        OtherRow(entry, _why_not(report, entry)) for entry in report.unjudged() if entry.trial_id not in shown
     )
-    return Board(
+    return Leaderboard(
         lines=lines,
         stopped=stopped,
         others=others,
@@ -125,7 +125,7 @@ def _say_trials(report: Report) -> str:
     )
 
 
-def _lines(report: Report) -> list[Line]:
+def _lines(report: Report) -> list[LeaderboardRow]:
     """Return what is compared; without a verdict, the trials that have a figure."""
     rivals, seeds = find_rivals(report), _seeds(report)
     entries = report.settings or tuple(entry for entry in report.trials if entry.is_scored)
@@ -136,7 +136,7 @@ def _lines(report: Report) -> list[Line]:
         bar = _bar(rival.difference, span) if rival else None
         own = seeds.get(entry.trial_id, ())
         left_out = report.left_out.get(entry.trial_id, "")
-        lines.append(Line(entry, rival, bar, left_out, mean_of_runs(rival), own if len(own) > 1 else ()))
+        lines.append(LeaderboardRow(entry, rival, bar, left_out, mean_of_runs(rival), own if len(own) > 1 else ()))
     return lines
 
 
@@ -149,7 +149,7 @@ def _seeds(report: Report) -> Mapping[str, tuple[Entry, ...]]:
     return {name: tuple(runs) for name, runs in found.items()}
 
 
-def _stopped_lines(report: Report) -> list[StoppedLine]:
+def _stopped_lines(report: Report) -> list[StoppedRow]:
     trials = {entry.trial_id: entry for entry in report.trials}
     lines = []
     for it in report.verdict.stopped if report.verdict else ():
@@ -158,7 +158,7 @@ def _stopped_lines(report: Report) -> list[StoppedLine]:
             behind = it.leader_score - it.score
             known = None if math.isnan(it.score) else it.score
             lines.append(
-                StoppedLine(
+                StoppedRow(
                     entry=entry,
                     epoch=it.epoch or entry.epochs,
                     score=figure(known if known is not None else entry.scores.miou),

@@ -11,8 +11,8 @@ from bddseg.words import count
 from sweeps.formatting import write_iou, write_share
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
-from sweeps.storage.album import KINDS, Album, Panel
-from sweeps.storage.tiles import COLOURS, IGNORED, RIGHT, WRONG, Sheet
+from sweeps.storage.album import KINDS, Panel, PredictionPanels
+from sweeps.storage.tiles import COLOURS, IGNORED, RIGHT, WRONG, TileStrip
 
 NAMES = (*CLASSES, "not judged", "right", "wrong")
 """What the values of a sheet below 8 mean, in words."""
@@ -31,7 +31,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Row:
+class PictureRow:
     """One image with everything that is shown of it."""
 
     name: str
@@ -51,7 +51,7 @@ class Group:
 
     kind: str
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[PictureRow, ...]
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ def picture_source(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
-def photograph(sheet: Sheet, name: str) -> Tile:
+def photograph(sheet: TileStrip, name: str) -> Tile:
     """Return the image itself, the first tile of a panel."""
     return Tile(picture_source(sheet.picture(0)), "image", f"Photograph {name}", is_exact=False)
 
 
-def _say(album: Album) -> str:
+def _say(album: PredictionPanels) -> str:
     *others, last = [trial.role for trial in album.trials]
     who = f"the {', '.join(others)} and {last} paint" if others else f"the {last} paints"
     images = len({panel.file for panel in album.panels})
@@ -102,7 +102,7 @@ def _say(album: Album) -> str:
     return f"What {who} on {shown}; the first {fixed} are {always}."
 
 
-def _groups(album: Album) -> Iterator[Group]:
+def _groups(album: PredictionPanels) -> Iterator[Group]:
     found: dict[tuple[str, str], list[Panel]] = {}
     for panel in sorted(album.panels, key=lambda panel: KINDS.index(panel.kind)):
         found.setdefault((panel.kind, panel.against), []).append(panel)
@@ -112,7 +112,7 @@ def _groups(album: Album) -> Iterator[Group]:
         yield Group(kind, _title(kind, len(rows), roles.get(against, "other trial"), album), rows)
 
 
-def _title(kind: str, images: int, other: str, album: Album) -> str:
+def _title(kind: str, images: int, other: str, album: PredictionPanels) -> str:
     first = album.trials[0].role
     titles: Mapping[str, str] = {
         "fixed": f"{count(images, 'fixed image')}, city streets first",
@@ -123,23 +123,23 @@ def _title(kind: str, images: int, other: str, album: Album) -> str:
     return titles[kind]
 
 
-def _row(album: Album, panel: Panel) -> Row:
+def _row(album: PredictionPanels, panel: Panel) -> PictureRow:
     sheet = album.sheets[panel.file]
     tiles = [photograph(sheet, panel.name), _painted(sheet, 1, "truth", "Truth")]
     for number, (trial, miou) in enumerate(zip(album.trials, panel.mious, strict=True)):
         label = f"{trial.role} {write_iou(miou)}"
         tiles.append(_painted(sheet, 2 + 2 * number, label, f"Prediction of the {trial.role}, mIoU {write_iou(miou)}"))
         tiles.append(_judged(sheet, 3 + 2 * number, trial.role))
-    return Row(panel.name, panel.scene or "no scene known", tuple(tiles), panel.mious)
+    return PictureRow(panel.name, panel.scene or "no scene known", tuple(tiles), panel.mious)
 
 
-def _painted(sheet: Sheet, place: int, label: str, what: str) -> Tile:
+def _painted(sheet: TileStrip, place: int, label: str, what: str) -> Tile:
     shares = _shares(sheet.tile(place))
     parts = [f"{NAMES[value]} {write_share(shares[value])}" for value in np.argsort(-shares) if shares[value] > 0]
     return Tile(picture_source(sheet.picture(place)), label, f"{what}: {', '.join(parts)}", is_exact=True)
 
 
-def _judged(sheet: Sheet, place: int, role: str) -> Tile:
+def _judged(sheet: TileStrip, place: int, role: str) -> Tile:
     shares = _shares(sheet.tile(place))
     judged = shares[RIGHT] + shares[WRONG]
     right = f"{write_share(shares[RIGHT] / judged)} of the pixels judged" if judged else "nothing is judged"

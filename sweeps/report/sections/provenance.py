@@ -66,7 +66,7 @@ def _store_flag(report_command: str) -> str:
     return f' --tracking-uri "{uri}"' if uri.startswith("$") else f" --tracking-uri {shlex.quote(uri)}" if uri else ""
 
 
-def say_source(facts: dict[str, Any]) -> str:
+def describe_source(facts: dict[str, Any]) -> str:
     """Return where the frames come from."""
     data = facts["data"]
     return "the embedded street scenes (generated pictures, no real data)" if data["embedded"] else str(data["root"])
@@ -93,7 +93,7 @@ def _say_data(report: Report) -> str:
     split = report.facts["data"]["split"]
     trained = count(split["train"], "image") if isinstance(split["train"], int) else f"{split['train']} images"
     return (
-        f"Trained and measured on {say_source(report.facts)}: {trained} to train, {split['val']} to "
+        f"Trained and measured on {describe_source(report.facts)}: {trained} to train, {split['val']} to "
         f"validate, {split['test']} to test, {'drives whole' if split['by_drive'] else 'split frame by frame'}."
     )
 

@@ -7,34 +7,34 @@ from bddseg.labels import GROUPS
 from bddseg.words import count
 from sweeps.formatting import write_when
 from sweeps.report.gather import Entry, Report
-from sweeps.report.holdout import Opened
+from sweeps.report.holdout import HoldoutScores
 from sweeps.report.section import Section
 
 
 @dataclass(frozen=True)
-class Row:
+class HoldoutRow:
     """One trial on the test part."""
 
-    found: Opened
+    found: HoldoutScores
     entry: Entry | None
     """As the report lists it; None for a trial of the screening that is no finalist."""
 
 
 @dataclass(frozen=True)
-class Table:
+class HoldoutTable:
     """Who was opened, the best on validation first."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[HoldoutRow, ...]
     images: Mapping[str, int]
 
 
 def build_section(report: Report) -> Section:
     """Return the test figures of those for whom the test part was opened."""
     opened = report.test.opened
-    rows = tuple(Row(found, report.trial(found.trial_id) or report.find(found.trial_id)) for found in opened)
+    rows = tuple(HoldoutRow(found, report.trial(found.trial_id) or report.find(found.trial_id)) for found in opened)
     images = rows[0].found.scores.images if rows else dict.fromkeys(GROUPS, 0)
     is_alarm = report.test.is_all or any("NOT be recorded" in note for note in report.test.notes)
-    return Section("test", "Test figures", _say(report), data=Table(rows, images), is_alarm=is_alarm)
+    return Section("test", "Test figures", _say(report), data=HoldoutTable(rows, images), is_alarm=is_alarm)
 
 
 def _say(report: Report) -> str:

@@ -13,11 +13,11 @@ from sweeps.report.gather import Entry, Report
 from sweeps.report.rendering import write_distance
 from sweeps.report.section import Section
 from sweeps.statistics.power import MOST_RUNS
-from sweeps.statistics.results import Interval, Needed, Rival, Verdict
+from sweeps.statistics.results import Interval, Rival, SampleSizeNeeded, Verdict
 from sweeps.statistics.rounds import CONFIRMING_RUNS
 from sweeps.statistics.rounds import MOST_RUNS as MOST_ROUNDS
 from sweeps.statistics.scores import CAVEAT
-from sweeps.statistics.wording import say_needed
+from sweeps.statistics.wording import describe_sample_size
 
 TITLES = {"leader": "Leader", "winner": "Winner", "tie": "Tie", "undecided": "Undecided"}
 NAMED = 5
@@ -79,11 +79,11 @@ def build_verdict(report: Report) -> Section:
         rows=tuple(_rows(report, verdict)) if verdict else (),
         caveats=tuple(verdict.caveats if verdict else (CAVEAT,)),
     )
-    said = say_verdict(report).removeprefix("Undecided: ").removeprefix("A tie: ")  # the title has said it
+    said = describe_verdict(report).removeprefix("Undecided: ").removeprefix("A tie: ")  # the title has said it
     return Section("verdict", title, said, data=box, mark=verdict.outcome if verdict else "")
 
 
-def say_verdict(report: Report) -> str:
+def describe_verdict(report: Report) -> str:
     """Return the verdict in words; without one, whose figure is highest and why that decides nothing."""
     if report.verdict:
         return report.verdict.sentence
@@ -329,13 +329,13 @@ def _say_stopped(verdict: Verdict) -> str:
     return "; ".join(filter(None, ["not judged", place]))
 
 
-def _needed(needed: Needed, verdict: Verdict) -> tuple[str, str]:
+def _needed(needed: SampleSizeNeeded, verdict: Verdict) -> tuple[str, str]:
     """Return how many runs would decide, and what that number and the present images and runs can show."""
     if needed.runs is not None:
-        return f"about {count(needed.runs, 'run')} of each", say_needed(needed, verdict.stage)
+        return f"about {count(needed.runs, 'run')} of each", describe_sample_size(needed, verdict.stage)
     if needed.detectable >= 1:
         return "not known", "These images and runs show no lead at all; see below."
-    return f"more than {MOST_RUNS} runs of each", say_needed(needed, verdict.stage)
+    return f"more than {MOST_RUNS} runs of each", describe_sample_size(needed, verdict.stage)
 
 
 def _name(report: Report, trial_id: str) -> str:

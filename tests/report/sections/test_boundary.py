@@ -7,7 +7,7 @@ from entries import make_entry, make_sweep
 
 from bddseg.config import TrainConfig
 from sweeps.report.gather import Report
-from sweeps.report.sections.boundary import Edge, build_edge, build_section
+from sweeps.report.sections.boundary import BoundaryAxis, build_edge, build_section
 
 DEFAULTS = TrainConfig().flat()
 
@@ -22,7 +22,7 @@ def make_axis_sweep(key: str, values: list[Any], best: Any, axis: Any = None, **
     return make_sweep(entries, {key: values if axis is None else axis})
 
 
-def edge_of(key: str, values: list[Any], best: Any, axis: Any = None, **more: Any) -> Edge:
+def edge_of(key: str, values: list[Any], best: Any, axis: Any = None, **more: Any) -> BoundaryAxis:
     found = build_edge(make_axis_sweep(key, values, best, axis, **more), key)
     assert found is not None
     return found

@@ -14,7 +14,7 @@ from svg import texts
 from bddseg.config import TrainConfig
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
-from sweeps.report.sections.fanova import Sample, build_sample, build_study, measure_importance
+from sweeps.report.sections.fanova import FinishedPoint, build_sample, build_study, measure_importance
 from sweeps.report.sections.importance import build_section, draw_importance, draw_parallel, draw_slice
 from sweeps.report.theme import render_svg
 
@@ -36,7 +36,7 @@ def section_of(report: Report) -> Section:
     return section
 
 
-def sample_of() -> Sample:
+def sample_of() -> FinishedPoint:
     return build_sample(make_searched_sweep())
 
 

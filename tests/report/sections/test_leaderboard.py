@@ -14,7 +14,7 @@ from sweeps.report.formats import render_csv, render_verdict
 from sweeps.report.page import render_html, render_markdown
 from sweeps.report.sections.leaderboard import _bar, build_board
 from sweeps.report.sections.verdict import agrees_with_chance, build_verdict, next_step
-from sweeps.statistics.results import Interval, Needed, Verdict
+from sweeps.statistics.results import Interval, SampleSizeNeeded, Verdict
 
 CHANCE = "Probability of being best"
 
@@ -116,7 +116,7 @@ def test_where_nothing_can_be_said_json_and_csv_have_no_probability() -> None:
 
 def test_where_no_number_of_runs_decides_the_page_names_no_command() -> None:
     noise = replace(verdict().noise, basis="measured")
-    report = replace(make_report(), verdict=verdict(needed=Needed(0.05, 0.01, 3, None), noise=noise))
+    report = replace(make_report(), verdict=verdict(needed=SampleSizeNeeded(0.05, 0.01, 3, None), noise=noise))
     assert next_step(report) == (
         "No confirmation of up to 100 runs of each would decide: use the recommended setting.",
         "",
@@ -124,11 +124,11 @@ def test_where_no_number_of_runs_decides_the_page_names_no_command() -> None:
 
 
 def test_many_runs_are_added_where_they_decide_most() -> None:
-    report = replace(make_report(), verdict=verdict(needed=Needed(0.05, 0.02, 3, 12)))
+    report = replace(make_report(), verdict=verdict(needed=SampleSizeNeeded(0.05, 0.02, 3, 12)))
     words, command = next_step(report)
     assert words == "A confirmation would decide; it adds runs where they decide most, up to 30 of each:"
     assert command == "python tune_main.py --confirm grid-1 --until-decided"
-    few = replace(report, verdict=verdict(needed=Needed(0.05, 0.02, 3, 4)))
+    few = replace(report, verdict=verdict(needed=SampleSizeNeeded(0.05, 0.02, 3, 4)))
     assert next_step(few)[1] == "python tune_main.py --confirm grid-1"
 
 

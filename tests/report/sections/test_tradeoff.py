@@ -10,7 +10,7 @@ from svg import texts
 from sweeps.report.gather import Report
 from sweeps.report.sections.tradeoff import build_points, build_section, draw_tradeoff, find_front
 from sweeps.report.theme import render_svg
-from sweeps.storage.latency import Latency, Speed
+from sweeps.storage.latency import NetworkTimings, TrialLatency
 
 SIZES = {"a": (4e6, 4.0, 40.0), "b": (2e6, 2.0, 21.0), "c": (1e6, 3.0, 33.0), "d": (3e6, 5.0, None)}
 SCORES = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}
@@ -18,8 +18,8 @@ SCORES = {"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}
 
 def make_measured_sweep(**changes: Any) -> Report:
     entries = [make_entry(name, score, {"x": name}) for name, score in SCORES.items()]
-    trials = {name: Latency(int(size), one, many) for name, (size, one, many) in SIZES.items()}
-    return make_sweep(entries, ("x",), **{"speed": Speed("one GPU", "bf16", trials), **changes})
+    trials = {name: TrialLatency(int(size), one, many) for name, (size, one, many) in SIZES.items()}
+    return make_sweep(entries, ("x",), **{"speed": NetworkTimings("one GPU", "bf16", trials), **changes})
 
 
 def front_of(measure: str) -> list[str]:
@@ -33,7 +33,7 @@ def test_the_front_has_whom_no_other_one_beats_in_both() -> None:
 
 def test_of_equally_cheap_ones_the_better_is_on_the_front() -> None:
     entries = [make_entry(name, score, {"x": name}) for name, score in (("a", 0.5), ("b", 0.6))]
-    speed = Speed(trials={name: Latency(10, None, None) for name in "ab"})
+    speed = NetworkTimings(trials={name: TrialLatency(10, None, None) for name in "ab"})
     points = build_points(make_sweep(entries, ("x",), speed=speed))
     assert [point.entry.trial_id for point in find_front(points, "parameters")] == ["b"]
 
@@ -43,21 +43,21 @@ def test_a_trial_that_was_not_measured_is_left_out() -> None:
 
 
 def test_without_latency_only_the_size_is_shown() -> None:
-    speed = Speed(trials={name: Latency(int(size), None, None) for name, (size, _, _) in SIZES.items()})
+    speed = NetworkTimings(trials={name: TrialLatency(int(size), None, None) for name, (size, _, _) in SIZES.items()})
     section = build_section(make_measured_sweep(speed=speed))
     assert section is not None
     assert list(section.drawings) == ["parameters"]
 
 
 def test_what_was_not_measured_is_said_once_the_sweep_is_over() -> None:
-    section = build_section(make_measured_sweep(speed=Speed()))
+    section = build_section(make_measured_sweep(speed=NetworkTimings()))
     assert section is not None
     assert "were not measured" in section.sentence
-    assert build_section(make_measured_sweep(speed=Speed(), state="running")) is None
+    assert build_section(make_measured_sweep(speed=NetworkTimings(), state="running")) is None
 
 
 def test_networks_that_are_all_alike_are_one_sentence() -> None:
-    speed = Speed(trials=dict.fromkeys(SIZES, Latency(4000, 2.0, None)))
+    speed = NetworkTimings(trials=dict.fromkeys(SIZES, TrialLatency(4000, 2.0, None)))
     section = build_section(make_measured_sweep(speed=speed))
     assert section is not None
     assert "one size and speed (2 milliseconds for one image, 4,000 weights of the network)" in section.sentence

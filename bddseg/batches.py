@@ -1,0 +1,102 @@
+"""Frames as batches on the device: uint8 until they are used, then normalised by the training part's statistics."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bddseg.augment import nothing
+from bddseg.data.frames import Frames
+from bddseg.device import free_memory_bytes
+from bddseg.labels import CLASSES, IGNORE
+
+RESIDENT_SHARE = 0.4
+"""Frames that need at most this share of the GPU's free memory live on it; larger ones stay in the host's memory."""
+
+Placed = tuple[Tensor, ...]
+"""A batch on the device: (indices,) where the frames live there, otherwise (images, masks)."""
+
+log = logging.getLogger(__name__)
+
+
+class Pixels:
+    """The frames of one trial, handed out in batches.
+
+    On a GPU they live in its memory as uint8 and a batch is a handful of indices. Where they would take too much of it
+    a batch is copied from page-locked host memory while the step before it computes. On the CPU a batch is a copy out
+    of the memory-mapped cache.
+    """
+
+    def __init__(self, frames: Frames, train: np.ndarray, device: torch.device) -> None:
+        self._arrays, self._device = (frames.images, frames.masks), device
+        average, deviation = channel_statistics(frames.images, train)
+        self.mean = torch.from_numpy(average).to(device).view(1, 3, 1, 1)
+        self.deviation = torch.from_numpy(deviation).to(device).view(1, 3, 1, 1)
+        self.class_pixels = class_pixels(frames.masks, train)
+        self._resident: Placed = ()
+        if device.type == "cuda":
+            needed = frames.images.nbytes + frames.masks.nbytes
+            if fits(needed, free_memory_bytes(device)):
+                self._resident = tuple(torch.from_numpy(np.array(array)).to(device) for array in self._arrays)
+            else:
+                log.info("the frames (%d MB) stay in the host's memory: the GPU has too little", needed / 1e6)
+
+    def placed(self, batches: Sequence[np.ndarray]) -> Iterator[Placed]:
+        """Yield the batches, each an array of indices, on the device; where they live there, after one copy for all."""
+        if self._resident:
+            order = torch.from_numpy(np.concatenate(batches)).to(self._device)
+            yield from ((index,) for index in order.split([len(batch) for batch in batches]))
+            return
+        for batch in batches:
+            yield tuple(self._moved(array[batch]) for array in self._arrays)
+
+    def load(
+        self, placed: Placed, augment: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = nothing
+    ) -> tuple[Tensor, Tensor]:
+        """Return augmented, then normalised images (N, 3, H, W), channels last, and masks (N, H, W), int64."""
+        images, masks = (array.index_select(0, placed[0]) for array in self._resident) if self._resident else placed
+        pixels = images.permute(0, 3, 1, 2).float()  # (N, 3, H, W), a view in channels-last order
+        pixels, masks = augment(pixels.div_(255), masks.long())
+        return pixels.sub_(self.mean).div_(self.deviation), masks
+
+    def _moved(self, array: np.ndarray) -> Tensor:
+        tensor = torch.from_numpy(array)
+        return tensor if self._device.type == "cpu" else tensor.pin_memory().to(self._device, non_blocking=True)
+
+
+def fits(needed_bytes: int, free_bytes: int) -> bool:
+    """Return whether frames may live on a device that has so much memory left."""
+    return needed_bytes <= RESIDENT_SHARE * free_bytes
+
+
+def channel_statistics(images: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each colour channel, of values scaled to 0..1.
+
+    Shape:
+        images: (N, H, W, 3), uint8.  returns: two of (3,), float32.
+    """
+    histogram = np.zeros((3, 256), dtype=np.int64)
+    for index in indices:
+        for channel in range(3):
+            histogram[channel] += np.bincount(images[index, :, :, channel].ravel(), minlength=256)
+    levels = np.arange(256) / 255
+    pixels = histogram.sum(axis=1)
+    average = histogram @ levels / pixels
+    variance = histogram @ levels**2 / pixels - average**2
+    deviation = np.sqrt(np.maximum(variance, 1e-12))  # a channel of one value: no division by zero
+    return average.astype(np.float32), deviation.astype(np.float32)
+
+
+def class_pixels(masks: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Return how many pixels of each class the images have; IGNORE does not count.
+
+    Shape:
+        masks: (N, H, W), uint8.  returns: (C,), int64.
+    """
+    total = np.zeros(256, dtype=np.int64)
+    for index in indices:
+        total += np.bincount(masks[index].ravel(), minlength=256)
+    assert len(CLASSES) <= IGNORE
+    return total[: len(CLASSES)]

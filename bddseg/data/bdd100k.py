@@ -1,0 +1,279 @@
+"""A folder in BDD100K's layout -> Samples (image, mask, scene, weather, time of day) and what is wrong with it."""
+
+import os
+import re
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from bddseg.data.det_files import DETS, Attributes, read_entries
+from bddseg.data.folders import NO_FILE, in_short, list_folder
+from bddseg.data.image_io import has_image_name, key_of
+from bddseg.errors import AccessError, DataError, printable
+from bddseg.labels import CITY, SCENES, TIMES_OF_DAY, WEATHERS
+
+IMAGES = "images/10k"
+MASKS = "labels/sem_seg/masks"
+PARTS = ("train", "val")
+
+CURE = (
+    "download the 10k images, the semantic segmentation masks and the det_20 labels from the BDD100K project's "
+    "download page and unpack them into one folder"
+)
+
+CITY_WORDS = frozenset(("city", "cities", "street", "streets"))
+"""A scene with one of these may be meant as BDD100K's city street; whether it is, only the user can say."""
+
+LIKENESS = 0.85
+"""How like a known scene another one must be, from 0 to 1, to be taken for a misspelling of it."""
+
+Key = tuple[str, str]
+"""Part and name, under which an image's mask lies."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with everything that is known of it."""
+
+    name: str
+    """File name without its extension."""
+    image: Path
+    mask: Path
+    scene: str
+    weather: str
+    timeofday: str
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The usable samples of a folder, and how much was left out."""
+
+    root: Path
+    samples: tuple[Sample, ...]
+    """Sorted by name."""
+    without_scene: int
+    """Images that no det file gives a scene."""
+    without_mask: int
+    """Images that have a scene but no mask."""
+    without_image: int
+    """Entries of the det files that have no image."""
+    unusable: tuple[str, ...] = ()
+    """Entries of the det files that give no scene, in words."""
+    not_taken: tuple[str, ...] = ()
+    """What lies among the images or the masks and is none, by name; in words what is no file."""
+    beside: tuple[str, ...] = ()
+    """What lies beside the parts and is not read: other parts, parts with capitals, files."""
+    masks_without_image: tuple[str, ...] = ()
+    """Masks that no image of their part has, by part and name."""
+    odd: tuple[str, ...] = ()
+    """Weathers and times of day that are no text, in words."""
+
+    def summary(self) -> tuple[str, ...]:
+        """Return one line per thing worth saying: what is there, and what was left out and why."""
+        scenes = Counter(sample.scene for sample in self.samples)
+        counts = ", ".join(f"{scene} {count}" for scene, count in scenes.most_common())
+        lines = [f"{_images(len(self.samples))} with mask and scene in {self.root}: {counts}"]
+        if self.without_scene:
+            lines.append(f"{_images(self.without_scene)} left out: no scene in {DETS}")
+        if self.unusable:
+            lines.append(f"entries of {DETS} without a scene: {len(self.unusable)}: {in_short(self.unusable)}")
+        if self.without_mask:
+            lines.append(f"{_images(self.without_mask)} left out: no mask in {MASKS}")
+        if masks := self.masks_without_image:
+            lines.append(f"masks in {MASKS} without an image of their part: {len(masks)}: {in_short(masks)}")
+        if self.without_image:
+            lines.append(f"entries of {DETS} without an image: {self.without_image}")
+        if self.not_taken:
+            lines.append(f"not taken, for it is no image or mask: {len(self.not_taken)}: {in_short(self.not_taken)}")
+        if self.beside:
+            lines.append(f"not read, for only {_parts()} are: {len(self.beside)}: {in_short(self.beside)}")
+        if self.odd:
+            lines.append(f"taken as undefined, for it is no text: {len(self.odd)}: {in_short(self.odd)}")
+        lines += [
+            f"{_images(scenes[scene])} with the scene {scene!r}, unknown to BDD100K: counted as not {CITY}"
+            for scene, _ in scenes.most_common()
+            if scene not in SCENES
+        ]
+        lines += _misspelt("weather", (sample.weather for sample in self.samples), WEATHERS)
+        lines += _misspelt("time of day", (sample.timeofday for sample in self.samples), TIMES_OF_DAY)
+        return tuple(map(printable, lines))
+
+
+def is_dataset(root: Path) -> bool:
+    """Return whether a folder looks like BDD100K; no file is read."""
+    return os.path.isdir(root / IMAGES / "train")  # noqa: PTH112 - Path's own raises where it may not look
+
+
+def read_catalog(root: Path) -> Catalog:
+    """Return the samples of a folder: every image that has a mask and a scene.
+
+    An image's mask is looked for in the same part (train, val), its scene by file name in both det files.
+
+    Raises:
+        AccessError: when the system does not give a folder or a det file.
+        DataError: when a piece of the layout is missing, a det file is damaged, a scene is misspelt, two files have
+            one name, or nothing fits together.
+    """
+    check_root(root)
+    images, other_files = _find(root / IMAGES, has_image_name)
+    if not images:
+        raise DataError(f"{root} has no images: looked for *.jpg in {_both(IMAGES)}; {CURE}")
+    _check_parts(images)
+    masks, other_masks = _find(root / MASKS, _has_mask_name)
+    if not masks:
+        raise DataError(f"{root} has no masks: looked for *.png in {_both(MASKS)}; {CURE}")
+    entries = read_entries(root)
+
+    seen = {key: path for key, path in images.items() if key[1] in entries.attributes}
+    samples = [_sample(path, masks[key], entries.attributes[key[1]]) for key, path in seen.items() if key in masks]
+    if not samples:
+        raise DataError(
+            f"no image in {root} has both a scene and a mask: {len(images)} images, {len(masks)} masks and "
+            f"{len(entries.attributes)} det entries do not share names; {CURE}"
+        )
+    _check_scenes(samples)
+    return Catalog(
+        root=root,
+        samples=tuple(sorted(samples, key=lambda sample: sample.name)),
+        without_scene=len(images) - len(seen),
+        without_mask=len(seen) - len(samples),
+        without_image=len(entries.attributes) - len(seen),
+        unusable=entries.unusable,
+        not_taken=(*other_files, *other_masks),
+        beside=(*_beside(root, IMAGES), *_beside(root, MASKS)),
+        masks_without_image=tuple(
+            f"{part}/{path.name}" for (part, name), path in masks.items() if (part, name) not in images
+        ),
+        odd=entries.odd,
+    )
+
+
+def check_root(root: Path) -> None:
+    """Refuse what is no folder.
+
+    Raises:
+        AccessError: when the system does not say what it is.
+        DataError: with what belongs into it.
+    """
+    try:
+        is_folder = stat.S_ISDIR(root.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_folder = False
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise AccessError(f"{root} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not is_folder:
+        problem = "is not a folder" if os.path.lexists(root) else "does not exist"
+        raise DataError(f"{root} {problem}: looked for {IMAGES}, {MASKS} and {DETS} in it; {CURE}")
+
+
+def _find(folder: Path, is_taken: Callable[[str], bool]) -> tuple[dict[Key, Path], list[str]]:
+    """Return the files of both parts whose names are taken, in order, and what else lies there."""
+    files: dict[Key, Path] = {}
+    others: list[str] = []
+    for part in PARTS:
+        listing = list_folder(folder / part, is_taken)
+        others += listing.others
+        for path in listing.taken:
+            first = files.setdefault((part, key_of(path.name)), path)
+            if first != path:
+                raise _same_name(first, path)
+    return files, others
+
+
+def _beside(root: Path, folder: str) -> Iterator[str]:
+    """Yield what lies beside the parts, with its folder; nothing where that may be entered but not listed."""
+    try:
+        listing = list_folder(root / folder, lambda name: False)
+    except AccessError:
+        return
+    for name in listing.others:
+        if name.removesuffix(NO_FILE) not in PARTS:
+            yield f"{folder}/{name}"
+
+
+def _check_parts(images: dict[Key, Path]) -> None:
+    first: dict[str, Path] = {}
+    for (_, name), path in images.items():
+        if (other := first.setdefault(name, path)) != path:
+            raise _same_name(other, path)
+
+
+def _same_name(first: Path, second: Path) -> DataError:
+    return DataError(f"{first} and {second} have the same name, but a name must be there once only; remove one")
+
+
+def _has_mask_name(name: str) -> bool:
+    return name.lower().endswith(".png") and not name.startswith(".")
+
+
+def _check_scenes(samples: Sequence[Sample]) -> None:
+    """Refuse scenes that are nearly those of BDD100K: taken as they are, they would count for the other group.
+
+    Raises:
+        DataError: naming them, how many images have them, and what was meant.
+    """
+    unknown = Counter(sample.scene for sample in samples if sample.scene not in SCENES)
+    meant = {scene: near for scene in unknown if (near := _meant_scenes(scene))}
+    if meant:
+        asked = [
+            f"{scene!r} ({_images(unknown[scene])}): did you mean {' or '.join(map(repr, near))}?"
+            for scene, near in meant.items()
+        ]
+        raise DataError(
+            f"scenes in {DETS} are like BDD100K's; as they are, each is a scene of its own and counts as not {CITY}: "
+            f"{' '.join(asked)} Write them as BDD100K does, or give what is none of these another name: "
+            f"{', '.join(SCENES)}"
+        )
+
+
+def _meant_scenes(scene: str) -> tuple[str, ...]:
+    """Return which of BDD100K's scenes may be meant by another word: those in it, or that it resembles."""
+    folded = _plain(scene).replace(" ", "")
+    if contained := tuple(name for name in SCENES if name.replace(" ", "") in folded):
+        return contained
+    if CITY_WORDS & set(_plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", scene)).split()):
+        return (CITY,)
+    near = _meant(scene, SCENES, LIKENESS)
+    return (near,) if near else ()
+
+
+def _misspelt(what: str, values: Iterable[str], known: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each value that is nearly a known one: it is a slice of its own in the report."""
+    for value, count in Counter(values).most_common():
+        if value not in known and (near := _meant(value, known, LIKENESS)):
+            yield f"{_images(count)} with the {what} {value!r}, unknown to BDD100K: did you mean {near!r}?"
+
+
+def _meant(word: str, known: Sequence[str], likeness: float) -> str:
+    """Return the known word of which this is another spelling; "" where it is like none."""
+    plain = {_plain(name): name for name in known}
+    near = get_close_matches(_plain(word), plain, n=1, cutoff=likeness)
+    return plain[near[0]] if near else ""
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", word).casefold()).strip()
+
+
+def _sample(image: Path, mask: Path, attributes: Attributes) -> Sample:
+    try:
+        image.stem.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{image} has a name that is not UTF-8, so nothing can be recorded of it: rename it") from error
+    return Sample(image.stem, image, mask, *attributes)
+
+
+def _both(folder: str) -> str:
+    return " and ".join(f"{folder}/{part}" for part in PARTS)
+
+
+def _parts() -> str:
+    return " and ".join(PARTS)
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"

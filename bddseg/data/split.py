@@ -1,0 +1,332 @@
+"""Samples -> train / val / test, or folds: drives whole, scene groups balanced, decided by names and a seed alone."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from bddseg.config import DataSettings
+from bddseg.data.drives import count_neighbours, drive_of, unit_of
+from bddseg.data.folders import in_short
+from bddseg.errors import ConfigError, DataError
+from bddseg.labels import GROUPS, group_of
+from bddseg.words import count
+
+PARTS = ("train", "val", "test")
+LEAK_WARNING = "names carry no drive, so neighbouring frames may be in different parts and scores can be too high"
+REMEDY = "say how names tell it: --set data.drive_pattern=REGEX"
+ATTEMPTS = 16
+"""Seeded orders in which drives are dealt out; the best balanced result is taken."""
+
+
+FEW_DRIVES, MANY_IMAGES = 4, 20
+"""Fewer drives than this, in so many validation images, are named."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which samples are for training, for choosing, and sealed until the end; positions, ascending."""
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    test: tuple[int, ...]
+    by_drive: bool
+    """Whether every drive is in one part only; False where no name carries one."""
+    warning: str
+    """One sentence when frames of one drive may be in different parts, otherwise empty."""
+    drive_pattern: str = ""
+    """How names tell their drive, see `bddseg.data.drives.drive_of`."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One sample as the split sees it."""
+
+    position: int
+    group: str
+    unit: str
+    """What stays whole where drives do, see `unit_of`."""
+    rank: str
+    """Seeded hash of the name: the order in which samples are drawn."""
+
+
+def split_marks(names: Sequence[str]) -> tuple[str, ...]:
+    """Return what the fingerprint of data has to say besides its content; nothing where the split never changed.
+
+    Earlier versions gave up all drives where one name carried none, or was written in capitals. Trials that were
+    trained on such a split must neither be resumed nor reused on the present one.
+    """
+    drives = [drive_of(name) for name in names]
+    was_by_drive = all(drive and name.startswith(drive) for drive, name in zip(drives, names, strict=True))
+    return () if was_by_drive or not any(drives) else ("drives, and single images",)
+
+
+def split_samples(
+    names: Sequence[str],
+    scenes: Sequence[str],
+    *,
+    seed: int = 1337,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.1,
+    max_images: int = 0,
+    drive_pattern: str = "",
+) -> Split:
+    """Return the parts of the samples; the order in which they are given does not matter.
+
+    Where names carry drives, these stay whole and the fractions are met as well as they allow; a name without one
+    counts as a drive of its own, with a warning. Where no name carries one, frames are split one by one, the fractions
+    met exactly. Scene groups have nearly the same share in every part.
+    `max_images` > 0 thins the parts of the full split, so no image ever changes its part with it.
+
+    Raises:
+        ConfigError: when a fraction or max_images is out of range.
+        DataError: when a part would be empty, or no name matches the pattern that is given.
+    """
+    fractions = _fractions(val_fraction, test_fraction)
+    if max_images < 0:
+        raise ConfigError(f"max_images is {max_images}, but must be >= 0 (0 takes all)")
+    items = [
+        _Item(position, group_of(scene), unit_of(name, drive_pattern), _hash(seed, name))
+        for position, (name, scene) in enumerate(zip(names, scenes, strict=True))
+    ]
+    items.sort(key=lambda item: item.rank)
+    strays = sorted(name for name in names if drive_of(name, drive_pattern) is None)
+    by_drive = len(strays) < len(items)
+    if drive_pattern and not by_drive:
+        raise DataError(
+            f"data.drive_pattern {drive_pattern!r} finds a drive at the beginning of no name: {in_short(strays)}"
+        )
+
+    parts = _deal_drives(items, fractions, str(seed)) if by_drive else _deal_frames(items, fractions)
+    if 0 < max_images < len(items):
+        parts = _thin(parts, fractions, max_images)
+    for name, part in zip(PARTS, parts, strict=True):
+        if not part:
+            raise DataError(_emptiness(name, items, by_drive, fractions, max_images))
+    train, val, test = (tuple(sorted(item.position for item in part)) for part in parts)
+    warnings = (
+        _warning(names, strays, train, val),
+        _few_drives([unit_of(names[place], drive_pattern) for place in val]) if by_drive else "",
+        _no_drives(names, drive_pattern, train, val) if drive_pattern else "",
+    )
+    return Split(train, val, test, by_drive, "; ".join(filter(None, warnings)), drive_pattern)
+
+
+def split_of(data: DataSettings, split: Split, names: Sequence[str], scenes: Sequence[str]) -> Split:
+    """Return what a trial of these settings trains and is judged on: the usual split, or one fold made from it.
+
+    Where nothing is to be validated on, train and val both train.
+    """
+    if not data.folds:
+        return split
+    if not data.has_validation:
+        return replace(split, train=tuple(sorted((*split.train, *split.val))), val=())
+    return fold_split(split, names, scenes, folds=data.folds, fold=data.fold, seed=data.split_seed, cut=data.cut)
+
+
+def fold_split(
+    split: Split,
+    names: Sequence[str],
+    scenes: Sequence[str],
+    *,
+    folds: int,
+    fold: int,
+    seed: int = 1337,
+    cut: int = 0,
+) -> Split:
+    """Return train and val dealt anew: fold number `fold` of both together is val, the others train; test stays.
+
+    Every image of train and val is in exactly one fold; drives stay whole where the split kept them whole, and scene
+    groups have nearly the same share in every fold. Positions, as in the split, are those of names and scenes. Each
+    `cut` deals them another way.
+
+    Raises:
+        ConfigError: when there is no such fold.
+        DataError: when there are fewer drives, or images, than folds.
+    """
+    if folds < 2 or not 0 <= fold < folds:
+        raise ConfigError(f"fold is {fold} of {folds}, but must be from 0 to below the number of folds, which is >= 2")
+    dealt = f"{seed}, cut {cut}" if cut else str(seed)
+    items = [
+        _Item(
+            place,
+            group_of(scenes[place]),
+            unit_of(names[place], split.drive_pattern),
+            _hash(dealt, f"fold:{names[place]}"),
+        )
+        for place in (*split.train, *split.val)
+    ]
+    items.sort(key=lambda item: item.rank)
+    units = len({item.unit for item in items}) if split.by_drive else len(items)
+    if units < folds:
+        what = f"drives (with {len(items)} images)" if split.by_drive else "images"
+        raise DataError(f"train and val have {units} {what}, too few for {folds} folds: ask for fewer, or add images")
+    shares = [Fraction(1, folds)] * folds
+    parts = _deal_drives(items, shares, dealt) if split.by_drive else _deal_frames(items, shares)
+    val = {item.position for item in parts[fold]}
+    train = sorted(item.position for item in items if item.position not in val)
+    return replace(split, train=tuple(train), val=tuple(sorted(val)))
+
+
+def _warning(names: Sequence[str], strays: Sequence[str], train: Sequence[int], val: Sequence[int]) -> str:
+    """Return what names without a drive mean for the scores, and what helps; empty where there are none."""
+    if not strays:
+        return ""
+    driveless = frozenset(strays)
+    among = [place for place in val if names[place] in driveless]
+    leaks = count_neighbours(names, among, [place for place in train if names[place] in driveless])
+    leak = f"; {leaks} of {len(val)} validation images have their neighbour in training" if leaks else ""
+    if len(strays) == len(names):
+        return f"{LEAK_WARNING}{leak}; {REMEDY}"
+    carry = "carries" if len(strays) == 1 else "carry"
+    return (
+        f"{len(strays)} of {len(names)} names {carry} no drive ({in_short(strays)}): each counts as a drive "
+        f"of its own, so neighbouring frames among them may be in different parts and scores can be too high{leak}; "
+        f"{REMEDY}"
+    )
+
+
+def _few_drives(val: Sequence[str]) -> str:
+    """Return what few drives of many validation images mean; empty where there are enough."""
+    drives = len(set(val))
+    if drives >= FEW_DRIVES or len(val) < MANY_IMAGES:
+        return ""
+    return f"{len(val)} validation images are of {count(drives, 'drive')}: too few to say anything of other drives"
+
+
+def _no_drives(names: Sequence[str], pattern: str, train: Sequence[int], val: Sequence[int]) -> str:
+    """Return that a pattern tells images apart rather than drives, where neighbours show it; otherwise empty."""
+    drives = len({unit_of(name, pattern) for name in names})
+    leaks = count_neighbours(names, val, train)
+    if 2 * drives <= len(names) or 2 * leaks <= len(val):
+        return ""
+    return (
+        f"data.drive_pattern makes {drives} drives of {len(names)} images, and {leaks} of {len(val)} validation images "
+        "have their neighbour in training: does its first group hold more than the drive?"
+    )
+
+
+def apportion(total: int, weights: Sequence[Fraction | int]) -> list[int]:
+    """Return whole shares that sum to the total, by largest remainder; of equal remainders the later one wins.
+
+    With the weights' sum at least the total and all of them whole, no share exceeds its weight.
+    """
+    whole = sum(weights)
+    quotas = [Fraction(total) * weight / whole if whole else Fraction(0) for weight in weights]
+    shares = [int(quota) for quota in quotas]
+    neediest = sorted(range(len(shares)), key=lambda index: (shares[index] - quotas[index], -index))
+    for index in neediest[: total - sum(shares)]:
+        shares[index] += 1
+    return shares
+
+
+def _fractions(val: float, test: float) -> tuple[Fraction, ...]:
+    """Return the parts' shares exactly as written: 0.7 / 0.2 / 0.1 of 440 is 308 / 88 / 44, not 307.99."""
+    for name, value in (("val_fraction", val), ("test_fraction", test)):
+        if not 0 < value < 1:
+            raise ConfigError(f"{name} is {value}, but must be > 0 and < 1")
+    if val + test >= 1:
+        raise ConfigError(
+            f"val_fraction + test_fraction is {val + test:g}, but must be < 1 to leave images for training"
+        )
+    exact_val, exact_test = Fraction(str(val)), Fraction(str(test))
+    return 1 - exact_val - exact_test, exact_val, exact_test
+
+
+def _hash(seed: int | str, text: str) -> str:
+    return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
+
+
+def _deal_frames(items: Sequence[_Item], fractions: Sequence[Fraction]) -> list[list[_Item]]:
+    """Return the parts with exact totals, each group shared out in proportion to what the parts still need."""
+    needed = apportion(len(items), fractions)
+    parts: list[list[_Item]] = [[] for _ in fractions]
+    for group in GROUPS:
+        members = [item for item in items if item.group == group]
+        shares = apportion(len(members), needed)
+        for part, share in zip(parts, shares, strict=True):
+            part += members[:share]
+            members = members[share:]
+        needed = [need - share for need, share in zip(needed, shares, strict=True)]
+    return parts
+
+
+def _deal_drives(items: Sequence[_Item], fractions: Sequence[Fraction], seed: str) -> list[list[_Item]]:
+    """Return the parts with whole drives: the best balanced of several seeded greedy deals."""
+    sizes = _drive_sizes(items)
+    whole = [sum(counts) for counts in zip(*sizes.values(), strict=True)]
+    targets = [[float(fraction * count) for count in whole] for fraction in fractions]
+    orders = (sorted(sizes, key=lambda drive: _hash(seed, f"{attempt}:{drive}")) for attempt in range(ATTEMPTS))
+    deals = [_deal(order, sizes, targets) for order in orders]
+    best = min(deals, key=lambda deal: _imbalance(deal, sizes, targets))
+    return [[item for item in items if best[item.unit] == part] for part in range(len(fractions))]
+
+
+def _drive_sizes(items: Sequence[_Item]) -> dict[str, list[int]]:
+    """Return what each drive weighs: its images of every scene group, and in all."""
+    groups: dict[str, Counter[str]] = {}
+    for item in items:
+        groups.setdefault(item.unit, Counter())[item.group] += 1
+    return {drive: [*(count[group] for group in GROUPS), count.total()] for drive, count in groups.items()}
+
+
+def _deal(
+    order: Sequence[str], sizes: Mapping[str, Sequence[int]], targets: Sequence[Sequence[float]]
+) -> dict[str, int]:
+    """Return the part of every drive, each put where it lowers the imbalance most; no part is left without one."""
+    filled = [[0] * len(target) for target in targets]
+    deal: dict[str, int] = {}
+    for left, drive in zip(range(len(order), 0, -1), order, strict=True):
+        empty = [part for part, counts in enumerate(filled) if not counts[-1]]
+        allowed = empty if left <= len(empty) else range(len(filled))
+        part = min(allowed, key=lambda part: _growth(filled[part], sizes[drive], targets[part]))
+        filled[part] = [count + extra for count, extra in zip(filled[part], sizes[drive], strict=True)]
+        deal[drive] = part
+    return deal
+
+
+def _growth(counts: Sequence[int], extra: Sequence[int], target: Sequence[float]) -> float:
+    """Return by how much the part's sum of (count - target)^2 / target grows with the extra images."""
+    terms = zip(counts, extra, target, strict=True)
+    return sum(more * (more + 2 * (count - goal)) / goal for count, more, goal in terms if goal)
+
+
+def _imbalance(
+    deal: Mapping[str, int], sizes: Mapping[str, Sequence[int]], targets: Sequence[Sequence[float]]
+) -> float:
+    """Return the sum of (count - target)^2 / target over all parts, scene groups and totals."""
+    imbalance = 0.0
+    for part, target in enumerate(targets):
+        inside = [sizes[drive] for drive, place in deal.items() if place == part]
+        counts = [sum(size[index] for size in inside) for index in range(len(target))]
+        imbalance += sum((count - goal) ** 2 / goal for count, goal in zip(counts, target, strict=True) if goal)
+    return imbalance
+
+
+def _thin(parts: Sequence[Sequence[_Item]], fractions: Sequence[Fraction], max_images: int) -> list[list[_Item]]:
+    """Return the parts cut down to their shares of max_images; within a part scene groups keep their shares."""
+    shares = apportion(max_images, fractions)
+    room = [len(part) for part in parts]
+    sizes = [min(share, most) for share, most in zip(shares, room, strict=True)]
+    for index, most in enumerate(room):  # a part that is too small leaves its share to the others, training first
+        sizes[index] += min(max_images - sum(sizes), most - sizes[index])
+    return [_draw(part, size) for part, size in zip(parts, sizes, strict=True)]
+
+
+def _draw(part: Sequence[_Item], size: int) -> list[_Item]:
+    members = [[item for item in part if item.group == group] for group in GROUPS]
+    shares = apportion(size, [len(group) for group in members])
+    return [item for group, share in zip(members, shares, strict=True) for item in group[:share]]
+
+
+def _emptiness(
+    part: str, items: Sequence[_Item], by_drive: bool, fractions: Sequence[Fraction], max_images: int
+) -> str:
+    drives = f" in {len({item.unit for item in items})} whole drives" if by_drive else ""
+    limit = f", max_images {max_images}" if max_images else ""
+    shares = " / ".join(f"{name} {float(share):g}" for name, share in zip(PARTS, fractions, strict=True))
+    return (
+        f"the {part} part would be empty: {len(items)} images{drives}{limit} at fractions {shares}; "
+        "use more images or larger fractions"
+    )

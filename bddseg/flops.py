@@ -1,0 +1,91 @@
+"""What one forward pass of a network takes, counted on its outline: shapes pass through it, images do not."""
+
+import math
+from dataclasses import dataclass
+from functools import cache, partial
+
+import torch
+from torch import Tensor, nn
+
+from bddseg.config import ModelSettings, TrainConfig
+from bddseg.labels import CLASSES
+from bddseg.models import UNet, build_model, count_parameters, model_of
+from bddseg.plugins import is_own
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One image's forward pass."""
+
+    weights: int
+    """Trainable weights of the network."""
+    flops: int
+    """Floating-point operations of its convolutions: two, a product and a sum, for each weight at each place."""
+    outputs: int
+    """Numbers that its convolutions put out, which the backward pass needs."""
+
+
+def count_forward(config: TrainConfig) -> Forward:
+    """Return what the network of a configuration takes for one image.
+
+    Both figures of convolutions grow with the image's area alone, so that counting on the smallest image is exact.
+    Torch's meta device would outline any image, but loads torch's compiler for that: a second's work in every command.
+    """
+    if is_own(config.model.name):
+        return _count_own(config.model, config.data.size)
+    multiple, smallest = _count_smallest(config.model.name, config.model.base_filters)
+    areas = math.ceil(config.data.size / multiple) ** 2
+    return Forward(smallest.weights, smallest.flops * areas, smallest.outputs * areas)
+
+
+@cache
+def _count_smallest(name: str, base_filters: int) -> tuple[int, Forward]:
+    """Return the side of the smallest image that a network takes, and what that takes."""
+    with torch.device("meta"):
+        network = build_model(name, classes=len(CLASSES), base_filters=base_filters).eval()
+    assert isinstance(network, UNet)
+    flops: list[int] = []
+    outputs: list[int] = []
+
+    def outline(layer: nn.Conv2d | nn.ConvTranspose2d, images: Tensor) -> Tensor:
+        """Return zeros of the shape that the layer puts out; ours keep the sides, or enlarge them by their stride."""
+        count, _, height, width = images.shape
+        factor = layer.stride[0] if isinstance(layer, nn.ConvTranspose2d) else 1
+        output = images.new_zeros(count, layer.out_channels, height * factor, width * factor)
+        flops.append(2 * count * height * width * layer.weight.numel())  # the kernel is laid on each place of the input
+        outputs.append(output.numel())
+        return output
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            layer.forward = partial(outline, layer)  # type: ignore[method-assign]
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.to_empty(device="cpu")
+    with torch.no_grad():
+        network(torch.zeros(1, 3, network.multiple, network.multiple))
+    return network.multiple, Forward(count_parameters(network), sum(flops), sum(outputs))
+
+
+@cache
+def _count_own(settings: ModelSettings, size_px: int) -> Forward:
+    """Return what a network of the user's own takes for one image; it is built, and predicts one."""
+    network = model_of(settings).eval()
+    flops: list[int] = []
+    outputs: list[int] = []
+
+    def count(layer: nn.Module, _: object, output: Tensor) -> None:
+        """Count two operations for each weight at each place that it is laid on, as `_count_smallest` does."""
+        weight = layer.weight
+        assert isinstance(weight, Tensor)
+        places = output.numel() // (weight.shape[1] if isinstance(layer, nn.ConvTranspose2d) else weight.shape[0])
+        if isinstance(layer, nn.ConvTranspose2d):
+            places //= math.prod(layer.stride)
+        flops.append(2 * places * weight.numel())
+        outputs.append(output.numel())
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            layer.register_forward_hook(count)
+    with torch.no_grad():
+        network(torch.zeros(1, 3, size_px, size_px))
+    return Forward(count_parameters(network), sum(flops), sum(outputs))

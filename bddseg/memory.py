@@ -1,0 +1,103 @@
+"""How much memory a trial needs on a device, measured by training a few steps of it in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bddseg.config import TrainConfig
+from bddseg.cuda_graph import WARM_UP
+from bddseg.data.frames import Frames
+from bddseg.device import peak_memory_mb, resolve_device
+from bddseg.engine import EVALUATION_BATCHES, Engine
+from bddseg.errors import DeviceError
+from bddseg.flops import count_forward
+from bddseg.labels import CLASSES
+
+TRAINING_BATCHES = WARM_UP + 2
+"""Enough that the step is captured and replayed, which takes memory of its own."""
+
+CALIBRATION_SECONDS = 300
+"""A measurement that takes longer is given up."""
+
+
+ROOT = Path(__file__).resolve().parent.parent
+"""Where `python -m bddseg.memory` works, whatever the working directory."""
+
+ADAM_STATE = 4
+"""Numbers kept per weight: itself, its gradient and Adam's two moments."""
+
+
+def least_memory_mb(config: TrainConfig) -> float:
+    """Return the memory in MB below which a training step cannot be done; no image is computed.
+
+    Weights, gradients and moments in fp32, and the output of every convolution, which its backward pass needs.
+    """
+    activation_bytes = 2 if config.train.precision == "bf16" else 4
+    forward = count_forward(config)
+    state = 4 * ADAM_STATE * forward.weights
+    return (state + activation_bytes * forward.outputs * config.train.batch_size) / 1e6
+
+
+def measure_peak_mb(config: TrainConfig, device: str) -> float:
+    """Return the memory in MB that a trial of this configuration takes at most, frames left out.
+
+    It is measured in a new process, so that neither its memory nor a CUDA context stays with the caller.
+
+    Raises:
+        DeviceError: when the trial does not fit on the device, or cannot be run there.
+    """
+    command = [sys.executable, "-m", "bddseg.memory", device]
+    text = json.dumps(config.to_dict())
+    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(Path.cwd())]  # where modules of the user's own lie
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=CALIBRATION_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DeviceError(f"a trial's memory on {device} could not be measured in {CALIBRATION_SECONDS} s") from error
+    if done.returncode:
+        why = (done.stderr.strip() or f"its process ended with {done.returncode}").splitlines()[-1]
+        raise DeviceError(f"a trial's memory on {device} could not be measured: {why}")
+    return float(done.stdout)
+
+
+def main() -> None:
+    """Measure the configuration on stdin on the device that the command line names; print MB."""
+    device = resolve_device(sys.argv[1])
+    config = TrainConfig.from_dict(json.load(sys.stdin))
+    batch = config.train.batch_size
+    frames = make_noise(TRAINING_BATCHES * batch + EVALUATION_BATCHES * batch, config.data.size)
+    train = range(TRAINING_BATCHES * batch)
+    Engine(config, frames, train, device).run_epoch(1, range(len(train), len(frames)))
+    print(peak_memory_mb(device))
+
+
+def make_noise(images: int, size: int) -> Frames:
+    """Return frames of random pixels and classes: what a step costs does not depend on what is in them."""
+    rng = np.random.default_rng(0)
+    words = ("",) * images
+    return Frames(
+        images=rng.integers(0, 256, (images, size, size, 3), dtype=np.uint8),
+        masks=rng.integers(0, len(CLASSES), (images, size, size), dtype=np.uint8),
+        names=words,
+        scenes=words,
+        weathers=words,
+        times_of_day=words,
+        fingerprint="",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Predicted classes -> pictures: colours over the image, a mask in the palette's colours, BDD100K's own numbers."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from bddseg.data.image_io import read_picture, shrink
+from bddseg.errors import DataError
+from bddseg.files import replacing
+from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
+from bddseg.predictor import Predictor
+from bddseg.upsampling import enlarge_classes
+
+OPACITY = 0.5
+"""Of the colours over the image."""
+
+BATCH = 8
+"""Images predicted at once; they are held at their full size meanwhile."""
+
+PIXELS = 32_000_000
+"""Once images of a batch have so many pixels together it is as large as it gets: 96 MB."""
+
+Paint = Callable[[Image.Image, np.ndarray], Image.Image]
+
+
+@dataclass(frozen=True)
+class Painted:
+    """What became of an image."""
+
+    image: Path
+    pictures: tuple[Path, ...]
+    """Files that were written."""
+    failures: tuple[DataError, ...]
+    """Why the image cannot be read, or a picture of it not be written."""
+
+
+def paint_images(trained: Predictor, images: Sequence[Path], out: Path, kinds: Sequence[str]) -> Iterator[Painted]:
+    """Predict and paint images; yield what became of each. One that fails does not keep the others from being painted.
+
+    A picture has the size of its image and appears whole; one of an earlier time is replaced.
+    """
+    for batch in _batches(images):
+        good = {path: image for path, image in batch if isinstance(image, Image.Image)}
+        scores = dict(zip(good, _score(trained, list(good.values())), strict=True))
+        for path, image in batch:
+            if isinstance(image, DataError):
+                yield Painted(path, (), (image,))
+            else:
+                yield _painted(path, image, scores[path], out, kinds)
+
+
+def file_name(stem: str, kind: str) -> str:
+    """Return the name of a picture of an image."""
+    return f"{stem}.{PICTURES[kind][0]}"
+
+
+def paint_overlay(image: Image.Image, classes: np.ndarray) -> Image.Image:
+    """Return the image with the colour of each pixel's class over it."""
+    return Image.blend(image, paint_mask(image, classes).convert("RGB"), OPACITY)
+
+
+def paint_mask(_: Image.Image, classes: np.ndarray) -> Image.Image:
+    """Return the classes as an image with a palette: its values are the classes, its colours those of all pictures."""
+    mask = Image.fromarray(classes)
+    mask.putpalette([value for colour in PALETTE for value in colour])
+    return mask
+
+
+def paint_labels(_: Image.Image, classes: np.ndarray) -> Image.Image:
+    """Return the classes in the numbers that BDD100K masks have, in grey."""
+    table = np.full(256, IGNORE, dtype=np.uint8)
+    table[: len(CLASSES)] = [BDD_CLASSES.index(name) for name in CLASSES]
+    return Image.fromarray(table[classes])
+
+
+PICTURES: Mapping[str, tuple[str, Paint]] = {
+    "overlay": ("overlay.jpg", paint_overlay),
+    "mask": ("mask.png", paint_mask),
+    "labels": ("labels.png", paint_labels),
+}
+"""Kind of picture -> how its file's name ends, and what paints it."""
+
+FORMATS = {".jpg": ("JPEG", {"quality": 92}), ".png": ("PNG", {})}
+
+
+def _batches(images: Sequence[Path]) -> Iterator[list[tuple[Path, Image.Image | DataError]]]:
+    """Yield images that were read, with why some cannot be: few large ones at once, or several small ones."""
+    batch: list[tuple[Path, Image.Image | DataError]] = []
+    pixels = 0
+    for path in images:
+        image = _read(path)
+        batch.append((path, image))
+        pixels += image.width * image.height if isinstance(image, Image.Image) else 0
+        if len(batch) == BATCH or pixels >= PIXELS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
+
+
+def _read(path: Path) -> Image.Image | DataError:
+    """Return the image upright, in RGB."""
+    try:
+        return read_picture(path).image
+    except DataError as error:
+        return error
+
+
+def _score(trained: Predictor, images: Sequence[Image.Image]) -> np.ndarray:
+    """Return the scores of every class, at the size that the network sees.
+
+    Shape:
+        returns: (N, C, size, size), float32.
+    """
+    size_px = trained.config.data.size
+    if not images:
+        return np.empty((0, len(CLASSES), size_px, size_px), dtype=np.float32)
+    pixels = np.stack([np.asarray(shrink(image, size_px)) for image in images])
+    return trained.score(pixels).float().cpu().numpy()
+
+
+def _painted(path: Path, image: Image.Image, scores: np.ndarray, out: Path, kinds: Sequence[str]) -> Painted:
+    try:
+        classes = enlarge_classes(scores, *image.size)
+    except MemoryError:
+        return Painted(path, (), (DataError(f"{path} cannot be painted: not enough memory"),))
+    saved = [_save(kind, image, classes, out, path.stem) for kind in kinds]
+    return Painted(
+        path,
+        tuple(picture for picture in saved if isinstance(picture, Path)),
+        tuple(picture for picture in saved if isinstance(picture, DataError)),
+    )
+
+
+def _save(kind: str, image: Image.Image, classes: np.ndarray, out: Path, stem: str) -> Path | DataError:
+    """Return the file of a picture that was written, or why it cannot be."""
+    path = out / file_name(stem, kind)
+    form, options = FORMATS[path.suffix]
+    try:
+        with replacing(path) as file:
+            PICTURES[kind][1](image, classes).save(file, format=form, **options)
+    except MemoryError:
+        return DataError(f"{path} cannot be written: not enough memory")
+    except OSError as error:
+        cure = "; choose another --out" if error.errno else f" ({image.width}x{image.height} pixels)"
+        return DataError(f"{path} cannot be written: {error.strerror or error}{cure}")
+    return path

@@ -1,0 +1,76 @@
+"""A trial's saved weights + frames -> its figures once more, by another road: torchmetrics over single images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bddseg.confusion import iou, miou, pool
+from bddseg.data.frames import Frames
+from bddseg.evidence import Evidence
+from bddseg.labels import CLASSES, IGNORE
+from bddseg.predictor import load_trained
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The figures of one part as recorded, and as torchmetrics finds them from the saved weights."""
+
+    part: str
+    images: int
+    recorded: Mapping[str, float]
+    """`miou` and the IoU of each class, from the evidence."""
+    recomputed: Mapping[str, float]
+
+    @property
+    def max_difference(self) -> float:
+        """Largest absolute difference; none for a class that is absent in both, infinite if it is absent in one."""
+        pairs = [(self.recorded[name], self.recomputed[name]) for name in self.recorded]
+        pairs = [pair for pair in pairs if not np.isnan(pair).all()]
+        return max((np.inf if np.isnan(a - b) else abs(a - b) for a, b in pairs), default=0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "part": self.part,
+            "images": self.images,
+            "evidence": _nested(self.recorded),
+            "torchmetrics": _nested(self.recomputed),
+            "max_difference": self.max_difference,
+        }
+
+
+def verify(best: Mapping[str, Any], frames: Frames, indices: Sequence[int], evidence: Evidence) -> Verification:
+    """Predict a part with the weights of a `best.pt`, one image at a time, and compare with the evidence.
+
+    Shares with the engine only the network and the pixels: not the batches, not the counting, not the division.
+    """
+    from torchmetrics.classification import MulticlassJaccardIndex
+
+    trained = load_trained(best)
+    metric = MulticlassJaccardIndex(len(CLASSES), average=None, ignore_index=IGNORE)
+    for index in indices:
+        predicted = trained.predict(frames.images[index : index + 1])
+        metric.update(torch.from_numpy(predicted), _truth(frames, index))
+    per_class = metric.compute().double().numpy()
+    per_class[metric.confmat.sum(1).numpy() == 0] = np.nan  # torchmetrics calls the IoU of an absent class 0
+    present = per_class[~np.isnan(per_class)]
+    recomputed = {"miou": float(present.mean()) if len(present) else np.nan, **_named(per_class)}
+    counts = pool(evidence.counts)
+    recorded = {"miou": float(miou(counts)), **_named(iou(counts))}
+    return Verification(evidence.part, len(indices), recorded, recomputed)
+
+
+def _truth(frames: Frames, index: int) -> Tensor:
+    return torch.from_numpy(np.array(frames.masks[index]))[None].long()  # (1, H, W)
+
+
+def _named(values: np.ndarray) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(CLASSES, values, strict=True)}
+
+
+def _nested(values: Mapping[str, float]) -> dict[str, Any]:
+    return {"miou": values["miou"], "iou": {name: values[name] for name in CLASSES}}
