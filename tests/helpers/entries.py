@@ -31,7 +31,7 @@ def make_entry(
         "epochs": max((epoch for epoch, _ in curve), default=0),
         "seconds": 6.0 * len(curve),
         "stop_reason": reason,
-        "stop_words": words_of(reason) or "running",
+        "stop_words": words_of(reason) or reason or "running",
         "stop_detail": "",
         "log_file": f"logs/{name}.log",
         "curve": curve,
