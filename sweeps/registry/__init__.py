@@ -1,1 +1,1 @@
-"""A verdict -> a model that is used: trained anew, described, registered, found again by its name."""
+"""The verdict of a sweep -> a registered model: retrained, described, registered, found by its name."""

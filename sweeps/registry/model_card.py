@@ -1,4 +1,4 @@
-"""What is said of a registered model: card.md for people, config.json for programs, tags for the registry."""
+"""The description of a registered model: card.md for people, config.json for programs, tags for the registry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class ModelCard:
     config: TrainConfig
     digest: str
     epoch: int
-    """Whose weights these are."""
+    """The epoch of the weights."""
     is_refit: bool
     trained_on: int
     """Images."""
@@ -41,20 +41,20 @@ class ModelCard:
 
     @property
     def rival(self) -> Rival | None:
-        """Return what the verdict found of it."""
-        return next((it for it in self.verdict.rivals if it.trial_id == self.trial_id), None)
+        """Return the model's comparison with the leader in the verdict."""
+        return next((rival for rival in self.verdict.rivals if rival.trial_id == self.trial_id), None)
 
     @property
     def gap(self) -> Gap | None:
-        """Return the answer to the question of the scenes, for this model."""
+        """Return the difference between scenes, for this model."""
         gaps = self.verdict.scenes.gaps if self.verdict.scenes else ()
-        return next((it for it in gaps if it.trial_id == self.trial_id), None)
+        return next((gap for gap in gaps if gap.trial_id == self.trial_id), None)
 
     @property
     def scores(self) -> dict[str, Scores]:
-        """Return the figures of each part that was measured; out of fold they are the setting's, not the weights'."""
-        found = self.report.find(self.trial_id) if self.is_refit else self.report.trial(self.trial_id)
-        first = {"out of fold" if self.is_refit else "validation": found.scores} if found else {}
+        """Return the scores of each measured part; those out of fold are the setting's, not the weights'."""
+        entry = self.report.find(self.trial_id) if self.is_refit else self.report.trial(self.trial_id)
+        first = {"out of fold" if self.is_refit else "validation": entry.scores} if entry else {}
         return first | ({"test": self.test} if self.test else {})
 
     @property
@@ -65,7 +65,7 @@ class ModelCard:
         return name_of(self.report, self.verdict.recommended)
 
     def tags(self) -> dict[str, str]:
-        """Return the tags of the version: where it comes from, and how sure its place is."""
+        """Return the tags of the version: its origin, and how certain its rank is."""
         return {
             **identity(self.report.sweep_id, self.trial_id, is_refit=self.is_refit),
             CONFIG_DIGEST: self.digest,
@@ -78,18 +78,18 @@ class ModelCard:
 
 
 def identity(sweep_id: str, trial_id: str, *, is_refit: bool) -> dict[str, str]:
-    """Return the tags by which a version is known again: the same trial is registered once."""
+    """Return the tags that identify a version, so that the same trial is registered once."""
     return {SWEEP_ID: sweep_id, TRIAL_ID: trial_id, "model.refit": str(is_refit).lower()}
 
 
 def name_of(report: Report, trial_id: str) -> str:
-    """Return what a trial, or a finalist of a confirmation, is called."""
-    found = report.find(trial_id)
-    return found.name if found else trial_id
+    """Return the name of a trial, or of a finalist of a confirmation."""
+    entry = report.find(trial_id)
+    return entry.name if entry else trial_id
 
 
 def render_card(card: ModelCard) -> str:
-    """Return the card in Markdown; a tag or a `|` in what was read back comes out as text."""
+    """Return the card in Markdown; a tag or a `|` in a recorded value is escaped."""
     text = (
         build_markdown_environment()
         .get_template("card.md.j2")
@@ -99,7 +99,7 @@ def render_card(card: ModelCard) -> str:
 
 
 def describe_model(card: ModelCard, trained: Predictor) -> dict[str, Any]:
-    """Return what a program needs to use the weights, and where they come from, for config.json."""
+    """Return the content of config.json: what a program needs to use the weights, and their origin."""
     return {
         "format": FORMAT,
         "settings": card.config.to_dict(),

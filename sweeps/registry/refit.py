@@ -1,4 +1,4 @@
-"""The winner of a confirmation, trained once more on train and validation together, for use. It is not validated."""
+"""The refit: the winner of a confirmation, trained again on train and validation together. It is not validated."""
 
 import logging
 import os
@@ -34,28 +34,28 @@ from sweeps.storage.records import SweepRecord, TrialRow
 log = logging.getLogger(__name__)
 
 SAVE_SECONDS = 30
-"""A state is saved when so much work would be lost without it, and at the end."""
+"""Seconds between two saved states; the last state is saved as well."""
 
 TEST_EVIDENCE = evidence_file("test")
 
 
 @dataclass(frozen=True)
 class Refit:
-    """What a refit left: its weights, and what they do on the test part, which was counted once."""
+    """The result of a refit: its weights, and their evidence on the test part, which was evaluated once."""
 
     config: TrainConfig
     weights: Path
     test: Evidence
     images: int
-    """That it was trained on."""
+    """Number of training images."""
     seconds: float
 
 
 def refit_config(record: SweepRecord, finalist: str) -> TrainConfig:
-    """Return the settings of a finalist's first run in a confirmation, with nothing kept back from training.
+    """Return the settings of a finalist's first run in a confirmation, with all images for training.
 
     Raises:
-        ExperimentError: when its record is incomplete, or its settings train otherwise today.
+        ExperimentError: when its record is incomplete, or its settings have another digest in this version.
     """
     runs: list[TrialRow] = [row for row in record.trials if row.finalist == finalist]
     if not runs:
@@ -71,24 +71,29 @@ def refit_config(record: SweepRecord, finalist: str) -> TrainConfig:
 def _check_digest(record: SweepRecord, row: TrialRow, config: TrainConfig) -> None:
     if config.digest() != row.digest:
         raise ExperimentError(
-            f"{record.sweep_id}, trial {row.name}: it was trained as {row.digest or 'nobody knows what'}, but its "
-            f"settings are {config.digest()} in this version: refit with the version that confirmed it"
+            f"{record.sweep_id}, trial {row.name}: its recorded digest is {row.digest or 'missing'}, but its settings "
+            f"have {config.digest()} in this version: refit with the version that confirmed it"
         )
 
 
-def load_recorded(record: SweepRecord, config: TrainConfig, given: Path | None = None) -> Dataset:
-    """Return the frames and the split that a sweep used; `given` is where the data lie now, if not where they were.
+def load_recorded(record: SweepRecord, config: TrainConfig, folder: Path | None = None) -> Dataset:
+    """Return the frames and the split that a sweep used.
+
+    Args:
+        record: of the sweep.
+        config: which frames and which split.
+        folder: the present folder of the data; None where they have not moved.
 
     Raises:
-        ExperimentError: when they are not what they were, or the sweep does not say what they were.
+        ExperimentError: when the data have changed, or their fingerprint is not recorded.
     """
     data: Any = record.manifest.get("data")
     if not isinstance(data, dict) or not {"root", "embedded", "fingerprint"} <= data.keys():
         raise ExperimentError(f"{record.sweep_id} has no sweep.json in the store, so its data is not known")
-    source = recorded_source(str(record.manifest.get("profile", "")), data, given)
+    source = recorded_source(str(record.manifest.get("profile", "")), data, folder)
     material = load_dataset(source, config, cache_folder(), on_bad_sample="skip", progress=sys.stderr.isatty())
     if material.frames.fingerprint != data["fingerprint"]:
-        where = f" in {given}" if given else ""
+        where = f" in {folder}" if folder else ""
         raise ExperimentError(
             f"{record.sweep_id} used frames {data['fingerprint']} of {data['root']}, but they are "
             f"{material.frames.fingerprint} now{where}: put the folder back as it was, or screen and confirm again"
@@ -98,13 +103,13 @@ def load_recorded(record: SweepRecord, config: TrainConfig, given: Path | None =
 
 @contextmanager
 def refit(config: TrainConfig, material: Dataset) -> Iterator[Refit]:
-    """Give the trained weights for as long as the context lasts; when it ends well, nothing of the refit is left.
+    """Give the trained weights for as long as the context lasts; a context that ends without an error removes them.
 
-    What was interrupted goes on from where it was saved.
+    A refit that was interrupted continues from its last saved state.
 
     Raises:
         NothingToRegisterError: when the loss is no longer finite.
-        ModelError: when another process is at it.
+        ModelError: when another process trains the same model.
     """
     refits = cache_folder() / f"refits-{os.getuid()}"
     folder = refits / f"{config.digest()}-{config.train.epochs}-{material.frames.fingerprint}"
@@ -124,7 +129,7 @@ def _refitted(config: TrainConfig, material: Dataset, folder: Path) -> Refit:
     split = split_of(config.data, material.split, frames.names, frames.scenes)
     state = _saved(folder, device)
     done = state["epoch"] if state else 0
-    after = f", going on after epoch {done}" if done else ""
+    after = f", continuing after epoch {done}" if done else ""
     epochs, images = count(config.train.epochs, "epoch"), count(len(split.train), "image")
     notes.info(f"training {epochs} on all {images} of train and validation{after}")
     saved_at = time.monotonic()
@@ -150,8 +155,8 @@ def _refitted(config: TrainConfig, material: Dataset, folder: Path) -> Refit:
 def _idle_threads() -> int:
     """Return how many of torch's threads would have a core of their own, at least one.
 
-    Threads that wait for each other on busy cores lose: on two cores with seven times as much to do an epoch took 8 s
-    on one thread and 72 to 148 s on two.
+    Threads that synchronise on busy cores are slow: on two cores with seven times the load, an epoch took 8 s on one
+    thread and 72 to 148 s on two.
     """
     return max(1, round(torch.get_num_threads() - os.getloadavg()[0]))
 
@@ -162,7 +167,7 @@ def _saved(folder: Path, device: torch.device) -> dict[str, Any] | None:
     try:
         return load_training(folder, device)
     except DataError as error:
-        log.warning("a refit begins anew: %s", error)
+        log.warning("the refit starts again: %s", error)
         return None
 
 

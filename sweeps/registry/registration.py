@@ -1,8 +1,8 @@
 """A report's verdict -> a registered model, and `champion` where the verdict is decided.
 
-After a screening it is the leader, with its own best weights. After a confirmation it is the winner's setting, trained
-once more on train and validation; of a tie it is the recommended setting. An undecided verdict is registered only on
-request, with its leader, and crowns nothing.
+After a screening, the leader is registered with its best weights. After a confirmation, the winner's setting is trained
+again on train and validation; in a tie, it is the recommended setting. An undecided verdict is registered only on
+request, with its leader, which does not become `champion`.
 """
 
 import shutil
@@ -38,7 +38,7 @@ from sweeps.tracking.reader import Store
 
 CARD, CONFIG = "card.md", "config.json"
 
-PLACES = {
+RANKS = {
     "winner": "the winner",
     "leader": "the leader of a screening, not confirmed",
     "undecided": "the leader of an undecided verdict",
@@ -47,17 +47,17 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Registration:
-    """What is to be registered under which name, and what it is taken from."""
+    """A request to register the model of a report under a name."""
 
     name: str
     report: Report
     store: Store
     ledger: HoldoutLog
-    """Where it is recorded that a refit opened the test part."""
+    """Records that a refit opened the test part."""
     data: Path | None = None
-    """Where the data of a confirmed sweep lie now, where that is another folder than recorded."""
+    """Present folder of a confirmed sweep's data; None where it is the recorded one."""
     is_forced: bool = False
-    """An undecided verdict is registered too."""
+    """Register an undecided verdict too."""
 
     @property
     def verdict(self) -> Verdict:
@@ -85,23 +85,23 @@ class Registration:
         return self.verdict.recommended if is_tie else self.verdict.leader
 
     def sentence(self) -> str:
-        """Return in words what is registered, and how sure its place is."""
+        """Return in words which model is registered, and how certain its rank is."""
         tie = "the recommended one of a tie" if self.is_refit else "the leader of a tie"
-        place, recommended = PLACES.get(self.verdict.outcome, tie), self.verdict.recommended
+        rank, recommended = RANKS.get(self.verdict.outcome, tie), self.verdict.recommended
         other = f"; recommended as cheaper and about as good: {name_of(self.report, recommended)}"
-        return f"{name_of(self.report, self.trial_id)}: {place}{other if recommended != self.trial_id else ''}"
+        return f"{name_of(self.report, self.trial_id)}: {rank}{other if recommended != self.trial_id else ''}"
 
 
 def register(registration: Registration) -> Version:
-    """Return the registered version, made where there is none of this trial yet; crowned if the verdict is decided.
+    """Return the registered version, created where this trial has none; champion if the verdict is decided.
 
-    One that was crowned before is not crowned again.
+    A version that has been champion before is not promoted again.
 
     Raises:
-        NothingToRegisterError: when the sweep still runs, is a confirmation that was interrupted, or left no weights
-            that can be used.
+        NothingToRegisterError: when the sweep is running, is a confirmation that was interrupted, or left no usable
+            weights.
         UndecidedError: when the verdict is undecided, and registering it was not forced.
-        ModelError: for a name that cannot be one.
+        ModelError: for an invalid name.
     """
     name, report, verdict = check_name(registration.name), registration.report, registration.verdict
     if report.state == SweepState.RUNNING:
@@ -112,30 +112,29 @@ def register(registration: Registration) -> Version:
         )
     if not (registration.is_decided or registration.is_forced):
         raise UndecidedError(
-            f"{report.sweep_id}: the verdict is undecided, so there is no model to crown; --force registers the leader "
-            "all the same, without making it @champion"
+            f"{report.sweep_id}: the verdict is undecided, so there is no champion; --force registers the leader "
+            "anyway, without making it @champion"
         )
     notes.info(registration.sentence())
     record, registry = registration.store.read_sweep(report.sweep_id), Registry(registration.store)
     run_id = record.run_id if registration.is_refit else _row(record, registration.trial_id).run_id
-    found = registry.find(
-        name, run_id, identity(report.sweep_id, registration.trial_id, is_refit=registration.is_refit)
-    )
+    tags = identity(report.sweep_id, registration.trial_id, is_refit=registration.is_refit)
+    registered = registry.find(name, run_id, tags)
     set_alias = registry.promote if registration.is_decided else registry.leave
-    if found:
-        notes.info(f"it is registered already: {found.words}; {set_alias(found)}")
-        return found
+    if registered:
+        notes.info(f"already registered: {registered.label}; {set_alias(registered)}")
+        return registered
     make = _refitted if registration.is_refit else _screened
-    with tempfile.TemporaryDirectory(prefix="bddseg-register-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="bddseg-register-") as temporary:
+        folder = Path(temporary)
         with make(registration, record, folder) as card:
-            write_words(card, folder)
-            made = registry.add(name, run_id, folder, card.tags(), verdict.sentence)
-    notes.info(f"registered as {made.words}; {set_alias(made)}")
-    return made
+            write_description(card, folder)
+            version = registry.add(name, run_id, folder, card.tags(), verdict.sentence)
+    notes.info(f"registered as {version.label}; {set_alias(version)}")
+    return version
 
 
-def write_words(card: ModelCard, folder: Path) -> None:
+def write_description(card: ModelCard, folder: Path) -> None:
     """Write the card and config.json beside the weights."""
     trained = load_trained(load_checkpoint(folder / BEST))
     (folder / CARD).write_text(render_card(card))
@@ -157,9 +156,9 @@ def _screened(registration: Registration, record: SweepRecord, folder: Path) -> 
         NothingToRegisterError: when they were not kept, are damaged, or are another trial's.
     """
     row, report = _row(record, registration.trial_id), registration.report
-    words = f"{report.sweep_id}, trial {row.name} (code {report.facts['code_version']})"
-    best = _best_weights(registration.store, row, folder, words)
-    opened = {found.trial_id: found.scores for found in report.test.opened}
+    origin = f"{report.sweep_id}, trial {row.name} (code {report.facts['code_version']})"
+    best = _best_weights(registration.store, row, folder, origin)
+    opened = {trial.trial_id: trial.scores for trial in report.test.opened}
     yield ModelCard(
         name=registration.name,
         report=report,
@@ -175,30 +174,30 @@ def _screened(registration: Registration, record: SweepRecord, folder: Path) -> 
     )
 
 
-def _best_weights(store: Store, row: TrialRow, folder: Path, words: str) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="bddseg-weights-") as place:
-        path = store.download(row.run_id, WEIGHTS, Path(place))
+def _best_weights(store: Store, row: TrialRow, folder: Path, origin: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="bddseg-weights-") as temporary:
+        path = store.download(row.run_id, WEIGHTS, Path(temporary))
         if path is None:
-            raise NothingToRegisterError(f"{words}: its weights were not kept; --keep-weights all keeps every trial's")
+            raise NothingToRegisterError(f"{origin}: its weights were not kept; --keep-weights all keeps every trial's")
         shutil.copyfile(path, folder / BEST)
     try:
         best = load_checkpoint(folder / BEST)
         load_trained(best)
     except DataError as error:
-        raise NothingToRegisterError(f"{words}: {error}") from error
+        raise NothingToRegisterError(f"{origin}: {error}") from error
     if best.get("digest") != row.digest:
         raise NothingToRegisterError(
-            f"{words}: its weights are those of trial {best.get('digest')}, but must be those of {row.digest}"
+            f"{origin}: its weights are those of trial {best.get('digest')}, but must be those of {row.digest}"
         )
     return best
 
 
 @contextmanager
 def _refitted(registration: Registration, record: SweepRecord, folder: Path) -> Iterator[ModelCard]:
-    """Train the setting once more, put its weights into the folder, and give their card."""
+    """Train the setting again, put its weights into the folder, and give their card."""
     config = refit_config(record, registration.trial_id)
-    with refit(config, load_recorded(record, config, registration.data)) as found:
-        shutil.copyfile(found.weights, folder / BEST)
+    with refit(config, load_recorded(record, config, registration.data)) as result:
+        shutil.copyfile(result.weights, folder / BEST)
         name = name_of(registration.report, registration.trial_id)
         opening = HoldoutAccess(
             datetime.now(UTC).isoformat(timespec="seconds"), "refit of the confirmed setting", 1, (name,)
@@ -207,7 +206,7 @@ def _refitted(registration: Registration, record: SweepRecord, folder: Path) -> 
         if failure:
             notes.info(failure)
         else:
-            save_evidence(folder / TEST_EVIDENCE, found.test)
+            save_evidence(folder / TEST_EVIDENCE, result.test)
         yield ModelCard(
             name=registration.name,
             report=registration.report,
@@ -218,13 +217,13 @@ def _refitted(registration: Registration, record: SweepRecord, folder: Path) -> 
             digest=config.digest(),
             epoch=config.train.epochs,
             is_refit=True,
-            trained_on=found.images,
-            test=None if failure else score_evidence(found.test),
+            trained_on=result.images,
+            test=None if failure else score_evidence(result.test),
         )
 
 
 def _owner(record: SweepRecord, store: Store) -> str:
-    """Return the run on which openings of the test part are recorded: the screening's, where the store has it."""
+    """Return the run that records openings of the test part: the screening's, where the store has it."""
     try:
         return store.read_sweep(record.tags.get(CONFIRMS, "")).run_id
     except NoSweepError:

@@ -1,4 +1,4 @@
-"""MLflow's model registry: versions of a model, each a folder of files, and the two aliases that point at them."""
+"""MLflow's model registry: versions of a model, each a folder of files, and two aliases for them."""
 
 import os
 import re
@@ -28,10 +28,10 @@ DEFAULT_NAME = "bdd100k-unet"
 CHAMPION, PREVIOUS = "champion", "previous-champion"
 
 SOURCE = re.compile(r"models:/(m-[0-9a-f]{32})")
-"""Where the files of our versions lie: with a logged model. A registry that others write to may say anything else."""
+"""Source of our versions: a logged model. Other writers of the registry may use any other address."""
 
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""MLflow's words for a model, version or alias that is not there."""
+"""MLflow's error codes for a model, version or alias that does not exist."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Version:
     tags: Mapping[str, str]
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         return f"version {self.number} of {self.name}"
 
 
@@ -58,19 +58,19 @@ class Registry:
         self._store = store
 
     @contextmanager
-    def _client(self, what: str, *, writes: bool = False) -> Iterator["MlflowClient"]:
-        with self._store.client(what, writes=writes) as client, _as_default(self._store.opened_uri):
+    def _client(self, purpose: str, *, writes: bool = False) -> Iterator["MlflowClient"]:
+        with self._store.client(purpose, writes=writes) as client, _as_default(self._store.opened_uri):
             yield client
 
     def find(self, name: str, run_id: str, tags: Mapping[str, str]) -> Version | None:
-        """Return the version of a run that carries the tags; None when there is none."""
+        """Return the newest version of a run that has the tags; None when there is none."""
         with self._client("asked for models") as client:
-            found = [_version(it) for it in client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")]
-        found = [it for it in found if tags.items() <= it.tags.items()]
-        return max(found, key=lambda it: int(it.number), default=None)
+            found_versions = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+        versions = [version for version in map(_version, found_versions) if tags.items() <= version.tags.items()]
+        return max(versions, key=lambda version: int(version.number), default=None)
 
     def add(self, name: str, run_id: str, folder: Path, tags: Mapping[str, str], description: str) -> Version:
-        """Return a new version that holds the files of the folder; it appears when all of them are there."""
+        """Return a new version with the files of the folder; it appears when all of them have been uploaded."""
         with self._client("written to", writes=True) as client:
             _make_model(client, name)
             experiment = client.get_run(run_id).info.experiment_id
@@ -78,15 +78,15 @@ class Registry:
             client.log_model_artifacts(model.model_id, str(folder))
             client.finalize_logged_model(model.model_id, "READY")
             source = f"models:/{model.model_id}"
-            made = client.create_model_version(
+            version = client.create_model_version(
                 name, source, run_id, dict(tags), description=description, model_id=model.model_id
             )
-        return _version(made)
+        return _version(version)
 
     def promote(self, version: Version) -> str:
-        """Let `champion` point at the version and `previous-champion` at its predecessor; return what was done.
+        """Make the version `champion`, and its predecessor `previous-champion`; return what was done.
 
-        A version that has been champion is left as it is: somebody may have crowned another since.
+        A version that has been champion before is not promoted again: someone may have promoted another since.
         """
         with self._client("written to", writes=True) as client:
             holder = _holder(client, version.name, CHAMPION)
@@ -100,27 +100,27 @@ class Registry:
         return f"@{CHAMPION} is version {version.number}{before}"
 
     def leave(self, version: Version) -> str:
-        """Return that the version is not crowned, and which one is `champion`."""
+        """Return in words that the version was not promoted, and which version is `champion`."""
         with self._client("asked for models") as client:
             holder = _holder(client, version.name, CHAMPION)
         stays = f"@{CHAMPION} stays version {holder}" if holder else f"nothing is @{CHAMPION}"
         return f"not made @{CHAMPION}, since the verdict is undecided: {stays}"
 
-    def fetch(self, name: str, at: str, folder: Path) -> Path:
-        """Return a copy, in the folder, of the weights of a version, named by an alias, its number or its sweep.
+    def fetch(self, name: str, key: str, folder: Path) -> Path:
+        """Return a copy, in the folder, of the weights of a version; `key` is an alias, a number or a sweep's id.
 
         Raises:
-            ModelError: when there is no such version, or its files are not where ours are.
+            ModelError: when there is no such version, or --register has not made it.
         """
         with self._client("asked for models") as client:
-            source = _found(client, name, at).source or ""
+            source = _find_version(client, name, key).source or ""
             match = SOURCE.fullmatch(source)
             if not match:
-                raise ModelError(f"{name} at {at} lies at {source[:80]!r}, but must be a version that --register made")
+                raise ModelError(f"{name} at {key} lies at {source[:80]!r}, but must be a version that --register made")
             if BEST not in [item.path for item in client.list_logged_model_artifacts(match[1])]:
-                raise ModelError(f"{name} at {at} has no {BEST}, but must be a version that --register made")
-            place = client.get_logged_model(match[1]).artifact_location
-            return self._download(f"{place}/{BEST}", folder)
+                raise ModelError(f"{name} at {key} has no {BEST}, but must be a version that --register made")
+            location = client.get_logged_model(match[1]).artifact_location
+            return self._download(f"{location}/{BEST}", folder)
 
     def _download(self, address: str, folder: Path) -> Path:
         from mlflow.artifacts import download_artifacts
@@ -135,7 +135,7 @@ def check_name(name: str) -> str:
     """Return the name of a registered model.
 
     Raises:
-        ModelError: when it holds what has a meaning in a query, a path or an address.
+        ModelError: when it has characters with a meaning in a query, a path or an address.
     """
     if not IDENTITY.fullmatch(name) or set(name) == {"."} or len(name) > LONGEST_NAME:
         raise ModelError(f"the model name {name[:80]!r} must be of 1 to {LONGEST_NAME} letters, digits and . _ - only")
@@ -144,7 +144,10 @@ def check_name(name: str) -> str:
 
 @contextmanager
 def _as_default(tracking_uri: str) -> Iterator[None]:
-    """Make a store MLflow's default for a while: where models lie its registry asks that one, whatever it was told."""
+    """Make a store MLflow's default while the context lasts.
+
+    MLflow's registry looks up the files of models in the default store, whichever store its client was opened for.
+    """
     import mlflow
 
     before = os.environ.get(VARIABLE)
@@ -168,31 +171,32 @@ def _make_model(client: "MlflowClient", name: str) -> None:
 
 
 def _holder(client: "MlflowClient", name: str, alias: str) -> str:
-    """Return the number of the version that an alias points at, "" where there is none."""
+    """Return the number of the version with an alias; "" where there is none."""
     return str(client.get_registered_model(name).aliases.get(alias, ""))
 
 
-def _found(client: "MlflowClient", name: str, at: str) -> "ModelVersion":
+def _find_version(client: "MlflowClient", name: str, key: str) -> "ModelVersion":
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_model_version(name, at) if at.isdigit() else client.get_model_version_by_alias(name, at)
+        return client.get_model_version(name, key) if key.isdigit() else client.get_model_version_by_alias(name, key)
     except MlflowException as error:
         if code_of(error) not in MISSING:
             raise
-        if of_sweep := _of_sweep(client, name, at):
+        if of_sweep := _of_sweep(client, name, key):
             return of_sweep
-        what = f"no version {at}" if at.isdigit() else f"no @{at}"
+        version = f"no version {key}" if key.isdigit() else f"no @{key}"
         raise ModelError(
-            f"{what} of model {name} is registered; python report.py SWEEP --register makes one"
+            f"{version} of model {name} is registered; python report.py SWEEP --register makes one"
         ) from error
 
 
 def _of_sweep(client: "MlflowClient", name: str, sweep_id: str) -> "ModelVersion | None":
-    """Return the newest version that was made from a sweep; None where there is none."""
-    found = [it for it in client.search_model_versions(f"name = '{name}'") if it.tags.get(SWEEP_ID) == sweep_id]
-    return max(found, key=lambda it: int(it.version), default=None)
+    """Return the newest version of a sweep; None where there is none."""
+    versions = client.search_model_versions(f"name = '{name}'")
+    of_sweep = [version for version in versions if version.tags.get(SWEEP_ID) == sweep_id]
+    return max(of_sweep, key=lambda version: int(version.version), default=None)
 
 
-def _version(found: "ModelVersion") -> Version:
-    return Version(found.name, str(found.version), dict(found.tags))
+def _version(version: "ModelVersion") -> Version:
+    return Version(version.name, str(version.version), dict(version.tags))

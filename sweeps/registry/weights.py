@@ -1,4 +1,4 @@
-"""A model's name -> its file of weights: from the registry, from a run, or on this machine."""
+"""A model's name -> its file of weights: on this machine, from a run, or from the registry."""
 
 import re
 import tempfile
@@ -22,12 +22,12 @@ FORMS = "@champion, NAME@ALIAS, NAME@SWEEP, models:/NAME/VERSION, the id of a ru
 
 @contextmanager
 def open_weights(word: str, store: Store) -> Iterator[Path]:
-    """Give the file of the weights that a word names, for as long as the context lasts.
+    """Give the file of the weights with a name, for as long as the context lasts.
 
-    What is there on this machine under that name comes first; only otherwise is the store asked.
+    A file or folder of this machine takes precedence over the store.
 
     Raises:
-        ModelError: when there is nothing of that name; says which forms a name may have.
+        ModelError: when nothing has that name; lists the forms that a name may have.
     """
     path = Path(word)
     with tempfile.TemporaryDirectory(prefix="bddseg-model-") as folder:

@@ -44,8 +44,8 @@ def unfinished_sweep(storage: Path) -> Path:
         with contextlib.suppress(StorageError) if unreadable else contextlib.nullcontext():
             check_not_running(folder)
     if unreadable:
-        what = count(len(unreadable), "sweep cannot be read", "sweeps cannot be read")
-        raise StorageError(f"no sweep in {storage} is known to be unfinished, but {what}: {unreadable[0]}")
+        number = count(len(unreadable), "sweep cannot be read", "sweeps cannot be read")
+        raise StorageError(f"no sweep in {storage} is known to be unfinished, but {number}: {unreadable[0]}")
     raise NoSweepError(f"no sweep in {storage} is unfinished: nothing to resume")
 
 
@@ -221,9 +221,9 @@ def find_trial(folder: Path, word: str) -> str:
     if not matches:
         matches = [trial_id for trial_id, texts in labels.items() if any(text.startswith(word) for text in texts)]
     if len(matches) != 1:
-        known = ", ".join(f"{trial_id} ({name})" for trial_id, _, name in labels.values())
+        names = ", ".join(f"{trial_id} ({name})" for trial_id, _, name in labels.values())
         how_many = "more than one trial" if matches else "no trial"
-        raise NoSweepError(f"{word!r} is {how_many} of {folder.name}: {known}")
+        raise NoSweepError(f"{word!r} is {how_many} of {folder.name}: {names}")
     return matches[0]
 
 

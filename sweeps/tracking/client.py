@@ -12,18 +12,18 @@ EXPERIMENT = "bdd100k-unet"
 
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what fails is said by us, in one line
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # a failure is reported by us, in one line
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # create_run sent twice makes two runs; 7, the default, takes 4 minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
-"""What MLflow reads from the environment; whatever the user has set stays."""
+"""Environment variables that MLflow reads; those that the user has set stay."""
 
 
 def open_client(tracking_uri: str) -> "MlflowClient":
-    """Return MLflow's client; MLflow is imported here, under our environment, and says nothing on its own."""
+    """Return MLflow's client; MLflow is imported here, under our environment, so that it logs nothing itself."""
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     from mlflow import MlflowClient
@@ -32,22 +32,26 @@ def open_client(tracking_uri: str) -> "MlflowClient":
 
 
 def mlflow_uri(tracking_uri: str) -> str:
-    """Return an address as MLflow is given it.
+    """Return an address in the form that MLflow needs.
 
-    For the plain form MLflow makes the database's folder by the quoted name, beside the one that is meant.
+    For a plain address with quoted characters, MLflow creates the database's folder under its quoted name.
     """
     is_quoted = tracking_uri.startswith("sqlite:") and "%" in tracking_uri
     return tracking_uri.replace("sqlite:", "sqlite+pysqlite:", 1) if is_quoted else tracking_uri
 
 
 def forget_artifacts() -> None:
-    """Let MLflow look up again where the files of runs lie: it keeps that by run, whatever the store."""
+    """Clear MLflow's cache of the artifact folders of runs, which it keeps by run, whatever the store.
+
+    MLflow has no public way. Where a later version keeps them elsewhere, nothing happens here, and the tests of a moved
+    storage folder fail.
+    """
     utils = sys.modules.get("mlflow.tracking._tracking_service.utils")
     getattr(utils, "_artifact_repos_cache", {}).clear()
 
 
 def forget_database(tracking_uri: str) -> None:
-    """Let MLflow open a database file that was removed or replaced: it keeps connections to the old one.
+    """Close MLflow's connections to a database file that was removed or replaced, so that it opens the new one.
 
     MLflow has no public way. Where a later version keeps them elsewhere, nothing happens here, and the test of a
     database that is lost while it is written to fails.

@@ -1,4 +1,4 @@
-"""The way to the experiment in an MLflow store, for recording: opened late, and again where the store was replaced."""
+"""The connection to an MLflow store for recording: opened when needed, and again when the store was replaced."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ class Connection:
 
     Args:
         tracking_uri: the store.
-        on_loss: called when everything that was known of the store has to be looked up again.
+        on_loss: called when every run has to be looked up again.
     """
 
     def __init__(self, tracking_uri: str, on_loss: Callable[[], None]) -> None:
@@ -28,7 +28,7 @@ class Connection:
         self._on_loss = on_loss
         self._client: MlflowClient | None = None
         self._file: tuple[int, int] | None = None
-        """Device and number of the database file."""
+        """Device and inode of the database file."""
 
     def client(self) -> "MlflowClient":
         """Return the client.
@@ -44,7 +44,7 @@ class Connection:
         return self._client
 
     def check_experiment(self) -> None:
-        """Check that the experiment is there: while it is deleted, MLflow refuses everything.
+        """Check that the experiment exists: while it is deleted, MLflow refuses everything.
 
         Raises:
             TrackingError: when it is deleted.
@@ -57,7 +57,7 @@ class Connection:
             raise
 
     def takes_writes(self) -> bool:
-        """Return whether the store takes anything: one that is full or read-only still answers questions."""
+        """Return whether the store takes writes: one that is full or read-only still answers queries."""
         try:
             self.client().set_experiment_tag(self.experiment, PROBE, str(int(time.time() * 1000)))
         except Exception:  # noqa: BLE001 - stores raise what they like; the answer is no
@@ -65,13 +65,13 @@ class Connection:
         return True
 
     def forget(self) -> None:
-        """Open the store again when it is asked next."""
+        """Forget the open store; the next call opens it again."""
         self._client = self._file = None
         forget_database(self.uri)
         self._on_loss()
 
     def _look_for_database(self) -> None:
-        """Start again where the database file was removed or replaced: MLflow would go on writing into the old one."""
+        """Reconnect where the database file was removed or replaced: MLflow would write on into the old one."""
         path = database_file(self.uri)
         if path is None:
             return

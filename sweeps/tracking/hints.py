@@ -1,4 +1,4 @@
-"""What to do about an MLflow store that cannot be used, by what it said."""
+"""Cures for an MLflow store that cannot be used, by its error."""
 
 import re
 import shlex
@@ -13,11 +13,11 @@ SCHEMA = re.compile(r"out-of-date database schema \(found version (\w+)")
 MODULE = re.compile(r"No module named '(\w+)")
 DISTRIBUTIONS = {"botocore": "boto3", "psycopg": "'psycopg[binary]'", "google": "google-cloud-storage",
                  "azure": "azure-storage-blob"}  # fmt: skip
-"""Module that is missing -> what brings it, where the names differ."""
+"""Missing module -> the package that contains it, where the names differ."""
 
 
 def cure_of(error: Exception, uri: str, otherwise: str) -> str:
-    """Return what to do about a store, in words that follow the reason; `otherwise` where the reason names no cure."""
+    """Return the cure for an error of a store, to be printed after its reason; `otherwise` where none is known."""
     text = str(error)
     if schema := SCHEMA.search(text):
         return _schema_cure(schema[1], uri)
@@ -29,13 +29,13 @@ def cure_of(error: Exception, uri: str, otherwise: str) -> str:
 
 
 def restore_cure(experiment_id: str, uri: str) -> str:
-    """Return what brings back an experiment that was deleted."""
+    """Return the command that restores a deleted experiment."""
     where = "" if has_password(uri) else f"{VARIABLE}={shlex.quote(uri)} "
     return f"bring it back with `{where}mlflow experiments restore -x {experiment_id}`"
 
 
 def _schema_cure(version: str, uri: str) -> str:
-    """Return what to do about a database of another version of MLflow: the older of the two has to follow."""
+    """Return the cure for a database of another version of MLflow: the older of the two is upgraded."""
     if _is_known_schema(version):
         shown = f'"${VARIABLE}"' if has_password(uri) else shlex.quote(uri)
         return f"make a copy of the database, then run `mlflow db upgrade {shown}`"
@@ -43,7 +43,7 @@ def _schema_cure(version: str, uri: str) -> str:
 
 
 def _is_known_schema(version: str) -> bool:
-    """Return whether the installed MLflow knows a version of the database; it knows all up to its own."""
+    """Return whether the installed MLflow knows a version of the schema; it knows all up to its own."""
     import mlflow
 
     versions = Path(mlflow.__file__).parent / "store" / "db_migrations" / "versions"

@@ -1,4 +1,4 @@
-"""Whether a database can be used, asked before anything takes time and without leaving anything."""
+"""Check whether a database can be used, before anything slow and without leaving a trace."""
 
 import sqlite3
 from contextlib import closing
@@ -13,9 +13,9 @@ STAGE = "SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?"
 
 
 def check_database(tracking_uri: str) -> None:
-    """Refuse a file that is no database or whose experiment is deleted, and a place in which none can be made.
+    """Refuse a file that is no database, a deleted experiment, and a folder in which no database can be created.
 
-    Servers are not asked.
+    Servers are not checked.
 
     Raises:
         TrackingError: with address, reason and cure.
@@ -35,7 +35,7 @@ def check_database(tracking_uri: str) -> None:
 
 
 def _check_experiment(connection: sqlite3.Connection, tracking_uri: str) -> None:
-    """Read a database for the first time, which fails where it is none; see `check_database`."""
+    """Read a database, which fails for any other file; see `check_database`."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
         return
     for experiment_id, stage in connection.execute(STAGE, (EXPERIMENT,)):

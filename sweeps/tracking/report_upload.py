@@ -1,4 +1,4 @@
-"""What a report leaves in MLflow, on the sweep's run: tags that record an opening of the test part, and its files."""
+"""Upload of a report into MLflow, to the sweep's run: its files, and tags that record openings of the test part."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 REPORT = "report"
-"""Folder of the sweep's artifacts."""
+"""Folder of a report among the sweep's artifacts."""
 
 
 class ReportUpload:
-    """Writes to a store that exists; each method says in one line why it could not.
+    """Writes to a store that exists.
 
     Raises:
         TrackingError: from every method, when the store cannot be written.
@@ -35,7 +35,7 @@ class ReportUpload:
             client.set_tag(run_id, key, value)
 
     def upload_report(self, run_id: str, folder: Path) -> None:
-        """Put the files of a report among the run's artifacts, in place of an older report's."""
+        """Upload the files of a report, in place of those of an older report."""
         with self._writing() as client:
             client.log_artifacts(run_id, str(folder), REPORT)
 

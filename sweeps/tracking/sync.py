@@ -1,4 +1,4 @@
-"""Sweeps of a storage folder that MLflow does not have in full, and their later delivery: from their folders alone."""
+"""Later delivery of sweeps that MLflow does not have in full, from their folders alone."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -32,34 +32,34 @@ from sweeps.tracking.uri import (
 
 SHOWN_REJECTS = 3
 CLOSING_SECONDS = 10
-"""How long a new sweep waits until MLflow has the ends of an older one."""
+"""For how long a new sweep waits until MLflow has the ends of an older one."""
 
 
 @dataclass(frozen=True)
 class SyncResult:
-    """What a later delivery came to."""
+    """The result of a later delivery."""
 
     sweep_id: str
     delivered: int
     undelivered: int
     why: str = ""
-    """Why something is left, or that MLflow could not be asked; "" otherwise."""
+    """Why events are undelivered, or why MLflow could not be asked; "" otherwise."""
     closed: int = 0
-    """Runs that a lost driver had left open."""
+    """Number of runs that a lost driver had left open."""
     rejects: tuple[dict[str, Any], ...] = ()
 
     @property
     def is_left(self) -> bool:
-        """Return whether MLflow lacks something of the sweep, or could not be asked."""
+        """Return whether MLflow lacks a part of the sweep, or could not be asked."""
         return bool(self.undelivered or self.why or self.rejects)
 
     @property
     def is_news(self) -> bool:
-        """Return whether there is anything to say."""
+        """Return whether there is anything to report."""
         return bool(self.is_left or self.delivered or self.closed)
 
     def sentences(self) -> Iterator[str]:
-        """Yield what to say of it."""
+        """Yield the result in sentences."""
         if self.closed:
             yield closing_sentence(self.sweep_id, self.closed)
         remaining = f"; {_events(self.undelivered)} left" if self.undelivered else ""
@@ -68,7 +68,7 @@ class SyncResult:
 
 
 def sync_sweeps(folders: Sequence[Path], tracking_uri: str | None) -> Iterator[SyncResult]:
-    """Deliver sweep after sweep; of several, one that cannot be synced now is named and the others are delivered.
+    """Deliver one sweep after another; of several, one that cannot be synced now does not stop the others.
 
     Raises:
         UserError: when the only sweep cannot be synced now.
@@ -84,15 +84,15 @@ def sync_sweeps(folders: Sequence[Path], tracking_uri: str | None) -> Iterator[S
 
 
 def sync(folder: Path, tracking_uri: str | None, failures: dict[str, str] | None = None) -> SyncResult:
-    """Deliver what MLflow does not have of a sweep, and close its runs where its driver was lost.
+    """Deliver the parts of a sweep that MLflow does not have, and close its runs where its driver was lost.
 
-    MLflow is asked what it has, and what it refused before is sent again. Where nothing is to be done nothing is
-    written, so that the folder may be read-only. A failure to deliver is in the answer.
+    MLflow is asked what it has, and refused events are sent again. A sweep that is complete is not written to, so that
+    its folder may be read-only. A failure to deliver is part of the result.
 
     Args:
         folder: the sweep's.
-        tracking_uri: beats the environment, which beats what the sweep itself noted.
-        failures: stores that could not be used, with the reason; they are not asked again. Added to here.
+        tracking_uri: takes precedence over the environment, which takes precedence over the sweep's own note.
+        failures: stores that could not be used, with the reason; they are not tried again. New failures are added.
 
     Raises:
         SweepError: when the sweep is running, is delivered by another process, or cannot be written to.
@@ -114,13 +114,13 @@ def sync(folder: Path, tracking_uri: str | None, failures: dict[str, str] | None
 
 
 def _is_settled(events: EventFile, uri: str) -> bool:
-    """Return whether everything went to this store, as far as the sweep's own folder tells."""
+    """Return whether everything was delivered to this store, according to the sweep's own folder."""
     noted, _ = load_ids(events)
     return not events.pending() and not events.rejects() and noted == hide_password(check_uri(uri))
 
 
 def _deliver(folder: Path, uri: str) -> SyncResult:
-    """Deliver what is left, what was refused, and what MLflow has lost.
+    """Deliver the undelivered events, the refused ones, and those that MLflow has lost.
 
     Raises:
         TrackingError: when the store cannot be used.
@@ -133,7 +133,7 @@ def _deliver(folder: Path, uri: str) -> SyncResult:
 
 
 def _not_synced(folder: Path, error: Exception) -> SyncResult:
-    """Return that nothing of a sweep could be delivered, and why."""
+    """Return the result for a sweep of which nothing could be delivered."""
     events = EventFile(folder / OUTBOX)
     try:
         return SyncResult(folder.name, 0, events.pending(), str(error), rejects=tuple(events.rejects()))
@@ -144,7 +144,7 @@ def _not_synced(folder: Path, error: Exception) -> SyncResult:
 def close_lost_sweeps(storage: Path, tracking_uri: str | None) -> Iterator[str]:
     """Close the runs of every sweep whose driver was lost; yield a sentence for each such sweep.
 
-    Those that were recorded in the store that is named here are closed there at once; the others wait for a `sync`.
+    Sweeps that were recorded in this store are closed in it at once, the others with their next `sync`.
     """
     for folder in sweep_folders(storage):
         closed = claim_and_close(folder)
@@ -156,12 +156,12 @@ def close_lost_sweeps(storage: Path, tracking_uri: str | None) -> Iterator[str]:
 
 
 def closing_sentence(sweep_id: str, closed: int) -> str:
-    """Return what is said when runs of a lost driver have been closed."""
+    """Return the sentence about closed runs of a lost driver."""
     return f"closed {closed} run{'s' * (closed != 1)} of sweep {sweep_id} whose driver was lost"
 
 
 def reject_sentences(rejects: tuple[dict[str, Any], ...] | list[dict[str, Any]]) -> Iterator[str]:
-    """Yield what is said of events that were put aside: how many, and the first few by name."""
+    """Yield sentences about refused events: their number, and the first few by name."""
     if not rejects:
         return
     verb = "was" if len(rejects) == 1 else "were"
@@ -173,7 +173,7 @@ def reject_sentences(rejects: tuple[dict[str, Any], ...] | list[dict[str, Any]])
 
 
 def _name(event: Event) -> str:
-    """Return which event it is: `epoch 3 of trial 1f2e3d4c`."""
+    """Return the name of an event: `epoch 3 of trial 1f2e3d4c`."""
     detail = f" {event['step']}" if event.get("kind") == "epoch" else f" {event['path']}" if event.get("path") else ""
     return f"{event.get('kind')}{detail} of {'trial ' + str(event['trial']) if event.get('trial') else 'the sweep'}"
 
@@ -192,9 +192,9 @@ def _where_to(folder: Path, tracking_uri: str | None) -> str:
 
 
 def _noted_uri(folder: Path) -> str:
-    """Return where a sweep recorded, without a password; the default where it noted nothing that can be read.
+    """Return the store that a sweep noted, without a password; the default where its note is missing or damaged.
 
-    A database in the storage folder is the one in the storage folder as it is now.
+    A database in the storage folder is the one in the present storage folder.
     """
     try:
         recorded = read_json(folder / FILE).get("tracking_uri")
@@ -219,9 +219,9 @@ def _events(number: int) -> str:
 
 
 def recorded_at(folder: Path, tracking_uri: str | None, *, is_offline: bool = False) -> str:
-    """Return where a sweep is recorded: as it is typed, else as the environment says, else as the sweep noted.
+    """Return the store of a sweep: the option, else the environment, else the sweep's own note.
 
-    Of a sweep that is offline nothing is sent, so that an address without its password will do.
+    An offline sweep sends nothing, so that an address without its password will do.
 
     Raises:
         TrackingError: when MLflow cannot record there, or its password is not known.

@@ -1,6 +1,6 @@
-"""Where MLflow is: paths as addresses and addresses as paths, the secrets in them, and whether a server answers there.
+"""Addresses of MLflow stores: their paths, the secrets in them, and whether a server answers.
 
-A path that becomes part of an address is quoted, and unquoted on its way back. This is done here and nowhere else.
+A path is quoted when it becomes part of an address, and unquoted when it is read from one, only in this module.
 """
 
 import os
@@ -20,7 +20,7 @@ PROBE_SECONDS = 4
 
 SQLITE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?):///(?P<path>[^?]+)(?P<query>\?.*)?", re.DOTALL)
 MEANINGFUL = re.compile(r"[%?#&\x00-\x1f\x7f]")
-"""What would not be part of the path within an address: `%` starts a quoted character, `?` and `&` a query."""
+"""Characters with a meaning in an address: `%` starts a quoted character, `?` and `&` a query."""
 
 DATABASE = "mlflow.db"
 """The database of a storage folder."""
@@ -41,7 +41,7 @@ def database_file(uri: str) -> Path | None:
 
 
 def folder_of(uri: str) -> Path | None:
-    """Return the folder of a `file:` address, or of an absolute path; None for what lies elsewhere."""
+    """Return the folder of a `file:` address, or of an absolute path; None for any other address."""
     url = urlsplit(uri)
     path = Path(unquote(url.path)) if url.scheme == "file" and not url.netloc else Path(uri)
     is_local = url.scheme in ("", "file") and path.is_absolute() and ".." not in path.parts
@@ -54,9 +54,9 @@ def default_tracking_uri(root: Path) -> str:
 
 
 def portable_uri(uri: str, storage: Path) -> str:
-    """Return an address as it is written down: without a password, and relative where it is in the storage folder.
+    """Return an address as it is recorded: without a password, and relative for a database in the storage folder.
 
-    The storage folder may be moved or copied: its own database moves with it.
+    The storage folder may be moved or copied, and its database with it.
     """
     path = database_file(uri)
     if path is None or "?" in uri or not path.is_relative_to(Path(storage).absolute()):
@@ -65,10 +65,10 @@ def portable_uri(uri: str, storage: Path) -> str:
 
 
 def present_uri(recorded: str, storage: Path, recorded_storage: Path | None = None) -> str:
-    """Return the address that `portable_uri` wrote down, for the storage folder as it is now.
+    """Return the present address for one that `portable_uri` recorded.
 
-    Earlier versions wrote absolute ones: what was in the storage folder at that time, `recorded_storage`, is in the
-    storage folder now.
+    Earlier versions recorded absolute addresses: a database that was in the storage folder then, `recorded_storage`, is
+    in the storage folder now.
     """
     path = database_file(recorded)
     if path is None:
@@ -81,9 +81,9 @@ def present_uri(recorded: str, storage: Path, recorded_storage: Path | None = No
 
 
 def resolve_tracking_uri(uri: str | None, root: Path) -> str:
-    """Return where to record: the flag, else MLFLOW_TRACKING_URI, else a database in the storage folder `root`.
+    """Return the store to record in: the flag, else MLFLOW_TRACKING_URI, else a database in the storage folder `root`.
 
-    A relative database path is made absolute: processes that work in other folders must mean the same file.
+    A relative path of a database becomes absolute, since processes in other folders must open the same file.
 
     Raises:
         TrackingError: when MLflow cannot record there.
@@ -118,10 +118,10 @@ def check_uri(uri: str) -> str:
 
 
 def check_server(uri: str) -> None:
-    """Ask a server for anything at all; a database is not asked.
+    """Check that a server answers; a database is not checked.
 
     Raises:
-        TrackingError: when nothing answers within a few seconds, or a proxy refuses to ask.
+        TrackingError: when nothing answers within a few seconds, or a proxy refuses the request.
     """
     if scheme_of(uri) not in SERVERS:
         return
@@ -131,7 +131,7 @@ def check_server(uri: str) -> None:
     try:
         answer = requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS)
     except requests.exceptions.SSLError:
-        return  # something answers; MLflow's client knows the user's TLS settings
+        return  # a server answers, and MLflow's client knows the user's TLS settings
     except requests.exceptions.RequestException as error:
         if why := proxy.breakdown(uri, f"{type(error).__name__}: {error}"):
             raise TrackingError(f"MLflow at {shown} was not asked: {hide_password(why)}") from None
@@ -149,17 +149,17 @@ def scheme_of(uri: str) -> str:
 
 
 def hide_password(text: str) -> str:
-    """Return an address, or a text with addresses in it, without the users, passwords and tokens in them."""
+    """Return an address, or a text with addresses, without users, passwords and tokens."""
     return SECRET.sub(r"\1***", USER.sub("://***@", text))
 
 
 def has_password(uri: str) -> bool:
-    """Return whether an address holds something that must not be shown, or held it before it was hidden."""
+    """Return whether an address has a part that must not be shown, or had one before it was hidden."""
     return bool(USER.search(uri) or SECRET.search(uri))
 
 
 def tracking_flag(uri: str) -> str:
-    """Return the `--tracking-uri` of a command that is printed; one with a password refers to the environment."""
+    """Return `--tracking-uri` for a printed command; an address with a password refers to the environment."""
     return f'--tracking-uri "${VARIABLE}"' if has_password(uri) else f"--tracking-uri {shlex.quote(uri)}"
 
 
@@ -182,7 +182,7 @@ def start_command(uri: str) -> str:
 
 
 def _quoted(path: Path) -> str:
-    """Return a path for an address: what has a meaning there is quoted, everything else stays readable."""
+    """Return a path for an address: characters with a meaning there are quoted, the others stay readable."""
     return MEANINGFUL.sub(lambda match: f"%{ord(match[0]):02X}", str(path))
 
 

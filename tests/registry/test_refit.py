@@ -113,7 +113,7 @@ def test_an_interrupted_refit_goes_on_and_ends_in_the_same_weights(monkeypatch: 
     interrupted(monkeypatch, after=2)
     with heard_notes() as said, refit(CONFIG, MATERIAL) as found:
         again = load_checkpoint(found.weights)["weights"]
-    assert said[0].endswith("going on after epoch 2") and len(said) == 2
+    assert said[0].endswith("continuing after epoch 2") and len(said) == 2
     assert all(np.array_equal(again[name], tensor) for name, tensor in whole.items())
     assert np.array_equal(found.test.counts, test.counts)
 
@@ -123,7 +123,7 @@ def test_a_refit_that_was_not_handed_on_is_not_trained_again() -> None:
         raise RuntimeError
     with heard_notes() as said, refit(CONFIG, MATERIAL) as found:
         assert len(found.test.names) == len(SPLIT.test)
-    assert said == ["training 3 epochs on all 20 images of train and validation, going on after epoch 3"]
+    assert said == ["training 3 epochs on all 20 images of train and validation, continuing after epoch 3"]
 
 
 def test_a_torn_state_is_begun_anew(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:

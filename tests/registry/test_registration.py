@@ -68,7 +68,7 @@ def aliases(registration: Registration) -> dict[str, str]:
 
 def test_the_leader_of_a_screening_becomes_champion(screened: Registration) -> None:
     version, said = done(screened)
-    assert version.words == "version 1 of streets" and aliases(screened) == {"champion": "1"}
+    assert version.label == "version 1 of streets" and aliases(screened) == {"champion": "1"}
     assert said == [
         "trial a: the leader of a screening, not confirmed",
         "registered as version 1 of streets; @champion is version 1",
@@ -86,7 +86,7 @@ def test_the_same_trial_is_registered_once(screened: Registration) -> None:
     done(screened)
     version, said = done(screened)
     assert version.number == "1" and aliases(screened) == {"champion": "1"}
-    assert said[1] == "it is registered already: version 1 of streets; @champion is version 1"
+    assert said[1] == "already registered: version 1 of streets; @champion is version 1"
 
 
 def test_another_champion_takes_over_and_the_old_one_is_remembered(screened: Registration, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def undecided(registration: Registration, **changes: Any) -> Registration:
 
 
 def test_an_undecided_verdict_is_not_registered_unless_forced(screened: Registration) -> None:
-    with pytest.raises(UndecidedError, match="the verdict is undecided, so there is no model to crown; --force"):
+    with pytest.raises(UndecidedError, match="the verdict is undecided, so there is no champion; --force"):
         done(undecided(screened))
     assert not open_client(screened.store.tracking_uri).search_registered_models()
 
@@ -141,7 +141,7 @@ def test_a_model_that_was_registered_undecided_is_crowned_once_the_verdict_is_de
     done(undecided(screened, is_forced=True))
     assert aliases(screened) == {}
     version, said = done(screened)
-    assert said[1] == "it is registered already: version 1 of streets; @champion is version 1"
+    assert said[1] == "already registered: version 1 of streets; @champion is version 1"
     assert (version.number, aliases(screened)) == ("1", {"champion": "1"})
 
 
@@ -326,7 +326,7 @@ def test_a_confirmed_winner_is_trained_on_everything_and_crowned(confirmed: Regi
 
 def test_a_refit_is_recorded_as_an_opening_of_the_test_part_and_made_once(confirmed: Registration) -> None:
     done(confirmed)
-    assert done(confirmed)[1][1].startswith("it is registered already: version 1")
+    assert done(confirmed)[1][1].startswith("already registered: version 1")
     openings = read_openings(confirmed.store.read_sweep(confirmed.report.sweep_id).tags)
     assert [it.names for it in openings if it.why == "refit of the confirmed setting"] == [("trial a",)]
 
