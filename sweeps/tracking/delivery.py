@@ -6,19 +6,20 @@ An unreachable store delays a sweep only at its end.
 import math
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
+from functools import partial
 
 from sweeps.storage.events import ARTIFACT_KIND, Event
 from sweeps.storage.outbox import Outbox
+from sweeps.tracking.delivered import DeliveredEvents
 from sweeps.tracking.failures import reason
 from sweeps.tracking.missing import what_is_lacking
-from sweeps.tracking.retry_thread import SHORTEST_WAIT_S, RetryThread
+from sweeps.tracking.retry_thread import RetryThread
 from sweeps.tracking.store import tidy_store
 from sweeps.tracking.uploads import FileUploads
 from sweeps.tracking.uri import hide_password
 from sweeps.tracking.writer import PATIENCE, Recorder
 
-LONGEST_DRAIN_WAIT_S = 2.0
 FILE_PATIENCE = 3
 """Rounds without any success after which a later delivery gives up on the remaining files."""
 
@@ -41,9 +42,8 @@ class Delivery:
     def __init__(self, outbox: Outbox, tracking_uri: str, sweep_id: str) -> None:
         self._outbox = outbox
         self._uri, self._sweep_id = tracking_uri, sweep_id
-        self._delivered_trials: set[str] | None = None
-        """Trials with events before the cursor; None until they are needed."""
-        self._recorder = Recorder(tracking_uri, sweep_id, outbox, self)
+        self._delivered = DeliveredEvents(outbox)
+        self._recorder = Recorder(tracking_uri, sweep_id, outbox, self._delivered, self._upload_again)
         self._uploads = FileUploads(outbox, self._recorder.upload, self._reason)
         if self._recorder.runs.was_elsewhere:
             outbox.commit(0)
@@ -90,8 +90,8 @@ class Delivery:
         Returns how many events are still undelivered, and why.
         """
         deadline = time.monotonic() + seconds
-        failure = _drain(self._events, PATIENCE, deadline)
-        failure = _drain(self._files, FILE_PATIENCE, deadline) or failure
+        failure = self._events.drain(PATIENCE, deadline)
+        failure = self._files.drain(FILE_PATIENCE, deadline) or failure
         undelivered = self._finished()
         return undelivered, (failure or f"not done within {seconds:g} s") if undelivered else ""
 
@@ -100,10 +100,10 @@ class Delivery:
 
         Returns how many events were delivered, how many are undelivered, and why.
         """
-        again, failure = 0, _drain(self._events, PATIENCE, math.inf)
+        again, failure = 0, self._events.drain(PATIENCE)
         if not failure:
             again, failure = self._try(lambda: self._try_refused() + self._complete())
-        failure = _drain(self._files, FILE_PATIENCE, math.inf) or failure
+        failure = self._files.drain(FILE_PATIENCE) or failure
         return self._sent + again + self._uploads.uploaded, self._finished(), failure
 
     def _complete(self) -> int:
@@ -113,7 +113,7 @@ class Delivery:
         self._outbox.reject(refused)
         self._uploads.add(missing.files)
         for trial in missing.trials:
-            self.upload_again(trial)
+            self._upload_again(trial)
         return number - len(refused)
 
     def _try_refused(self) -> int:
@@ -145,25 +145,14 @@ class Delivery:
         number, refused, wanted = 0, [], sorted(trials)
         for first in range(0, len(wanted), TRIALS_AT_ONCE):
             chunk = wanted[first : first + TRIALS_AT_ONCE]
-            events = [event for event in self._before_cursor(chunk) if event["kind"] != ARTIFACT_KIND]
+            events = self._delivered.of_trials(chunk)
             with self._one_at_a_time:
                 refused += self._recorder.record(events, is_all=True)
             number += len(events)
         return number, refused
 
-    def events_of(self, trial: str) -> Iterator[Event]:
-        """Yield the events of a trial that were delivered, from the first, without its files."""
-        if self._delivered_trials is None:
-            self._delivered_trials = {str(event.get("trial")) for event in self._before_cursor(None)}
-        if trial in self._delivered_trials:
-            yield from (event for event in self._before_cursor([trial]) if event["kind"] != ARTIFACT_KIND)
-
-    def upload_again(self, trial: str) -> None:
-        """Queue the files of a trial that were uploaded before."""
-        self._uploads.add(event for event in self._before_cursor([trial]) if event["kind"] == ARTIFACT_KIND)
-
-    def _before_cursor(self, trials: Collection[str] | None) -> Iterator[Event]:
-        return self._outbox.events(trials, epochs=trials is not None, before=self._outbox.committed())
+    def _upload_again(self, trial: str) -> None:
+        self._uploads.add(self._delivered.files_of(trial))
 
     def _deliver_events(self, limit: int) -> int:
         with self._one_at_a_time:
@@ -176,8 +165,7 @@ class Delivery:
             self._outbox.reject(refused)
             self._outbox.commit(offset)
             self._sent += len(sent) - len(refused)
-            if self._delivered_trials is not None:
-                self._delivered_trials.update(str(event.get("trial")) for event in events)
+            self._delivered.add(events)
             return len(events)
 
     def _finished(self) -> int:
@@ -187,7 +175,7 @@ class Delivery:
         return undelivered
 
     def _try_events(self) -> tuple[int, str]:
-        return self._try(lambda: self._deliver_events(EVENTS_AT_ONCE))
+        return self._try(partial(self._deliver_events, EVENTS_AT_ONCE))
 
     def _try(self, deliver: Callable[[], int]) -> tuple[int, str]:
         """Deliver some; return how many were settled, and why it failed ("" when it did not)."""
@@ -198,19 +186,3 @@ class Delivery:
 
     def _reason(self, error: Exception) -> str:
         return reason(error, self._uri)
-
-
-def _drain(queue: RetryThread, patience: int, deadline: float) -> str:
-    """Empty a queue, or stop when it has failed too often; return why it is not empty, "" when it is."""
-    failures, wait, failure = 0, SHORTEST_WAIT_S, ""
-    while failures <= patience and time.monotonic() < deadline:
-        done, failure = queue.attempt()
-        if done:
-            failures, wait = 0, SHORTEST_WAIT_S
-        elif not failure:
-            return ""
-        else:
-            failures += 1
-            time.sleep(min(wait, max(0.0, deadline - time.monotonic())))
-            wait = min(2 * wait, LONGEST_DRAIN_WAIT_S)
-    return failure

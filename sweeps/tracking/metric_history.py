@@ -1,14 +1,21 @@
-"""Metric histories of many runs, in as few queries as the kind of store allows."""
+"""Metric histories of many runs: from the table of a database on this machine, else by MLflow's public call.
+
+The table is read directly because MLflow takes thirty times as long: 0.65 s against 20 s for 200 runs of 20 epochs, on
+two busy cores. Its bulk calls for databases and servers are not public, and gained nothing for a database (20 s against
+21 s in four threads) and less than half for a server (53 s against 94 s in one thread).
+"""
 
 import logging
 import math
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sweeps.tracking.uri import database_file, scheme_of
+from sweeps.tracking.uri import database_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,21 +28,49 @@ History = list[tuple[int, float]]
 Point = tuple[str, int, int, float]
 """Run id, step, timestamp, value."""
 
-BULK_RUNS = 100
-"""Most runs that a server gives histories of in one answer."""
+RUNS_AT_ONCE = 100
+"""Runs in one query of a database."""
 
-BULK_POINTS = 2500
-"""Most points of a history that a server gives in one answer."""
-
-BULK_ENDPOINT = "/api/2.0/mlflow/metrics/get-history-bulk-interval"
-DATABASE_POINTS = 1_000_000
+THREADS = 4
+"""Runs that are asked for at once."""
 
 
 def ask_histories(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
     """Return every recorded value of a metric."""
-    ask = BULK.get(scheme_of(client.tracking_uri), _ask_each)
-    chunks = [run_ids[start : start + BULK_RUNS] for start in range(0, len(run_ids), BULK_RUNS)]
-    return [point for chunk in chunks for point in ask(client, chunk, key)]
+    if database := database_file(client.tracking_uri):
+        try:
+            return read_table(database, run_ids, key)
+        except sqlite3.Error as error:  # a later version of MLflow may have another table
+            log.debug("the table of metrics is not as expected: %s", error)
+    return ask_each(client, run_ids, key)
+
+
+def read_table(database: Path, run_ids: Sequence[str], key: str) -> list[Point]:
+    """Return every recorded value of a metric from MLflow's own table.
+
+    Raises:
+        sqlite3.Error: when the database has no such table, or cannot be read.
+    """
+    points: list[Point] = []
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        for start in range(0, len(run_ids), RUNS_AT_ONCE):
+            chunk = run_ids[start : start + RUNS_AT_ONCE]
+            columns, marks = "run_uuid, step, timestamp, value, is_nan", ", ".join("?" * len(chunk))
+            query = f"SELECT {columns} FROM metrics WHERE key = ? AND run_uuid IN ({marks})"  # noqa: S608 - only marks
+            for run_id, step, time_ms, value, is_nan in connection.execute(query, (key, *chunk)):
+                points.append((run_id, step, time_ms, math.nan if is_nan else value))
+    return points
+
+
+def ask_each(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
+    """Return every recorded value of a metric, by one call for each run."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        histories = pool.map(partial(client.get_metric_history, key=key), run_ids)
+        return [
+            (run_id, point.step, point.timestamp, point.value)
+            for run_id, history in zip(run_ids, histories, strict=True)
+            for point in history
+        ]
 
 
 def by_run(points: Iterable[Point]) -> dict[str, History]:
@@ -59,63 +94,3 @@ def _counted(steps: Mapping[int, Sequence[tuple[int, float]]]) -> History:
         if time_ms >= restarted_ms:
             history.append((step, value))
     return history
-
-
-def ask_file(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
-    """Read MLflow's table of metrics itself, several times faster; where it is another, MLflow is asked."""
-    path = database_file(client.tracking_uri) or Path()
-    columns, marks = "run_uuid, step, timestamp, value, is_nan", ", ".join("?" * len(run_ids))
-    query = f"SELECT {columns} FROM metrics WHERE key = ? AND run_uuid IN ({marks})"  # noqa: S608 - nothing but marks
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            rows = connection.execute(query, (key, *run_ids)).fetchall()
-    except sqlite3.Error as error:
-        log.debug("the table of metrics is not as expected: %s", error)
-        return ask_database(client, run_ids, key)
-    return [(run_id, step, time_ms, math.nan if is_nan else value) for run_id, step, time_ms, value, is_nan in rows]
-
-
-def ask_database(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
-    """Ask the database by MLflow's own, but not public, way for many runs."""
-    from mlflow.tracking._tracking_service.utils import _get_store
-
-    found = _get_store(client.tracking_uri).get_metric_history_bulk(list(run_ids), key, DATABASE_POINTS)
-    return [(point.run_id, point.step, point.timestamp, point.value) for point in found]
-
-
-def _ask_server(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
-    """Ask for many runs at once; a server that does not know the question is asked run by run."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.rest_utils import http_request_safe
-
-    words = [*(("run_ids", run_id) for run_id in run_ids), ("metric_key", key), ("max_results", str(BULK_POINTS))]
-    try:
-        answer = http_request_safe(get_default_host_creds(client.tracking_uri), BULK_ENDPOINT, "GET", params=words)
-        return [_point(point) for point in answer.json().get("metrics", [])]
-    except (MlflowException, KeyError, TypeError, ValueError) as error:
-        log.debug("no histories in bulk: %s", error)
-        return _ask_each(client, run_ids, key)
-
-
-def _point(answer: Mapping[str, Any]) -> Point:
-    return answer["run_id"], int(answer.get("step", 0)), int(answer.get("timestamp", 0)), float(answer["value"])
-
-
-def _ask_each(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
-    return [
-        (run_id, point.step, point.timestamp, point.value)
-        for run_id in run_ids
-        for point in client.get_metric_history(run_id, key)
-    ]
-
-
-BULK: dict[str, Callable[["MlflowClient", Sequence[str], str], list[Point]]] = {
-    "sqlite": ask_file,
-    "postgresql": ask_database,
-    "mysql": ask_database,
-    "mssql": ask_database,
-    "http": _ask_server,
-    "https": _ask_server,
-}
-"""Kind of store -> how it gives the histories of many runs at once."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 10.0
+LONGEST_DRAIN_WAIT_S = 2.0
 
 Carry = Callable[[], tuple[int, str]]
 """Settles some; returns how many, and why it failed ("" when it did not). Raises nothing."""
@@ -56,6 +57,26 @@ class RetryThread:
             log.warning("%s works again", self._shown)
         self._is_failing = bool(failure) or (self._is_failing and not done)
         return done, failure
+
+    def drain(self, patience: int, deadline: float = math.inf) -> str:
+        """Empty the queue in this thread; return why it is not empty, "" when it is.
+
+        Args:
+            patience: failures in a row after which to give up.
+            deadline: when to give up, by time.monotonic.
+        """
+        failures, wait, failure = 0, SHORTEST_WAIT_S, ""
+        while failures <= patience and time.monotonic() < deadline:
+            done, failure = self.attempt()
+            if done:
+                failures, wait = 0, SHORTEST_WAIT_S
+            elif not failure:
+                return ""
+            else:
+                failures += 1
+                time.sleep(min(wait, max(0.0, deadline - time.monotonic())))
+                wait = min(2 * wait, LONGEST_DRAIN_WAIT_S)
+        return failure
 
     def _loop(self) -> None:
         """Settle in rounds, so that what gathers between two of them is sent together."""

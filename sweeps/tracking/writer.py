@@ -5,12 +5,12 @@ once; tags and files replace themselves. A run that was deleted is created again
 """
 
 import threading
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from sweeps.storage.events import PARENT, Event, EventFile
 from sweeps.storage.tags import INCOMPLETE
 from sweeps.tracking.batch import check_file, fault_of
+from sweeps.tracking.delivered import DeliveredEvents
 from sweeps.tracking.failures import GONE, PERMANENT, TRANSIENT, code_of, kind_of, reason
 from sweeps.tracking.run import KnownRun, remove_tag, sync_artifact, write_batch
 from sweeps.tracking.sweep_runs import PARENT_TAG, SweepRuns
@@ -22,16 +22,6 @@ Rejected = list[tuple[Event, str]]
 """Events that MLflow will never take, with the reason."""
 
 
-class DeliveredEvents(Protocol):
-    """The events of a sweep that were delivered before."""
-
-    def events_of(self, trial: str) -> Iterable[Event]:
-        """Return the delivered events of a trial, from the first, without its files."""
-
-    def upload_again(self, trial: str) -> None:
-        """Queue the files of a trial again: its run was lost together with them."""
-
-
 class Recorder:
     """Records the events of one sweep.
 
@@ -39,16 +29,25 @@ class Recorder:
         tracking_uri: the store.
         sweep_id: of the sweep.
         outbox: its events, beside which the ids of its runs are noted.
-        delivered: where a run that was lost gets its earlier events from.
+        delivered: the earlier events, for a run that was lost.
+        upload_again: queues the files of a trial, whose run was lost together with them.
 
     Raises:
         TrackingError: when the sweep's id cannot be searched for, or the address is no store's.
     """
 
-    def __init__(self, tracking_uri: str, sweep_id: str, outbox: EventFile, delivered: DeliveredEvents) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        sweep_id: str,
+        outbox: EventFile,
+        delivered: DeliveredEvents,
+        upload_again: Callable[[str], None],
+    ) -> None:
         self.runs = SweepRuns(tracking_uri, sweep_id, outbox)
         self._store = self.runs.store
         self._delivered = delivered
+        self._upload_again = upload_again
         self._lock = threading.RLock()
         self._failures = 0
         self._refused: Rejected = []
@@ -113,7 +112,7 @@ class Recorder:
             return [(event, reason(error, self._store.uri)) for event in events]
         rejected: Rejected = []
         if run.is_incomplete and not is_all:
-            rejected = self._send_in_parts(trial, list(self._delivered.events_of(trial)))
+            rejected = self._send_in_parts(trial, self._delivered.of_trial(trial))
         rejected += self._send_in_parts(trial, events)
         if run.is_incomplete and self.runs.get(trial) is run:
             self._finish_again(trial, run)
@@ -121,7 +120,7 @@ class Recorder:
 
     def _finish_again(self, trial: str, run: KnownRun) -> None:
         """Queue the files of a run that was created again, and remove its mark: it has its events."""
-        self._delivered.upload_again(trial)
+        self._upload_again(trial)
         if trial == PARENT:
             for run_id in self.runs.trial_run_ids():
                 self._store.client().set_tag(run_id, PARENT_TAG, run.run_id)
@@ -162,10 +161,10 @@ class Recorder:
         """Return the run of a trial, created where there is none; `event` is the first that it is to have."""
         if run := self.runs.find(trial):
             return run
-        delivered = next(iter(self._delivered.events_of(trial)), None)
-        first = delivered or event
+        delivered = self._delivered.of_trial(trial)
+        first = delivered[0] if delivered else event
         parent = self._parent(first) if trial != PARENT else None
-        return self.runs.create(trial, first, parent, is_incomplete=delivered is not None)
+        return self.runs.create(trial, first, parent, is_incomplete=bool(delivered))
 
     def _parent(self, event: Event) -> KnownRun:
         """Return the run of the sweep, completed."""

@@ -11,8 +11,9 @@ from benchmarks.recorded_sweep import SWEEP, Size, build_sweep
 from sweeps.storage.records import SweepRecord
 from sweeps.tracking.artifact_store import local_root
 from sweeps.tracking.client import open_client
-from sweeps.tracking.metric_history import ask_database, ask_file
+from sweeps.tracking.metric_history import ask_each, read_table
 from sweeps.tracking.reader import Store
+from sweeps.tracking.uri import database_file
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,10 @@ def test_a_trial_s_evidence_has_its_score(store: Store, record: SweepRecord) -> 
 
 def test_the_table_of_metrics_says_what_mlflow_says(store: Store, record: SweepRecord) -> None:
     runs = sorted(row.run_id for row in record.trials)
-    ours, theirs = (ask(open_client(store.tracking_uri), runs, "val/miou") for ask in (ask_file, ask_database))
+    database = database_file(store.tracking_uri)
+    assert database is not None
+    ours = read_table(database, runs, "val/miou")
+    theirs = ask_each(open_client(store.tracking_uri), runs, "val/miou")
     assert sorted(ours) == sorted(theirs)
     assert not any(math.isnan(value) for *_, value in ours)
 

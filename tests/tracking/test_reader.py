@@ -262,11 +262,11 @@ def test_the_order_in_which_a_store_answers_does_not_matter(store: Store, monkey
     record = store.read_sweep(SWEEP)
     run_id = record.trials[0].run_id
     points = [(run_id, 2, 40, 0.2), (run_id, 1, 30, 0.8), (run_id, 1, 20, 0.7), ("f" * 32, 1, 1, 0.1)]
-    monkeypatch.setattr("sweeps.tracking.metric_history.BULK", {"sqlite": lambda client, run_ids, key: points})
+    monkeypatch.setattr("sweeps.tracking.metric_history.read_table", lambda database, run_ids, key: points)
     assert store.histories(record, ["x"])["c"] == {"x": [(1, 0.8), (2, 0.2)]}
 
 
-def test_histories_are_read_in_few_questions(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_histories_of_a_database_need_no_call_of_mlflow(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow import MlflowClient
 
     monkeypatch.setattr(MlflowClient, "get_metric_history", None)
@@ -276,9 +276,9 @@ def test_histories_are_read_in_few_questions(store: Store, monkeypatch: pytest.M
 
 def test_asking_run_by_run_gives_the_same_histories(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     record = store.read_sweep(SWEEP)
-    in_bulk = store.histories(record, ["val/miou", "train/loss"])
-    monkeypatch.setattr("sweeps.tracking.metric_history.BULK", {})
-    assert as_text(store.histories(record, ["val/miou", "train/loss"])) == as_text(in_bulk)
+    from_table = store.histories(record, ["val/miou", "train/loss"])
+    monkeypatch.setattr("sweeps.tracking.metric_history.database_file", lambda uri: None)
+    assert as_text(store.histories(record, ["val/miou", "train/loss"])) == as_text(from_table)
 
 
 # ----------------------------------------------------------------------------------------------- evidence and files
@@ -445,7 +445,7 @@ def test_a_store_of_other_experiments_has_no_sweep(empty: Path, tmp_path: Path) 
 
 
 @pytest.mark.drill
-def test_a_server_gives_the_same_sweep_as_a_file(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_gives_the_same_sweep_as_a_file(store: Store, tmp_path: Path) -> None:
     with server(tmp_path) as mlflow:
         uri = mlflow.uri
         prepare_store(uri, tmp_path / "unused")
@@ -460,11 +460,6 @@ def test_a_server_gives_the_same_sweep_as_a_file(store: Store, tmp_path: Path, m
         found = remote.evidence(record.trials[1], "val")
         assert found is not None and found.counts.tolist() == evidence().counts.tolist()
         assert remote.json_artifact(record.run_id, "nothing.json") is None
-        monkeypatch.setattr("sweeps.tracking.metric_history.BULK_ENDPOINT", "/api/2.0/mlflow/metrics/unknown")
-        assert as_text(remote.histories(record, ["val/miou", "train/loss"])) == expected
-        monkeypatch.undo()
-        monkeypatch.setattr("mlflow.MlflowClient.get_metric_history", None)
-        assert as_text(remote.histories(record, ["val/miou", "train/loss"])) == expected, "not asked in bulk"
 
 
 # ------------------------------------------------------------------------------------------------------------ repeats

@@ -117,7 +117,7 @@ def test_what_is_left_while_mlflow_is_away_is_counted_with_the_reason(
 
 
 def test_a_store_that_fails_all_the_time_is_given_up(outbox: Outbox, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.tracking.delivery.SHORTEST_WAIT_S", 0.0)
+    monkeypatch.setattr("sweeps.tracking.retry_thread.SHORTEST_WAIT_S", 0.0)
     tries: list[int] = []
 
     def fail(self: Recorder, events: list[Event]) -> None:
