@@ -19,7 +19,10 @@ from sweeps.schedulers.asha_promote import AshaPromote
 from sweeps.schedulers.hyperband import Hyperband
 from sweeps.schedulers.median import Median
 from sweeps.schedulers.rungs import TRIAL_KEY
-from sweeps.schedulers.scheduler import Asha, RunAll, Scheduler
+from sweeps.schedulers.scheduler import Asha, HalvingSetup, RunAll, Scheduler
+
+WITHOUT_SLOTS = {kind.name: kind for kind in (Asha, Hyperband, Median, RunAll)}
+"""Name -> scheduler, for those that leave it to Ray which trial gets a free slot."""
 
 Source = Callable[[], PlannedTrial | None]
 """Gives a new trial; None when there is no more."""
@@ -149,17 +152,10 @@ def build_search(
 
 
 def build_scheduler(experiment: Experiment, plan: Plan, *, memory: Path | None = None, slots: int = 0) -> Scheduler:
-    """Return the scheduler that the experiment names."""
-    schedule = experiment.schedule
+    """Return the scheduler that the experiment names; `memory` is its state file, `slots` the trials in parallel."""
     models = {trial.trial_id: trial.config.model.name for trial in plan.originals}
     reference = next((trial.trial_id for trial in plan.trials if trial.is_reference), "")
-    halving = (plan.rungs, schedule.reduction, models, reference)
-    if schedule.name == "asha":
-        return Asha(*halving, path=memory)
-    if schedule.name == "asha_promote":
-        return AshaPromote(*halving, path=memory, slots=slots)
-    if schedule.name == "hyperband":
-        return Hyperband(*halving, path=memory)
-    if schedule.name == "median":
-        return Median(plan.rungs, models, reference, path=memory)
-    return RunAll(models, reference, path=memory)
+    setup = HalvingSetup(plan.rungs, experiment.schedule.reduction, models, reference, memory)
+    if experiment.schedule.name == AshaPromote.name:
+        return AshaPromote(setup, slots=slots)
+    return WITHOUT_SLOTS[experiment.schedule.name](setup)

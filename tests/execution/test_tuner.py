@@ -15,6 +15,7 @@ from sweeps.execution.tuner import TunerPass, recall
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.plan import PlannedTrial, build_plan
 from sweeps.schedulers.median import Median
+from sweeps.schedulers.scheduler import HalvingSetup
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Event
 from sweeps.storage.trial_history import TrialHistory, read_past
@@ -196,6 +197,7 @@ def test_a_checkpoint_of_which_half_is_missing_is_passed_over(tmp_path: Path) ->
 
 
 def test_an_epoch_with_a_value_of_nothing_is_recalled_as_it_was(tmp_path: Path) -> None:
-    scheduler = Median((9,), {trial.trial_id: trial.config.model.name for trial in PLAN.trials}, FIRST.trial_id)
+    models = {trial.trial_id: trial.config.model.name for trial in PLAN.trials}
+    scheduler = Median(HalvingSetup((9,), 3, models, FIRST.trial_id))
     recall(scheduler, tmp_path / "none", past(first=[started(), epoch(1, 0.5), epoch(2, 0.0), epoch(3, None)]))
     assert scheduler.courses[FIRST.trial_id].average == 0.25
