@@ -170,5 +170,7 @@ def test_any_other_text_is_no_stop(text: str) -> None:
 
 
 def test_a_promotion_sentence_of_an_earlier_version_is_read() -> None:
-    sentence = "the best val/miou up to epoch 3, 0.5000, was below 0.6000, where those of the 2 trials there begin that went on"
-    assert read_stop(sentence) == Stop(3, 0.5, 0.6, 2, "asha_promote")
+    cutoff = "0.6000, where those of the 2 trials there begin that went on"
+    assert read_stop(f"the best val/miou up to epoch 3, 0.5000, was below {cutoff}") == Stop(
+        3, 0.5, 0.6, 2, "asha_promote"
+    )
