@@ -1,7 +1,7 @@
 """The parts of one sweep while it runs: what it knows of its trials, what it writes down, how it ends."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from sweeps.execution.metadata import facts, params, run_tags, sweep_tags
 from sweeps.execution.progress import LiveView, TrialTable
 from sweeps.execution.spec import SweepResult, SweepSpec
 from sweeps.execution.tuner import TunerPass, teller
+from sweeps.notes import notes
 from sweeps.planning.confirmation import next_runs
 from sweeps.planning.manifest import build_manifest, record_trial
 from sweeps.planning.plan import Plan, PlannedTrial
@@ -46,8 +47,6 @@ FLUSH_SECONDS = 60
 
 HASTY_FLUSH_SECONDS = 6
 """The same after an interrupt."""
-
-Say = Callable[[str], None]
 
 
 class SweepRun:
@@ -79,7 +78,7 @@ class SweepRun:
             sweep_id, order.experiment, order.plan, order.material.to_dict(), facts(self.order)
         )
 
-    def begin(self, say: Say) -> None:
+    def begin(self) -> None:
         """Write down what is about to happen, and start delivering."""
         path = save_manifest(self.folder.path, self.manifest)
         tags = sweep_tags(self.order, self.manifest, self.folder.path)
@@ -89,14 +88,15 @@ class SweepRun:
         self.is_begun = True
         self.outbox.append(self._event("artifact", path=str(path), folder=""))
         if not self.order.is_fresh:
-            self.reuse(say)
+            self.reuse()
         self._open_supply()
 
-    def begin_again(self, say: Say) -> None:
+    def begin_again(self) -> None:
         """Remember what has happened, open the runs that go on, and start delivering."""
         self._remember()
         trials = [(trial.trial_id, trial.name, trial.epochs) for trial in self.trials.values()]
-        say(f"sweep {self.sweep_id}: {look_ahead(trials, self.past, self.folder, self.order.plan.to_come).sentence()}")
+        ahead = look_ahead(trials, self.past, self.folder, self.order.plan.to_come)
+        notes.info(f"sweep {self.sweep_id}: {ahead.sentence()}")
         self._note_root()
         reopen(self.outbox)
         self._open_supply()
@@ -156,14 +156,14 @@ class SweepRun:
             self._take_over(replace(self.order.plan, trials=tuple(trials)), whole_only=True)
         self.outbox.append(self._event("artifact", path=str(path), folder=""))
 
-    def grow(self, say: Say) -> bool:
+    def grow(self) -> bool:
         """Add the trials that follow from how the others ended; return whether there are any.
 
         Raises:
             StorageError: when the manifest cannot be written.
         """
         if self.order.plan.rounds:
-            return self._next_round(say)
+            return self._next_round()
         plan = self.order.plan
         if not plan.to_replicate:
             return False
@@ -173,11 +173,11 @@ class SweepRun:
             self._expect(replace(plan, replicates=0))
             return False
         settings = count(min(len(best), SETTINGS), "best setting")
-        say(f"the others have ended; now {count(plan.replicates, 'further seed')} of each of the {settings}")
+        notes.info(f"the others have ended; now {count(plan.replicates, 'further seed')} of each of the {settings}")
         self._add(replicates)
         return True
 
-    def _next_round(self, say: Say) -> bool:
+    def _next_round(self) -> bool:
         """Look at the runs so far; add one of each finalist that is still in question, unless that leads nowhere."""
         from sweeps.execution.interim_analysis import finalists_so_far, look  # imports the verdict
 
@@ -188,7 +188,7 @@ class SweepRun:
         seen = look(finalists, rounds)
         if not seen.ending and self._exceeds(rounds.hours, len(seen.remaining)):
             seen = replace(seen, ending="budget")
-        say(seen.sentence({finalist.finalist_id: finalist.name for finalist in finalists}))
+        notes.info(seen.sentence({finalist.finalist_id: finalist.name for finalist in finalists}))
         self._note_look(asdict(seen))
         self._add([] if seen.ending else next_runs(plan, seen.remaining))
         return not seen.ending
@@ -214,10 +214,10 @@ class SweepRun:
         self.order = replace(self.order, plan=plan)
         self.board.plan = plan
 
-    def reuse(self, say: Say) -> None:
+    def reuse(self) -> None:
         """Take over what other sweeps in the storage folder have trained."""
         for sentence in reuse_sentences(self._take_over(self.order.plan), len(self.trials) + self.order.plan.to_follow):
-            say(sentence)
+            notes.info(sentence)
 
     def _take_over(self, plan: Plan, *, whole_only: bool = False) -> list[Reused]:
         """Take over what was trained of a plan's trials; return which they were."""
@@ -267,11 +267,11 @@ class SweepRun:
         """Return the pass over what is open."""
         return TunerPass.of(self.order, self.past, self.folder, usable_cores())
 
-    def close_plan(self, say: Say) -> None:
+    def close_plan(self) -> None:
         """Expect no more trials than are known, where the space has no more points."""
         plan = self.order.plan
         if self.supply and self.supply.is_exhausted and plan.to_come:
-            say(f"the space has no more points: {count(len(plan.trials), 'trial')} instead of {plan.samples}")
+            notes.info(f"the space has no more points: {count(len(plan.trials), 'trial')} instead of {plan.samples}")
             self._expect(replace(plan, samples=len(plan.trials)))
 
     def tracker(self, scheduler: Any) -> OutboxCallback:
