@@ -78,7 +78,7 @@ def reuse(what: str, folder: Path, material: Dataset, trials: int) -> bool:
     for state in ("first", "later"):
         shutil.rmtree(folder / "new", ignore_errors=True)
         run = new_run(folder, material)
-        took = timed(run.reuse)
+        took = timed(run.trials.reuse)
         is_met &= tell(f"planning with reuse, {trials} trials in {what}, {state}", *took)
         assert len(run.past) == ASKED, f"{len(run.past)} of {ASKED} trials were taken over"
     return is_met
@@ -173,7 +173,7 @@ def resume(folder: Path, material: Dataset) -> tuple[SweepRun, TunerSetup, Outbo
     experiment, plan = recorded_experiment(manifest), recorded_plan(manifest)
     run = SweepRun(order_of(folder, experiment, plan, material), sweep.name, sweep, manifest)
     run.begin_again()
-    todo, memory = run.todo(), SweepFolder(sweep).path / MEMORY
+    todo, memory = run.open_trials(), SweepFolder(sweep).path / MEMORY
     assert len(todo.trials) == OPEN, f"{len(todo.trials)} trials are open, not {OPEN}"
     search = build_search(experiment, plan, open_trials=todo.trials, memory=memory, slots=OPEN)
     recall(search.scheduler, memory, run.past)

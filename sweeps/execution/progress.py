@@ -1,4 +1,4 @@
-"""Live figures of a sweep: the board that its events are chalked on, and two ways of showing it."""
+"""Progress of a sweep: the table of its trials, and the live view of it on the terminal."""
 
 import math
 import time
@@ -17,11 +17,12 @@ from rich.text import Text
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.formatting import duration
+from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.storage.trial_history import CUT_OFF
 
 PLAIN_SECONDS = 30
-"""Without a terminal a line is written when a trial ends, and otherwise so often."""
+"""Without a terminal: longest time between two lines; a line is also printed when a trial ends."""
 
 STATES = ("waiting", "running", "paused", "finished", "stopped", "failed")
 OPEN = frozenset({"waiting", "running", "paused"})
@@ -31,13 +32,13 @@ STATE_OF_STATUS = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "faile
 
 @dataclass
 class TrialProgress:
-    """One trial as far as it has come."""
+    """The progress of one trial."""
 
     trial_id: str
     name: str
     is_reference: bool
     budget: int
-    """Epochs that it may train."""
+    """Maximum number of epochs."""
     keep: str = "best"
     """Which epoch counts: best or last."""
     state: str = "waiting"
@@ -50,11 +51,11 @@ class TrialProgress:
     stop_detail: str = ""
     log_file: str = ""
     is_cancelled: bool = False
-    """The user took it out; other trials whose reason is the user were interrupted with their sweep."""
+    """The user cancelled it; other trials with the reason "user" were interrupted with their sweep."""
 
     @property
     def ending(self) -> str:
-        """Return how it ended, in words; while it has not, its state."""
+        """Return how the trial ended; its state while it has not."""
         if self.is_cancelled and self.stop_reason == "user":
             return "cancelled"
         if self.stop_reason in CUT_OFF:
@@ -63,11 +64,11 @@ class TrialProgress:
 
     @property
     def is_scored(self) -> bool:
-        """Has a figure that counts: a failed trial has none, as in the report."""
+        """Whether the trial has a score; a failed trial has none, as in the report."""
         return self.state != "failed" and not math.isnan(self.best_miou)
 
     def apply(self, event: Mapping[str, Any]) -> None:
-        """Take in one event of the trial."""
+        """Update the progress by an event of the trial."""
         if event["kind"] == "start":
             self.state, self.stop_reason, self.stop_detail = "running", "", ""
         elif event["kind"] == "pause":
@@ -80,7 +81,7 @@ class TrialProgress:
             self.end(event["status"], event["tags"])
 
     def end(self, status: str, tags: Mapping[str, str]) -> None:
-        """Take in how it ended, in MLflow's word and the tags of its run."""
+        """Record the end of the trial, given the status and the tags of its run."""
         self.state = STATE_OF_STATUS.get(status, "running")
         self.stop_reason, self.stop_detail = tags.get("sweep.stop_reason", ""), tags.get("sweep.stop_detail", "")
         self.log_file = tags.get("sweep.log_file", "")
@@ -97,47 +98,49 @@ class TrialProgress:
 
 @dataclass
 class TrialTable:
-    """The trials of a sweep by what has happened to them; fed by the events that also go to the tracking store."""
+    """The progress of all trials of a sweep, updated by the events that also go to MLflow."""
 
-    plan: Plan
+    shared_plan: GrowingPlan
     slots: int = 1
+    """Trials that run in parallel."""
     rows: dict[str, TrialProgress] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         for trial in self.plan.trials:
-            self._add(trial)
+            self.add(trial)
 
-    def _add(self, trial: PlannedTrial) -> None:
+    @property
+    def plan(self) -> Plan:
+        """Return the plan as it is now."""
+        return self.shared_plan.current
+
+    def add(self, trial: PlannedTrial) -> None:
+        """Add a row for a trial of the plan."""
         self.rows[trial.trial_id] = TrialProgress(
             trial.trial_id, trial.name, trial.is_reference, trial.epochs, trial.config.train.keep
         )
 
-    def admit(self, trial: PlannedTrial) -> None:
-        """Take in a trial that was not known when the sweep began."""
-        self.plan = self.plan.with_trials([trial])
-        self._add(trial)
-
     def apply(self, event: Mapping[str, Any]) -> None:
-        """Take in one event; those of the sweep itself change no row."""
+        """Update a trial's row by an event; events of the sweep itself change no row."""
         if row := self.rows.get(event["trial"]):
             row.apply(event)
 
     def queue(self, trial_ids: Iterable[str]) -> None:
-        """Let trials wait for their turn in a pass, whatever they did in an earlier one, or in another sweep."""
+        """Mark trials as waiting for a pass, whatever their state after an earlier pass or another sweep."""
         for trial_id in trial_ids:
             row = self.rows[trial_id]
             row.state, row.stop_reason, row.stop_detail = "waiting", "", ""
 
     def cancel(self, is_cancelled: Callable[[str], bool]) -> None:
-        """Take out what the user took out: of a trial that had not started there is no event."""
+        """Mark the trials that the user cancelled; a trial that had not started has no event that says so."""
         for row in self.rows.values():
             row.is_cancelled = is_cancelled(row.trial_id)
             if row.state == "waiting" and row.is_cancelled:
                 row.end("KILLED", {"sweep.stop_reason": "user", "sweep.stop_detail": "cancelled before it started"})
 
     def ranked(self) -> list[TrialProgress]:
-        """Return the rows, best first; those without a figure last."""
+        """Return the rows, best first; trials without a score last."""
         return sorted(self.rows.values(), key=lambda row: (not row.is_scored, -_or_zero(row.best_miou)))
 
     def best(self) -> TrialProgress | None:
@@ -150,16 +153,16 @@ class TrialTable:
         return Counter(row.state for row in self.rows.values())
 
     def epochs_done(self) -> int:
-        """Return epochs trained so far, over all trials."""
+        """Return the number of epochs trained so far."""
         return sum(row.epochs for row in self.rows.values())
 
     def epochs_budget(self) -> int:
-        """Return the epochs that still make up the whole: a stopped trial gives back what it did not use."""
-        known = sum(row.budget if row.state in OPEN else row.epochs for row in self.rows.values())
-        return known + self.plan.to_follow * self.plan.epochs
+        """Return the number of epochs if no further trial is stopped early."""
+        epochs = sum(row.budget if row.state in OPEN else row.epochs for row in self.rows.values())
+        return epochs + self.plan.to_follow * self.plan.epochs
 
     def seconds_left(self) -> float | None:
-        """Return an upper bound: what is left if nothing more is stopped; None before the first epoch."""
+        """Return an upper bound: the time left if no further trial is stopped; None before the first epoch."""
         done = self.epochs_done()
         if not done:
             return None
@@ -169,20 +172,20 @@ class TrialTable:
 
     def sentence(self) -> str:
         """Return the state of the sweep in one line."""
-        best, left = self.best(), self.seconds_left()
+        best, seconds_left = self.best(), self.seconds_left()
         parts = [self.counted(), f"epochs {self.epochs_done()} of at most {self.epochs_budget()}"]
         if best:
             parts.append(f"best {best.best_miou:.3f} {best.name}")
-        if left is not None and self.is_open():
-            parts.append(f"at most {duration(left)} left")
+        if seconds_left is not None and self.is_open():
+            parts.append(f"at most {duration(seconds_left)} left")
         return "; ".join(parts)
 
     def counted(self) -> str:
-        """Return in words how many trials are in each state."""
+        """Return the number of trials in each state as text."""
         counts = self.counts()
-        words = [f"{counts[state]} {state}" for state in STATES if counts[state]]
-        words += [f"{self.plan.to_follow} to come"] if self.plan.to_follow else []
-        return ", ".join(words)
+        parts = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+        parts += [f"{self.plan.to_follow} to come"] if self.plan.to_follow else []
+        return ", ".join(parts)
 
     def is_open(self) -> bool:
         """Return whether a trial may still train."""
@@ -199,7 +202,7 @@ class TrialTable:
 
 
 class LiveView:
-    """Shows a board while a sweep runs: redrawn in place on a terminal, in plain lines elsewhere."""
+    """Shows the trial table while a sweep runs: redrawn in place on a terminal, as plain lines elsewhere."""
 
     def __init__(self, board: TrialTable, *, is_quiet: bool = False) -> None:
         self._board, self._quiet = board, is_quiet
@@ -213,18 +216,20 @@ class LiveView:
             self._live.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
-            self._live.__exit__(kind, error, at)
+            self._live.__exit__(kind, error, trace)
 
     def apply(self, event: Mapping[str, Any]) -> None:
-        """Write a plain line where that is the way and the event is worth one."""
+        """Print a plain line when a trial has ended, or when the last line is old; none on a terminal."""
         if self._quiet or self._live:
             return
-        is_worth_it = event["kind"] == "end" and event["trial"]
-        if is_worth_it or time.monotonic() - self._last_line > PLAIN_SECONDS:
+        is_end = event["kind"] == "end" and event["trial"]
+        if is_end or time.monotonic() - self._last_line > PLAIN_SECONDS:
             self._last_line = time.monotonic()
-            ended = self._board.rows.get(event["trial"]) if is_worth_it else None
+            ended = self._board.rows.get(event["trial"]) if is_end else None
             self._console.print(_ended(ended) if ended else "", self._board.sentence(), sep="", soft_wrap=True)
 
     def _render(self) -> Group:
@@ -233,18 +238,18 @@ class LiveView:
         table.add_column("trial", no_wrap=True, overflow="ellipsis")
         for title, justify in (("state", "left"), ("epoch", "right"), ("best val/miou", "right")):
             table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        for row in _most_telling(board.rows.values(), 12):
+        for row in _running_first(board.rows.values(), 12):
             best = "" if math.isnan(row.best_miou) else f"{row.best_miou:.3f} @ {row.best_epoch}"
             table.add_row(row.name, row.ending, f"{row.epochs}/{row.budget}", best)
         return Group(_summary(board), Text(), table)
 
 
 def _summary(board: TrialTable) -> Table:
-    """Return trials, epochs, best and time, a line each, whatever the width."""
-    best, left = board.best(), board.seconds_left()
+    """Return trials, epochs, best and time, one line each at any width."""
+    best, seconds_left = board.best(), board.seconds_left()
     done, budget = board.epochs_done(), board.epochs_budget()
     so_far = f"{duration(time.monotonic() - board.started)} so far"
-    ahead = f", at most {duration(left)} left" if left is not None and board.is_open() else ""
+    ahead = f", at most {duration(seconds_left)} left" if seconds_left is not None and board.is_open() else ""
     epochs = Table.grid(padding=(0, 2))  # a bar of its own ends no line
     epochs.add_row(ProgressBar(total=max(1, budget), completed=done, width=30), f"{done} of at most {budget}")
     lines = Table.grid(padding=(0, 2))
@@ -258,15 +263,15 @@ def _summary(board: TrialTable) -> Table:
 
 
 class _Screen(Console):
-    """A console that falls silent when nobody reads it any more; rich would end the program."""
+    """A console that stops writing when its reader has gone; rich would end the program."""
 
     def on_broken_pipe(self) -> None:
-        """Write nothing from here on."""
+        """Write nothing from now on."""
         self.quiet = True
 
 
-def _most_telling(rows: Iterable[TrialProgress], number: int) -> list[TrialProgress]:
-    """Return running trials first, then the best of the rest."""
+def _running_first(rows: Iterable[TrialProgress], number: int) -> list[TrialProgress]:
+    """Return running trials first, then the best of the others."""
     return sorted(rows, key=lambda row: (row.state != "running", -_or_zero(row.best_miou)))[:number]
 
 

@@ -1,6 +1,5 @@
 """Records what happens to trials as events: start, epoch, artifact and end go to the outbox, all go to listeners."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from bddseg.files import make_folder, write_file
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
-from sweeps.execution.event_writer import EventWriter
+from sweeps.execution.event_writer import EventWriter, new_event
 from sweeps.planning.plan import PlannedTrial
 from sweeps.storage.outbox import Event
 
@@ -127,7 +126,7 @@ class TrialRecorder:
     def recall(self, events: Iterable[Event]) -> None:
         """Restore the states from the events of earlier passes."""
         for event in events:
-            trial_id = event.get("trial")
+            trial_id = str(event.get("trial"))
             if trial_id not in self._trials:
                 continue
             state = self.state_of(trial_id)
@@ -155,7 +154,7 @@ class TrialRecorder:
     def unpause(self, trial_id: str) -> None:
         """Notify the listeners that a paused trial continues; its run never ended, so the outbox gets no event."""
         self.state_of(trial_id).is_paused = False
-        self._notify(_event(trial_id, "start"))
+        self._notify(new_event(trial_id, "start"))
 
     def epoch(self, trial_id: str, epoch: int, metrics: Mapping[str, float | None]) -> None:
         """Record an epoch."""
@@ -167,11 +166,11 @@ class TrialRecorder:
     def pause(self, trial_id: str, epoch: int) -> None:
         """Notify the listeners that a trial is paused at its rung."""
         self.state_of(trial_id).is_paused = True
-        self._notify(_event(trial_id, "pause", step=epoch))
+        self._notify(new_event(trial_id, "pause", step=epoch))
 
     def retry(self, trial_id: str) -> None:
         """Notify the listeners that a failed trial will be started again."""
-        self._notify(_event(trial_id, "retry"))
+        self._notify(new_event(trial_id, "retry"))
 
     def artifact(self, trial_id: str, path: Path, folder: str) -> None:
         """Record a file for the run's artifact folder."""
@@ -198,17 +197,13 @@ class TrialRecorder:
         self._record(trial_id, "end", **outcome, step=state.epoch, note=None)
 
     def _record(self, trial_id: str, kind: str, **fields: Any) -> None:
-        event = _event(trial_id, kind, **fields)
+        event = new_event(trial_id, kind, **fields)
         self.writer.write(event)
         self._notify(event)
 
     def _notify(self, event: Event) -> None:
         for listen in self._listeners:
             listen(event)
-
-
-def _event(trial_id: str, kind: str, **fields: Any) -> Event:
-    return {"trial": trial_id, "time_ms": time.time_ns() // 1_000_000, "kind": kind, **fields}
 
 
 def cut_off_words(epoch: int) -> str:

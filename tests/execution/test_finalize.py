@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from plans import growing
 from tiny import make_config, make_frames, make_split
 from trial_events import end, epoch, start
 
@@ -33,7 +34,7 @@ PLAN = Plan((make_trial(1), make_trial(2)), (), 1, 2)
 
 @pytest.fixture
 def keeper(tmp_path: Path) -> WeightsKeeper:
-    board, checkpoints = TrialTable(PLAN), {}
+    board, checkpoints = TrialTable(growing(PLAN)), {}
     for score, trial in enumerate(PLAN.trials, 1):
         folder = tmp_path / "pass-1" / trial.trial_id / "checkpoint_000000"
         folder.mkdir(parents=True)
@@ -97,7 +98,7 @@ def test_files_of_ray_tune_are_deleted(keeper: WeightsKeeper, tmp_path: Path) ->
 
 def test_a_trial_that_is_not_kept_leaves_no_checkpoint(keeper: WeightsKeeper, tmp_path: Path) -> None:
     first, second = keeper.checkpoints
-    with_reference_only = replace(keeper, board=TrialTable(PLAN))
+    with_reference_only = replace(keeper, board=TrialTable(growing(PLAN)))
     with_reference_only.keep(MATERIAL, tmp_path, all_weights=False)
     assert keeper.checkpoints[first].exists() and not keeper.checkpoints[second].parent.exists()
 

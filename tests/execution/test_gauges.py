@@ -5,7 +5,7 @@ import urllib.request
 from pathlib import Path
 
 import ray
-from plans import FIRST, PLAN
+from plans import FIRST, PLAN, growing
 from recording import end, epoch, start, until
 
 from sweeps.execution.cluster import ray_cluster
@@ -23,7 +23,7 @@ def scraped() -> dict[str, float]:
 
 
 def test_a_sweep_is_seen_among_the_metrics_of_the_node(tmp_path: Path) -> None:
-    board = TrialTable(PLAN)
+    board = TrialTable(growing(PLAN))
     with ray_cluster(tmp_path):
         gauges = Gauges(board, "s-1")
         for event in (start(FIRST), epoch(1, 0.25, FIRST), end("FINISHED", FIRST)):

@@ -63,7 +63,7 @@ def test_a_study_that_cannot_be_read_is_one_line_with_the_command_that_goes_on(o
     journal.mkdir()
     with pytest.raises(StorageError) as found:
         resume_sweep(order, "smoke-1")
-    again = "once that is mended, go on with: python tune_main.py --resume smoke-1"
+    again = "once this is fixed, resume with: python tune_main.py --resume smoke-1"
     assert str(found.value) == f"{journal} cannot be read or written: Is a directory; {again}"
     assert (last_event(order)["trial"], last_event(order)["status"]) == (PARENT, "FAILED")
 
@@ -121,7 +121,7 @@ def test_a_pass_that_failed_says_how_to_go_on(order: SweepSpec) -> None:
     def fail(sentence: str) -> None:
         raise PassError("no further trial could be suggested")
 
-    message = r"suggested; once that is mended, go on with: .* --resume smoke-1$"
+    message = r"suggested; once this is fixed, resume with: .* --resume smoke-1$"
     with pytest.raises(PassError, match=message), listening(fail):
         resume_sweep(order, "smoke-1")
     assert is_unfinished(order.storage / "smoke-1")

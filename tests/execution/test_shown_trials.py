@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from confirmations import ROWS, planned
+from plans import growing
 from trial_events import end, epoch, start
 
 from sweeps.execution.progress import TrialTable
@@ -20,7 +21,7 @@ PLAIN = [trial.trial_id for trial in MIXED.trials if trial.config.model.name != 
 
 
 def board_of(plan: Plan, scores: Mapping[str, float], status: str = "FINISHED") -> TrialTable:
-    board = TrialTable(plan)
+    board = TrialTable(growing(plan))
     for trial_id, score in scores.items():
         for event in (start(trial_id), epoch(trial_id, 1, score), end(trial_id, status=status)):
             board.apply(event)

@@ -28,7 +28,7 @@ def test_a_deferred_signal_waits_to_be_seen(number: int) -> None:
     with heard_notes() as sentences, Interrupts() as interrupts, interrupts.deferred():
         send(number)
         assert interrupts.is_requested() and interrupts.number == number
-    assert len(sentences) == 1 and "once more to end at once" in sentences[0]
+    assert len(sentences) == 1 and "to stop at once" in sentences[0]
 
 
 def test_the_second_signal_ends_at_once_and_the_first_one_names_the_end() -> None:

@@ -57,7 +57,7 @@ def past(**trials: list[Event]) -> dict[str, TrialHistory]:
 
 
 def todo(folder: Path, known: dict[str, TrialHistory], cores: int = 4, **resources: float) -> TunerPass:
-    return TunerPass.of(order(**resources), known, SweepFolder(folder), cores)
+    return TunerPass.of(order(**resources), PLAN, known, SweepFolder(folder), cores)
 
 
 def test_a_new_sweep_runs_every_trial_in_the_order_of_the_plan(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from ray.tune.schedulers import TrialScheduler
 
 from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
-from sweeps.execution.callback import STATUS
 from sweeps.execution.searcher import build_scheduler
+from sweeps.execution.trial_recorder import STATUS
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.plan import build_plan
 from sweeps.report.entries import REASONS
