@@ -179,7 +179,7 @@ def _check_register(options: argparse.Namespace, store: "Store") -> None:
     """
     from sweeps.planning.dataset import recorded_source
     from sweeps.registry.registry import check_name
-    from sweeps.storage.records import CONFIRMS
+    from sweeps.storage.tags import CONFIRMS
 
     check_name(options.model_name)
     if len(set(options.sweeps)) > 1:
@@ -211,7 +211,7 @@ def _register(reports: "list[Report]", store: "Store", deposit: "ReportUpload", 
 def _gather(sweep_id: str, store: "Store", deposit: "ReportUpload", options: argparse.Namespace) -> "Report":
     from sweeps.report.decision import Margins
     from sweeps.report.gather import gather_report
-    from sweeps.storage.records import CONFIRMS
+    from sweeps.storage.tags import CONFIRMS
 
     record = store.read_sweep(sweep_id)
     screening = None

@@ -73,8 +73,9 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
 def show_status(arguments: argparse.Namespace) -> int:
     """Print the trials of a recorded sweep: from its folder, or from MLflow where that is elsewhere."""
     from bddseg.data.folders import is_folder, is_there
-    from sweeps.cli.status import Status, read_status, row_of, state_of_sweep
+    from sweeps.cli.status import Status, read_status, row_of
     from sweeps.storage.folder import SweepFolder
+    from sweeps.storage.outcomes import sweep_state
     from sweeps.storage.recovery import lost_driver
     from sweeps.storage.sweep_json import FILE
     from sweeps.storage.sweeps import latest_sweep
@@ -85,7 +86,7 @@ def show_status(arguments: argparse.Namespace) -> int:
         status = read_status(folder)
     else:
         record = open_store(arguments).read_sweep(sweep_id)
-        status = Status(state_of_sweep(record.status), tuple(map(row_of, record.trials)), [])
+        status = Status(sweep_state(record.status), tuple(map(row_of, record.trials)), [])
     rows = [
         (
             row.name,
@@ -346,7 +347,7 @@ def dry_resume(folder: Path, source: "Source", arguments: argparse.Namespace) ->
     ahead = outlook(folder)
     print_table(
         ("trial", "digest", "epochs", "what a resume does"),
-        [(it.name, it.trial_id, f"{it.epochs}/{it.budget}", it.words) for it in ahead.trials],
+        [(it.name, it.trial_id, f"{it.epochs}/{it.budget}", it.description) for it in ahead.trials],
     )
     notes.info(f"{folder.name}: {source.sentence()}")
     notes.info(ahead.sentence())

@@ -18,11 +18,12 @@ from bddseg.result import METRICS
 from sweeps.execution.trial_failures import FailureCauses, is_memory_failure, last_failure, write_traceback
 from sweeps.execution.trial_recorder import TrialRecorder, cut_off_words
 from sweeps.schedulers.rungs import NO_EPOCH, TRIAL_KEY, Stop
+from sweeps.storage.artifacts import EVIDENCE_FOLDER, evidence_file
+from sweeps.storage.outcomes import StopReason, TrialState
 
 log = logging.getLogger(__name__)
 
-EVIDENCE_FILES = ("evidence-val.npz", "evidence-test.npz")
-EVIDENCE_FOLDER = "evidence"
+EVIDENCE_FILES = (evidence_file("val"), evidence_file("test"))
 CHECKPOINT_DEPTH = 3
 """Folders above a checkpoint that may be as new as it is: the trial's, the pass's, the sweep's."""
 
@@ -57,8 +58,7 @@ class OutboxCallback(Callback):
     @guarded
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Ray has started or restarted a trial."""
-        state = self.recorder.state_of(_id(trial))
-        if state.is_open and state.is_paused:
+        if self.recorder.history_of(_id(trial)).state == TrialState.PAUSED:
             self.recorder.unpause(_id(trial))
         else:
             self.recorder.start(_id(trial))
@@ -71,7 +71,7 @@ class OutboxCallback(Callback):
         if "epoch" not in result:
             return
         trial_id, epoch = _id(trial), int(result["epoch"])
-        self.recorder.state_of(trial_id).reason = str(result.get("stop_reason") or "")
+        self.recorder.report_reason(trial_id, str(result.get("stop_reason") or ""))
         if result.get(NO_EPOCH):
             return
         metrics = {name: _number(result[name]) for name in METRICS if name in result}
@@ -103,7 +103,6 @@ class OutboxCallback(Callback):
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has failed and will be retried."""
         trial_id, traceback = _id(trial), last_failure(trial)
-        self.recorder.state_of(trial_id).retries += 1
         name, log_file = self.recorder.name_of(trial_id), self.recorder.log_file(trial_id)
         log.warning("%s is retried: %s; see %s", name, self._causes.explain(traceback), log_file)
         self._write_traceback(log_file, traceback)
@@ -118,27 +117,26 @@ class OutboxCallback(Callback):
         if log_file.is_file():
             self.recorder.artifact(_id(trial), log_file, "")
         cause = self._causes.explain(traceback)
-        self._end(trial, "oom" if is_memory_failure(traceback, cause) else "error", cause)
+        self._end(trial, StopReason.OOM if is_memory_failure(traceback, cause) else StopReason.ERROR, cause)
 
     @guarded
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """Ray has left its loop: trials that are still open were interrupted."""
         for trial in trials:
-            if self.recorder.state_of(_id(trial)).is_open:
+            if self.recorder.is_open(_id(trial)):
                 self.on_trial_complete(0, trials, trial)
 
     def _why(self, trial_id: str) -> tuple[str, str]:
         """Return a trial's stop reason and its description."""
-        state, stop = self.recorder.state_of(trial_id), self.scheduler.stops.get(trial_id)
-        if state.reason:
-            return state.reason, state.own_ending()
-        if stop is not None:
+        if own_ending := self.recorder.own_ending(trial_id):
+            return own_ending
+        if stop := self.scheduler.stops.get(trial_id):
             return stop.reason, stop.sentence()
-        return "user", cut_off_words(state.epoch)
+        return StopReason.USER, cut_off_words(self.recorder.history_of(trial_id).epochs)
 
     def _ensure_started(self, trial_id: str) -> None:
         """Record the start of a trial that Ray ends without having started it."""
-        if not self.recorder.state_of(trial_id).is_open:
+        if not self.recorder.is_open(trial_id):
             self.recorder.start(trial_id)
 
     def _end(self, trial: Trial, reason: str, detail: str) -> None:

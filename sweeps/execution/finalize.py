@@ -25,22 +25,22 @@ from sweeps.execution.progress import TrialTable
 from sweeps.execution.shown_trials import choose_exhibits
 from sweeps.execution.spec import SweepResult
 from sweeps.execution.sweep import SweepRun
-from sweeps.execution.trainable import EVIDENCE_FILE
 from sweeps.execution.trial_recorder import cut_off_words
 from sweeps.planning.dataset import Dataset
 from sweeps.planning.plan import FINALISTS, Plan
 from sweeps.planning.resources import kind, remember_peaks
 from sweeps.planning.sampling import COST
 from sweeps.storage.album import FOLDER, save_album
+from sweeps.storage.artifacts import VERIFICATION, evidence_file
 from sweeps.storage.folder import remove_folder
 from sweeps.storage.outbox import PARENT, Outbox
+from sweeps.storage.outcomes import RunStatus, StopReason, TrialState
 from sweeps.storage.sweep_json import FILE
 from sweeps.storage.sweeps import has_trained
+from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
 from sweeps.storage.trial_history import TrialHistory
 
 log = logging.getLogger(__name__)
-
-VERIFICATION_FILE = "verification.json"
 
 FLUSH_SECONDS = 60
 """How long the end of a sweep waits for MLflow; the remaining events stay in the outbox."""
@@ -61,7 +61,7 @@ def end_sweep(run: SweepRun, signal_number: int) -> SweepResult:
     else:
         _weights_keeper(run).keep(spec.material, run.folder.path, all_weights=spec.keep_all_weights)
     best = board.best()
-    status = "KILLED" if signal_number else "FINISHED" if best else "FAILED"
+    status = RunStatus.KILLED if signal_number else RunStatus.FINISHED if best else RunStatus.FAILED
     metrics, note = {"best/miou": best.best_miou} if best else {}, board.markdown()
     event = {"status": status, "tags": {}, "metrics": metrics, "step": board.epochs_done(), "note": note}
     run.outbox.append(new_event(PARENT, "end", **event))
@@ -96,7 +96,7 @@ def abandon_sweep(run: SweepRun, error: BaseException, *, is_store_ready: bool) 
     detail = f"{type(error).__name__}: {error}"
     run.trials.recall()
     end_open_trials(run, detail)
-    event = {"status": "FAILED" if is_failure else "KILLED", "tags": {"sweep.stop_detail": detail}}
+    event = {"status": RunStatus.FAILED if is_failure else RunStatus.KILLED, "tags": {STOP_DETAIL: detail}}
     run.outbox.append(new_event(PARENT, "end", **event, metrics={}, step=0, note=None))
     if is_store_ready:
         run.start_delivery()
@@ -107,9 +107,9 @@ def end_open_trials(run: SweepRun, detail: str = "") -> None:
     """Record the interruption of open trials, including reused ones that were to continue and have not started."""
     for row in run.board.rows.values():
         history = run.past.get(row.trial_id, TrialHistory())
-        if row.state in ("running", "paused") or (history.is_started and not history.reason):
-            tags = {"sweep.stop_reason": "user", "sweep.stop_detail": detail or cut_off_words(row.epochs)}
-            event = {"status": "KILLED", "tags": tags, "metrics": {}, "step": row.epochs, "note": None}
+        if row.state in (TrialState.RUNNING, TrialState.PAUSED) or (history.is_started and not history.reason):
+            tags = {STOP_REASON: StopReason.USER, STOP_DETAIL: detail or cut_off_words(row.epochs)}
+            event = {"status": RunStatus.KILLED, "tags": tags, "metrics": {}, "step": row.epochs, "note": None}
             ended = new_event(row.trial_id, "end", **event)
             run.outbox.append(ended)
             run.board.apply(ended)
@@ -169,7 +169,7 @@ class WeightsKeeper:
             if not any(checkpoint.is_relative_to(path) for checkpoint in newest) and path.parent not in newest:
                 _delete(path)
         for trial_id in kept_ids:
-            if self.board.rows[trial_id].state != "finished":
+            if self.board.rows[trial_id].state != TrialState.FINISHED:
                 _delete(self.checkpoints[trial_id] / LAST)
         for empty in folder.glob("pass-*"):
             with contextlib.suppress(OSError):
@@ -196,7 +196,7 @@ class WeightsKeeper:
         frames = material.frames
         yield save_latency(folder, self.plan, frames.size_px, self.device, first=self.finalists()), ""
         exhibits = choose_exhibits(self.plan, self.board, self.checkpoints)
-        album = build_album(exhibits, frames, self.device, evidence_file=EVIDENCE_FILE.format(part="val"))
+        album = build_album(exhibits, frames, self.device, evidence_file=evidence_file("val"))
         for path in save_album(folder / FOLDER, album) if album else ():
             yield path, FOLDER
 
@@ -206,12 +206,12 @@ class WeightsKeeper:
         config = next(trial.config for trial in self.plan.trials if trial.trial_id == trial_id)
         try:
             split = split_of(config.data, material.split, frames.names, frames.scenes)
-            evidence = load_evidence(checkpoint / EVIDENCE_FILE.format(part="val"))
+            evidence = load_evidence(checkpoint / evidence_file("val"))
             verification = verify(load_checkpoint(checkpoint / BEST), frames, split.val, evidence)
         except DataError as error:
             log.warning("the leader's figures could not be verified: %s", error)
             return
-        path = folder / VERIFICATION_FILE
+        path = folder / VERIFICATION
         write_json(path, verification.to_dict(), indent=1)
         self._upload(trial_id, path, "")
 

@@ -13,7 +13,7 @@ from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.plan import PlannedTrial
 from sweeps.statistics.rounds import Rounds
 from sweeps.storage.outbox import Event, Outbox
-from sweeps.storage.records import COMPLETED
+from sweeps.storage.outcomes import OWN_ENDS
 from sweeps.storage.sweep_json import SETTINGS
 from sweeps.storage.trial_history import TrialHistory
 
@@ -42,7 +42,7 @@ class FollowUps:
 
     def _replicates(self) -> list[PlannedTrial]:
         plan = self.plan.current
-        best = [row.trial_id for row in self.board.ranked() if row.is_scored and row.stop_reason in COMPLETED]
+        best = [row.trial_id for row in self.board.ranked() if row.is_scored and row.stop_reason in OWN_ENDS]
         replicates = list(plan.replicas(best))
         if not replicates:
             self.plan.expect(replace(plan, replicates=0))

@@ -9,7 +9,8 @@ from typing import Any
 
 from ray.util.metrics import Gauge
 
-from sweeps.execution.progress import STATES, TrialTable
+from sweeps.execution.progress import TrialTable
+from sweeps.storage.outcomes import TrialState
 
 PREFIX = "sweep_"
 """Ray puts `ray_` before it."""
@@ -49,7 +50,7 @@ class Gauges:
     def apply(self, event: Mapping[str, Any]) -> None:
         """Set every gauge to the present state of the table."""
         counts = self._board.counts()
-        for state in STATES:
+        for state in TrialState:
             self._trials.set(counts[state], self._labels | {"state": state})
         for name, (_, figure_of) in FIGURES.items():
             if not math.isnan(value := figure_of(self._board)):

@@ -14,39 +14,30 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.formatting import duration
 from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.plan import Plan, PlannedTrial
-from sweeps.storage.trial_history import CUT_OFF
+from sweeps.storage.outcomes import CUT_OFF, OPEN_STATES, RunStatus, StopReason, TrialState
+from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
+from sweeps.storage.trial_history import TrialHistory
 
 PLAIN_SECONDS = 30
 """Without a terminal: longest time between two lines; a line is also printed when a trial ends."""
 
-STATES = ("waiting", "running", "paused", "finished", "stopped", "failed")
-OPEN = frozenset({"waiting", "running", "paused"})
-"""States from which a trial may still train."""
-STATE_OF_STATUS = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed"}
-
 
 @dataclass
 class TrialProgress:
-    """The progress of one trial."""
+    """One row of the trial table: a trial's history, and the state that is shown."""
 
     trial_id: str
     name: str
     is_reference: bool
     budget: int
     """Maximum number of epochs."""
-    keep: str = "best"
-    """Which epoch counts: best or last."""
-    state: str = "waiting"
-    epochs: int = 0
-    best_miou: float = math.nan
-    best_epoch: int = 0
-    seconds: float = 0.0
-    """Spent in its epochs so far."""
+    history: TrialHistory = field(default_factory=TrialHistory)
+    state: str = TrialState.WAITING
+    """Differs from the history's between passes: a trial that will continue is waiting, however it ended before."""
     stop_reason: str = ""
     stop_detail: str = ""
     log_file: str = ""
@@ -54,9 +45,30 @@ class TrialProgress:
     """The user cancelled it; other trials with the reason "user" were interrupted with their sweep."""
 
     @property
+    def epochs(self) -> int:
+        """Return the number of epochs so far."""
+        return self.history.epochs
+
+    @property
+    def best_epoch(self) -> int:
+        """Return the epoch that counts; 0 without a usable one."""
+        return self.history.best_epoch
+
+    @property
+    def best_miou(self) -> float:
+        """Return val/miou of the epoch that counts; NaN without a usable one."""
+        value = self.history.best_value
+        return math.nan if value is None else value
+
+    @property
+    def seconds(self) -> float:
+        """Return the time spent in epochs so far."""
+        return self.history.seconds
+
+    @property
     def ending(self) -> str:
         """Return how the trial ended; its state while it has not."""
-        if self.is_cancelled and self.stop_reason == "user":
+        if self.is_cancelled and self.stop_reason == StopReason.USER:
             return "cancelled"
         if self.stop_reason in CUT_OFF:
             return "interrupted" if self.epochs else "not started"
@@ -65,35 +77,22 @@ class TrialProgress:
     @property
     def is_scored(self) -> bool:
         """Whether the trial has a score; a failed trial has none, as in the report."""
-        return self.state != "failed" and not math.isnan(self.best_miou)
+        return self.state != TrialState.FAILED and not math.isnan(self.best_miou)
 
     def apply(self, event: Mapping[str, Any]) -> None:
-        """Update the progress by an event of the trial."""
-        if event["kind"] == "start":
-            self.state, self.stop_reason, self.stop_detail = "running", "", ""
-        elif event["kind"] == "pause":
-            self.state = "paused"
-        elif event["kind"] == "retry":
-            self.state = "waiting"
-        elif event["kind"] == "epoch":
-            self._epoch(event["step"], event["metrics"])
-        elif event["kind"] == "end":
-            self.end(event["status"], event["tags"])
+        """Add an event of the trial."""
+        self.history.add(dict(event))
+        if event["kind"] in ("start", "pause", "retry", "end"):
+            self._show_history()
 
     def end(self, status: str, tags: Mapping[str, str]) -> None:
         """Record the end of the trial, given the status and the tags of its run."""
-        self.state = STATE_OF_STATUS.get(status, "running")
-        self.stop_reason, self.stop_detail = tags.get("sweep.stop_reason", ""), tags.get("sweep.stop_detail", "")
-        self.log_file = tags.get("sweep.log_file", "")
+        self.history.end(status, tags)
+        self._show_history()
 
-    def _epoch(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
-        if epoch <= self.epochs:
-            return  # a retried trial reports an epoch again
-        self.epochs = epoch
-        self.seconds += metrics.get("time/epoch_s") or 0.0
-        value = metrics.get(OBJECTIVE)
-        if value is not None and (self.keep == "last" or not value <= self.best_miou):
-            self.best_miou, self.best_epoch = value, epoch
+    def _show_history(self) -> None:
+        self.state, self.log_file = self.history.state, self.history.log_file
+        self.stop_reason, self.stop_detail = self.history.reason, self.history.detail
 
 
 @dataclass
@@ -118,7 +117,7 @@ class TrialTable:
     def add(self, trial: PlannedTrial) -> None:
         """Add a row for a trial of the plan."""
         self.rows[trial.trial_id] = TrialProgress(
-            trial.trial_id, trial.name, trial.is_reference, trial.epochs, trial.config.train.keep
+            trial.trial_id, trial.name, trial.is_reference, trial.epochs, TrialHistory(keep=trial.config.train.keep)
         )
 
     def apply(self, event: Mapping[str, Any]) -> None:
@@ -130,14 +129,14 @@ class TrialTable:
         """Mark trials as waiting for a pass, whatever their state after an earlier pass or another sweep."""
         for trial_id in trial_ids:
             row = self.rows[trial_id]
-            row.state, row.stop_reason, row.stop_detail = "waiting", "", ""
+            row.state, row.stop_reason, row.stop_detail = TrialState.WAITING, "", ""
 
     def cancel(self, is_cancelled: Callable[[str], bool]) -> None:
         """Mark the trials that the user cancelled; a trial that had not started has no event that says so."""
         for row in self.rows.values():
             row.is_cancelled = is_cancelled(row.trial_id)
-            if row.state == "waiting" and row.is_cancelled:
-                row.end("KILLED", {"sweep.stop_reason": "user", "sweep.stop_detail": "cancelled before it started"})
+            if row.state == TrialState.WAITING and row.is_cancelled:
+                row.end(RunStatus.KILLED, {STOP_REASON: StopReason.USER, STOP_DETAIL: "cancelled before it started"})
 
     def ranked(self) -> list[TrialProgress]:
         """Return the rows, best first; trials without a score last."""
@@ -158,7 +157,7 @@ class TrialTable:
 
     def epochs_budget(self) -> int:
         """Return the number of epochs if no further trial is stopped early."""
-        epochs = sum(row.budget if row.state in OPEN else row.epochs for row in self.rows.values())
+        epochs = sum(row.budget if row.state in OPEN_STATES else row.epochs for row in self.rows.values())
         return epochs + self.plan.to_follow * self.plan.epochs
 
     def seconds_left(self) -> float | None:
@@ -167,7 +166,7 @@ class TrialTable:
         if not done:
             return None
         per_epoch = sum(row.seconds for row in self.rows.values()) / done
-        is_open = sum(row.state in OPEN for row in self.rows.values()) + self.plan.to_follow
+        is_open = sum(row.state in OPEN_STATES for row in self.rows.values()) + self.plan.to_follow
         return (self.epochs_budget() - done) * per_epoch / max(1, min(self.slots, is_open))
 
     def sentence(self) -> str:
@@ -183,13 +182,13 @@ class TrialTable:
     def counted(self) -> str:
         """Return the number of trials in each state as text."""
         counts = self.counts()
-        parts = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+        parts = [f"{counts[state]} {state}" for state in TrialState if counts[state]]
         parts += [f"{self.plan.to_follow} to come"] if self.plan.to_follow else []
         return ", ".join(parts)
 
     def is_open(self) -> bool:
         """Return whether a trial may still train."""
-        return any(row.state in OPEN for row in self.rows.values())
+        return any(row.state in OPEN_STATES for row in self.rows.values())
 
     def markdown(self) -> str:
         """Return the leaderboard as a Markdown table, for the note of the sweep's run."""
@@ -272,7 +271,7 @@ class _Screen(Console):
 
 def _running_first(rows: Iterable[TrialProgress], number: int) -> list[TrialProgress]:
     """Return running trials first, then the best of the others."""
-    return sorted(rows, key=lambda row: (row.state != "running", -_or_zero(row.best_miou)))[:number]
+    return sorted(rows, key=lambda row: (row.state != TrialState.RUNNING, -_or_zero(row.best_miou)))[:number]
 
 
 def _ended(row: TrialProgress) -> str:

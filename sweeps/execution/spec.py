@@ -16,7 +16,7 @@ from sweeps.planning.dataset import Dataset
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.storage.heartbeat import this_pulse
-from sweeps.storage.records import CONFIRMS, REPLICATE_OF
+from sweeps.storage.tags import CODE_VERSION, CONFIRMS, DRIVER, FINGERPRINT, FOLDER, PROFILE, REPLICATE_OF, SPACE
 from sweeps.tracking.uri import portable_uri
 
 SHOWN = ("space", "profile", "question", "seed", "metric", "reference", "device", "precision")
@@ -173,7 +173,7 @@ def run_tags(manifest: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags of the sweep's run and of every trial's run."""
     version = manifest["code_version"]
     commit = {} if version == "unknown" else {"mlflow.source.git.commit": version}
-    return {**_source_tags(), "data.fingerprint": manifest["data"]["fingerprint"], "code.version": version, **commit}
+    return {**_source_tags(), FINGERPRINT: manifest["data"]["fingerprint"], CODE_VERSION: version, **commit}
 
 
 def sweep_tags(spec: SweepSpec, manifest: Mapping[str, Any], folder: Path) -> dict[str, str]:
@@ -182,10 +182,10 @@ def sweep_tags(spec: SweepSpec, manifest: Mapping[str, Any], folder: Path) -> di
     return {
         **run_tags(manifest),
         **({CONFIRMS: spec.confirmation.screening} if spec.confirmation else {}),
-        "sweep.space": spec.experiment.name,
-        "sweep.profile": spec.experiment.profile,
-        "sweep.folder": str(folder),
-        "sweep.driver": this_pulse().driver,
+        SPACE: spec.experiment.name,
+        PROFILE: spec.experiment.profile,
+        FOLDER: str(folder),
+        DRIVER: this_pulse().driver,
         "data.root": data["root"],
         "data.embedded": str(data["embedded"]).lower(),
     }

@@ -111,15 +111,15 @@ class SweepRun:
         return TunerPass.of(self.spec, self.plan.current, self.past, self.folder, usable_cores())
 
     def tracker(self, scheduler: Scheduler) -> OutboxCallback:
-        """Return the callback that records a pass; it continues the counts of earlier passes."""
+        """Return the callback that records a pass."""
         gauges = Gauges(self.board, self.sweep_id)
         recorder = TrialRecorder(
             self.folder.outbox,
             self.sweep_id,
             self.plan.trials,
+            self.past,
             logs=self.folder.logs,
             tags=run_tags(self.plan.manifest),
-            listeners=(self.trials.apply, self.view.apply, gauges.apply, self.trials.update_study),
+            listeners=(self.board.apply, self.view.apply, gauges.apply, self.trials.update_study),
         )
-        recorder.recall(self.outbox.events({trial.trial_id for trial in self.open_trials().trials}))
         return OutboxCallback(recorder, scheduler)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.errors import StorageError
 from sweeps.execution.event_writer import sweep_artifact
@@ -50,15 +49,10 @@ class SweepTrials:
         trial_ids = self.plan.trials if trials is None else {trial.trial_id for trial in trials}
         histories: dict[str, TrialHistory] = {}
         for event in self.outbox.events(trial_ids):
-            histories.setdefault(event["trial"], TrialHistory()).tell(event, OBJECTIVE)
+            trial_id = event["trial"]
+            histories.setdefault(trial_id, TrialHistory(keep=self.plan.trials[trial_id].config.train.keep)).add(event)
             self.board.apply(event)
         self.past.update(histories)
-
-    def apply(self, event: Event) -> None:
-        """Update histories and table by an event."""
-        if event["trial"] in self.plan.trials:
-            self.past.setdefault(event["trial"], TrialHistory()).tell(event, OBJECTIVE)
-        self.board.apply(event)
 
     def update_study(self, event: Event) -> None:
         """Record the end of a trial in the study."""

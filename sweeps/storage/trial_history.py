@@ -1,88 +1,166 @@
-"""What has become of each trial of a sweep so far, told by the events that it wrote down."""
+"""The history of each trial: its events, folded in the order in which they were written.
+
+A trial that is retried or resumed continues after its last checkpoint, and so may report an epoch a second time. The
+last report of an epoch counts, and it drops every epoch after it: those belong to weights that no longer exist. The
+terminal, `best/...` in MLflow, the report and the Optuna study all follow this rule.
+"""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from bddseg.result import OBJECTIVE
 from sweeps.storage.events import PARENT, Event
+from sweeps.storage.outcomes import CUT_OFF, StopReason, TrialState, trial_state
+from sweeps.storage.tags import LOG_FILE, RETRIES, REUSED, STOP_DETAIL, STOP_REASON
 
-REUSED = "sweep.reused_from"
-"""Tag with the id of the sweep that trained a trial."""
-
-CUT_OFF = frozenset({"user", "driver_lost", "time_budget"})
-"""Ends that say nothing about the trial: whoever resumes the sweep goes on with it."""
-
+EPOCH_SECONDS = "time/epoch_s"
 
 MEMORY_ATTEMPTS = 2
-"""A trial for which memory is short is tried once more, with twice the share."""
+"""A trial that ran out of memory is tried once more, with twice the share."""
 
 
 @dataclass
 class TrialHistory:
-    """One trial as its events tell."""
+    """What its events say of one trial, or of the sweep's own run."""
 
     values: dict[int, float | None] = field(default_factory=dict)
-    """Epoch -> val/miou."""
+    """Epoch -> val/miou, ascending; None is NaN."""
     ending: str = ""
-    """Why the trial ended itself with its last epoch, in its own words; its end may not have been written down."""
+    """The trial's own reason to end with its last epoch, while the end itself has not been written."""
     reason: str = ""
     """Why it ended; "" while it has not."""
     is_started: bool = False
     memory_failures: int = 0
-    """How often it ended because memory was short."""
+    """How often it ran out of memory."""
+    keep: str = "best"
+    """Which epoch counts: best or last."""
+    state: TrialState = TrialState.WAITING
+    status: str = ""
+    """Status of its run at its end; "" while it has not ended."""
+    detail: str = ""
+    log_file: str = ""
+    retries: int = 0
+    ended_after: int = 0
+    """The last epoch according to its end."""
+    is_reused: bool = False
+    """It was started by another sweep, and taken over from there."""
+    epoch_seconds: dict[int, float] = field(default_factory=dict)
+    candidates: dict[int, Mapping[str, float | None]] = field(default_factory=dict)
+    """Epoch -> its metrics, for each epoch that counted when it was reported. The last one counts; the others are kept
+    because a repeated epoch may drop it."""
 
     @property
     def epochs(self) -> int:
-        return max(self.values, default=0)
+        return next(reversed(self.values), 0)
 
     @property
     def safe_epoch(self) -> int:
-        """Return the last epoch after which training can go on.
+        """Return the last epoch after which training can continue.
 
-        A trial that ended itself but was cut off before its end was written down reports its last epoch again.
+        A trial whose last epoch was reported and whose end was never written reports that epoch again.
         """
         return self.epochs - 1 if self.ending else self.epochs
 
+    @property
+    def seconds(self) -> float:
+        """Return how long its epochs took together."""
+        return sum(self.epoch_seconds.values())
+
+    @property
+    def best_epoch(self) -> int:
+        """Return the epoch that counts; 0 when no epoch had a value."""
+        return next(reversed(self.candidates), 0)
+
+    @property
+    def best_metrics(self) -> Mapping[str, float | None]:
+        """Return all metrics of the epoch that counts; none when no epoch had a value."""
+        return self.candidates[self.best_epoch] if self.candidates else {}
+
+    @property
+    def best_value(self) -> float | None:
+        """Return val/miou of the epoch that counts; None when no epoch had a value."""
+        return self.best_metrics.get(OBJECTIVE)
+
     def usable(self) -> dict[int, float]:
         """Return epoch -> its value, in order, for epochs that have a value."""
-        return {epoch: value for epoch, value in sorted(self.values.items()) if value is not None}
+        return {epoch: value for epoch, value in self.values.items() if value is not None}
 
     def bests(self) -> dict[int, float]:
-        """Return epoch -> the best value up to there, for epochs that have a value."""
+        """Return epoch -> the best value so far, for epochs that have a value."""
         usable = self.usable()
         return dict(zip(usable, itertools.accumulate(usable.values(), max), strict=True))
 
     def is_open(self, is_cancelled: bool) -> bool:
-        """Return whether the trial has come to no end of its own, leaving aside what memory it may need.
+        """Return whether a resume would continue the trial, were there memory for it.
 
-        A trial that the user cancelled and that was cut off by the loss of its driver ends itself as soon as it starts.
+        A cancelled trial that was cut off with its driver is open: it ends itself as soon as it starts.
         """
-        is_unwanted = is_cancelled and self.reason == "user"
+        is_unwanted = is_cancelled and self.reason == StopReason.USER
         return not self.reason or (self.reason in CUT_OFF and not is_unwanted)
 
     def is_settled(self, is_cancelled: bool) -> bool:
-        """Return whether the trial has come to an end that stays: not one that another pass may change."""
-        return not self.is_open(is_cancelled) and (self.reason != "oom" or self.memory_failures >= MEMORY_ATTEMPTS)
+        """Return whether the trial's end is final: no later pass changes it."""
+        is_final = self.reason != StopReason.OOM or self.memory_failures >= MEMORY_ATTEMPTS
+        return is_final and not self.is_open(is_cancelled)
 
-    def tell(self, event: Event, objective: str) -> None:
-        """Take in the next event of the trial."""
-        kind = event.get("kind")
+    def add(self, event: Event) -> None:
+        """Add the next event of the trial; `pause` and `retry` are never written, and reach listeners only."""
+        kind, tags = event.get("kind"), event.get("tags", {})
+        if kind in ("start", "end") and str(retries := tags.get(RETRIES)).isdigit():
+            self.retries = int(retries)
         if kind == "start":
-            self.is_started, self.reason = True, ""
+            self.state, self.is_started, self.is_reused = TrialState.RUNNING, True, REUSED in tags
+            self.status = self.reason = self.detail = ""
         elif kind == "epoch":
-            self.values[int(event["step"])] = event["metrics"].get(objective)
             self.ending = str(event.get("ending") or "")
+            self.report(int(event["step"]), event["metrics"])
+        elif kind == "pause":
+            self.state = TrialState.PAUSED
+        elif kind == "retry":
+            self.state = TrialState.WAITING
         elif kind == "end":
-            self.reason = str(event["tags"].get("sweep.stop_reason", ""))
-            self.ending = ""
-            self.memory_failures += self.reason == "oom"
+            self.ended_after = int(event["step"])
+            self.end(str(event["status"]), tags)
+
+    def report(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
+        """Add an epoch; one that is reported again drops itself and what came after it."""
+        for reports in (self.values, self.epoch_seconds, self.candidates):
+            _drop_from(epoch, reports)
+        value, best = _number(metrics.get(OBJECTIVE)), self.best_value
+        self.values[epoch] = value
+        self.epoch_seconds[epoch] = _number(metrics.get(EPOCH_SECONDS)) or 0.0
+        if value is not None and (self.keep == "last" or best is None or value > best):
+            self.candidates[epoch] = metrics
+
+    def end(self, status: str, tags: Mapping[str, str]) -> None:
+        """Add how the trial ended, by the status and the tags of its run."""
+        self.state, self.status = trial_state(status, TrialState.RUNNING), status
+        self.reason, self.detail = str(tags.get(STOP_REASON, "")), str(tags.get(STOP_DETAIL, ""))
+        self.log_file, self.ending = str(tags.get(LOG_FILE, "")), ""
+        self.memory_failures += self.reason == StopReason.OOM
 
 
-def read_past(events: Iterable[Event], objective: str) -> dict[str, TrialHistory]:
-    """Return the past of every trial that has one, in the order of their first events."""
-    found: dict[str, TrialHistory] = {}
+def read_runs(events: Iterable[Event]) -> dict[str, TrialHistory]:
+    """Return the history of every run that has events, in the order of their first ones; "" is the sweep's own run."""
+    histories: dict[str, TrialHistory] = {}
     for event in events:
         trial_id = event.get("trial")
-        if isinstance(trial_id, str) and trial_id != PARENT:
-            found.setdefault(trial_id, TrialHistory()).tell(event, objective)
-    return found
+        if isinstance(trial_id, str):
+            histories.setdefault(trial_id, TrialHistory()).add(event)
+    return histories
+
+
+def read_histories(events: Iterable[Event]) -> dict[str, TrialHistory]:
+    """Return the history of every trial that has events, in the order of their first ones."""
+    return {trial_id: history for trial_id, history in read_runs(events).items() if trial_id != PARENT}
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _drop_from(epoch: int, reports: dict[int, Any]) -> None:
+    while reports and next(reversed(reports)) >= epoch:
+        reports.popitem()

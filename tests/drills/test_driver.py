@@ -105,7 +105,7 @@ def test_a_running_sweep_is_not_started_again_and_a_cancelled_trial_stays_cancel
     driver = place.start(*SMALL, *LONG, "--max-concurrent", "1")
     place.await_epochs(3)
     assert place.run("--resume", place.sweep_id) == 2
-    assert f"error: sweep {place.sweep_id} still runs (process {driver.pid} on" in place.said()
+    assert f"error: sweep {place.sweep_id} is still running (process {driver.pid} on" in place.said()
     (first,) = place.running()
     assert place.run("--cancel", place.sweep_id, first) == 0
     place.await_that(lambda: first not in place.running())

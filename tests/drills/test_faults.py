@@ -52,7 +52,7 @@ def test_torn_files_cost_an_epoch_and_missing_events_are_refused(place: Site) ->
     assert refusal(place).startswith(f"error: {manifest} cannot be read: it is damaged (it is no JSON at line ")
     manifest.write_bytes(whole)
     outbox.write_bytes(b"")
-    assert "tells nothing of 2 trials that have checkpoints" in refusal(place)
+    assert "has no events of 2 trials that have checkpoints" in refusal(place)
     outbox.unlink()
     assert "has no events" in refusal(place)
 

@@ -17,10 +17,11 @@ from bddseg.config import TrainConfig
 from bddseg.result import METRICS
 from sweeps.errors import StorageError
 from sweeps.execution.callback import OutboxCallback
-from sweeps.execution.trial_recorder import STATUS, TrialRecorder, TrialState
+from sweeps.execution.trial_recorder import TrialRecorder
 from sweeps.planning.plan import PlannedTrial
 from sweeps.schedulers.scheduler import RunAll, Stop
 from sweeps.storage.outbox import Event, Outbox
+from sweeps.storage.trial_history import read_histories
 
 TRIAL_ID = "0123456789ab"
 PLANNED = PlannedTrial(TRIAL_ID, "vanilla-f8 lr=1e-3", TrainConfig(), {"optim.lr": 1e-3}, is_reference=True)
@@ -411,19 +412,9 @@ def test_best_epoch_and_retries_are_recalled_from_the_events(tracker: OutboxCall
     tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
     reported(tracker, trial, 1, 0.7)
     tracker.on_experiment_end(trials=[trial])
-    again = track(tmp_path)
-    again.recorder.recall(events(tmp_path))
-    completed(again, trial)
+    completed(track(tmp_path, histories=read_histories(events(tmp_path))), trial)
     end = events(tmp_path)[-1]
     assert (end["metrics"]["best/miou"], end["tags"]["sweep.retries"]) == (0.7, "1")
-
-
-def test_every_reason_has_a_status_that_mlflow_knows() -> None:
-    assert set(STATUS.values()) == {"FINISHED", "KILLED", "FAILED"}
-
-
-def test_a_new_trial_has_made_no_progress() -> None:
-    assert TrialState() == TrialState(is_open=False, retries=0, epoch=0, bests=[], reason="")
 
 
 def test_an_epoch_costs_the_disk_one_write_and_at_most_one_sync(

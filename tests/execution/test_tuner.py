@@ -18,7 +18,8 @@ from sweeps.schedulers.median import Median
 from sweeps.schedulers.scheduler import HalvingSetup
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Event
-from sweeps.storage.trial_history import TrialHistory, read_past
+from sweeps.storage.outcomes import status_of
+from sweeps.storage.trial_history import TrialHistory, read_histories
 
 CPU = torch.device("cpu")
 EXPERIMENT = load_experiment("smoke", profile="quick")
@@ -46,14 +47,14 @@ def epoch(step: int, value: float | None = 0.5, **more: str) -> Event:
 
 
 def ended(reason: str) -> Event:
-    return {"kind": "end", "tags": {"sweep.stop_reason": reason}}
+    return {"kind": "end", "status": status_of(reason), "step": 0, "tags": {"sweep.stop_reason": reason}}
 
 
 def past(**trials: list[Event]) -> dict[str, TrialHistory]:
     """Return the past of the trials `first`, `second`, ... of the plan."""
     names = dict(zip(("first", "second", "third", "fourth"), PLAN.trials, strict=True))
     events = [event | {"trial": names[name].trial_id} for name, told in trials.items() for event in told]
-    return read_past(events, OBJECTIVE)
+    return read_histories(events)
 
 
 def todo(folder: Path, known: dict[str, TrialHistory], cores: int = 4, **resources: float) -> TunerPass:

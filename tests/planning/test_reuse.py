@@ -13,7 +13,8 @@ from sweeps.planning.reuse import Reused, is_same_budget, reuse_sentences, take_
 from sweeps.storage.finished_trials import FILE, FinishedTrial, find_finished
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Outbox
-from sweeps.storage.trial_history import REUSED, read_past
+from sweeps.storage.tags import REUSED
+from sweeps.storage.trial_history import read_histories
 
 
 def taken(storage: Path, *trials: PlannedTrial, fingerprint: str = DATA) -> tuple[list[Reused], Outbox]:
@@ -44,7 +45,7 @@ def test_a_budget_is_the_same_when_it_would_have_ended_the_trial_there(
 def test_a_finished_trial_is_taken_over_with_its_epochs_and_its_end(tmp_path: Path) -> None:
     record(tmp_path, "old", planned())
     _, outbox = taken(tmp_path, planned())
-    found = read_past(outbox.events(), "val/miou")[planned().trial_id]
+    found = read_histories(outbox.events())[planned().trial_id]
     assert (found.epochs, found.reason) == (3, "max_epochs")
 
 

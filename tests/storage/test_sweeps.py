@@ -59,7 +59,7 @@ def test_a_sweep_whose_trials_and_itself_have_ended_is_finished(folder: Path) ->
     with pytest.raises(NoSweepError, match="nothing to resume"):
         unfinished_sweep(folder.parent)
     write_pulse(folder, this_pulse())
-    with pytest.raises(StorageError, match=r"smoke-1 still runs \(process \d+ on "):
+    with pytest.raises(StorageError, match=r"smoke-1 is still running \(process \d+ on "):
         unfinished_sweep(folder.parent)
 
 
@@ -111,7 +111,7 @@ def test_checkpoints_of_trials_that_no_event_tells_of_are_refused(folder: Path) 
     for trial in (FIRST, SECOND):
         save_checkpoint(folder, trial)
     (folder / "outbox" / "outbox.jsonl").write_bytes(b"")
-    with pytest.raises(StorageError, match="tells nothing of 2 trials that have checkpoints: put the file back"):
+    with pytest.raises(StorageError, match="has no events of 2 trials that have checkpoints: put the file back"):
         check_events(folder)
 
 
@@ -119,14 +119,14 @@ def test_trials_whose_first_events_were_never_written_begin_anew(folder: Path) -
     for trial in (FIRST, SECOND):
         save_checkpoint(folder, trial)
     told(folder, FIRST)
-    assert check_events(folder) == "the last events were never written: 1 trial starts again"
+    assert check_events(folder) == "the last events were lost: 1 trial starts again"
     told(folder, SECOND)
     assert check_events(folder) == ""
 
 
 def test_a_sweep_without_its_first_event_is_refused(folder: Path) -> None:
     (folder / "outbox" / "outbox.jsonl").write_bytes(b"")
-    with pytest.raises(StorageError, match="does not tell that the sweep was begun"):
+    with pytest.raises(StorageError, match="has no start of the sweep"):
         check_events(folder)
 
 
@@ -150,7 +150,7 @@ def test_a_resume_accounts_for_every_trial(folder: Path) -> None:
     assert ahead.sentence() == (
         "4 of 12 trials have ended, 1 continues, 2 start, 1 cancelled, 4 further seeds of the best to follow"
     )
-    assert [it.words for it in ahead.trials][3:6] == [
+    assert [trial.description for trial in ahead.trials][3:6] == [
         "stays as it ended: max_epochs",
         "continues after epoch 3",
         "starts",
