@@ -25,7 +25,7 @@ from bddseg.result import METRICS
 from benchmarks.script import cache_folder, machine, positive
 from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.cluster import ray_cluster
-from sweeps.execution.controller import patient_controller
+from sweeps.execution.ray_patches import patient_controller
 from sweeps.execution.trainable import name_trials
 from sweeps.execution.trial_recorder import TrialRecorder
 from sweeps.planning.plan import PlannedTrial

@@ -12,13 +12,21 @@ from pathlib import Path
 
 import psutil
 import ray
-from ray._private import ray_constants, services
-from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # compiled, without types
 
 from bddseg.cores import usable_cores
 from sweeps.environment import flaw_of
-from sweeps.errors import ClusterError, ExperimentError, PassError
-from sweeps.execution.ray_patches import daemons_apart, few_daemons, messages_logged, signals_kept
+from sweeps.errors import ClusterError, ExperimentError
+from sweeps.execution.ray_patches import (
+    daemons_apart,
+    dashboard_url,
+    few_daemons,
+    forget_token,
+    messages_logged,
+    private_start_options,
+    running_ray_address,
+    signals_kept,
+    stay_on_loopback,
+)
 from sweeps.execution.ray_session import LOOPBACK, PROBE_SECONDS, make_token, open_session
 from sweeps.execution.ray_variables import ADDRESS, environment, set_ray_variables
 from sweeps.paths import ROOT
@@ -76,14 +84,14 @@ def ray_cluster(
         check_address(address)
     own = contextlib.nullcontext() if address else open_session(cache)
     with own as session, environment(_own(session, cache)), messages_logged():
-        AuthenticationTokenLoader.instance().reset_cache()  # of an earlier Ray of this process
+        forget_token()
         try:
             with signals_kept():
                 if session:
                     _start(session, object_bytes, dashboard)
                 else:
                     _join(str(address))
-            url = ray.get_runtime_context().worker.node.address_info.get("webui_url") if dashboard and session else None
+            url = dashboard_url() if dashboard and session else ""
             yield Dashboard(f"http://{url}", make_token(cache)) if url else None
         finally:
             ray.shutdown()
@@ -149,25 +157,6 @@ def _join(address: str) -> None:
         raise ClusterError(f"no Ray answers at {address}: {why}; on this machine alone: {LOCALLY}") from error
 
 
-def is_started_here() -> bool:
-    """Return whether this process started the Ray that is up: then trials inherit its environment."""
-    node = ray._private.worker._global_node
-    return node is not None and bool(node.head)
-
-
-def check_daemons() -> None:
-    """Look whether the daemons of the Ray that was started here still run.
-
-    Raises:
-        PassError: naming those that do not.
-    """
-    node = ray._private.worker._global_node
-    if node is None or not node.head:
-        return
-    if dead := sorted({kind for kind, _ in node.dead_processes()}):
-        raise PassError(f"{' and '.join(dead)} of Ray ended unexpectedly: killed, perhaps for lack of memory")
-
-
 def check_address(address: str) -> None:
     """Knock at host:port, or at what "auto" finds: Ray itself would wait for minutes, and not be interrupted.
 
@@ -175,7 +164,7 @@ def check_address(address: str) -> None:
         ClusterError: when nothing answers.
     """
     try:
-        target = (services.canonicalize_bootstrap_address(address) or "") if address == AUTO else address
+        target = running_ray_address() if address == AUTO else address
         host, _, port = target.removeprefix("ray://").rpartition(":")
         if host and port.isdigit():
             socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
@@ -210,7 +199,7 @@ def _own(session: Path | None, cache: Path) -> dict[str, str]:
 
 
 def _start(session: Path, object_bytes: int, dashboard: bool) -> None:
-    ray_constants.ENABLE_RAY_CLUSTER = False
+    stay_on_loopback()
     store_bytes = max(MIN_OBJECT_STORE, int(1.5 * object_bytes) + MIN_OBJECT_STORE)
     children = {child.pid for child in psutil.Process().children()}
     try:
@@ -223,9 +212,7 @@ def _start(session: Path, object_bytes: int, dashboard: bool) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 object_store_memory=store_bytes,
-                _plasma_directory=str(_object_folder(store_bytes, session)),
-                _temp_dir=str(session),
-                _node_ip_address=LOOPBACK,
+                **private_start_options(session, _object_folder(store_bytes, session), LOOPBACK),
             )
         _await_process()
     except BaseException as error:

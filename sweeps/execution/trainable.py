@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import torch
 from ray import tune
-from ray.train._internal.session import get_session
 from ray.tune.trainable import wrap_function
 
 from bddseg.checkpoint import load_training, save_training
@@ -35,6 +34,7 @@ from bddseg.errors import DataError
 from bddseg.evidence import Evidence, save_evidence
 from bddseg.result import OBJECTIVE, EpochResult
 from bddseg.train import fit
+from sweeps.execution.ray_patches import keep_checkpoint_index
 from sweeps.schedulers.rungs import BEST, NO_EPOCH, TRIAL_KEY
 from sweeps.storage.artifacts import evidence_file
 from sweeps.storage.folder import SweepFolder
@@ -262,12 +262,10 @@ def _report_checkpoint(result: EpochResult, evidence: Sequence[Evidence]) -> Non
 
     A storage that fails (a network that is away, a disk that is full) is tried again.
     """
-    session = get_session()
-    index = session.storage.current_checkpoint_index if session else 0
+    reset_index = keep_checkpoint_index()
 
     def report() -> None:
-        if session:  # a failed attempt has counted: Ray's driver, which did not hear of it, would fall behind
-            session.storage.current_checkpoint_index = index
+        reset_index()  # a failed attempt has incremented it
         with tempfile.TemporaryDirectory(dir=".") as name:  # the trial's own folder in Ray's session
             save_training(Path(name), result.state())
             for found in evidence:

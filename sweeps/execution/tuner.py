@@ -17,7 +17,7 @@ from ray.exceptions import RayError
 
 from sweeps.errors import PassError, StorageError
 from sweeps.execution.callback import OutboxCallback
-from sweeps.execution.controller import patient_controller
+from sweeps.execution.ray_patches import patient_controller
 from sweeps.execution.searcher import TunerSetup
 from sweeps.execution.signals import Interrupts
 from sweeps.execution.spec import SweepSpec

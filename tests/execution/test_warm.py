@@ -25,7 +25,7 @@ from bddseg.device import await_gpu_memory, has_room, peak_memory_mb, release_me
 from bddseg.errors import DeviceError
 from bddseg.result import METRICS
 from sweeps.execution.cluster import ray_cluster
-from sweeps.execution.controller import patient_controller
+from sweeps.execution.ray_patches import patient_controller
 from sweeps.execution.searcher import build_search
 from sweeps.execution.trainable import Workload, name_trials, run_trial
 from sweeps.planning.experiment import load_experiment
