@@ -19,7 +19,7 @@ from sweeps.execution.trial_failures import FailureCauses, is_memory_failure, la
 from sweeps.execution.trial_recorder import TrialRecorder, cut_off_words
 from sweeps.schedulers.rungs import NO_EPOCH, TRIAL_KEY, Stop
 from sweeps.storage.artifacts import EVIDENCE_FOLDER, evidence_file
-from sweeps.storage.outcomes import StopReason, TrialState
+from sweeps.storage.outcomes import StopReason
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class OutboxCallback(Callback):
     @guarded
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Ray has started or restarted a trial."""
-        if self.recorder.history_of(_id(trial)).state == TrialState.PAUSED:
+        if self.recorder.is_paused(_id(trial)):
             self.recorder.unpause(_id(trial))
         else:
             self.recorder.start(_id(trial))

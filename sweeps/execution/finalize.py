@@ -20,9 +20,8 @@ from bddseg.verification import verify
 from sweeps.environment import cache_folder
 from sweeps.execution.event_writer import new_event, sweep_artifact
 from sweeps.execution.network_timing import save_latency
-from sweeps.execution.predictions import build_album
+from sweeps.execution.predictions import choose_trials, paint_panels
 from sweeps.execution.progress import TrialTable
-from sweeps.execution.shown_trials import choose_exhibits
 from sweeps.execution.spec import SweepResult
 from sweeps.execution.sweep import SweepRun
 from sweeps.execution.trial_recorder import cut_off_words
@@ -195,9 +194,9 @@ class WeightsKeeper:
         """Yield every file that is written, with its artifact folder."""
         frames = material.frames
         yield save_latency(folder, self.plan, frames.size_px, self.device, first=self.finalists()), ""
-        exhibits = choose_exhibits(self.plan, self.board, self.checkpoints)
-        album = build_album(exhibits, frames, self.device, evidence_file=evidence_file("val"))
-        for path in save_album(folder / FOLDER, album) if album else ():
+        shown = choose_trials(self.plan, self.board, self.checkpoints)
+        panels = paint_panels(shown, frames, self.device)
+        for path in save_album(folder / FOLDER, panels) if panels else ():
             yield path, FOLDER
 
     def _verify(self, trial_id: str, material: Dataset, folder: Path) -> None:

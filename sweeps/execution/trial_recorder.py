@@ -68,6 +68,8 @@ class TrialRecorder:
         self._histories = {} if histories is None else histories
         self._reasons: dict[str, str] = {}
         """Trial id -> the stop reason that the trial itself has reported since its start."""
+        self._paused_ids: set[str] = set()
+        """Trials whose next start continues a pause, even after a retry: the history's state does not tell."""
         self.writer = EventWriter(self._folder)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -86,6 +88,10 @@ class TrialRecorder:
         history = self._histories.get(trial_id, TrialHistory())
         return history.is_started and not history.status
 
+    def is_paused(self, trial_id: str) -> bool:
+        """Return whether a trial's next start continues a pause."""
+        return trial_id in self._paused_ids and self.is_open(trial_id)
+
     def log_file(self, trial_id: str) -> Path:
         """Return the path of a trial's log."""
         return self._logs / f"{trial_id}.log"
@@ -94,6 +100,7 @@ class TrialRecorder:
         """Record that a trial starts or restarts."""
         planned = self._trials[trial_id]
         self._reasons[trial_id] = ""
+        self._paused_ids.discard(trial_id)
         tags = {
             **self._tags,
             SWEEP_ID: self._sweep_id,
@@ -108,6 +115,7 @@ class TrialRecorder:
 
     def unpause(self, trial_id: str) -> None:
         """Notify the listeners that a paused trial continues; its run never ended, so the outbox gets no event."""
+        self._paused_ids.discard(trial_id)
         self._notify(new_event(trial_id, "start"))
 
     def report_reason(self, trial_id: str, reason: str) -> None:
@@ -121,6 +129,7 @@ class TrialRecorder:
 
     def pause(self, trial_id: str, epoch: int) -> None:
         """Notify the listeners that a trial is paused at its rung."""
+        self._paused_ids.add(trial_id)
         self._notify(new_event(trial_id, "pause", step=epoch))
 
     def retry(self, trial_id: str) -> None:

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from sweeps.execution.image_choice import APART, WORST, ChosenImage, choose_images, fixed_images
+from sweeps.execution.predictions import APART, WORST, ChosenImage, choose_images, fixed_images
 
 NAMES = [f"image-{number:02d}" for number in range(20)]
 SCENES = ["city street", "highway"] * 10
 
 
 def kinds(picks: list[ChosenImage], kind: str) -> list[int]:
-    return [pick.place for pick in picks if pick.kind == kind]
+    return [pick.index for pick in picks if pick.kind == kind]
 
 
 def test_three_city_images_and_three_others_are_fixed() -> None:

@@ -14,8 +14,7 @@ from bddseg.checkpoint import BEST, save_training
 from bddseg.confusion import miou
 from bddseg.evidence import load_evidence, save_evidence
 from bddseg.train import fit
-from sweeps.execution.predictions import build_album
-from sweeps.execution.shown_trials import ShownTrial, ShownTrials
+from sweeps.execution.predictions import ShownTrial, ShownTrials, paint_panels
 from sweeps.storage.album import PanelTrial, PredictionPanels
 
 FRAMES, SPLIT, CPU = make_frames(images=48), make_split(48), torch.device("cpu")
@@ -45,7 +44,7 @@ def folders(trained: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
 def paint(folders: dict[str, Path], seconds: float = 60) -> PredictionPanels | None:
     roles = ("leader", "runner-up")
     trials = tuple(ShownTrial(PanelTrial(name, role), folders[name]) for name, role in zip(folders, roles, strict=True))
-    return build_album(ShownTrials(trials, "validation"), FRAMES, CPU, evidence_file=EVIDENCE, seconds=seconds)
+    return paint_panels(ShownTrials(trials, "validation"), FRAMES, CPU, seconds=seconds)
 
 
 def test_every_image_shown_is_of_the_validation_part(trained: dict[str, Path]) -> None:

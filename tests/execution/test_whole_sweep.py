@@ -224,7 +224,7 @@ def test_a_larger_budget_goes_on_where_the_smaller_one_ended(storage: Path) -> N
     longer = run(storage, *words, "--set", "train.epochs=4", reuse=True)
     whole = run(storage, *words, "--set", "train.epochs=4")
     log = Path(longer.record.trials[0].log_file).read_text()
-    assert "goes on after epoch 2" in log and "epoch 1:" not in log
+    assert "continues after epoch 2" in log and "epoch 1:" not in log
     assert _points(longer, ["train/loss", OBJECTIVE]) == _points(whole, ["train/loss", OBJECTIVE])
 
 
