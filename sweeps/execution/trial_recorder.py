@@ -105,7 +105,7 @@ class TrialRecorder:
             **self._tags,
             SWEEP_ID: self._sweep_id,
             TRIAL_ID: planned.trial_id,
-            CONFIG_DIGEST: planned.digest,
+            CONFIG_DIGEST: planned.trial_id,
             SETTING: planned.config.setting_digest(),
             IS_REFERENCE: str(planned.is_reference).lower(),
             RETRIES: str(self.history_of(trial_id).retries),

@@ -8,7 +8,7 @@ from typing import Any
 
 from bddseg.labels import CLASSES, GROUPS
 from bddseg.result import OBJECTIVE
-from sweeps.sanitize import DECIMALS, clean, figure
+from sweeps.sanitize import DECIMALS, clean, clean_all, figure
 from sweeps.statistics.scores import FAILED, SCORE, Scores, rank
 from sweeps.storage.outcomes import CANCELLED, CUT_OFF, StopReason, SweepState, TrialState, trial_state, words_of
 from sweeps.storage.records import Repeat, TrialRow
@@ -19,6 +19,26 @@ RUNS = ("train.seed", "data.fold", "data.cut")
 """What runs of one setting differ in."""
 
 DETAILS = (*(f"iou/{name}" for name in CLASSES), *(f"group_miou/{group}" for group in GROUPS))
+
+
+FACTS: dict[str, Any] = {
+    **dict.fromkeys(("space", "question", "profile", "command", "report_command", "started"), ""),
+    **dict.fromkeys(("device", "precision", "code_version"), "unknown"),
+    "confirmation": {},
+    "axes": {},
+    "trials": [],
+    "versions": {},
+    "scheduler": {"name": "", "max_epochs": 0, "rungs": []},
+    "data": {
+        "root": "unknown data",
+        "embedded": False,
+        "fingerprint": "",
+        "summary": [],
+        "scenes": {},
+        "split": {"train": "?", "val": "?", "test": "?", "by_drive": False, "warning": ""},
+    },
+}
+"""What a page needs to know of a sweep, and what stands in for what its manifest does not say."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +94,22 @@ class Entry:
     def at(self, epoch: int) -> float | None:
         """Return the validation mIoU at an epoch, where there is one."""
         return dict(self.curve).get(epoch)
+
+
+def read_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a sweep's manifest, cleaned; what it lacks is as in FACTS."""
+    return _with_defaults(clean_all(manifest), FACTS)
+
+
+def _with_defaults(found: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return the mapping with every default filled in; a value of another kind than its default is dropped."""
+    facts = {**defaults, **found} if isinstance(found, Mapping) else dict(defaults)
+    for key, default in defaults.items():
+        if isinstance(default, dict) and default:
+            facts[key] = _with_defaults(facts[key], default)
+        elif isinstance(default, dict | list) and not isinstance(facts[key], type(default)):
+            facts[key] = default
+    return facts
 
 
 def complete_row(row: TrialRow, history: Mapping[str, Sequence[tuple[int, float]]]) -> TrialRow:

@@ -9,8 +9,7 @@ from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
 from sweeps.errors import NothingFinishedError
 from sweeps.report.decision import Decision, Margins, decide_confirmation, decide_screening
-from sweeps.report.entries import DETAILS, EPOCH_SECONDS, RUNS, Entry, build_entries, complete_row
-from sweeps.report.facts import read_facts
+from sweeps.report.entries import DETAILS, EPOCH_SECONDS, RUNS, Entry, build_entries, complete_row, read_facts
 from sweeps.report.holdout import Holdout, HoldoutLog, choose_trials, open_test, read_openings
 from sweeps.report.pooling import join_entries
 from sweeps.sanitize import clean, clean_all, figure, whole

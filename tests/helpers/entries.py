@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sweeps.report.entries import Entry
-from sweeps.report.facts import read_facts
+from sweeps.report.entries import Entry, read_facts
 from sweeps.report.gather import Report
 from sweeps.statistics.scores import Scores
 from sweeps.storage.outcomes import words_of
