@@ -45,7 +45,7 @@ class FollowUps:
         best = [row.trial_id for row in self.board.ranked() if row.is_scored and row.stop_reason in OWN_ENDS]
         replicates = list(plan.replicas(best))
         if not replicates:
-            self.plan.expect(replace(plan, replicates=0))
+            self.plan.current = replace(plan, replicates=0)
             return []
         settings = count(min(len(best), SETTINGS), "best setting")
         notes.info(f"the others have ended; now {count(plan.replicates, 'further seed')} of each of the {settings}")

@@ -18,6 +18,7 @@ from bddseg.words import count
 from sweeps.formatting import duration
 from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.storage.events import Event
 from sweeps.storage.outcomes import CUT_OFF, OPEN_STATES, RunStatus, StopReason, TrialState
 from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
 from sweeps.storage.trial_history import TrialHistory
@@ -79,9 +80,9 @@ class TrialProgress:
         """Whether the trial has a score; a failed trial has none, as in the report."""
         return self.state != TrialState.FAILED and not math.isnan(self.best_miou)
 
-    def apply(self, event: Mapping[str, Any]) -> None:
+    def apply(self, event: Event) -> None:
         """Add an event of the trial."""
-        self.history.add(dict(event))
+        self.history.add(event)
         if event["kind"] in ("start", "pause", "retry", "end"):
             self._show_history()
 
@@ -120,7 +121,7 @@ class TrialTable:
             trial.trial_id, trial.name, trial.is_reference, trial.epochs, TrialHistory(keep=trial.config.train.keep)
         )
 
-    def apply(self, event: Mapping[str, Any]) -> None:
+    def apply(self, event: Event) -> None:
         """Update a trial's row by an event; events of the sweep itself change no row."""
         if row := self.rows.get(event["trial"]):
             row.apply(event)

@@ -142,4 +142,4 @@ class SweepTrials:
         plan = self.plan.current
         if self.suggestions and self.suggestions.is_exhausted and plan.to_come:
             notes.info(f"the space has no more points: {count(len(plan.trials), 'trial')} instead of {plan.samples}")
-            self.plan.expect(replace(plan, samples=len(plan.trials)))
+            self.plan.current = replace(plan, samples=len(plan.trials))

@@ -46,7 +46,3 @@ class GrowingPlan:
         self.trials.update({trial.trial_id: trial for trial in trials})
         self.current = self.current.with_trials(trials)
         return path
-
-    def expect(self, plan: Plan) -> None:
-        """Replace the plan by one with the same trials that expects a different number of further ones."""
-        self.current = plan
