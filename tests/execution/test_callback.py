@@ -68,8 +68,8 @@ def failed(tracker: OutboxCallback, trial: FakeTrial, folder: Path, *texts: str)
 
 
 def events(folder: Path, kind: str = "") -> list[Event]:
-    found, _ = Outbox(folder / "outbox").read(1000)
-    return [event for event in found if kind in ("", event["kind"])]
+    recorded, _ = Outbox(folder / "outbox").read(1000)
+    return [event for event in recorded if kind in ("", event["kind"])]
 
 
 def test_a_start_carries_identity_settings_and_source(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -132,8 +132,8 @@ def test_a_trial_that_ends_by_itself_says_why(
     reported(tracker, trial, 2, 0.5, stop_reason=reason)
     completed(tracker, trial)
     end = events(tmp_path)[-1]
-    found = end["tags"]["sweep.stop_reason"], end["status"], end["tags"]["sweep.stop_detail"]
-    assert found == (reason, status, detail)
+    recorded = end["tags"]["sweep.stop_reason"], end["status"], end["tags"]["sweep.stop_detail"]
+    assert recorded == (reason, status, detail)
 
 
 def test_a_trial_that_the_scheduler_stopped_is_killed_with_the_schedulers_words(
@@ -322,9 +322,9 @@ def test_evidence_is_spooled_before_the_end(tracker: OutboxCallback, tmp_path: P
     trial = FakeTrial(checkpoint(tmp_path / "last", "evidence-val.npz", "evidence-test.npz", "best.pt"))
     reported(tracker, trial, 1, stop_reason="max_epochs")
     completed(tracker, trial)
-    found = [(event["path"], event["folder"]) for event in events(tmp_path, "artifact")]
+    recorded = [(event["path"], event["folder"]) for event in events(tmp_path, "artifact")]
     spool = tmp_path / "outbox" / "spool" / TRIAL_ID
-    assert found == [(f"{spool}/evidence-val.npz", "evidence"), (f"{spool}/evidence-test.npz", "evidence")]
+    assert recorded == [(f"{spool}/evidence-val.npz", "evidence"), (f"{spool}/evidence-test.npz", "evidence")]
     assert (spool / "evidence-val.npz").read_bytes() == b"evidence-val.npz"
     assert events(tmp_path)[-1]["kind"] == "end"
 

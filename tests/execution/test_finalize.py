@@ -85,8 +85,8 @@ def test_of_a_kept_trial_only_its_newest_checkpoint_stays(keeper: WeightsKeeper,
     for old in (Path("pass-0") / first / "checkpoint_000003", Path("pass-1") / first / "checkpoint_-00001"):
         shutil.copytree(keeper.checkpoints[first], tmp_path / old)
     keeper.keep(MATERIAL, tmp_path, all_weights=False)
-    kept = {path.parent for path in tmp_path.rglob("*.pt")}
-    assert kept == {keeper.checkpoints[first], keeper.checkpoints[second]} and not (tmp_path / "pass-0").exists()
+    folders = {path.parent for path in tmp_path.rglob("*.pt")}
+    assert folders == {keeper.checkpoints[first], keeper.checkpoints[second]} and not (tmp_path / "pass-0").exists()
 
 
 def test_files_of_ray_tune_are_deleted(keeper: WeightsKeeper, tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def board_of(plan: Plan, scores: Mapping[str, float], status: str = "FINISHED") 
 
 def roles(plan: Plan, scores: Mapping[str, float], *without: str, status: str = "FINISHED") -> dict[str, str]:
     folders = {trial_id: Path(trial_id) for trial_id in scores if trial_id not in without}
-    found = choose_trials(plan, board_of(plan, scores, status), folders)
-    return {it.label.trial_id: it.label.role for it in found.trials}
+    shown = choose_trials(plan, board_of(plan, scores, status), folders)
+    return {entry.label.trial_id: entry.label.role for entry in shown.trials}
 
 
 def test_leader_runner_up_and_reference_are_shown() -> None:
@@ -70,7 +70,9 @@ def test_finalists_are_shown_by_runs_on_the_same_fold() -> None:
     means = {"id-first": 0.5, "id-second": 0.6, "id-reference": 0.1}
     scores = {trial.trial_id: means[trial.tags[FINALIST]] for trial in plan.trials}
     best = max(plan.trials, key=lambda trial: (trial.tags[FINALIST] == "id-first", trial.tags[RUN]))
-    found = choose_trials(plan, board_of(plan, {**scores, best.trial_id: 0.7}), {it: Path(it) for it in scores})
+    shown = choose_trials(
+        plan, board_of(plan, {**scores, best.trial_id: 0.7}), {entry: Path(entry) for entry in scores}
+    )
     tags = {trial.trial_id: trial.tags for trial in plan.trials}
-    assert [tags[it.label.trial_id][FINALIST] for it in found.trials] == ["id-second", "id-first", "id-reference"]
-    assert {tags[it.label.trial_id][RUN] for it in found.trials} == {"1"} and found.part == "the fold of run 1"
+    assert [tags[entry.label.trial_id][FINALIST] for entry in shown.trials] == ["id-second", "id-first", "id-reference"]
+    assert {tags[entry.label.trial_id][RUN] for entry in shown.trials} == {"1"} and shown.part == "the fold of run 1"

@@ -143,8 +143,8 @@ def test_a_course_takes_every_epoch_once() -> None:
 
 
 def test_every_bracket_begins_a_rung_later() -> None:
-    found, _ = brackets((18, 2, 6), 3, "a")
-    assert found == [(2, 6, 18), (6, 18), (18,), ()]
+    bracket_rungs, _ = brackets((18, 2, 6), 3, "a")
+    assert bracket_rungs == [(2, 6, 18), (6, 18), (18,), ()]
 
 
 def test_trials_are_dealt_out_by_hyperbands_shares() -> None:

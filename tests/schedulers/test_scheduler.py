@@ -255,9 +255,9 @@ def busy(scheduler: Scheduler) -> Scheduler:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "0.5", True, MISSING])
 def test_a_value_that_is_no_finite_number_stops_and_moves_nobody(make: Any, value: Any) -> None:
     scheduler = make()
-    told = {"epoch": 1} if value is MISSING else {"epoch": 1, OBJECTIVE: value}
+    report = {"epoch": 1} if value is MISSING else {"epoch": 1, OBJECTIVE: value}
     before = scheduler.state()
-    assert scheduler.on_trial_result(CONTROLLER, stand_in("a"), told) == GO
+    assert scheduler.on_trial_result(CONTROLLER, stand_in("a"), report) == GO
     assert scheduler.state() == before
 
 
