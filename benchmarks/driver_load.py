@@ -25,8 +25,9 @@ from bddseg.result import METRICS
 from benchmarks.cli import cache_folder, machine, positive
 from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.cluster import ray_cluster
-from sweeps.execution.controller import patient_controller
+from sweeps.execution.ray_patches import patient_controller
 from sweeps.execution.trainable import name_trials
+from sweeps.execution.trial_recorder import TrialRecorder
 from sweeps.planning.plan import PlannedTrial
 from sweeps.schedulers.rungs import TRIAL_KEY
 from sweeps.schedulers.scheduler import RunAll
@@ -101,7 +102,7 @@ def run_sleepers(number: int, function: Callable[..., None], seconds: int = 0) -
     trials = {trial.trial_id: trial for trial in map(planned, range(number))}
     kind = name_trials(wrap_function(tune.with_parameters(function, seconds=seconds)), reused=True)
     with tempfile.TemporaryDirectory(prefix="scale-") as name, delivered(Path(name)) as (outbox, delivery):
-        tracker = OutboxCallback(outbox.folder, SWEEP, trials, RunAll())
+        tracker = OutboxCallback(TrialRecorder(outbox.folder, SWEEP, trials), RunAll())
         tuner = tune.Tuner(
             tune.with_resources(kind, {"CPU": 1}),
             param_space={TRIAL_KEY: tune.grid_search(list(trials))},

@@ -37,7 +37,7 @@ from sweeps.schedulers.asha_promote import AshaPromote
 from sweeps.schedulers.hyperband import Hyperband
 from sweeps.schedulers.median import Median
 from sweeps.schedulers.rungs import BEST, Schedule
-from sweeps.schedulers.scheduler import Asha
+from sweeps.schedulers.scheduler import Asha, HalvingSetup
 
 ORDERS, SLOTS = 200, (2, 4)
 EPOCHS_TARGET, KEPT_TARGET = 0.30, 0.95
@@ -173,10 +173,8 @@ def halving(kind: Callable[..., TrialScheduler], schedule: Schedule, **more: Any
     def make(curves: Curves, order: Sequence[int], slots: int) -> TrialScheduler:
         models = {trial_name(row): curves.models[row] for row in order}
         reference, rungs = trial_name(curves.reference), schedule.rungs(curves.budget)
-        if kind is Median:
-            return Median(rungs, models, reference)
         own = {"slots": slots, **more} if kind is AshaPromote else more
-        return kind(rungs, schedule.reduction, models, reference, **own)
+        return kind(HalvingSetup(rungs, schedule.reduction, models, reference), **own)
 
     return make
 

@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
 def reuse(label: str, folder: Path, dataset: Dataset, trials: int) -> bool:
     """Time how a new sweep reuses its trials."""
     run = new_run(folder, dataset)
-    took = timed(run.reuse)
+    took = timed(run.trials.reuse)
     assert len(run.past) == ASKED, f"{len(run.past)} of {ASKED} trials were reused"
     return tell(f"planning with reuse, {trials} trials in {label}", *took)
 
@@ -168,7 +168,7 @@ def resume(folder: Path, dataset: Dataset) -> tuple[SweepRun, TunerSetup, Outbox
     experiment, plan = recorded_experiment(manifest), recorded_plan(manifest)
     run = SweepRun(order_of(folder, experiment, plan, dataset), sweep.name, sweep, manifest)
     run.begin_again()
-    todo, memory = run.todo(), SweepFolder(sweep).path / MEMORY
+    todo, memory = run.open_trials(), SweepFolder(sweep).path / MEMORY
     assert len(todo.trials) == OPEN, f"{len(todo.trials)} trials are open, not {OPEN}"
     search = build_search(experiment, plan, open_trials=todo.trials, memory=memory, slots=OPEN)
     recall(search.scheduler, memory, run.past)

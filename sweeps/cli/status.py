@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bddseg.data.folders import is_visible
+from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.execution.progress import TrialProgress
 from sweeps.schedulers.state_file import FILE as MEMORY
@@ -18,6 +19,7 @@ from sweeps.storage.relocation import present_path
 from sweeps.storage.sweep_json import read_manifest, to_come, to_replicate
 from sweeps.storage.sweeps import follow_words
 from sweeps.storage.tags import LOG_FILE, REUSED, STOP_DETAIL, STOP_REASON
+from sweeps.storage.trial_history import TrialHistory
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,17 @@ def row_of(trial: TrialRow) -> TrialProgress:
     """Return the row of a trial that only the tracking store knows."""
     row = TrialProgress(trial.trial_id, trial.name, trial.is_reference, 0)
     row.end(trial.status, {STOP_REASON: trial.stop_reason, STOP_DETAIL: trial.stop_detail, LOG_FILE: trial.log_file})
-    row.best_miou = trial.metrics.get("best/miou", row.best_miou)
+    if "best/miou" in trial.metrics:  # epoch 0: the row does not say how many there were
+        row.history.candidates[0] = {OBJECTIVE: trial.metrics["best/miou"]}
     return row
 
 
 def _row(trial: Mapping[str, Any]) -> TrialProgress:
     settings = trial["settings"]
     keep = settings.get("train.keep", "best")
-    return TrialProgress(trial["trial_id"], trial["name"], trial["reference"], settings["train.epochs"], keep)
+    return TrialProgress(
+        trial["trial_id"], trial["name"], trial["reference"], settings["train.epochs"], TrialHistory(keep=keep)
+    )
 
 
 def _look_around(row: TrialProgress, folder: SweepFolder) -> None:

@@ -1,1 +1,1 @@
-"""Whom and what a report shows: chosen and painted when a sweep ends, kept as files."""
+"""Runs sweeps on Ray Tune: passes, trials, callbacks, and the end of a sweep."""

@@ -1,4 +1,4 @@
-"""The Ray that trials run on: one of our own with its files in the user's cache, or one that is there already."""
+"""Starts a Ray on this machine with its files in the user's cache, or joins an existing cluster."""
 
 import contextlib
 import logging
@@ -12,13 +12,21 @@ from pathlib import Path
 
 import psutil
 import ray
-from ray._private import ray_constants, services
-from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]  # compiled, without types
 
 from bddseg.cores import usable_cores
 from sweeps.environment import flaw_of
-from sweeps.errors import ClusterError, ExperimentError, PassError
-from sweeps.execution.ray_patches import daemons_apart, few_daemons, messages_logged, signals_kept
+from sweeps.errors import ClusterError, ExperimentError
+from sweeps.execution.ray_patches import (
+    daemons_apart,
+    dashboard_url,
+    few_daemons,
+    forget_token,
+    messages_logged,
+    private_start_options,
+    running_ray_address,
+    signals_kept,
+    stay_on_loopback,
+)
 from sweeps.execution.ray_session import LOOPBACK, PROBE_SECONDS, make_token, open_session
 from sweeps.execution.ray_variables import ADDRESS, environment, set_ray_variables
 from sweeps.paths import ROOT
@@ -29,7 +37,7 @@ PROCESS_SECONDS = 120
 ERROR_LINE = re.compile(
     r"^\[[^]]* [EC] [^]]*\](?: \(\w+\))? \S+ (?P<daemon>.+?)(?: /\S+/.*)?$|^(?P<python>\w+Error: .+)$"
 )
-"""How lines of Ray's daemons look that say why one of them ended: the time, a letter and a place come first."""
+"""Log lines of Ray's daemons that give the reason of a failure; they start with time, level and location."""
 
 LOG_CHARS = 300
 
@@ -44,28 +52,34 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Dashboard:
-    """Where Ray's dashboard is and what it asks for."""
+    """The address of Ray's dashboard and the file with its token."""
 
     url: str
     token_file: Path | None
 
     def sentence(self) -> str:
         """Return the address and how to log in."""
-        how = f"; it asks for the token in {self.token_file}" if self.token_file else ""
-        return f"Ray dashboard: {self.url} (each trial has an actor of its own name, at some seconds per trial){how}"
+        login = f"; it asks for the token in {self.token_file}" if self.token_file else ""
+        return f"Ray dashboard: {self.url} (each trial has an actor of its own name, at some seconds per trial){login}"
 
 
 @contextlib.contextmanager
 def ray_cluster(
     cache: Path, *, address: str | None = None, object_bytes: int = 0, dashboard: bool = False
 ) -> Iterator[Dashboard | None]:
-    """Start a Ray on this machine, or join the one at `address`, for as long as the context lasts.
+    """Start a Ray on this machine, or join the one at `address`, for the duration of the context.
 
-    A Ray that was not started here is joined and left, never stopped. An own Ray keeps session and token in `cache`
-    and listens on 127.0.0.1 alone.
+    A Ray that was joined is left, never stopped. A Ray that is started keeps its session and token in `cache` and
+    listens on 127.0.0.1 only.
+
+    Args:
+        cache: the user's cache folder.
+        address: the cluster to join; None starts a Ray here.
+        object_bytes: size of the data that trials share, for the object store.
+        dashboard: whether to start the dashboard; the context then yields its address.
 
     Raises:
-        ClusterError: when no Ray answers at `address`, or none can be started here.
+        ClusterError: when no Ray answers at `address`, or none can be started.
     """
     if sentence := set_ray_variables(is_joining=bool(address)):
         log.warning(sentence)
@@ -76,53 +90,53 @@ def ray_cluster(
         check_address(address)
     own = contextlib.nullcontext() if address else open_session(cache)
     with own as session, environment(_own(session, cache)), messages_logged():
-        AuthenticationTokenLoader.instance().reset_cache()  # of an earlier Ray of this process
+        forget_token()
         try:
             with signals_kept():
                 if session:
                     _start(session, object_bytes, dashboard)
                 else:
                     _join(str(address))
-            url = ray.get_runtime_context().worker.node.address_info.get("webui_url") if dashboard and session else None
+            url = dashboard_url() if dashboard and session else ""
             yield Dashboard(f"http://{url}", make_token(cache)) if url else None
         finally:
             ray.shutdown()
 
 
 def trial_variables() -> dict[str, str]:
-    """Return what the processes of trials find in their environment; the user's own modules stay importable."""
+    """Return the environment of the trials' processes; the user's own modules stay importable."""
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.environ.get("PYTHONPATH") else []
     folders = [str(ROOT), *map(os.path.abspath, paths), str(Path.cwd())]  # trials run in folders of their own
     return {
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(folders)),
         "OMP_WAIT_POLICY": "PASSIVE",
         "RAY_AIR_NEW_OUTPUT": "0",
-        # each trial is a new thread: glibc would give each an arena, and what it held stays there
+        # each trial is a new thread: glibc would give each an arena, whose memory is never returned
         "MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "1"),
     }
 
 
 def slots(resources: dict[str, float], max_concurrent: int) -> int:
-    """Return how many trials run side by side on the Ray that is up.
+    """Return the number of trials that run in parallel on the present Ray.
 
     Raises:
-        ExperimentError: when no node has what one trial needs: it would wait for ever.
+        ExperimentError: when no node has the resources of one trial, which would wait forever.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     need = {name: amount for name, amount in resources.items() if amount > 0}
     fits = sum(min(int(node.get(name, 0) // amount) for name, amount in need.items()) for node in nodes)
     if not fits:
-        asked = ", ".join(f"{name} {amount:g}" for name, amount in need.items())
+        needed = ", ".join(f"{name} {amount:g}" for name, amount in need.items())
         raise ExperimentError(
-            f"a trial needs {asked}, but no node has that: lower --cpus-per-trial or --gpus-per-trial"
+            f"a trial needs {needed}, but no node has that: lower --cpus-per-trial or --gpus-per-trial"
         )
     return min(fits, max_concurrent or fits)
 
 
 def room(resources: dict[str, float], max_concurrent: int) -> int:
-    """Return how many trials may be under way now: as many as run side by side, and one that waits for its turn.
+    """Return the number of trials that may be started or waiting: those that run in parallel, and one more.
 
-    Ray keeps a process for reuse only when a trial waits for it. Nodes come and go: without any, one may wait.
+    Ray keeps a process for reuse only when a trial waits for it. Nodes come and go: without any, one trial may wait.
     """
     try:
         fits = slots(resources, 0)
@@ -141,41 +155,24 @@ def _join(address: str) -> None:
             runtime_env={"env_vars": variables},
         )
     except Exception as error:  # Ray raises plain exceptions besides those of its own
-        if "merge" in str(error):  # Ray's own words repeat the values of all variables
+        if "merge" in str(error):  # Ray's own message repeats the values of all variables
             raise ClusterError(
-                f"the job that this runs in sets one of {', '.join(variables)}, as every sweep does: leave that out"
+                f"the job that this runs in sets one of {', '.join(variables)}, as every sweep does: do not set it"
             ) from None
         why = _first_line(error)
         raise ClusterError(f"no Ray answers at {address}: {why}; on this machine alone: {LOCALLY}") from error
 
 
-def is_started_here() -> bool:
-    """Return whether this process started the Ray that is up: then trials inherit its environment."""
-    node = ray._private.worker._global_node
-    return node is not None and bool(node.head)
-
-
-def check_daemons() -> None:
-    """Look whether the daemons of the Ray that was started here still run.
-
-    Raises:
-        PassError: naming those that do not.
-    """
-    node = ray._private.worker._global_node
-    if node is None or not node.head:
-        return
-    if dead := sorted({kind for kind, _ in node.dead_processes()}):
-        raise PassError(f"{' and '.join(dead)} of Ray ended unexpectedly: killed, perhaps for lack of memory")
-
-
 def check_address(address: str) -> None:
-    """Knock at host:port, or at what "auto" finds: Ray itself would wait for minutes, and not be interrupted.
+    """Check that something listens at host:port, or at the address that "auto" finds.
+
+    Ray itself would wait for minutes and could not be interrupted.
 
     Raises:
         ClusterError: when nothing answers.
     """
     try:
-        target = (services.canonicalize_bootstrap_address(address) or "") if address == AUTO else address
+        target = running_ray_address() if address == AUTO else address
         host, _, port = target.removeprefix("ray://").rpartition(":")
         if host and port.isdigit():
             socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
@@ -191,18 +188,18 @@ def check_address(address: str) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, or its kind."""
-    words = getattr(error, "strerror", None) or str(error)
-    return next((line.strip() for line in words.splitlines() if line.strip()), type(error).__name__)
+    """Return the first line of an error's message, or its type."""
+    message = getattr(error, "strerror", None) or str(error)
+    return next((line.strip() for line in message.splitlines() if line.strip()), type(error).__name__)
 
 
 def _own(session: Path | None, cache: Path) -> dict[str, str]:
-    """Return the variables of a Ray of our own; none where one is joined."""
+    """Return the environment of a Ray that is started here; empty when one is joined."""
     if session is None:
         return {}
     return {
         "RAY_AUTH_TOKEN_PATH": str(make_token(cache)),  # otherwise Ray writes a token into the home folder
-        # otherwise `ray.init` waits for these processes, for ever where they cannot start, and hears no signal
+        # otherwise `ray.init` waits for these processes, forever if they cannot start, and handles no signal
         "RAY_prestart_worker_first_driver": "0",
         # Ray turns 127.0.0.1 into the machine's public address, and listens there, unless it may have no second node.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -210,7 +207,7 @@ def _own(session: Path | None, cache: Path) -> dict[str, str]:
 
 
 def _start(session: Path, object_bytes: int, dashboard: bool) -> None:
-    ray_constants.ENABLE_RAY_CLUSTER = False
+    stay_on_loopback()
     store_bytes = max(MIN_OBJECT_STORE, int(1.5 * object_bytes) + MIN_OBJECT_STORE)
     children = {child.pid for child in psutil.Process().children()}
     try:
@@ -223,9 +220,7 @@ def _start(session: Path, object_bytes: int, dashboard: bool) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 object_store_memory=store_bytes,
-                _plasma_directory=str(_object_folder(store_bytes, session)),
-                _temp_dir=str(session),
-                _node_ip_address=LOOPBACK,
+                **private_start_options(session, _object_folder(store_bytes, session), LOOPBACK),
             )
         _await_process()
     except BaseException as error:
@@ -233,12 +228,12 @@ def _start(session: Path, object_bytes: int, dashboard: bool) -> None:
         if not isinstance(error, Exception):
             raise
         why = _why_ended(session)
-        words = [_first_line(error)] if isinstance(error, TimeoutError) or not why else []
-        raise ClusterError(f"Ray cannot be started: {'; '.join([*words, why] if why else words)}") from error
+        reasons = [_first_line(error)] if isinstance(error, TimeoutError) or not why else []
+        raise ClusterError(f"Ray cannot be started: {'; '.join([*reasons, why] if why else reasons)}") from error
 
 
 def _await_process() -> None:
-    """Wait for the first of the processes that trials will run in: one for each core is started now."""
+    """Start one process for trials per core, and wait for the first."""
     ask = ray.remote(lambda: None)
     started, _ = ray.wait([ask.remote() for _ in range(usable_cores())], timeout=PROCESS_SECONDS)
     if not started:
@@ -246,7 +241,7 @@ def _await_process() -> None:
 
 
 def _object_folder(store_bytes: int, session: Path) -> Path:
-    """Return where Ray keeps the frames in memory; on the disk, with a warning, where there is no room for them."""
+    """Return the folder of Ray's object store: shared memory, or with a warning the disk when it is too small."""
     flaw = flaw_of(SHARED_MEMORY)
     if not flaw:
         free = shutil.disk_usage(SHARED_MEMORY).free
@@ -258,7 +253,7 @@ def _object_folder(store_bytes: int, session: Path) -> Path:
 
 
 def _end_children(before: set[int]) -> None:
-    """End the daemons of a Ray that could not be started: without a node nobody else knows of them."""
+    """Kill the daemons of a Ray that could not be started: without a node Ray does not stop them."""
     started = [child for child in psutil.Process().children() if child.pid not in before]
     for child in started:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -267,7 +262,7 @@ def _end_children(before: set[int]) -> None:
 
 
 def _why_ended(folder: Path) -> str:
-    """Return the first error that a daemon of a failed start has logged, with the daemon's name; "" where none has."""
+    """Return the first error that a daemon logged during a failed start, with the daemon's name; "" without one."""
     logs = [path for end in ("err", "out") for path in sorted(folder.glob(f"session_2*/logs/*.{end}"))]
     for path in logs:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

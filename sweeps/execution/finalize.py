@@ -1,10 +1,9 @@
-"""What is kept of a sweep when it ends: the finalists' weights, the leader's figures verified, pictures, latencies."""
+"""The end of a sweep: its best weights are kept, the leader is verified, predictions are painted, runs are closed."""
 
 import contextlib
 import logging
 import math
 import shutil
-import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,58 +12,162 @@ import torch
 
 from bddseg.checkpoint import BEST, LAST, load_checkpoint
 from bddseg.data.split import split_of
+from bddseg.device import describe, resolve_device
 from bddseg.errors import DataError, UserError
 from bddseg.evidence import load_evidence
 from bddseg.files import write_json
 from bddseg.verification import verify
+from sweeps.environment import cache_folder
+from sweeps.execution.event_writer import new_event, sweep_artifact
 from sweeps.execution.network_timing import save_latency
-from sweeps.execution.predictions import build_album
+from sweeps.execution.predictions import choose_trials, paint_panels
 from sweeps.execution.progress import TrialTable
-from sweeps.execution.shown_trials import choose_exhibits
+from sweeps.execution.spec import SweepResult
+from sweeps.execution.sweep import SweepRun
+from sweeps.execution.trial_recorder import cut_off_words
 from sweeps.planning.dataset import Dataset
 from sweeps.planning.plan import FINALISTS, Plan
+from sweeps.planning.resources import kind, remember_peaks
+from sweeps.planning.sampling import COST
 from sweeps.storage.album import FOLDER, save_album
 from sweeps.storage.artifacts import VERIFICATION, evidence_file
+from sweeps.storage.folder import remove_folder
 from sweeps.storage.outbox import PARENT, Outbox
-from sweeps.storage.outcomes import TrialState
+from sweeps.storage.outcomes import RunStatus, StopReason, TrialState
+from sweeps.storage.sweep_json import FILE
+from sweeps.storage.sweeps import has_trained
+from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
+from sweeps.storage.trial_history import TrialHistory
 
 log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 60
+"""How long the end of a sweep waits for MLflow; the remaining events stay in the outbox."""
+
+HASTY_FLUSH_SECONDS = 6
+"""The same after an interrupt."""
+
+
+def end_sweep(run: SweepRun, signal_number: int) -> SweepResult:
+    """Keep the best results, close the sweep's runs and deliver their events; `signal_number` 0 is no interrupt."""
+    spec, board = run.spec, run.board
+    board.cancel(run.folder.is_cancelled)
+    if suggestions := run.trials.suggestions:
+        suggestions.catch_up() if signal_number else suggestions.close()
+        run.outbox.append(sweep_artifact(run.folder.path / FILE))
+    if signal_number:
+        end_open_trials(run)
+    else:
+        _weights_keeper(run).keep(spec.material, run.folder.path, all_weights=spec.keep_all_weights)
+    best = board.best()
+    status = RunStatus.KILLED if signal_number else RunStatus.FINISHED if best else RunStatus.FAILED
+    metrics, note = {"best/miou": best.best_miou} if best else {}, board.markdown()
+    event = {"status": status, "tags": {}, "metrics": metrics, "step": board.epochs_done(), "note": note}
+    run.outbox.append(new_event(PARENT, "end", **event))
+    if spec.gpu_shares:
+        remember_peaks(cache_folder(), _memory_peaks(run))
+    is_hasty = signal_number != 0
+    return SweepResult(
+        sweep_id=run.sweep_id,
+        folder=run.folder.path,
+        board=board,
+        undelivered=run.deliver(HASTY_FLUSH_SECONDS if is_hasty else FLUSH_SECONDS, is_hasty=is_hasty),
+        is_offline=spec.is_offline,
+        signal_number=signal_number,
+        report_command=spec.report_command,
+        tune_command=spec.tune_command,
+        weighs_cost=COST in spec.experiment.sampling.objectives,
+        rejects=run.outbox.rejects(),
+    )
+
+
+def abandon_sweep(run: SweepRun, error: BaseException, *, is_store_ready: bool) -> None:
+    """Close the runs of a sweep that an error or a signal ended, so that they do not look alive.
+
+    A new sweep that failed before any of its own trials started leaves nothing behind; an interrupted one can be
+    resumed.
+    """
+    is_failure = isinstance(error, Exception)
+    if not run.is_begun or (run.is_new and is_failure and not has_trained(run.folder.path)):
+        run.is_begun = False
+        remove_folder(run.folder.path)
+        return
+    detail = f"{type(error).__name__}: {error}"
+    run.trials.recall()
+    end_open_trials(run, detail)
+    event = {"status": RunStatus.FAILED if is_failure else RunStatus.KILLED, "tags": {STOP_DETAIL: detail}}
+    run.outbox.append(new_event(PARENT, "end", **event, metrics={}, step=0, note=None))
+    if is_store_ready:
+        run.start_delivery()
+        run.deliver(HASTY_FLUSH_SECONDS, is_hasty=True)
+
+
+def end_open_trials(run: SweepRun, detail: str = "") -> None:
+    """Record the interruption of open trials, including reused ones that were to continue and have not started."""
+    for row in run.board.rows.values():
+        history = run.past.get(row.trial_id, TrialHistory())
+        if row.state in (TrialState.RUNNING, TrialState.PAUSED) or (history.is_started and not history.reason):
+            tags = {STOP_REASON: StopReason.USER, STOP_DETAIL: detail or cut_off_words(row.epochs)}
+            event = {"status": RunStatus.KILLED, "tags": tags, "metrics": {}, "step": row.epochs, "note": None}
+            ended = new_event(row.trial_id, "end", **event)
+            run.outbox.append(ended)
+            run.board.apply(ended)
+
+
+def _weights_keeper(run: SweepRun) -> "WeightsKeeper":
+    newest = {trial_id: run.folder.checkpoints(trial_id) for trial_id in run.plan.trials}
+    checkpoints = {trial_id: folders[0] for trial_id, folders in newest.items() if folders}
+    device = resolve_device("auto" if run.spec.address else run.spec.device)
+    return WeightsKeeper(run.plan.current, run.board, checkpoints, run.outbox, device)
+
+
+def _memory_peaks(run: SweepRun) -> dict[str, float]:
+    """Return the peak memory in MB of each kind of trial, as measured."""
+    device = describe(resolve_device(run.spec.device))
+    kinds = {trial_id: kind(trial.config, device) for trial_id, trial in run.plan.trials.items()}
+    peaks: dict[str, float] = {}
+    for event in run.outbox.events():
+        peak_mb = event.get("metrics", {}).get("system/memory_mb") if event.get("kind") == "epoch" else None
+        if peak_mb and event["trial"] in kinds:
+            name = kinds[event["trial"]]
+            peaks[name] = max(peak_mb, peaks.get(name, 0.0))
+    return peaks
 
 
 @dataclass(frozen=True)
 class WeightsKeeper:
-    """Sorts through the checkpoints of a sweep that has ended."""
+    """Keeps the best checkpoints of a sweep that has ended, shows what they predict, and deletes the others."""
 
     plan: Plan
     board: TrialTable
     checkpoints: Mapping[str, Path]
-    """Trial -> folder of its last checkpoint, for those that have one."""
+    """Trial -> folder of its last checkpoint, for trials that have one."""
     outbox: Outbox
     device: torch.device
-    """That predicts for the pictures and is timed."""
+    """Device that paints the predictions and is timed."""
 
     def keep(self, material: Dataset, folder: Path, *, all_weights: bool) -> None:
-        """Hand the finalists' weights to MLflow, verify the leader, show and time; delete what nothing needs later."""
-        kept = set(self.checkpoints) if all_weights else self.finalists()
-        for trial_id in sorted(kept):
+        """Upload the finalists' weights, verify the leader, paint and time; delete the files that nothing needs."""
+        kept_ids = set(self.checkpoints) if all_weights else self.finalists()
+        for trial_id in sorted(kept_ids):
             self._upload(trial_id, self.checkpoints[trial_id] / BEST, "weights")
         best = self.board.best()
         if best and best.trial_id in self.checkpoints:
             self._verify(best.trial_id, material, folder)
         self._show(material, folder)
-        self._tidy(kept, folder)
+        self._tidy(kept_ids, folder)
 
-    def _tidy(self, kept: Collection[str], folder: Path) -> None:
-        """Delete Tune's own files, and all checkpoints but the newest of each trial that is kept.
+    def _tidy(self, kept_ids: Collection[str], folder: Path) -> None:
+        """Delete Tune's own files and all checkpoints except the newest of each kept trial.
 
-        A later sweep takes over a trial's best weights and evidence; one with a larger budget goes on from the last
-        weights, but only of a trial that came to its own end: those of the others are deleted.
+        A later sweep can reuse a trial's best weights and evidence. One with a larger budget continues from the last
+        weights, but only of a trial that completed: those of other trials are deleted.
         """
-        newest = {self.checkpoints[trial_id] for trial_id in kept}
+        newest = {self.checkpoints[trial_id] for trial_id in kept_ids}
         for path in (*folder.glob("pass-*/*"), *folder.glob("pass-*/*/*")):
             if not any(checkpoint.is_relative_to(path) for checkpoint in newest) and path.parent not in newest:
                 _delete(path)
-        for trial_id in kept:
+        for trial_id in kept_ids:
             if self.board.rows[trial_id].state != TrialState.FINISHED:
                 _delete(self.checkpoints[trial_id] / LAST)
         for empty in folder.glob("pass-*"):
@@ -72,7 +175,7 @@ class WeightsKeeper:
                 empty.rmdir()
 
     def finalists(self) -> set[str]:
-        """Return the best few, the reference and the best of each model, as far as they have checkpoints."""
+        """Return the best few trials, the reference and the best of each model, if they have checkpoints."""
         ranked = [row.trial_id for row in self.board.ranked() if not math.isnan(row.best_miou)]
         models = {trial.trial_id: trial.config.model.name for trial in self.plan.trials}
         first_of_model = {models[trial_id]: trial_id for trial_id in reversed(ranked)}
@@ -80,7 +183,7 @@ class WeightsKeeper:
         return {*ranked[:FINALISTS], *first_of_model.values(), *references} & set(self.checkpoints)
 
     def _show(self, material: Dataset, folder: Path) -> None:
-        """Paint the pictures and time the networks; a sweep that cannot be shown is a sweep all the same."""
+        """Paint predictions and time the networks; a failure here does not fail the sweep."""
         try:
             for path, where in self._shown(material, folder):
                 self._upload(PARENT, path, where)
@@ -88,37 +191,36 @@ class WeightsKeeper:
             log.warning("the sweep's pictures or latencies could not be made: %s", error)
 
     def _shown(self, material: Dataset, folder: Path) -> Iterator[tuple[Path, str]]:
-        """Yield every file that is made, and the artifact folder it belongs to."""
+        """Yield every file that is written, with its artifact folder."""
         frames = material.frames
         yield save_latency(folder, self.plan, frames.size_px, self.device, first=self.finalists()), ""
-        exhibits = choose_exhibits(self.plan, self.board, self.checkpoints)
-        album = build_album(exhibits, frames, self.device, evidence_file=evidence_file("val"))
-        for path in save_album(folder / FOLDER, album) if album else ():
+        shown = choose_trials(self.plan, self.board, self.checkpoints)
+        panels = paint_panels(shown, frames, self.device)
+        for path in save_album(folder / FOLDER, panels) if panels else ():
             yield path, FOLDER
 
     def _verify(self, trial_id: str, material: Dataset, folder: Path) -> None:
-        """Compute the leader's validation figures once more, from its saved weights."""
+        """Recompute the leader's validation figures from its saved weights."""
         checkpoint, frames = self.checkpoints[trial_id], material.frames
         config = next(trial.config for trial in self.plan.trials if trial.trial_id == trial_id)
         try:
             split = split_of(config.data, material.split, frames.names, frames.scenes)
             evidence = load_evidence(checkpoint / evidence_file("val"))
-            found = verify(load_checkpoint(checkpoint / BEST), frames, split.val, evidence)
+            verification = verify(load_checkpoint(checkpoint / BEST), frames, split.val, evidence)
         except DataError as error:
             log.warning("the leader's figures could not be verified: %s", error)
             return
         path = folder / VERIFICATION
-        write_json(path, found.to_dict(), indent=1)
+        write_json(path, verification.to_dict(), indent=1)
         self._upload(trial_id, path, "")
 
     def _upload(self, trial_id: str, path: Path, folder: str) -> None:
         if path.exists():
-            event = {"kind": "artifact", "trial": trial_id, "time_ms": int(time.time() * 1000)}
-            self.outbox.append(event | {"path": str(path), "folder": folder})
+            self.outbox.append(new_event(trial_id, "artifact", path=str(path), folder=folder))
 
 
 def _delete(path: Path) -> None:
-    """Delete a file or a folder; what cannot be deleted stays, and takes room."""
+    """Delete a file or a folder; one that cannot be deleted stays."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

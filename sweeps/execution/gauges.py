@@ -1,4 +1,7 @@
-"""Live figures of a sweep as metrics of Ray: what scrapes its nodes (Prometheus, say) has them beside Ray's own."""
+"""Exports the progress of a sweep as Ray metrics, for example for Prometheus.
+
+A module of its own, since `progress` is imported by commands that must start without Ray.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,34 +15,43 @@ from sweeps.storage.outcomes import TrialState
 PREFIX = "sweep_"
 """Ray puts `ray_` before it."""
 
+
+def _best_miou(board: TrialTable) -> float:
+    best = board.best()
+    return best.best_miou if best else math.nan
+
+
+def _seconds_left(board: TrialTable) -> float:
+    seconds = board.seconds_left()
+    return math.nan if seconds is None else seconds
+
+
 FIGURES: dict[str, tuple[str, Callable[[TrialTable], float]]] = {
-    "epochs_done": ("epochs trained, over all trials", lambda board: board.epochs_done()),
-    "epochs_budget": ("epochs if no more trials are stopped early", lambda board: board.epochs_budget()),
-    "best_miou": ("highest val/miou so far", lambda board: best.best_miou if (best := board.best()) else math.nan),
-    "seconds_left": ("seconds left at most", lambda board: math.nan if (it := board.seconds_left()) is None else it),
+    "epochs_done": ("epochs trained, over all trials", TrialTable.epochs_done),
+    "epochs_budget": ("epochs if no more trials are stopped early", TrialTable.epochs_budget),
+    "best_miou": ("highest val/miou so far", _best_miou),
+    "seconds_left": ("seconds left at most", _seconds_left),
     "trials_to_come": ("trials that are not known yet", lambda board: board.plan.to_follow),
 }
-"""Name -> what it is, and its value; one that is not known yet is not set."""
-
-TRIALS = ("trials", "trials in a state")
+"""Name -> description and value; a gauge is not set while its value is NaN."""
 
 
 class Gauges:
-    """Shows a board as gauges, each with the sweep's id; told of every event, like the other listeners."""
+    """Sets one gauge per figure, labelled with the sweep's id, on every event."""
 
     def __init__(self, board: TrialTable, sweep_id: str) -> None:
-        self._board, self._sweep = board, {"sweep": sweep_id}
-        name, words = TRIALS
-        self._trials = Gauge(PREFIX + name, description=words, tag_keys=("sweep", "state"))
+        self._board, self._labels = board, {"sweep": sweep_id}
+        self._trials = Gauge(PREFIX + "trials", description="trials in a state", tag_keys=("sweep", "state"))
         self._figures = {
-            name: Gauge(PREFIX + name, description=words, tag_keys=("sweep",)) for name, (words, _) in FIGURES.items()
+            name: Gauge(PREFIX + name, description=description, tag_keys=("sweep",))
+            for name, (description, _) in FIGURES.items()
         }
 
     def apply(self, event: Mapping[str, Any]) -> None:
-        """Set every gauge to what the board has come to."""
+        """Set every gauge to the present state of the table."""
         counts = self._board.counts()
         for state in TrialState:
-            self._trials.set(counts[state], self._sweep | {"state": state})
-        for name, (_, value) in FIGURES.items():
-            if not math.isnan(found := value(self._board)):
-                self._figures[name].set(found, self._sweep)
+            self._trials.set(counts[state], self._labels | {"state": state})
+        for name, (_, figure_of) in FIGURES.items():
+            if not math.isnan(value := figure_of(self._board)):
+                self._figures[name].set(value, self._labels)

@@ -1,4 +1,4 @@
-"""After each round of a confirmation: who is still in question, by the evidence in the sweep's own folder."""
+"""Interim analysis after each round of a confirmation: the finalists in question, by the sweep's own evidence."""
 
 import logging
 import math
@@ -24,32 +24,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class InterimResult:
-    """What was seen after a round."""
+    """The result of an interim analysis."""
 
     runs: int
-    """Of each finalist that was looked at."""
+    """Number of runs of each finalist."""
     remaining: tuple[str, ...]
     """Finalists that are not excluded, the best first."""
     ending: str
-    """Why no round follows: decided, close, runs or budget; empty where one does."""
+    """Why no round follows: decided, close, runs or budget; "" when one does."""
 
     def sentence(self, names: Mapping[str, str]) -> str:
-        """Return it in words."""
+        """Return the result as a sentence."""
         after = f"after {count(self.runs, 'run')} of each"
-        first, others = names[self.remaining[0]], len(self.remaining) - 1
-        together = f"{others + 1} are not told apart"
+        first, rivals = names[self.remaining[0]], len(self.remaining) - 1
+        undecided = f"{rivals + 1} finalists cannot be distinguished"
         endings = {
             "decided": f"decided {after}: {first}",
-            "close": f"decided {after}: {count(others, 'finalist')} surely within the margin of {first}",
-            "runs": f"not decided {after}, {together}; more runs would hardly help",
-            "budget": f"not decided {after}, {together}; another round would go beyond the budget",
-            "": f"{after}: {together}; another run of each",
+            "close": f"decided {after}: {count(rivals, 'finalist')} surely within the margin of {first}",
+            "runs": f"not decided {after}, {undecided}; more runs would hardly help",
+            "budget": f"not decided {after}, {undecided}; another round would exceed the budget",
+            "": f"{after}: {undecided}; another run of each",
         }
         return endings[self.ending]
 
 
 def look(finalists: Sequence[Finalist], rounds: Rounds, *, draws: int = 10_000, seed: int = 0) -> InterimResult:
-    """Return who is still in question, all finalists having as many runs, as the report judges it.
+    """Return which finalists are still in question, by the report's own test; all must have the same number of runs.
 
     `draws` and `seed` are those of `sweeps.statistics.verdict.confirm`.
 
@@ -70,9 +70,9 @@ def look(finalists: Sequence[Finalist], rounds: Rounds, *, draws: int = 10_000, 
 
 
 def finalists_so_far(plan: Plan, events: Iterable[Event], past: Mapping[str, TrialHistory]) -> list[Finalist]:
-    """Return the finalists that have the most runs, each with evidence of all of them; who lacks one is left out.
+    """Return the finalists with the most runs, each with the evidence of every run; one that lacks some is left out.
 
-    Of who was excluded after an earlier round there are fewer runs.
+    Finalists that were excluded after an earlier round have fewer runs.
     """
     paths = {event["trial"]: Path(event["path"]) for event in events if _is_evidence(event)}
     runs: dict[str, list[PlannedTrial]] = {}
@@ -83,12 +83,12 @@ def finalists_so_far(plan: Plan, events: Iterable[Event], past: Mapping[str, Tri
         Finalist(
             finalist_id=finalist_id,
             runs=evidence,
-            is_reference=its[0].is_reference,
-            name=finalist_name(its[0].name),
-            curves=tuple(_curve(past.get(run.trial_id, TrialHistory()), run.epochs) for run in its),
+            is_reference=finalist_runs[0].is_reference,
+            name=finalist_name(finalist_runs[0].name),
+            curves=tuple(_curve(past.get(run.trial_id, TrialHistory()), run.epochs) for run in finalist_runs),
         )
-        for finalist_id, its in runs.items()
-        if len(its) == most and len(evidence := tuple(_read(its, paths))) == most
+        for finalist_id, finalist_runs in runs.items()
+        if len(finalist_runs) == most and len(evidence := tuple(_read(finalist_runs, paths))) == most
     ]
 
 

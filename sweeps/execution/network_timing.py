@@ -1,4 +1,4 @@
-"""The networks of a plan, timed once each when the sweep ends -> latency.json.
+"""Times each network of a plan once, when the sweep ends, and writes latency.json.
 
 {"version": 1, "device": str, "precision": str, "image_size": int,
  "trials": {trial id: {"parameters": int, "batch_1_ms": float, "batch_16_ms": float}}}
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 SECONDS = 60.0
-"""After so long no further network is begun."""
+"""After this time no further network is timed."""
 
 
 def save_latency(
@@ -35,17 +35,23 @@ def save_latency(
     first: Collection[str] = (),
     seconds: float = SECONDS,
 ) -> Path:
-    """Write how long every network of the plan takes to predict; those of the trials in `first` are timed first.
+    """Write the prediction time of every network of the plan; an existing file is kept. Return its path.
 
-    All are timed in the precision of the plan's first trial. A file that is there already is kept.
+    Args:
+        folder: the sweep's folder.
+        plan: the trials; all are timed in the precision of the first.
+        size_px: width and height of the images.
+        device: the device that is timed.
+        first: trials whose networks are timed first.
+        seconds: the time after which no further network is timed.
     """
     path = folder / LATENCY
     if path.exists():
         return path
     precision = resolve_precision(plan.trials[0].config.train.precision, device)
-    found = _time_all(plan, size_px, device, precision, first, seconds)
+    timings = _time_all(plan, size_px, device, precision, first, seconds)
     name = describe(device) if device.type == "cuda" else f"{describe(device)}, one thread"
-    content = {"version": FORMAT, "device": name, "precision": precision, "image_size": size_px, "trials": found}
+    content = {"version": FORMAT, "device": name, "precision": precision, "image_size": size_px, "trials": timings}
     write_json(path, content, indent=1)
     return path
 
@@ -60,13 +66,13 @@ def _time_all(
         networks.setdefault((model.name, model.base_filters), []).append(trial.trial_id)
         settings.setdefault((model.name, model.base_filters), model)
     deadline = time.monotonic() + seconds
-    found: dict[str, dict[str, Any]] = {}
+    timings: dict[str, dict[str, Any]] = {}
     for number, (network, trial_ids) in enumerate(networks.items()):
         if number and time.monotonic() > deadline:
             log.info("timed %d of %d networks in %.0f s; the others are left out", number, len(networks), seconds)
             break
         latency = measure_latency(settings[network], size_px, device, precision)
-        one, many = latency.batch_ms
-        figures = {"parameters": latency.parameters, "batch_1_ms": round(one, 3), "batch_16_ms": round(many, 3)}
-        found |= dict.fromkeys(trial_ids, figures)
-    return found
+        single, batch = latency.batch_ms
+        figures = {"parameters": latency.parameters, "batch_1_ms": round(single, 3), "batch_16_ms": round(batch, 3)}
+        timings |= dict.fromkeys(trial_ids, figures)
+    return timings

@@ -1,4 +1,4 @@
-"""Live figures of a sweep: the board that its events are chalked on, and two ways of showing it."""
+"""Progress of a sweep: the table of its trials, and the live view of it on the terminal."""
 
 import math
 import time
@@ -14,43 +14,61 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.formatting import duration
+from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.plan import Plan, PlannedTrial
-from sweeps.storage.outcomes import CUT_OFF, OPEN_STATES, RunStatus, StopReason, TrialState, trial_state
-from sweeps.storage.tags import LOG_FILE, STOP_DETAIL, STOP_REASON
+from sweeps.storage.events import Event
+from sweeps.storage.outcomes import CUT_OFF, OPEN_STATES, RunStatus, StopReason, TrialState
+from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
+from sweeps.storage.trial_history import TrialHistory
 
 PLAIN_SECONDS = 30
-"""Without a terminal a line is written when a trial ends, and otherwise so often."""
+"""Without a terminal: longest time between two lines; a line is also printed when a trial ends."""
 
 
 @dataclass
 class TrialProgress:
-    """One trial as far as it has come."""
+    """One row of the trial table: a trial's history, and the state that is shown."""
 
     trial_id: str
     name: str
     is_reference: bool
     budget: int
-    """Epochs that it may train."""
-    keep: str = "best"
-    """Which epoch counts: best or last."""
+    """Maximum number of epochs."""
+    history: TrialHistory = field(default_factory=TrialHistory)
     state: str = TrialState.WAITING
-    epochs: int = 0
-    best_miou: float = math.nan
-    best_epoch: int = 0
-    seconds: float = 0.0
-    """Spent in its epochs so far."""
+    """Differs from the history's between passes: a trial that will continue is waiting, however it ended before."""
     stop_reason: str = ""
     stop_detail: str = ""
     log_file: str = ""
     is_cancelled: bool = False
-    """The user took it out; other trials whose reason is the user were interrupted with their sweep."""
+    """The user cancelled it; other trials with the reason "user" were interrupted with their sweep."""
+
+    @property
+    def epochs(self) -> int:
+        """Return the number of epochs so far."""
+        return self.history.epochs
+
+    @property
+    def best_epoch(self) -> int:
+        """Return the epoch that counts; 0 without a usable one."""
+        return self.history.best_epoch
+
+    @property
+    def best_miou(self) -> float:
+        """Return val/miou of the epoch that counts; NaN without a usable one."""
+        value = self.history.best_value
+        return math.nan if value is None else value
+
+    @property
+    def seconds(self) -> float:
+        """Return the time spent in epochs so far."""
+        return self.history.seconds
 
     @property
     def ending(self) -> str:
-        """Return how it ended, in words; while it has not, its state."""
+        """Return how the trial ended; its state while it has not."""
         if self.is_cancelled and self.stop_reason == StopReason.USER:
             return "cancelled"
         if self.stop_reason in CUT_OFF:
@@ -59,81 +77,70 @@ class TrialProgress:
 
     @property
     def is_scored(self) -> bool:
-        """Has a figure that counts: a failed trial has none, as in the report."""
+        """Whether the trial has a score; a failed trial has none, as in the report."""
         return self.state != TrialState.FAILED and not math.isnan(self.best_miou)
 
-    def apply(self, event: Mapping[str, Any]) -> None:
-        """Take in one event of the trial."""
-        if event["kind"] == "start":
-            self.state, self.stop_reason, self.stop_detail = TrialState.RUNNING, "", ""
-        elif event["kind"] == "pause":
-            self.state = TrialState.PAUSED
-        elif event["kind"] == "retry":
-            self.state = TrialState.WAITING
-        elif event["kind"] == "epoch":
-            self._epoch(event["step"], event["metrics"])
-        elif event["kind"] == "end":
-            self.end(event["status"], event["tags"])
+    def apply(self, event: Event) -> None:
+        """Add an event of the trial."""
+        self.history.add(event)
+        if event["kind"] in ("start", "pause", "retry", "end"):
+            self._show_history()
 
     def end(self, status: str, tags: Mapping[str, str]) -> None:
-        """Take in how it ended, in MLflow's word and the tags of its run."""
-        self.state = trial_state(status, TrialState.RUNNING)
-        self.stop_reason, self.stop_detail = tags.get(STOP_REASON, ""), tags.get(STOP_DETAIL, "")
-        self.log_file = tags.get(LOG_FILE, "")
+        """Record the end of the trial, given the status and the tags of its run."""
+        self.history.end(status, tags)
+        self._show_history()
 
-    def _epoch(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
-        if epoch <= self.epochs:
-            return  # a retried trial reports an epoch again
-        self.epochs = epoch
-        self.seconds += metrics.get("time/epoch_s") or 0.0
-        value = metrics.get(OBJECTIVE)
-        if value is not None and (self.keep == "last" or not value <= self.best_miou):
-            self.best_miou, self.best_epoch = value, epoch
+    def _show_history(self) -> None:
+        self.state, self.log_file = self.history.state, self.history.log_file
+        self.stop_reason, self.stop_detail = self.history.reason, self.history.detail
 
 
 @dataclass
 class TrialTable:
-    """The trials of a sweep by what has happened to them; fed by the events that also go to the tracking store."""
+    """The progress of all trials of a sweep, updated by the events that also go to MLflow."""
 
-    plan: Plan
+    shared_plan: GrowingPlan
     slots: int = 1
+    """Trials that run in parallel."""
     rows: dict[str, TrialProgress] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         for trial in self.plan.trials:
-            self._add(trial)
+            self.add(trial)
 
-    def _add(self, trial: PlannedTrial) -> None:
+    @property
+    def plan(self) -> Plan:
+        """Return the plan as it is now."""
+        return self.shared_plan.current
+
+    def add(self, trial: PlannedTrial) -> None:
+        """Add a row for a trial of the plan."""
         self.rows[trial.trial_id] = TrialProgress(
-            trial.trial_id, trial.name, trial.is_reference, trial.epochs, trial.config.train.keep
+            trial.trial_id, trial.name, trial.is_reference, trial.epochs, TrialHistory(keep=trial.config.train.keep)
         )
 
-    def admit(self, trial: PlannedTrial) -> None:
-        """Take in a trial that was not known when the sweep began."""
-        self.plan = self.plan.with_trials([trial])
-        self._add(trial)
-
-    def apply(self, event: Mapping[str, Any]) -> None:
-        """Take in one event; those of the sweep itself change no row."""
+    def apply(self, event: Event) -> None:
+        """Update a trial's row by an event; events of the sweep itself change no row."""
         if row := self.rows.get(event["trial"]):
             row.apply(event)
 
     def queue(self, trial_ids: Iterable[str]) -> None:
-        """Let trials wait for their turn in a pass, whatever they did in an earlier one, or in another sweep."""
+        """Mark trials as waiting for a pass, whatever their state after an earlier pass or another sweep."""
         for trial_id in trial_ids:
             row = self.rows[trial_id]
             row.state, row.stop_reason, row.stop_detail = TrialState.WAITING, "", ""
 
     def cancel(self, is_cancelled: Callable[[str], bool]) -> None:
-        """Take out what the user took out: of a trial that had not started there is no event."""
+        """Mark the trials that the user cancelled; a trial that had not started has no event that says so."""
         for row in self.rows.values():
             row.is_cancelled = is_cancelled(row.trial_id)
             if row.state == TrialState.WAITING and row.is_cancelled:
                 row.end(RunStatus.KILLED, {STOP_REASON: StopReason.USER, STOP_DETAIL: "cancelled before it started"})
 
     def ranked(self) -> list[TrialProgress]:
-        """Return the rows, best first; those without a figure last."""
+        """Return the rows, best first; trials without a score last."""
         return sorted(self.rows.values(), key=lambda row: (not row.is_scored, -_or_zero(row.best_miou)))
 
     def best(self) -> TrialProgress | None:
@@ -146,16 +153,16 @@ class TrialTable:
         return Counter(row.state for row in self.rows.values())
 
     def epochs_done(self) -> int:
-        """Return epochs trained so far, over all trials."""
+        """Return the number of epochs trained so far."""
         return sum(row.epochs for row in self.rows.values())
 
     def epochs_budget(self) -> int:
-        """Return the epochs that still make up the whole: a stopped trial gives back what it did not use."""
-        known = sum(row.budget if row.state in OPEN_STATES else row.epochs for row in self.rows.values())
-        return known + self.plan.to_follow * self.plan.epochs
+        """Return the number of epochs if no further trial is stopped early."""
+        epochs = sum(row.budget if row.state in OPEN_STATES else row.epochs for row in self.rows.values())
+        return epochs + self.plan.to_follow * self.plan.epochs
 
     def seconds_left(self) -> float | None:
-        """Return an upper bound: what is left if nothing more is stopped; None before the first epoch."""
+        """Return an upper bound: the time left if no further trial is stopped; None before the first epoch."""
         done = self.epochs_done()
         if not done:
             return None
@@ -165,20 +172,20 @@ class TrialTable:
 
     def sentence(self) -> str:
         """Return the state of the sweep in one line."""
-        best, left = self.best(), self.seconds_left()
+        best, seconds_left = self.best(), self.seconds_left()
         parts = [self.counted(), f"epochs {self.epochs_done()} of at most {self.epochs_budget()}"]
         if best:
             parts.append(f"best {best.best_miou:.3f} {best.name}")
-        if left is not None and self.is_open():
-            parts.append(f"at most {duration(left)} left")
+        if seconds_left is not None and self.is_open():
+            parts.append(f"at most {duration(seconds_left)} left")
         return "; ".join(parts)
 
     def counted(self) -> str:
-        """Return in words how many trials are in each state."""
+        """Return the number of trials in each state as text."""
         counts = self.counts()
-        words = [f"{counts[state]} {state}" for state in TrialState if counts[state]]
-        words += [f"{self.plan.to_follow} to come"] if self.plan.to_follow else []
-        return ", ".join(words)
+        parts = [f"{counts[state]} {state}" for state in TrialState if counts[state]]
+        parts += [f"{self.plan.to_follow} to come"] if self.plan.to_follow else []
+        return ", ".join(parts)
 
     def is_open(self) -> bool:
         """Return whether a trial may still train."""
@@ -195,7 +202,7 @@ class TrialTable:
 
 
 class LiveView:
-    """Shows a board while a sweep runs: redrawn in place on a terminal, in plain lines elsewhere."""
+    """Shows the trial table while a sweep runs: redrawn in place on a terminal, as plain lines elsewhere."""
 
     def __init__(self, board: TrialTable, *, is_quiet: bool = False) -> None:
         self._board, self._quiet = board, is_quiet
@@ -209,18 +216,20 @@ class LiveView:
             self._live.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
-            self._live.__exit__(kind, error, at)
+            self._live.__exit__(kind, error, trace)
 
     def apply(self, event: Mapping[str, Any]) -> None:
-        """Write a plain line where that is the way and the event is worth one."""
+        """Print a plain line when a trial has ended, or when the last line is old; none on a terminal."""
         if self._quiet or self._live:
             return
-        is_worth_it = event["kind"] == "end" and event["trial"]
-        if is_worth_it or time.monotonic() - self._last_line > PLAIN_SECONDS:
+        is_end = event["kind"] == "end" and event["trial"]
+        if is_end or time.monotonic() - self._last_line > PLAIN_SECONDS:
             self._last_line = time.monotonic()
-            ended = self._board.rows.get(event["trial"]) if is_worth_it else None
+            ended = self._board.rows.get(event["trial"]) if is_end else None
             self._console.print(_ended(ended) if ended else "", self._board.sentence(), sep="", soft_wrap=True)
 
     def _render(self) -> Group:
@@ -229,18 +238,18 @@ class LiveView:
         table.add_column("trial", no_wrap=True, overflow="ellipsis")
         for title, justify in (("state", "left"), ("epoch", "right"), ("best val/miou", "right")):
             table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        for row in _most_telling(board.rows.values(), 12):
+        for row in _running_first(board.rows.values(), 12):
             best = "" if math.isnan(row.best_miou) else f"{row.best_miou:.3f} @ {row.best_epoch}"
             table.add_row(row.name, row.ending, f"{row.epochs}/{row.budget}", best)
         return Group(_summary(board), Text(), table)
 
 
 def _summary(board: TrialTable) -> Table:
-    """Return trials, epochs, best and time, a line each, whatever the width."""
-    best, left = board.best(), board.seconds_left()
+    """Return trials, epochs, best and time, one line each at any width."""
+    best, seconds_left = board.best(), board.seconds_left()
     done, budget = board.epochs_done(), board.epochs_budget()
     so_far = f"{duration(time.monotonic() - board.started)} so far"
-    ahead = f", at most {duration(left)} left" if left is not None and board.is_open() else ""
+    ahead = f", at most {duration(seconds_left)} left" if seconds_left is not None and board.is_open() else ""
     epochs = Table.grid(padding=(0, 2))  # a bar of its own ends no line
     epochs.add_row(ProgressBar(total=max(1, budget), completed=done, width=30), f"{done} of at most {budget}")
     lines = Table.grid(padding=(0, 2))
@@ -254,15 +263,15 @@ def _summary(board: TrialTable) -> Table:
 
 
 class _Screen(Console):
-    """A console that falls silent when nobody reads it any more; rich would end the program."""
+    """A console that stops writing when its reader has gone; rich would end the program."""
 
     def on_broken_pipe(self) -> None:
-        """Write nothing from here on."""
+        """Write nothing from now on."""
         self.quiet = True
 
 
-def _most_telling(rows: Iterable[TrialProgress], number: int) -> list[TrialProgress]:
-    """Return running trials first, then the best of the rest."""
+def _running_first(rows: Iterable[TrialProgress], number: int) -> list[TrialProgress]:
+    """Return running trials first, then the best of the others."""
     return sorted(rows, key=lambda row: (row.state != TrialState.RUNNING, -_or_zero(row.best_miou)))[:number]
 
 

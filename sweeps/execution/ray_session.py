@@ -1,6 +1,6 @@
-"""Where one Ray keeps its files: a folder in the user's cache, under a path that is short enough for its sockets.
+"""The session folder of our own Ray: in the user's cache, under a path that is short enough for its sockets.
 
-Nothing here imports Ray: what keeps one from starting is found before.
+Nothing here imports Ray: obstacles to its start are found before.
 """
 
 import contextlib
@@ -27,26 +27,26 @@ SOCKET_PATH_LIMIT = 107
 """Longest path of a Unix socket, in bytes: sockaddr_un holds 108 and ends with a zero."""
 
 LONGEST_SOCKET = "session_2026-01-01_00-00-00_000000_4194304/sockets/dash_TaskEventsHead"
-"""The longest path that Ray makes below the folder it is given; the number is of the process."""
+"""The longest path that Ray makes below its folder; the number is a process id."""
 
 REMOVALS = 25
-"""Attempts to remove a session folder: daemons that outlive their Ray for moments still write into it."""
+"""Attempts to remove a session folder: daemons that outlive their Ray briefly still write into it."""
 
 OWNER = "owner.lock"
-"""Held by the process whose Ray a session folder belongs to."""
+"""Lock that the process of the session folder's Ray holds."""
 
 SHORT = "short-path"
-"""File of a session folder that names the short folder with a link to it, where there is one."""
+"""File of a session folder with the path of the short folder that links to it, if there is one."""
 
 SHORT_PARENTS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - folders within them are made by mkdtemp
 PREFIX = "bddray-"
 
 
 def user_folder(cache: Path) -> Path:
-    """Return where this user's Rays keep their files; a cache may be shared, sessions and tokens are not.
+    """Return the folder of this user's Ray sessions; a cache may be shared, sessions and tokens are not.
 
     Raises:
-        ClusterError: when it belongs to somebody else, or cannot be made.
+        ClusterError: when it belongs to another user, or cannot be made.
     """
     folder = cache / f"ray-{os.getuid()}"
     try:
@@ -60,10 +60,10 @@ def user_folder(cache: Path) -> Path:
 
 
 def check_machine(cache: Path) -> None:
-    """Try what a Ray of our own needs of this machine, within moments: Ray itself would wait for minutes.
+    """Check quickly that Ray can be started on this machine: Ray itself would wait for minutes.
 
     Raises:
-        ClusterError: naming what is missing, and the cure.
+        ClusterError: naming the obstacle and a remedy.
     """
     try:
         with socket.create_server((LOOPBACK, 0)) as server:
@@ -80,10 +80,10 @@ def check_machine(cache: Path) -> None:
 
 @contextlib.contextmanager
 def open_session(cache: Path) -> Iterator[Path]:
-    """Give a new folder for one Ray; remove it at the end, and those of processes that were killed.
+    """Yield a new folder for one Ray; remove it at the end, and first those that killed processes left.
 
     Raises:
-        ClusterError: when there is no place for it.
+        ClusterError: when no folder can be made.
     """
     parent = user_folder(cache)
     try:
@@ -104,7 +104,7 @@ def open_session(cache: Path) -> Iterator[Path]:
 
 
 def make_token(cache: Path) -> Path:
-    """Return the file with the password of this user's Rays; it is made where it is not there, and kept.
+    """Return the file with the token of this user's Rays; it is made once and kept.
 
     Raises:
         ClusterError: when it cannot be made.
@@ -112,7 +112,7 @@ def make_token(cache: Path) -> Path:
     folder = user_folder(cache)
     path = folder / "token"
     try:
-        with locked(folder / "lock"):  # of two that start at once the second must not replace what the first has read
+        with locked(folder / "lock"):  # the second of two processes must not replace what the first has read
             if not path.exists():
                 write_file(path, secrets.token_hex(32), private=True)
     except OSError as error:
@@ -123,33 +123,33 @@ def make_token(cache: Path) -> Path:
 
 
 def short_path(folder: Path) -> Path:
-    """Return a path of a session folder under which Ray can make its sockets: its own, or a link to it.
+    """Return a path of a session folder under which Ray can make its sockets: its own, or a short link to it.
 
-    Where the folder's file system holds no sockets, it is the path of another folder, and all of Ray's files lie there.
-    The short folder is this user's alone; Ray lets everybody write to the folders that it makes.
+    Where the folder's file system has no sockets, it is the path of another folder, which then has all of Ray's files.
+    The short folder is private to this user; Ray makes the folders below it writable for everyone.
 
     Raises:
-        ClusterError: when there is none, with what was tried.
+        ClusterError: when there is none, with the paths that were tried.
     """
-    tried = []
+    attempts = []
     for parent in (None, *_short_parents()):
         try:
             path = folder if parent is None else _make_short(parent, folder)
             _check_length(path)
             _try_socket(path)
         except OSError as error:
-            tried.append(f"{parent or folder.parent} ({error.strerror or error})")
+            attempts.append(f"{parent or folder.parent} ({error.strerror or error})")
             _remove_short(folder)
         else:
             return path
     raise ClusterError(
-        f"Ray's sockets find no place; their paths may have {SOCKET_PATH_LIMIT} bytes. Tried: {', '.join(tried)}. Set "
-        "TMPDIR to a folder with a short path that you can write"
+        f"no folder is suitable for Ray's sockets, whose paths may have {SOCKET_PATH_LIMIT} bytes. Tried: "
+        f"{', '.join(attempts)}. Set TMPDIR to a writable folder with a short path"
     )
 
 
 def _make_short(parent: Path, folder: Path) -> Path:
-    """Return a short path of a session folder, which names it, so that it is removed whatever happens."""
+    """Return a short path of a session folder; the session folder records it first, so that it is always removed."""
     short = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     try:
         write_file(folder / SHORT, os.fsencode(short))
@@ -159,7 +159,7 @@ def _make_short(parent: Path, folder: Path) -> Path:
     try:
         _try_socket(folder)
         (short / "r").symlink_to(folder)
-    except OSError:  # no sockets there, whatever the path
+    except OSError:  # the session folder's file system has no sockets
         (short / "r").mkdir()
     return short / "r"
 
@@ -170,14 +170,14 @@ def _short_parents() -> list[Path]:
 
 
 def _check_length(path: Path) -> None:
-    """Raise OSError where a path is too long for Ray's sockets below it."""
+    """Raise OSError when a path is too long for Ray's sockets below it."""
     size = len(os.fsencode(path / LONGEST_SOCKET))
     if size > SOCKET_PATH_LIMIT:
         raise OSError(f"{size} bytes")
 
 
 def _try_socket(folder: Path) -> None:
-    """Make a socket and take it away again, by a path that is always short; raise OSError where that fails."""
+    """Make a socket and remove it, through a path that is always short; raise OSError when that fails."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         short = Path(f"/proc/self/fd/{handle}")  # Linux alone has it
@@ -198,7 +198,7 @@ def _remove(folder: Path, attempts: int) -> None:
 
 
 def _remove_short(folder: Path) -> None:
-    """Remove the short folder that a session folder names, if it is one: nothing else that a damaged file may say."""
+    """Remove the short folder that a session folder records; a damaged record cannot remove any other folder."""
     note = folder / SHORT
     with contextlib.suppress(OSError, ValueError):
         short = Path(os.fsdecode(note.read_bytes()))
@@ -208,7 +208,7 @@ def _remove_short(folder: Path) -> None:
 
 
 def _is_abandoned(lock: Path) -> bool:
-    """Return whether the process that held the lock is gone."""
+    """Return whether the process that held the lock has ended."""
     try:
         with FileLock(lock, timeout=0, is_singleton=False):
             return True

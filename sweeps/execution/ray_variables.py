@@ -1,7 +1,7 @@
-"""Ray's and Tune's own settings in the environment: a sweep sets what it needs itself, so the user's are taken out.
+"""Environment variables of Ray and Tune: a sweep sets those that it needs and removes the user's.
 
-Some of them make Ray raise, wait for minutes or crash while it is imported; others move what a sweep relies on. They
-are taken out before Ray is imported, since it reads many of them then.
+Some of the user's would make Ray raise, wait for minutes or crash during its import; others change behaviour that a
+sweep relies on. They are removed before Ray is imported, because it reads many of them then.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 ADDRESS = "RAY_ADDRESS"
-"""Says which Ray to join; read by the command line, not by Ray."""
+"""Address of the Ray to join; read by the command line, not by Ray."""
 
 SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints nothing under verbose=0 only with its former output
@@ -18,25 +18,25 @@ SETTINGS = {
     "RAY_CLIENT_MODE": "0",  # Ray itself sets this while it is imported
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own would take the first Ctrl-C, and nobody else would hear of it
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Tune's own handler would take the first Ctrl-C from ours
     "TUNE_WARN_THRESHOLD_S": "5",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # tracebacks are in the trials' logs, the terminal has a line
     "TUNE_MAX_PENDING_TRIALS_PG": "16",
 }
-"""What a sweep sets."""
+"""Variables that a sweep sets."""
 
 OF_TUNE = ("TUNE_", "RAY_TUNE_", "RAY_TRAIN_", "RAY_AIR_", "RAY_CHDIR_TO_TRIAL_DIR")
 OF_RAY = ("RAY_", *OF_TUNE)
 
 MEMORY = {"RAY_memory_usage_threshold": 1.0, "RAY_memory_monitor_refresh_ms": 1e9}
-"""Settings of Ray's memory monitor that a user may give, and their largest values: they depend on the machine."""
+"""Variables of Ray's memory monitor that a user may set, since they depend on the machine, with their maxima."""
 
 
 def set_ray_variables(*, is_joining: bool) -> str:
-    """Take the user's settings of Ray out of the environment, or those of Tune alone when a Ray is joined.
+    """Remove the user's variables of Ray and Tune, or of Tune alone when joining a cluster.
 
-    A Ray that runs already is reached with its own settings (certificates, tokens). Returns a sentence that names what
-    was ignored, "" where nothing was.
+    A cluster is reached with its own variables (certificates, tokens). Returns a sentence that names the removed
+    variables, or "".
     """
     prefixes = OF_TUNE if is_joining else OF_RAY
     ignored = [
@@ -65,9 +65,9 @@ def _is_allowed(name: str, value: str) -> bool:
 
 @contextlib.contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables while the context lasts, for this process and those that it starts.
+    """Set variables for the duration of the context, for this process and its children.
 
-    What Ray itself sets meanwhile is taken out again: a later Ray of this process would take it for the user's.
+    Variables that Ray sets meanwhile are removed: a later Ray of this process would take them for the user's.
     """
     before = dict(os.environ)
     os.environ.update(variables)

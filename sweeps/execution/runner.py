@@ -1,4 +1,4 @@
-"""Run a sweep: plan -> passes of Ray Tune -> outbox -> MLflow; resume one; returns a summary."""
+"""Runs or resumes a sweep: passes of Ray Tune, their events, and the end of the sweep."""
 
 import errno
 import logging
@@ -13,6 +13,7 @@ from bddseg.words import count
 from sweeps.environment import cache_folder
 from sweeps.errors import PassError, StorageError
 from sweeps.execution.cluster import check_address, ray_cluster, room, slots
+from sweeps.execution.finalize import abandon_sweep, end_sweep
 from sweeps.execution.ray_session import check_machine
 from sweeps.execution.searcher import build_search
 from sweeps.execution.signals import Interrupted, Interrupts
@@ -20,7 +21,7 @@ from sweeps.execution.spec import SweepResult, SweepSpec
 from sweeps.execution.sweep import SweepRun
 from sweeps.execution.tuner import TunerPass, recall, run_pass
 from sweeps.notes import notes
-from sweeps.schedulers.state_file import FILE as MEMORY
+from sweeps.schedulers.state_file import FILE as SCHEDULER_FILE
 from sweeps.storage.folder import making
 from sweeps.storage.heartbeat import Heartbeat
 from sweeps.storage.sweep_json import read_manifest
@@ -30,64 +31,64 @@ from sweeps.tracking.uri import check_server, check_uri, database_file
 log = logging.getLogger(__name__)
 
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
-"""A disk that went on failing for longer than was waited for it."""
+"""Errors of a disk that kept failing during all retries."""
 
 KEEPING = (
-    "keeping the finalists' weights, checking the leader's figures, painting its predictions, timing the networks, "
-    "delivering what was measured"
+    "keeping the finalists' weights, verifying the leader, painting its predictions, timing the networks, "
+    "delivering the results"
 )
 
 
-def run_sweep(order: SweepSpec) -> SweepResult:
-    """Run a sweep to its end, or to an interrupt, and deliver what it measured.
+def run_sweep(spec: SweepSpec) -> SweepResult:
+    """Run a sweep to its end, or to an interrupt, and deliver its results.
 
     Raises:
         StorageError, TrackingError, ExperimentError: before anything is trained.
     """
-    _prepare(order)
-    sweep_id = new_sweep_id(order.title)
-    with making(order.storage / sweep_id) as folder:
-        run = SweepRun(order, sweep_id, folder)
-        notes.info(f"sweep {sweep_id}: {order.plan.size_words()}; files in {folder}")
-        if order.is_offline:
-            sync = f"{order.tune_command} --sync {sweep_id}"
+    _prepare(spec)
+    sweep_id = new_sweep_id(spec.title)
+    with making(spec.storage / sweep_id) as folder:
+        run = SweepRun(spec, sweep_id, folder)
+        notes.info(f"sweep {sweep_id}: {spec.plan.size_words()}; files in {folder}")
+        if spec.is_offline:
+            sync = f"{spec.tune_command} --sync {sweep_id}"
             notes.info(f"offline: nothing is sent to MLflow; deliver it later with: {sync}")
         return _drive(run, run.begin)
 
 
-def resume_sweep(order: SweepSpec, sweep_id: str) -> SweepResult:
-    """Go on with a sweep that was interrupted or lost its driver, to its end or to an interrupt.
+def resume_sweep(spec: SweepSpec, sweep_id: str) -> SweepResult:
+    """Resume a sweep that was interrupted or lost its driver, and run it to its end or to another interrupt.
 
-    Trials that came to an end of their own stay as they are; the others go on from their newest checkpoint.
+    Trials that ended by themselves stay as they are; the others continue from their newest checkpoint.
 
     Raises:
         StorageError, TrackingError, ExperimentError: before anything is changed.
-        DataError: when the data are not those that the sweep began with.
+        DataError: when the data differ from those that the sweep started with.
     """
-    folder = order.storage / sweep_id
+    folder = spec.storage / sweep_id
     manifest = read_manifest(folder)
-    recorded, found = manifest["data"]["fingerprint"], order.material.frames.fingerprint
-    if recorded != found:
-        raise DataError(f"sweep {sweep_id} began on data {recorded}, but {order.material.root} now gives {found}")
-    _prepare(order)
-    run = SweepRun(order, sweep_id, folder, manifest)
+    recorded, present = manifest["data"]["fingerprint"], spec.material.frames.fingerprint
+    if recorded != present:
+        raise DataError(f"sweep {sweep_id} started on data {recorded}, but {spec.material.root} now has {present}")
+    _prepare(spec)
+    run = SweepRun(spec, sweep_id, folder, manifest)
     return _drive(run, run.begin_again)
 
 
-def _prepare(order: SweepSpec) -> None:
-    """Check what can be checked before anything is written; close what dead drivers left open."""
-    if order.address:
-        check_address(order.address)
+def _prepare(spec: SweepSpec) -> None:
+    """Check everything that can be checked before anything is written; close the runs of dead drivers."""
+    if spec.address:
+        check_address(spec.address)
     else:
         check_machine(cache_folder())
-    if not order.is_offline and database_file(check_uri(order.tracking_uri)) is None:
-        check_server(order.tracking_uri)
-    for sentence in close_lost_sweeps(order.storage, None if order.is_offline else order.tracking_uri):
+    if not spec.is_offline and database_file(check_uri(spec.tracking_uri)) is None:
+        check_server(spec.tracking_uri)
+    for sentence in close_lost_sweeps(spec.storage, None if spec.is_offline else spec.tracking_uri):
         notes.info(sentence)
 
 
 def _drive(run: SweepRun, begin: Callable[[], None]) -> SweepResult:
-    """Hold the sweep, run its passes, close it. MLflow's store is made ready while Ray starts: both take seconds."""
+    """Run the sweep's passes and close it; MLflow's store is prepared while Ray starts, since both take seconds."""
     with (
         Interrupts() as interrupts,
         run.outbox.claimed(),
@@ -98,102 +99,110 @@ def _drive(run: SweepRun, begin: Callable[[], None]) -> SweepResult:
         try:
             begin()
             store = helper.submit(run.prepare_store)
-            if not run.todo().is_over or run.grow():
-                notes.info("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
+            if not run.open_trials().is_over or run.trials.add_follow_ups():
+                notes.info("starting Ray" if not run.spec.address else f"joining Ray at {run.spec.address}")
                 _on_ray(run, interrupts, store)
             store.result()
             run.start_delivery()
             if not interrupts.is_requested():
                 notes.info(KEEPING)
-            return run.end(interrupts.number)
-        except BaseException as found:
-            error = interrupts.named(found)
+            return end_sweep(run, interrupts.number)
+        except BaseException as raised:
+            error = interrupts.named(raised)
             _abandon(run, error, store)
-            told = _worded(run, error)
-            if told is found:
+            explained = _with_resume_command(run, error)
+            if explained is raised:
                 raise
-            raise told from found
+            raise explained from raised
 
 
 def _abandon(run: SweepRun, error: BaseException, store: Future[None] | None) -> None:
-    """Close what a sweep has open that could not be run to its end."""
+    """Close the open runs of a sweep that could not be run to its end."""
     try:
-        run.abandon(error, is_store_ready=store is not None and store.done() and not store.exception())
+        is_store_ready = store is not None and store.done() and not store.exception()
+        abandon_sweep(run, error, is_store_ready=is_store_ready)
     except (OSError, StorageError) as failure:
         log.warning("the ends of its runs could not be written: %s", failure)
 
 
-def _worded(run: SweepRun, error: BaseException) -> BaseException:
-    """Return the error as the user is told of it: in one line, with the command that goes on, where one would."""
+def _with_resume_command(run: SweepRun, error: BaseException) -> BaseException:
+    """Return the error as the user sees it: one line, with the command that resumes the sweep if it can be resumed."""
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         error = StorageError(f"{run.folder.path} cannot be written: {error.strerror}")
     if not run.is_begun:
         return error
-    again = f"{run.order.tune_command} --resume {run.sweep_id}"
+    command = f"{run.spec.tune_command} --resume {run.sweep_id}"
     if isinstance(error, StorageError | PassError):
-        return type(error)(f"{error}; once that is mended, go on with: {again}")
+        return type(error)(f"{error}; once this is fixed, resume with: {command}")
     if isinstance(error, Interrupted):
-        error.resume_command = again
+        error.resume_command = command
     return error
 
 
 def new_sweep_id(space: str) -> str:
-    """Return a name that sorts by time and is not used twice: `smoke-20261123-034501-3f2a`."""
+    """Return a unique id that sorts by time: `smoke-20261123-034501-3f2a`."""
     return f"{space}-{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _side_by_side(trials: int, *, is_joined: bool) -> str:
-    where = "in the cluster" if is_joined else f"on {describe_cores()}"
-    return f"{trials} trial{'s' * (trials != 1)} at a time, {where}"
-
-
 def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None]) -> None:
-    """Run pass after pass, until nothing is open, on a Ray that is up for as long as that takes."""
-    order, frames = run.order, run.order.material.frames  # but the plan of run.order may grow
+    """Start or join Ray, and run passes until no trial is open."""
+    spec, frames = run.spec, run.spec.material.frames
     ray_is_up = ray_cluster(
         cache_folder(),
-        address=order.address,
+        address=spec.address,
         object_bytes=frames.images.nbytes + frames.masks.nbytes,
-        dashboard=order.dashboard,
+        dashboard=spec.dashboard,
     )
     with run.view, ray_is_up as dashboard:
         if dashboard:
             notes.info(dashboard.sentence())
-        store.result()  # nothing is trained that could not be recorded
-        smallest = {"GPU": min(order.gpu_shares.values())} if order.gpu_shares else {}
-        run.board.slots = slots(order.resources | smallest, order.max_concurrent)
+        store.result()  # no trial starts that could not be recorded
+        smallest = {"GPU": min(spec.gpu_shares.values())} if spec.gpu_shares else {}
+        run.board.slots = slots(spec.resources | smallest, spec.max_concurrent)
         run.start_delivery()
-        before: TunerPass | None = None
-        notes.info(_side_by_side(run.board.slots, is_joined=bool(order.address)))
-        while not interrupts.is_requested():
-            todo = run.todo()
-            if todo.is_over:
-                if not run.grow():
-                    break
-                continue
-            if todo == before:
-                raise PassError(
-                    f"Ray ended a pass and left {count(len(todo.trials), 'trial')} open; see {run.folder.logs}"
-                )
-            if any(run.past_of(trial).memory_failures for trial in todo.trials):
-                trials = len(todo.trials)
-                notes.info(f"out of memory: another pass, with twice the share of the device; trials: {trials}")
-            memory = run.folder.path / MEMORY
-            search = build_search(
-                order.experiment,
-                run.order.plan,
-                open_trials=todo.trials,
-                memory=memory,
-                slots=run.board.slots,
-                max_concurrent=order.max_concurrent,
-                source=run.supply.next if run.supply and todo.to_come else None,
-                room=lambda: room(order.resources, order.max_concurrent),
-            )
-            run.scheduler = search.scheduler
-            run.board.queue(trial.trial_id for trial in todo.trials)
-            recall(search.scheduler, memory, run.past)
-            run_pass(todo, run.order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
-            if error := search.failure():
-                raise PassError(f"no further trial could be suggested ({type(error).__name__}: {error})") from error
-            run.close_plan()
-            before = todo
+        where = "in the cluster" if spec.address else f"on {describe_cores()}"
+        notes.info(f"{count(run.board.slots, 'trial')} at a time, {where}")
+        _run_passes(run, interrupts)
+
+
+def _run_passes(run: SweepRun, interrupts: Interrupts) -> None:
+    """Run pass after pass until no trial is open, or until an interrupt.
+
+    Raises:
+        PassError: when a pass fails, or ends without changing which trials are open.
+    """
+    before: TunerPass | None = None
+    while not interrupts.is_requested():
+        todo = run.open_trials()
+        if todo.is_over:
+            if not run.trials.add_follow_ups():
+                return
+            continue
+        if todo == before:
+            raise PassError(f"Ray ended a pass and left {count(len(todo.trials), 'trial')} open; see {run.folder.logs}")
+        if any(run.past[trial.trial_id].memory_failures for trial in todo.trials if trial.trial_id in run.past):
+            trials = len(todo.trials)
+            notes.info(f"out of memory: another pass, with twice the share of the device; trials: {trials}")
+        _run_pass(run, todo, interrupts)
+        run.trials.close_plan()
+        before = todo
+
+
+def _run_pass(run: SweepRun, todo: TunerPass, interrupts: Interrupts) -> None:
+    spec, state_file = run.spec, run.folder.path / SCHEDULER_FILE
+    search = build_search(
+        spec.experiment,
+        run.plan.current,
+        open_trials=todo.trials,
+        memory=state_file,
+        slots=run.board.slots,
+        max_concurrent=spec.max_concurrent,
+        source=run.trials.next_suggestion if run.trials.suggestions and todo.to_come else None,
+        room=lambda: room(spec.resources, spec.max_concurrent),
+    )
+    run.trials.scheduler = search.scheduler
+    run.board.queue(trial.trial_id for trial in todo.trials)
+    recall(search.scheduler, state_file, run.past)
+    run_pass(todo, spec, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
+    if error := search.failure():
+        raise PassError(f"no further trial could be suggested ({type(error).__name__}: {error})") from error

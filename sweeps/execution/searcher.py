@@ -1,4 +1,4 @@
-"""Experiment, plan -> Ray's param space, searcher and scheduler; the only place that spells Ray's domains."""
+"""Ray's param space, searcher and scheduler for a plan."""
 
 import logging
 import math
@@ -19,12 +19,16 @@ from sweeps.schedulers.asha_promote import AshaPromote
 from sweeps.schedulers.hyperband import Hyperband
 from sweeps.schedulers.median import Median
 from sweeps.schedulers.rungs import TRIAL_KEY
-from sweeps.schedulers.scheduler import Asha, RunAll, Scheduler
+from sweeps.schedulers.scheduler import Asha, HalvingSetup, RunAll, Scheduler
+
+WITHOUT_SLOTS = {kind.name: kind for kind in (Asha, Hyperband, Median, RunAll)}
+"""Name -> scheduler, for those that leave it to Ray which trial gets a free slot."""
 
 Source = Callable[[], PlannedTrial | None]
-"""Gives a new trial; None when there is no more."""
+"""Returns a new trial; None when there are no more."""
 
 ROOM_SECONDS = 5.0
+"""Time between two looks at the size of the cluster."""
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ log = logging.getLogger(__name__)
 class _PlannedValue(Categorical):
     """The domain of a setting whose values all come from the points of the plan.
 
-    Tune copies the space for each point: with the values in it that took minutes where there were 10,000 points.
+    It has no values itself, because Tune copies the space for each point: with them 10,000 points took minutes.
     """
 
     def __init__(self) -> None:
@@ -45,7 +49,7 @@ class _PlannedValue(Categorical):
 
 @dataclass(frozen=True)
 class TunerSetup:
-    """What a Tuner needs to run a plan, and nothing else."""
+    """The arguments of a Tuner that runs a plan."""
 
     param_space: dict[str, Any]
     searcher: "BasicVariantGenerator | PlanSearcher"
@@ -53,20 +57,27 @@ class TunerSetup:
     num_samples: int
 
     def failure(self) -> Exception | None:
-        """Return what kept further trials from being suggested."""
+        """Return the error that ended the suggestions, if there was one."""
         return self.searcher.failure if isinstance(self.searcher, PlanSearcher) else None
 
 
 class PlanSearcher(Searcher):
-    """Gives Tune the trials that are open, in order, and then new ones from their source, one at a time.
+    """Suggests to Tune the open trials, in order, and then new ones from a source, one at a time.
 
-    No more than there is room for: a suggestion that is made later knows of more figures.
+    It suggests no more than there is room for, since a later suggestion can use more results.
     """
 
     def __init__(self, trials: Iterable[PlannedTrial], source: Source, room: Callable[[], int]) -> None:
+        """Create the searcher.
+
+        Args:
+            trials: the open trials.
+            source: returns a new trial at each call.
+            room: returns how many trials may be started or waiting.
+        """
         super().__init__()
         self.failure: Exception | None = None
-        """What made an end of it before the source was empty."""
+        """The error that ended the suggestions before the source was empty."""
         self._open, self._source, self._room = deque(trials), source, room
         self._live: set[str] = set()
         self._most, self._looked = 0, -math.inf
@@ -75,11 +86,11 @@ class PlanSearcher(Searcher):
         return {}
 
     def set_search_properties(self, *properties: Any, **spec: Any) -> bool:
-        """Return that nothing is wanted of Tune."""
+        """Return True: no setting of Tune is used."""
         return True
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """Return the next trial's flat config; None for later, or Ray's word for the end. Never raises."""
+        """Return the next trial's flat config; None for later, or Ray's constant for the end. Never raises."""
         if self.failure:
             return Searcher.FINISHED
         try:
@@ -87,10 +98,10 @@ class PlanSearcher(Searcher):
                 return None
             trial = self._open.popleft() if self._open else self._source()
         except OSError as error:
-            log.warning("nothing is suggested now, the disk is asked again: %s", error)
+            log.warning("no trial can be suggested now; the disk is retried: %s", error)
             return None
         except Exception as error:  # nothing of ours raises into Ray's loop
-            log.warning("nothing more is suggested", exc_info=True)
+            log.warning("no further trial is suggested", exc_info=True)
             self.failure = error
             return Searcher.FINISHED
         if trial is None:
@@ -99,17 +110,17 @@ class PlanSearcher(Searcher):
         return {TRIAL_KEY: trial.trial_id, **trial.point}
 
     def _is_room(self) -> bool:
-        """Return whether another trial may be under way; the cluster is looked at every few seconds."""
+        """Return whether another trial may be started; the cluster's size is read every few seconds."""
         if time.monotonic() - self._looked > ROOM_SECONDS:
             self._most, self._looked = self._room(), time.monotonic()
         return len(self._live) < self._most
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Note that a trial has ended."""
+        """Record that a trial has ended."""
         self._live.discard(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
-        """Write the empty file that Tune insists on: nobody reads it."""
+        """Write the empty file that Tune requires: nothing reads it."""
         Path(checkpoint_path).touch()
 
     def restore(self, checkpoint_path: str) -> None:
@@ -127,15 +138,21 @@ def build_search(
     source: Source | None = None,
     room: Callable[[], int] = lambda: 1,
 ) -> TunerSetup:
-    """Return the plan in Ray's words: each trial that is open is one preset point, in order, with flat columns.
+    """Return the plan for Ray: each open trial is one preset point, in order, with flat columns.
 
-    `memory` is the file in which the scheduler keeps its state, `slots` how many trials run side by side. Tune would
-    ignore a `max_concurrent_trials` beside a generator of its own kind: the generator itself must count, unless the
-    scheduler does. With a `source` further trials are asked for while others run, as
-    long as fewer than `room()` are under way.
+    Args:
+        experiment: names the scheduler.
+        plan: all trials.
+        open_trials: the trials to run; all of the plan by default.
+        memory: the scheduler's state file; None keeps its state in memory.
+        slots: trials that run in parallel.
+        max_concurrent: maximum number of trials in parallel; 0 is no limit. Tune ignores `max_concurrent_trials` beside
+            a generator of its own kind, so the generator itself counts, unless the scheduler does.
+        source: returns a new trial while others run, as long as fewer than `room()` are started or waiting.
+        room: see `source`.
     """
     trials = plan.trials if open_trials is None else open_trials
-    if all(trial.is_replicate for trial in trials) and source is None:  # seeds of the best are not stopped
+    if all(trial.is_replicate for trial in trials) and source is None:  # further seeds are not stopped early
         scheduler: Scheduler = RunAll()
     else:
         scheduler = build_scheduler(experiment, plan, memory=memory, slots=slots)
@@ -149,17 +166,10 @@ def build_search(
 
 
 def build_scheduler(experiment: Experiment, plan: Plan, *, memory: Path | None = None, slots: int = 0) -> Scheduler:
-    """Return the scheduler that the experiment names."""
-    schedule = experiment.schedule
+    """Return the scheduler that the experiment names; `memory` is its state file, `slots` the trials in parallel."""
     models = {trial.trial_id: trial.config.model.name for trial in plan.originals}
     reference = next((trial.trial_id for trial in plan.trials if trial.is_reference), "")
-    halving = (plan.rungs, schedule.reduction, models, reference)
-    if schedule.name == "asha":
-        return Asha(*halving, path=memory)
-    if schedule.name == "asha_promote":
-        return AshaPromote(*halving, path=memory, slots=slots)
-    if schedule.name == "hyperband":
-        return Hyperband(*halving, path=memory)
-    if schedule.name == "median":
-        return Median(plan.rungs, models, reference, path=memory)
-    return RunAll(models, reference, path=memory)
+    setup = HalvingSetup(plan.rungs, experiment.schedule.reduction, models, reference, memory)
+    if experiment.schedule.name == AshaPromote.name:
+        return AshaPromote(setup, slots=slots)
+    return WITHOUT_SLOTS[experiment.schedule.name](setup)

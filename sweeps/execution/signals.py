@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks for a graceful end, the second ends at once."""
+"""Handles Ctrl-C and SIGTERM: the first requests a graceful end, the second ends the program at once."""
 
 import signal
 import threading
@@ -8,35 +8,36 @@ from typing import Any, Self
 from sweeps.notes import notes
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+AGAIN = {signal.SIGINT: "Press Ctrl-C again", signal.SIGTERM: "Send it again"}
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ended the program; `number` says which."""
+    """A signal ended the program; `number` is the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.number = number
         self.resume_command = ""
-        """How to go on, where something was begun."""
+        """The command that resumes the sweep, if it can be resumed."""
 
 
 def ignore_further() -> None:
-    """Let no further signal come between a program that is done, its last words, and the exit code they go with."""
+    """Ignore signals while a finished program prints its last lines, so that its exit code agrees with them."""
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)
 
 
 class Interrupts:
-    """Listens to both signals while the context lasts.
+    """Handles both signals for the duration of the context.
 
-    Within `deferred` the first signal only sets `number`, for a loop to see; anywhere else, and the second time
-    everywhere, `Interrupted` is raised where the program stands. Off the main thread nothing is listened to.
+    Within `deferred` the first signal only sets `number`, which a loop polls. Elsewhere, and for the second signal
+    everywhere, `Interrupted` is raised at the current line. Outside the main thread no signal is handled.
     """
 
     def __init__(self) -> None:
         self.number = 0
-        """The signal that asked for the end; 0 while none has."""
+        """The signal that requested the end; 0 before one has arrived."""
         self._is_deferred = False
         self._before: dict[signal.Signals, Any] = {}
 
@@ -52,31 +53,32 @@ class Interrupts:
             signal.signal(number, handler)
 
     def deferred(self) -> "_Deferred":
-        """Return a context in which the first signal waits to be seen.
+        """Return a context in which the first signal does not raise.
 
         Raises:
-            Interrupted: on entering, when it has been asked for already.
+            Interrupted: on entering, when a signal has arrived before.
         """
         return _Deferred(self)
 
     def is_requested(self) -> bool:
-        """Return whether the end was asked for."""
+        """Return whether a signal has requested the end."""
         return self.number != 0
 
     def named(self, error: BaseException) -> BaseException:
-        """Return the error; but `Interrupted`, by the first signal, for a plain KeyboardInterrupt that Ray makes of it.
+        """Return the error, or `Interrupted` for the plain KeyboardInterrupt that Ray turns a signal into.
 
-        Ray's compiled code looks for signals while it waits, and raises its own where a handler has raised anything.
+        Ray's compiled code checks for signals while it waits, and raises its own exception when a handler raises.
         """
         is_plain = isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted)
         return Interrupted(self.number) if is_plain and self.number else error
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        signal.alarm(0)  # while Ray starts, abseil's handler hears the signal first, and its alarm aborts the process
+        signal.alarm(0)  # while Ray starts, abseil gets the signal first; its alarm would abort the process
         is_first, self.number = not self.number, self.number or number
         if not (is_first and self._is_deferred):
             raise Interrupted(self.number)
-        notes.info(f"{signal.Signals(number).name}: ending what runs and keeping it; once more to end at once")
+        name, again = signal.Signals(number).name, AGAIN[signal.Signals(number)]
+        notes.info(f"{name}: saving running trials, then stopping. {again} to stop at once.")
 
 
 class _Deferred:

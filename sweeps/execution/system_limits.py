@@ -1,6 +1,6 @@
-"""What the system lets a process have: files, threads and addresses, checked before a Ray is started, and memory.
+"""Limits of the system on files, threads and address space, checked before Ray starts, and kills for lack of memory.
 
-Where they are too few, Ray waits for ever, its daemons crash in the middle of a sweep, or it aborts this process.
+Under limits that are too low, Ray hangs, its daemons crash during a sweep, or it aborts this process.
 """
 
 import contextlib
@@ -16,24 +16,24 @@ from bddseg.cores import describe_cores, group_folders, usable_cores
 from sweeps.errors import ClusterError
 
 FILES = 128
-"""Files that one process may have open. Measured on two cores: with 64 a daemon crashes, with 128 sweeps run; the most
+"""Open files that one process needs. Measured on two cores: with 64 a daemon crashes, with 128 sweeps run; the maximum
 was 66."""
 
 ADDRESSES_GB = 7.0
-"""Address space of one process. Measured: with 6.1 GB this process is aborted, with 7.2 sweeps run."""
+"""Address space that one process needs. Measured: with 6.1 GB this process is aborted, with 7.2 sweeps run."""
 
 THREADS, THREADS_PER_CORE = 150, 30
-"""Threads of Ray's daemons and this process, and of a trial's process. Measured on two cores: 206 in all."""
+"""Threads of Ray's daemons and this process, and of a trial's process. Measured on two cores: 206 in total."""
 
 MACHINE_COUNTERS = Path("/proc/vmstat")
 KILLS = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
 def check_limits() -> None:
-    """Refuse to start a Ray under limits that are too tight for it.
+    """Check that the limits are high enough for Ray.
 
     Raises:
-        ClusterError: naming the limit, what is needed, and the cure.
+        ClusterError: naming the limit, the required value and a remedy.
     """
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # Ray raises the soft limit to the hard one
     if resource.RLIM_INFINITY != files < FILES:
@@ -54,7 +54,7 @@ def check_limits() -> None:
 
 
 def kernel_kills() -> int:
-    """Return how many processes the kernel has killed for lack of memory: in our control group, or on the machine."""
+    """Return the number of processes that the kernel killed for lack of memory, in our control group or the machine."""
     counters = [folder / name for folder in group_folders("memory") for name in ("memory.events", "memory.oom_control")]
     for path in (*counters, MACHINE_COUNTERS):
         with contextlib.suppress(OSError):
@@ -66,7 +66,7 @@ def kernel_kills() -> int:
 def _free_threads() -> Iterator[tuple[int, str]]:
     """Yield how many more threads each limit allows, and the limit's name."""
     allowed = resource.getrlimit(resource.RLIMIT_NPROC)[0]
-    if allowed != resource.RLIM_INFINITY and os.getuid():  # the system does not hold root to it
+    if allowed != resource.RLIM_INFINITY and os.getuid():  # it does not apply to root
         yield max(0, allowed - _own_threads()), "ulimit -u"
     for folder in group_folders("pids"):
         with contextlib.suppress(OSError, ValueError):  # "max", or a group that has no limit
@@ -75,7 +75,7 @@ def _free_threads() -> Iterator[tuple[int, str]]:
 
 
 def _own_threads() -> int:
-    """Return how many threads this user has on the machine."""
+    """Return the number of threads of this user on the machine."""
     return sum(
         process.info["num_threads"] or 0
         for process in psutil.process_iter(["uids", "num_threads"])

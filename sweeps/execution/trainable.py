@@ -1,4 +1,4 @@
-"""run_trial(config): loop over bddseg.train.fit, hand epochs and checkpoints to Ray."""
+"""The trainable of Ray Tune: trains one trial with `bddseg.train.fit` and reports epochs and checkpoints."""
 
 import contextlib
 import logging
@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import torch
 from ray import tune
-from ray.train._internal.session import get_session
 from ray.tune.trainable import wrap_function
 
 from bddseg.checkpoint import load_training, save_training
@@ -35,6 +34,7 @@ from bddseg.errors import DataError
 from bddseg.evidence import Evidence, save_evidence
 from bddseg.result import OBJECTIVE, EpochResult
 from bddseg.train import fit
+from sweeps.execution.ray_patches import keep_checkpoint_index
 from sweeps.schedulers.rungs import BEST, NO_EPOCH, TRIAL_KEY
 from sweeps.storage.artifacts import evidence_file
 from sweeps.storage.folder import SweepFolder
@@ -44,19 +44,19 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 UNWIND_SECONDS = 60
-"""How long a stopped trial may take to write and free what it has before its process is given up."""
+"""How long a stopped trial may take to write its files and free its memory before its process is given up."""
 
 
 STORAGE_WAITS = (1, 2, 4, 8, 15)
-"""Seconds between the attempts to write to a storage that fails."""
+"""Seconds between attempts to write to a failing storage."""
 
 STOPPED = "stopped"
-"""Ray has ended the trial: it is not asked for anything more."""
+"""Ray has ended the trial and expects no further report."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What all trials of a pass share, put once into Ray's object store."""
+    """The data and settings that all trials of a pass share; it is put once into Ray's object store."""
 
     base: dict[str, dict[str, Any]]
     """Settings that do not vary, as `TrainConfig.to_dict` gives them."""
@@ -67,14 +67,14 @@ class Workload:
     resources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Trial -> its CPU and GPU."""
     share: Mapping[str, float] = field(default_factory=dict)
-    """The same for a trial that was not known when the pass began."""
+    """The same for a trial that was suggested during the pass."""
     threads: int = 1
     device: str = "auto"
     checkpoint_seconds: float = 30.0
-    """A checkpoint is due when more work than this would be lost by the end of another epoch; at rungs and at the end
-    always."""
+    """A checkpoint is due when more work than this would be lost by the end of another epoch; and always at rungs and
+    at the end."""
     reported: Mapping[str, int] = field(default_factory=dict)
-    """Trial -> the epoch after which it goes on from a checkpoint of an earlier pass; without one it begins anew."""
+    """Trial -> the epoch after which it continues from a checkpoint of an earlier pass; other trials start new."""
 
     def resources_of(self, trial_id: str) -> dict[str, float]:
         """Return the CPU and GPU of a trial."""
@@ -82,31 +82,31 @@ class Workload:
 
 
 def build_trainable(workload: Workload, *, reused: bool = False) -> Any:
-    """Return what a Tuner runs: `run_trial` over the workload, each trial with its own resources.
+    """Return the trainable of a Tuner: `run_trial` with the workload, each trial with its own resources.
 
-    Each actor has its trial's own name, unless it is to be reused by others: Ray asks for the name once.
+    An actor has the name of its trial, unless other trials reuse it: Ray asks for the name only once.
     """
-    known = {trial_id: dict(amounts) for trial_id, amounts in workload.resources.items()}
+    resources = {trial_id: dict(amounts) for trial_id, amounts in workload.resources.items()}
     share = dict(workload.share)
 
     def needed(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        return tune.PlacementGroupFactory([known.get(config[TRIAL_KEY], share)])
+        return tune.PlacementGroupFactory([resources.get(config[TRIAL_KEY], share)])
 
     function = tune.with_resources(tune.with_parameters(run_trial, workload=workload), needed)
     return name_trials(wrap_function(function), reused=reused)
 
 
 def name_trials(kind: type, *, reused: bool, unwind_seconds: int = UNWIND_SECONDS) -> Any:
-    """Return Tune's class for a function with what actors of one trial, or of several, need besides."""
+    """Return Tune's class of a function trainable, extended for actors of one trial or of several."""
 
     class NamedTrial(kind):
-        """Ray's dashboard shows an actor by its repr: a function trainable's is the same for all."""
+        """A trial with a name: Ray's dashboard shows an actor by its repr, which Tune makes the same for all."""
 
         def __repr__(self) -> str:
             return "trials" if reused else str(self.trial_name)
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
-            # Tune reads it here, in the trial's process; with its own 2 s a slow last write would cost the process.
+            # Tune reads it here, in the trial's process; after its default of 2 s a slow last write costs the process.
             os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = str(unwind_seconds)
             return bool(super().reset_config(new_config))
 
@@ -115,9 +115,9 @@ def name_trials(kind: type, *, reused: bool, unwind_seconds: int = UNWIND_SECOND
 
 
 def run_trial(config: dict[str, Any], *, workload: Workload) -> None:
-    """Train one planned trial, reporting every epoch to Ray; go on from its newest checkpoint if there is one.
+    """Train one planned trial from its newest checkpoint, and report every epoch to Ray.
 
-    Leaves nothing of the trial in the process: the next one may run in it.
+    All memory of the trial is freed at the end: the next one may run in the same process.
     """
     use_threads(workload.threads)
     device = resolve_device(workload.device)
@@ -137,9 +137,9 @@ def run_trial(config: dict[str, Any], *, workload: Workload) -> None:
 
 
 def _ending(config: dict[str, Any], workload: Workload, device: torch.device) -> str:
-    """Train; return why the trial ends without having said so in an epoch's report, otherwise "".
+    """Train; return the stop reason of a trial that ends without a reported one, otherwise "".
 
-    What ends it is not kept: an exception would keep model and optimiser alive.
+    The exception that ends it is not kept: it would keep model and optimiser alive.
     """
     try:
         return _train(config, workload, device)
@@ -159,7 +159,7 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
         return StopReason.USER
     settings, frames = trial_config(config, workload), workload.frames
     split = split_of(settings.data, workload.split, frames.names, frames.scenes)
-    is_sealed = settings.data.folds > 0  # a fold's trial confirms: it never looks at the test part
+    is_sealed = settings.data.folds > 0  # a trial of a fold belongs to a confirmation and never uses the test part
     if state and (ended := reason_for_end(settings, state)):
         return ended
     for result in fit(settings, frames, split, device, state):
@@ -181,9 +181,9 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
 
 
 def reason_for_end(settings: TrainConfig, state: Mapping[str, Any]) -> str:
-    """Return why a trial had ended with the epoch of a state, "" when it goes on from there.
+    """Return the stop reason of a trial that had ended with the epoch of a state, "" when it continues from there.
 
-    Its process may have died after its last report, and before Ray knew that this was the end.
+    Its process may have died after its last report and before Ray knew that it was the last.
     """
     if state["epoch"] >= settings.train.epochs:
         return StopReason.MAX_EPOCHS
@@ -192,14 +192,14 @@ def reason_for_end(settings: TrainConfig, state: Mapping[str, Any]) -> str:
 
 
 def trial_config(config: Mapping[str, Any], workload: Workload) -> TrainConfig:
-    """Return the settings of a Ray config: the sweep's base with the trial's point on the grid."""
+    """Return the settings of a Ray config: the sweep's base settings with the trial's point."""
     point = {key: value for key, value in config.items() if key != TRIAL_KEY}
     return TrainConfig.from_dict(workload.base).with_overrides(point).folded()
 
 
 @contextlib.contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Write the trial's log, and the traceback of what ends it, to a file of its own."""
+    """Write the trial's log, and the traceback of an error that ends it, to its own file."""
     handler = _patiently(lambda: _open_log(path))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger().addHandler(handler)
@@ -212,7 +212,7 @@ def _logged(path: Path) -> Iterator[None]:
         raise
     finally:
         logging.getLogger().removeHandler(handler)
-        with contextlib.suppress(OSError):  # a disk that is full takes the log's last lines, not the trial
+        with contextlib.suppress(OSError):  # a full disk costs the last lines of the log, not the trial
             handler.close()
 
 
@@ -223,31 +223,34 @@ def _open_log(path: Path) -> logging.FileHandler:
 
 def _sentence(result: EpochResult) -> str:
     metrics = result.metrics
-    words = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("train/loss", "val/loss", OBJECTIVE))
-    return f"{words}, {metrics['time/epoch_s']:.1f} s" + (f"; ends: {result.stop_reason}" if result.stop_reason else "")
+    figures = ", ".join(f"{name} {metrics[name]:.4f}" for name in ("train/loss", "val/loss", OBJECTIVE))
+    return f"{figures}, {metrics['time/epoch_s']:.1f} s" + (
+        f"; ends: {result.stop_reason}" if result.stop_reason else ""
+    )
 
 
 def newest_state(
     trial_id: str, workload: Workload, from_ray: tune.Checkpoint | None, device: torch.device
 ) -> dict[str, Any] | None:
-    """Return the newest training state that can be read, None where there is none.
+    """Return the newest training state that can be read, None without one.
 
-    A retry goes on from the checkpoint that Ray knows, a new pass from the newest one whose epochs were all reported:
-    what a killed process saved but never reported would leave a gap. A torn checkpoint is passed over for an older one.
+    A retry continues from the checkpoint that Ray knows, a new pass from the newest one whose epochs were all reported:
+    epochs that a killed process saved but never reported would be missing. A torn checkpoint is skipped for an older
+    one.
     """
     folders = workload.folder.checkpoints(trial_id)
     last_epoch = workload.reported.get(trial_id, 0)
     if from_ray is not None:
-        known = Path(from_ray.path)
-        folders = folders[folders.index(known) :] if known in folders else [known]
+        newest = Path(from_ray.path)
+        folders = folders[folders.index(newest) :] if newest in folders else [newest]
     for folder in folders:
         try:
             state = load_training(folder, device)
         except DataError as error:
-            log.warning("a checkpoint is passed over: %s", error)
+            log.warning("a checkpoint is skipped: %s", error)
             continue
         if from_ray is not None or state["epoch"] <= last_epoch:
-            log.info("goes on after epoch %d from %s", state["epoch"], folder)
+            log.info("continues after epoch %d from %s", state["epoch"], folder)
             return state
     return None
 
@@ -258,31 +261,29 @@ def _metrics(result: EpochResult) -> dict[str, Any]:
 
 
 def _report_checkpoint(result: EpochResult, evidence: Sequence[Evidence]) -> None:
-    """Report with {last, best, evidence}; Ray copies the folder to the sweep's storage before it returns.
+    """Report an epoch with {last, best, evidence}; Ray copies the folder to the sweep's storage before it returns.
 
-    A storage that fails (a network that is away, a disk that is full) is tried again.
+    A failing storage (an unreachable network, a full disk) is retried.
     """
-    session = get_session()
-    index = session.storage.current_checkpoint_index if session else 0
+    reset_index = keep_checkpoint_index()
 
     def report() -> None:
-        if session:  # a failed attempt has counted: Ray's driver, which did not hear of it, would fall behind
-            session.storage.current_checkpoint_index = index
+        reset_index()  # a failed attempt has incremented it
         with tempfile.TemporaryDirectory(dir=".") as name:  # the trial's own folder in Ray's session
             save_training(Path(name), result.state())
-            for found in evidence:
-                save_evidence(Path(name) / evidence_file(found.part), found)
+            for part_evidence in evidence:
+                save_evidence(Path(name) / evidence_file(part_evidence.part), part_evidence)
             tune.report(_metrics(result), checkpoint=tune.Checkpoint.from_directory(name))
 
     _patiently(report)
 
 
 def _patiently(write: Callable[[], T]) -> T:
-    """Return what a function that writes returns; a storage that fails is tried again for half a minute."""
+    """Return the result of a function that writes; a failing storage is retried for half a minute."""
     for wait in STORAGE_WAITS:
         try:
             return write()
         except OSError as error:
-            log.warning("the storage fails, next attempt in %d s: %s", wait, error)
+            log.warning("writing failed, next attempt in %d s: %s", wait, error)
             time.sleep(wait)
     return write()

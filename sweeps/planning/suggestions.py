@@ -1,110 +1,110 @@
-"""Trials that are suggested while others run: known to the sweep before they train, told to the study when they end."""
+"""Suggests new trials while others run, and reports to the study how trials end."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from bddseg.flops import count_forward
 from sweeps.planning.experiment import Experiment
+from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.optuna_study import FILE, Study, snap_to_axis
-from sweeps.planning.plan import Plan, PlannedTrial, plan_trial
+from sweeps.planning.plan import PlannedTrial, plan_trial
 from sweeps.planning.sampling import COST, draw_points
+from sweeps.storage.folder import SweepFolder
 from sweeps.storage.trial_history import TrialHistory
 
 TWINS = 10
-"""Suggestions in a row of what is a trial already, until a point is drawn by chance: after many invalid ones too."""
+"""Suggestions in a row that repeat known trials, or are invalid, before a point is drawn at random."""
 CHANCES = 200
-"""Points drawn by chance at most."""
+"""Maximum number of points drawn at random."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Suggestions:
-    """Where new trials of a sweep come from.
+    """Optuna's suggestions for a sweep, as trials that are not in its plan yet.
 
-    A suggestion becomes a trial in this order: it is in the study's file, then in the sweep's manifest (`admit`), then
-    the study knows which trial it is. Whoever resumes the sweep finds it in one of these states and goes on from there.
+    A suggestion becomes a trial in this order: it is in the study's file (`next`), then the caller adds it to the plan,
+    then the study records which trial it is (`catch_up`). A resumed sweep continues from any of these states.
     """
 
     experiment: Experiment
-    folder: Path
-    plan: Callable[[], Plan]
-    """The plan as it is now."""
+    folder: SweepFolder
+    plan: GrowingPlan
     past: Mapping[str, TrialHistory]
-    is_settled: Callable[[str], bool]
-    """Whether a trial has come to an end that stays."""
-    admit: Callable[[PlannedTrial], bool]
-    """Makes a suggestion a trial of the plan; returns whether it is to be trained: it may have been before."""
     is_exhausted: bool = False
-    """The space has no more points than those that are known."""
+    """The space has no further points."""
     _study: Study | None = field(default=None, init=False)
-    _told: set[str] = field(default_factory=set, init=False)
+    _reported: set[str] = field(default_factory=set, init=False)
+    """Trials whose end the study knows."""
 
     def catch_up(self) -> None:
-        """Let the study have what it lacks: trials that it does not know, and the ends of those that have ended.
+        """Add to the study the trials that it lacks, and the ends that it has not recorded.
 
         Raises:
-            OSError: when its file cannot be read or written; the next call begins by reading it again.
+            OSError: when its file cannot be read or written; the next call starts by reading it again.
         """
-        study, self._study = self._study, None  # until all is written it is not trusted
+        plan = self.plan.current
+        study, self._study = self._study, None  # not trusted until everything is written
         if study is None:
             experiment = self.experiment
-            axes, rungs = dict(experiment.axes), self.plan().rungs
-            study = Study(self.folder / FILE, experiment.sampling, experiment.base, axes, rungs)
-            self._told.clear()
-        study.add_planned(self.plan().originals)
-        for trial in self.plan().originals:
-            if trial.trial_id not in self._told and self.is_settled(trial.trial_id):
+            study = Study(
+                self.folder.path / FILE, experiment.sampling, experiment.base, dict(experiment.axes), plan.rungs
+            )
+            self._reported.clear()
+        study.add_planned(plan.originals)
+        for trial in plan.originals:
+            if trial.trial_id not in self._reported and self.is_settled(trial.trial_id):
                 past, keep = self.past[trial.trial_id], trial.config.train.keep
                 study.tell(trial.trial_id, past, self._cost(trial), keep)
-                self._told.add(trial.trial_id)
+                self._reported.add(trial.trial_id)
         self._study = study
 
     def next(self) -> PlannedTrial | None:
-        """Return a new trial that is to be trained; None when the plan is full, or the space has no more.
+        """Return a new trial for the plan; None when the plan is full, or the space has no further points.
 
         Raises:
-            OSError: when the sweep's folder cannot be written; nothing is lost by asking again.
+            OSError: when the sweep's folder cannot be written; the call can be repeated.
         """
-        while self.plan().to_come and not self.is_exhausted:
-            self.catch_up()
-            trial = self._suggested()
-            if trial is None:
-                self.is_exhausted = True
-            elif self.admit(trial):
-                self.catch_up()
-                return trial
-        return None
+        if not self.plan.current.to_come or self.is_exhausted:
+            return None
+        self.catch_up()
+        trial = self._suggested()
+        self.is_exhausted = trial is None
+        return trial
+
+    def is_settled(self, trial_id: str) -> bool:
+        """Return whether a trial has ended for good: no later pass can change its end."""
+        return self.past.get(trial_id, TrialHistory()).is_settled(self.folder.is_cancelled(trial_id))
 
     def close(self) -> None:
-        """Tell the study all; that what did not come to an end has failed."""
+        """Report all ends to the study; trials that never ended have failed."""
         self.catch_up()
         if self._study:
             self._study.end()
 
     def _suggested(self) -> PlannedTrial | None:
-        """Return a trial that is not in the plan yet; None after many suggestions that were."""
+        """Return a trial that is not in the plan yet; None after many suggestions that are."""
         study, axes = self._study, dict(self.experiment.axes)
         assert study is not None
-        known = {trial.trial_id for trial in self.plan().trials}
+        planned_ids = self.plan.trials
         for _ in range(TWINS):
             asked = study.ask()
             if asked is None:
                 break
             trial = self._trial({key: snap_to_axis(axes[key], value) for key, value in asked.point.items()})
-            if trial.trial_id not in known:
+            if trial.trial_id not in planned_ids:
                 return trial
             study.refuse(asked, trial.trial_id)
         base = self.experiment.base
-        drawn = map(self._trial, draw_points(base, axes, base.train.seed + len(known)))
-        return next((trial for trial in islice(drawn, CHANCES) if trial.trial_id not in known), None)
+        drawn = map(self._trial, draw_points(base, axes, base.train.seed + len(planned_ids)))
+        return next((trial for trial in islice(drawn, CHANCES) if trial.trial_id not in planned_ids), None)
 
     def _trial(self, point: Mapping[str, Any]) -> PlannedTrial:
-        trials = self.plan().trials
+        trials = self.plan.current.trials
         return plan_trial(self.experiment, point, trials[0].config.train.precision, [trial.point for trial in trials])
 
     def _cost(self, trial: PlannedTrial) -> float:

@@ -1,1 +1,1 @@
-"""Who is stopped early, and why: schedulers on Ray, their rungs and their memory."""
+"""Early stopping: schedulers for Ray Tune, their rungs, and the file that holds their state."""

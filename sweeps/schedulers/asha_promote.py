@@ -1,14 +1,13 @@
-"""Asynchronous halving with promotion: a trial pauses at its rung, and only the best are continued."""
+"""Early stopping by ASHA with promotion: every trial is paused at its rung, and only the best are promoted."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from sweeps.schedulers.rungs import Stop
-from sweeps.schedulers.scheduler import Halving
+from sweeps.schedulers.scheduler import Halving, HalvingSetup
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
@@ -17,79 +16,69 @@ ACTIVE = {Trial.RUNNING, Trial.PENDING}
 
 
 class AshaPromote(Halving):
-    """Pause every trial at its rung; give a free slot to one that waits, or to a new trial.
+    """Pause every trial at its rung; assign a free slot to a paused trial or to a new one.
 
-    Breadth first, a free slot is given, in this order, to a trial that was cut off between rungs; to a trial that was
-    never started, in the order of the plan; to one among the best 1/reduction of its rung, the lowest rung first, the
-    best there first; to one that leads its own model at its rung. When there is none of these and nothing runs, those
-    that still wait are stopped, with the reason. The reference never waits. Who would get the free slot at once goes
-    on without a pause.
+    Breadth first, a free slot is assigned, in this order, to a trial that was interrupted between rungs; to a trial
+    that was never started, in the order of the plan; to a trial among the best 1/reduction of its rung, lowest rung
+    first and best value first; to the leader of a model at its rung. When there is none of these and no trial is
+    running, the paused trials are stopped with a recorded reason: trials that are never promoted are stopped at the
+    end. The reference is never paused, nor is a trial that would get the free slot at once.
 
-    Depth first, as it was published for a supply of trials without end, promotions come before new trials, and the
-    highest rung first. Early promotions are then made among few: on a grid, whose trials are all known, that costs
-    about a fifth more epochs, and finds a good trial sooner.
+    Depth first, as published for an unlimited number of trials, promotions come before new trials, highest rung first.
+    Early promotions then compare few trials: on a grid, whose trials are all known, this costs about a fifth more
+    epochs but finds a good trial sooner.
 
-    A trial that waits has a checkpoint at its rung, gives its slot back and costs nothing. Every start is decided here:
-    trials are held back from Ray's own queue, so `TuneConfig.max_concurrent_trials` must not be set.
+    A paused trial has a checkpoint at its rung, releases its slot and costs nothing. This class decides every start:
+    it removes trials from Ray's own queue, so `TuneConfig.max_concurrent_trials` must not be set.
 
-    Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2 (get_job). What is done
-    at the end, and the protection, are ours.
+    Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2 (get_job). The end of the
+    sweep and the protection are additions of this project.
     """
 
     name = "asha_promote"
 
-    def __init__(
-        self,
-        rungs: Collection[int],
-        reduction: int,
-        models: Mapping[str, str],
-        reference: str,
-        *,
-        path: Path | None = None,
-        slots: int = 0,
-        ahead: int = 0,
-        breadth_first: bool = True,
-    ) -> None:
-        """Take what all halving takes, and how many trials run side by side.
+    def __init__(self, setup: HalvingSetup, *, slots: int = 0, breadth_first: bool = True) -> None:
+        """Create the scheduler without any results.
 
-        `breadth_first` is the order in which slots are given out. Without `slots` one trial is chosen ahead and waits
-        for Ray's resources. `ahead` chooses so many more than there are slots, a little too early to know all results:
-        Ray keeps a process for reuse only when a trial waits for it.
+        Args:
+            setup: rungs, reduction, models, reference and state file.
+            slots: trials that run in parallel; with 0, one trial is chosen in advance and waits for Ray's resources.
+            breadth_first: whether new trials come before promotions.
         """
-        super().__init__(rungs, reduction, models, reference, path=path)
-        self.slots, self.ahead, self.breadth_first = slots, ahead, breadth_first
+        super().__init__(setup)
+        self.slots, self.breadth_first = slots, breadth_first
         self.started: dict[str, None] = {}
-        """Trials that were ever given a slot, in that order."""
+        """Trials that ever had a slot, in the order of their first."""
         self._held: set[str] = set()
-        """Trials that this process has held back once; Ray queues them again by itself when they fail."""
+        """Trials that this process removed from Ray's queue once; Ray itself queues them again when they fail."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_held": set()}
 
     def on_trial_add(self, tune_controller: "TuneController", trial: Trial) -> None:
-        """Hold a trial back from Ray's queue; one that is tried again after a failure is in that queue already."""
+        """Remove a new trial from Ray's queue; a retry after a failure stays in it."""
         trial_id = trial.config["trial"]
         if trial_id not in self._held and trial.status == Trial.PENDING:
             self._held.add(trial_id)
             trial.set_status(Trial.PAUSED)
 
     def choose_trial_to_run(self, tune_controller: "TuneController") -> Trial | None:
-        """Return the trial that a free slot is given to; end what waits in vain when there is none."""
+        """Return the trial that gets the free slot; when there is none, stop the trials that are still paused."""
         trials = tune_controller.get_trials()
         active = sum(trial.status in ACTIVE for trial in trials)
         pending = sum(trial.status == Trial.PENDING for trial in trials)
-        if (active >= self.slots + self.ahead) if self.slots else pending:
+        if (active >= self.slots) if self.slots else pending:
             return None
         chosen = self._next(trials)
         if chosen is not None:
             self._give_slot(chosen.config["trial"])
             self._save()
         elif not active:
-            self._stop_waiting(tune_controller, trials)
+            self._stop_paused(tune_controller, trials)
         return chosen
 
     def on_trial_complete(self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]) -> None:
-        """Forget that a trial waits: one whose pause failed was tried again by Ray, and has come to its end."""
+        """Mark the trial as no longer paused: after a failed pause Ray retries a trial, which then runs to its end."""
         self.paused.pop(trial.config["trial"], None)
 
     def _judge(self, controller: "TuneController", trial_id: str, epoch: int, value: float, ends: bool) -> str:
@@ -110,7 +99,7 @@ class AshaPromote(Halving):
         return following is not None and following.config["trial"] == trial_id
 
     def _next(self, trials: Iterable[Trial], arriving: str = "") -> Trial | None:
-        """Return the trial that a free slot belongs to; `arriving` has just reached its rung and still holds one."""
+        """Return the next trial for a slot; `arriving` has just reached its rung and still holds one."""
         ready = {
             trial.config["trial"]: trial
             for trial in trials
@@ -126,21 +115,24 @@ class AshaPromote(Halving):
         yield from self._leaders()
 
     def _promotable(self) -> Iterator[str]:
-        """Yield who waits among the best 1/reduction of its rung, rung by rung, the highest value first."""
+        """Yield the paused trials among the best 1/reduction of their rung, rung by rung, highest value first."""
         for rung in self.rungs.values if self.breadth_first else reversed(self.rungs.values):
-            cutoff, waiting = self.rungs.cutoff(rung), self._waiting(rung)
-            yield from sorted((trial for trial in waiting if waiting[trial] >= cutoff), key=lambda t: -waiting[t])
+            cutoff, paused = self.rungs.cutoff(rung), self._paused_at(rung)
+            yield from sorted((trial for trial in paused if paused[trial] >= cutoff), key=lambda t: -paused[t])
 
     def _leaders(self) -> Iterator[str]:
+        """Yield the paused trials that lead their model at their rung, highest rung first."""
         for rung in reversed(self.rungs.values):
             best: dict[str, float] = {}
-            for one, value in self.rungs.values[rung].items():
-                best[self._models[one]] = max(value, best.get(self._models[one], value))
-            waiting = self._waiting(rung)
-            yield from (one for one in waiting if waiting[one] >= best[self._models[one]])
+            for trial_id, value in self.rungs.values[rung].items():
+                model = self._models[trial_id]
+                best[model] = max(value, best.get(model, value))
+            paused = self._paused_at(rung)
+            yield from (trial_id for trial_id in paused if paused[trial_id] >= best[self._models[trial_id]])
 
-    def _waiting(self, rung: int) -> dict[str, float]:
-        return {one: self.rungs.values[rung][one] for one, at in self.paused.items() if at == rung}
+    def _paused_at(self, rung: int) -> dict[str, float]:
+        values = self.rungs.values[rung]
+        return {trial_id: values[trial_id] for trial_id, paused_at in self.paused.items() if paused_at == rung}
 
     def _give_slot(self, trial_id: str) -> None:
         rung = self.paused.pop(trial_id, None)
@@ -148,8 +140,8 @@ class AshaPromote(Halving):
             self.protected.setdefault(trial_id, []).append(rung)
         self.started[trial_id] = None
 
-    def _stop_waiting(self, controller: "TuneController", trials: Iterable[Trial]) -> None:
-        """Stop every trial that waits: nobody will come who could change its place."""
+    def _stop_paused(self, controller: "TuneController", trials: Iterable[Trial]) -> None:
+        """Stop every paused trial: no further result can change its rank."""
         for trial_id, rung in self.paused.items():
             values = self.rungs.values[rung]
             cutoff = self._cutoff(rung)
@@ -162,7 +154,7 @@ class AshaPromote(Halving):
                 controller.stop_trial(trial)
 
     def _cutoff(self, rung: int) -> float:
-        """Return what a trial had to reach; at a rung too small to promote anyone, the best value there."""
+        """Return the value that a trial needed; at a rung with too few trials for a promotion, the best value there."""
         return min(self.rungs.cutoff(rung), max(self.rungs.values[rung].values()))
 
     def _more(self) -> dict[str, Any]:

@@ -1,43 +1,34 @@
-"""Asynchronous halving in several brackets."""
+"""Early stopping by asynchronous Hyperband: successive halving in several brackets."""
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import TrialScheduler
 
 from sweeps.schedulers.rungs import Rungs
-from sweeps.schedulers.scheduler import Halving
+from sweeps.schedulers.scheduler import Halving, HalvingSetup
 
 if TYPE_CHECKING:
     from ray.tune.execution.tune_controller import TuneController
 
 
 class Hyperband(Halving):
-    """Asynchronous halving in several brackets, from the most eager to stop to one that runs all its trials.
+    """Run asynchronous halving in several brackets, from the one that stops earliest to one that stops no trial.
 
-    A trial's bracket follows from its place in the plan, so it is the same after a restart; only trials of one bracket
-    are compared. Against a first rung that says little of the end, at the price of more epochs.
+    A trial's bracket depends on its position in the plan, so it is the same after a restart. Only trials of the same
+    bracket are compared. Brackets help where the first rung predicts the final ranking poorly; they cost more epochs.
     """
 
     name = "hyperband"
 
-    def __init__(
-        self,
-        rungs: Collection[int],
-        reduction: int,
-        models: Mapping[str, str],
-        reference: str,
-        *,
-        path: Path | None = None,
-    ) -> None:
-        super().__init__(rungs, reduction, models, reference, path=path)
-        found, turns = brackets(rungs, reduction, models)
-        self.bracket = dict(zip(models, turns, strict=True))
-        self.brackets = [Rungs(reduction, {rung: {} for rung in one}) for one in found]
+    def __init__(self, setup: HalvingSetup) -> None:
+        super().__init__(setup)
+        bracket_rungs, turns = brackets(setup.rungs, setup.reduction, setup.models)
+        self.bracket = dict(zip(setup.models, turns, strict=True))
+        self.brackets = [Rungs(setup.reduction, {rung: {} for rung in rungs}) for rungs in bracket_rungs]
 
     def add_trial(self, trial_id: str, model: str) -> None:
-        """Take in a trial, and deal it to its bracket."""
+        """Add a trial and assign it to its bracket."""
         super().add_trial(trial_id, model)
         _, turns = brackets(self.rungs.values, self.rungs.reduction, self._models)
         self.bracket[trial_id] = turns[-1]
@@ -52,7 +43,7 @@ class Hyperband(Halving):
         return self._decide(trial_id, stop, leads, ends)
 
     def restore_value(self, trial_id: str, epoch: int, value: float, best: float) -> None:
-        """Put the trial's best value where it is missing at a rung of its bracket."""
+        """Fill in the trial's best value where it is missing at a rung of its bracket."""
         rungs = self.brackets[self.bracket[trial_id]]
         if epoch in rungs.values:
             super().restore_value(trial_id, epoch, value, best)
@@ -70,20 +61,21 @@ class Hyperband(Halving):
 def brackets(
     rungs: Collection[int], reduction: int, trials: Collection[str]
 ) -> tuple[list[tuple[int, ...]], list[int]]:
-    """Return Hyperband's brackets as the rungs of each, and the bracket of each trial in turn.
+    """Return the rungs of each Hyperband bracket, and the bracket of each trial in order.
 
-    The first bracket has all rungs, each further one begins a rung later, the last has none. Of S brackets the one
-    with s rungs gets a share of reduction^s / (s + 1) of the trials, dealt out so that every prefix of them has it.
+    The first bracket has all rungs, each further bracket starts one rung later, the last has none. A bracket with s
+    rungs gets a share proportional to reduction^s / (s + 1) of the trials, assigned so that every prefix of the trials
+    keeps these shares as closely as possible.
 
     Source: Li et al. 2018, Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization, algorithm 1.
     """
     ordered = tuple(sorted(rungs))
-    found = [ordered[first:] for first in range(len(ordered) + 1)]
-    weights = [reduction ** len(one) / (len(one) + 1) for one in found]
-    dealt, turns = [0] * len(found), []
+    bracket_rungs = [ordered[first:] for first in range(len(ordered) + 1)]
+    weights = [reduction ** len(rungs_left) / (len(rungs_left) + 1) for rungs_left in bracket_rungs]
+    sizes, turns = [0] * len(bracket_rungs), []
     for number in range(1, len(trials) + 1):
-        owed = [weight * number / sum(weights) - had for weight, had in zip(weights, dealt, strict=True)]
-        turn = owed.index(max(owed))
-        dealt[turn] += 1
+        shortfalls = [weight * number / sum(weights) - size for weight, size in zip(weights, sizes, strict=True)]
+        turn = shortfalls.index(max(shortfalls))
+        sizes[turn] += 1
         turns.append(turn)
-    return found, turns
+    return bracket_rungs, turns

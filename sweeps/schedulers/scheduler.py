@@ -1,20 +1,20 @@
-"""Early stopping on Ray: state that survives, reasons recorded, the reference and each model's leader protected.
+"""Early stopping on Ray: persistent state, recorded reasons, and protection of the reference and each model's leader.
 
-All schedulers know a trial by `trial.config["trial"]` and see a report the same way:
-- An epoch that is no rung changes nothing, so one that comes late, after its rung was missed, is not judged there.
-- An epoch that was judged before is not judged again: a trial that went on from a checkpoint repeats some.
-- A value that is missing or not finite is never compared: it stops nobody, and nobody is stopped for it. A trial whose
-  loss is not finite says so itself and ends as diverged.
-- A report with a `stop_reason` ends its trial by itself; its value still counts for the others.
+All schedulers identify a trial by `trial.config["trial"]` and treat a report in the same way:
+- An epoch that is not a rung changes nothing. A report that arrives after its rung was missed is not judged there.
+- An epoch that was judged before is not judged again: a trial that resumes from a checkpoint repeats some epochs.
+- A missing or non-finite value is never compared: it stops no trial, and no trial is stopped because of it. A trial
+  whose loss is not finite ends itself as diverged.
+- A report with a `stop_reason` means that its trial ends itself; its value still counts for the other trials.
 - A value equal to the cut-off passes.
-- What is compared is the best value up to the rung, where the report has it (`best/miou`): trials are ranked by their
-  best epoch in the end, and a single bad epoch at a rung says little of that.
+- The best value up to the rung (`best/miou`) is compared where the report has it: the final ranking is by best epoch,
+  which a single bad epoch at a rung does not predict.
 """
 
 import logging
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
@@ -35,32 +35,49 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 
 
-class Scheduler(FIFOScheduler):
-    """What all have in common; by itself it stops nothing.
+@dataclass(frozen=True)
+class HalvingSetup:
+    """The settings that every scheduler is built from."""
 
-    `state()` is everything it remembers, in plain values; with a `path` it is written there on every decision, and
-    `recall()` reads it back. Ray's own snapshots hold the scheduler as it was when the sweep began, without memory.
+    rungs: Collection[int] = ()
+    """Epochs at which trials are compared."""
+    reduction: int = 3
+    """At each rung about one in this many trials continues."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Trial id -> model, in the order of the plan."""
+    reference: str = ""
+    """Id of the trial that is never stopped."""
+    path: Path | None = None
+    """File that the state is written to on every decision; None keeps it in memory."""
+
+
+NO_RUNGS = HalvingSetup()
+"""Setup of a scheduler that compares no trials and keeps its state in memory."""
+
+
+class Scheduler(FIFOScheduler):
+    """The common base of all schedulers; by itself it stops no trial.
+
+    `state()` returns all state as plain values; it is written to the setup's path on every decision, and `recall()`
+    reads it back. Ray's own snapshots are no substitute: they hold the scheduler as it was when the sweep started.
     """
 
     name: ClassVar[str] = "none"
     compares_best: ClassVar[bool] = True
 
-    def __init__(
-        self, models: Mapping[str, str] | None = None, reference: str = "", *, path: Path | None = None
-    ) -> None:
-        """Take each trial's model by trial id, and the trial that is never stopped."""
+    def __init__(self, setup: HalvingSetup = NO_RUNGS) -> None:
         super().__init__()
         self.stops: dict[str, Stop] = {}
         self.protected: dict[str, list[int]] = {}
-        """Trial -> rungs at which it would have been stopped, but was protected."""
+        """Trial -> rungs at which it would have been stopped if it were not protected."""
         self.paused: dict[str, int] = {}
-        """Trial -> rung at which it waits; only promotion lets trials wait."""
-        self._models = dict(models or {})
-        self._reference = reference
-        self._path = path
+        """Trial -> rung at which it is paused; only `asha_promote` pauses trials."""
+        self._models = dict(setup.models)
+        self._reference = setup.reference
+        self._path = setup.path
 
     def on_trial_result(self, tune_controller: "TuneController", trial: Trial, result: dict[str, Any]) -> str:
-        """Return Ray's word for going on, pausing or stopping."""
+        """Return Ray's constant for continue, pause or stop."""
         epoch, value, trial_id = result.get("epoch"), result.get(OBJECTIVE), trial.config["trial"]
         if trial_id in self.stops:
             return TrialScheduler.STOP
@@ -71,7 +88,7 @@ class Scheduler(FIFOScheduler):
         return self._judge(tune_controller, trial_id, epoch, float(value), bool(result.get("stop_reason")))
 
     def state(self) -> dict[str, Any]:
-        """Return everything that is remembered, as JSON holds it."""
+        """Return all state as JSON values."""
         return {
             "version": FORMAT,
             "scheduler": self.name,
@@ -81,15 +98,15 @@ class Scheduler(FIFOScheduler):
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take over what `state` returned, in this process or another.
+        """Replace the state by one that `state` returned, in this process or another.
 
         Raises:
-            StorageError: when it is of another version, scheduler or schedule, or damaged.
+            StorageError: when it belongs to another version, scheduler or schedule, or is damaged.
         """
-        known = {"version": FORMAT, "scheduler": self.name}
-        found = {key: state.get(key) for key in known}
-        if found != known:
-            raise StorageError(f"the scheduler's state is of {found}, but must be of {known}")
+        expected = {"version": FORMAT, "scheduler": self.name}
+        recorded = {key: state.get(key) for key in expected}
+        if recorded != expected:
+            raise StorageError(f"the scheduler's state is of {recorded}, but must be of {expected}")
         try:
             stops = {trial: Stop(**stop) for trial, stop in state["stops"].items()}
             protected = {trial: list(rungs) for trial, rungs in state["protected"].items()}
@@ -99,7 +116,7 @@ class Scheduler(FIFOScheduler):
         self.stops, self.protected = stops, protected
 
     def recall(self) -> bool:
-        """Take over what was last written to the path; return whether there was something.
+        """Load the state that was last written to the path; return whether there was any.
 
         Raises:
             StorageError: as `load_state` and `load_memory` do.
@@ -110,17 +127,21 @@ class Scheduler(FIFOScheduler):
         return state is not None
 
     def add_trial(self, trial_id: str, model: str) -> None:
-        """Take in a trial that was not known when the sweep began."""
+        """Add a trial that was not in the plan when the sweep started."""
         self._models[trial_id] = model
 
     def restore_value(self, trial_id: str, epoch: int, value: float, best: float) -> None:
-        """Take in what a trial had at an epoch before this process, unless it is known; decides nothing.
+        """Fill in a value that a trial reported to an earlier process, unless the state has it; decides nothing.
 
-        `best` is its best value up to that epoch.
+        Args:
+            trial_id: the trial that reported.
+            epoch: the epoch of the report.
+            value: the metric of that epoch.
+            best: the highest value up to that epoch.
         """
 
     def debug_string(self) -> str:
-        """Return one line about what was decided so far."""
+        """Return the decisions so far in one line."""
         return f"{self.name}: {len(self.stops)} stopped"
 
     def _judge(self, controller: "TuneController", trial_id: str, epoch: int, value: float, ends: bool) -> str:
@@ -133,7 +154,7 @@ class Scheduler(FIFOScheduler):
         pass
 
     def _decide(self, trial_id: str, stop: Stop | None, leads: bool, ends: bool) -> str:
-        """Record a stop unless the trial is protected or ends anyway; write down that there was a decision."""
+        """Return Ray's constant; record the stop unless the trial is protected or ends itself, and save the state."""
         decision = TrialScheduler.CONTINUE
         if stop is not None and not ends:
             if trial_id == self._reference or leads:
@@ -149,7 +170,7 @@ class Scheduler(FIFOScheduler):
         return {other for other, name in self._models.items() if name == model}
 
     def _save(self) -> None:
-        """Write the state; what cannot be written is lost only if the driver is lost before the next decision."""
+        """Write the state; a failed write is repaired by the next decision, unless the driver dies before that."""
         if self._path is None:
             return
         try:
@@ -159,32 +180,23 @@ class Scheduler(FIFOScheduler):
 
 
 class RunAll(Scheduler):
-    """Stop nothing."""
+    """Run every trial to its end."""
 
 
 class Halving(Scheduler):
-    """What is common to those that compare trials at rungs."""
+    """The common base of the schedulers that compare trials at rungs."""
 
-    def __init__(
-        self,
-        rungs: Collection[int],
-        reduction: int,
-        models: Mapping[str, str],
-        reference: str,
-        *,
-        path: Path | None = None,
-    ) -> None:
-        """Take the rungs (epochs), the share 1/reduction that goes on at each, models and reference."""
-        super().__init__(models, reference, path=path)
-        self.rungs = Rungs(reduction, {rung: {} for rung in sorted(rungs)})
+    def __init__(self, setup: HalvingSetup) -> None:
+        super().__init__(setup)
+        self.rungs = Rungs(setup.reduction, {rung: {} for rung in sorted(setup.rungs)})
 
     def restore_value(self, trial_id: str, epoch: int, value: float, best: float) -> None:
-        """Put the trial's best value where it is missing at a rung."""
+        """Fill in the trial's best value where it is missing at a rung."""
         if epoch in self.rungs.values:
             self.rungs.values[epoch].setdefault(trial_id, best)
 
     def debug_string(self) -> str:
-        """Return one line about the rungs."""
+        """Return the number of trials at each rung in one line."""
         reached = ", ".join(f"epoch {rung}: {len(values)}" for rung, values in self.rungs.values.items())
         return f"{self.name}: {len(self.stops)} stopped; trials at rungs: {reached or 'none'}"
 
@@ -196,7 +208,7 @@ class Halving(Scheduler):
 
 
 class Asha(Halving):
-    """Stop a trial that, when it arrives at a rung, lies below the best 1/reduction of those before it."""
+    """Stop a trial that reaches a rung below the best 1/reduction of the trials that reached it earlier."""
 
     name = "asha"
 

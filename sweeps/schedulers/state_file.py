@@ -1,4 +1,4 @@
-"""A scheduler's state <-> one file that appears whole or not at all."""
+"""Reads and writes a scheduler's state file; each write is atomic."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +12,13 @@ FILE = "scheduler.json"
 
 
 def save_memory(path: Path, state: Mapping[str, Any]) -> None:
-    """Write the state to a temporary file, to the disk, and then under its name."""
+    """Replace the state file atomically and durably."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, state, durable=True)
 
 
 def load_memory(path: Path) -> dict[str, Any] | None:
-    """Read the state that `save_memory` wrote; None where nothing was written yet.
+    """Return the state that `save_memory` wrote; None when nothing was written yet.
 
     Raises:
         StorageError: when the file is damaged or cannot be read.

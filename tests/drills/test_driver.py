@@ -79,7 +79,7 @@ def test_signals_end_a_sweep_gracefully_and_at_once_the_second_time(place: Site)
     place.await_epochs(known + 2)
     started = family(driver)
     os.kill(driver.pid, signal.SIGTERM)
-    place.await_that(lambda: place.said().count("SIGTERM: ending what runs") == 2 or driver.poll() is not None)
+    place.await_that(lambda: place.said().count("SIGTERM: saving running trials") == 2 or driver.poll() is not None)
     if driver.poll() is None:
         os.kill(driver.pid, signal.SIGINT)
     assert driver.wait(120) == 128 + signal.SIGTERM

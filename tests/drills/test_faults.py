@@ -93,7 +93,7 @@ def test_a_trial_whose_process_is_killed_is_tried_once_more(place: Site) -> None
     assert sorted(found.statuses.values()) == ["FAILED", *["FINISHED"] * 4]
     tags = {event["trial"]: event["tags"] for event in place.events() if event["kind"] == "end"}
     assert (tags[once]["sweep.retries"], tags[always]["sweep.retries"]) == ("1", "1")
-    assert "goes on after epoch" in SweepFolder(place.folder).log(once).read_text()
+    assert "continues after epoch" in SweepFolder(place.folder).log(once).read_text()
 
 
 def test_a_daemon_of_ray_that_is_killed_ends_the_sweep_in_one_line_and_a_resume_goes_on(place: Site) -> None:
@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_written_for_seconds_costs_nothing(place: Site) 
     assert driver.wait(300) == 0, place.said()
     found = survived("read_only_5s", place, 2)
     assert {told[-1] for told in found.reasons.values()} == {"max_epochs"}
-    assert "the storage fails, next attempt" in logs(place)
+    assert "writing failed, next attempt" in logs(place)
 
 
 @contextmanager
@@ -195,7 +195,7 @@ def test_a_disk_that_is_full_for_seconds_costs_nothing(tmp_path: Path, template:
         assert driver.wait(300) == 0, place.said()
         found = survived("disk_full_5s", place, 1)
         assert {told[-1] for told in found.reasons.values()} == {"max_epochs"}
-        assert "the storage fails, next attempt" in logs(place)
+        assert "writing failed, next attempt" in logs(place)
 
 
 @contextmanager

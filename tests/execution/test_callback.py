@@ -16,10 +16,12 @@ from ray.tune import Checkpoint
 from bddseg.config import TrainConfig
 from bddseg.result import METRICS
 from sweeps.errors import StorageError
-from sweeps.execution.callback import OutboxCallback, TrialState
+from sweeps.execution.callback import OutboxCallback
+from sweeps.execution.trial_recorder import TrialRecorder
 from sweeps.planning.plan import PlannedTrial
 from sweeps.schedulers.scheduler import RunAll, Stop
 from sweeps.storage.outbox import Event, Outbox
+from sweeps.storage.trial_history import read_histories
 
 TRIAL_ID = "0123456789ab"
 PLANNED = PlannedTrial(TRIAL_ID, "vanilla-f8 lr=1e-3", TrainConfig(), {"optim.lr": 1e-3}, is_reference=True)
@@ -37,9 +39,12 @@ class FakeTrial:
 @pytest.fixture
 def tracker(tmp_path: Path) -> OutboxCallback:
     tags = {"code.version": "abc", "data.fingerprint": "f00d"}
-    return OutboxCallback(
-        tmp_path / "outbox", "sweep-1", {TRIAL_ID: PLANNED}, RunAll(), logs=tmp_path / "logs", tags=tags
-    )
+    return track(tmp_path, logs=tmp_path / "logs", tags=tags)
+
+
+def track(folder: Path, planned: PlannedTrial = PLANNED, **more: Any) -> OutboxCallback:
+    """Return a callback that records one trial in the outbox of a folder."""
+    return OutboxCallback(TrialRecorder(folder / "outbox", "sweep-1", {TRIAL_ID: planned}, **more), RunAll())
 
 
 def started(tracker: OutboxCallback, trial: FakeTrial) -> None:
@@ -63,8 +68,8 @@ def failed(tracker: OutboxCallback, trial: FakeTrial, folder: Path, *texts: str)
 
 
 def events(folder: Path, kind: str = "") -> list[Event]:
-    found, _ = Outbox(folder / "outbox").read(1000)
-    return [event for event in found if kind in ("", event["kind"])]
+    recorded, _ = Outbox(folder / "outbox").read(1000)
+    return [event for event in recorded if kind in ("", event["kind"])]
 
 
 def test_a_start_carries_identity_settings_and_source(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -80,7 +85,6 @@ def test_a_start_carries_identity_settings_and_source(tracker: OutboxCallback, t
         "sweep.reference": "true",
         "code.version": "abc",
         "data.fingerprint": "f00d",
-        "mlflow.source.type": "LOCAL",
     }
     assert event["tags"].items() >= expected.items()
 
@@ -114,7 +118,7 @@ def test_a_result_without_an_epoch_is_no_event(tracker: OutboxCallback, tmp_path
     ("reason", "status", "detail"),
     [
         ("max_epochs", "FINISHED", "all 2 epochs done"),
-        ("plateau", "FINISHED", "no better val/miou since epoch 1, given up after epoch 2"),
+        ("plateau", "FINISHED", "no better val/miou since epoch 1, stopped after epoch 2"),
         ("diverged", "FAILED", "the loss was not finite in epoch 2"),
         ("oom", "FAILED", "out of memory after epoch 2"),
     ],
@@ -128,8 +132,8 @@ def test_a_trial_that_ends_by_itself_says_why(
     reported(tracker, trial, 2, 0.5, stop_reason=reason)
     completed(tracker, trial)
     end = events(tmp_path)[-1]
-    found = end["tags"]["sweep.stop_reason"], end["status"], end["tags"]["sweep.stop_detail"]
-    assert found == (reason, status, detail)
+    recorded = end["tags"]["sweep.stop_reason"], end["status"], end["tags"]["sweep.stop_detail"]
+    assert recorded == (reason, status, detail)
 
 
 def test_a_trial_that_the_scheduler_stopped_is_killed_with_the_schedulers_words(
@@ -166,7 +170,7 @@ def test_a_trial_that_was_cut_off_is_closed_when_the_sweep_ends(tracker: OutboxC
     assert end["tags"]["sweep.stop_detail"] == "cut off after epoch 4"
 
 
-def test_a_trial_that_ended_or_never_began_is_left_alone_when_the_sweep_ends(
+def test_a_trial_that_ended_or_never_started_is_left_alone_when_the_sweep_ends(
     tracker: OutboxCallback, tmp_path: Path
 ) -> None:
     trial, waiting = FakeTrial(), FakeTrial(config={"trial": "waiting"})
@@ -247,8 +251,8 @@ def test_a_retry_is_one_line_and_its_cause_is_in_the_log(
     (tmp_path / "ray-error.txt").write_text(f"Failure # 1 (occurred at ...)\n{DIED}\n")
     with caplog.at_level(logging.WARNING):
         tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
-    log_file = tracker._log_file(trial)  # type: ignore[arg-type]
-    assert caplog.messages == [f"{PLANNED.name} is tried again: its process was killed, or it crashed; see {log_file}"]
+    log_file = tracker.recorder.log_file(TRIAL_ID)
+    assert caplog.messages == [f"{PLANNED.name} is retried: its process was killed, or it crashed; see {log_file}"]
     assert DIED in log_file.read_text()
 
 
@@ -256,14 +260,14 @@ def test_a_retry_is_one_line_and_its_cause_is_in_the_log(
 def test_a_process_that_the_kernel_killed_ran_out_of_memory(
     tracker: OutboxCallback, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: int, reason: str
 ) -> None:
-    monkeypatch.setattr("sweeps.execution.callback.kernel_kills", lambda: tracker._kernel_kills + kills)
+    monkeypatch.setattr("sweeps.execution.trial_failures.kernel_kills", lambda: tracker._causes._kernel_kills + kills)
     failed(tracker, FakeTrial(), tmp_path, DIED)
     assert events(tmp_path)[-1]["tags"]["sweep.stop_reason"] == reason
 
 
 def test_who_listens_hears_of_retries(tmp_path: Path) -> None:
     heard: list[Event] = []
-    tracker = OutboxCallback(tmp_path / "outbox", "sweep-1", {TRIAL_ID: PLANNED}, RunAll(), listeners=(heard.append,))
+    tracker = track(tmp_path, listeners=(heard.append,))
     trial = FakeTrial()
     started(tracker, trial)
     tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
@@ -282,7 +286,7 @@ def test_the_end_carries_the_figures_of_the_best_epoch(tracker: OutboxCallback, 
 def test_where_the_last_epoch_counts_the_end_carries_its_figures(tmp_path: Path) -> None:
     config = TrainConfig().with_overrides({"train.keep": "last"})
     planned, trial = replace(PLANNED, config=config, tags={"sweep.fold": "1"}), FakeTrial()
-    tracker = OutboxCallback(tmp_path / "outbox", "sweep-1", {TRIAL_ID: planned}, RunAll())
+    tracker = track(tmp_path, planned)
     started(tracker, trial)
     for number, miou in enumerate([0.6, 0.3], 1):
         reported(tracker, trial, number, miou)
@@ -318,9 +322,9 @@ def test_evidence_is_spooled_before_the_end(tracker: OutboxCallback, tmp_path: P
     trial = FakeTrial(checkpoint(tmp_path / "last", "evidence-val.npz", "evidence-test.npz", "best.pt"))
     reported(tracker, trial, 1, stop_reason="max_epochs")
     completed(tracker, trial)
-    found = [(event["path"], event["folder"]) for event in events(tmp_path, "artifact")]
+    recorded = [(event["path"], event["folder"]) for event in events(tmp_path, "artifact")]
     spool = tmp_path / "outbox" / "spool" / TRIAL_ID
-    assert found == [(f"{spool}/evidence-val.npz", "evidence"), (f"{spool}/evidence-test.npz", "evidence")]
+    assert recorded == [(f"{spool}/evidence-val.npz", "evidence"), (f"{spool}/evidence-test.npz", "evidence")]
     assert (spool / "evidence-val.npz").read_bytes() == b"evidence-val.npz"
     assert events(tmp_path)[-1]["kind"] == "end"
 
@@ -339,7 +343,7 @@ def test_a_spool_that_cannot_be_written_does_not_cost_the_end(
     (tmp_path / "outbox" / "spool").write_text("in the way")
     completed(tracker, trial)
     assert [event["kind"] for event in events(tmp_path)] == ["start", "end"]
-    assert "_spool_evidence failed; the sweep goes on" in caplog.text
+    assert "_spool_evidence failed; the sweep continues" in caplog.text
 
 
 @pytest.mark.parametrize("hook", ["on_trial_start", "on_trial_complete", "on_trial_recover", "on_trial_error"])
@@ -348,7 +352,7 @@ def test_no_hook_raises_but_what_went_wrong_is_logged(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         getattr(tracker, hook)(iteration=0, trials=[], trial=FakeTrial(config={}))
-    assert f"{hook} failed; the sweep goes on" in caplog.text
+    assert f"{hook} failed; the sweep continues" in caplog.text
     assert "KeyError" in caplog.text
 
 
@@ -372,14 +376,14 @@ def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(
         started(tracker, FakeTrial())
         reported(tracker, FakeTrial(), 1)
         with pytest.raises(StorageError, match="2 events could not be written"):
-            tracker.flush(0)
-    tracker.flush(0)
+            tracker.recorder.writer.flush(0)
+    tracker.recorder.writer.flush(0)
     assert [event["kind"] for event in events(tmp_path)] == ["start", "epoch"]
 
 
 def test_listeners_hear_every_event(tmp_path: Path) -> None:
     heard: list[Event] = []
-    tracker = OutboxCallback(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll(), listeners=(heard.append,))
+    tracker = track(tmp_path, listeners=(heard.append,))
     started(tracker, FakeTrial())
     reported(tracker, FakeTrial(), 1)
     assert heard == events(tmp_path)
@@ -387,7 +391,7 @@ def test_listeners_hear_every_event(tmp_path: Path) -> None:
 
 def test_a_pickled_copy_goes_on_where_the_first_one_stood(tmp_path: Path) -> None:
     unpicklable = SimpleNamespace(hear=lambda event: None).hear
-    tracker = OutboxCallback(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll(), listeners=(unpicklable,))
+    tracker = track(tmp_path, listeners=(unpicklable,))
     trial = FakeTrial()
     started(tracker, trial)
     reported(tracker, trial, 1, 0.7)
@@ -408,15 +412,9 @@ def test_best_epoch_and_retries_are_recalled_from_the_events(tracker: OutboxCall
     tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
     reported(tracker, trial, 1, 0.7)
     tracker.on_experiment_end(trials=[trial])
-    again = OutboxCallback(tmp_path / "outbox", "s", {TRIAL_ID: PLANNED}, RunAll())
-    again.recall(events(tmp_path))
-    completed(again, trial)
+    completed(track(tmp_path, histories=read_histories(events(tmp_path))), trial)
     end = events(tmp_path)[-1]
     assert (end["metrics"]["best/miou"], end["tags"]["sweep.retries"]) == (0.7, "1")
-
-
-def test_a_new_trial_has_made_no_progress() -> None:
-    assert TrialState() == TrialState(is_open=False, retries=0, epoch=0, bests=[], reason="")
 
 
 def test_an_epoch_costs_the_disk_one_write_and_at_most_one_sync(
@@ -473,7 +471,7 @@ def test_a_retry_after_a_pause_is_a_start(tracker: OutboxCallback, tmp_path: Pat
 
 def test_who_listens_hears_of_pauses(tmp_path: Path) -> None:
     heard: list[Event] = []
-    tracker = OutboxCallback(tmp_path / "outbox", "sweep-1", {TRIAL_ID: PLANNED}, RunAll(), listeners=(heard.append,))
+    tracker = track(tmp_path, listeners=(heard.append,))
     trial = FakeTrial()
     started(tracker, trial)
     paused(tracker, trial, 1)

@@ -54,8 +54,8 @@ print([name for name in ("PYTHONPATH", "MALLOC_ARENA_MAX") if os.environ.get(nam
 
 
 def printed(program: str, folder: Path) -> list[str]:
-    words = [sys.executable, "-W", "ignore", "-c", program, str(folder)]
-    return subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+    command = [sys.executable, "-W", "ignore", "-c", program, str(folder)]
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +101,8 @@ def test_an_own_ray_leaves_only_its_token(life: list[str]) -> None:
 def test_a_machine_without_loopback_is_refused_at_once(tmp_path: Path) -> None:
     names = "import sys; from pathlib import Path; from sweeps.execution.ray_session import check_machine;"
     program = f"{names} check_machine(Path(sys.argv[1]))"
-    words = ["unshare", "-n", sys.executable, "-c", program, str(tmp_path)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    command = ["unshare", "-n", sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if "unshare" in done.stderr:
         pytest.skip("networks cannot be taken away here")
     assert "ClusterError: Ray cannot be started: 127.0.0.1 cannot be reached (" in done.stderr.splitlines()[-1]

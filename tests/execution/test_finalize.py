@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from plans import growing
 from tiny import make_config, make_frames, make_split
 from trial_events import end, epoch, start
 
@@ -33,7 +34,7 @@ PLAN = Plan((make_trial(1), make_trial(2)), (), 1, 2)
 
 @pytest.fixture
 def keeper(tmp_path: Path) -> WeightsKeeper:
-    board, checkpoints = TrialTable(PLAN), {}
+    board, checkpoints = TrialTable(growing(PLAN)), {}
     for score, trial in enumerate(PLAN.trials, 1):
         folder = tmp_path / "pass-1" / trial.trial_id / "checkpoint_000000"
         folder.mkdir(parents=True)
@@ -84,8 +85,8 @@ def test_of_a_kept_trial_only_its_newest_checkpoint_stays(keeper: WeightsKeeper,
     for old in (Path("pass-0") / first / "checkpoint_000003", Path("pass-1") / first / "checkpoint_-00001"):
         shutil.copytree(keeper.checkpoints[first], tmp_path / old)
     keeper.keep(MATERIAL, tmp_path, all_weights=False)
-    kept = {path.parent for path in tmp_path.rglob("*.pt")}
-    assert kept == {keeper.checkpoints[first], keeper.checkpoints[second]} and not (tmp_path / "pass-0").exists()
+    folders = {path.parent for path in tmp_path.rglob("*.pt")}
+    assert folders == {keeper.checkpoints[first], keeper.checkpoints[second]} and not (tmp_path / "pass-0").exists()
 
 
 def test_files_of_ray_tune_are_deleted(keeper: WeightsKeeper, tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_files_of_ray_tune_are_deleted(keeper: WeightsKeeper, tmp_path: Path) ->
 
 def test_a_trial_that_is_not_kept_leaves_no_checkpoint(keeper: WeightsKeeper, tmp_path: Path) -> None:
     first, second = keeper.checkpoints
-    with_reference_only = replace(keeper, board=TrialTable(PLAN))
+    with_reference_only = replace(keeper, board=TrialTable(growing(PLAN)))
     with_reference_only.keep(MATERIAL, tmp_path, all_weights=False)
     assert keeper.checkpoints[first].exists() and not keeper.checkpoints[second].parent.exists()
 

@@ -5,7 +5,7 @@ import urllib.request
 from pathlib import Path
 
 import ray
-from plans import FIRST, PLAN
+from plans import FIRST, PLAN, growing
 from recording import end, epoch, start, until
 
 from sweeps.execution.cluster import ray_cluster
@@ -23,14 +23,18 @@ def scraped() -> dict[str, float]:
 
 
 def test_a_sweep_is_seen_among_the_metrics_of_the_node(tmp_path: Path) -> None:
-    board = TrialTable(PLAN)
+    board = TrialTable(growing(PLAN))
     with ray_cluster(tmp_path):
         gauges = Gauges(board, "s-1")
         for event in (start(FIRST), epoch(1, 0.25, FIRST), end("FINISHED", FIRST)):
             board.apply(event)
             gauges.apply(event)
         assert until(lambda: "sweep_best_miou" in scraped(), 60)
-        found = scraped()
-    assert (found["sweep_trials finished"], found["sweep_trials waiting"], found["sweep_trials running"]) == (1, 1, 0)
-    assert (found["sweep_best_miou"], found["sweep_epochs_done"], found["sweep_epochs_budget"]) == (0.25, 1, 4)
-    assert found["sweep_trials_to_come"] == 0
+        figures = scraped()
+    assert (figures["sweep_trials finished"], figures["sweep_trials waiting"], figures["sweep_trials running"]) == (
+        1,
+        1,
+        0,
+    )
+    assert (figures["sweep_best_miou"], figures["sweep_epochs_done"], figures["sweep_epochs_budget"]) == (0.25, 1, 4)
+    assert figures["sweep_trials_to_come"] == 0

@@ -2,30 +2,30 @@
 
 import numpy as np
 
-from sweeps.execution.image_choice import APART, WORST, ChosenImage, choose_images, fixed_images
+from sweeps.execution.predictions import APART, WORST, ChosenImage, choose_images, fixed_images
 
 NAMES = [f"image-{number:02d}" for number in range(20)]
 SCENES = ["city street", "highway"] * 10
 
 
 def kinds(picks: list[ChosenImage], kind: str) -> list[int]:
-    return [pick.place for pick in picks if pick.kind == kind]
+    return [pick.index for pick in picks if pick.kind == kind]
 
 
 def test_three_city_images_and_three_others_are_fixed() -> None:
-    found = fixed_images(NAMES, SCENES)
-    assert [SCENES[place] for place in found] == ["city street"] * 3 + ["highway"] * 3
+    chosen = fixed_images(NAMES, SCENES)
+    assert [SCENES[position] for position in chosen] == ["city street"] * 3 + ["highway"] * 3
 
 
 def test_the_fixed_images_do_not_depend_on_order() -> None:
-    there = {NAMES[place] for place in fixed_images(NAMES, SCENES)}
-    back = {NAMES[::-1][place] for place in fixed_images(NAMES[::-1], SCENES[::-1])}
-    assert there == back
+    forwards = {NAMES[position] for position in fixed_images(NAMES, SCENES)}
+    backwards = {NAMES[::-1][position] for position in fixed_images(NAMES[::-1], SCENES[::-1])}
+    assert forwards == backwards
 
 
 def test_more_images_leave_the_fixed_ones_or_replace_them_by_hash_alone() -> None:
-    few = {NAMES[place] for place in fixed_images(NAMES, SCENES)}
-    more = {NAMES[place] for place in fixed_images(NAMES[:19], SCENES[:19])}
+    few = {NAMES[position] for position in fixed_images(NAMES, SCENES)}
+    more = {NAMES[position] for position in fixed_images(NAMES[:19], SCENES[:19])}
     assert few - more <= {NAMES[19]}
 
 

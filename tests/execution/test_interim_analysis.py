@@ -38,5 +38,5 @@ def test_a_look_is_said_in_words() -> None:
     names = {"trial0": "a", "trial1": "b", "trial2": "c"}
     assert look(finalists([0.2, 0.0, 0.0], 3), ROUNDS).sentence(names) == "decided after 3 runs of each: a"
     assert look(finalists([0.0, 0.0], 2), ROUNDS).sentence(names) == (
-        "after 2 runs of each: 2 are not told apart; another run of each"
+        "after 2 runs of each: 2 finalists cannot be distinguished; another run of each"
     )

@@ -1,7 +1,7 @@
 """The front of accuracy and cost, by hand."""
 
 import pytest
-from plans import FIRST, PLAN, SECOND
+from plans import FIRST, PLAN, SECOND, growing
 from recording import end, epoch, start
 
 from bddseg.flops import count_forward
@@ -20,7 +20,7 @@ def test_of_equals_one_is_on_the_front_and_of_equal_cost_the_better() -> None:
 
 
 def test_only_trials_that_came_to_their_end_have_a_point() -> None:
-    board = TrialTable(PLAN)
+    board = TrialTable(growing(PLAN))
     for event in (start(FIRST), epoch(1, 0.25, FIRST), end("FINISHED", FIRST), start(SECOND), epoch(1, 0.9, SECOND),
                   end("KILLED", SECOND)):  # fmt: skip
         board.apply(event)

@@ -14,8 +14,7 @@ from bddseg.checkpoint import BEST, save_training
 from bddseg.confusion import miou
 from bddseg.evidence import load_evidence, save_evidence
 from bddseg.train import fit
-from sweeps.execution.predictions import build_album
-from sweeps.execution.shown_trials import ShownTrial, ShownTrials
+from sweeps.execution.predictions import ShownTrial, ShownTrials, paint_panels
 from sweeps.storage.album import PanelTrial, PredictionPanels
 
 FRAMES, SPLIT, CPU = make_frames(images=48), make_split(48), torch.device("cpu")
@@ -45,7 +44,7 @@ def folders(trained: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
 def paint(folders: dict[str, Path], seconds: float = 60) -> PredictionPanels | None:
     roles = ("leader", "runner-up")
     trials = tuple(ShownTrial(PanelTrial(name, role), folders[name]) for name, role in zip(folders, roles, strict=True))
-    return build_album(ShownTrials(trials, "validation"), FRAMES, CPU, evidence_file=EVIDENCE, seconds=seconds)
+    return paint_panels(ShownTrials(trials, "validation"), FRAMES, CPU, seconds=seconds)
 
 
 def test_every_image_shown_is_of_the_validation_part(trained: dict[str, Path]) -> None:
@@ -73,21 +72,23 @@ def test_truth_is_drawn_as_it_is(trained: dict[str, Path]) -> None:
 def test_only_the_attention_net_has_maps_four_to_an_image(trained: dict[str, Path]) -> None:
     album = paint(trained)
     assert album is not None
-    assert {it.trial_id for it in album.attention} == {"a"} and len(album.attention) == 6
-    assert all(len(it.ranges) == 4 and album.sheets[it.file].values.shape == (16, 64) for it in album.attention)
+    assert {shown.trial_id for shown in album.attention} == {"a"} and len(album.attention) == 6
+    assert all(
+        len(shown.ranges) == 4 and album.sheets[shown.file].values.shape == (16, 64) for shown in album.attention
+    )
 
 
 def test_painting_twice_gives_the_same(trained: dict[str, Path]) -> None:
-    one, two = paint(trained), paint(trained)
-    assert one is not None and two is not None and one.panels == two.panels
-    assert all(np.array_equal(one.sheets[name].values, two.sheets[name].values) for name in one.sheets)
+    first, second = paint(trained), paint(trained)
+    assert first is not None and second is not None and first.panels == second.panels
+    assert all(np.array_equal(first.sheets[name].values, second.sheets[name].values) for name in first.sheets)
 
 
 def test_torn_weights_are_left_out_and_named(folders: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
     (folders["a"] / BEST).write_bytes(b"PK torn")
     with caplog.at_level(logging.WARNING):
         album = paint(folders)
-    assert album is not None and [it.role for it in album.trials] == ["runner-up"]
+    assert album is not None and [shown.role for shown in album.trials] == ["runner-up"]
     assert "the leader (a) is not in the pictures" in caplog.text
 
 
@@ -96,7 +97,7 @@ def test_a_trial_judged_on_other_images_is_left_out(folders: dict[str, Path]) ->
     other = dataclasses.replace(evidence, names=tuple(f"x{name}" for name in evidence.names))
     save_evidence(folders["b"] / EVIDENCE, other)
     album = paint(folders)
-    assert album is not None and [it.trial_id for it in album.trials] == ["a"]
+    assert album is not None and [shown.trial_id for shown in album.trials] == ["a"]
 
 
 def test_without_readable_weights_there_is_no_album(folders: dict[str, Path]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from plans import growing
 from rich.console import Console
 from trial_events import PLAN, A, B, C, D, end, epoch, make_board, start
 
@@ -109,7 +110,7 @@ def test_the_first_of_equal_epochs_is_the_best() -> None:
 def test_where_the_last_epoch_counts_the_board_shows_it() -> None:
     planned = PLAN.trials[0]
     last = replace(planned, config=planned.config.with_overrides({"train.keep": "last", "train.epochs": 2}))
-    board = TrialTable(replace(PLAN, trials=(last,)))
+    board = TrialTable(growing(replace(PLAN, trials=(last,))))
     for event in (start(A), epoch(A, 1, 0.6), epoch(A, 2, 0.3)):
         board.apply(event)
     assert (board.rows[A].best_miou, board.rows[A].best_epoch, board.rows[A].budget) == (0.3, 2, 2)
@@ -265,7 +266,7 @@ def test_a_view_that_nobody_reads_any_more_falls_silent(monkeypatch: pytest.Monk
             raise BrokenPipeError
 
     monkeypatch.setattr("sys.stderr", Gone())
-    view = LiveView(TrialTable(PLAN))
+    view = LiveView(TrialTable(growing(PLAN)))
     for trial in PLAN.trials:
         view.apply(end(trial.trial_id))
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from ray import tune
 from sweeps.execution.cluster import ray_cluster
 from sweeps.schedulers.asha_promote import AshaPromote
+from sweeps.schedulers.scheduler import HalvingSetup
 
 FOLDER = Path(sys.argv[1])
 
@@ -49,7 +50,8 @@ with ray_cluster(FOLDER / "c"):
         tuner = tune.Tuner.restore(str(FOLDER / "ray"), train, param_space=space, resume_errored=True)
         assert tuner._local_tuner._tune_config.scheduler.recall()
     else:
-        scheduler = AshaPromote((1, 3), 3, dict.fromkeys(names, "m"), "0", path=FOLDER / "scheduler.json", slots=2)
+        setup = HalvingSetup((1, 3), 3, dict.fromkeys(names, "m"), "0", FOLDER / "scheduler.json")
+        scheduler = AshaPromote(setup, slots=2)
         tuner = tune.Tuner(
             tune.with_resources(train, {{"CPU": 1}}), param_space=space,
             tune_config=tune.TuneConfig(scheduler=scheduler),

@@ -61,17 +61,17 @@ def kill_this_process(note: str) -> None:
 def test_a_study_that_cannot_be_read_is_one_line_with_the_command_that_goes_on(order: SweepSpec) -> None:
     journal = order.storage / "smoke-1" / FILE
     journal.mkdir()
-    with pytest.raises(StorageError) as found:
+    with pytest.raises(StorageError) as raised:
         resume_sweep(order, "smoke-1")
-    again = "once that is mended, go on with: python tune_main.py --resume smoke-1"
-    assert str(found.value) == f"{journal} cannot be read or written: Is a directory; {again}"
+    again = "once this is fixed, resume with: python tune_main.py --resume smoke-1"
+    assert str(raised.value) == f"{journal} cannot be read or written: Is a directory; {again}"
     assert (last_event(order)["trial"], last_event(order)["status"]) == (PARENT, "FAILED")
 
 
 def test_a_signal_before_ray_starts_closes_the_sweep(order: SweepSpec) -> None:
-    with pytest.raises(Interrupted) as found, listening(kill_this_process):
+    with pytest.raises(Interrupted) as raised, listening(kill_this_process):
         resume_sweep(order, "smoke-1")
-    assert found.value.resume_command == "python tune_main.py --resume smoke-1"
+    assert raised.value.resume_command == "python tune_main.py --resume smoke-1"
     assert (last_event(order)["trial"], last_event(order)["status"]) == (PARENT, "KILLED")
 
 
@@ -87,8 +87,8 @@ def test_what_was_to_go_on_from_another_sweep_is_closed_too(order: SweepSpec) ->
 
 
 def test_a_sweep_that_was_begun_offline_goes_on_offline(order: SweepSpec) -> None:
-    words = ["--resume", "smoke-1", "--storage", str(order.storage), "--quiet", "--gpus-per-trial", "0"]
-    arguments, manifest = tune_main.build_parser().parse(words), read_manifest(order.storage / "smoke-1")
+    options = ["--resume", "smoke-1", "--storage", str(order.storage), "--quiet", "--gpus-per-trial", "0"]
+    arguments, manifest = tune_main.build_parser().parse(options), read_manifest(order.storage / "smoke-1")
     for is_offline in (True, False):
         terms = {"terms": {"is_offline": is_offline}}
         where = find_destination(arguments, order.storage / "smoke-1", manifest | terms)
@@ -108,12 +108,12 @@ def test_a_resumed_sweep_does_with_bad_samples_what_it_did(
 
 
 def test_a_resume_goes_where_the_sweep_was_recorded(order: SweepSpec, tmp_path: Path) -> None:
-    folder, words = order.storage / "smoke-1", ["--resume", "--storage", str(order.storage)]
+    folder, options = order.storage / "smoke-1", ["--resume", "--storage", str(order.storage)]
     noted = {**read_manifest(folder), "tracking_uri": f"sqlite:///{tmp_path}/elsewhere/m.db"}
     save_manifest(folder, noted)
     parse = tune_main.build_parser().parse
-    assert find_destination(parse(words), folder, noted).tracking_uri == noted["tracking_uri"]
-    typed = [*words, "--tracking-uri", f"sqlite:///{tmp_path}/typed.db"]
+    assert find_destination(parse(options), folder, noted).tracking_uri == noted["tracking_uri"]
+    typed = [*options, "--tracking-uri", f"sqlite:///{tmp_path}/typed.db"]
     assert find_destination(parse(typed), folder, noted).tracking_uri == f"sqlite:///{tmp_path}/typed.db"
 
 
@@ -121,7 +121,7 @@ def test_a_pass_that_failed_says_how_to_go_on(order: SweepSpec) -> None:
     def fail(sentence: str) -> None:
         raise PassError("no further trial could be suggested")
 
-    message = r"suggested; once that is mended, go on with: .* --resume smoke-1$"
+    message = r"suggested; once this is fixed, resume with: .* --resume smoke-1$"
     with pytest.raises(PassError, match=message), listening(fail):
         resume_sweep(order, "smoke-1")
     assert is_unfinished(order.storage / "smoke-1")

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from confirmations import ROWS, planned
+from plans import growing
 from trial_events import end, epoch, start
 
+from sweeps.execution.predictions import choose_trials
 from sweeps.execution.progress import TrialTable
-from sweeps.execution.shown_trials import choose_exhibits
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.plan import Plan, build_plan
 from sweeps.storage.tags import FINALIST, RUN
@@ -20,7 +21,7 @@ PLAIN = [trial.trial_id for trial in MIXED.trials if trial.config.model.name != 
 
 
 def board_of(plan: Plan, scores: Mapping[str, float], status: str = "FINISHED") -> TrialTable:
-    board = TrialTable(plan)
+    board = TrialTable(growing(plan))
     for trial_id, score in scores.items():
         for event in (start(trial_id), epoch(trial_id, 1, score), end(trial_id, status=status)):
             board.apply(event)
@@ -29,8 +30,8 @@ def board_of(plan: Plan, scores: Mapping[str, float], status: str = "FINISHED") 
 
 def roles(plan: Plan, scores: Mapping[str, float], *without: str, status: str = "FINISHED") -> dict[str, str]:
     folders = {trial_id: Path(trial_id) for trial_id in scores if trial_id not in without}
-    found = choose_exhibits(plan, board_of(plan, scores, status), folders)
-    return {it.shown.trial_id: it.shown.role for it in found.trials}
+    shown = choose_trials(plan, board_of(plan, scores, status), folders)
+    return {entry.label.trial_id: entry.label.role for entry in shown.trials}
 
 
 def test_leader_runner_up_and_reference_are_shown() -> None:
@@ -69,7 +70,9 @@ def test_finalists_are_shown_by_runs_on_the_same_fold() -> None:
     means = {"id-first": 0.5, "id-second": 0.6, "id-reference": 0.1}
     scores = {trial.trial_id: means[trial.tags[FINALIST]] for trial in plan.trials}
     best = max(plan.trials, key=lambda trial: (trial.tags[FINALIST] == "id-first", trial.tags[RUN]))
-    found = choose_exhibits(plan, board_of(plan, {**scores, best.trial_id: 0.7}), {it: Path(it) for it in scores})
+    shown = choose_trials(
+        plan, board_of(plan, {**scores, best.trial_id: 0.7}), {entry: Path(entry) for entry in scores}
+    )
     tags = {trial.trial_id: trial.tags for trial in plan.trials}
-    assert [tags[it.shown.trial_id][FINALIST] for it in found.trials] == ["id-second", "id-first", "id-reference"]
-    assert {tags[it.shown.trial_id][RUN] for it in found.trials} == {"1"} and found.part == "the fold of run 1"
+    assert [tags[entry.label.trial_id][FINALIST] for entry in shown.trials] == ["id-second", "id-first", "id-reference"]
+    assert {tags[entry.label.trial_id][RUN] for entry in shown.trials} == {"1"} and shown.part == "the fold of run 1"

@@ -28,15 +28,15 @@ def test_a_deferred_signal_waits_to_be_seen(number: int) -> None:
     with heard_notes() as sentences, Interrupts() as interrupts, interrupts.deferred():
         send(number)
         assert interrupts.is_requested() and interrupts.number == number
-    assert len(sentences) == 1 and "once more to end at once" in sentences[0]
+    assert len(sentences) == 1 and "to stop at once" in sentences[0]
 
 
 def test_the_second_signal_ends_at_once_and_the_first_one_names_the_end() -> None:
     with Interrupts() as interrupts, interrupts.deferred():
         send(signal.SIGTERM)
-        with pytest.raises(Interrupted) as found:
+        with pytest.raises(Interrupted) as raised:
             send(signal.SIGINT)
-    assert found.value.number == signal.SIGTERM
+    assert raised.value.number == signal.SIGTERM
 
 
 def test_last_words_are_not_interrupted() -> None:
@@ -51,15 +51,15 @@ def test_a_plain_interrupt_that_ray_raises_in_place_of_ours_is_named_by_the_firs
         assert interrupts.named(plain) is plain
         with interrupts.deferred():
             send(signal.SIGTERM)
-        found = interrupts.named(plain)
-        assert isinstance(found, Interrupted) and found.number == signal.SIGTERM
+        raised = interrupts.named(plain)
+        assert isinstance(raised, Interrupted) and raised.number == signal.SIGTERM
         assert interrupts.named(other) is other
 
 
 def test_outside_the_loop_a_signal_ends_at_once() -> None:
-    with pytest.raises(Interrupted) as found, Interrupts():
+    with pytest.raises(Interrupted) as raised, Interrupts():
         send(signal.SIGTERM)
-    assert found.value.number == signal.SIGTERM
+    assert raised.value.number == signal.SIGTERM
 
 
 def test_after_a_request_no_new_loop_begins() -> None:
@@ -78,13 +78,13 @@ def test_the_former_handlers_come_back() -> None:
 
 
 def test_off_the_main_thread_nothing_is_listened_to() -> None:
-    found: list[object] = []
+    raised: list[object] = []
 
     def enter() -> None:
         with Interrupts():
-            found.append(signal.getsignal(signal.SIGTERM))
+            raised.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=enter)
     thread.start()
     thread.join()
-    assert found == [signal.getsignal(signal.SIGTERM)]
+    assert raised == [signal.getsignal(signal.SIGTERM)]

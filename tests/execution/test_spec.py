@@ -1,4 +1,4 @@
-"""What a sweep came to, as an exit code."""
+"""The result of a sweep as an exit code, and the tags of its runs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from sweeps.execution.progress import TrialTable
-from sweeps.execution.spec import SweepResult
+from sweeps.execution.spec import SweepResult, run_tags
 
 BOARD = cast("TrialTable", SimpleNamespace(best=lambda: "a trial"))
 FINE = SweepResult("s", Path("runs/s"), BOARD, 0, 0, "python report.py", "python tune_main.py")
@@ -27,3 +27,9 @@ FINE = SweepResult("s", Path("runs/s"), BOARD, 0, 0, "python report.py", "python
 )
 def test_a_sweep_of_which_mlflow_lacks_something_is_not_fine(changes: dict[str, Any], code: int) -> None:
     assert replace(FINE, **changes).exit_code == code
+
+
+def test_every_run_has_the_tags_of_data_code_and_program() -> None:
+    tags = run_tags({"data": {"fingerprint": "f00d"}, "code_version": "abc"})
+    assert (tags["data.fingerprint"], tags["code.version"], tags["mlflow.source.git.commit"]) == ("f00d", "abc", "abc")
+    assert tags["mlflow.source.type"] == "LOCAL"

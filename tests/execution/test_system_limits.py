@@ -40,8 +40,8 @@ def control_group() -> Iterator[Path]:
 
 
 def refused(name: str, value: int, *before: str) -> str:
-    words = [*before, sys.executable, "-c", ASK, name, str(value)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    command = [*before, sys.executable, "-c", ASK, name, str(value)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_too_few_files_are_refused() -> None:
@@ -73,8 +73,8 @@ def test_root_is_not_held_to_the_limit_of_threads() -> None:
 
 
 def test_too_few_threads_of_a_control_group_are_refused(control_group: Path) -> None:
-    words = ("sh", "-c", f'echo $$ > {control_group}/cgroup.procs && exec "$0" "$@"')
-    assert f"may be started (the control group's {control_group}/pids.max)" in refused("RLIMIT_NOFILE", 256, *words)
+    command = ("sh", "-c", f'echo $$ > {control_group}/cgroup.procs && exec "$0" "$@"')
+    assert f"may be started (the control group's {control_group}/pids.max)" in refused("RLIMIT_NOFILE", 256, *command)
 
 
 def test_processes_that_the_kernel_killed_are_counted() -> None:
@@ -88,7 +88,7 @@ def test_processes_that_the_kernel_killed_are_counted() -> None:
     count += " print(count())"
     hog = f"{sys.executable} -c 'bytearray(2**28)'"
     enter = f"echo $$ > {group}/cgroup.procs; (echo 1000 > /proc/self/oom_score_adj; exec {hog}); "
-    words = ["sh", "-c", f'{enter} exec {sys.executable} -c "{count}"']
-    printed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["sh", "-c", f'{enter} exec {sys.executable} -c "{count}"']
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     group.rmdir()
     assert printed == "1\n" and kernel_kills() >= 0

@@ -15,6 +15,7 @@ from sweeps.execution.tuner import TunerPass, recall
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.plan import PlannedTrial, build_plan
 from sweeps.schedulers.median import Median
+from sweeps.schedulers.scheduler import HalvingSetup
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Event
 from sweeps.storage.outcomes import status_of
@@ -52,12 +53,14 @@ def ended(reason: str) -> Event:
 def past(**trials: list[Event]) -> dict[str, TrialHistory]:
     """Return the past of the trials `first`, `second`, ... of the plan."""
     names = dict(zip(("first", "second", "third", "fourth"), PLAN.trials, strict=True))
-    events = [event | {"trial": names[name].trial_id} for name, told in trials.items() for event in told]
+    events = [
+        event | {"trial": names[name].trial_id} for name, trial_events in trials.items() for event in trial_events
+    ]
     return read_histories(events)
 
 
-def todo(folder: Path, known: dict[str, TrialHistory], cores: int = 4, **resources: float) -> TunerPass:
-    return TunerPass.of(order(**resources), known, SweepFolder(folder), cores)
+def todo(folder: Path, histories: dict[str, TrialHistory], cores: int = 4, **resources: float) -> TunerPass:
+    return TunerPass.of(order(**resources), PLAN, histories, SweepFolder(folder), cores)
 
 
 def test_a_new_sweep_runs_every_trial_in_the_order_of_the_plan(tmp_path: Path) -> None:
@@ -66,25 +69,25 @@ def test_a_new_sweep_runs_every_trial_in_the_order_of_the_plan(tmp_path: Path) -
 
 @pytest.mark.parametrize("reason", ["max_epochs", "plateau", "asha", "diverged", "error"])
 def test_a_trial_that_came_to_its_own_end_is_not_run_again(reason: str, tmp_path: Path) -> None:
-    known = past(second=[started(), epoch(1), ended(reason)])
-    assert list(todo(tmp_path, known).trials) == [FIRST, THIRD, FOURTH]
+    histories = past(second=[started(), epoch(1), ended(reason)])
+    assert list(todo(tmp_path, histories).trials) == [FIRST, THIRD, FOURTH]
 
 
 @pytest.mark.parametrize("reason", ["user", "driver_lost", "time_budget"])
 def test_a_trial_that_was_cut_off_goes_on_before_those_never_started(reason: str, tmp_path: Path) -> None:
-    known = past(third=[started(), epoch(1), ended(reason)])
-    assert list(todo(tmp_path, known).trials) == [THIRD, FIRST, SECOND, FOURTH]
+    histories = past(third=[started(), epoch(1), ended(reason)])
+    assert list(todo(tmp_path, histories).trials) == [THIRD, FIRST, SECOND, FOURTH]
 
 
 def test_a_trial_without_an_end_goes_on(tmp_path: Path) -> None:
-    known = past(fourth=[started(), epoch(1)], first=[started(), epoch(3), ended("max_epochs")])
-    assert list(todo(tmp_path, known).trials) == [FOURTH, SECOND, THIRD]
+    histories = past(fourth=[started(), epoch(1)], first=[started(), epoch(3), ended("max_epochs")])
+    assert list(todo(tmp_path, histories).trials) == [FOURTH, SECOND, THIRD]
 
 
 def test_a_cancelled_trial_stays_ended(tmp_path: Path) -> None:
     SweepFolder(tmp_path).cancel(FIRST.trial_id)
-    known = past(first=[started(), ended("user")], second=[started(), ended("user")])
-    assert list(todo(tmp_path, known).trials) == [SECOND, THIRD, FOURTH]
+    histories = past(first=[started(), ended("user")], second=[started(), ended("user")])
+    assert list(todo(tmp_path, histories).trials) == [SECOND, THIRD, FOURTH]
 
 
 def test_a_cancelled_trial_whose_driver_was_lost_is_run_once_more_to_end_itself(tmp_path: Path) -> None:
@@ -93,24 +96,24 @@ def test_a_cancelled_trial_whose_driver_was_lost_is_run_once_more_to_end_itself(
 
 
 def test_a_trial_that_ends_in_its_second_try_for_memory_is_not_run_again(tmp_path: Path) -> None:
-    told = [started(), ended("oom"), started(), epoch(1), ended("max_epochs")]
-    assert FIRST not in todo(tmp_path, past(first=told), GPU=0.25).trials
+    trial_events = [started(), ended("oom"), started(), epoch(1), ended("max_epochs")]
+    assert FIRST not in todo(tmp_path, past(first=trial_events), GPU=0.25).trials
 
 
 def test_a_trial_that_was_opened_again_is_open(tmp_path: Path) -> None:
-    known = past(first=[started(), ended("driver_lost"), started()])
-    assert FIRST in todo(tmp_path, known).trials
+    histories = past(first=[started(), ended("driver_lost"), started()])
+    assert FIRST in todo(tmp_path, histories).trials
 
 
 def test_lack_of_memory_gives_another_pass_with_twice_the_share(tmp_path: Path) -> None:
-    found = todo(tmp_path, past(first=[started(), ended("oom")]), GPU=0.25)
-    assert found.resources[FIRST.trial_id]["GPU"] == 0.5
-    assert found.resources[SECOND.trial_id]["GPU"] == 0.25
+    following = todo(tmp_path, past(first=[started(), ended("oom")]), GPU=0.25)
+    assert following.resources[FIRST.trial_id]["GPU"] == 0.5
+    assert following.resources[SECOND.trial_id]["GPU"] == 0.25
 
 
 def test_lack_of_memory_on_the_cpu_gives_another_pass_with_fewer_neighbours(tmp_path: Path) -> None:
-    found = todo(tmp_path, past(first=[started(), ended("oom")]), cores=2)
-    assert found.resources[FIRST.trial_id]["CPU"] == 2
+    following = todo(tmp_path, past(first=[started(), ended("oom")]), cores=2)
+    assert following.resources[FIRST.trial_id]["CPU"] == 2
 
 
 def test_lack_of_memory_twice_is_the_end(tmp_path: Path) -> None:
@@ -123,8 +126,8 @@ def test_lack_of_memory_with_the_whole_device_is_the_end(tmp_path: Path) -> None
 
 
 def test_a_trial_cut_off_in_its_second_try_keeps_the_larger_share(tmp_path: Path) -> None:
-    told = [started(), ended("oom"), started(), epoch(1), ended("driver_lost")]
-    assert todo(tmp_path, past(first=told), GPU=0.25).resources[FIRST.trial_id]["GPU"] == 0.5
+    trial_events = [started(), ended("oom"), started(), epoch(1), ended("driver_lost")]
+    assert todo(tmp_path, past(first=trial_events), GPU=0.25).resources[FIRST.trial_id]["GPU"] == 0.5
 
 
 def test_training_goes_on_after_the_last_epoch_that_was_told() -> None:
@@ -197,6 +200,7 @@ def test_a_checkpoint_of_which_half_is_missing_is_passed_over(tmp_path: Path) ->
 
 
 def test_an_epoch_with_a_value_of_nothing_is_recalled_as_it_was(tmp_path: Path) -> None:
-    scheduler = Median((9,), {trial.trial_id: trial.config.model.name for trial in PLAN.trials}, FIRST.trial_id)
+    models = {trial.trial_id: trial.config.model.name for trial in PLAN.trials}
+    scheduler = Median(HalvingSetup((9,), 3, models, FIRST.trial_id))
     recall(scheduler, tmp_path / "none", past(first=[started(), epoch(1, 0.5), epoch(2, 0.0), epoch(3, None)]))
     assert scheduler.courses[FIRST.trial_id].average == 0.25

@@ -25,7 +25,7 @@ from bddseg.device import await_gpu_memory, has_room, peak_memory_mb, release_me
 from bddseg.errors import DeviceError
 from bddseg.result import METRICS
 from sweeps.execution.cluster import ray_cluster
-from sweeps.execution.controller import patient_controller
+from sweeps.execution.ray_patches import patient_controller
 from sweeps.execution.searcher import build_search
 from sweeps.execution.trainable import Workload, name_trials, run_trial
 from sweeps.planning.experiment import load_experiment
@@ -213,7 +213,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Many:
 
         tempfile.tempdir = str(temporary)
         with notes.open("a") as file:
-            print(sum(issubclass(type(found), torch.nn.Module) for found in gc.get_objects()), file=file)
+            print(sum(issubclass(type(item), torch.nn.Module) for item in gc.get_objects()), file=file)
         run_trial(config, workload=workload)
 
     seeds = [7, 1, 2, 3, 7, *range(10, 25)]
@@ -326,7 +326,7 @@ def test_the_space_that_tune_copies_for_each_trial_does_not_grow_with_the_plan()
     """With the values of 10,000 points in it Tune copied for minutes, before the first trial started."""
     sizes = []
     for seeds in (2, 200):
-        words = [f"train.seed={list(range(seeds))}"]
-        experiment = load_experiment("smoke", profile="quick", overrides=words)
+        options = [f"train.seed={list(range(seeds))}"]
+        experiment = load_experiment("smoke", profile="quick", overrides=options)
         sizes.append(len(pickle.dumps(build_search(experiment, build_plan(experiment)).param_space)))
     assert sizes[0] == sizes[1]

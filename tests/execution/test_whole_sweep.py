@@ -44,9 +44,9 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         os.environ["BDDSEG_CACHE"] = before
 
 
-def run(storage: Path, *words: str, reuse: bool = False) -> Ran:
-    fresh = [] if reuse or "--confirm" in words else ["--fresh"]
-    code = tune_main.main([*words, "--storage", str(storage), "--quiet", *fresh])
+def run(storage: Path, *options: str, reuse: bool = False) -> Ran:
+    fresh = [] if reuse or "--confirm" in options else ["--fresh"]
+    code = tune_main.main([*options, "--storage", str(storage), "--quiet", *fresh])
     store = Store(default_tracking_uri(storage))
     return Ran(code, store.read_sweep(store.latest_sweep_id()), store)
 
@@ -88,8 +88,8 @@ def test_trials_that_used_their_budget_are_finished(smoke: Ran) -> None:
 
 def test_evidence_of_both_parts_reaches_the_store(smoke: Ran) -> None:
     split = smoke.record.manifest["data"]["split"]
-    found = [smoke.store.evidence(smoke.record.trials[0], part) for part in ("val", "test")]
-    assert [len(evidence.names) for evidence in found if evidence] == [split["val"], split["test"]]
+    recorded = [smoke.store.evidence(smoke.record.trials[0], part) for part in ("val", "test")]
+    assert [len(evidence.names) for evidence in recorded if evidence] == [split["val"], split["test"]]
 
 
 def test_the_leaders_weights_give_its_recorded_figures_again(smoke: Ran) -> None:
@@ -108,8 +108,8 @@ def test_a_sweep_leaves_pictures_of_validation_images(smoke: Ran) -> None:
 
 
 def test_every_trials_network_is_timed(smoke: Ran) -> None:
-    found = smoke.store.json_artifact(smoke.record.run_id, "latency.json")
-    assert found is not None and found["trials"].keys() == {row.trial_id for row in smoke.record.trials}
+    recorded = smoke.store.json_artifact(smoke.record.run_id, "latency.json")
+    assert recorded is not None and recorded["trials"].keys() == {row.trial_id for row in smoke.record.trials}
 
 
 def test_every_trial_has_a_log_file(smoke: Ran) -> None:
@@ -143,16 +143,16 @@ def test_the_status_of_a_sweep_names_its_trials(smoke: Ran, storage: Path, capsy
 def test_an_offline_sweep_tells_mlflow_nothing_until_it_is_synced(
     smoke: Ran, storage: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--space", "smoke", "--profile", "quick", "--limit", "1", "--storage", str(storage), "--offline", *TINY]
-    assert tune_main.main([*words, "--tracking-uri", "http://me:secret@127.0.0.1:9"]) == 0
-    said = capsys.readouterr().err
+    options = ["--space", "smoke", "--profile", "quick", "--limit", "1", "--storage", str(storage), "--offline", *TINY]
+    assert tune_main.main([*options, "--tracking-uri", "http://me:secret@127.0.0.1:9"]) == 0
+    printed = capsys.readouterr().err
     folder = next(path for path in storage.glob("smoke-*") if path.name != smoke.record.sweep_id)
     command = f'python tune_main.py --storage {storage} --tracking-uri "$MLFLOW_TRACKING_URI" --sync {folder.name}'
-    assert f"offline: nothing is sent to MLflow; deliver it later with: {command}\n" in said
-    assert f"did not reach MLflow, but {folder}/outbox has them\ndeliver them with: {command}\n" in said
+    assert f"offline: nothing is sent to MLflow; deliver it later with: {command}\n" in printed
+    assert f"did not reach MLflow, but {folder}/outbox has them\ndeliver them with: {command}\n" in printed
     assert smoke.store.sweep_ids() == [smoke.record.sweep_id]
     assert not [path for path in folder.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
-    assert "secret" not in said
+    assert "secret" not in printed
     assert json.loads((folder / "sweep.json").read_text())["tracking_uri"] == "http://***@127.0.0.1:9"
     where = ["--storage", str(storage), "--tracking-uri", default_tracking_uri(storage)]
     assert tune_main.main(["--sync", folder.name, *where]) == 0
@@ -170,8 +170,8 @@ def test_two_trials_of_each_space_run(space: str, storage: Path) -> None:
 
 
 def test_the_same_digest_gives_the_same_figures_in_two_sweeps(storage: Path) -> None:
-    words = ("--space", "attention", "--profile", "quick", "--limit", "1", *TINY, "--set", "model.dropout=0.2")
-    first, second = (run(storage, *words, "--set", "model.base_filters=4") for _ in range(2))
+    options = ("--space", "attention", "--profile", "quick", "--limit", "1", *TINY, "--set", "model.dropout=0.2")
+    first, second = (run(storage, *options, "--set", "model.base_filters=4") for _ in range(2))
     assert first.record.trials[0].digest == second.record.trials[0].digest
     keys = ["train/loss", OBJECTIVE, "val/loss", "val/iou/car"]
     assert _points(first, keys) == _points(second, keys)
@@ -212,45 +212,48 @@ def test_a_reused_trial_has_the_figures_and_evidence_of_the_one_that_was_trained
     source = {trial.trial_id: trial for trial in narrow.record.trials}
     for trial in widened.record.trials:
         if trial.trial_id in source:
-            found, wanted = widened.store.evidence(trial, "val"), narrow.store.evidence(source[trial.trial_id], "val")
-            assert found and wanted and (found.counts == wanted.counts).all()
+            recorded, wanted = (
+                widened.store.evidence(trial, "val"),
+                narrow.store.evidence(source[trial.trial_id], "val"),
+            )
+            assert recorded and wanted and (recorded.counts == wanted.counts).all()
             assert after[trial.trial_id] == before[trial.trial_id]
             assert (trial.status, trial.stop_reason) == ("FINISHED", "max_epochs")
 
 
 def test_a_larger_budget_goes_on_where_the_smaller_one_ended(storage: Path) -> None:
-    words = (*WIDE, "--set", "optim.lr=[2e-3]", "--set", "loss.name=focal")
-    run(storage, *words, "--set", "train.epochs=2")
-    longer = run(storage, *words, "--set", "train.epochs=4", reuse=True)
-    whole = run(storage, *words, "--set", "train.epochs=4")
+    options = (*WIDE, "--set", "optim.lr=[2e-3]", "--set", "loss.name=focal")
+    run(storage, *options, "--set", "train.epochs=2")
+    longer = run(storage, *options, "--set", "train.epochs=4", reuse=True)
+    whole = run(storage, *options, "--set", "train.epochs=4")
     log = Path(longer.record.trials[0].log_file).read_text()
-    assert "goes on after epoch 2" in log and "epoch 1:" not in log
+    assert "continues after epoch 2" in log and "epoch 1:" not in log
     assert _points(longer, ["train/loss", OBJECTIVE]) == _points(whole, ["train/loss", OBJECTIVE])
 
 
 def test_suggested_trials_are_recorded_and_the_next_sweep_trains_none_of_them_again(storage: Path) -> None:
-    words = ("--space", "optuna_wide", "--profile", "quick", *TINY, "--samples", "5", "--scheduler", "none")
+    options = ("--space", "optuna_wide", "--profile", "quick", *TINY, "--samples", "5", "--scheduler", "none")
     small = ("--set", "model.base_filters=4", "--set", "data.max_images=60")
-    first, again = run(storage, *words, *small), run(storage, *words, *small, reuse=True)
-    found, planned = ([trial.trial_id for trial in first.record.trials], first.record.manifest["trials"])
-    assert found == [trial["trial_id"] for trial in planned] and len(found) == 5
+    first, again = run(storage, *options, *small), run(storage, *options, *small, reuse=True)
+    recorded, planned = ([trial.trial_id for trial in first.record.trials], first.record.manifest["trials"])
+    assert recorded == [trial["trial_id"] for trial in planned] and len(recorded) == 5
     assert {trial.stop_reason for trial in first.record.trials} == {"max_epochs"}
-    assert [trial.trial_id for trial in again.record.trials] == found
+    assert [trial.trial_id for trial in again.record.trials] == recorded
     assert trained_here(again, storage) == set()
 
 
 def test_a_diverging_trial_is_recorded_and_the_sweep_goes_on(storage: Path) -> None:
-    words = ("--space", "smoke", "--profile", "quick", "--scheduler", "none", "--limit", "3")
-    ran = run(storage, *words, "--set", "optim.lr=[1e-3,1e30]")
+    options = ("--space", "smoke", "--profile", "quick", "--scheduler", "none", "--limit", "3")
+    ran = run(storage, *options, "--set", "optim.lr=[1e-3,1e30]")
     ended = {trial.settings["optim.lr"]: (trial.status, trial.stop_reason) for trial in ran.record.trials}
     assert ran.code == 0
     assert ended == {1e-3: ("FINISHED", "max_epochs"), 1e30: ("FAILED", "diverged")}
 
 
 def test_early_stopping_stops_weak_trials_and_never_the_one_that_leads(storage: Path) -> None:
-    words = ("--space", "grid_lr_loss", "--profile", "quick", *TINY, "--set", "train.epochs=9")
+    options = ("--space", "grid_lr_loss", "--profile", "quick", *TINY, "--set", "train.epochs=9")
     small = ("--set", "model.base_filters=4", "--set", "data.max_images=120")
-    trials = run(storage, *words, *small, "--scheduler", "asha", "--replicates", "0").record.trials
+    trials = run(storage, *options, *small, "--scheduler", "asha", "--replicates", "0").record.trials
     cut = [trial for trial in trials if trial.stop_reason == "asha"]
     assert len(trials) == 8 and len(cut) >= 2
     assert max(trials, key=lambda trial: trial.metrics["best/miou"]).stop_reason == "max_epochs"
@@ -265,8 +268,8 @@ def promoted(storage: Path) -> Ran:
 
 def test_a_paused_trial_goes_on_as_if_it_had_never_paused(smoke: Ran, promoted: Ran) -> None:
     keys = ["train/loss", OBJECTIVE, "val/loss", "val/iou/car"]
-    full, found = (ran.store.histories(ran.record, keys) for ran in (smoke, promoted))
-    for trial, points in found.items():
+    full, recorded = (ran.store.histories(ran.record, keys) for ran in (smoke, promoted))
+    for trial, points in recorded.items():
         assert points == {key: full[trial][key][: len(points[key])] for key in keys}  # a prefix, and nothing twice
 
 
@@ -294,8 +297,8 @@ def test_the_schedulers_state_is_in_the_sweeps_folder(promoted: Ran, storage: Pa
 
 
 def test_a_sweep_learns_on_real_frames(storage: Path, real_data: Path) -> None:
-    words = ("--space", "smoke", "--profile", "full", "--data", str(real_data), "--limit", "2")
-    ran = run(storage, *words, "--set", "data.max_images=0", "--set", "optim.lr=3e-3", "--set", "data.size=64")
+    options = ("--space", "smoke", "--profile", "full", "--data", str(real_data), "--limit", "2")
+    ran = run(storage, *options, "--set", "data.max_images=0", "--set", "optim.lr=3e-3", "--set", "data.size=64")
     assert ran.record.manifest["data"]["split"]["train"] == 308
     assert max(trial.metrics["best/miou"] for trial in ran.record.trials) > 0.2
 
@@ -340,9 +343,9 @@ def test_the_folds_of_a_finalist_cover_train_and_validation_once(confirmed: Ran,
     sealed = set(confirmed.store.evidence(smoke.record.trials[0], "test").names)  # type: ignore[union-attr]
     for finalist in {row.finalist for row in confirmed.record.trials}:
         rows = [row for row in confirmed.record.trials if row.finalist == finalist]
-        found = [name for row in rows for name in confirmed.store.evidence(row, "val").names]  # type: ignore[union-attr]
-        assert len(found) == len(set(found)) == split["train"] + split["val"]
-        assert not sealed & set(found)
+        recorded = [name for row in rows for name in confirmed.store.evidence(row, "val").names]  # type: ignore[union-attr]
+        assert len(recorded) == len(set(recorded)) == split["train"] + split["val"]
+        assert not sealed & set(recorded)
 
 
 def test_evidence_is_of_the_last_epoch_and_of_validation_alone(confirmed: Ran) -> None:
@@ -354,21 +357,23 @@ def test_evidence_is_of_the_last_epoch_and_of_validation_alone(confirmed: Ran) -
 
 def test_the_weights_of_the_leading_run_give_its_figures_on_its_fold_again(confirmed: Ran) -> None:
     leader = max(confirmed.record.trials, key=lambda row: row.metrics["best/miou"])
-    found = confirmed.store.json_artifact(leader.run_id, "verification.json")
-    assert found is not None and found["max_difference"] < 1e-4
+    recorded = confirmed.store.json_artifact(leader.run_id, "verification.json")
+    assert recorded is not None and recorded["max_difference"] < 1e-4
 
 
 def test_finalists_are_shown_on_one_fold(confirmed: Ran) -> None:
     album = confirmed.store.album(confirmed.record.run_id)
     assert album is not None and album.part == "the fold of run 1"
-    shown = [row for row in confirmed.record.trials if row.trial_id in {it.trial_id for it in album.trials}]
+    shown = [
+        row for row in confirmed.record.trials if row.trial_id in {shown_trial.trial_id for shown_trial in album.trials}
+    ]
     assert len(shown) == len({row.finalist for row in confirmed.record.trials}) and len(shown) > 1
     assert {row.settings["data.fold"] for row in shown} == {0}
 
 
 def test_the_report_of_a_confirmation_is_a_page(confirmed: Ran, tmp_path: Path) -> None:
-    words = [confirmed.record.sweep_id, "--tracking-uri", confirmed.store.tracking_uri, "--out", str(tmp_path)]
-    assert report.main(words) == 0
+    options = [confirmed.record.sweep_id, "--tracking-uri", confirmed.store.tracking_uri, "--out", str(tmp_path)]
+    assert report.main(options) == 0
     page = (tmp_path / confirmed.record.sweep_id / "index.html").read_text()
     assert all(row.digest in page for row in confirmed.record.trials)
 
@@ -376,8 +381,8 @@ def test_the_report_of_a_confirmation_is_a_page(confirmed: Ran, tmp_path: Path) 
 def test_a_dry_run_tells_what_a_confirmation_takes(
     capsys: pytest.CaptureFixture[str], smoke: Ran, storage: Path
 ) -> None:
-    words = ["--confirm", smoke.record.sweep_id, "--runs", "2", "--dry-run", "--storage", str(storage)]
-    assert tune_main.main(words) == 0
+    options = ["--confirm", smoke.record.sweep_id, "--runs", "2", "--dry-run", "--storage", str(storage)]
+    assert tune_main.main(options) == 0
     text = capsys.readouterr().out
     rows = ("time of all cores", "memory of a trial", "disk while it runs", "smallest lead")
     assert "run 2" in text and all(row in text for row in rows)
@@ -394,13 +399,13 @@ def test_misuse_is_refused_in_one_line(
     more: list[str], expected: str, capsys: pytest.CaptureFixture[str], smoke: Ran, storage: Path
 ) -> None:
     assert tune_main.main(["--confirm", smoke.record.sweep_id, "--storage", str(storage), "--quiet", *more]) == 2
-    line, *others = capsys.readouterr().err.splitlines()
-    assert expected in line and not others
+    line, *more_lines = capsys.readouterr().err.splitlines()
+    assert expected in line and not more_lines
 
 
 def test_an_unknown_sweep_is_refused_with_the_known_ones(
     capsys: pytest.CaptureFixture[str], smoke: Ran, storage: Path
 ) -> None:
     assert tune_main.main(["--confirm", "nothing", "--storage", str(storage)]) == 2
-    known = capsys.readouterr().err.split("known: ")[1]
-    assert smoke.store.latest_sweep_id() in known  # the last few are named
+    known_ids = capsys.readouterr().err.split("known: ")[1]
+    assert smoke.store.latest_sweep_id() in known_ids  # the last few are named

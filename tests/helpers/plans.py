@@ -1,8 +1,16 @@
-"""A plan of two trials."""
+"""A plan of two trials, and the plan of a running sweep."""
+
+from pathlib import Path
 
 from sweeps.planning.experiment import load_experiment
-from sweeps.planning.plan import build_plan
+from sweeps.planning.growing_plan import GrowingPlan
+from sweeps.planning.plan import Plan, build_plan
 
 EXPERIMENT = load_experiment("smoke", profile="quick")
 PLAN = build_plan(EXPERIMENT, precision="fp32", limit=2)
 FIRST, SECOND = (trial.trial_id for trial in PLAN.trials)
+
+
+def growing(plan: Plan, folder: Path = Path("unused")) -> GrowingPlan:
+    """Return the plan of a sweep that runs in a folder."""
+    return GrowingPlan(plan, folder, {"trials": []})

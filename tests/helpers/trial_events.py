@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from plans import growing
+
 from sweeps.execution.progress import TrialTable
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.plan import Plan, build_plan
@@ -26,7 +28,7 @@ def end(trial: str, reason: str = "max_epochs", status: str = "FINISHED") -> dic
 
 
 def make_board(*events: dict[str, Any], slots: int = 1) -> TrialTable:
-    board = TrialTable(PLAN, slots=slots)
+    board = TrialTable(growing(PLAN), slots=slots)
     for event in events:
         board.apply(event)
     return board

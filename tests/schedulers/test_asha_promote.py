@@ -12,6 +12,7 @@ from ray.tune.schedulers import TrialScheduler
 from bddseg.result import OBJECTIVE
 from sweeps.schedulers.asha_promote import AshaPromote
 from sweeps.schedulers.rungs import Stop
+from sweeps.schedulers.scheduler import HalvingSetup
 
 GO, PAUSE, STOP = TrialScheduler.CONTINUE, TrialScheduler.PAUSE, TrialScheduler.STOP
 NAMES = "rabcdef"
@@ -68,7 +69,8 @@ class Ray:
 def make(rungs: tuple[int, ...] = (1, 3), slots: int = 1, **more: Any) -> AshaPromote:
     """Return a scheduler that goes depth first unless told otherwise: there, order matters most."""
     more = {"breadth_first": False, **more}
-    return AshaPromote(rungs, 3, more.pop("models", MODELS), "r", slots=slots, **more)
+    setup = HalvingSetup(rungs, 3, more.pop("models", MODELS), "r", more.pop("path", None))
+    return AshaPromote(setup, slots=slots, **more)
 
 
 def after_reference(scheduler: AshaPromote, names: str = NAMES) -> Ray:
@@ -95,11 +97,6 @@ def test_trials_start_in_the_order_of_the_plan() -> None:
 
 def test_no_more_start_than_there_are_slots() -> None:
     ray = Ray(make(slots=2))
-    assert [ray.start() for _ in range(3)] == ["r", "a", ""]
-
-
-def test_one_is_chosen_ahead_where_asked_for() -> None:
-    ray = Ray(make(slots=1, ahead=1))
     assert [ray.start() for _ in range(3)] == ["r", "a", ""]
 
 

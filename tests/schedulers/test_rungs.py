@@ -106,7 +106,7 @@ def test_a_stop_survives_json() -> None:
     ("rule", "reason", "words"),
     [
         ("asha", "asha", "the cut-off 0.6000 of 2 earlier trials"),
-        ("asha_promote", "asha", "0.6000, where those of the 2 trials there begin that went on"),
+        ("asha_promote", "asha", "0.6000, the lowest value of the 2 trials promoted there"),
         ("hyperband", "hyperband", "the cut-off 0.6000 of 2 earlier trials of its bracket"),
         ("median", "median", "0.6000, the median of the running averages of 2 others"),
     ],
@@ -143,8 +143,8 @@ def test_a_course_takes_every_epoch_once() -> None:
 
 
 def test_every_bracket_begins_a_rung_later() -> None:
-    found, _ = brackets((18, 2, 6), 3, "a")
-    assert found == [(2, 6, 18), (6, 18), (18,), ()]
+    bracket_rungs, _ = brackets((18, 2, 6), 3, "a")
+    assert bracket_rungs == [(2, 6, 18), (6, 18), (18,), ()]
 
 
 def test_trials_are_dealt_out_by_hyperbands_shares() -> None:
@@ -167,3 +167,10 @@ def test_a_sentence_is_read_back_as_the_stop_that_made_it(rule: str, compared: i
 @pytest.mark.parametrize("text", ["", "train/loss is nan", "the best val/miou up to epoch x, 0.1, was below"])
 def test_any_other_text_is_no_stop(text: str) -> None:
     assert read_stop(text) is None
+
+
+def test_a_promotion_sentence_of_an_earlier_version_is_read() -> None:
+    cutoff = "0.6000, where those of the 2 trials there begin that went on"
+    assert read_stop(f"the best val/miou up to epoch 3, 0.5000, was below {cutoff}") == Stop(
+        3, 0.5, 0.6, 2, "asha_promote"
+    )

@@ -20,7 +20,7 @@ from sweeps.schedulers.asha_promote import AshaPromote
 from sweeps.schedulers.hyperband import Hyperband
 from sweeps.schedulers.median import Median
 from sweeps.schedulers.rungs import REASON, SCHEDULERS, Stop
-from sweeps.schedulers.scheduler import Asha, RunAll, Scheduler
+from sweeps.schedulers.scheduler import Asha, HalvingSetup, RunAll, Scheduler
 from sweeps.storage.outcomes import STOPPED_EARLY
 
 GO, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
@@ -32,7 +32,7 @@ CONTROLLER: Any = SimpleNamespace(get_trials=list)
 
 def make_asha(models: dict[str, str] | None = None, reduction: int = 3) -> Asha:
     """Return a scheduler with rungs at epochs 1, 3 and 9 and the reference `r`."""
-    return Asha((1, 3, 9), reduction, MODELS if models is None else models, reference="r")
+    return Asha(HalvingSetup((1, 3, 9), reduction, MODELS if models is None else models, "r"))
 
 
 def stand_in(trial: str) -> Any:
@@ -142,7 +142,7 @@ def test_the_debug_line_counts() -> None:
 
 def make_hyperband() -> Hyperband:
     """Return two brackets: one in three trials is in the one that never stops."""
-    return Hyperband((1,), 3, MODELS, reference="r")
+    return Hyperband(HalvingSetup((1,), 3, MODELS, "r"))
 
 
 def test_only_trials_of_one_bracket_are_compared() -> None:
@@ -160,7 +160,7 @@ def test_a_bracket_follows_from_the_place_in_the_plan() -> None:
 
 
 def test_hyperband_spares_reference_and_leader() -> None:
-    hyperband = Hyperband((1,), 3, MODELS | {"b": "unet"}, reference="r")
+    hyperband = Hyperband(HalvingSetup((1,), 3, MODELS | {"b": "unet"}, "r"))
     tell(hyperband, "d", 0.6)  # r, b and d are in one bracket
     assert (tell(hyperband, "r", 0.1), tell(hyperband, "b", 0.1)) == (GO, GO)
     assert hyperband.protected == {"r": [1], "b": [1]}
@@ -170,10 +170,10 @@ def test_hyperband_spares_reference_and_leader() -> None:
 
 
 def test_trials_that_join_later_are_dealt_out_as_if_they_had_been_planned() -> None:
-    growing = Hyperband((1, 3), 3, {"r": "vanilla_unet"}, reference="r")
+    growing = Hyperband(HalvingSetup((1, 3), 3, {"r": "vanilla_unet"}, "r"))
     for name in "abcdefg":
         growing.add_trial(name, "vanilla_unet")
-    assert growing.bracket == Hyperband((1, 3), 3, MODELS, reference="r").bracket
+    assert growing.bracket == Hyperband(HalvingSetup((1, 3), 3, MODELS, "r")).bracket
 
 
 def test_a_trial_that_joins_later_is_judged_with_its_model() -> None:
@@ -186,7 +186,7 @@ def test_a_trial_that_joins_later_is_judged_with_its_model() -> None:
 
 
 def make_median() -> Median:
-    return Median((2,), MODELS, reference="r")
+    return Median(HalvingSetup((2,), 3, MODELS, "r"))
 
 
 def run(scheduler: Scheduler, trial: str, *values: float | None) -> str:
@@ -223,7 +223,7 @@ def test_an_epoch_without_a_figure_is_left_out_of_the_average() -> None:
 
 
 def test_the_median_rule_spares_reference_and_leader() -> None:
-    median = Median((2,), MODELS | {"d": "unet"}, reference="r")
+    median = Median(HalvingSetup((2,), 3, MODELS | {"d": "unet"}, "r"))
     for trial in "abc":
         run(median, trial, 0.5, 0.5)
     assert (run(median, "r", 0.1, 0.1), run(median, "d", 0.1, 0.1)) == (GO, GO)
@@ -233,11 +233,11 @@ def test_the_median_rule_spares_reference_and_leader() -> None:
 # What all have in common: reports of every kind, and a memory that survives
 
 ALL = [
-    lambda path=None: Asha((1, 3), 3, MODELS, "r", path=path),
-    lambda path=None: AshaPromote((1, 3), 3, MODELS, "r", path=path),
-    lambda path=None: Hyperband((1, 3), 3, MODELS, "r", path=path),
-    lambda path=None: Median((1, 3), MODELS, "r", path=path),
-    lambda path=None: RunAll(MODELS, "r", path=path),
+    lambda path=None: Asha(HalvingSetup((1, 3), 3, MODELS, "r", path)),
+    lambda path=None: AshaPromote(HalvingSetup((1, 3), 3, MODELS, "r", path)),
+    lambda path=None: Hyperband(HalvingSetup((1, 3), 3, MODELS, "r", path)),
+    lambda path=None: Median(HalvingSetup((1, 3), 3, MODELS, "r", path)),
+    lambda path=None: RunAll(HalvingSetup(models=MODELS, reference="r", path=path)),
 ]
 WHICH = pytest.mark.parametrize("make", ALL, ids=["asha", "asha_promote", "hyperband", "median", "none"])
 
@@ -255,9 +255,9 @@ def busy(scheduler: Scheduler) -> Scheduler:
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "0.5", True, MISSING])
 def test_a_value_that_is_no_finite_number_stops_and_moves_nobody(make: Any, value: Any) -> None:
     scheduler = make()
-    told = {"epoch": 1} if value is MISSING else {"epoch": 1, OBJECTIVE: value}
+    report = {"epoch": 1} if value is MISSING else {"epoch": 1, OBJECTIVE: value}
     before = scheduler.state()
-    assert scheduler.on_trial_result(CONTROLLER, stand_in("a"), told) == GO
+    assert scheduler.on_trial_result(CONTROLLER, stand_in("a"), report) == GO
     assert scheduler.state() == before
 
 
@@ -330,12 +330,12 @@ def test_every_decision_is_on_disk_at_once(make: Any, tmp_path: Path) -> None:
 
 def test_without_a_file_nothing_is_recalled(tmp_path: Path) -> None:
     assert not make_asha().recall()
-    assert not Asha((1,), 3, MODELS, "r", path=tmp_path / "scheduler.json").recall()
+    assert not Asha(HalvingSetup((1,), 3, MODELS, "r", tmp_path / "scheduler.json")).recall()
 
 
 def test_a_folder_that_cannot_be_written_stops_no_sweep(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
-    asha = Asha((1,), 3, MODELS, "r", path=tmp_path / "file" / "scheduler.json")
+    asha = Asha(HalvingSetup((1,), 3, MODELS, "r", tmp_path / "file" / "scheduler.json"))
     assert tell(asha, "a", 0.5) == GO
     assert "could not be written" in caplog.text
 

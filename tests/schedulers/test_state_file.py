@@ -22,7 +22,10 @@ def test_what_cannot_be_written_leaves_the_former_file(tmp_path: Path) -> None:
     save_memory(path, {"a": 1})
     with pytest.raises(TypeError):
         save_memory(path, {"a": object()})
-    assert (load_memory(path), [one.name for one in tmp_path.iterdir()]) == ({"a": 1}, ["scheduler.json"])
+    assert (load_memory(path), [path_in_folder.name for path_in_folder in tmp_path.iterdir()]) == (
+        {"a": 1},
+        ["scheduler.json"],
+    )
 
 
 @pytest.mark.parametrize("text", ["", '{"version": 1, "ru', "[1, 2]"])
