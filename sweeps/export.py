@@ -16,7 +16,8 @@ import argparse
 from collections.abc import Sequence
 
 from bddseg.errors import ExportError, printable
-from sweeps.cli.console import FINE, INCOMPLETE, MODEL_HELP, Parser, finish, make_folder, run_command
+from sweeps.cli import parsing
+from sweeps.cli.console import FINE, INCOMPLETE, MODEL_HELP, Parser, execute, make_folder, run_command
 from sweeps.paths import ROOT
 
 FORMATS = ("onnx", "torch")
@@ -24,10 +25,10 @@ FORMATS = ("onnx", "torch")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export the network that is named; return the exit code."""
-    return finish(run, build_parser().parse_args(arguments))
+    return execute(run, build_parser().parse(arguments))
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(
         prog="python -m sweeps.export", description="Export a network to ONNX and to torch.export, in fp32."
@@ -38,9 +39,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--format", nargs="+", choices=FORMATS, default=list(FORMATS), metavar="KIND",
                         help="onnx, torch (default: both)")  # fmt: skip
-    parser.add_argument("--tracking-uri", metavar="URI",
-                        help="MLflow's store (default: MLFLOW_TRACKING_URI, else the database in runs)")  # fmt: skip
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parsing.add_tracking_uri(parser)
+    parsing.add_debug(parser)
     return parser
 
 

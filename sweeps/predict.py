@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from bddseg.data.folders import in_short, list_folder
 from bddseg.data.image_io import SUFFIXES, has_image_name
 from bddseg.errors import DataError, printable
-from sweeps.cli.console import FINE, INCOMPLETE, MISUSE, MODEL_HELP, Parser, finish, make_folder, run_command
+from sweeps.cli import parsing
+from sweeps.cli.console import FINE, INCOMPLETE, MISUSE, MODEL_HELP, Parser, execute, make_folder, run_command
 from sweeps.paths import ROOT
 
 PICTURES = ("overlay", "mask", "labels")
@@ -41,10 +42,10 @@ class InputImages:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Paint the images that are named; return the exit code."""
-    return finish(run, build_parser().parse_args(arguments))
+    return execute(run, build_parser().parse(arguments))
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(prog="python -m sweeps.predict", description="Paint the classes of street scenes over images.")
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
@@ -56,10 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
                         help="overlay: colours over the image; mask: class numbers with a palette; "
                         "labels: BDD100K's numbers (default: overlay mask)")  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
-    parser.add_argument("--tracking-uri", metavar="URI",
-                        help="MLflow's store (default: MLFLOW_TRACKING_URI, else the database in runs)")  # fmt: skip
+    parsing.add_tracking_uri(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parsing.add_debug(parser)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What the command line can be asked for: each function is one of its verbs, and returns the exit code."""
+"""The verbs of tune_main.py: one function each, which takes the options and returns the exit code."""
 
 import argparse
 import sys
@@ -10,12 +10,13 @@ from bddseg.errors import UserError, printable
 from bddseg.words import count
 from sweeps.cli.console import FINE, UNUSABLE
 from sweeps.cli.prepare import (
+    Draft,
+    draft_confirmation,
+    draft_resume,
+    draft_space,
     find_destination,
     find_source,
-    local_machine,
-    make_plan,
     prepare,
-    try_own_parts,
     tune_command,
 )
 from sweeps.cli.tables import close, figure, print_plan, print_table
@@ -24,14 +25,12 @@ from sweeps.notes import notes
 if TYPE_CHECKING:
     from sweeps.planning.confirmation import Confirmation
     from sweeps.planning.dataset import ImageCounts, Source
-    from sweeps.planning.experiment import Experiment
-    from sweeps.planning.plan import Plan
     from sweeps.storage.records import SweepRecord
     from sweeps.tracking.reader import Store
 
 
 def list_spaces(arguments: argparse.Namespace) -> int:
-    """Print each space with its number of trials under the profile and its question; name those that cannot be used."""
+    """Print each space with its number of trials and its question; print an error for each unusable one."""
     from sweeps.errors import ExperimentError
     from sweeps.planning.dataset import choose_source
     from sweeps.planning.experiments_file import read_book
@@ -52,7 +51,7 @@ def list_spaces(arguments: argparse.Namespace) -> int:
 
 
 def _space_row(name: str, profile: str) -> tuple[str, ...]:
-    """Return a line of the list.
+    """Return a row of the list.
 
     Raises:
         ExperimentError: when the space cannot be used under the profile.
@@ -71,7 +70,7 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
 
 
 def show_status(arguments: argparse.Namespace) -> int:
-    """Print the trials of a recorded sweep: from its folder, or from MLflow where that is elsewhere."""
+    """Print the trials of a recorded sweep, from its folder or, where that is missing, from MLflow."""
     from bddseg.data.folders import is_folder, is_there
     from sweeps.cli.status import Status, read_status, row_of, state_of_sweep
     from sweeps.storage.folder import SweepFolder
@@ -102,7 +101,7 @@ def show_status(arguments: argparse.Namespace) -> int:
     print("; ".join([f"{sweep_id}: {status.state}", *status.to_follow]), file=sys.stderr)
     if lost := lost_driver(folder):
         closing = f"{tune_command(arguments)} --sync {sweep_id}"
-        print(f"its driver, {lost.driver}, is gone; close what it left open with: {closing}", file=sys.stderr)
+        print(f"its driver, {lost.driver}, is gone; close its open runs with: {closing}", file=sys.stderr)
     head = ("trial", "digest", "state", "epochs", "stopped by", "best val/miou", "why", "log file")
     logs = SweepFolder(folder).logs
     if sys.stdout.isatty() and is_folder(logs):  # a terminal has no room for paths
@@ -114,7 +113,7 @@ def show_status(arguments: argparse.Namespace) -> int:
 
 
 def open_store(arguments: argparse.Namespace) -> "Store":
-    """Return MLflow's store that the command line means."""
+    """Return the MLflow store of the command line."""
     from sweeps.tracking.reader import Store
     from sweeps.tracking.uri import resolve_tracking_uri
 
@@ -122,7 +121,7 @@ def open_store(arguments: argparse.Namespace) -> "Store":
 
 
 def sync(arguments: argparse.Namespace) -> int:
-    """Deliver what MLflow does not have yet of one sweep, or of all; 0 when nothing is left."""
+    """Deliver missing records of one sweep, or of all, to MLflow; return 0 when none is missing any more."""
     from sweeps.storage.sweeps import find_sweep, sweep_folders, was_refused
     from sweeps.tracking.sync import sync_sweeps
 
@@ -130,22 +129,21 @@ def sync(arguments: argparse.Namespace) -> int:
     folders = [find_sweep(storage, arguments.sync)] if arguments.sync else sweep_folders(storage)
     refused = [] if arguments.sync else [folder for folder in folders if was_refused(folder)]
     for folder in refused:
-        notes.info(f"{folder.name} was refused before it trained anything: left out; delete {folder}")
-    folders = [folder for folder in folders if folder not in refused]
-    is_left = is_news = False
-    for synced in sync_sweeps(folders, arguments.tracking_uri):
-        is_left |= synced.is_left
+        notes.info(f"{folder.name} was refused before it trained anything: skipped; delete {folder}")
+    is_incomplete = is_news = False
+    for synced in sync_sweeps([folder for folder in folders if folder not in refused], arguments.tracking_uri):
+        is_incomplete |= synced.is_left
         if synced.is_news or arguments.sync:
             is_news = True
             for sentence in synced.sentences():
                 print(sentence)
     if not is_news:
         notes.info(f"every event of every sweep in {storage} is delivered")
-    return int(is_left)
+    return int(is_incomplete)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Plan, check everything that can be checked before Ray starts, then run the sweep."""
+    """Run a space as a new sweep, after everything that can be checked before Ray starts."""
     from sweeps.planning.experiment import load_experiment
     from sweeps.planning.plan import check_experiment
 
@@ -166,16 +164,16 @@ def run(arguments: argparse.Namespace) -> int:
     if source:
         notes.info(f"{experiment.name}: {source.sentence()}")
     if source is None or arguments.dry_run:
-        return dry_run(make_plan(arguments, experiment), experiment, source, arguments)
-    where = find_destination(arguments)
-    order = prepare(arguments, experiment, source, where)
-    from sweeps.execution.runner import run_sweep
+        return dry_run(arguments, draft_space(arguments, experiment, source))
+    destination = find_destination(arguments)  # its checks are cheaper than a large plan
+    spec = prepare(arguments, draft_space(arguments, experiment, source), destination)
+    from sweeps.execution.runner import run_sweep  # imports Ray, after find_destination has set its variables
 
-    return close(run_sweep(order))
+    return close(run_sweep(spec))
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """Go on with a sweep as it was started; where the command line says how it runs, that counts."""
+    """Resume a sweep as it was started; options of the command line replace its recorded terms."""
     from sweeps.planning.dataset import recorded_source
     from sweeps.planning.manifest import recorded_experiment
     from sweeps.storage.sweep_json import read_manifest
@@ -191,15 +189,15 @@ def resume(arguments: argparse.Namespace) -> int:
     source = recorded_source(manifest["profile"], manifest["data"], arguments.data)
     if arguments.dry_run:
         return dry_resume(folder, source, arguments)
-    where = find_destination(arguments, folder, manifest)
-    order = prepare(arguments, experiment, source, where, manifest=manifest)
+    destination = find_destination(arguments, folder, manifest)
+    spec = prepare(arguments, draft_resume(arguments, experiment, source, manifest), destination)
     from sweeps.execution.runner import resume_sweep
 
-    return close(resume_sweep(order, folder.name))
+    return close(resume_sweep(spec, folder.name))
 
 
 def cancel(arguments: argparse.Namespace) -> int:
-    """Mark a trial of a sweep as not wanted any more."""
+    """Mark a trial of a sweep as cancelled; the driver of the sweep stops it."""
     from sweeps.storage.folder import SweepFolder
     from sweeps.storage.sweeps import find_sweep, find_trial
 
@@ -207,27 +205,27 @@ def cancel(arguments: argparse.Namespace) -> int:
     folder = find_sweep(arguments.storage, sweep)
     trial_id = find_trial(folder, word)
     SweepFolder(folder).cancel(trial_id)
-    notes.info(f"trial {trial_id} of {sweep} ends after its present epoch, or as soon as it would start")
+    notes.info(f"trial {trial_id} of sweep {sweep} will stop after its current epoch (at once if it has not started)")
     return FINE
 
 
 def confirm(arguments: argparse.Namespace) -> int:
-    """Train the finalists of a recorded sweep again, on folds, with what was recorded of it."""
+    """Retrain the finalists of a recorded sweep on folds, with its recorded settings and data."""
     from bddseg.result import OBJECTIVE
     from sweeps.planning.confirmation import plan_confirmation, screened_sd
-    from sweeps.planning.dataset import cache_folder, count_images, recorded_source
+    from sweeps.planning.dataset import cache_folder, count_images, load_catalog, recorded_source
     from sweeps.statistics.rounds import CONFIRMING_RUNS
 
     if arguments.until_decided and arguments.runs:
-        raise UserError("--runs settles beforehand what --until-decided decides: give one of them")
+        raise UserError("--runs fixes the number that --until-decided decides: give one of the two")
     if arguments.budget and not arguments.until_decided:
         raise UserError("--budget goes with --until-decided only")
     store = open_store(arguments)
     record = store.read_sweep(arguments.confirm)
     first = plan_confirmation(record, top=arguments.top, runs=arguments.runs or CONFIRMING_RUNS)
     source = recorded_source(first.experiment.profile, first.data, arguments.data)
-    whole = first.experiment.base.with_overrides({"data.folds": 0, "data.fold": 0})
-    counted = count_images(source, whole, cache_folder())
+    catalog = load_catalog(source, cache_folder())
+    counted = count_images(catalog, first.experiment.base.with_overrides({"data.folds": 0, "data.fold": 0}))
     if arguments.until_decided:
         confirmation = plan_rounds(record, arguments, counted.open_units)
     elif not arguments.runs and counted.open_units < CONFIRMING_RUNS:
@@ -239,20 +237,19 @@ def confirm(arguments: argparse.Namespace) -> int:
     curves = [[value for _, value in histories[trial_id].get(OBJECTIVE, [])] for trial_id in completed]
     run_sd, is_measured = screened_sd(record, curves)
     for note in confirmation.notes:
-        notes.info(f"mind: {note}")
+        notes.info(f"note: {note}")
     notes.info(f"{confirmation.screening}: {source.sentence()}")
     for finalist in confirmation.finalists:
         epochs = count(finalist.epochs, "epoch")
         notes.info(f"finalist {finalist.name} ({finalist.why}): {epochs}")
-    describe_detectable_lead(confirmation, counted, run_sd, arguments, is_measured=is_measured)
+    describe_detectable_lead(confirmation, counted, run_sd, is_measured=is_measured)
     if arguments.dry_run:
-        plan, experiment = confirmation.plan, confirmation.experiment
-        return dry_run(plan, experiment, source, arguments, run_sd=run_sd)
-    where = find_destination(arguments)
-    order = prepare(arguments, confirmation.experiment, source, where, confirmation=confirmation)
+        return dry_run(arguments, draft_confirmation(arguments, confirmation, source, catalog), run_sd=run_sd)
+    destination = find_destination(arguments)
+    spec = prepare(arguments, draft_confirmation(arguments, confirmation, source, catalog), destination)
     from sweeps.execution.runner import run_sweep
 
-    return close(run_sweep(order))
+    return close(run_sweep(spec))
 
 
 def plan_rounds(record: "SweepRecord", arguments: argparse.Namespace, units: int) -> "Confirmation":
@@ -277,14 +274,13 @@ def describe_detectable_lead(
     confirmation: "Confirmation",
     counted: "ImageCounts",
     run_sd: float | None,
-    arguments: argparse.Namespace,
     *,
     is_measured: bool,
 ) -> None:
-    """Say what so many runs can show, and refuse so few that they show nothing.
+    """Print the smallest lead that the runs can detect, and refuse too few runs.
 
     Raises:
-        ExperimentError: naming the number of runs that can.
+        ExperimentError: with the number of runs that is enough.
     """
     from sweeps.planning.detectable_lead import check_runs, describe, design_of
 
@@ -293,7 +289,7 @@ def describe_detectable_lead(
     rounds, finalists, units = confirmation.rounds, len(confirmation.finalists), counted.open_units
     runs = rounds.folds if rounds else confirmation.runs
     if sentence := check_runs(design_of(finalists, runs, units, run_sd if is_measured else None)):
-        notes.info(f"mind: {sentence}")
+        notes.info(f"note: {sentence}")
     design, unit = design_of(finalists, runs, units, run_sd), counted.unit.removesuffix("s")
     smallest, how = describe(design, count(units, unit), run_sd, knows_drives=counted.unit == "drives")
     notes.info(f"smallest lead that this shows: {smallest}, {how}")
@@ -301,52 +297,42 @@ def describe_detectable_lead(
         notes.info(f"runs are added until it is decided: at most {rounds.most} of each; smaller leads take more")
 
 
-def dry_run(
-    plan: "Plan",
-    experiment: "Experiment",
-    source: "Source | None",
-    arguments: argparse.Namespace,
-    *,
-    run_sd: float | None = None,
-) -> int:
-    """Print the trials that would run, and what they would take; without data, only the trials."""
-    from sweeps.planning.plan import imagine_plan
-
-    if source is None:
-        print_plan(plan, experiment)
-        notes.info("what it would take needs the data: its images are counted")
-        return 0
+def dry_run(arguments: argparse.Namespace, draft: Draft, *, run_sd: float | None = None) -> int:
+    """Print the trials that would run and an estimate of time, memory and disk; without data, only the trials."""
+    if draft.source is None:
+        print_plan(draft.plan, draft.experiment)
+        notes.info("the estimate needs the dataset, because it depends on the number of images")
+        return FINE
+    from sweeps.planning.dataset import cache_folder, load_catalog
     from sweeps.planning.forecast import forecast
 
-    notes.info(f"{plan.size_words()}: measuring what they take")
-    machine, whole = local_machine(arguments), imagine_plan(plan, experiment)
-    try_own_parts(whole)
-    machine.check_memory(whole)
+    notes.info(f"{draft.plan.size_words()}: estimating time, memory and disk")
+    draft.check(is_cluster=False)
     table, sentences = forecast(
-        whole,
-        experiment.schedule.name,
-        source,
-        machine,
+        draft.imagined,
+        draft.experiment.schedule.name,
+        draft.catalog or load_catalog(draft.source, cache_folder()),
+        draft.machine,
         arguments.max_concurrent,
         keeps_all=arguments.keep_weights == "all",
         run_sd=run_sd,
     )
-    print_plan(plan, experiment)
+    print_plan(draft.plan, draft.experiment)
     print()
     print_table(("what it takes", "", ""), table)
     for sentence in sentences:
         notes.info(sentence)
-    return 0
+    return FINE
 
 
 def dry_resume(folder: Path, source: "Source", arguments: argparse.Namespace) -> int:
-    """Print what a resume would do with each trial of a sweep; nothing is read but its folder."""
+    """Print what a resume would do with each trial; only the sweep's folder is read."""
     from sweeps.storage.sweeps import outlook
 
     ahead = outlook(folder)
     print_table(
         ("trial", "digest", "epochs", "what a resume does"),
-        [(it.name, it.trial_id, f"{it.epochs}/{it.budget}", it.words) for it in ahead.trials],
+        [(trial.name, trial.trial_id, f"{trial.epochs}/{trial.budget}", trial.words) for trial in ahead.trials],
     )
     notes.info(f"{folder.name}: {source.sentence()}")
     notes.info(ahead.sentence())
@@ -362,4 +348,4 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "sync": sync,
     "list": list_spaces,
 }
-"""What can be asked for; each returns the exit code."""
+"""Verb -> what it does."""

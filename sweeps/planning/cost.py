@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,24 +34,13 @@ are reckoned by the arithmetic of halving, see `halving_epochs`.
 REPLAYED_EPOCHS = 20
 
 
-@dataclass(frozen=True)
-class Price:
-    """The time that a plan needs at most, when nothing is stopped early."""
+def estimate_seconds(plan: Plan, *, train_images: int, val_images: int, slots: int, device: torch.device) -> float:
+    """Return the time of a plan without early stopping: operations are counted, the device's speed is timed.
 
-    seconds: float
-    trials: int
-    slots: int
-
-
-def estimate(plan: Plan, *, train_images: int, val_images: int, slots: int, device: torch.device) -> Price:
-    """Return the price: arithmetic per image by counting, speed by timing a small network's steps on this device.
-
-    Good to about a factor of two: wide networks reach another share of the device's speed than the timed one.
+    Good to about a factor of two: wide networks use another share of the device's speed than the small timed one.
     """
-    side_by_side = min(slots, len(plan.trials))
     flops = plan_flops(plan, train_images=train_images, val_images=val_images)
-    seconds = flops / flops_per_second(plan.trials[0].config, device) / side_by_side
-    return Price(seconds, len(plan.trials), slots)
+    return flops / flops_per_second(plan.trials[0].config, device) / min(slots, len(plan.trials))
 
 
 def plan_flops(plan: Plan, *, train_images: int, val_images: int) -> float:

@@ -146,19 +146,25 @@ def recorded_source(profile: str, data: Mapping[str, Any], given: Path | None) -
     return Source(profile, root)
 
 
-def count_images(source: Source, config: TrainConfig, cache: Path) -> ImageCounts:
-    """Return the sizes of the parts from names and scenes alone; the embedded streets are written where they are not.
-
-    Samples that turn out damaged later are counted too.
+def load_catalog(source: Source, cache: Path) -> Catalog:
+    """Return the dataset's file names and labels; the embedded streets are generated where they are missing.
 
     Raises:
-        DataError: when the folder, a part of the split or a fold of it cannot be used.
+        DataError: when the folder cannot be used.
     """
-    samples = read_catalog(source.root or _embedded(cache)).samples
-    names, split = _split_catalog(samples, config)
+    return read_catalog(source.root or _embedded(cache))
+
+
+def count_images(catalog: Catalog, config: TrainConfig) -> ImageCounts:
+    """Return the sizes of the parts from names and scenes alone; damaged samples, not yet decoded, are counted too.
+
+    Raises:
+        DataError: when a part of the split or a fold of it cannot be used.
+    """
+    names, split = _split_catalog(catalog.samples, config)
 
     def units(part: Sequence[int]) -> int:
-        return len({unit_of(names[place], split.drive_pattern) for place in part}) if split.by_drive else len(part)
+        return len({unit_of(names[index], split.drive_pattern) for index in part}) if split.by_drive else len(part)
 
     return ImageCounts(
         images=len(names),
@@ -172,14 +178,30 @@ def count_images(source: Source, config: TrainConfig, cache: Path) -> ImageCount
     )
 
 
-def load_dataset(source: Source, config: TrainConfig, cache: Path, *, on_bad_sample: str, progress: bool) -> Dataset:
-    """Return frames and split, building the frames cache (and the streets) where it is not there yet.
+def load_dataset(
+    source: Source,
+    config: TrainConfig,
+    cache: Path,
+    *,
+    on_bad_sample: str,
+    progress: bool,
+    catalog: Catalog | None = None,
+) -> Dataset:
+    """Return frames and split; the cache of frames, and the streets, are built where they are missing.
+
+    Args:
+        source: the profile and the folder.
+        config: decides the split and the size of frames.
+        cache: the folder of all caches.
+        on_bad_sample: `fail` or `skip`.
+        progress: show a bar on stderr.
+        catalog: the folder's, where it was read already.
 
     Raises:
         DataError: when the folder, a file in it, or a part or fold of the split cannot be used.
     """
     root = source.root or _embedded(cache)
-    catalog = read_catalog(root)
+    catalog = catalog or read_catalog(root)
     _split_catalog(catalog.samples, config)  # a part that is empty is refused before minutes of decoding
     frames = build_frames(catalog.samples, config.data.size, cache, on_bad_sample=on_bad_sample, progress=progress)
     split = _split(frames.names, frames.scenes, config)

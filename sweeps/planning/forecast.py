@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bddseg.data.bdd100k import Catalog
 from bddseg.engine import EVALUATION_BATCHES
 from bddseg.errors import DeviceError
 from bddseg.flops import count_forward
@@ -13,7 +14,7 @@ from bddseg.words import count
 from sweeps.formatting import duration
 from sweeps.planning.calibration import Calibration, calibrate
 from sweeps.planning.cost import epoch_share
-from sweeps.planning.dataset import ImageCounts, Source, cache_folder, count_images
+from sweeps.planning.dataset import ImageCounts, cache_folder, count_images
 from sweeps.planning.detectable_lead import describe, design_of
 from sweeps.planning.machine import Machine
 from sweeps.planning.plan import Plan, most_kept
@@ -52,7 +53,7 @@ class MemoryForecast:
 def forecast(
     plan: Plan,
     scheduler: str,
-    source: Source,
+    catalog: Catalog,
     machine: Machine,
     max_concurrent: int = 0,
     *,
@@ -68,7 +69,7 @@ def forecast(
         DataError: when the data cannot be used.
     """
     first, cache = plan.trials[0].config, cache_folder()
-    counted = count_images(source, first, cache).in_folds(first.data.folds)
+    counted = count_images(catalog, first).in_folds(first.data.folds)
     speeds = calibrate([trial.config for trial in plan.trials], machine.device, int(machine.resources["CPU"]))
     memory = largest_memory(plan, speeds, cache)
     slots = min(machine.slots(max_concurrent), len(plan.trials))
