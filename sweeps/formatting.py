@@ -31,20 +31,20 @@ ABBREVIATIONS = {
 
 
 def trial_name(
-    config: TrainConfig, axes: Sequence[str] = (), words: Mapping[str, Mapping[Any, str]] = MappingProxyType({})
+    config: TrainConfig, axes: Sequence[str] = (), longer: Mapping[str, Mapping[Any, str]] = MappingProxyType({})
 ) -> str:
     """Return a short name that tells a trial from its neighbours: `vanilla-f128 cross_entropy lr=1e-3 wd=1e-4`.
 
     Args:
         config: the trial's settings.
-        axes: what varies in its sweep; of them the name says what it does not say always.
-        words: setting -> how those of its values are written that `compact` would write like others of the sweep.
+        axes: settings that vary in its sweep; those that are not always in the name are added.
+        longer: setting -> texts of those values that `compact` would write like others of the sweep.
     """
     settings, folded = config.flat(), config.folded().flat()
 
-    def word(key: str) -> str:
+    def term(key: str) -> str:
         value = settings[key]
-        text = words.get(key, {}).get(value) or compact(value)
+        text = longer.get(key, {}).get(value) or compact(value)
         return f"{ABBREVIATIONS.get(key, key.split('.')[-1])}={text}"
 
     inert = {key for key, value in settings.items() if folded[key] != value}
@@ -52,7 +52,7 @@ def trial_name(
     model, loss = (SHORT.get(name, name.rpartition(":")[2]) for name in (config.model.name, config.loss.name))
     always = [f"{model}-f{config.model.base_filters}", loss]
     varying = (key for key in axes if key not in shown)
-    return " ".join([*always, *map(word, ("optim.lr", "optim.weight_decay")), *map(word, varying)])
+    return " ".join([*always, *map(term, ("optim.lr", "optim.weight_decay")), *map(term, varying)])
 
 
 def compact(value: Any, digits: int = DIGITS) -> str:
@@ -79,16 +79,16 @@ def _plain(number: str) -> str:
 
 
 def longer_words(values: Iterable[Any]) -> dict[Any, str]:
-    """Return how those values are written that `compact` would write alike: with the fewest digits that differ."""
-    words = {value: compact(value) for value in dict.fromkeys(values)}
+    """Return the texts of those values that `compact` would write alike, with the fewest digits that differ."""
+    texts = {value: compact(value) for value in dict.fromkeys(values)}
     longer: dict[Any, str] = {}
     for digits in range(DIGITS + 1, MOST_DIGITS + 1):
-        often = Counter(words.values())
-        alike = [value for value, text in words.items() if often[text] > 1]
+        frequencies = Counter(texts.values())
+        alike = [value for value, text in texts.items() if frequencies[text] > 1]
         if not alike:
             break
         longer |= {value: compact(value, digits) for value in alike}
-        words |= longer
+        texts |= longer
     return longer
 
 
@@ -144,8 +144,8 @@ def write_time(seconds: float | None) -> str:
         return NONE
     if seconds < 60:
         return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+    minutes, remainder = divmod(round(seconds), 60)
+    return f"{minutes} min {remainder:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def write_value(value: Any, longer: Mapping[Any, str] = MappingProxyType({})) -> str:

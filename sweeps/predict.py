@@ -36,8 +36,8 @@ class InputImages:
     images: tuple[Path, ...]
     failures: tuple[DataError, ...]
     """What is not there, holds no image, or has the name of another."""
-    others: tuple[str, ...]
-    """What lies in the folders and is no image."""
+    skipped: tuple[str, ...]
+    """Names in the folders that are no images."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,11 +65,11 @@ def build_parser() -> Parser:
 
 def run(options: argparse.Namespace) -> int:
     """Paint the images and print where; what fails is named, and the rest is done."""
-    given = find_images(options.images)
-    if not given.images:
-        _name_all(given.failures)
+    inputs = find_images(options.images)
+    if not inputs.images:
+        _print_failures(inputs.failures)
         return MISUSE
-    check_out(given.images, options.out)
+    check_out(inputs.images, options.out)
     from tqdm import tqdm
 
     from bddseg.checkpoint import load_checkpoint
@@ -84,13 +84,12 @@ def run(options: argparse.Namespace) -> int:
     with open_weights(options.model, store) as path:
         trained = load_trained(load_checkpoint(path), resolve_device(options.device))
     make_folder(options.out)
-    _name_all(given.failures)
-    if given.others and not options.quiet:
-        words = f"not taken, for it is no image: {len(given.others)}: {in_short(given.others)}"
-        print(printable(words), file=sys.stderr)
-    failed, is_silent = len(given.failures), options.quiet or not sys.stderr.isatty()
-    with tqdm(total=len(given.images), desc="painting", unit="image", file=sys.stderr, disable=is_silent) as bar:
-        for painted in paint_images(trained, given.images, options.out, list(dict.fromkeys(options.pictures))):
+    _print_failures(inputs.failures)
+    if inputs.skipped and not options.quiet:
+        print(printable(f"skipped, no images: {len(inputs.skipped)}: {in_short(inputs.skipped)}"), file=sys.stderr)
+    failed, is_silent = len(inputs.failures), options.quiet or not sys.stderr.isatty()
+    with tqdm(total=len(inputs.images), desc="painting", unit="image", file=sys.stderr, disable=is_silent) as bar:
+        for painted in paint_images(trained, inputs.images, options.out, list(dict.fromkeys(options.pictures))):
             bar.update()
             failed += len(painted.failures)
             for failure in painted.failures:
@@ -100,38 +99,38 @@ def run(options: argparse.Namespace) -> int:
     return INCOMPLETE if failed else FINE
 
 
-def _name_all(failures: Sequence[DataError]) -> None:
+def _print_failures(failures: Sequence[DataError]) -> None:
     for failure in failures:
         print(f"error: {failure}", file=sys.stderr)
 
 
-def find_images(places: Sequence[Path]) -> InputImages:
+def find_images(paths: Sequence[Path]) -> InputImages:
     """Return the images: a file as it is, of a folder the images in it, in the order of their numbers."""
     images: list[Path] = []
     failures: list[DataError] = []
-    others: list[str] = []
-    for place in places:
+    skipped: list[str] = []
+    for path in paths:
         try:
-            if place.is_dir():
-                inside, beside = _in_folder(place)
+            if path.is_dir():
+                inside, not_images = _in_folder(path)
                 images += inside
-                others += beside
+                skipped += not_images
             else:
-                place.stat()
-                images.append(place)
+                path.stat()
+                images.append(path)
         except DataError as error:
             failures.append(error)
         except FileNotFoundError:
-            failures.append(DataError(f"{place} is not there: give an image, or a folder of images"))
+            failures.append(DataError(f"{path} is not there: give an image, or a folder of images"))
         except OSError as error:
-            failures.append(DataError(f"{place} cannot be read: {error.strerror}"))
-    distinct = {(os.path.realpath(path.parent), path.name): path for path in reversed(images)}
+            failures.append(DataError(f"{path} cannot be read: {error.strerror}"))
+    distinct = {(os.path.realpath(image.parent), image.name): image for image in reversed(images)}
     by_stem: dict[str, list[Path]] = defaultdict(list)
-    for path in reversed(distinct.values()):
-        by_stem[path.stem].append(path)
-    failures += (_same_pictures(paths) for paths in by_stem.values() if len(paths) > 1)
-    usable = tuple(path for path in reversed(distinct.values()) if len(by_stem[path.stem]) == 1)
-    return InputImages(usable, tuple(failures), tuple(others))
+    for image in reversed(distinct.values()):
+        by_stem[image.stem].append(image)
+    failures += (_same_pictures(alike) for alike in by_stem.values() if len(alike) > 1)
+    usable = tuple(image for image in reversed(distinct.values()) if len(by_stem[image.stem]) == 1)
+    return InputImages(usable, tuple(failures), tuple(skipped))
 
 
 def _same_pictures(paths: Sequence[Path]) -> DataError:
@@ -147,8 +146,8 @@ def _in_folder(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
     """
     listing = list_folder(folder, has_image_name)
     if not listing.taken:
-        there = f"; in it: {in_short(listing.others)}" if listing.others else ""
-        raise DataError(f"{folder} holds no image: none of its files ends in {', '.join(SUFFIXES)}{there}")
+        content = f"; in it: {in_short(listing.others)}" if listing.others else ""
+        raise DataError(f"{folder} holds no image: none of its files ends in {', '.join(SUFFIXES)}{content}")
     return sorted(listing.taken, key=_by_number), listing.others
 
 
@@ -160,9 +159,9 @@ def check_out(images: Sequence[Path], out: Path) -> None:
     """
     if os.path.lexists(out) and not os.path.isdir(out):  # noqa: PTH112 - Path's own raises where it may not look
         raise DataError(f"--out {out} is a file, but must be a folder")
-    here = os.path.realpath(out)
-    if beside := [path for path in images if here in _folders(path)]:
-        raise DataError(f"--out {out} is where {beside[0].name} lies: choose another folder, so that no image is lost")
+    target = os.path.realpath(out)
+    if inside := [path for path in images if target in _folders(path)]:
+        raise DataError(f"--out {out} holds {inside[0].name}: choose another folder, so that no image is lost")
 
 
 def _folders(path: Path) -> tuple[str, str]:

@@ -116,7 +116,10 @@ def print_front(board: "TrialTable") -> None:
     from sweeps.execution.pareto import board_points, front
 
     points = board_points(board)
-    rows = [(board.rows[one].name, figure(points[one][0]), f"{points[one][1]:.4g}") for one in front(points)]
+    rows = [
+        (board.rows[trial_id].name, figure(points[trial_id][0]), f"{points[trial_id][1]:.4g}")
+        for trial_id in front(points)
+    ]
     print()
     print_table(("no other is better and cheaper", "best val/miou", "gflops an image"), rows)
 
@@ -126,23 +129,23 @@ def print_standings(board: "TrialTable") -> None:
     from sweeps.planning.confirmation import standings
 
     scores = {row.trial_id: row.best_miou for row in board.rows.values() if row.state == "finished"}
-    found = standings(board.plan, scores)
+    finalists = standings(board.plan, scores)
     rows = [
         (
             str(rank),
-            it.name + ("  (reference)" if it.is_reference else ""),
-            figure(it.mean),
-            figure(it.spread),
-            figure(it.ahead_of(found[0])) if rank > 1 else "",
-            _some(it.scores),
-            str(it.epochs),
+            finalist.name + ("  (reference)" if finalist.is_reference else ""),
+            figure(finalist.mean),
+            figure(finalist.spread),
+            figure(finalist.ahead_of(finalists[0])) if rank > 1 else "",
+            _latest(finalist.scores),
+            str(finalist.epochs),
         )
-        for rank, it in enumerate(found, 1)
+        for rank, finalist in enumerate(finalists, 1)
     ]
     print_table(("", "finalist", "mean of the runs", "sd over runs", "to the first", "each run", "epochs"), rows)
 
 
-def _some(scores: Sequence[float]) -> str:
+def _latest(scores: Sequence[float]) -> str:
     """Return the scores of the runs, the latest of many."""
     more = len(scores) - MOST_SCORES
     return " ".join([*([f"({more} more)"] if more > 0 else []), *map(figure, scores[-MOST_SCORES:])])

@@ -63,8 +63,8 @@ class Calibration:
         if not timed:
             return counted
         trials = "such trials" if timed == kinds else f"{timed} of {kinds} kinds of trial"
-        words = f"speed measured by a few training steps of {trials} {how}, in {self.seconds:.0f} s"
-        return words if timed == kinds else f"{words}; the others' {counted}"
+        sentence = f"speed measured by a few training steps of {trials} {how}, in {self.seconds:.0f} s"
+        return sentence if timed == kinds else f"{sentence}; the others' {counted}"
 
 
 def calibrate(
@@ -80,15 +80,15 @@ def calibrate(
     flops = {name: count_forward(config).flops for name, config in kinds.items()}
     cost = {name: flops[name] * config.train.batch_size for name, config in kinds.items()}
     rate = flops_per_second(kinds[min(cost, key=lambda name: cost[name])], device)
-    found: dict[str, MeasuredSpeed] = {}
+    speeds: dict[str, MeasuredSpeed] = {}
     for name in sorted(kinds, key=lambda name: cost[name]):
         key, step_s = (name, threads), cost[name] * (2 + BACKWARD_SHARE) / rate
         steps = min(STEPS, int((seconds - (time.perf_counter() - began)) / step_s))
         if key not in _timed and steps >= FEWEST_STEPS:
             _timed[key] = _time(kinds[name], device, threads, steps)
-        found[name] = _timed.get(key) or _counted(flops[name], rate)
-        rate = (1 + BACKWARD_SHARE) * flops[name] / found[name].train_s
-    return Calibration(found, device.type, threads, time.perf_counter() - began)
+        speeds[name] = _timed.get(key) or _counted(flops[name], rate)
+        rate = (1 + BACKWARD_SHARE) * flops[name] / speeds[name].train_s
+    return Calibration(speeds, device.type, threads, time.perf_counter() - began)
 
 
 def _time(config: TrainConfig, device: torch.device, threads: int, steps: int) -> MeasuredSpeed:

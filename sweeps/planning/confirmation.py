@@ -99,7 +99,8 @@ class Confirmation:
             **({"rounds": self.rounds.to_dict()} if self.rounds else {}),
             "seeds": [trial.config.train.seed for trial in self.plan.trials[:: len(self.finalists)]],
             "finalists": [
-                {"trial_id": it.trial_id, "name": it.name, "why": it.why, "epochs": it.epochs} for it in self.finalists
+                {"trial_id": finalist.trial_id, "name": finalist.name, "why": finalist.why, "epochs": finalist.epochs}
+                for finalist in self.finalists
             ],
         }
 
@@ -109,10 +110,10 @@ class Confirmation:
         Raises:
             ExperimentError: with both fingerprints.
         """
-        known = self.data["fingerprint"]
-        if fingerprint != known:
+        screened = self.data["fingerprint"]
+        if fingerprint != screened:
             raise ExperimentError(
-                f"{self.screening} was screened on frames {known} of {self.data['root']}, but those of {root} are "
+                f"{self.screening} was screened on frames {screened} of {self.data['root']}, but those of {root} are "
                 f"{fingerprint} now: give the folder as it was with --data, or screen again"
             )
 
@@ -142,8 +143,9 @@ class FinalistScores:
 
     def ahead_of(self, other: "FinalistScores") -> float:
         """Return the mean difference over the runs that both have; NaN without one."""
-        both = [mine - theirs for mine, theirs in zip(self.scores, other.scores, strict=False)]
-        return statistics.fmean(found) if (found := [value for value in both if not math.isnan(value)]) else math.nan
+        differences = [mine - theirs for mine, theirs in zip(self.scores, other.scores, strict=False)]
+        paired = [difference for difference in differences if not math.isnan(difference)]
+        return statistics.fmean(paired) if paired else math.nan
 
 
 def plan_confirmation(
@@ -194,13 +196,13 @@ def plan_confirmation(
 def next_runs(plan: Plan, remaining: Sequence[str]) -> tuple[PlannedTrial, ...]:
     """Return one more run of each finalist that is still in question: the next fold, with a new seed."""
     assert plan.rounds is not None
-    found = []
+    added = []
     for finalist in remaining:
-        first, *others = (trial for trial in plan.trials if trial.tags[FINALIST] == finalist)
+        first, *later = (trial for trial in plan.trials if trial.tags[FINALIST] == finalist)
         like = PlannedFinalist(finalist, finalist_name(first.name), "", first.is_reference, first.config)
-        run = like.run(1 + len(others), plan.rounds.folds, first.config.train.seed - FIRST_SEED)
-        found.append(replace(run, point={key: run.settings[key] for key in (*first.point, *RUN_AXES)}))
-    return tuple(found)
+        run = like.run(1 + len(later), plan.rounds.folds, first.config.train.seed - FIRST_SEED)
+        added.append(replace(run, point={key: run.settings[key] for key in (*first.point, *RUN_AXES)}))
+    return tuple(added)
 
 
 RUN_AXES = ("data.fold", "data.cut", "train.seed")
@@ -219,20 +221,20 @@ def choose_finalists(record: SweepRecord, top: int) -> tuple[tuple[PlannedFinali
     settings = _settings(record)
     if not settings:
         raise NothingFinishedError(f"{record.sweep_id} has no finished trial, so there is nothing to confirm")
-    chosen = {id(seeds): f"place {place}" for place, seeds in enumerate(settings[:top], 1)}
+    chosen = {id(seeds): f"place {position}" for position, seeds in enumerate(settings[:top], 1)}
     for seeds in {seeds[0].settings["model.name"]: seeds for seeds in reversed(settings)}.values():
         chosen.setdefault(id(seeds), f"best {seeds[0].settings['model.name']}")
     notes = []
     if (reference := next((row for row in record.trials if row.is_reference), None)) is None:
         notes.append("the reference was not among the trials of the screening")
-    elif not (its := [seeds for seeds in settings if reference in seeds]):
+    elif not (reference_seeds := [seeds for seeds in settings if reference in seeds]):
         notes.append(f"the reference ({reference.name}) did not finish, so it is no finalist")
     else:
-        chosen.setdefault(id(its[0]), "reference")
+        chosen.setdefault(id(reference_seeds[0]), "reference")
     if record.status != "FINISHED":
         notes.append(f"{record.sweep_id} is {record.status.lower()}, not finished: its finalists might change")
-    found = [_finalist(seeds, chosen[id(seeds)], record.sweep_id) for seeds in settings if id(seeds) in chosen]
-    return tuple(found), tuple(notes)
+    finalists = [_finalist(seeds, chosen[id(seeds)], record.sweep_id) for seeds in settings if id(seeds) in chosen]
+    return tuple(finalists), tuple(notes)
 
 
 def screened_sd(record: SweepRecord, curves: Sequence[Sequence[float]] = ()) -> tuple[float | None, bool]:
@@ -261,7 +263,7 @@ def standings(plan: Plan, scores: Mapping[str, float]) -> list[FinalistScores]:
     of_finalist: dict[str, list[PlannedTrial]] = {}
     for trial in plan.trials:  # in the order of runs
         of_finalist.setdefault(trial.tags[FINALIST], []).append(trial)
-    found = [
+    finalists = [
         FinalistScores(
             finalist_name(runs[0].name),
             runs[0].is_reference,
@@ -270,7 +272,7 @@ def standings(plan: Plan, scores: Mapping[str, float]) -> list[FinalistScores]:
         )
         for runs in of_finalist.values()
     ]
-    return sorted(found, key=lambda it: (not it.done, -it.mean if it.done else 0.0))
+    return sorted(finalists, key=lambda finalist: (not finalist.done, -finalist.mean if finalist.done else 0.0))
 
 
 def _finalist(seeds: Sequence[TrialRow], why: str, sweep_id: str) -> PlannedFinalist:
@@ -297,4 +299,4 @@ def _varying(configs: Sequence[TrainConfig]) -> dict[str, tuple[Any, ...]]:
     """Return each setting in which the runs differ, with its values in order of appearance."""
     flat = [config.flat() for config in configs]
     values = {key: tuple(dict.fromkeys(settings[key] for settings in flat)) for key in setting_names()}
-    return {key: found for key, found in values.items() if len(found) > 1}
+    return {key: distinct for key, distinct in values.items() if len(distinct) > 1}

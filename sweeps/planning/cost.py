@@ -79,11 +79,11 @@ def stopping_epochs(models: Sequence[str], rungs: Sequence[int], epochs: int, re
 def _epochs_of_one_order(models: Sequence[str], rungs: Sequence[int], epochs: int, reduction: int, order: int) -> int:
     memory, total = Rungs(reduction), 0
     values = np.random.default_rng(order).permutation(len(models))
-    for at, (model, value) in enumerate(zip(models, values, strict=True)):
+    for index, (model, value) in enumerate(zip(models, values, strict=True)):
         family = {str(other) for other, name in enumerate(models) if name == model}
         ended = epochs
         for rung in rungs:
-            if memory.judge(rung, str(at), float(value)) and at and not memory.leads(rung, str(at), family):
+            if memory.judge(rung, str(index), float(value)) and index and not memory.leads(rung, str(index), family):
                 ended = rung
                 break
         total += ended
@@ -96,10 +96,10 @@ def halving_epochs(trials: int, rungs: Sequence[int], epochs: int, reduction: in
     27 trials, rungs 1 and 3, 9 epochs, reduction 3: 27 * 1 + 9 * (3 - 1) + 3 * (9 - 3) = 63.
     Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, section 3.1 (synchronous halving).
     """
-    total, left = 0.0, trials
+    total, remaining = 0.0, trials
     for begin, end in zip((0, *rungs), (*rungs, epochs), strict=True):
-        total += left * (end - begin)
-        left = min(left, max(math.ceil(left / reduction), protected))
+        total += remaining * (end - begin)
+        remaining = min(remaining, max(math.ceil(remaining / reduction), protected))
     return total
 
 

@@ -114,30 +114,30 @@ def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None
     if data is not None:
         return Source(profile or "full", data.resolve())
     if profile is None:
-        found = _find_root()
-        return Source("full", found) if found else Source("quick", None)
+        root = _find_root()
+        return Source("full", root) if root else Source("quick", None)
     if profiles.get(profile, {}).get("data") == "streets":
         return Source(profile, None)
-    found = _find_root()
-    if found is None:
+    root = _find_root()
+    if root is None:
         variable = os.environ.get(ROOT_VARIABLE, "not set")
         raise DataError(
             f"profile {profile} needs BDD100K, looked for at --data (not given), {ROOT_VARIABLE} ({variable}) and "
             f"{DEFAULT_ROOT} (not there): get the 10k images, semantic segmentation and det_20 labels from the BDD100K "
             "project's download page, or use --profile quick"
         )
-    return Source(profile, found)
+    return Source(profile, root)
 
 
-def recorded_source(profile: str, data: Mapping[str, Any], given: Path | None) -> Source:
+def recorded_source(profile: str, data: Mapping[str, Any], moved_to: Path | None) -> Source:
     """Return what a recorded sweep was trained on: where it was, or the folder that is given in its place.
 
     Raises:
         DataError: when the folder is none.
     """
-    if given is not None:
-        check_root(given)
-        return Source(profile, given.resolve())
+    if moved_to is not None:
+        check_root(moved_to)
+        return Source(profile, moved_to.resolve())
     root = None if data["embedded"] else Path(str(data["root"]))
     if root and not is_folder(root):
         raise DataError(

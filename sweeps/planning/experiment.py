@@ -76,7 +76,7 @@ def load_experiment(
     single value fixes the setting.
 
     Raises:
-        ExperimentError: naming place, value, rule and known names.
+        ExperimentError: naming location, value, rule and known names.
     """
     book = read_book(path)
     asked = CommandLineSettings(tuple(overrides), scheduler, {"name": search, "samples": samples}, seed, replicates)
@@ -99,21 +99,21 @@ class CommandLineSettings:
 
 def _load(book: ExperimentsFile, name: str, profile: str, asked: CommandLineSettings) -> Experiment:
     space, chosen, path = book.space(name), book.profile(profile), book.path
-    at = f"{path.name}: spaces.{name}"
-    axes = space_axes(space, at)
-    reference = build_point(space.get("reference", {}), axes, f"{at}.reference")
-    points = build_points(space.get("points", []), axes, f"{at}.points")
-    pinned = _pinned(space.get("pin", {}), axes, f"{at}.pin")
+    location = f"{path.name}: spaces.{name}"
+    axes = space_axes(space, location)
+    reference = build_point(space.get("reference", {}), axes, f"{location}.reference")
+    points = build_points(space.get("points", []), axes, f"{location}.points")
+    pinned = _pinned(space.get("pin", {}), axes, f"{location}.pin")
     replacing = build_axes(chosen.get("grid", {}), f"{path.name}: profiles.{profile}.grid")
     axes |= {key: values for key, values in replacing.items() if key in axes}
-    axes |= _axes_under(space.get("under", {}), book, profile, axes, f"{at}.under")
+    axes |= _axes_under(space.get("under", {}), book, profile, axes, f"{location}.under")
     settings = {
         **build_settings(book.defaults.get("settings", {}), f"{path.name}: defaults.settings"),
-        **build_settings(space.get("settings", {}), f"{at}.settings"),
+        **build_settings(space.get("settings", {}), f"{location}.settings"),
         **build_settings(chosen.get("settings", {}), f"{path.name}: profiles.{profile}.settings"),
         **pinned,
     }
-    _config(settings, at)  # what the file says alone, so that its faults are not laid at the command line's door
+    _config(settings, location)  # what the file says alone, so that its faults are not laid at the command line's door
     typed = dict(_parse_override(text) for text in asked.overrides)
     if asked.seed is not None:
         typed.setdefault("train.seed", asked.seed)
@@ -121,21 +121,21 @@ def _load(book: ExperimentsFile, name: str, profile: str, asked: CommandLineSett
     base = _config(settings, "--set")
     usual = {key: first_value(axis, base.flat()[key]) for key, axis in axes.items()}
     standard = fill_point(reference, axes, usual)
-    sampling = build_sampling(space.get("search", "grid"), asked.sampling, f"{at}.search")
-    check_grid(axes, sampling, at)
+    sampling = build_sampling(space.get("search", "grid"), asked.sampling, f"{location}.search")
+    check_grid(axes, sampling, location)
     schedule = _schedule(
         {
             **as_mapping(book.defaults.get("scheduler", {}), f"{path.name}: defaults.scheduler"),
-            **as_mapping(space.get("scheduler", {}), f"{at}.scheduler"),
+            **as_mapping(space.get("scheduler", {}), f"{location}.scheduler"),
         },
         asked.scheduler,
-        at,
+        location,
     )
     if sampling.is_open and schedule.name == "asha_promote":
-        raise ExperimentError(f"{at}: asha_promote lets trials wait until all have come, so it does not go with optuna")
+        raise ExperimentError(f"{location}: asha_promote needs all trials at the start, so it does not go with optuna")
     return Experiment(
         name=name,
-        question=_question(space.get("question"), at),
+        question=_question(space.get("question"), location),
         profile=profile,
         base=base,
         axes=tuple(axes.items()),
@@ -144,36 +144,36 @@ def _load(book: ExperimentsFile, name: str, profile: str, asked: CommandLineSett
         metric=_metric(book.defaults.get("metric", OBJECTIVE), path),
         sampling=sampling,
         points=tuple(fill_point(point, axes, standard) for point in points),
-        replicates=_replicates(space.get("replicates"), at) if asked.replicates is None else asked.replicates,
+        replicates=_replicates(space.get("replicates"), location) if asked.replicates is None else asked.replicates,
     )
 
 
-def _question(said: Any, place: str) -> str:
-    if said is None or isinstance(said, str):
-        return said or ""
-    raise ExperimentError(f"{place}.question is {said!r}, but must be text")
+def _question(text: Any, location: str) -> str:
+    if text is None or isinstance(text, str):
+        return text or ""
+    raise ExperimentError(f"{location}.question is {text!r}, but must be text")
 
 
 def _axes_under(
-    section: Any, book: ExperimentsFile, profile: str, axes: Mapping[str, Axis], place: str
+    section: Any, book: ExperimentsFile, profile: str, axes: Mapping[str, Axis], location: str
 ) -> Mapping[str, Axis]:
     """Return the axes that a space has other values for under a profile."""
     replacing: dict[str, Mapping[str, Axis]] = {}
-    for name, values in as_mapping(section, place).items():
+    for name, values in as_mapping(section, location).items():
         if name not in book.profiles:
-            raise ExperimentError(f"{place}.{name} is no profile; known: {', '.join(book.profiles)}")
-        replacing[name] = build_axes(values, f"{place}.{name}")
+            raise ExperimentError(f"{location}.{name} is no profile; known: {', '.join(book.profiles)}")
+        replacing[name] = build_axes(values, f"{location}.{name}")
         for key in replacing[name]:
             if key not in axes:
-                raise ExperimentError(f"{place}.{name}.{key} is no axis of the space; known: {', '.join(axes)}")
+                raise ExperimentError(f"{location}.{name}.{key} is no axis of the space; known: {', '.join(axes)}")
     return replacing.get(profile, {})
 
 
-def _pinned(section: Any, axes: Mapping[str, Axis], place: str) -> dict[str, Any]:
-    pinned = build_settings(section, place)
+def _pinned(section: Any, axes: Mapping[str, Axis], location: str) -> dict[str, Any]:
+    pinned = build_settings(section, location)
     for key in pinned:
         if key in axes:
-            raise ExperimentError(f"{place}.{key} is an axis of the grid too, but must be only one of both")
+            raise ExperimentError(f"{location}.{key} is an axis of the grid too, but must be only one of both")
     return pinned
 
 
@@ -189,14 +189,14 @@ def _parse_override(text: str) -> tuple[str, Any]:
         raise ExperimentError(f"--set {text[:80]!r} has a value that is not YAML") from error
     except ConfigError as error:
         raise ExperimentError(f"--set {text[:80]!r}: {error}") from error
-    place = f"--set {key}"
+    location = f"--set {key}"
     if isinstance(value, dict) and (joined := [name for name in value if str(name).startswith(GLUED)]):
-        raise ExperimentError(f"{place}: {joined[0]!r} lacks a blank after the colon: {{low: 1, high: 2}}")
+        raise ExperimentError(f"{location}: {joined[0]!r} lacks a blank after the colon: {{low: 1, high: 2}}")
     if isinstance(value, list):
-        return key, build_axis(key, [_number(item, spec.type) for item in value], place)
+        return key, build_axis(key, [_number(item, spec.type) for item in value], location)
     if isinstance(value, dict):
-        return key, build_axis(key, {name: _number(item, spec.type) for name, item in value.items()}, place)
-    return key, check_value(key, _number(value, spec.type), place)
+        return key, build_axis(key, {name: _number(item, spec.type) for name, item in value.items()}, location)
+    return key, check_value(key, _number(value, spec.type), location)
 
 
 def _number(value: Any, kind: Any) -> Any:
@@ -220,31 +220,33 @@ def _override(
     return axes, settings
 
 
-def _config(settings: Mapping[str, Any], place: str) -> TrainConfig:
+def _config(settings: Mapping[str, Any], location: str) -> TrainConfig:
     try:
         return TrainConfig().with_overrides(settings)
     except ConfigError as error:
-        raise ExperimentError(f"{place}: {error}") from error
+        raise ExperimentError(f"{location}: {error}") from error
 
 
-def _schedule(section: Mapping[str, Any], name: str | None, place: str) -> Schedule:
-    check_keys(section, "scheduler", f"{place}.scheduler")
+def _schedule(section: Mapping[str, Any], name: str | None, location: str) -> Schedule:
+    check_keys(section, "scheduler", f"{location}.scheduler")
     schedule = Schedule(name or section.get("name", "asha"), section.get("grace", 0.1), section.get("reduction", 3))
     if schedule.name not in SCHEDULERS:
         raise ExperimentError(
-            f"{place}.scheduler.name is {schedule.name!r}, but must be one of {', '.join(SCHEDULERS)}"
+            f"{location}.scheduler.name is {schedule.name!r}, but must be one of {', '.join(SCHEDULERS)}"
         )
     if not isinstance(schedule.grace, float) or not 0.1 <= schedule.grace <= 1:
-        raise ExperimentError(f"{place}.scheduler.grace is {schedule.grace!r}, but must be a number from 0.1 to 1.0")
+        raise ExperimentError(f"{location}.scheduler.grace is {schedule.grace!r}, but must be a number from 0.1 to 1.0")
     if type(schedule.reduction) is not int or schedule.reduction < 2:
-        raise ExperimentError(f"{place}.scheduler.reduction is {schedule.reduction!r}, but must be a whole number >= 2")
+        raise ExperimentError(
+            f"{location}.scheduler.reduction is {schedule.reduction!r}, but must be a whole number >= 2"
+        )
     return schedule
 
 
-def _replicates(value: Any, place: str) -> int | None:
+def _replicates(value: Any, location: str) -> int | None:
     if value is not None and (type(value) is not int or not 0 <= value <= MOST_REPLICATES):
         raise ExperimentError(
-            f"{place}.replicates is {value!r}, but must be a whole number from 0 to {MOST_REPLICATES}"
+            f"{location}.replicates is {value!r}, but must be a whole number from 0 to {MOST_REPLICATES}"
         )
     return value
 

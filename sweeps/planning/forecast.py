@@ -86,31 +86,31 @@ def largest_memory(plan: Plan, speeds: Calibration, cache: Path) -> MemoryForeca
     kinds = {kind(trial.config, speeds.device): trial for trial in plan.trials}
     least = {name: least_memory_mb(trial.config) for name, trial in kinds.items()}
     name = max(least, key=lambda name: least[name])
-    trial, known, speed = kinds[name], read_peaks(cache), speeds.speeds[name]
-    if name in known:
-        return MemoryForecast(known[name], trial.name, "measured before")
+    trial, peaks, speed = kinds[name], read_peaks(cache), speeds.speeds[name]
+    if name in peaks:
+        return MemoryForecast(peaks[name], trial.name, "measured before")
     batch = trial.config.train.batch_size
     if TRAINING_BATCHES * batch * (speed.train_s + EVALUATION_BATCHES * speed.val_s) > PEAK_SECONDS:
         return MemoryForecast(least[name], trial.name, "at least, by counting")
     try:
-        found = measure_peak_mb(trial.config, speeds.device)
+        peak_mb = measure_peak_mb(trial.config, speeds.device)
     except DeviceError as error:
         return MemoryForecast(least[name], trial.name, f"at least, by counting, since {error}")
-    remember_peaks(cache, {name: found})
-    return MemoryForecast(found, trial.name, "measured")
+    remember_peaks(cache, {name: peak_mb})
+    return MemoryForecast(peak_mb, trial.name, "measured")
 
 
 def _time(
     plan: Plan, scheduler: str, counted: ImageCounts, speeds: Calibration, resources: Mapping[str, float], slots: int
 ) -> Rows:
-    kept, how = epoch_share(plan, scheduler)
+    share, how = epoch_share(plan, scheduler)
     each = [trial.epochs * speeds.of(trial.config).epoch_s(counted.train, counted.val) for trial in plan.trials]
     seconds, longest = sum(each), max(each)  # however many slots there are, one trial takes one of them
-    unit, share = ("cores", resources["CPU"]) if speeds.device == "cpu" else ("GPUs", resources["GPU"])
+    unit, per_trial = ("cores", resources["CPU"]) if speeds.device == "cpu" else ("GPUs", resources["GPU"])
     rows = [
         ("trials", str(len(plan.trials)), _trials_in_words(plan)),
         ("epochs, nothing stopped", str(plan.epochs_in_all), f"of {count(counted.train, 'training image')} each"),
-        (f"time of all {unit}, nothing stopped", duration(seconds * share), "training and validation"),
+        (f"time of all {unit}, nothing stopped", duration(seconds * per_trial), "training and validation"),
         (
             "time, nothing stopped",
             duration(START_AND_END_SECONDS + max(seconds / slots, longest)),
@@ -119,11 +119,11 @@ def _time(
     ]
     if plan.rungs:
         rows += [
-            ("epochs, stopped early", f"{kept * plan.epochs_in_all:.0f}", how),
-            (f"time of all {unit}, stopped early", duration(kept * seconds * share), f"{kept:.0%} of the epochs"),
+            ("epochs, stopped early", f"{share * plan.epochs_in_all:.0f}", how),
+            (f"time of all {unit}, stopped early", duration(share * seconds * per_trial), f"{share:.0%} of the epochs"),
             (
                 "time, stopped early",
-                duration(START_AND_END_SECONDS + max(kept * seconds / slots, longest)),
+                duration(START_AND_END_SECONDS + max(share * seconds / slots, longest)),
                 f"{count(slots, 'trial')} side by side, with start and end",
             ),
         ]
@@ -132,19 +132,19 @@ def _time(
 
 def _trials_in_words(plan: Plan) -> str:
     further = len(plan.trials) - len(plan.originals)
-    words = f"{len(plan.originals)} distinct ones of {count(plan.grid_points, 'point')}"
-    return f"{words}, {further} further seeds of the best" if further else words
+    distinct = f"{len(plan.originals)} distinct ones of {count(plan.grid_points, 'point')}"
+    return f"{distinct}, {further} further seeds of the best" if further else distinct
 
 
 def _room(plan: Plan, counted: ImageCounts, memory: MemoryForecast, slots: int, *, keeps_all: bool) -> Rows:
     """Return memory and disk. A checkpoint has the weights twice (last and best), Adam's two moments, the evidence."""
     evidence = 8 * (len(CLASSES) ** 2 + len(CLASSES)) * (counted.val + counted.test)
     weights = [4 * count_forward(trial.config).weights for trial in plan.trials]
-    largest, kept = sorted(weights, reverse=True), len(plan.trials) if keeps_all else most_kept(plan)
-    in_mlflow = sum(largest[:kept]) + DATABASE_BYTES
+    largest, finalists = sorted(weights, reverse=True), len(plan.trials) if keeps_all else most_kept(plan)
+    in_mlflow = sum(largest[:finalists]) + DATABASE_BYTES
     written = sum(largest[:slots])  # by each trial that runs: once in Ray's session, once in the sweep's folder
     running = CHECKPOINTS * sum(4 * size + evidence for size in weights) + 4 * 2 * written + in_mlflow
-    after = sum(4 * size + evidence for size in largest[:kept]) + in_mlflow
+    after = sum(4 * size + evidence for size in largest[:finalists]) + in_mlflow
     side = plan.trials[0].config.data.size
     return [
         ("memory of a trial", _size(memory.mb * 1e6), f"{memory.how}: {memory.trial}; frames left out"),
@@ -156,7 +156,7 @@ def _room(plan: Plan, counted: ImageCounts, memory: MemoryForecast, slots: int, 
         (
             "disk afterwards",
             f"<= {_size(after)}",
-            f"the last checkpoint of {count(kept, 'finalist')}, and their best weights in MLflow",
+            f"the last checkpoint of {count(finalists, 'finalist')}, and their best weights in MLflow",
         ),
         (
             "disk of its evidence",

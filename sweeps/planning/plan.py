@@ -130,9 +130,9 @@ class Plan:
         Args:
             best: ids of the completed trials, the best first.
         """
-        known = {trial.trial_id: trial for trial in self.trials}
+        trials = {trial.trial_id: trial for trial in self.trials}
         rounds = range(1, self.replicates + 1) if self.to_replicate else ()
-        return tuple(known[trial_id].replicate(number) for number in rounds for trial_id in best[:SETTINGS])
+        return tuple(trials[trial_id].replicate(number) for number in rounds for trial_id in best[:SETTINGS])
 
     def size_words(self) -> str:
         """Return its size in words: `8 trials, 20 epochs each`."""
@@ -159,13 +159,14 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
         ExperimentError: when a combination of grid values makes no valid configuration, or the budget varies.
     """
     check_experiment(experiment, limit)
-    known, points = _known_points(experiment), count_points(experiment)
+    first_points, points = _first_points(experiment), count_points(experiment)
     if not experiment.axes or experiment.sampling.name == "grid":
         ordered = _planned_grid(experiment, precision, limit)
     elif experiment.sampling.name == "random":
-        points, ordered = _drawn(experiment, known, precision, limit)
+        points, ordered = _drawn(experiment, first_points, precision, limit)
     else:
-        points, ordered = len(known), list(_distinct(_Maker.of(experiment, precision), known).values())
+        points = len(first_points)
+        ordered = list(_distinct(_Maker.of(experiment, precision), first_points).values())
     is_open = bool(experiment.axes) and experiment.sampling.is_open
     samples = min(experiment.sampling.samples, limit or experiment.sampling.samples) if is_open else 0
     plan = Plan(
@@ -204,16 +205,16 @@ def imagine_plan(plan: Plan, experiment: Experiment) -> Plan:
     """
     suggested = _imagine_suggested(plan, experiment)
     rounds = range(1, plan.replicates + 1) if plan.to_replicate else ()
-    return suggested.with_trials(trial.replicate(it) for it in rounds for trial in suggested.trials[-SETTINGS:])
+    return suggested.with_trials(trial.replicate(number) for number in rounds for trial in suggested.trials[-SETTINGS:])
 
 
 def _imagine_suggested(plan: Plan, experiment: Experiment) -> Plan:
     if not plan.to_come:
         return plan
     precision = plan.trials[0].config.train.precision
-    known = [dict(trial.point) for trial in plan.trials]
+    planned = [dict(trial.point) for trial in plan.trials]
     drawn = replace(experiment, sampling=replace(experiment.sampling, name="random", samples=plan.samples))
-    points, trials = _drawn(drawn, known, precision, 0)
+    points, trials = _drawn(drawn, planned, precision, 0)
     return replace(plan, trials=tuple(trials), grid_points=points, samples=0)
 
 
@@ -248,14 +249,14 @@ def _check_axes(experiment: Experiment) -> None:
 
 
 def plan_trial(
-    experiment: Experiment, point: Mapping[str, Any], precision: str, known: Iterable[Mapping[str, Any]] = ()
+    experiment: Experiment, point: Mapping[str, Any], precision: str, sweep_points: Iterable[Mapping[str, Any]] = ()
 ) -> PlannedTrial:
-    """Return the trial of a point; its name differs from those of the `known` points of the same sweep.
+    """Return the trial of a point; its name differs from those of the points that its sweep has already.
 
     Raises:
         ExperimentError: when the point makes no valid configuration.
     """
-    return _Maker.of(experiment, precision, known).trial(point)
+    return _Maker.of(experiment, precision, sweep_points).trial(point)
 
 
 @dataclass(frozen=True)
@@ -266,16 +267,16 @@ class _Maker:
     precision: str
     reference: str
     """Digest of the reference."""
-    words: Mapping[str, Mapping[Any, str]]
+    longer: Mapping[str, Mapping[Any, str]]
     """Axis -> the values of it that a name must write with more digits than usual."""
 
     @classmethod
-    def of(cls, experiment: Experiment, precision: str, known: Iterable[Mapping[str, Any]] = ()) -> Self:
-        """Return the maker of an experiment's trials; `known` are points beyond those that its axes can have."""
+    def of(cls, experiment: Experiment, precision: str, further: Iterable[Mapping[str, Any]] = ()) -> Self:
+        """Return the maker of an experiment's trials; `further` are points beyond the values of its axes."""
         reference = _config(experiment, experiment.reference, precision).digest()
-        points = (experiment.reference, *experiment.points, *known)
-        words = {key: longer_words(_nameable(key, axis, points)) for key, axis in experiment.axes}
-        return cls(experiment, precision, reference, {key: longer for key, longer in words.items() if longer})
+        points = (experiment.reference, *experiment.points, *further)
+        longer = {key: longer_words(_nameable(key, axis, points)) for key, axis in experiment.axes}
+        return cls(experiment, precision, reference, {key: texts for key, texts in longer.items() if texts})
 
     def trial(self, point: Mapping[str, Any]) -> PlannedTrial:
         """Return the trial of a point.
@@ -286,16 +287,16 @@ class _Maker:
         config = _config(self.experiment, point, self.precision)
         keys = tuple(key for key, _ in self.experiment.axes)
         settings, digest = config.flat(), config.digest()
-        name = trial_name(config, keys, self.words)
+        name = trial_name(config, keys, self.longer)
         return PlannedTrial(digest, name, config, {key: settings[key] for key in keys}, digest == self.reference)
 
 
 def _nameable(key: str, axis: Axis, points: Iterable[Mapping[str, Any]]) -> list[Any]:
     """Return the values of an axis that names must tell apart: a range's drawn ones have the few digits of `settle`."""
-    given = [point[key] for point in points if key in point]
+    named = [point[key] for point in points if key in point]
     if not isinstance(axis, Range):
-        return [*axis, *given]
-    ends = [axis.low, axis.high, *given]
+        return [*axis, *named]
+    ends = [axis.low, axis.high, *named]
     return [*ends, *map(axis.settle, ends)]
 
 
@@ -334,7 +335,7 @@ def _config(experiment: Experiment, point: Mapping[str, Any], precision: str) ->
         raise ExperimentError(f"{experiment.name}: {error}") from error
 
 
-def _known_points(experiment: Experiment) -> list[Mapping[str, Any]]:
+def _first_points(experiment: Experiment) -> list[Mapping[str, Any]]:
     """Return what is tried first: the reference, then the points that the space names."""
     return [experiment.reference, *experiment.points]
 
@@ -349,21 +350,21 @@ def _distinct(maker: _Maker, points: Iterable[Mapping[str, Any]]) -> dict[str, P
 
 
 def _drawn(
-    experiment: Experiment, known: Sequence[Mapping[str, Any]], precision: str, limit: int
+    experiment: Experiment, first_points: Sequence[Mapping[str, Any]], precision: str, limit: int
 ) -> tuple[int, list[PlannedTrial]]:
     """Return how many points were looked at, known and drawn ones, and the distinct trials of them that are asked for.
 
     Where the space has fewer points than that, it ends when nothing new has come for long.
     """
-    maker = _Maker.of(experiment, precision, known)
-    trials = _distinct(maker, known)
-    samples, points, in_vain = experiment.sampling.samples, len(known), 0
+    maker = _Maker.of(experiment, precision, first_points)
+    trials = _distinct(maker, first_points)
+    samples, points, repeats = experiment.sampling.samples, len(first_points), 0
     most = min(samples, limit or samples)
     for point in draw_points(experiment.base, dict(experiment.axes), experiment.base.train.seed):
-        if len(trials) >= most or in_vain >= PATIENCE:
+        if len(trials) >= most or repeats >= PATIENCE:
             break
         trial = maker.trial(point)
-        in_vain = in_vain + 1 if trial.trial_id in trials else 0
+        repeats = repeats + 1 if trial.trial_id in trials else 0
         trials.setdefault(trial.trial_id, trial)
         points += 1
     return points, list(trials.values())[:most]

@@ -45,13 +45,13 @@ def read_peaks(cache: Path) -> dict[str, float]:
         return {}
 
 
-def remember_peaks(cache: Path, found: Peaks) -> None:
+def remember_peaks(cache: Path, measured: Peaks) -> None:
     """Add to what is remembered; of two measurements of a kind the larger one stays. It only saves time."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with locked(cache / f"{PEAKS_FILE}.lock"):
-            known = read_peaks(cache)
-            merged = known | {name: max(value, known.get(name, 0.0)) for name, value in found.items()}
+            peaks = read_peaks(cache)
+            merged = peaks | {name: max(value, peaks.get(name, 0.0)) for name, value in measured.items()}
             write_json(cache / PEAKS_FILE, dict(sorted(merged.items())), indent=1)
     except OSError as error:
         log.info("%s could not be written, what was measured is measured again: %s", cache / PEAKS_FILE, error)
@@ -61,14 +61,14 @@ def peaks_of(
     configs: Mapping[str, TrainConfig], device: str, cache: Path, measure: Callable[[TrainConfig], float]
 ) -> dict[str, float]:
     """Return the peak in MB of each trial; each kind that is not remembered is measured once."""
-    known = read_peaks(cache)
+    peaks = read_peaks(cache)
     kinds = {trial_id: kind(config, device) for trial_id, config in configs.items()}
-    missing = {name: configs[trial_id] for trial_id, name in kinds.items() if name not in known}
+    missing = {name: configs[trial_id] for trial_id, name in kinds.items() if name not in peaks}
     measured = {name: measure(config) for name, config in missing.items()}
     if measured:
         remember_peaks(cache, measured)
-    known |= measured
-    return {trial_id: known[name] for trial_id, name in kinds.items()}
+    peaks |= measured
+    return {trial_id: peaks[name] for trial_id, name in kinds.items()}
 
 
 def trials_at_once(peak_mb: float, gpu_mb: float, base_filters: int) -> int:

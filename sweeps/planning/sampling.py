@@ -52,33 +52,33 @@ class Sampling:
 GRID = Sampling()
 
 
-def build_sampling(section: Any, given: Mapping[str, Any], place: str) -> Sampling:
+def build_sampling(section: Any, typed: Mapping[str, Any], location: str) -> Sampling:
     """Return what a space says, a name or a mapping, with what the command line gives instead.
 
     Raises:
-        ExperimentError: naming place, value and rule.
+        ExperimentError: naming location, value and rule.
     """
-    said = {"name": section} if isinstance(section, str) else section
-    if not isinstance(said, Mapping):
-        raise ExperimentError(f"{place} is {section!r}, but must be one of {', '.join(SEARCHES)}, or a mapping")
-    for key in said:
+    entries = {"name": section} if isinstance(section, str) else section
+    if not isinstance(entries, Mapping):
+        raise ExperimentError(f"{location} is {section!r}, but must be one of {', '.join(SEARCHES)}, or a mapping")
+    for key in entries:
         if key not in KEYS:
-            raise ExperimentError(f"{place} has an unknown key {key!r}; known: {', '.join(KEYS)}")
-    chosen = dict(said) | {key: value for key, value in given.items() if value}
+            raise ExperimentError(f"{location} has an unknown key {key!r}; known: {', '.join(KEYS)}")
+    chosen = dict(entries) | {key: value for key, value in typed.items() if value}
     objectives = chosen.get("objectives", [OBJECTIVE])
     if not isinstance(objectives, list):
-        raise ExperimentError(f"{place}.objectives is {objectives!r}, but must be {OBJECTIVES_IN_WORDS}")
-    found = Sampling(
+        raise ExperimentError(f"{location}.objectives is {objectives!r}, but must be {OBJECTIVES_IN_WORDS}")
+    sampling = Sampling(
         chosen.get("name", "grid"),
         chosen.get("samples", SAMPLES),
         chosen.get("sampler", "tpe"),
         tuple(objectives),
     )
-    _check(found, given, place)
-    return found
+    _check(sampling, typed, location)
+    return sampling
 
 
-def check_grid(axes: Mapping[str, Axis], sampling: Sampling, place: str) -> None:
+def check_grid(axes: Mapping[str, Axis], sampling: Sampling, location: str) -> None:
     """Refuse a grid with an axis that has no end of values.
 
     Raises:
@@ -87,7 +87,7 @@ def check_grid(axes: Mapping[str, Axis], sampling: Sampling, place: str) -> None
     for key, axis in axes.items():
         if sampling.name == "grid" and isinstance(axis, Range):
             raise ExperimentError(
-                f"{place}: {key} is a range ({axis}), of which there is no grid: choose --search random or optuna, or "
+                f"{location}: {key} is a range ({axis}), so there is no grid: choose --search random or optuna, or "
                 f'give its values with --set "{key}=[...]"'
             )
 
@@ -98,13 +98,15 @@ def recorded_sampling(recorded: Mapping[str, Any]) -> Sampling:
     Raises:
         StorageError: when it holds something else.
     """
-    values: dict[str, Any] = {key: tuple(it) if isinstance(it, list) else it for key, it in recorded.items()}
-    place = "the recorded search"
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in recorded.items()
+    }
+    location = "the recorded search"
     try:
         if unknown := [key for key in values if key not in KEYS]:
-            raise ExperimentError(f"{place} has an unknown key {unknown[0]!r}; known: {', '.join(KEYS)}")
+            raise ExperimentError(f"{location} has an unknown key {unknown[0]!r}; known: {', '.join(KEYS)}")
         sampling = Sampling(**values)
-        _check(sampling, {}, place)
+        _check(sampling, {}, location)
     except ExperimentError as error:
         raise StorageError(str(error)) from error
     return sampling
@@ -138,18 +140,22 @@ def draw_point(base: TrainConfig, axes: Mapping[str, Axis], draw: Any) -> dict[s
     return point
 
 
-def _check(sampling: Sampling, given: Mapping[str, Any], place: str) -> None:
+def _check(sampling: Sampling, typed: Mapping[str, Any], location: str) -> None:
     if sampling.name not in SEARCHES:
-        raise ExperimentError(f"{place}.name is {sampling.name!r}, but must be one of {', '.join(SEARCHES)}")
+        raise ExperimentError(f"{location}.name is {sampling.name!r}, but must be one of {', '.join(SEARCHES)}")
     if type(sampling.samples) is not int or sampling.samples < 1:
-        raise ExperimentError(f"{place}.samples is {sampling.samples!r}, but must be a whole number >= 1")
+        raise ExperimentError(f"{location}.samples is {sampling.samples!r}, but must be a whole number >= 1")
     if sampling.name != "grid" and sampling.samples > MOST_POINTS:
-        raise ExperimentError(f"{place}.samples is {sampling.samples:,}, but must be at most {MOST_POINTS:,}")
+        raise ExperimentError(f"{location}.samples is {sampling.samples:,}, but must be at most {MOST_POINTS:,}")
     if sampling.sampler not in SAMPLERS:
-        raise ExperimentError(f"{place}.sampler is {sampling.sampler!r}, but must be one of {', '.join(SAMPLERS)}")
+        raise ExperimentError(f"{location}.sampler is {sampling.sampler!r}, but must be one of {', '.join(SAMPLERS)}")
     if sampling.objectives not in OBJECTIVES:
-        raise ExperimentError(f"{place}.objectives is {list(sampling.objectives)!r}, but must be {OBJECTIVES_IN_WORDS}")
-    if sampling.name == "grid" and given.get("samples"):
-        raise ExperimentError(f"--samples goes with --search random or optuna, but the search of {place} is grid")
+        raise ExperimentError(
+            f"{location}.objectives is {list(sampling.objectives)!r}, but must be {OBJECTIVES_IN_WORDS}"
+        )
+    if sampling.name == "grid" and typed.get("samples"):
+        raise ExperimentError(f"--samples goes with --search random or optuna, but the search of {location} is grid")
     if sampling.sampler == "nsga2" and len(sampling.objectives) == 1:
-        raise ExperimentError(f"{place}.sampler is 'nsga2', which weighs two objectives, but there is one: {OBJECTIVE}")
+        raise ExperimentError(
+            f"{location}.sampler is 'nsga2', which needs two objectives, but there is one: {OBJECTIVE}"
+        )

@@ -90,18 +90,18 @@ class Suggestions:
         """Return a trial that is not in the plan yet; None after many suggestions that were."""
         study, axes = self._study, dict(self.experiment.axes)
         assert study is not None
-        known = {trial.trial_id for trial in self.plan().trials}
+        planned_ids = {trial.trial_id for trial in self.plan().trials}
         for _ in range(TWINS):
             asked = study.ask()
             if asked is None:
                 break
             trial = self._trial({key: snap_to_axis(axes[key], value) for key, value in asked.point.items()})
-            if trial.trial_id not in known:
+            if trial.trial_id not in planned_ids:
                 return trial
             study.refuse(asked, trial.trial_id)
         base = self.experiment.base
-        drawn = map(self._trial, draw_points(base, axes, base.train.seed + len(known)))
-        return next((trial for trial in islice(drawn, CHANCES) if trial.trial_id not in known), None)
+        drawn = map(self._trial, draw_points(base, axes, base.train.seed + len(planned_ids)))
+        return next((trial for trial in islice(drawn, CHANCES) if trial.trial_id not in planned_ids), None)
 
     def _trial(self, point: Mapping[str, Any]) -> PlannedTrial:
         trials = self.plan().trials
