@@ -267,7 +267,7 @@ class OutboxCallback(Callback):
             **self._tags,
             "sweep.id": self._sweep_id,
             "sweep.trial_id": planned.trial_id,
-            "sweep.config_digest": planned.digest,
+            "sweep.config_digest": planned.trial_id,
             "sweep.setting": planned.config.setting_digest(),
             "sweep.reference": str(planned.is_reference).lower(),
             "sweep.retries": str(progress.retries),

@@ -1,4 +1,4 @@
-"""What may vary: lists of values and ranges, read from YAML and checked by type."""
+"""Axes of a space: lists of values and ranges, read from YAML and checked by type."""
 
 import math
 import random
@@ -12,9 +12,9 @@ from sweeps.errors import ExperimentError
 
 RANGE_KEYS = ("low", "high", "log", "step")
 DIGITS = 4
-"""Significant digits of a value that is drawn: enough to tell two apart, few enough to read and type."""
+"""Significant digits of a drawn value: enough to distinguish two, few enough to read and type."""
 WHOLE = 1e-9
-"""How far from a whole number a count of steps may lie for arithmetic's sake."""
+"""Tolerance for a count of steps, which rounding errors may keep from being a whole number."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Range:
     low: float
     high: float
     log: bool = False
-    """Drawn evenly in the logarithm."""
+    """Values are drawn uniformly in the logarithm."""
     step: float = 0
-    """Only low plus so many steps; 0 for every number, of whole ones for each."""
+    """Distance between the values, from low; 0 for a continuous range, or for every whole number."""
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
@@ -46,11 +46,13 @@ class Range:
             return chance.randint(int(self.low), int(self.high))
         if not self.log:
             return self.settle(chance.uniform(self.low, self.high))
-        half = 0.5 if self.is_whole else 0.0  # of whole numbers the ends come as often as their neighbours
+        half = (
+            0.5 if self.is_whole else 0.0
+        )  # so that the ends of a range of whole numbers are as likely as their neighbours
         return self.settle(math.exp(chance.uniform(math.log(self.low - half), math.log(self.high + half))))
 
     def settle(self, value: float) -> float:
-        """Return the value as it is trained: whole where that is meant, else with a few digits, never outside."""
+        """Return the value rounded as it is trained: to a whole number or to DIGITS digits, within the range."""
         rounded = round(value) if self.is_whole else float(f"{value:.{DIGITS - 1}e}")
         return min(max(rounded, self.low), self.high)
 
@@ -86,7 +88,7 @@ def build_axes(section: Any, location: str) -> dict[str, Axis]:
 
 
 def build_axis(key: str, values: Any, location: str) -> Axis:
-    """Return the axis that a list of values, or a mapping of low and high, makes.
+    """Return the axis of a list of values, or of a mapping with low and high.
 
     Raises:
         ExperimentError: naming location, value and rule.
@@ -113,7 +115,7 @@ def space_axes(space: Mapping[str, Any], location: str) -> dict[str, Axis]:
             raise ExperimentError(f"{location}.grid.{key} is a range, but must be a list; ranges go under vary")
     for key, axis in build_axes(space.get("vary", {}), f"{location}.vary").items():
         if key in axes:
-            raise ExperimentError(f"{location}.vary.{key} is an axis of the grid too, but must be only one of both")
+            raise ExperimentError(f"{location}.vary.{key} is an axis of the grid too, but must be only one of the two")
         axes[key] = axis
     return axes
 
@@ -130,7 +132,7 @@ def build_settings(section: Any, location: str) -> dict[str, Any]:
 
 
 def build_point(section: Any, axes: Mapping[str, Axis], location: str) -> dict[str, Any]:
-    """Return a point of the axes, as far as it is given."""
+    """Return a point of the axes; it may leave some of them out."""
     point = build_settings(section, location)
     for key, value in point.items():
         if key not in axes:
@@ -142,14 +144,14 @@ def build_point(section: Any, axes: Mapping[str, Axis], location: str) -> dict[s
 
 
 def build_points(section: Any, axes: Mapping[str, Axis], location: str) -> list[dict[str, Any]]:
-    """Return points of the axes, as far as they are given."""
+    """Return points of the axes; each may leave some of them out."""
     if not isinstance(section, list):
         raise ExperimentError(f"{location} is {section!r}, but must be a list of points")
     return [build_point(point, axes, f"{location}[{index}]") for index, point in enumerate(section)]
 
 
 def fill_point(point: Mapping[str, Any], axes: Mapping[str, Axis], usual: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a point with a value on each axis: a profile or the command line may have replaced some."""
+    """Return the point with `usual` values where it has none, or one that its axis does not have any more."""
     return {key: point[key] if key in point and point[key] in axes[key] else usual[key] for key in axes}
 
 
@@ -166,14 +168,14 @@ def check_value(key: str, value: Any, location: str) -> Any:
 
 
 def first_value(axis: Axis, usual: Any) -> Any:
-    """Return the value that stands for an axis where none is named: of a range the usual one, if it is in it."""
+    """Return the default of an axis: its first value; of a range the usual value, if it is inside, or the lower end."""
     if isinstance(axis, tuple):
         return axis[0]
     return usual if usual in axis else axis.low
 
 
 def draw_value(axis: Axis, chance: random.Random) -> Any:
-    """Return one of its values, each as likely as any other."""
+    """Return one of its values at random."""
     return axis.draw(chance) if isinstance(axis, Range) else chance.choice(axis)
 
 
@@ -188,14 +190,14 @@ def recorded_axis(recorded: Any) -> Axis:
 
 
 def name_axis(axis: Axis) -> str:
-    """Return an axis in words: its values, or its ends."""
+    """Return an axis as text: its values, or its two ends."""
     if isinstance(axis, Range):
         return str(axis)
     return ", ".join(map(_name, axis))
 
 
 def _name(value: Any) -> str:
-    """Return a value in words; a number that six digits do not give exactly has all of its own."""
+    """Return a value as text; a number that six digits do not represent exactly has all its digits."""
     is_short = isinstance(value, float) and float(f"{value:g}") == value
     return f"{value:g}" if is_short else str(value)
 

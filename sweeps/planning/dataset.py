@@ -1,4 +1,4 @@
-"""Where a sweep's frames come from: a BDD100K folder that is found, or the embedded streets."""
+"""Dataset of a sweep: a BDD100K folder or the embedded streets, with its frames, split and image counts."""
 
 import os
 from collections import Counter
@@ -34,17 +34,15 @@ class Source:
     root: Path | None
 
     def sentence(self) -> str:
-        """Return in words what is trained on, and why."""
+        """Return the profile and the data as a sentence."""
         if self.root is None:
-            return (
-                f"profile {self.profile} on the embedded streets (generated scenes: figures say nothing of real roads)"
-            )
+            return f"profile {self.profile} on the embedded streets (generated scenes: scores say nothing of real ones)"
         return f"profile {self.profile} on {self.root}"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What all trials of a sweep are trained and judged on."""
+    """Frames and split that all trials of a sweep share."""
 
     root: Path
     is_embedded: bool
@@ -76,21 +74,21 @@ class Dataset:
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """How many images there are in each part, before any is decoded."""
+    """Number of images in each part, before any is decoded."""
 
     images: int
-    """In all, whether a part has them or not."""
+    """In total, with those that are in no part."""
     train: int
     val: int
     test: int
     val_units: int
     """Drives of the validation part, or images where drives are not known."""
     open_units: int
-    """Likewise of train and validation together: what folds are made of."""
+    """The same of train and validation together, from which folds are cut."""
     unit: str
     """drives or images."""
     warning: str = ""
-    """Of the split."""
+    """The warning of the split."""
 
     def in_folds(self, folds: int) -> "ImageCounts":
         """Return the sizes, rounded, when train and validation are cut into so many folds; 0 leaves them."""
@@ -99,7 +97,7 @@ class ImageCounts:
 
 
 def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None, data: Path | None) -> Source:
-    """Return what to train on: `data` if given, otherwise what the profile asks for and the machine has.
+    """Return the data to train on: `data` if given, otherwise what the profile needs and the machine has.
 
     Without a profile: full where BDD100K is found, otherwise quick on the embedded streets.
 
@@ -130,19 +128,17 @@ def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None
 
 
 def recorded_source(profile: str, data: Mapping[str, Any], moved_to: Path | None) -> Source:
-    """Return what a recorded sweep was trained on: where it was, or the folder that is given in its place.
+    """Return the data of a recorded sweep: in the recorded folder, or in `moved_to`.
 
     Raises:
-        DataError: when the folder is none.
+        DataError: when there is no such folder.
     """
     if moved_to is not None:
         check_root(moved_to)
         return Source(profile, moved_to.resolve())
     root = None if data["embedded"] else Path(str(data["root"]))
     if root and not is_folder(root):
-        raise DataError(
-            f"{root}, where the data lay, is no folder any more: say with --data where the same data lie now"
-        )
+        raise DataError(f"the data folder {root} does not exist any more: give the new folder of the data with --data")
     return Source(profile, root)
 
 
@@ -211,7 +207,7 @@ def load_dataset(
 
 
 def check_trials(material: Dataset, configs: Iterable[TrainConfig]) -> None:
-    """Refuse data on which a trial is certain to fail, or to learn nothing.
+    """Refuse data on which a trial is certain to fail or to learn nothing.
 
     Raises:
         DataError: when a fold cannot be made, a part has no pixel of any class, or BatchNorm would see one pixel.
@@ -234,7 +230,7 @@ def check_trials(material: Dataset, configs: Iterable[TrainConfig]) -> None:
 
 
 def _absent(masks: np.ndarray, positions: Iterable[int]) -> tuple[str, ...]:
-    """Return the classes of which the masks at these positions have no pixel; reads on until all have been seen."""
+    """Return the classes without a pixel in the masks at these positions; stops once it has seen every class."""
     is_present = np.zeros(256, dtype=bool)
     for position in positions:
         is_present[np.unique(masks[position])] = True
@@ -244,7 +240,7 @@ def _absent(masks: np.ndarray, positions: Iterable[int]) -> tuple[str, ...]:
 
 
 def _split_catalog(samples: Sequence[Sample], config: TrainConfig) -> tuple[list[str], Split]:
-    """Return the names of the samples and their split, after trying the fold that the settings ask for."""
+    """Return the names of the samples and their split; an impossible fold of the settings is refused."""
     names, scenes = [sample.name for sample in samples], [sample.scene for sample in samples]
     split = _split(names, scenes, config)
     split_of(config.data, split, names, scenes)
@@ -266,7 +262,7 @@ def _split(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> 
 def _find_root() -> Path | None:
     named = os.environ.get(ROOT_VARIABLE)
     if named:
-        return Path(os.path.realpath(named))  # named by hand: when it is wrong, the catalog says so
+        return Path(os.path.realpath(named))  # set by the user: reading the catalog reports a wrong path
     return DEFAULT_ROOT.resolve() if is_dataset(DEFAULT_ROOT) else None
 
 
@@ -289,5 +285,5 @@ def _summary(catalog: Catalog, frames: Frames, split: Split) -> tuple[str, ...]:
     if split.warning:
         lines.append(f"warning: {split.warning}")
     if absent := _absent(frames.masks, split.train):
-        lines.append(f"warning: no training mask has a pixel of {', '.join(absent)}: no trial can learn that")
+        lines.append(f"warning: no training mask has a pixel of {', '.join(absent)}: no trial can learn it")
     return tuple(map(printable, lines))

@@ -1,4 +1,4 @@
-"""experiments.yaml -> its defaults, profiles and spaces; a mistake in one profile or space is that one's alone."""
+"""experiments.yaml -> defaults, profiles and spaces; an error in one profile or space affects only that one."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -37,27 +37,27 @@ SECTION_KEYS = {
 }
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}")
-"""Names of spaces and profiles: sweeps, and so folders and MLflow's runs, are called after them."""
+"""Names of spaces and profiles: sweeps, their folders and MLflow runs are named after them."""
 NAME_IN_WORDS = "must be 1 to 60 letters, digits and _ - . with a letter, digit or _ first"
 
 UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
-"""What PyYAML raises for a text: its own errors, those of dates and numbers that are none, and of endless depth."""
+"""What PyYAML raises for a text: its own errors, those of invalid dates and numbers, and of too deep nesting."""
 
 LOCATION = re.compile(r"((?:defaults|profiles|spaces)(?:\.[\w.\[\]-]+)?)(?: has the unknown key '([^']*)')?")
 
 
 @dataclass(frozen=True)
 class Section:
-    """A profile or a space as the file has it."""
+    """A profile or a space of the file."""
 
     section: Mapping[str, Any]
     problem: str
-    """Why it cannot be used; "" where it can, as far as names and keys go."""
+    """Why it cannot be used; "" where its name and keys are valid."""
 
 
 @dataclass(frozen=True)
 class ExperimentsFile:
-    """The file, by name and in its order."""
+    """The parsed file: sections by name, in its order."""
 
     path: Path
     defaults: Mapping[str, Any]
@@ -83,15 +83,15 @@ class ExperimentsFile:
         return _named(self.spaces, name, "space", self.path)
 
     def profile_sections(self) -> dict[str, Mapping[str, Any]]:
-        """Return the sections of all profiles, those that cannot be used too."""
+        """Return the sections of all profiles, unusable ones included."""
         return {name: entry.section for name, entry in self.profiles.items()}
 
     def problems(self) -> list[str]:
-        """Return what is wrong with names and keys of profiles and spaces."""
+        """Return the errors in names and keys of profiles and spaces."""
         return [entry.problem for entry in (*self.profiles.values(), *self.spaces.values()) if entry.problem]
 
     def located(self, message: str) -> str:
-        """Return a message that begins with a location in the file, with the line of that location."""
+        """Return a message that starts with a location in the file, with the line of that location."""
         return locate(message, self.path, self.lines)
 
 
@@ -99,7 +99,7 @@ def read_book(path: Path | None = None) -> ExperimentsFile:
     """Return the file, experiments.yaml if none is given.
 
     Raises:
-        ExperimentError: when it is missing or no YAML, or what concerns every space is wrong.
+        ExperimentError: when it is missing or not YAML, or a part that concerns every space is wrong.
     """
     path = path or EXPERIMENTS
     root, loader = _compose(path)
@@ -139,12 +139,12 @@ def check_keys(section: Any, kind: str, location: str) -> None:
 
 
 Location = tuple[str, ...]
-"""Key of the file, name of the entry, dotted key within it: as many of them as there are."""
+"""Key of the file, name of the entry, dotted key within it: one to three of them."""
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Makes entries of the file's tree."""
+    """Builds sections from the YAML tree of the file."""
 
     path: Path
     loader: yaml.SafeLoader
@@ -152,7 +152,7 @@ class _Reader:
     repeated: Collection[Location]
 
     def entries(self, root: yaml.Node, kind: str) -> dict[str, Section]:
-        """Return the profiles or spaces by name, each with what is wrong with it.
+        """Return the profiles or spaces by name, each with its error.
 
         Raises:
             ExperimentError: when they are no mapping.
@@ -191,7 +191,7 @@ def locate(message: str, path: Path, lines: Mapping[str, int]) -> str:
 
 
 def _compose(path: Path) -> tuple[yaml.Node, yaml.SafeLoader]:
-    """Return the file's tree, and what makes values of its nodes."""
+    """Return the YAML tree of the file, and the loader that builds values from its nodes."""
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         return loader.get_single_node() or yaml.ScalarNode("tag:yaml.org,2002:null", ""), loader
@@ -204,7 +204,7 @@ def _compose(path: Path) -> tuple[yaml.Node, yaml.SafeLoader]:
 
 
 def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path, *, only: str = "") -> Any:
-    """Return the value of a node; of a mapping the pair of one key, where that is all that is wanted."""
+    """Return the value of a node; of a mapping only the pair of one key, if `only` names it."""
     if only and isinstance(node, yaml.MappingNode):
         node = yaml.MappingNode(node.tag, [pair for pair in node.value if pair[0].value == only], node.start_mark)
     try:
@@ -214,9 +214,9 @@ def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path, *, only: st
 
 
 def _look_up(root: yaml.Node) -> tuple[dict[str, int], list[Location]]:
-    """Return the line of every key and list item by its location, and the places that are there more than once.
+    """Return the line of every key and list item by its location, and the locations that occur more than once.
 
-    A node that others refer to by its anchor counts where it stands.
+    A node with an anchor counts where it is defined.
     """
     lines: dict[Location, int] = {}
     repeated: list[Location] = []
@@ -253,7 +253,7 @@ def _where(path: Path, node: yaml.Node) -> str:
 
 def _check_name(name: Any, written: str, location: str) -> None:
     if not isinstance(name, str):
-        raise ExperimentError(f'{location}: {written[:80]} is no name to YAML: write it in quotes, "{written[:80]}"')
+        raise ExperimentError(f'{location}: {written[:80]} is not a text in YAML: write it in quotes, "{written[:80]}"')
     if not NAME.fullmatch(name):
         raise ExperimentError(f"{location}: the name {name[:80]!r} {NAME_IN_WORDS}")
 
@@ -275,5 +275,5 @@ def _repeated_key(location: Location, lines: Mapping[str, int], path: Path) -> s
 
 
 def _problem(error: Exception) -> str:
-    """Return what a parser says, in one line."""
+    """Return the message of a parser in one line."""
     return "it is nested too deeply" if isinstance(error, RecursionError) else one_line(error)

@@ -1,8 +1,8 @@
-"""Trials that were trained before: their events, evidence and checkpoints taken over into a new sweep.
+"""Reuse of trials that earlier sweeps trained: events, evidence and checkpoints are copied into the new sweep.
 
-A trial is the same when its digest, the data's fingerprint and its budget are: it is not trained again. With a larger
-budget it goes on from its last checkpoint, where that was kept. What is taken over belongs to the new sweep (files are
-linked, or copied), so the old one may be deleted; events keep their times: they say when the trial was trained.
+A trial with the same digest, data fingerprint and budget is not trained again. With a larger budget it continues from
+its last checkpoint, if that was kept. Files are linked, or copied, into the new sweep, so the old sweep may be deleted.
+Events keep their times, which are those of the training.
 """
 
 import logging
@@ -22,7 +22,7 @@ from sweeps.storage.outbox import Outbox
 from sweeps.storage.trial_history import REUSED
 
 EVIDENCE = "evidence-val.npz"
-"""The file without which a trial cannot be compared: it is trained again."""
+"""Evidence file: without it a trial cannot be compared and is trained again."""
 
 BATCH = 200
 """Trials whose events are in memory at the same time."""
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reused:
-    """A trial of the new sweep that another one has trained, wholly or up to some epoch."""
+    """A trial of the new sweep that an earlier sweep trained, completely or up to some epoch."""
 
     trial: PlannedTrial
     entry: FinishedTrial
@@ -43,16 +43,24 @@ class Reused:
 
 
 def is_same_budget(entry: FinishedTrial, epochs: int) -> bool:
-    """Return whether a finished trial is the same under a budget: it used it up, or had given up by then."""
+    """Return whether a finished trial counts as complete under a budget: it used it, or reached its plateau earlier."""
     return entry.epochs <= epochs if entry.reason == "plateau" else entry.budget == epochs
 
 
 def take_over(
     plan: Plan, entries: Iterable[FinishedTrial], fingerprint: str, sweep_id: str, folder: SweepFolder, outbox: Outbox
 ) -> list[Reused]:
-    """Write what was recorded of the plan's trials into the new sweep; return which were found.
+    """Copy recorded trials of the plan into the new sweep; return those that could be reused.
 
-    Of several the newest whole one is taken, otherwise the one with the most epochs to go on from.
+    Of several candidates the newest complete one is used, otherwise the one with the most epochs.
+
+    Args:
+        plan: of the new sweep.
+        entries: finished trials of earlier sweeps, the newest first.
+        fingerprint: of the new sweep's data.
+        sweep_id: of the new sweep.
+        folder: of the new sweep.
+        outbox: of the new sweep; receives the events.
     """
     by_trial: dict[str, list[FinishedTrial]] = {}
     for entry in entries:
@@ -113,7 +121,7 @@ def _sweeps(reused: Iterable[Reused]) -> str:
 
 
 def _take(reused: Reused, events: Sequence[Event], sweep_id: str, folder: SweepFolder, outbox: Outbox) -> bool:
-    """Take one trial over; return whether it could be."""
+    """Copy one trial; return whether that was possible."""
     source, trial_id = SweepFolder(reused.entry.sweep), reused.trial.trial_id
     checkpoint = next(iter(source.checkpoints(trial_id)), None)
     try:
@@ -133,14 +141,14 @@ def _take(reused: Reused, events: Sequence[Event], sweep_id: str, folder: SweepF
 
 
 def _copied_events(events: Iterable[Event], reused: Reused, sweep_id: str, folder: SweepFolder) -> Iterator[Event]:
-    """Yield the events as those of the new sweep; of a trial that goes on, without its end."""
+    """Yield the events as those of the new sweep; of a trial that continues, without its end."""
     mark, trial = {"sweep.id": sweep_id, REUSED: reused.entry.sweep.name}, reused.trial
     for event in events:
         if event["kind"] == "artifact":
             if reused.is_whole and Path(event["path"]).is_file():
                 yield event | {"path": str(_linked(Path(event["path"]), trial.trial_id, folder))}
         elif event["kind"] == "start":
-            setting = {"sweep.setting": trial.config.setting_digest()}  # the budget may be another one here
+            setting = {"sweep.setting": trial.config.setting_digest()}  # the budget may differ here
             tags = {
                 **event["tags"],
                 **mark,
@@ -160,7 +168,7 @@ def _is_evidence(event: Event) -> bool:
 
 
 def _linked(file: Path, trial_id: str, folder: SweepFolder) -> Path:
-    """Return the new sweep's own link to a file: a log beside its logs, anything else in its spool."""
+    """Return the new sweep's link to a file: a log is put beside its logs, any other file into its spool."""
     target = (folder.logs if file.suffix == ".log" else folder.outbox / "spool" / trial_id) / file.name
     target.parent.mkdir(parents=True, exist_ok=True)
     _link(file, target)
@@ -174,7 +182,7 @@ def _link_tree(source: Path, target: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Link a file, or copy it where the disks differ; files here are replaced whole, never written to."""
+    """Link a file, or copy it to another disk. Links are safe: files are replaced whole, never modified."""
     if target.exists():
         return
     try:

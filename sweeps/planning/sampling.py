@@ -1,4 +1,4 @@
-"""How the points of a space are chosen: all of a grid, at random, or by Optuna as figures come in."""
+"""Search of a space: the full grid, random points, or Optuna's adaptive suggestions."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -15,26 +15,26 @@ from sweeps.storage.sweep_json import SAMPLES
 SEARCHES = ("grid", "random", "optuna")
 SAMPLERS = ("tpe", "gp", "nsga2")
 COST = "gflops"
-"""The second objective: what one image costs the network, forward, in 10^9 operations. It is counted, not timed: a
-latency that is measured while other trials run beside says more of them than of the network."""
+"""The second objective: 10^9 operations of the network per image. They are counted, because a latency that is measured
+while other trials run depends on those trials."""
 OBJECTIVES = ((OBJECTIVE,), (OBJECTIVE, COST))
 OBJECTIVES_IN_WORDS = f"[{OBJECTIVE}] or [{OBJECTIVE}, {COST}]"
 MOST_POINTS = 20_000
-"""A plan has no more: each is a configuration, an entry of sweep.json and a run in MLflow. 10,000 take a second."""
+"""Limit of a plan: each point is a configuration, an entry of sweep.json and an MLflow run. 10,000 take a second."""
 PATIENCE = 1000
-"""So many points in a row that make no configuration, and none is drawn any more."""
+"""Number of invalid points in a row after which drawing ends."""
 KEYS = ("name", "samples", "sampler", "objectives")
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How points are chosen."""
+    """How the points of a space are chosen."""
 
     name: str = "grid"
     samples: int = SAMPLES
-    """Trials in all, the reference and the points to try first among them; a grid has as many as it has."""
+    """Total number of trials, with the reference and the first points; a grid ignores it."""
     sampler: str = "tpe"
-    """Optuna's: tree-structured Parzen estimator, Gaussian process, or NSGA-II."""
+    """Optuna's sampler: tree-structured Parzen estimator, Gaussian process, or NSGA-II."""
     objectives: tuple[str, ...] = (OBJECTIVE,)
 
     @property
@@ -43,7 +43,7 @@ class Sampling:
         return self.name == "optuna"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values; nothing for a grid that would not hold."""
+        """Return plain values, with the parameters that the search uses."""
         if self.name != "optuna":
             return {"name": self.name} | ({"samples": self.samples} if self.name == "random" else {})
         return {key: list(value) if isinstance(value := getattr(self, key), tuple) else value for key in KEYS}
@@ -53,7 +53,7 @@ GRID = Sampling()
 
 
 def build_sampling(section: Any, typed: Mapping[str, Any], location: str) -> Sampling:
-    """Return what a space says, a name or a mapping, with what the command line gives instead.
+    """Return the search of a space, given as a name or a mapping, with the replacements of the command line.
 
     Raises:
         ExperimentError: naming location, value and rule.
@@ -79,7 +79,7 @@ def build_sampling(section: Any, typed: Mapping[str, Any], location: str) -> Sam
 
 
 def check_grid(axes: Mapping[str, Axis], sampling: Sampling, location: str) -> None:
-    """Refuse a grid with an axis that has no end of values.
+    """Refuse a grid over a range.
 
     Raises:
         ExperimentError: naming the axis.
@@ -93,10 +93,10 @@ def check_grid(axes: Mapping[str, Axis], sampling: Sampling, location: str) -> N
 
 
 def recorded_sampling(recorded: Mapping[str, Any]) -> Sampling:
-    """Return what `to_dict` gave.
+    """Return the search that `to_dict` recorded.
 
     Raises:
-        StorageError: when it holds something else.
+        StorageError: when the record is invalid.
     """
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in recorded.items()
@@ -113,9 +113,9 @@ def recorded_sampling(recorded: Mapping[str, Any]) -> Sampling:
 
 
 def draw_points(base: TrainConfig, axes: Mapping[str, Axis], seed: int) -> Iterator[dict[str, Any]]:
-    """Yield points drawn at random: the same for the same seed, so that a longer plan begins as a shorter one does.
+    """Yield random points; the same for the same seed, so that a longer plan starts like a shorter one.
 
-    Points that make no valid configuration are passed over; the end comes when there is hardly any other.
+    Invalid points are skipped; drawing ends when there is hardly a valid one.
     """
     chance, invalid = random.Random(seed), 0
     while invalid < PATIENCE:
@@ -127,13 +127,13 @@ def draw_points(base: TrainConfig, axes: Mapping[str, Axis], seed: int) -> Itera
 
 
 def draw_point(base: TrainConfig, axes: Mapping[str, Axis], draw: Any) -> dict[str, Any]:
-    """Return a point whose values `draw(key, axis)` gives; a setting that has no effect there is not drawn.
+    """Return a point of values from `draw(key, axis)`; settings without effect at that point are not drawn.
 
     Raises:
-        ConfigError: when the values do not go together.
+        ConfigError: when the values are not compatible.
     """
     point: dict[str, Any] = {}
-    for key in sorted(axes, key=TrainConfig.is_conditional):  # what decides comes before what depends on it
+    for key in sorted(axes, key=TrainConfig.is_conditional):  # settings that others depend on come first
         if not TrainConfig.is_conditional(key) or base.with_overrides(point).has_effect(key):
             point[key] = draw(key, axes[key])
     base.with_overrides(point)

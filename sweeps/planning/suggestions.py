@@ -1,4 +1,4 @@
-"""Trials that are suggested while others run: known to the sweep before they train, told to the study when they end."""
+"""Suggested trials: in the sweep's manifest before they train, reported to the Optuna study when they end."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -15,42 +15,42 @@ from sweeps.planning.sampling import COST, draw_points
 from sweeps.storage.trial_history import TrialHistory
 
 TWINS = 10
-"""Suggestions in a row of what is a trial already, until a point is drawn by chance: after many invalid ones too."""
+"""Number of repeated suggestions in a row after which points are drawn at random, as after many invalid ones."""
 CHANCES = 200
-"""Points drawn by chance at most."""
+"""Limit of the points drawn at random."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Suggestions:
-    """Where new trials of a sweep come from.
+    """Source of new trials of an Optuna search.
 
     A suggestion becomes a trial in this order: it is in the study's file, then in the sweep's manifest (`admit`), then
-    the study knows which trial it is. Whoever resumes the sweep finds it in one of these states and goes on from there.
+    the study records which trial it is. A resumed sweep continues from any of these states.
     """
 
     experiment: Experiment
     folder: Path
     plan: Callable[[], Plan]
-    """The plan as it is now."""
+    """Return the current plan."""
     past: Mapping[str, TrialHistory]
     is_settled: Callable[[str], bool]
-    """Whether a trial has come to an end that stays."""
+    """Return whether the end of a trial is final."""
     admit: Callable[[PlannedTrial], bool]
-    """Makes a suggestion a trial of the plan; returns whether it is to be trained: it may have been before."""
+    """Make a suggestion a trial of the plan; return whether it has to be trained, or can be reused."""
     is_exhausted: bool = False
-    """The space has no more points than those that are known."""
+    """The space has no further points."""
     _study: Study | None = field(default=None, init=False)
     _told: set[str] = field(default_factory=set, init=False)
 
     def catch_up(self) -> None:
-        """Let the study have what it lacks: trials that it does not know, and the ends of those that have ended.
+        """Report to the study the trials and ends that it lacks.
 
         Raises:
-            OSError: when its file cannot be read or written; the next call begins by reading it again.
+            OSError: when its file cannot be read or written; the next call reads it again first.
         """
-        study, self._study = self._study, None  # until all is written it is not trusted
+        study, self._study = self._study, None  # not reused if a write fails: its memory and its file may differ
         if study is None:
             experiment = self.experiment
             axes, rungs = dict(experiment.axes), self.plan().rungs
@@ -65,10 +65,10 @@ class Suggestions:
         self._study = study
 
     def next(self) -> PlannedTrial | None:
-        """Return a new trial that is to be trained; None when the plan is full, or the space has no more.
+        """Return a new trial to train; None when the plan is full or the space is exhausted.
 
         Raises:
-            OSError: when the sweep's folder cannot be written; nothing is lost by asking again.
+            OSError: when the sweep's folder cannot be written; the call can be repeated.
         """
         while self.plan().to_come and not self.is_exhausted:
             self.catch_up()
@@ -81,13 +81,13 @@ class Suggestions:
         return None
 
     def close(self) -> None:
-        """Tell the study all; that what did not come to an end has failed."""
+        """Report everything to the study; trials without an end as failed."""
         self.catch_up()
         if self._study:
             self._study.end()
 
     def _suggested(self) -> PlannedTrial | None:
-        """Return a trial that is not in the plan yet; None after many suggestions that were."""
+        """Return a trial that is not in the plan yet; None after many repeats."""
         study, axes = self._study, dict(self.experiment.axes)
         assert study is not None
         planned_ids = {trial.trial_id for trial in self.plan().trials}
