@@ -42,7 +42,7 @@ class Suggestions:
     is_exhausted: bool = False
     """The space has no further points."""
     _study: Study | None = field(default=None, init=False)
-    _told: set[str] = field(default_factory=set, init=False)
+    _reported: set[str] = field(default_factory=set, init=False)
 
     def catch_up(self) -> None:
         """Report to the study the trials and ends that it lacks.
@@ -55,13 +55,13 @@ class Suggestions:
             experiment = self.experiment
             axes, rungs = dict(experiment.axes), self.plan().rungs
             study = Study(self.folder / FILE, experiment.sampling, experiment.base, axes, rungs)
-            self._told.clear()
+            self._reported.clear()
         study.add_planned(self.plan().originals)
         for trial in self.plan().originals:
-            if trial.trial_id not in self._told and self.is_settled(trial.trial_id):
+            if trial.trial_id not in self._reported and self.is_settled(trial.trial_id):
                 past, keep = self.past[trial.trial_id], trial.config.train.keep
                 study.tell(trial.trial_id, past, self._cost(trial), keep)
-                self._told.add(trial.trial_id)
+                self._reported.add(trial.trial_id)
         self._study = study
 
     def next(self) -> PlannedTrial | None:
@@ -92,13 +92,13 @@ class Suggestions:
         assert study is not None
         planned_ids = {trial.trial_id for trial in self.plan().trials}
         for _ in range(TWINS):
-            asked = study.ask()
-            if asked is None:
+            suggestion = study.ask()
+            if suggestion is None:
                 break
-            trial = self._trial({key: snap_to_axis(axes[key], value) for key, value in asked.point.items()})
+            trial = self._trial({key: snap_to_axis(axes[key], value) for key, value in suggestion.point.items()})
             if trial.trial_id not in planned_ids:
                 return trial
-            study.refuse(asked, trial.trial_id)
+            study.refuse(suggestion, trial.trial_id)
         base = self.experiment.base
         drawn = map(self._trial, draw_points(base, axes, base.train.seed + len(planned_ids)))
         return next((trial for trial in islice(drawn, CHANCES) if trial.trial_id not in planned_ids), None)
