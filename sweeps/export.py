@@ -1,15 +1,15 @@
-"""Write a trained network as a file that runs without this project, checked against PyTorch.
+"""Export a trained network to a file that runs without this project, checked against PyTorch.
 
 python -m sweeps.export @champion --out exported
 python -m sweeps.export MODEL --out exported --format onnx
 
-From another folder it is called by its path: python /path/to/project/sweeps/export.py.
+From another folder, run it by its path: python /path/to/project/sweeps/export.py.
 """
 
 import sys
 from pathlib import Path
 
-if not __package__:  # called by its path: imports start at the project, where this folder would hide Python's modules
+if not __package__:  # run by its path: imports must start at the project, not here, where modules would hide Python's
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import argparse
@@ -24,7 +24,7 @@ FORMATS = ("onnx", "torch")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Export the network that is named; return the exit code."""
+    """Export the given network; return the exit code."""
     return execute(run, build_parser().parse(arguments))
 
 
@@ -45,7 +45,7 @@ def build_parser() -> Parser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write a file of each kind, print where, and say how well it agrees; one that fails is named, the rest is done."""
+    """Write a file of each kind, print its path and its agreement with PyTorch; a failure does not stop the others."""
     from bddseg.checkpoint import load_checkpoint
     from bddseg.export import KINDS, export_model
     from bddseg.predictor import load_trained

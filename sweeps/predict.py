@@ -1,15 +1,15 @@
-"""Paint new images with a trained network.
+"""Predict the classes of new images with a trained network and write them as pictures.
 
 python -m sweeps.predict @champion street.jpg --out painted
 python -m sweeps.predict MODEL FOLDER --out painted --pictures overlay mask labels
 
-From another folder it is called by its path: python /path/to/project/sweeps/predict.py.
+From another folder, run it by its path: python /path/to/project/sweeps/predict.py.
 """
 
 import sys
 from pathlib import Path
 
-if not __package__:  # called by its path: imports start at the project, where this folder would hide Python's modules
+if not __package__:  # run by its path: imports must start at the project, not here, where modules would hide Python's
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import argparse
@@ -31,27 +31,25 @@ PICTURES = ("overlay", "mask", "labels")
 
 @dataclass(frozen=True)
 class InputImages:
-    """What the command line names, as far as it can be used."""
+    """Images of the command line, and those that cannot be used."""
 
     images: tuple[Path, ...]
     failures: tuple[DataError, ...]
-    """What is not there, holds no image, or has the name of another."""
+    """Paths that are missing or hold no image, and names that occur twice."""
     skipped: tuple[str, ...]
     """Names in the folders that are no images."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Paint the images that are named; return the exit code."""
+    """Predict the given images; return the exit code."""
     return execute(run, build_parser().parse(arguments))
 
 
 def build_parser() -> Parser:
     """Return the parser of the command line."""
-    parser = Parser(prog="python -m sweeps.predict", description="Paint the classes of street scenes over images.")
+    parser = Parser(prog="python -m sweeps.predict", description="Predict the classes of street scenes.")
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
-    parser.add_argument(
-        "images", metavar="IMAGE", nargs="+", type=Path, help="an image, or a folder of images or frames"
-    )
+    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="an image, or a folder of images")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write the pictures")
     parser.add_argument("--pictures", nargs="+", choices=PICTURES, default=["overlay", "mask"], metavar="KIND",
                         help="overlay: colours over the image; mask: class numbers with a palette; "
@@ -64,7 +62,7 @@ def build_parser() -> Parser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Paint the images and print where; what fails is named, and the rest is done."""
+    """Predict the images and print the paths of the pictures; an image that fails does not stop the others."""
     inputs = find_images(options.images)
     if not inputs.images:
         _print_failures(inputs.failures)
@@ -105,7 +103,7 @@ def _print_failures(failures: Sequence[DataError]) -> None:
 
 
 def find_images(paths: Sequence[Path]) -> InputImages:
-    """Return the images: a file as it is, of a folder the images in it, in the order of their numbers."""
+    """Return the given images, and those in given folders, in the order of their numbers."""
     images: list[Path] = []
     failures: list[DataError] = []
     skipped: list[str] = []
@@ -139,7 +137,7 @@ def _same_pictures(paths: Sequence[Path]) -> DataError:
 
 
 def _in_folder(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
-    """Return the images of a folder, and the names of what else is there.
+    """Return the images of a folder, and the names of its other files.
 
     Raises:
         DataError: when there is none, or the folder cannot be listed.
@@ -152,10 +150,10 @@ def _in_folder(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
 
 
 def check_out(images: Sequence[Path], out: Path) -> None:
-    """Refuse to write where images lie.
+    """Refuse to write into a folder of input images.
 
     Raises:
-        DataError: with the place.
+        DataError: with the folder.
     """
     if os.path.lexists(out) and not os.path.isdir(out):  # noqa: PTH112 - Path's own raises where it may not look
         raise DataError(f"--out {out} is a file, but must be a folder")
@@ -165,12 +163,12 @@ def check_out(images: Sequence[Path], out: Path) -> None:
 
 
 def _folders(path: Path) -> tuple[str, str]:
-    """Return the folder of a name, and that of the file to which it leads."""
+    """Return the folder of a path, and that of the file to which it links."""
     return os.path.realpath(path.parent), str(Path(os.path.realpath(path)).parent)
 
 
 def _by_number(path: Path) -> list[tuple[int, str]]:
-    """Return a key that puts frame-9 before frame-10."""
+    """Return a sort key that puts frame-9 before frame-10."""
     parts = re.findall(r"\d+|\D+", path.name)
     return [(int(part), "") if part.isdigit() and part.isascii() else (-1, part) for part in parts]
 

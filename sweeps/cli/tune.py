@@ -19,7 +19,7 @@ from sweeps.cli.prepare import (
     prepare,
     tune_command,
 )
-from sweeps.cli.tables import close, figure, print_plan, print_table
+from sweeps.cli.tables import close, print_plan, print_table, write_score
 from sweeps.notes import notes
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def show_status(arguments: argparse.Namespace) -> int:
             row.state,
             f"{row.epochs}/{row.budget}" if row.budget else "-",
             row.stop_reason or "-",
-            figure(row.best_miou),
+            write_score(row.best_miou),
             row.stop_detail or "-",
             row.log_file or "-",
         )
@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
     from sweeps.planning.plan import check_experiment
 
     if not arguments.space:
-        raise UserError("which space? give --space NAME, or --list to see them")
+        raise UserError("no space is given: use --space NAME, or --list to see the spaces")
     source = find_source(arguments)
     experiment = load_experiment(
         arguments.space,
@@ -253,7 +253,7 @@ def confirm(arguments: argparse.Namespace) -> int:
 
 
 def plan_rounds(record: "SweepRecord", arguments: argparse.Namespace, units: int) -> "Confirmation":
-    """Return the confirmation to which runs are added until it is decided.
+    """Return a confirmation to which runs are added until it is decided.
 
     Raises:
         ExperimentError: when there is nothing to decide between.
@@ -292,9 +292,9 @@ def describe_detectable_lead(
         notes.info(f"note: {sentence}")
     design, unit = design_of(finalists, runs, units, run_sd), counted.unit.removesuffix("s")
     smallest, how = describe(design, count(units, unit), run_sd, knows_drives=counted.unit == "drives")
-    notes.info(f"smallest lead that this shows: {smallest}, {how}")
+    notes.info(f"smallest detectable lead: {smallest}, {how}")
     if rounds:
-        notes.info(f"runs are added until it is decided: at most {rounds.most} of each; smaller leads take more")
+        notes.info(f"runs are added until it is decided, at most {rounds.most} of each; smaller leads need more")
 
 
 def dry_run(arguments: argparse.Namespace, draft: Draft, *, run_sd: float | None = None) -> int:
@@ -319,7 +319,7 @@ def dry_run(arguments: argparse.Namespace, draft: Draft, *, run_sd: float | None
     )
     print_plan(draft.plan, draft.experiment)
     print()
-    print_table(("what it takes", "", ""), table)
+    print_table(("estimate", "", ""), table)
     for sentence in sentences:
         notes.info(sentence)
     return FINE

@@ -44,7 +44,7 @@ def test_a_good_space_is_usable_beside_bad_ones(tmp_path: Path) -> None:
     [
         ("misspelt", "book.yaml:9: spaces.misspelt has the unknown key 'setings'"),
         ("../../evil", "book.yaml:10: spaces: the name '../../evil' must be 1 to 60 letters, digits and _ - ."),
-        ("123", 'book.yaml:11: spaces: 123 is no name to YAML: write it in quotes, "123"'),
+        ("123", 'book.yaml:11: spaces: 123 is not a text in YAML: write it in quotes, "123"'),
         ("torn", "book.yaml:14: spaces.torn.settings.optim.lr is given more than once"),
         ("twice", "book.yaml:15: spaces.twice is given more than once"),
         ("when", "book.yaml:17: month must be in 1..12"),
