@@ -13,7 +13,7 @@ from sweeps.errors import NoSweepError, TrackingError
 from sweeps.paths import ROOT
 from sweeps.report.drawing_process import open_press
 from sweeps.report.files import check_folder, write_comparison, write_report
-from sweeps.storage.records import CONFIRMS
+from sweeps.storage.tags import CONFIRMS
 from sweeps.tracking.reader import Store
 from sweeps.tracking.report_upload import ReportUpload
 from sweeps.tracking.uri import default_tracking_uri, resolve_tracking_uri, tracking_flag

@@ -25,7 +25,7 @@ MOST_SCORES = 10
 
 def close(summary: "SweepResult") -> int:
     """Print the leaderboard and what to do next; return the exit code."""
-    from sweeps.storage.records import FINALIST
+    from sweeps.storage.tags import FINALIST
 
     ignore_further()
     if is_confirmation := all(FINALIST in trial.tags for trial in summary.board.plan.trials):

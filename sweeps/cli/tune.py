@@ -72,8 +72,9 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
 def show_status(arguments: argparse.Namespace) -> int:
     """Print the trials of a recorded sweep, from its folder or, where that is missing, from MLflow."""
     from bddseg.data.folders import is_folder, is_there
-    from sweeps.cli.status import Status, read_status, row_of, state_of_sweep
+    from sweeps.cli.status import Status, read_status, row_of
     from sweeps.storage.folder import SweepFolder
+    from sweeps.storage.outcomes import sweep_state
     from sweeps.storage.recovery import lost_driver
     from sweeps.storage.sweep_json import FILE
     from sweeps.storage.sweeps import latest_sweep
@@ -84,7 +85,7 @@ def show_status(arguments: argparse.Namespace) -> int:
         status = read_status(folder)
     else:
         record = open_store(arguments).read_sweep(sweep_id)
-        status = Status(state_of_sweep(record.status), tuple(map(row_of, record.trials)), [])
+        status = Status(sweep_state(record.status), tuple(map(row_of, record.trials)), [])
     rows = [
         (
             row.name,

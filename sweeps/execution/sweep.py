@@ -30,10 +30,11 @@ from sweeps.schedulers.scheduler import Scheduler
 from sweeps.storage.finished_trials import FinishedTrial, find_finished
 from sweeps.storage.folder import SweepFolder, remove_folder
 from sweeps.storage.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
-from sweeps.storage.records import COMPLETED
+from sweeps.storage.outcomes import OWN_ENDS, RunStatus, StopReason, TrialState
 from sweeps.storage.recovery import reopen
 from sweeps.storage.sweep_json import FILE, SETTINGS, save_manifest
 from sweeps.storage.sweeps import has_trained, look_ahead
+from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
 from sweeps.storage.trial_history import TrialHistory
 from sweeps.tracking.artifact_root import ARTIFACTS
 from sweeps.tracking.delivery import Delivery
@@ -167,7 +168,7 @@ class SweepRun:
         plan = self.order.plan
         if not plan.to_replicate:
             return False
-        best = [row.trial_id for row in self.board.ranked() if row.is_scored and row.stop_reason in COMPLETED]
+        best = [row.trial_id for row in self.board.ranked() if row.is_scored and row.stop_reason in OWN_ENDS]
         replicates = plan.replicas(best)
         if not replicates:
             self._expect(replace(plan, replicates=0))
@@ -314,7 +315,7 @@ class SweepRun:
         else:
             keeper.keep(self.order.material, self.folder.path, all_weights=self.order.keep_all_weights)
         best = self.board.best()
-        status = "KILLED" if signal_number else "FINISHED" if best else "FAILED"
+        status = RunStatus.KILLED if signal_number else RunStatus.FINISHED if best else RunStatus.FAILED
         seconds = HASTY_FLUSH_SECONDS if signal_number else FLUSH_SECONDS
         metrics, step = {"best/miou": best.best_miou} if best else {}, self.board.epochs_done()
         self.outbox.append(
@@ -345,10 +346,10 @@ class SweepRun:
             self.is_begun = False
             remove_folder(self.folder.path)
             return
-        status = "FAILED" if isinstance(error, Exception) else "KILLED"
-        tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
+        status = RunStatus.FAILED if isinstance(error, Exception) else RunStatus.KILLED
+        tags = {STOP_DETAIL: f"{type(error).__name__}: {error}"}
         self._remember()
-        self._cut_off(tags["sweep.stop_detail"])
+        self._cut_off(tags[STOP_DETAIL])
         self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
         if is_store_ready:
             self.start_delivery()
@@ -358,12 +359,12 @@ class SweepRun:
         """End the trials that are open, those too that were to go on from another sweep and have not begun to."""
         for row in self.board.rows.values():
             past = self.past.get(row.trial_id, TrialHistory())
-            if row.state in ("running", "paused") or (past.is_started and not past.reason):
+            if row.state in (TrialState.RUNNING, TrialState.PAUSED) or (past.is_started and not past.reason):
                 tags = {
-                    "sweep.stop_reason": "user",
-                    "sweep.stop_detail": detail or cut_off_words(row.epochs),
+                    STOP_REASON: StopReason.USER,
+                    STOP_DETAIL: detail or cut_off_words(row.epochs),
                 }
-                event = self._event("end", status="KILLED", tags=tags, metrics={}, step=row.epochs, note=None)
+                event = self._event("end", status=RunStatus.KILLED, tags=tags, metrics={}, step=row.epochs, note=None)
                 self.outbox.append(event | {"trial": row.trial_id})
                 self.board.apply(event | {"trial": row.trial_id})
 

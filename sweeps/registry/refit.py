@@ -27,6 +27,8 @@ from bddseg.words import count
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
 from sweeps.notes import notes
 from sweeps.planning.dataset import Dataset, cache_folder, load_dataset, recorded_source
+from sweeps.storage.artifacts import evidence_file
+from sweeps.storage.outcomes import StopReason
 from sweeps.storage.records import SweepRecord, TrialRow
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ log = logging.getLogger(__name__)
 SAVE_SECONDS = 30
 """A state is saved when so much work would be lost without it, and at the end."""
 
-TEST_EVIDENCE = "evidence-test.npz"
+TEST_EVIDENCE = evidence_file("test")
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _refitted(config: TrainConfig, material: Dataset, folder: Path) -> Refit:
     saved_at = time.monotonic()
     for result in fit(config, frames, split, device, state):
         notes.info(_sentence(result, config.train.epochs))
-        if result.stop_reason == "diverged":
+        if result.stop_reason == StopReason.DIVERGED:
             shutil.rmtree(folder, ignore_errors=True)
             raise NothingToRegisterError(f"the refit diverged in epoch {result.epoch}, so there is nothing to register")
         if result.stop_reason:

@@ -31,7 +31,9 @@ from sweeps.report.holdout import HoldoutAccess, HoldoutLog, record_opening
 from sweeps.sanitize import whole
 from sweeps.statistics.results import Verdict
 from sweeps.statistics.scores import score_evidence
-from sweeps.storage.records import CONFIRMS, SweepRecord, TrialRow
+from sweeps.storage.outcomes import SweepState
+from sweeps.storage.records import SweepRecord, TrialRow
+from sweeps.storage.tags import CONFIRMS
 from sweeps.tracking.reader import Store
 
 CARD, CONFIG = "card.md", "config.json"
@@ -102,7 +104,7 @@ def register(registration: Registration) -> Version:
         ModelError: for a name that cannot be one.
     """
     name, report, verdict = check_name(registration.name), registration.report, registration.verdict
-    if report.state == "running":
+    if report.state == SweepState.RUNNING:
         raise NothingToRegisterError(f"{report.sweep_id} is running: its leader may still change; register it later")
     if registration.is_refit and not report.is_final:
         raise NothingToRegisterError(

@@ -25,7 +25,7 @@ from sweeps.storage.folder import making
 from sweeps.storage.outbox import PARENT, Outbox
 from sweeps.storage.sweep_json import save_manifest
 from sweeps.storage.sweeps import latest_sweep, unfinished_sweep, was_refused
-from sweeps.storage.trial_history import REUSED
+from sweeps.storage.tags import REUSED
 from sweeps.tracking.client import EXPERIMENT, open_client
 from sweeps.tracking.probe import check_database
 
