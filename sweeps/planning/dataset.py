@@ -18,6 +18,7 @@ from bddseg.data.split import Split, split_of, split_samples
 from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.errors import DataError, nearest, printable
 from bddseg.labels import CLASSES, group_of
+from bddseg.words import count
 from sweeps.environment import cache_folder as cache_folder
 from sweeps.errors import ExperimentError
 from sweeps.paths import ROOT
@@ -279,8 +280,7 @@ def _summary(catalog: Catalog, frames: Frames, split: Split) -> tuple[str, ...]:
     if frames.turned:
         lines.append(f"turned upright by EXIF, and their masks taken as drawn over the upright images: {frames.turned}")
     if frames.skipped:
-        count = len(frames.skipped)
-        lines.append(f"{count} bad sample{'' if count == 1 else 's'} skipped: {', '.join(frames.skipped)}")
+        lines.append(f"{count(len(frames.skipped), 'bad sample')} skipped: {', '.join(frames.skipped)}")
     lines.append(f"split: {parts} ({how})")
     if split.warning:
         lines.append(f"warning: {split.warning}")

@@ -86,10 +86,6 @@ class ExperimentsFile:
         """Return the sections of all profiles, unusable ones included."""
         return {name: entry.section for name, entry in self.profiles.items()}
 
-    def problems(self) -> list[str]:
-        """Return the errors in names and keys of profiles and spaces."""
-        return [entry.problem for entry in (*self.profiles.values(), *self.spaces.values()) if entry.problem]
-
     def located(self, message: str) -> str:
         """Return a message that starts with a location in the file, with the line of that location."""
         return locate(message, self.path, self.lines)
