@@ -228,7 +228,7 @@ def execute(verb: Callable[[argparse.Namespace], int], options: argparse.Namespa
         ignore_further()
         print("interrupted", file=sys.stderr)
         if command := getattr(interrupt, "resume_command", ""):
-            print(f"go on with: {command}", file=sys.stderr)
+            print(f"resume with: {command}", file=sys.stderr)
         return 128 + getattr(interrupt, "number", signal.SIGINT)
 
 

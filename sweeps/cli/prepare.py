@@ -173,7 +173,7 @@ def draft_confirmation(
 def draft_resume(
     arguments: argparse.Namespace, experiment: "Experiment", source: "Source", manifest: Mapping[str, Any]
 ) -> Draft:
-    """Return the draft of a sweep that goes on, from its manifest."""
+    """Return the draft of a sweep that is resumed, from its manifest."""
     from sweeps.planning.manifest import recorded_plan
     from sweeps.planning.plan import imagine_plan
 

@@ -56,7 +56,7 @@ def closing_sentences(summary: "SweepResult") -> Iterator[str]:
     yield from reject_sentences(summary.rejects)
     if summary.is_interrupted:
         yield f"interrupted: {interruption(summary.board)}"
-        yield f"go on with: {summary.resume_command}"
+        yield f"resume with: {summary.resume_command}"
     if summary.board.best():
         yield f"report{', once it is delivered' if summary.undelivered else ''}: {summary.report_command}"
 
