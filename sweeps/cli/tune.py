@@ -3,30 +3,15 @@
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError, printable
-from bddseg.words import count
+from sweeps.cli.confirm import confirm
 from sweeps.cli.console import FINE, UNUSABLE
-from sweeps.cli.prepare import (
-    Draft,
-    draft_confirmation,
-    draft_resume,
-    draft_space,
-    find_destination,
-    find_source,
-    prepare,
-    tune_command,
-)
-from sweeps.cli.tables import close, print_plan, print_table, write_score
+from sweeps.cli.draft import draft_resume, draft_space, find_source
+from sweeps.cli.dry_run import dry_resume, dry_run
+from sweeps.cli.prepare import find_destination, open_store, prepare, tune_command
+from sweeps.cli.tables import close, print_table, write_score
 from sweeps.notes import notes
-
-if TYPE_CHECKING:
-    from sweeps.planning.confirmation import Confirmation
-    from sweeps.planning.dataset import ImageCounts, Source
-    from sweeps.storage.records import SweepRecord
-    from sweeps.tracking.reader import Store
 
 
 def list_spaces(arguments: argparse.Namespace) -> int:
@@ -111,14 +96,6 @@ def show_status(arguments: argparse.Namespace) -> int:
     else:
         print_table(head, rows)
     return 0
-
-
-def open_store(arguments: argparse.Namespace) -> "Store":
-    """Return the MLflow store of the command line."""
-    from sweeps.tracking.reader import Store
-    from sweeps.tracking.uri import resolve_tracking_uri
-
-    return Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage))
 
 
 def sync(arguments: argparse.Namespace) -> int:
@@ -207,136 +184,6 @@ def cancel(arguments: argparse.Namespace) -> int:
     trial_id = find_trial(folder, word)
     SweepFolder(folder).cancel(trial_id)
     notes.info(f"trial {trial_id} of sweep {sweep} will stop after its current epoch (at once if it has not started)")
-    return FINE
-
-
-def confirm(arguments: argparse.Namespace) -> int:
-    """Retrain the finalists of a recorded sweep on folds, with its recorded settings and data."""
-    from bddseg.result import OBJECTIVE
-    from sweeps.planning.confirmation import plan_confirmation, screened_sd
-    from sweeps.planning.dataset import cache_folder, count_images, load_catalog, recorded_source
-    from sweeps.statistics.rounds import CONFIRMING_RUNS
-
-    if arguments.until_decided and arguments.runs:
-        raise UserError("--runs fixes the number that --until-decided decides: give one of the two")
-    if arguments.budget and not arguments.until_decided:
-        raise UserError("--budget goes with --until-decided only")
-    store = open_store(arguments)
-    record = store.read_sweep(arguments.confirm)
-    first = plan_confirmation(record, top=arguments.top, runs=arguments.runs or CONFIRMING_RUNS)
-    source = recorded_source(first.experiment.profile, first.data, arguments.data)
-    catalog = load_catalog(source, cache_folder())
-    counted = count_images(catalog, first.experiment.base.with_overrides({"data.folds": 0, "data.fold": 0}))
-    if arguments.until_decided:
-        confirmation = plan_rounds(record, arguments, counted.open_units)
-    elif not arguments.runs and counted.open_units < CONFIRMING_RUNS:
-        confirmation = plan_confirmation(record, top=arguments.top, runs=max(2, counted.open_units))
-    else:
-        confirmation = first
-    histories = store.histories(record, [OBJECTIVE])
-    completed = [row.trial_id for row in record.trials if row.is_completed]
-    curves = [[value for _, value in histories[trial_id].get(OBJECTIVE, [])] for trial_id in completed]
-    run_sd, is_measured = screened_sd(record, curves)
-    for note in confirmation.notes:
-        notes.info(f"note: {note}")
-    notes.info(f"{confirmation.screening}: {source.sentence()}")
-    for finalist in confirmation.finalists:
-        epochs = count(finalist.epochs, "epoch")
-        notes.info(f"finalist {finalist.name} ({finalist.why}): {epochs}")
-    describe_detectable_lead(confirmation, counted, run_sd, is_measured=is_measured)
-    if arguments.dry_run:
-        return dry_run(arguments, draft_confirmation(arguments, confirmation, source, catalog), run_sd=run_sd)
-    destination = find_destination(arguments)
-    spec = prepare(arguments, draft_confirmation(arguments, confirmation, source, catalog), destination)
-    from sweeps.execution.runner import run_sweep
-
-    return close(run_sweep(spec))
-
-
-def plan_rounds(record: "SweepRecord", arguments: argparse.Namespace, units: int) -> "Confirmation":
-    """Return a confirmation to which runs are added until it is decided.
-
-    Raises:
-        ExperimentError: when there is nothing to decide between.
-    """
-    from sweeps.errors import ExperimentError
-    from sweeps.planning.confirmation import plan_confirmation
-    from sweeps.statistics.rounds import FOLDS, Rounds
-
-    rounds = Rounds(folds=min(FOLDS, max(2, units)), hours=arguments.budget or 0.0)
-    confirmation = plan_confirmation(record, top=arguments.top, rounds=rounds)
-    if len(confirmation.finalists) < 2:
-        name = confirmation.finalists[0].name
-        raise ExperimentError(f"--until-decided: {name} is the only finalist, so there is nothing to decide")
-    return confirmation
-
-
-def describe_detectable_lead(
-    confirmation: "Confirmation",
-    counted: "ImageCounts",
-    run_sd: float | None,
-    *,
-    is_measured: bool,
-) -> None:
-    """Print the smallest lead that the runs can detect, and refuse too few runs.
-
-    Raises:
-        ExperimentError: with the number of runs that is enough.
-    """
-    from sweeps.planning.detectable_lead import check_runs, describe, design_of
-
-    if len(confirmation.finalists) < 2:
-        return
-    rounds, finalists, units = confirmation.rounds, len(confirmation.finalists), counted.open_units
-    runs = rounds.folds if rounds else confirmation.runs
-    if sentence := check_runs(design_of(finalists, runs, units, run_sd if is_measured else None)):
-        notes.info(f"note: {sentence}")
-    design, unit = design_of(finalists, runs, units, run_sd), counted.unit.removesuffix("s")
-    smallest, how = describe(design, count(units, unit), run_sd, knows_drives=counted.unit == "drives")
-    notes.info(f"smallest detectable lead: {smallest}, {how}")
-    if rounds:
-        notes.info(f"runs are added until it is decided, at most {rounds.most} of each; smaller leads need more")
-
-
-def dry_run(arguments: argparse.Namespace, draft: Draft, *, run_sd: float | None = None) -> int:
-    """Print the trials that would run and an estimate of time, memory and disk; without data, only the trials."""
-    if draft.source is None:
-        print_plan(draft.plan, draft.experiment)
-        notes.info("the estimate needs the dataset, because it depends on the number of images")
-        return FINE
-    from sweeps.planning.dataset import cache_folder, load_catalog
-    from sweeps.planning.forecast import forecast
-
-    notes.info(f"{draft.plan.size_words()}: estimating time, memory and disk")
-    draft.check(is_cluster=False)
-    table, sentences = forecast(
-        draft.imagined,
-        draft.experiment.schedule.name,
-        draft.catalog or load_catalog(draft.source, cache_folder()),
-        draft.machine,
-        arguments.max_concurrent,
-        keeps_all=arguments.keep_weights == "all",
-        run_sd=run_sd,
-    )
-    print_plan(draft.plan, draft.experiment)
-    print()
-    print_table(("estimate", "", ""), table)
-    for sentence in sentences:
-        notes.info(sentence)
-    return FINE
-
-
-def dry_resume(folder: Path, source: "Source", arguments: argparse.Namespace) -> int:
-    """Print what a resume would do with each trial; only the sweep's folder is read."""
-    from sweeps.storage.sweeps import outlook
-
-    ahead = outlook(folder)
-    print_table(
-        ("trial", "digest", "epochs", "what a resume does"),
-        [(trial.name, trial.trial_id, f"{trial.epochs}/{trial.budget}", trial.words) for trial in ahead.trials],
-    )
-    notes.info(f"{folder.name}: {source.sentence()}")
-    notes.info(ahead.sentence())
     return FINE
 
 

@@ -12,7 +12,8 @@ from notes_heard import listening
 from recording import start
 
 import tune_main
-from sweeps.cli.prepare import Destination, draft_resume, find_destination, prepare
+from sweeps.cli.draft import draft_resume
+from sweeps.cli.prepare import Destination, find_destination, prepare
 from sweeps.errors import PassError, StorageError
 from sweeps.execution.runner import resume_sweep
 from sweeps.execution.signals import Interrupted
