@@ -79,8 +79,7 @@ def _kind(line: str) -> str:
 
 def write_distance(behind: float) -> str:
     """Return how far behind the leader a score is, or ahead: 0.0129 as `1.29 points behind the leader`."""
-    points = write_points(behind).lstrip("+−")
-    return f"{points} points {'behind' if behind >= 0 else 'ahead of'} the leader"
+    return f"{write_size(abs(behind))} points {'behind' if behind >= 0 else 'ahead of'} the leader"
 
 
 def write_interval(interval: Interval | None) -> str:

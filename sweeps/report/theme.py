@@ -114,7 +114,7 @@ def order_values(values: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(sorted(distinct) if are_numbers(distinct) else sorted(distinct, key=str))
 
 
-def shorten(keys: Sequence[str]) -> dict[str, str]:
+def short_keys(keys: Sequence[str]) -> dict[str, str]:
     """Return a short name for each setting, as long as no two are alike: `lr`, `loss`; else its whole key."""
     names = {key: key.split(".")[0] if key.endswith(".name") else key.split(".")[-1] for key in keys}
     alike = {name for name in names.values() if list(names.values()).count(name) > 1}
@@ -149,6 +149,19 @@ def write_labels(values: Sequence[Any]) -> list[str]:
     longer = longer_words(values)
     texts = [longer.get(value) or compact(value) for value in values]
     return [text if len(text) <= LABEL_CHARS else f"{text[: LABEL_CHARS - 1]}…" for text in texts]
+
+
+def write_tick(value: float) -> str:
+    """Return a difference in points as a scale has it: no more digits than it takes."""
+    return f"{round(value * 100, 2) + 0.0:+g}".replace("-", "−") if abs(value) > 1e-9 else "0"
+
+
+def shorten_middle(name: str, letters: int) -> str:
+    """Return a name that fits, cut in its middle: both its ends tell trials apart."""
+    if len(name) <= letters:
+        return name
+    half = (letters - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
 
 
 def are_logarithmic(values: Iterable[float]) -> bool:

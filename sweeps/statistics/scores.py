@@ -1,7 +1,7 @@
 """Rank trials, score evidence, find the Pareto front, and compare two countings. No I/O."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -35,6 +35,7 @@ class Scored(Protocol):
 
 
 TrialT = TypeVar("TrialT", bound=Scored)
+PointT = TypeVar("PointT")
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,20 @@ def score(trial: Scored) -> float:
 def rank(trials: Sequence[TrialT]) -> list[TrialT]:
     """Return the trials that have a score, the best first; of equal ones the earlier in the plan comes first."""
     return sorted((trial for trial in trials if not math.isnan(score(trial))), key=score, reverse=True)
+
+
+def pareto_front(
+    points: Iterable[PointT], cost: Callable[[PointT], float], value: Callable[[PointT], float]
+) -> list[PointT]:
+    """Return the points that no other point beats or equals in both cost and value, the cheapest first.
+
+    Of (1 ms, 0.5), (2 ms, 0.4) and (3 ms, 0.6) the second is beaten by the first.
+    """
+    front: list[PointT] = []
+    for point in sorted(points, key=lambda point: (cost(point), -value(point))):
+        if not front or value(point) > value(front[-1]):
+            front.append(point)
+    return front
 
 
 def score_evidence(evidence: Evidence) -> Scores:

@@ -3,24 +3,17 @@
 from collections.abc import Mapping, Sequence
 
 from bddseg.words import count
+from sweeps.formatting import GROUP_NAMES, write_points, write_size
 from sweeps.statistics.power import MOST_RUNS_PLANNED
 from sweeps.statistics.results import Gap, Interval, NoiseFigures, Rival, SampleSizeNeeded, Slice, StoppedTrial
 
 NAMED = 3
 """So many other sweeps are named."""
 
-GROUP_WORDS = {"city": "city", "non_city": "non-city"}
-
-
-def points(value: float, *, signed: bool = False) -> str:
-    """Return a fraction in points: 0.0123 as 1.23."""
-    text = f"{100 * value:{'+' if signed else ''}.2f}"
-    return text.replace("-0.00", "0.00").replace("+0.00", "0.00").replace("-", "−")
-
 
 def interval_words(interval: Interval) -> str:
     """Return bounds in points: `−1.20 to +0.30`."""
-    return f"{points(interval.low, signed=True)} to {points(interval.high, signed=True)}"
+    return f"{write_points(interval.low)} to {write_points(interval.high)}"
 
 
 def describe_verdict(
@@ -35,10 +28,10 @@ def describe_verdict(
         nearest = max(others, key=lambda rival: rival.difference.high)
         verb = "wins" if outcome == "winner" else "leads"
         every = _some(len(others), len(others))
-        return f"{who} {verb}, at least {points(-nearest.difference.high)} points ahead of {every}."
+        return f"{who} {verb}, at least {write_size(-nearest.difference.high)} points ahead of {every}."
     tied = sum(rival.is_tied for rival in others)
     if outcome == "tie":
-        return f"A tie: {who} and {count(tied, 'rival')} do not differ by more than {points(margin)} points."
+        return f"A tie: {who} and {count(tied, 'rival')} do not differ by more than {write_size(margin)} points."
     if noise.basis == "unknown":
         return f"Undecided: {who} has the highest score, but nothing says by how much another seed would change that."
     could = f"{_some(tied, len(others))} could be better"
@@ -56,10 +49,10 @@ def describe_sample_size(needed: SampleSizeNeeded | None, stage: str) -> str:
     """Return what would decide."""
     if needed is None:
         return ""
-    now = f"These images and runs show a lead of {points(needed.detectable)} points or more in 80 of 100 cases."
+    now = f"These images and runs show a lead of {write_size(needed.detectable)} points or more in 80 of 100 cases."
     if needed.detectable >= 1:
         now = "These images and runs show no lead at all."
-    lead = f"a lead of {points(needed.lead)} points among {count(needed.finalists, 'setting')}"
+    lead = f"a lead of {write_size(needed.lead)} points among {count(needed.finalists, 'setting')}"
     if needed.runs is None:
         few = f"More than {MOST_RUNS_PLANNED} runs of each would be needed to find {lead}"
         return f"{now} {few}: this design cannot decide it."
@@ -70,13 +63,13 @@ def describe_sample_size(needed: SampleSizeNeeded | None, stage: str) -> str:
 def describe_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
     """Return where the noise between runs is known from, and what it means."""
     if noise.basis == "known":
-        return f"Run-to-run noise is taken to be a standard deviation of {points(noise.sd or 0.0)} points."
+        return f"Run-to-run noise is taken to be a standard deviation of {write_size(noise.sd or 0.0)} points."
     if noise.basis == "unknown":
         return (
             "Run-to-run noise is not known: there is one run of each setting and no learning curve, so no difference "
             "is called sure. Add seeds (--replicates 2), or run a confirmation."
         )
-    sd = f"{points(noise.sd or 0.0)} points"
+    sd = f"{write_size(noise.sd or 0.0)} points"
     if noise.basis == "measured":
         who = "" if noise.outside == noise.repeats else f"{noise.outside} of them "
         where = f" ({who}from {_other_sweeps(noise.sweeps)})" if noise.outside else ""
@@ -87,11 +80,11 @@ def describe_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
         how = how or f"was measured on {repeats}"
         freedom += f", {noise.repeats} of them from {'the repeat' if noise.repeats == 1 else 'repeats'}" * is_helped
         return f"Run-to-run noise {how}: a standard deviation of {sd} ({freedom}). Every interval allows for it."
-    holds = "" if bearable_sd is None else f" The lead holds for noise up to {points(bearable_sd)} points."
+    holds = "" if bearable_sd is None else f" The lead holds for noise up to {write_size(bearable_sd)} points."
     return (
         "Run-to-run noise was not measured. It is bounded by the learning curves: the best value still rose by "
-        f"{points(noise.rise or 0.0)} points in the last third of training, and seeds may differ by {sd}.{holds} Train "
-        "longer, or replicate (--replicates 2)."
+        f"{write_size(noise.rise or 0.0)} points in the last third of training, and seeds may differ by {sd}.{holds} "
+        "Train longer, or replicate (--replicates 2)."
     )
 
 
@@ -155,17 +148,17 @@ def describe_gap(
     few = {group: count for group, count in drives.items() if count < least}
     tell = f" About {needed:,} drives would tell." if needed else ""
     if few:
-        words = " and ".join(f"{GROUP_WORDS[group]} images come from {count(n, 'drive')}" for group, n in few.items())
+        words = " and ".join(f"{GROUP_NAMES[group]} images come from {count(n, 'drive')}" for group, n in few.items())
         return f"{words[0].upper() + words[1:]}; at least {least} are needed.{tell}"
-    size = f"the gap is {points(gap.estimate, signed=True)} points ({interval_words(gap)})"
+    size = f"the gap is {write_points(gap.estimate)} points ({interval_words(gap)})"
     if answer == "equivalent":
-        return f"{size[0].upper() + size[1:]}, surely smaller than {points(margin)} points either way."
+        return f"{size[0].upper() + size[1:]}, surely smaller than {write_size(margin)} points either way."
     side = "City" if gap.estimate > 0 else "Non-city"
     if answer == "different":
         return f"{side} images are segmented better: {size}."
     if answer == "class mix":
         return f"{side} images score higher ({size}), but not if both groups had the same share of each class."
-    return f"Neither a difference nor equivalence is shown: {size}, the margin is {points(margin)}.{tell}"
+    return f"Neither a difference nor equivalence is shown: {size}, the margin is {write_size(margin)}.{tell}"
 
 
 def describe_scenes(
@@ -179,11 +172,11 @@ def describe_scenes(
     first = gaps[0]
     who = names.get(first.trial_id, first.trial_id)
     counts = " and ".join(
-        f"{n} {GROUP_WORDS[group]}" + (f" (from {count(first.drives[group], 'drive')})" if first.drives else "")
+        f"{n} {GROUP_NAMES[group]}" + (f" (from {count(first.drives[group], 'drive')})" if first.drives else "")
         for group, n in first.images.items()
     )
     head = {
-        "equivalent": f"{who} does as well on city streets as off them, within {points(margin)} points.",
+        "equivalent": f"{who} does as well on city streets as off them, within {write_size(margin)} points.",
         "different": f"{who} does not do equally well on city streets and off them.",
         "class mix": f"{who} scores differently on city streets and off them, by a difference of class mix.",
         "cannot tell": f"These images cannot tell whether {who} does as well on city streets as off them.",
@@ -191,9 +184,7 @@ def describe_scenes(
     parts = [head, first.why, f"Images: {counts}."]
     if first.standardised is not None:
         mixed = first.standardised
-        parts.append(
-            f"With equal class mix the gap would be {points(mixed.estimate, signed=True)} ({interval_words(mixed)})."
-        )
+        parts.append(f"With equal class mix the gap would be {write_points(mixed.estimate)} ({interval_words(mixed)}).")
     if between:
         apart = [name for name, interval in between.items() if interval.low > 0 or interval.high < 0]
         others = count(len(between), "other setting")

@@ -8,7 +8,7 @@ from typing import Any
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
-from sweeps.formatting import compact
+from sweeps.formatting import compact, write_exact
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
@@ -149,15 +149,9 @@ def _say(edges: Sequence[BoundaryAxis]) -> str:
 def _command(report: Report, edges: Sequence[BoundaryAxis]) -> str:
     """Return the sweep's command with the axes extended by the next value; empty where nothing is to be added."""
     sets = [
-        f"--set {shlex.quote(f'{edge.key}=[{_exact(edge.value)}, {_exact(edge.step)}]')}"
+        f"--set {shlex.quote(f'{edge.key}=[{write_exact(edge.value)}, {write_exact(edge.step)}]')}"
         for edge in edges
         if edge.step is not None
     ]
     command = str(report.facts["command"])
     return " ".join([command, *sets]) if command and sets else ""
-
-
-def _exact(value: float) -> str:
-    """Return a number as YAML reads it as one, no digit lost."""
-    short = compact(value)
-    return short if not isinstance(value, float) or float(short) == value else repr(value)

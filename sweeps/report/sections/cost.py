@@ -7,7 +7,7 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from bddseg.words import count
-from sweeps.formatting import write_points, write_share, write_time
+from sweeps.formatting import write_share, write_size, write_time
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
@@ -200,7 +200,7 @@ def _say_chances(cost: Cost) -> list[str]:
     expected = sum(chance.weighed.overtaking for chance in cost.chances)
     first = cost.chances[0].weighed
     passed = f"{expected:.1f} of them would have passed the leader, the likeliest in {write_share(first.overtaking)} "
-    passed += f"of the cases, by {_size(first.regret)} points on average"
+    passed += f"of the cases, by {write_size(first.regret)} points on average"
     return [
         (
             f"If the {count(len(cost.chances), 'stopped trial')} had gained as much after their rung as a completed "
@@ -216,13 +216,9 @@ def _say_replay(cost: Cost) -> list[str]:
         return []
     rule = "Early stopping by ASHA with its default settings" if cost.is_usual else "The sweep's stopping rule"
     costs = (
-        f"stopped the best of them in {write_share(found.lost)} of the orders, at a cost of {_size(found.regret)} "
+        f"stopped the best of them in {write_share(found.lost)} of the orders, at a cost of {write_size(found.regret)} "
         f"points on average, and trained {write_share(found.epochs)} of their epochs."
     )
     harder = "" if cost.is_usual else " They are the survivors, so this test is harder than the sweep was."
     who = f"the {count(found.trials, 'trial')} that ran to the end"
     return [f"{rule}, replayed on {who} in random orders of arrival, would have {costs}{harder}"]
-
-
-def _size(difference: float) -> str:
-    return write_points(difference).lstrip("+")

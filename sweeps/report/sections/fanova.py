@@ -12,7 +12,7 @@ from bddseg.errors import ConfigError
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.sections.pivot import list_axes
-from sweeps.report.theme import are_logarithmic, are_numbers, shorten
+from sweeps.report.theme import are_logarithmic, are_numbers, short_keys
 from sweeps.storage.records import COMPLETED
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def build_sample(report: Report) -> FinishedPoint:
     kept = [
         key for key in axes if len({repr(e.settings.get(key)) for e in entries if e.trial_id not in inert[key]}) > 1
     ]
-    return FinishedPoint(entries, shorten(kept), {key: inert[key] for key in kept})
+    return FinishedPoint(entries, short_keys(kept), {key: inert[key] for key in kept})
 
 
 def build_study(sample: FinishedPoint) -> "Study":

@@ -28,7 +28,7 @@ from sweeps.report.theme import (
     plain_name,
     quiet_axes,
     scale_axis,
-    shorten,
+    short_keys,
     write_label,
     write_labels,
 )
@@ -45,7 +45,7 @@ def build_section(report: Report) -> Section | None:
         return None
     grids = {plain_name("-".join(keys)): build_grid(report, keys) for keys in list_pairs(axes)}
     drawings = {name: Drawing(partial(draw_grid, report, grid), _alternative(grid)) for name, grid in grids.items()}
-    short = shorten(axes)
+    short = short_keys(axes)
     titles = {name: " × ".join(short[key] for key in grid.keys) for name, grid in grids.items()}
     dropped = max(0, len(axes) * (len(axes) - 1) // 2 - MOST_PAIRS)
     data = {"titles": titles, "grids": grids, "dropped": dropped}

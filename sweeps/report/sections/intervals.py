@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
+from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas, shorten_middle, write_tick
 from sweeps.statistics.results import Rival
 
 NAMED = 30
@@ -66,10 +66,10 @@ def _draw_best(report: Report, rivals: Sequence[Rival], *, wide: bool) -> Figure
         entry = report.find(rival.trial_id)
         name = entry.name if entry else rival.trial_id
         if wide:
-            axes.annotate(shorten(name, 46), (0, y), (-8, 0), xycoords=("axes fraction", "data"), size=11,
+            axes.annotate(shorten_middle(name, 46), (0, y), (-8, 0), xycoords=("axes fraction", "data"), size=11,
                           textcoords="offset points", ha="right", va="center")  # fmt: skip
         else:
-            axes.annotate(shorten(name, 52), (0, y - 0.34), xycoords=("axes fraction", "data"), size=10.5,
+            axes.annotate(shorten_middle(name, 52), (0, y - 0.34), xycoords=("axes fraction", "data"), size=10.5,
                           ha="left", va="center")  # fmt: skip
     room = 0.04 * (high - low)
     axes.set(xlim=(low - room, high + room), ylim=(len(rivals) - 0.4, -0.7))
@@ -130,16 +130,3 @@ def _scale_points(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: write_tick(value))
     axes.set_xlabel("points of validation mIoU, less the leader's")
     axes.spines["left"].set_visible(False)
-
-
-def write_tick(value: float) -> str:
-    """Return a difference in points as a scale has it: no more digits than it takes."""
-    return f"{round(value * 100, 2) + 0.0:+g}".replace("-", "−") if abs(value) > 1e-9 else "0"
-
-
-def shorten(name: str, letters: int) -> str:
-    """Return a name that fits, cut in its middle: both its ends tell trials apart."""
-    if len(name) <= letters:
-        return name
-    half = (letters - 1) // 2
-    return f"{name[:half]}…{name[-half:]}"

@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 
 from bddseg.words import count
-from sweeps.formatting import compact
+from sweeps.formatting import write_exact
 from sweeps.paths import EXPORT, PREDICT, program
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
@@ -104,11 +104,5 @@ def _leader_command(report: Report) -> str:
         return ""  # its trials are runs of settings, not points of a grid
     command = report.facts["command"]
     axes = [key for key in report.facts["axes"] if key in report.leader.settings]
-    pinned = [f"--set {shlex.quote(f'{key}={_exact(report.leader.settings[key])}')}" for key in axes]
+    pinned = [f"--set {shlex.quote(f'{key}={write_exact(report.leader.settings[key])}')}" for key in axes]
     return " ".join([command, *pinned]) if command else ""
-
-
-def _exact(value: Any) -> str:
-    """Return a value as people write it, or in full where that would lose digits."""
-    short = compact(value)
-    return short if not isinstance(value, float) or float(short) == value else repr(value)

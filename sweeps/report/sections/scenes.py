@@ -12,8 +12,7 @@ from bddseg.labels import CLASSES
 from sweeps.formatting import write_share
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.sections.intervals import shorten, write_tick
-from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
+from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas, shorten_middle, write_tick
 from sweeps.sanitize import clean
 from sweeps.statistics.results import Gap, Interval, Scenes
 
@@ -54,7 +53,7 @@ def _draw_gaps(report: Report, scenes: Scenes, gaps: Sequence[Gap], *, wide: boo
     for gap in gaps:
         entry = report.find(gap.trial_id)
         role = report.role(entry) if entry else ""
-        long = shorten(entry.name, 36) if entry else gap.trial_id
+        long = shorten_middle(entry.name, 36) if entry else gap.trial_id
         name = role or (long if wide or entry is None else f"place {entry.rank}")
         rows.append((f"{name}: {gap.answer}", gap.gap, gap.equivalence, role))
     return _draw_rows(rows, scenes.margin, wide=wide)

@@ -14,6 +14,7 @@ from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
 from sweeps.report.theme import COLOUR, HALF_PX, INK, NARROW_PX, RULE, are_logarithmic, build_canvas, scale_ticks
 from sweeps.statistics.results import Interval
+from sweeps.statistics.scores import pareto_front
 
 MEASURES = {
     "batch_1_ms": "milliseconds for one image",
@@ -68,16 +69,9 @@ def build_points(report: Report) -> list[Point]:
 
 
 def find_front(points: Sequence[Point], measure: str) -> list[Point]:
-    """Return the points that no other one beats or equals in both, the cheapest first.
-
-    Of (1 ms, 0.5), (2 ms, 0.4) and (3 ms, 0.6) the second is beaten by the first.
-    """
-    found: list[Point] = []
-    known = [point for point in points if measure in point.costs]
-    for point in sorted(known, key=lambda point: (point.costs[measure], -point.miou)):
-        if not found or point.miou > found[-1].miou:
-            found.append(point)
-    return found
+    """Return the points that no other point beats or equals in both cost and accuracy, the cheapest first."""
+    measured = [point for point in points if measure in point.costs]
+    return pareto_front(measured, lambda point: point.costs[measure], lambda point: point.miou)
 
 
 def draw_tradeoff(report: Report, points: Sequence[Point], measure: str, *, wide: bool) -> Figure:
