@@ -121,9 +121,9 @@ def read_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return _with_defaults(clean_all(manifest), FACTS)
 
 
-def _with_defaults(found: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(recorded: Any, defaults: dict[str, Any]) -> dict[str, Any]:
     """Return the mapping with every default filled in; a value of another kind than its default is dropped."""
-    facts = {**defaults, **found} if isinstance(found, Mapping) else dict(defaults)
+    facts = {**defaults, **recorded} if isinstance(recorded, Mapping) else dict(defaults)
     for key, default in defaults.items():
         if isinstance(default, dict) and default:
             facts[key] = _with_defaults(facts[key], default)
@@ -139,8 +139,8 @@ def complete_row(row: TrialRow, history: Mapping[str, Sequence[tuple[int, float]
         return row
     is_last = row.settings.get("train.keep") == "last"
     epoch, value = points[-1] if is_last else max(points, key=lambda point: (point[1], -point[0]))
-    found = {f"best/{name}": dict(history.get(f"val/{name}", ())).get(epoch, math.nan) for name in DETAILS}
-    return replace(row, metrics={**row.metrics, **found, SCORE: value, "best/epoch": epoch})
+    best = {f"best/{name}": dict(history.get(f"val/{name}", ())).get(epoch, math.nan) for name in DETAILS}
+    return replace(row, metrics={**row.metrics, **best, SCORE: value, "best/epoch": epoch})
 
 
 def build_entries(rows: Sequence[TrialRow], histories: Mapping[str, Any], state: str) -> dict[str, Entry]:
@@ -182,8 +182,8 @@ def _mean_curve(curves: Sequence[tuple[tuple[int, float], ...]]) -> tuple[tuple[
     values: dict[int, list[float]] = {}
     for epoch, value in (point for curve in curves for point in curve):
         values.setdefault(epoch, []).append(value)
-    whole = [(epoch, found) for epoch, found in sorted(values.items()) if len(found) == len(curves)]
-    return tuple((epoch, round(fmean(found), DECIMALS)) for epoch, found in whole)
+    whole = [(epoch, scores) for epoch, scores in sorted(values.items()) if len(scores) == len(curves)]
+    return tuple((epoch, round(fmean(scores), DECIMALS)) for epoch, scores in whole)
 
 
 def _entry(row: TrialRow, history: Mapping[str, Any], sweep_state: str) -> Entry:

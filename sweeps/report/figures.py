@@ -66,17 +66,17 @@ class RenderedFigures:
     def show(self, section: Section, name: str) -> Markup:
         """Return a drawing twice: for wide pages and for narrow ones."""
         plate = self._find(section, name)
-        both = f'<div class="figure wide">{plate.wide}</div>\n<div class="figure narrow">{plate.narrow}</div>'
-        return Markup(both)  # noqa: S704
+        html = f'<div class="figure wide">{plate.wide}</div>\n<div class="figure narrow">{plate.narrow}</div>'
+        return Markup(html)  # noqa: S704
 
     def files(self, sections: Sequence[Section]) -> dict[str, bytes]:
         """Return the name and content of each drawing's files."""
-        found: dict[str, bytes] = {}
+        files: dict[str, bytes] = {}
         for section in sections:
             for name in section.drawings:
                 plate, stem = self._find(section, name), f"{section.name}-{name}"
-                found |= {f"{stem}.svg": stand_alone(plate.wide).encode(), f"{stem}.png": plate.png}
-        return found
+                files |= {f"{stem}.svg": stand_alone(plate.wide).encode(), f"{stem}.png": plate.png}
+        return files
 
     def _find(self, section: Section, name: str) -> RenderedFigure:
         key = (section.name, name)
@@ -87,16 +87,16 @@ class RenderedFigures:
 
 def draw_plate(section: str, name: str, drawing: Drawing) -> RenderedFigure:
     """Return the drawing in both widths and as PNG; the same drawing is the same bytes."""
-    said = f"{drawing.words}; the tables of this page hold the same figures."
-    kept: list[Figure] = []
+    alt_text = f"{drawing.alt_text}; the tables of this page hold the same figures."
+    drawn: list[Figure] = []
 
     def draw_wide() -> Figure:
-        kept.append(drawing.draw(wide=True))
-        return kept[0]
+        drawn.append(drawing.draw(wide=True))
+        return drawn[0]
 
-    wide = render_svg(draw_wide, f"{section}-{name}-wide", said)
-    narrow = render_svg(partial(drawing.draw, wide=False), f"{section}-{name}-narrow", said)
-    return RenderedFigure(wide, narrow, render_png(kept[0]))
+    wide = render_svg(draw_wide, f"{section}-{name}-wide", alt_text)
+    narrow = render_svg(partial(drawing.draw, wide=False), f"{section}-{name}-narrow", alt_text)
+    return RenderedFigure(wide, narrow, render_png(drawn[0]))
 
 
 def stand_alone(svg: str) -> str:
@@ -148,8 +148,8 @@ def _recolour(artist: Artist, name: str) -> None:
 
 def _printed_row(row: Any) -> tuple[float, float, float, float]:
     red, green, blue, alpha = map(float, row)
-    known = PRINTED.get(to_hex((red, green, blue)))
-    return (red, green, blue, alpha) if known is None else to_rgba(known, alpha)
+    printed = PRINTED.get(to_hex((red, green, blue)))
+    return (red, green, blue, alpha) if printed is None else to_rgba(printed, alpha)
 
 
 def _printed(value: Any) -> Any:

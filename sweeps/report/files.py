@@ -53,8 +53,8 @@ def write_comparison(comparison: Comparison, out: Path) -> Path:
     }
     figures = plates.files(side_by_side.build_sections(comparison))
     folder = out / f"comparison-{hashlib.sha256(ids.encode(errors='replace')).hexdigest()[:8]}"
-    found = {name: text.encode(errors="replace") for name, text in texts.items()}
-    write_files(folder, found | {f"{FIGURES}/{name}": content for name, content in figures.items()})
+    files = {name: text.encode(errors="replace") for name, text in texts.items()}
+    write_files(folder, files | {f"{FIGURES}/{name}": content for name, content in figures.items()})
     return folder / PAGE
 
 

@@ -115,8 +115,10 @@ class Report:
     def planned_epochs(self) -> int:
         """Return the epochs of all trials together, each with its own budget where that is known."""
         settings = [trial.get("settings") for trial in self.facts["trials"] if isinstance(trial, dict)]
-        known = [whole(found.get("train.epochs")) for found in settings if isinstance(found, dict)]
-        return sum(known) if len(known) == self.planned and all(known) else self.planned * self.budget
+        budgets = [
+            whole(trial_settings.get("train.epochs")) for trial_settings in settings if isinstance(trial_settings, dict)
+        ]
+        return sum(budgets) if len(budgets) == self.planned and all(budgets) else self.planned * self.budget
 
     def columns(self) -> tuple[str, ...]:
         """Return the settings in which what is compared differs: those that vary, but for what only runs differ in."""
@@ -154,8 +156,8 @@ class Report:
 
     def shown(self) -> tuple[Entry, ...]:
         """Return leader, runner-up and reference, each once and only with figures."""
-        found = [self.leader, self.runner_up, self.reference]
-        return tuple({entry.trial_id: entry for entry in found if entry is not None and entry.is_scored}.values())
+        entries = [self.leader, self.runner_up, self.reference]
+        return tuple({entry.trial_id: entry for entry in entries if entry is not None and entry.is_scored}.values())
 
     def epochs_shown(self) -> tuple[int, ...]:
         """Return the epochs at which one of the trials shown has a figure."""
@@ -202,9 +204,9 @@ def _build(
 ) -> Report:
     state = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}.get(record.status, "interrupted")
     entries = list(build_entries(record.trials, histories, state).values())
-    settings, trials, others = join_entries(entries, hearing, is_confirmation=is_confirmation)
-    places = settings or trials
-    order = [entry for entry in places if entry.is_scored] or list(places)
+    settings, trials, other_seeds = join_entries(entries, hearing, is_confirmation=is_confirmation)
+    listed = settings or trials
+    order = [entry for entry in listed if entry.is_scored] or list(listed)
     leader, runner_up = order[0], order[1] if len(order) > 1 else None
     facts = read_facts(record.manifest)
     return Report(
@@ -228,7 +230,7 @@ def _build(
         verdict=hearing.verdict,
         left_out=hearing.left_out,
         hindsight=hearing.hindsight,
-        others=others,
+        others=other_seeds,
         evidence=hearing.evidence,
         entrants=hearing.entrants,
     )
@@ -237,8 +239,8 @@ def _build(
 def _read_check(leader: Entry, trials: Sequence[Entry], store: Reader) -> VerificationResult | None:
     """Return the leader's figures counted twice: those of the first of its runs that was."""
     own = [entry for entry in trials if leader.trial_id in (entry.setting_id, entry.trial_id)]
-    found = (store.json_artifact(entry.run_id, VERIFICATION) for entry in own)
-    verification = next(filter(None, found), None)
+    records = (store.json_artifact(entry.run_id, VERIFICATION) for entry in own)
+    verification = next(filter(None, records), None)
     return compare_figures(clean_all(verification)) if verification else None
 
 

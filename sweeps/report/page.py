@@ -105,8 +105,8 @@ def build_sections(report: Report, printer: FigureRenderer | None = None) -> lis
     """Return the sections that apply, with short names."""
     report = shorten_names(report)
     begun = {build: printer.begin(build, report) for build in SLOW} if printer else {}
-    found = [begun[build]() if build in begun else build(report) for build in BUILDERS]
-    return [section for section in found if section is not None]
+    built = [begun[build]() if build in begun else build(report) for build in BUILDERS]
+    return [section for section in built if section is not None]
 
 
 def render_html(
@@ -115,12 +115,12 @@ def render_html(
     """Return the page: everything in one file, nothing fetched, every text escaped."""
     environment, plates = _with_values(build_environment(), report), plates or RenderedFigures()
     report = shorten_names(report)
-    found = build_sections(report) if sections is None else sections
+    shown = build_sections(report) if sections is None else sections
     bodies = {
         section.name: _render_body(environment, report, section, "html", figure=partial(plates.show, section))
-        for section in found
+        for section in shown
     }
-    return environment.get_template("page.html.j2").render(_context(report), sections=found, bodies=bodies)
+    return environment.get_template("page.html.j2").render(_context(report), sections=shown, bodies=bodies)
 
 
 def render_markdown(report: Report, sections: Sequence[Section] | None = None, top: int | None = None) -> str:
@@ -130,22 +130,22 @@ def render_markdown(report: Report, sections: Sequence[Section] | None = None, t
     """
     environment = _with_values(build_markdown_environment(), report)
     report = shorten_names(report)
-    found = build_sections(report) if sections is None else sections
-    bodies = {section.name: _render_body(environment, report, section, "md", top=top) for section in found}
-    text = environment.get_template("report.md.j2").render(_context(report), sections=found, bodies=bodies)
+    shown = build_sections(report) if sections is None else sections
+    bodies = {section.name: _render_body(environment, report, section, "md", top=top) for section in shown}
+    text = environment.get_template("report.md.j2").render(_context(report), sections=shown, bodies=bodies)
     return space_blocks(text)
 
 
 def render_comparison(comparison: Comparison, form: str, plates: RenderedFigures | None = None) -> str:
     """Return the page of several sweeps, `html` or `md`."""
     environment = build_environment() if form == "html" else build_markdown_environment()
-    found, plates = side_by_side.build_sections(comparison), plates or RenderedFigures()
+    shown, plates = side_by_side.build_sections(comparison), plates or RenderedFigures()
     bodies = {
         section.name: _render_body(environment, None, section, form, figure=partial(plates.show, section))
-        for section in found
+        for section in shown
     }
     template = environment.get_template(f"comparison.{form}.j2")
-    text = template.render(comparison=comparison, sections=found, bodies=bodies)
+    text = template.render(comparison=comparison, sections=shown, bodies=bodies)
     return text if form == "html" else space_blocks(text)
 
 

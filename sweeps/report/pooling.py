@@ -21,10 +21,10 @@ def join_entries(trials: Sequence[Entry], hearing: Decision, *, is_confirmation:
     if is_confirmation:
         return _join_finalists(entries, hearing)
     if hearing.verdict is None:
-        scored = [replace(entry, rank=place) for place, entry in enumerate(_scored(entries), 1)]
+        scored = [replace(entry, rank=rank) for rank, entry in enumerate(_scored(entries), 1)]
         return (), (*scored, *(entry for entry in entries if not entry.is_scored)), ()
-    others = [_measured(other_entry(name, repeat), hearing) for name, repeat in hearing.repeats.items()]
-    return _join_seeds({entry.trial_id: entry for entry in (*entries, *others)}, hearing, hearing.verdict)
+    other_seeds = [_measured(other_entry(name, repeat), hearing) for name, repeat in hearing.repeats.items()]
+    return _join_seeds({entry.trial_id: entry for entry in (*entries, *other_seeds)}, hearing, hearing.verdict)
 
 
 def _scored(entries: Sequence[Entry]) -> list[Entry]:
@@ -36,13 +36,13 @@ def _join_seeds(entries: Mapping[str, Entry], hearing: Decision, verdict: Verdic
     names = {entrant.trial_id: entrant.name for entrant in hearing.entrants if isinstance(entrant, Candidate)}
     settings: list[Entry] = []
     runs: dict[str, Entry] = {}
-    for place, rival in enumerate(verdict.rivals, 1):
-        seeds = [replace(entries[name], rank=place, setting_id=rival.trial_id) for name in rival.seeds]
+    for rank, rival in enumerate(verdict.rivals, 1):
+        seeds = [replace(entries[name], rank=rank, setting_id=rival.trial_id) for name in rival.seeds]
         scores = score_evidence(hearing.evidence[rival.trial_id])
         joined = join_runs(names[rival.trial_id], seeds, scores=scores) if len(seeds) > 1 else seeds[0]
         settings.append(joined)
         runs |= {seed.trial_id: seed for seed in seeds}
-    stopped = {it.trial_id: entries[it.trial_id] for it in verdict.stopped if it.trial_id in entries}
+    stopped = {trial.trial_id: entries[trial.trial_id] for trial in verdict.stopped if trial.trial_id in entries}
     first = runs | stopped
     ordered = first | {name: entry for name, entry in entries.items() if name not in first}
     trials = tuple(entry for entry in ordered.values() if not entry.sweep_id)
@@ -51,14 +51,14 @@ def _join_seeds(entries: Mapping[str, Entry], hearing: Decision, verdict: Verdic
 
 def _join_finalists(runs: Sequence[Entry], hearing: Decision) -> Joined:
     """Return the finalists, as the verdict ranks them, and their runs; one that is not compared has no figure."""
-    places = {rival.trial_id: place for place, rival in enumerate(hearing.verdict.rivals, 1)} if hearing.verdict else {}
+    ranks = {rival.trial_id: rank for rank, rival in enumerate(hearing.verdict.rivals, 1)} if hearing.verdict else {}
     owned: dict[str, list[Entry]] = {}
     for run in sorted(runs, key=_fold):
-        owned.setdefault(run.setting_id, []).append(replace(run, rank=places.get(run.setting_id)))
-    ordered = sorted(owned.items(), key=lambda item: places.get(item[0], math.inf))
+        owned.setdefault(run.setting_id, []).append(replace(run, rank=ranks.get(run.setting_id)))
+    ordered = sorted(owned.items(), key=lambda item: ranks.get(item[0], math.inf))
     joined = []
     for finalist, own in ordered:
-        scores = score_evidence(hearing.evidence[finalist]) if finalist in places else Scores(None, {}, {}, {})
+        scores = score_evidence(hearing.evidence[finalist]) if finalist in ranks else Scores(None, {}, {}, {})
         joined.append(join_runs(finalist_name(own[0].name), own, scores=scores))
     return tuple(joined), tuple(run for _, own in ordered for run in own), ()
 

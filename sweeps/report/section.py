@@ -13,8 +13,8 @@ class Drawing:
 
     draw: Callable[..., Figure]
     """Takes `wide`; draws in the stand-in colours of the theme."""
-    words: str
-    """What stands for it where it cannot be seen, without a full stop."""
+    alt_text: str
+    """The text alternative, without a full stop."""
 
 
 @dataclass(frozen=True)

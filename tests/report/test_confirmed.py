@@ -12,8 +12,8 @@ from reports import FakeLedger, make_record
 
 from sweeps.report.formats import render_csv
 from sweeps.report.gather import Report, gather_report
+from sweeps.report.next_step import next_step
 from sweeps.report.page import render_html, render_markdown
-from sweeps.report.sections.verdict import next_step
 from sweeps.statistics.results import SampleSizeNeeded
 
 

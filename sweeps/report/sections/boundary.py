@@ -42,13 +42,13 @@ class BoundaryAxis:
 
 @dataclass(frozen=True)
 class _Span:
-    known: tuple[float, ...]
+    numbers: tuple[float, ...]
     """Ascending."""
     is_range: bool
 
     def side(self, value: Any) -> str:
         """Return at which end the value lies; the ends of a range have a width."""
-        low, high = self.known[0], self.known[-1]
+        low, high = self.numbers[0], self.numbers[-1]
         if not isinstance(value, int | float):
             return ""
         if not self.is_range:
@@ -72,9 +72,9 @@ def build_section(report: Report) -> Section | None:
 def build_edge(report: Report, key: str) -> BoundaryAxis | None:
     """Return where the leader lies on a setting; None where it is no number, or has no effect on the leader."""
     span, value = _build_span(report, key), report.leader.settings.get(key)
-    if span is None or not isinstance(value, int | float) or is_inert(report.leader, key, span.known):
+    if span is None or not isinstance(value, int | float) or is_inert(report.leader, key, span.numbers):
         return None
-    low, high, side = span.known[0], span.known[-1], span.side(value)
+    low, high, side = span.numbers[0], span.numbers[-1], span.side(value)
     if not side:
         return BoundaryAxis(key, value, low, high, "", None, "", None, 0)
     step, rule = _next(report.leader, key, span, side)
@@ -92,15 +92,15 @@ def _build_span(report: Report, key: str) -> _Span | None:
     planned = pick_numbers(ends if isinstance(ends, list) else [])
     values = [entry.settings.get(key) for entry in report.trials]
     seen = pick_numbers(values)
-    known = tuple(sorted({*planned, *seen})) if len(seen) == len(values) else ()
-    return _Span(known, isinstance(axis, Mapping)) if len(known) > 1 else None
+    numbers = tuple(sorted({*planned, *seen})) if len(seen) == len(values) else ()
+    return _Span(numbers, isinstance(axis, Mapping)) if len(numbers) > 1 else None
 
 
 def _next(entry: Entry, key: str, span: _Span, side: str) -> tuple[float | None, str]:
     """Return the next value beyond the edge, or the rule that forbids one."""
-    ordered = span.known if side == "highest" else span.known[::-1]
-    found = _beyond_range(ordered[0], ordered[-1]) if span.is_range else _beyond(ordered)
-    value = round(found) if isinstance(entry.settings[key], int) else float(f"{found:.1e}")
+    ordered = span.numbers if side == "highest" else span.numbers[::-1]
+    beyond = _beyond_range(ordered[0], ordered[-1]) if span.is_range else _beyond(ordered)
+    value = round(beyond) if isinstance(entry.settings[key], int) else float(f"{beyond:.1e}")
     if value == ordered[-1]:
         return None, "no whole number lies beyond"
     try:
@@ -116,7 +116,7 @@ def _beyond(ordered: Sequence[float]) -> float:
     1, 2, 3 is followed by 4; 1, 2, 4 by 8.
     """
     before, last = ordered[-2:]
-    steps = [ordered[place] - ordered[place - 1] for place in range(len(ordered) - 1, max(0, len(ordered) - 3), -1)]
+    steps = [ordered[index] - ordered[index - 1] for index in range(len(ordered) - 1, max(0, len(ordered) - 3), -1)]
     is_even = len(steps) > 1 and math.isclose(*steps, rel_tol=1e-6)
     return 2 * last - before if is_even or min(before, last) <= 0 else last * last / before
 

@@ -43,7 +43,7 @@ class OutcomeCost:
     trials: int
     epochs: int
     seconds: float
-    left: int
+    untrained: int
     """Epochs of their budget that were not trained."""
     saved_seconds: float
     """Those epochs at each trial's own pace."""
@@ -105,7 +105,7 @@ def build_cost(report: Report) -> Cost:
     for entry in report.trials:
         ended.setdefault(_how(entry), []).append(entry)
     shares = tuple(_share(report, how, ended[how]) for how in ENDED if how in ended)
-    begun = sum(share.epochs + share.left for share in shares)
+    begun = sum(share.epochs + share.untrained for share in shares)
     curves = [dict(entry.curve) for entry in report.trials if _how(entry) == "to the end" and entry.curve]
     stops = {entry.trial_id: stop for entry in report.trials if (stop := read_stop(entry.stop_detail)) is not None}
     rules = {stop.rule for stop in stops.values()}
@@ -123,16 +123,16 @@ def build_cost(report: Report) -> Cost:
 
 def _chances(report: Report, stops: Mapping[str, Stop]) -> tuple[StoppedChance, ...]:
     """Return what stopped trials might have reached, the likeliest to have led first."""
-    found = [
+    chances = [
         StoppedChance(name, stop, report.hindsight[name]) for name, stop in stops.items() if name in report.hindsight
     ]
-    return tuple(sorted(found, key=lambda it: (-it.weighed.overtaking, -it.weighed.regret)))
+    return tuple(sorted(chances, key=lambda chance: (-chance.weighed.overtaking, -chance.weighed.regret)))
 
 
 def _reduction(report: Report) -> int:
     """Return the share that goes on at a rung, as it was recorded; the usual one where that is no such number."""
-    found = report.facts["scheduler"].get("reduction")
-    return found if type(found) is int and found > 1 else USUAL.reduction
+    reduction = report.facts["scheduler"].get("reduction")
+    return reduction if type(reduction) is int and reduction > 1 else USUAL.reduction
 
 
 def draw_cost(cost: Cost, *, wide: bool) -> Figure:
@@ -140,15 +140,15 @@ def draw_cost(cost: Cost, *, wide: bool) -> Figure:
     width = WIDE_PX if wide else NARROW_PX
     figure, axes = build_canvas(width, 76, left=2, right=2, top=4, bottom=26)
     parts = [(share.how, share.epochs, COLOUR[ENDED[share.how]], 0.8) for share in cost.shares]
-    saved, at = cost.planned - cost.spent, 0
+    saved, start = cost.planned - cost.spent, 0
     for how, epochs, colour, opacity in [*parts, ("not trained", max(0, saved), COLOUR["quiet"], 0.25)]:
-        axes.barh(0, epochs, left=at, height=1, color=colour, alpha=opacity)
+        axes.barh(0, epochs, left=start, height=1, color=colour, alpha=opacity)
         if epochs * (width - 4) / max(cost.planned, 1) > 7.4 * len(how):
-            axes.annotate(how, (at, -0.5), (1, -12), textcoords="offset points", size=12, color=INK)
-            axes.annotate(f"{epochs:,}", (at, 0), (6, -4), textcoords="offset points", size=12, color=INK,
+            axes.annotate(how, (start, -0.5), (1, -12), textcoords="offset points", size=12, color=INK)
+            axes.annotate(f"{epochs:,}", (start, 0), (6, -4), textcoords="offset points", size=12, color=INK,
                           bbox={"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "pad": 1.5})  # fmt: skip
-        at += epochs
-    axes.set(xlim=(0, max(cost.planned, at, 1)), ylim=(-0.5, 0.5), xticks=[], yticks=[])
+        start += epochs
+    axes.set(xlim=(0, max(cost.planned, start, 1)), ylim=(-0.5, 0.5), xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     return figure
 
@@ -162,17 +162,17 @@ def _how(entry: Entry) -> str:
 
 
 def _share(report: Report, how: str, entries: Sequence[Entry]) -> OutcomeCost:
-    left = {entry.trial_id: max(0, _budget(report, entry) - entry.epochs) for entry in entries}
-    saved = [left[e.trial_id] * e.seconds / e.epochs for e in entries if e.seconds is not None and e.epochs]
+    untrained = {entry.trial_id: max(0, _budget(report, entry) - entry.epochs) for entry in entries}
+    saved = [untrained[e.trial_id] * e.seconds / e.epochs for e in entries if e.seconds is not None and e.epochs]
     seconds = sum(entry.seconds or 0.0 for entry in entries)
     return OutcomeCost(
-        how, len(entries), sum(entry.epochs for entry in entries), seconds, sum(left.values()), sum(saved)
+        how, len(entries), sum(entry.epochs for entry in entries), seconds, sum(untrained.values()), sum(saved)
     )
 
 
 def _budget(report: Report, entry: Entry) -> int:
-    found = entry.settings.get("train.epochs")
-    return found if type(found) is int and found > 0 else report.budget
+    epochs = entry.settings.get("train.epochs")
+    return epochs if type(epochs) is int and epochs > 0 else report.budget
 
 
 def _say(cost: Cost) -> str:
@@ -181,8 +181,8 @@ def _say(cost: Cost) -> str:
     if stopped is None:
         return f"{spent}; nothing was saved by stopping trials early."
     return (
-        f"{spent}; stopping {count(stopped.trials, 'trial')} early saved {count(stopped.left, 'epoch')} "
-        f"({write_share(stopped.left / max(cost.planned, 1))}), about {write_time(stopped.saved_seconds)}."
+        f"{spent}; stopping {count(stopped.trials, 'trial')} early saved {count(stopped.untrained, 'epoch')} "
+        f"({write_share(stopped.untrained / max(cost.planned, 1))}), about {write_time(stopped.saved_seconds)}."
     )
 
 
@@ -211,14 +211,14 @@ def _say_chances(cost: Cost) -> list[str]:
 
 
 def _say_replay(cost: Cost) -> list[str]:
-    found = cost.replayed
-    if found is None:
+    replayed = cost.replayed
+    if replayed is None:
         return []
     rule = "Early stopping by ASHA with its default settings" if cost.is_usual else "The sweep's stopping rule"
     costs = (
-        f"stopped the best of them in {write_share(found.lost)} of the orders, at a cost of {write_size(found.regret)} "
-        f"points on average, and trained {write_share(found.epochs)} of their epochs."
+        f"stopped the best of them in {write_share(replayed.lost)} of the orders, at a cost of "
+        f"{write_size(replayed.regret)} points on average, and trained {write_share(replayed.epochs)} of their epochs."
     )
     harder = "" if cost.is_usual else " They are the survivors, so this test is harder than the sweep was."
-    who = f"the {count(found.trials, 'trial')} that ran to the end"
-    return [f"{rule}, replayed on {who} in random orders of arrival, would have {costs}{harder}"]
+    trials = f"the {count(replayed.trials, 'trial')} that ran to the end"
+    return [f"{rule}, replayed on {trials} in random orders of arrival, would have {costs}{harder}"]

@@ -61,18 +61,18 @@ class Rung:
     @property
     def cutoffs(self) -> tuple[float, float] | None:
         """Return the lowest and highest cut-off that stopped a trial."""
-        found = [stop.cutoff for stop in self.stops]
-        return (min(found), max(found)) if found else None
+        cutoffs = [stop.cutoff for stop in self.stops]
+        return (min(cutoffs), max(cutoffs)) if cutoffs else None
 
 
 def build_section(report: Report) -> Section:
     """Return the curves of all trials, and those of the leader on both parts."""
     bands, rungs = build_bands(report), build_rungs(report)
-    words = "Lines: validation mIoU of every trial over epochs, with the rungs at which trials were compared"
-    drawings = {"curves": Drawing(partial(draw_curves, report, bands, rungs), words)}
+    alt_text = "Lines: validation mIoU of every trial over epochs, with the rungs at which trials were compared"
+    drawings = {"curves": Drawing(partial(draw_curves, report, bands, rungs), alt_text)}
     if report.leader.train_curve and report.leader.curve:
-        words = "Lines: training and validation mIoU of the leader"
-        drawings["fit"] = Drawing(partial(draw_fit, report), words)
+        alt_text = "Lines: training and validation mIoU of the leader"
+        drawings["fit"] = Drawing(partial(draw_fit, report), alt_text)
     curves = tuple(entry for entry in report.trials if entry.curve)
     data = {"bands": bands, "rungs": rungs, "step": _step(report), "named": curves if len(curves) <= MANY else ()}
     return Section("curves", "Learning curves", _say(report, bands, rungs), drawings, data)
@@ -80,12 +80,12 @@ def build_section(report: Report) -> Section:
 
 def build_bands(report: Report) -> tuple[Band, ...]:
     """Return the settings of which there are several runs that share an epoch."""
-    found: dict[str, list[Entry]] = {}
+    runs_by_setting: dict[str, list[Entry]] = {}
     for entry in report.trials:
         if entry.curve:
             own = sorted((key, repr(value)) for key, value in entry.settings.items() if key not in RUNS)
-            found.setdefault(repr(own), []).append(entry)
-    bands = [Band(tuple(runs)) for runs in found.values() if len(runs) > 1]
+            runs_by_setting.setdefault(repr(own), []).append(entry)
+    bands = [Band(tuple(runs)) for runs in runs_by_setting.values() if len(runs) > 1]
     return tuple(band for band in bands if band.spread())
 
 
@@ -98,7 +98,7 @@ def build_rungs(report: Report) -> tuple[Rung, ...]:
 
 def _build_rung(report: Report, epoch: int, stops: Sequence[tuple[Entry, Stop]]) -> Rung:
     reached = sum(entry.epochs >= epoch for entry in report.trials)
-    closest = min(stops, key=lambda found: found[1].cutoff - found[1].value, default=None)
+    closest = min(stops, key=lambda pair: pair[1].cutoff - pair[1].value, default=None)
     return Rung(epoch, reached, tuple(stop for _, stop in stops), closest)
 
 
@@ -187,8 +187,8 @@ def _thinned(entry: Entry, step: int) -> list[tuple[float, float]]:
     best, last = max((value for _, value in entry.curve), default=None), len(entry.curve) - 1
     return [
         (float(epoch), value)
-        for place, (epoch, value) in enumerate(entry.curve)
-        if place % step == 0 or place == last or value == best
+        for index, (epoch, value) in enumerate(entry.curve)
+        if index % step == 0 or index == last or value == best
     ]
 
 

@@ -49,8 +49,8 @@ class FinishedPoint:
         count = len(self.entries)
         if count <= most:
             return self
-        kept = sorted({place * (count - 1) // (most - 1) for place in range(most)})
-        return FinishedPoint(tuple(self.entries[place] for place in kept), self.names, self.inert)
+        indices = sorted({index * (count - 1) // (most - 1) for index in range(most)})
+        return FinishedPoint(tuple(self.entries[index] for index in indices), self.names, self.inert)
 
 
 def build_sample(report: Report) -> FinishedPoint:
@@ -62,10 +62,10 @@ def build_sample(report: Report) -> FinishedPoint:
     entries = tuple(sorted(completed, key=lambda entry: -(entry.scores.miou or 0.0)))
     axes = [key for key in list_axes(report) if len({repr(entry.settings.get(key)) for entry in entries}) > 1]
     inert = {key: _find_inert(entries, key) for key in axes}
-    kept = [
+    keys = [
         key for key in axes if len({repr(e.settings.get(key)) for e in entries if e.trial_id not in inert[key]}) > 1
     ]
-    return FinishedPoint(entries, short_keys(kept), {key: inert[key] for key in kept})
+    return FinishedPoint(entries, short_keys(keys), {key: inert[key] for key in keys})
 
 
 def build_study(sample: FinishedPoint) -> "Study":
@@ -78,8 +78,8 @@ def build_study(sample: FinishedPoint) -> "Study":
     for entry in sample.entries:
         own = [key for key in sample.names if entry.trial_id not in sample.inert[key]]
         params = {sample.names[key]: _plain(entry.settings.get(key)) for key in own}
-        known = {sample.names[key]: spans[key] for key in own}
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=known, value=entry.scores.miou))
+        distributions = {sample.names[key]: spans[key] for key in own}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=entry.scores.miou))
     return study
 
 
@@ -107,8 +107,8 @@ def measure_importance(sample: FinishedPoint) -> dict[str, float]:
     with quiet():
         evaluator = FanovaImportanceEvaluator(n_trees=trees, seed=0)
         names = [sample.names[key] for key in sample.everywhere]
-        found = get_param_importances(sample.study, evaluator=evaluator, params=names, normalize=False)
-    return {name: float(share) for name, share in found.items()}
+        shares = get_param_importances(sample.study, evaluator=evaluator, params=names, normalize=False)
+    return {name: float(share) for name, share in shares.items()}
 
 
 @contextmanager

@@ -68,8 +68,8 @@ def build_section(report: Report) -> Section | None:
     drawn = sample.thinned(MOST_DRAWN)
     drawings = {"parallel": Drawing(partial(draw_parallel, drawn, shares), _parallel_words(sample))}
     if shares:
-        words = "Bars: share of the variance in validation mIoU that each setting explains"
-        drawings["importance"] = Drawing(partial(draw_importance, drawn, shares), words)
+        alt_text = "Bars: share of the variance in validation mIoU that each setting explains"
+        drawings["importance"] = Drawing(partial(draw_importance, drawn, shares), alt_text)
     weighed = sorted(sample.names, key=lambda key: -shares.get(sample.names[key], 0.0))
     slices = {key: plain_name(f"slice-{key}") for key in weighed[:MOST_SLICES]}
     for key, name in slices.items():
@@ -90,8 +90,10 @@ def draw_importance(sample: FinishedPoint, shares: Mapping[str, float], *, wide:
             return dict(shares)
 
     axes = _plot(lambda study: plot_param_importances(study, evaluator=Known(), params=list(shares)), sample)
-    left = min(16 + 7.2 * max(map(len, shares)), 160)
-    figure = _place(axes, WIDE_PX if wide else NARROW_PX, 34 * len(shares) + 12, left=left, right=60, top=6, bottom=6)
+    left_px = min(16 + 7.2 * max(map(len, shares)), 160)
+    figure = _place(
+        axes, WIDE_PX if wide else NARROW_PX, 34 * len(shares) + 12, left=left_px, right=60, top=6, bottom=6
+    )
     axes.set(xlim=(0, 1.0), xticks=[], xlabel="", ylabel="")
     explained = sum(shares.values())  # Optuna draws what adds up to 1
     for label, bar in zip(axes.texts, axes.patches, strict=True):
@@ -120,9 +122,9 @@ def draw_parallel(sample: FinishedPoint, shares: Mapping[str, float], *, wide: b
     lines.set_array(None)
     lines.set(color=[to_rgba(COLOUR["heat"], 0.05 + 0.9 * share**2) for share in heat])
     lines.set_linewidth([0.8 + 1.6 * share**2 for share in heat])
-    for name, one in zip([label.get_text() for label in axes.get_xticklabels()], figure.axes, strict=True):
+    for name, parallel in zip([label.get_text() for label in axes.get_xticklabels()], figure.axes, strict=True):
         key = next((key for key in sample.names if sample.names[key] == name), "")
-        _mark_values(one, sample, key, size=11 if wide else 9)
+        _mark_values(parallel, sample, key, size=11 if wide else 9)
     return figure
 
 
@@ -182,21 +184,21 @@ def _say(sample: FinishedPoint, shares: Mapping[str, float]) -> str:
     if not shares:
         return "Too few settings have an effect in every trial to weigh them against each other."
     keys = {name: key for key, name in sample.names.items()}
-    first, *others = [(keys[name], share) for name, share in shares.items()][:NAMED]
-    named = "".join(f", {key} {write_share(share)}" for key, share in others)
+    first, *following = [(keys[name], share) for name, share in shares.items()][:NAMED]
+    named = "".join(f", {key} {write_share(share)}" for key, share in following)
     return (
         f"Of what differs between {count(len(sample.entries), 'completed trial')}, {first[0]} explains "
-        f"{write_share(first[1])} by itself{named}{_say_rest(sample, first[1] + sum(share for _, share in others))}."
+        f"{write_share(first[1])} by itself{named}{_say_rest(sample, first[1] + sum(share for _, share in following))}."
     )
 
 
 def _say_rest(sample: FinishedPoint, named: float) -> str:
     """Return where the variance lies that no named setting explains; nothing where they explain all of it."""
-    rest = 1 - named
-    if rest < ROUNDED:
+    unexplained = 1 - named
+    if unexplained < ROUNDED:
         return ""
     where = "other settings and in how settings act together" if len(sample.names) > NAMED else ""
-    return f"; the other {write_share(rest)} lies in {where or 'how settings act together'}"
+    return f"; the other {write_share(unexplained)} lies in {where or 'how settings act together'}"
 
 
 def _parallel_words(sample: FinishedPoint) -> str:
@@ -211,7 +213,7 @@ def _plot(draw: "Callable[[Study], Any]", sample: FinishedPoint) -> Axes:
     with quiet(), mpl.rc_context():  # Optuna sets a style of its own for all that is drawn later
         axes: Axes = draw(sample.study)
     figure = _figure_of(axes)
-    for item in [one for one in figure.axes if one.get_label() == "<colorbar>"]:
+    for item in [plot for plot in figure.axes if plot.get_label() == "<colorbar>"]:
         item.remove()
     pyplot.close(figure)
     axes.set_title("", loc="left")
@@ -237,8 +239,8 @@ def _place(
     figure.set_dpi(72)
     figure.set_size_inches(width_px / 72, height_px / 72)
     box = (left / width_px, bottom / height_px, 1 - (left + right) / width_px, 1 - (top + bottom) / height_px)
-    for one in figure.axes:
-        one.set_position(box)
+    for plot in figure.axes:
+        plot.set_position(box)
     return figure
 
 

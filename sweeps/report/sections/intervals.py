@@ -27,8 +27,8 @@ def build_section(report: Report) -> Section | None:
     if verdict is None or len(verdict.rivals) < 2:
         return None
     best = verdict.rivals[:NAMED]
-    words = f"Intervals: difference in validation mIoU to the leader, of the best {len(best)}"
-    drawings = {"best": Drawing(partial(_draw_best, report, best), words)}
+    alt_text = f"Intervals: difference in validation mIoU to the leader, of the best {len(best)}"
+    drawings = {"best": Drawing(partial(_draw_best, report, best), alt_text)}
     if len(verdict.rivals) > NAMED:
         drawings["all"] = Drawing(
             partial(_draw_all, report), "Intervals: difference in validation mIoU to the leader, by rank, of all"
@@ -37,26 +37,28 @@ def build_section(report: Report) -> Section | None:
 
 
 def _say(report: Report, rivals: Sequence[Rival]) -> str:
-    others = [rival for rival in rivals if rival.trial_id != report.leader.trial_id]
-    tied = sum(rival.is_tied for rival in others)
+    rest_of_rivals = [rival for rival in rivals if rival.trial_id != report.leader.trial_id]
+    tied = sum(rival.is_tied for rival in rest_of_rivals)
     noun = "finalist" if report.is_confirmation else "setting"
-    better = len(others) - tied
-    named = {1: f"the other {noun}", 2: f"both other {noun}s"}.get(len(others), f"all {len(others)} other {noun}s")
+    better = len(rest_of_rivals) - tied
+    named = {1: f"the other {noun}", 2: f"both other {noun}s"}.get(
+        len(rest_of_rivals), f"all {len(rest_of_rivals)} other {noun}s"
+    )
     if not tied:
         return f"The leader is surely better than {named}: no interval reaches zero."
     if not better:
-        intervals = "its interval reaches" if len(others) == 1 else "all intervals reach"
+        intervals = "its interval reaches" if len(rest_of_rivals) == 1 else "all intervals reach"
         return f"The leader is not surely better than any other {noun}: {intervals} zero."
     return (
-        f"The leader is surely better than {better} of {len(others)} other {noun}s; {tied} "
+        f"The leader is surely better than {better} of {len(rest_of_rivals)} other {noun}s; {tied} "
         f"{'has' if tied == 1 else 'have'} an interval that reaches zero."
     )
 
 
 def _draw_best(report: Report, rivals: Sequence[Rival], *, wide: bool) -> Figure:
-    row, left = (26, 330) if wide else (40, 8)
+    row, left_px = (26, 330) if wide else (40, 8)
     figure, axes = build_canvas(
-        WIDE_PX if wide else NARROW_PX, row * len(rivals) + 52, left=left, right=16, top=8, bottom=44
+        WIDE_PX if wide else NARROW_PX, row * len(rivals) + 52, left=left_px, right=16, top=8, bottom=44
     )
     low, high = find_span(rivals)
     axes.axvspan(-report.margins.score, report.margins.score, color=COLOUR["heat"], alpha=0.1, lw=0)
@@ -83,14 +85,14 @@ def _draw_interval(axes: Axes, report: Report, rival: Rival, y: float, span: tup
     entry = report.find(rival.trial_id)
     role = report.role(entry) if entry else ""
     colour = COLOUR[role] if role else (INK if rival.is_tied else MUTED)
-    (low, high), found = span, rival.difference
-    start, end = (min(max(side, low), high) for side in (found.low, found.high))
+    (low, high), difference = span, rival.difference
+    start, end = (min(max(side, low), high) for side in (difference.low, difference.high))
     axes.plot([start, end], [y, y], color=colour, lw=2.2 if rival.is_tied else 1.4)
-    for side, marker, is_cut in ((low, "<", found.low < low), (high, ">", found.high > high)):
+    for side, marker, is_cut in ((low, "<", difference.low < low), (high, ">", difference.high > high)):
         if is_cut:
             axes.plot([side], [y], marker=marker, ms=8, color=colour, mew=0, clip_on=False)
-    if low <= found.estimate <= high:
-        axes.plot([found.estimate], [y], marker="o" if rival.is_tied else "D", ms=6 if rival.is_tied else 5,
+    if low <= difference.estimate <= high:
+        axes.plot([difference.estimate], [y], marker="o" if rival.is_tied else "D", ms=6 if rival.is_tied else 5,
                   color=colour, mew=0)  # fmt: skip
 
 
@@ -118,8 +120,8 @@ def find_span(rivals: Sequence[Rival]) -> tuple[float, float]:
     near = [rival.difference for rival in rivals if rival.is_tied] + [
         rival.difference for rival in rivals[1 : 1 + NEAR]
     ]
-    low = REACH * min([-0.002, *(found.low for found in near if found.high > -0.2)])
-    high = max([0.002, *(found.high for found in near)])
+    low = REACH * min([-0.002, *(difference.low for difference in near if difference.high > -0.2)])
+    high = max([0.002, *(difference.high for difference in near)])
     lowest = min([-0.004, *(rival.difference.low for rival in rivals)])
     return max(low, lowest), high
 

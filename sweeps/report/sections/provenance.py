@@ -59,10 +59,10 @@ def use_commands(model: str, store: str) -> list[tuple[str, str]]:
 def _store_flag(report_command: str) -> str:
     """Return how a command names the store, with a blank before it; "" where it does not."""
     try:
-        words = shlex.split(report_command)
+        arguments = shlex.split(report_command)
     except ValueError:  # no command of ours
         return ""
-    uri = dict(itertools.pairwise(words)).get("--tracking-uri", "")
+    uri = dict(itertools.pairwise(arguments)).get("--tracking-uri", "")
     return f' --tracking-uri "{uri}"' if uri.startswith("$") else f" --tracking-uri {shlex.quote(uri)}" if uri else ""
 
 

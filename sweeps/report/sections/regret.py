@@ -53,7 +53,7 @@ def replay(curves: Sequence[Curve], rungs: Sequence[int], reduction: int, *, see
 class _Course:
     epochs: int
     best: float
-    at: Mapping[int, float]
+    best_at: Mapping[int, float]
     """Rung -> best value up to there."""
 
 
@@ -64,12 +64,12 @@ def _course(curve: Curve, rungs: Sequence[int]) -> _Course:
 
 def _replay_once(order: Sequence[_Course], reduction: int) -> tuple[float, int]:
     """Return the best value of the trials that are left, and the epochs trained."""
-    memory, epochs, left = Rungs(reduction), 0, 0.0
-    for place, course in enumerate(order):
-        stop = next((rung for rung, value in course.at.items() if memory.judge(rung, str(place), value)), None)
+    memory, epochs, best = Rungs(reduction), 0, 0.0
+    for number, course in enumerate(order):
+        stop = next((rung for rung, value in course.best_at.items() if memory.judge(rung, str(number), value)), None)
         epochs += stop or course.epochs
-        left = left if stop else max(left, course.best)
-    return left, epochs
+        best = best if stop else max(best, course.best)
+    return best, epochs
 
 
 def _best(curve: Curve, until: int | None = None) -> float:
@@ -79,4 +79,4 @@ def _best(curve: Curve, until: int | None = None) -> float:
 def _thin(ranked: Sequence[Curve]) -> list[Curve]:
     """Return at most so many curves, evenly from the best to the worst."""
     count = len(ranked)
-    return list(ranked) if count <= MOST else [ranked[place * (count - 1) // (MOST - 1)] for place in range(MOST)]
+    return list(ranked) if count <= MOST else [ranked[index * (count - 1) // (MOST - 1)] for index in range(MOST)]

@@ -38,8 +38,8 @@ def build_scenes(report: Report) -> Section | None:
     if scenes is None or not scenes.gaps:
         return None
     gaps = scenes.gaps[:SHOWN]
-    words = f"Intervals: mIoU on city images less mIoU on the others, of {len(gaps)}"
-    drawings = {"gaps": Drawing(partial(_draw_gaps, report, scenes, gaps), words)}
+    alt_text = f"Intervals: mIoU on city images less mIoU on the others, of {len(gaps)}"
+    drawings = {"gaps": Drawing(partial(_draw_gaps, report, scenes, gaps), alt_text)}
     if any(interval is not None for interval in gaps[0].by_class.values()):
         drawings["classes"] = Drawing(
             partial(_draw_classes, scenes, gaps[0]),
@@ -60,15 +60,15 @@ def _draw_gaps(report: Report, scenes: Scenes, gaps: Sequence[Gap], *, wide: boo
 
 
 def _draw_classes(scenes: Scenes, gap: Gap, *, wide: bool) -> Figure:
-    rows = [(name, found, None, "leader") for name, found in gap.by_class.items() if found is not None]
+    rows = [(name, interval, None, "leader") for name, interval in gap.by_class.items() if interval is not None]
     return _draw_rows(rows, scenes.margin, wide=wide)
 
 
 def _draw_rows(rows: Sequence[tuple[str, Interval, Interval | None, str]], margin: float, *, wide: bool) -> Figure:
     """Return intervals around zero; the margin as a band, the inner interval of an equivalence test as a thick line."""
-    left = 330 if wide else 164
+    left_px = 330 if wide else 164
     figure, axes = build_canvas(
-        WIDE_PX if wide else NARROW_PX, 34 * len(rows) + 60, left=left, right=16, top=8, bottom=44
+        WIDE_PX if wide else NARROW_PX, 34 * len(rows) + 60, left=left_px, right=16, top=8, bottom=44
     )
     axes.axvspan(-margin, margin, color=COLOUR["heat"], alpha=0.14, lw=0)
     axes.axvline(0, color=MUTED, lw=1)

@@ -15,7 +15,7 @@ from sweeps.report.section import Section
 class HoldoutRow:
     """One trial on the test part."""
 
-    found: HoldoutScores
+    holdout: HoldoutScores
     entry: Entry | None
     """As the report lists it; None for a trial of the screening that is no finalist."""
 
@@ -31,8 +31,10 @@ class HoldoutTable:
 def build_section(report: Report) -> Section:
     """Return the test figures of those for whom the test part was opened."""
     opened = report.test.opened
-    rows = tuple(HoldoutRow(found, report.trial(found.trial_id) or report.find(found.trial_id)) for found in opened)
-    images = rows[0].found.scores.images if rows else dict.fromkeys(GROUPS, 0)
+    rows = tuple(
+        HoldoutRow(holdout, report.trial(holdout.trial_id) or report.find(holdout.trial_id)) for holdout in opened
+    )
+    images = rows[0].holdout.scores.images if rows else dict.fromkeys(GROUPS, 0)
     is_alarm = report.test.is_all or any("NOT be recorded" in note for note in report.test.notes)
     return Section("test_set", "Test figures", _say(report), data=HoldoutTable(rows, images), is_alarm=is_alarm)
 

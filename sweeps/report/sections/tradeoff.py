@@ -39,20 +39,20 @@ class Point:
 def build_section(report: Report) -> Section | None:
     """Return accuracy against each measure that is known; None while a sweep runs and nothing is known yet."""
     points = build_points(report)
-    known = [measure for measure in MEASURES if any(measure in point.costs for point in points)]
-    if len(points) > 1 and known and not any(_differs(points, measure) for measure in known):
+    measured = [measure for measure in MEASURES if any(measure in point.costs for point in points)]
+    if len(points) > 1 and measured and not any(_differs(points, measure) for measure in measured):
         return Section("tradeoff", "Accuracy, size and speed", _say_alike(points))
-    if not known:
+    if not measured:
         why = "Size and speed of the networks were not measured when this sweep ended, so nothing can be weighed."
         return Section("tradeoff", "Accuracy, size and speed", why) if report.is_final else None
-    fronts = {measure: find_front(points, measure) for measure in known}
-    words = "Points: validation mIoU against {}, a line through the trials that no other one beats in both"
+    fronts = {measure: find_front(points, measure) for measure in measured}
+    alt_text = "Points: validation mIoU against {}, a line through the trials that no other one beats in both"
     drawings = {
-        measure: Drawing(partial(draw_tradeoff, report, points, measure), words.format(MEASURES[measure]))
-        for measure in known
+        measure: Drawing(partial(draw_tradeoff, report, points, measure), alt_text.format(MEASURES[measure]))
+        for measure in measured
     }
-    first = known[0]
-    data = {"fronts": fronts, "measures": {name: MEASURES[name] for name in known}, "device": _device(report)}
+    first = measured[0]
+    data = {"fronts": fronts, "measures": {name: MEASURES[name] for name in measured}, "device": _device(report)}
     return Section("tradeoff", "Accuracy, size and speed", _say(report, fronts[first], first), drawings, data)
 
 
@@ -77,12 +77,12 @@ def find_front(points: Sequence[Point], measure: str) -> list[Point]:
 def draw_tradeoff(report: Report, points: Sequence[Point], measure: str, *, wide: bool) -> Figure:
     """Return all points, and the front as a staircase with the intervals of those on it."""
     figure, axes = build_canvas(HALF_PX if wide else NARROW_PX, 320, left=48, right=76, top=12, bottom=46)
-    known = [point for point in points if measure in point.costs]
-    costs, front = [point.costs[measure] for point in known], find_front(known, measure)
-    axes.scatter(costs, [point.miou for point in known], s=24, color=COLOUR["quiet"], alpha=0.7, lw=0, zorder=2)
+    measured = [point for point in points if measure in point.costs]
+    costs, front = [point.costs[measure] for point in measured], find_front(measured, measure)
+    axes.scatter(costs, [point.miou for point in measured], s=24, color=COLOUR["quiet"], alpha=0.7, lw=0, zorder=2)
     stairs = [(point.costs[measure], point.miou) for point in front] + [(max(costs), front[-1].miou)]
     axes.plot(*zip(*stairs, strict=True), color=COLOUR["heat"], lw=1.4, drawstyle="steps-post", zorder=3)
-    named = [point for point in known if report.role(point.entry)]
+    named = [point for point in measured if report.role(point.entry)]
     for point in {point.entry.trial_id: point for point in [*front, *named]}.values():
         _draw_point(axes, point, point.costs[measure], report.role(point.entry))
     if are_logarithmic(costs):
@@ -92,7 +92,7 @@ def draw_tradeoff(report: Report, points: Sequence[Point], measure: str, *, wide
         axes.set_xlim(0, max(costs) * 1.04)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.xaxis.set_major_formatter(lambda value, _: _size(value))
-    axes.set_ylim(_floor(known, front))
+    axes.set_ylim(_floor(measured, front))
     axes.set_xlabel(f"{MEASURES[measure]} across, validation mIoU up", x=0, ha="left")
     axes.grid(color=RULE, lw=0.6)
     axes.set_axisbelow(True)
@@ -105,8 +105,8 @@ def _differs(points: Sequence[Point], measure: str) -> bool:
 
 def _say_alike(points: Sequence[Point]) -> str:
     costs = {measure: cost for point in points for measure, cost in point.costs.items()}
-    said = ", ".join(f"{_size(cost)} {MEASURES[measure]}" for measure, cost in costs.items())
-    return f"All networks compared are of one size and speed ({said}), so that only accuracy tells them apart."
+    costs_alike = ", ".join(f"{_size(cost)} {MEASURES[measure]}" for measure, cost in costs.items())
+    return f"All networks compared are of one size and speed ({costs_alike}), so that only accuracy tells them apart."
 
 
 def _floor(points: Sequence[Point], front: Sequence[Point]) -> float:

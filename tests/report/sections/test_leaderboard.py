@@ -11,9 +11,10 @@ from pages import NoPlates, Page
 from reports import FakeStore, make_record, make_report, measured
 
 from sweeps.report.formats import render_csv, render_verdict
+from sweeps.report.next_step import next_step
 from sweeps.report.page import render_html, render_markdown
 from sweeps.report.sections.leaderboard import _bar, build_board
-from sweeps.report.sections.verdict import agrees_with_chance, build_verdict, next_step
+from sweeps.report.sections.verdict import agrees_with_chance, build_verdict
 from sweeps.statistics.results import Interval, SampleSizeNeeded, Verdict
 
 CHANCE = "Probability of being best"
