@@ -40,7 +40,7 @@ class Design:
     def finds(self, lead: float) -> float:
         """Return how often the best of equal rivals is alone ahead when its true lead is this.
 
-        Source of the procedure: `sweeps.statistics.comparisons.hold_contest`.
+        Source of the procedure: `sweeps.statistics.comparisons.compare_settings`.
         """
         if self.runs < 2 or self.finalists < 2:
             return 0.0
@@ -87,12 +87,12 @@ def _simulate(design: Design) -> tuple[np.ndarray, np.ndarray]:
     squares = np.maximum(
         total - freedom * fold_variance, total / (1 + freedom)
     )  # as `sweeps.statistics.verdict` has it
-    variance, known = pool_variance(squares, freedom, design.rise, has_floor=True)
+    variance, known_freedom = pool_variance(squares, freedom, design.rise, has_floor=True)
     errors = np.sqrt(2 * variance * overlap(runs, runs) + design.image_sd**2)
-    least, most = float(known.min()), float(known.max())
+    least, most = float(known_freedom.min()), float(known_freedom.max())
     critical = np.full(SIMULATED, _critical(design, most))
     if most > least:  # between the two, by how many degrees of freedom each has
-        critical += (_critical(design, least) - critical) * (1 / known - 1 / most) / (1 / least - 1 / most)
+        critical += (_critical(design, least) - critical) * (1 / known_freedom - 1 / most) / (1 / least - 1 / most)
     return means[:, :1] - means[:, 1:], critical * errors
 
 
@@ -101,7 +101,7 @@ def _critical(design: Design, freedom: float) -> float:
     generator = np.random.default_rng([design.finalists, design.runs, 1])
     share = overlap(design.runs, design.runs)
     pooled = np.sqrt(freedom / generator.chisquare(freedom, DRAWS))
-    luck = design.run_sd * math.sqrt(share) * generator.standard_normal((design.finalists, DRAWS)) * pooled
-    scatter = luck + design.image_sd / math.sqrt(2) * generator.standard_normal((design.finalists, DRAWS))
+    run_noise = design.run_sd * math.sqrt(share) * generator.standard_normal((design.finalists, DRAWS)) * pooled
+    scatter = run_noise + design.image_sd / math.sqrt(2) * generator.standard_normal((design.finalists, DRAWS))
     error = math.hypot(math.sqrt(2 * share) * design.run_sd, design.image_sd)
     return float(np.quantile(np.ptp(scatter, axis=0) / error, 1 - ALPHA)) if error else 0.0

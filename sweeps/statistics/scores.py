@@ -55,8 +55,10 @@ class Scores:
     @property
     def boundary_iou(self) -> float | None:
         """Return the mean boundary IoU over the classes that the truth has; None where it was not counted."""
-        known = [value for name, value in self.boundary.items() if value is not None and self.iou.get(name) is not None]
-        return figure(sum(known) / len(known)) if known else None
+        values = [
+            value for name, value in self.boundary.items() if value is not None and self.iou.get(name) is not None
+        ]
+        return figure(sum(values) / len(values)) if values else None
 
     @property
     def gap(self) -> float | None:
@@ -129,15 +131,15 @@ def compare_figures(record: Mapping[str, Any]) -> VerificationResult:
     """Return the comparison; the largest difference is taken from the figures shown, not from a summary of them."""
     ours, theirs = (_flat(record.get(side)) for side in ("evidence", "torchmetrics"))
     rows = tuple((name, ours.get(name), theirs.get(name)) for name in dict.fromkeys([*ours, *theirs]))
-    both = [abs(a - b) for _, a, b in rows if a is not None and b is not None]
-    known = [*both, finite_number(record.get("max_difference")) or 0.0]
+    differences = [abs(a - b) for _, a, b in rows if a is not None and b is not None]
+    recorded = [*differences, finite_number(record.get("max_difference")) or 0.0]
     one_sided = any((a is None) != (b is None) for _, a, b in rows)
     images = record.get("images")
     return VerificationResult(
         part=str(record.get("part", "")),
         images=images if isinstance(images, int) else None,
         rows=rows,
-        difference=None if one_sided or not both else max(known),
+        difference=None if one_sided or not differences else max(recorded),
     )
 
 

@@ -114,9 +114,9 @@ class Noise:
         pooled = self.sd**2 * _inverse_chisquare(generator, self.freedom, draws)  # (draws,)
         deviations = generator.standard_normal((settings, draws), dtype=np.float32)
         scale = np.broadcast_to(pooled, (settings, draws)).astype(np.float32)
-        for place in np.flatnonzero(self.own_freedom):
-            squares, freedom = self.own_squares[place], SHRINKAGE + self.own_freedom[place]
-            scale[place] = (SHRINKAGE * pooled + squares) / generator.chisquare(freedom, draws)
+        for index in np.flatnonzero(self.own_freedom):
+            squares, freedom = self.own_squares[index], SHRINKAGE + self.own_freedom[index]
+            scale[index] = (SHRINKAGE * pooled + squares) / generator.chisquare(freedom, draws)
         return deviations * np.sqrt(scale * self.share[:, None].astype(np.float32))
 
 
@@ -127,8 +127,8 @@ def _inverse_chisquare(generator: np.random.Generator, freedom: float, draws: in
 
 def setting_of(settings: Mapping[str, Any]) -> str:
     """Return what is the same for all seeds of a setting, and for them only; empty where nothing is known of it."""
-    known = {key: value for key, value in settings.items() if key != SEED}
-    return json.dumps(known, sort_keys=True) if known else ""
+    apart_from_seed = {key: value for key, value in settings.items() if key != SEED}
+    return json.dumps(apart_from_seed, sort_keys=True) if apart_from_seed else ""
 
 
 def rise_of(curves: Sequence[Sequence[float]]) -> float | None:

@@ -20,22 +20,22 @@ def describe_verdict(
     outcome: str, rivals: Sequence[Rival], margin: float, names: Mapping[str, str], noise: NoiseFigures
 ) -> str:
     """Return the headline: at most two figures; rivals are the best first."""
-    best, *others = rivals
-    who = _name(best, names)
-    if not others:
-        return f"{who} is the only setting with usable evidence: there is nothing to compare it with."
+    best, *rest_of_rivals = rivals
+    leader = _name(best, names)
+    if not rest_of_rivals:
+        return f"{leader} is the only setting with usable evidence: there is nothing to compare it with."
     if outcome in ("leader", "winner"):
-        nearest = max(others, key=lambda rival: rival.difference.high)
+        nearest = max(rest_of_rivals, key=lambda rival: rival.difference.high)
         verb = "wins" if outcome == "winner" else "leads"
-        every = _some(len(others), len(others))
-        return f"{who} {verb}, at least {write_size(-nearest.difference.high)} points ahead of {every}."
-    tied = sum(rival.is_tied for rival in others)
+        every = _some(len(rest_of_rivals), len(rest_of_rivals))
+        return f"{leader} {verb}, at least {write_size(-nearest.difference.high)} points ahead of {every}."
+    tied = sum(rival.is_tied for rival in rest_of_rivals)
     if outcome == "tie":
-        return f"A tie: {who} and {count(tied, 'rival')} do not differ by more than {write_size(margin)} points."
+        return f"A tie: {leader} and {count(tied, 'rival')} do not differ by more than {write_size(margin)} points."
     if noise.basis == "unknown":
-        return f"Undecided: {who} has the highest score, but nothing says by how much another seed would change that."
-    could = f"{_some(tied, len(others))} could be better"
-    return f"Undecided: {who} has the highest score, but {could} with another seed or other images."
+        return f"Undecided: {leader} has the highest score, but the noise between seeds is unknown."
+    could = f"{_some(tied, len(rest_of_rivals))} could be better"
+    return f"Undecided: {leader} has the highest score, but {could} with another seed or other images."
 
 
 def _some(tied: int, rivals: int) -> str:
@@ -49,15 +49,15 @@ def describe_sample_size(needed: SampleSizeNeeded | None, stage: str) -> str:
     """Return what would decide."""
     if needed is None:
         return ""
-    now = f"These images and runs show a lead of {write_size(needed.detectable)} points or more in 80 of 100 cases."
+    present = f"These images and runs show a lead of {write_size(needed.detectable)} points or more in 80 of 100 cases."
     if needed.detectable >= 1:
-        now = "These images and runs show no lead at all."
+        present = "These images and runs show no lead at all."
     lead = f"a lead of {write_size(needed.lead)} points among {count(needed.finalists, 'setting')}"
     if needed.runs is None:
         few = f"More than {MOST_RUNS_PLANNED} runs of each would be needed to find {lead}"
-        return f"{now} {few}: this design cannot decide it."
+        return f"{present} {few}: this design cannot decide it."
     more = "A confirmation with" if stage == "screening" else "In total"
-    return f"{now} {more} {count(needed.runs, 'run')} of each would find {lead} in 80 of 100 cases."
+    return f"{present} {more} {count(needed.runs, 'run')} of each would find {lead} in 80 of 100 cases."
 
 
 def describe_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
@@ -71,8 +71,8 @@ def describe_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
         )
     sd = f"{write_size(noise.sd or 0.0)} points"
     if noise.basis == "measured":
-        who = "" if noise.outside == noise.repeats else f"{noise.outside} of them "
-        where = f" ({who}from {_other_sweeps(noise.sweeps)})" if noise.outside else ""
+        share = "" if noise.outside == noise.repeats else f"{noise.outside} of them "
+        where = f" ({share}from {_other_sweeps(noise.sweeps)})" if noise.outside else ""
         freedom = f"{noise.freedom or 0:.0f} degrees of freedom"
         repeats = f"{count(noise.repeats, 'repeat')}{where}"
         is_helped = noise.rise is not None and round(noise.freedom or 0) > noise.repeats
@@ -122,15 +122,15 @@ def describe_caveats(
             "resampled instead. If the images come from several drives or clips, name the rule with data.drive_pattern."
         )
     elif without_drive:
-        who = f"{count(without_drive, 'name')} {'carries' if without_drive == 1 else 'carry'} no drive"
-        caveats.append(f"{who}: blocks of neighbouring names among them are resampled instead.")
+        subject = f"{count(without_drive, 'name')} {'carries' if without_drive == 1 else 'carry'} no drive"
+        caveats.append(f"{subject}: blocks of neighbouring names among them are resampled instead.")
     if units == 1:
         caveats.append(f"One {unit}: nothing can be said of other {'drives' if drives else 'images'}.")
     elif units < 10:
         caveats.append(f"There are only {count(units, unit)}: intervals are rough.")
     if rare:
-        words = ", ".join(f"{name} occurs in {count(number, unit)} only" for name, number in rare.items())
-        caveats.append(f"{words[0].upper() + words[1:]}: its share of the intervals is widened, and rough.")
+        classes = ", ".join(f"{name} occurs in {count(number, unit)} only" for name, number in rare.items())
+        caveats.append(f"{classes[0].upper() + classes[1:]}: its share of the intervals is widened, and rough.")
     if absent:
         caveats.append(f"No mask has a pixel of {', '.join(absent)}: the mean is over the other classes.")
     return tuple(caveats)
@@ -148,8 +148,8 @@ def describe_gap(
     few = {group: count for group, count in drives.items() if count < least}
     tell = f" About {needed:,} drives would tell." if needed else ""
     if few:
-        words = " and ".join(f"{GROUP_NAMES[group]} images come from {count(n, 'drive')}" for group, n in few.items())
-        return f"{words[0].upper() + words[1:]}; at least {least} are needed.{tell}"
+        sources = " and ".join(f"{GROUP_NAMES[group]} images come from {count(n, 'drive')}" for group, n in few.items())
+        return f"{sources[0].upper() + sources[1:]}; at least {least} are needed.{tell}"
     size = f"the gap is {write_points(gap.estimate)} points ({interval_words(gap)})"
     if answer == "equivalent":
         return f"{size[0].upper() + size[1:]}, surely smaller than {write_size(margin)} points either way."
@@ -170,16 +170,16 @@ def describe_scenes(
 ) -> str:
     """Return the research question answered in one paragraph; gaps are the leader's first."""
     first = gaps[0]
-    who = names.get(first.trial_id, first.trial_id)
+    leader = names.get(first.trial_id, first.trial_id)
     counts = " and ".join(
         f"{n} {GROUP_NAMES[group]}" + (f" (from {count(first.drives[group], 'drive')})" if first.drives else "")
         for group, n in first.images.items()
     )
     head = {
-        "equivalent": f"{who} does as well on city streets as off them, within {write_size(margin)} points.",
-        "different": f"{who} does not do equally well on city streets and off them.",
-        "class mix": f"{who} scores differently on city streets and off them, by a difference of class mix.",
-        "cannot tell": f"These images cannot tell whether {who} does as well on city streets as off them.",
+        "equivalent": f"{leader} does as well on city streets as off them, within {write_size(margin)} points.",
+        "different": f"{leader} does not do equally well on city streets and off them.",
+        "class mix": f"{leader} scores differently on city streets and off them, by a difference of class mix.",
+        "cannot tell": f"These images cannot tell whether {leader} does as well on city streets as off them.",
     }[first.answer]
     parts = [head, first.why, f"Images: {counts}."]
     if first.standardised is not None:
@@ -187,11 +187,11 @@ def describe_scenes(
         parts.append(f"With equal class mix the gap would be {write_points(mixed.estimate)} ({interval_words(mixed)}).")
     if between:
         apart = [name for name, interval in between.items() if interval.low > 0 or interval.high < 0]
-        others = count(len(between), "other setting")
+        number = count(len(between), "other setting")
         parts.append(
-            f"Of {others} shown, {len(apart)} differ{'s' if len(apart) == 1 else ''} from it in the gap."
+            f"Of {number} shown, {len(apart)} differ{'s' if len(apart) == 1 else ''} from it in the gap."
             if apart
-            else f"The gap does not differ from that of {others} shown."
+            else f"The gap does not differ from that of {number} shown."
         )
     significant = [f"{part.kind} {part.value}" for part in slices if part.is_significant]
     if slices:

@@ -71,7 +71,7 @@ def test_where_any_rival_could_be_better_the_headline_says_all_of_them(rivals: i
 
 
 def test_where_noise_is_not_known_nothing_is_decided() -> None:
-    assert "nothing says by how much another seed" in describe_verdict("undecided", [BEST, OPEN], 0.005, {}, UNKNOWN)
+    assert "the noise between seeds is unknown" in describe_verdict("undecided", [BEST, OPEN], 0.005, {}, UNKNOWN)
 
 
 def test_a_single_setting_is_compared_with_nothing() -> None:
