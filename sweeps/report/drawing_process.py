@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 from bddseg.cores import usable_cores
 from bddseg.evidence import Evidence
-from sweeps.report.figures import RenderedFigure, draw_plate
+from sweeps.report.figures import RenderedFigure, render_figure
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
 
@@ -70,12 +70,12 @@ class DrawingProcess:
                     pool = None
                 continue
             key = remaining.pop()
-            drawn[key] = draw_plate(*key, drawings[key])
+            drawn[key] = render_figure(*key, drawings[key])
         for key, future in futures.items():
             try:
                 drawn[key] = future.result()
             except BrokenExecutor:  # it was killed, for instance for its memory
-                drawn[key] = draw_plate(*key, drawings[key])
+                drawn[key] = render_figure(*key, drawings[key])
         return drawn
 
     def _submit(self, run: Callable[[bytes], Any], value: Any) -> Future[Any] | None:
@@ -134,4 +134,4 @@ def _build(packed: bytes) -> Any:
 
 
 def _draw(key: Key) -> RenderedFigure:
-    return draw_plate(*key, _drawings[key])
+    return render_figure(*key, _drawings[key])

@@ -57,16 +57,16 @@ class FigureRenderer(Protocol):
 
 
 class RenderedFigures:
-    """The drawings of a report's sections, each drawn once: all at once by a printer, or when they are asked for."""
+    """The drawings of a report's sections, each drawn once: all at once in a second process, or on request."""
 
-    def __init__(self, printer: FigureRenderer | None = None, sections: Sequence[Section] = ()) -> None:
-        self._drawn = printer.draw(sections) if printer else {}
+    def __init__(self, drawing_process: FigureRenderer | None = None, sections: Sequence[Section] = ()) -> None:
+        self._drawn = drawing_process.draw(sections) if drawing_process else {}
         """By section and name."""
 
     def show(self, section: Section, name: str) -> Markup:
         """Return a drawing twice: for wide pages and for narrow ones."""
-        plate = self._find(section, name)
-        html = f'<div class="figure wide">{plate.wide}</div>\n<div class="figure narrow">{plate.narrow}</div>'
+        rendered = self._find(section, name)
+        html = f'<div class="figure wide">{rendered.wide}</div>\n<div class="figure narrow">{rendered.narrow}</div>'
         return Markup(html)  # noqa: S704
 
     def files(self, sections: Sequence[Section]) -> dict[str, bytes]:
@@ -74,18 +74,18 @@ class RenderedFigures:
         files: dict[str, bytes] = {}
         for section in sections:
             for name in section.drawings:
-                plate, stem = self._find(section, name), f"{section.name}-{name}"
-                files |= {f"{stem}.svg": stand_alone(plate.wide).encode(), f"{stem}.png": plate.png}
+                rendered, stem = self._find(section, name), f"{section.name}-{name}"
+                files |= {f"{stem}.svg": stand_alone(rendered.wide).encode(), f"{stem}.png": rendered.png}
         return files
 
     def _find(self, section: Section, name: str) -> RenderedFigure:
         key = (section.name, name)
         if key not in self._drawn:
-            self._drawn[key] = draw_plate(*key, section.drawings[name])
+            self._drawn[key] = render_figure(*key, section.drawings[name])
         return self._drawn[key]
 
 
-def draw_plate(section: str, name: str, drawing: Drawing) -> RenderedFigure:
+def render_figure(section: str, name: str, drawing: Drawing) -> RenderedFigure:
     """Return the drawing in both widths and as PNG; the same drawing is the same bytes."""
     alt_text = f"{drawing.alt_text}; the tables of this page hold the same figures."
     drawn: list[Figure] = []

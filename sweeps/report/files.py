@@ -18,24 +18,23 @@ from sweeps.report.sections import comparison as side_by_side
 PAGE, FIGURES = "index.html", "figures"
 
 
-def write_report(report: Report, out: Path, printer: FigureRenderer | None = None) -> Path:
+def write_report(report: Report, out: Path, drawing_process: FigureRenderer | None = None) -> Path:
     """Write the report below `out`; return the page's path.
 
     Raises:
         StorageError: when the folder cannot be written.
     """
-    sections = build_sections(report, printer)
-    plates = RenderedFigures(printer, sections)
+    sections = build_sections(report, drawing_process)
+    figures = RenderedFigures(drawing_process, sections)
     texts = {
-        PAGE: render_html(report, sections, plates),
+        PAGE: render_html(report, sections, figures),
         "report.md": render_markdown(report, sections),
         "report.json": render_json([report]),
         "verdict.json": render_verdict(report),
         "leaderboard.csv": render_csv([report]),
     }
     folder = out / folder_name(report.sweep_id)
-    figures = {f"{FIGURES}/{name}": content for name, content in plates.files(sections).items()}
-    write_files(folder, {**{name: text.encode(errors="replace") for name, text in texts.items()}, **figures})
+    _write_page(folder, texts, figures.files(sections))
     return folder / PAGE
 
 
@@ -45,17 +44,21 @@ def write_comparison(comparison: Comparison, out: Path) -> Path:
     Raises:
         StorageError: when the folder cannot be written.
     """
-    plates, ids = RenderedFigures(), "+".join(contender.report.sweep_id for contender in comparison.contenders)
+    figures, ids = RenderedFigures(), "+".join(contender.report.sweep_id for contender in comparison.contenders)
     texts = {
-        PAGE: render_comparison(comparison, "html", plates),
-        "comparison.md": render_comparison(comparison, "md", plates),
+        PAGE: render_comparison(comparison, "html", figures),
+        "comparison.md": render_comparison(comparison, "md", figures),
         "comparison.json": render_standing(comparison),
     }
-    figures = plates.files(side_by_side.build_sections(comparison))
     folder = out / f"comparison-{hashlib.sha256(ids.encode(errors='replace')).hexdigest()[:8]}"
-    files = {name: text.encode(errors="replace") for name, text in texts.items()}
-    write_files(folder, files | {f"{FIGURES}/{name}": content for name, content in figures.items()})
+    _write_page(folder, texts, figures.files(side_by_side.build_sections(comparison)))
     return folder / PAGE
+
+
+def _write_page(folder: Path, texts: Mapping[str, str], drawings: Mapping[str, bytes]) -> None:
+    """Write the texts of a page, and its drawings into a folder of their own."""
+    files = {name: text.encode(errors="replace") for name, text in texts.items()}
+    write_files(folder, files | {f"{FIGURES}/{name}": content for name, content in drawings.items()})
 
 
 def check_folder(out: Path) -> None:

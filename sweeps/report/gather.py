@@ -189,22 +189,24 @@ def gather_report(
         raise NothingFinishedError(_why_nothing(record))
     margins, speed = margins or Margins(), parse_timings(store.json_artifact(record.run_id, LATENCY))
     is_confirmation = CONFIRMS in record.tags or bool(record.manifest.get("confirmation"))
-    hearing = (
+    decision = (
         decide_confirmation(record, screening, store, speed, margins, histories)
         if is_confirmation
         else decide_screening(record, store, speed, margins, histories)
     )
-    report = replace(_build(record, histories, hearing, store, is_confirmation=is_confirmation), made=made, speed=speed)
+    report = replace(
+        _build(record, histories, decision, store, is_confirmation=is_confirmation), made=made, speed=speed
+    )
     report = replace(report, margins=margins, album=store.album(record.run_id))
     return replace(report, test=_open(report, screening if is_confirmation else record, store, ledger, reveal_all))
 
 
 def _build(
-    record: SweepRecord, histories: Mapping[str, Any], hearing: Decision, store: Reader, *, is_confirmation: bool
+    record: SweepRecord, histories: Mapping[str, Any], decision: Decision, store: Reader, *, is_confirmation: bool
 ) -> Report:
     state = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}.get(record.status, "interrupted")
     entries = list(build_entries(record.trials, histories, state).values())
-    settings, trials, other_seeds = join_entries(entries, hearing, is_confirmation=is_confirmation)
+    settings, trials, other_seeds = join_entries(entries, decision, is_confirmation=is_confirmation)
     listed = settings or trials
     order = [entry for entry in listed if entry.is_scored] or list(listed)
     leader, runner_up = order[0], order[1] if len(order) > 1 else None
@@ -227,12 +229,12 @@ def _build(
         gap=_gap(leader, runner_up),
         check=_read_check(leader, trials, store),
         is_confirmation=is_confirmation,
-        verdict=hearing.verdict,
-        left_out=hearing.left_out,
-        hindsight=hearing.hindsight,
+        verdict=decision.verdict,
+        left_out=decision.left_out,
+        hindsight=decision.hindsight,
         others=other_seeds,
-        evidence=hearing.evidence,
-        entrants=hearing.entrants,
+        evidence=decision.evidence,
+        entrants=decision.entrants,
     )
 
 

@@ -58,7 +58,7 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
 
 
 SLOW = (importance.build_section,)
-"""Builders that have a lot to load and to compute: a printer does it meanwhile."""
+"""Builders that have a lot to load and to compute: a drawing_process does it meanwhile."""
 
 
 def shorten_names(report: Report) -> Report:
@@ -101,23 +101,23 @@ def _rename_in(verdict: Verdict, short: Mapping[str, str]) -> Verdict:
     return replace(verdict, sentence=sentence, scenes=scenes)
 
 
-def build_sections(report: Report, printer: FigureRenderer | None = None) -> list[Section]:
+def build_sections(report: Report, drawing_process: FigureRenderer | None = None) -> list[Section]:
     """Return the sections that apply, with short names."""
     report = shorten_names(report)
-    begun = {build: printer.begin(build, report) for build in SLOW} if printer else {}
+    begun = {build: drawing_process.begin(build, report) for build in SLOW} if drawing_process else {}
     built = [begun[build]() if build in begun else build(report) for build in BUILDERS]
     return [section for section in built if section is not None]
 
 
 def render_html(
-    report: Report, sections: Sequence[Section] | None = None, plates: RenderedFigures | None = None
+    report: Report, sections: Sequence[Section] | None = None, figures: RenderedFigures | None = None
 ) -> str:
     """Return the page: everything in one file, nothing fetched, every text escaped."""
-    environment, plates = _with_values(build_environment(), report), plates or RenderedFigures()
+    environment, figures = _with_values(build_environment(), report), figures or RenderedFigures()
     report = shorten_names(report)
     shown = build_sections(report) if sections is None else sections
     bodies = {
-        section.name: _render_body(environment, report, section, "html", figure=partial(plates.show, section))
+        section.name: _render_body(environment, report, section, "html", figure=partial(figures.show, section))
         for section in shown
     }
     return environment.get_template("page.html.j2").render(_context(report), sections=shown, bodies=bodies)
@@ -136,12 +136,12 @@ def render_markdown(report: Report, sections: Sequence[Section] | None = None, t
     return space_blocks(text)
 
 
-def render_comparison(comparison: Comparison, form: str, plates: RenderedFigures | None = None) -> str:
+def render_comparison(comparison: Comparison, form: str, figures: RenderedFigures | None = None) -> str:
     """Return the page of several sweeps, `html` or `md`."""
     environment = build_environment() if form == "html" else build_markdown_environment()
-    shown, plates = side_by_side.build_sections(comparison), plates or RenderedFigures()
+    shown, figures = side_by_side.build_sections(comparison), figures or RenderedFigures()
     bodies = {
-        section.name: _render_body(environment, None, section, form, figure=partial(plates.show, section))
+        section.name: _render_body(environment, None, section, form, figure=partial(figures.show, section))
         for section in shown
     }
     template = environment.get_template(f"comparison.{form}.j2")

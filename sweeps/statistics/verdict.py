@@ -267,7 +267,7 @@ class _Judged:
         confirming: int,
         sweeps: tuple[str, ...] = (),
     ) -> Verdict:
-        """Return all that is said; `chosen` and `seeds` are in the order of the aligned."""
+        """Return all that is said; `chosen` and `seeds` are in the order of `aligned`."""
         aligned, comparisons = self.aligned, self.comparisons
         costs = [setting.latency_ms for setting in chosen], [setting.parameters for setting in chosen]
         names = {name: setting.name for name, setting in zip(aligned.ids, chosen, strict=True) if setting.name}

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pages import NoPlates, Page
+from pages import NoFigures, Page
 from reports import make_report
 
 from sweeps.paths import PREDICT, program
@@ -56,5 +56,5 @@ def test_every_command_on_a_page_names_its_sweep(outcome: str, state: str) -> No
     }  # these start new sweeps
     assert len(found - alone) >= 4
     assert [command for command in found - alone if "grid-1" not in command] == []
-    page = Page(render_html(report, plates=NoPlates())).text
+    page = Page(render_html(report, figures=NoFigures())).text
     assert all(" ".join(command.split()) in page for command in found)
