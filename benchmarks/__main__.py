@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 
-from benchmarks.script import ROOT, parser, show
+from benchmarks.cli import ROOT, parser, show
 
 SCENARIOS = (
     "s0_parity",
@@ -33,16 +33,16 @@ def main(argv: list[str] | None = None) -> int:
     for name in arguments.only:
         code, lines = _run(name, ["--rounds", str(arguments.rounds), "--cache", str(arguments.cache)])
         worst = max(worst, int(code != 0))
-        found = [match.groups() for match in map(FIGURE.match, lines) if match]
-        rows += found or [(f"{name}: {lines[-1] if lines else 'nothing printed'}", "-", "-", "-")]
+        figures = [match.groups() for match in map(FIGURE.match, lines) if match]
+        rows += figures or [(f"{name}: {lines[-1] if lines else 'nothing printed'}", "-", "-", "-")]
         rows += [(f"{name} ended with {code}", "-", "-", "-")] if code else []
     show("All scenarios", ("figure", "measured", "target", "rounds"), rows)
     return worst
 
 
-def _run(name: str, words: list[str]) -> tuple[int, list[str]]:
+def _run(name: str, options: list[str]) -> tuple[int, list[str]]:
     """Run a scenario, passing on what it prints, and return its exit code and its lines."""
-    command = [sys.executable, "-m", f"benchmarks.{name}", *words]
+    command = [sys.executable, "-m", f"benchmarks.{name}", *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         lines = []

@@ -1,4 +1,4 @@
-"""The sweeps that are compared, each started as its user would start it, in a process of its own."""
+"""Starts each compared sweep from its own command line, in a process of its own."""
 
 import os
 import shutil
@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bddseg.config import TrainConfig
-from benchmarks.script import ROOT
+from benchmarks.cli import ROOT
 
 NOT_PASSED_ON = ("BDD100K_ROOT", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "OMP_NUM_THREADS")
-"""Variables that would change what is compared, the number of threads included: everybody chooses their own."""
+"""Variables that would change the comparison. Each contender chooses its own number of threads."""
 SWEPT = ("data.", "model.", "train.", "optim.weight_decay")
 
 
@@ -19,7 +19,7 @@ def run(command: Sequence[str], **variables: str) -> str:
     """Run a command on the CPU from the project's folder and return what it printed.
 
     Raises:
-        SystemExit: with its last words, when it fails.
+        SystemExit: with the end of its stderr, when it fails.
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", **variables}
     for variable in NOT_PASSED_ON:
@@ -35,24 +35,24 @@ def ours(config: TrainConfig, data: Path, rates: Sequence[float], folder: Path, 
     cache, storage = folder / "c", folder / "runs"
     for old in (cache, storage):
         shutil.rmtree(old, ignore_errors=True)
-    words = [f"{key}={value}" for key, value in config.flat().items() if key.startswith(SWEPT)]
-    words += ["loss.name=cross_entropy", f"optim.lr=[{', '.join(f'{rate:.2e}' for rate in rates)}]"]
+    settings = [f"{key}={value}" for key, value in config.flat().items() if key.startswith(SWEPT)]
+    settings += ["loss.name=cross_entropy", f"optim.lr=[{', '.join(f'{rate:.2e}' for rate in rates)}]"]
     command = [sys.executable, "tune_main.py", "--space", "smoke", "--profile", "full", "--data", str(data)]
     command += ["--scheduler", "none", "--quiet", "--gpus-per-trial", "0", "--storage", str(storage), *more]
-    for word in words:
-        command += ["--set", word]
+    for setting in settings:
+        command += ["--set", setting]
     run(command, BDDSEG_CACHE=str(cache))
     return next(path for path in storage.iterdir() if (path / "outbox").is_dir())
 
 
-def stock(data: Path, given: Path, rates: Sequence[float], more: Sequence[str] = ()) -> None:
+def stock(data: Path, inputs: Path, rates: Sequence[float], more: Sequence[str] = ()) -> None:
     """Run P3, one trial per rate."""
-    command = [sys.executable, "-m", "benchmarks.p3", "--data", str(data), "--given", str(given), *more]
-    run([*command, "--lr", *map(str, rates)])
+    command = [sys.executable, "-m", "benchmarks.baseline_stock_tune", "--data", str(data), "--given", str(inputs)]
+    run([*command, *more, "--lr", *map(str, rates)])
 
 
-def plain(data: Path, given: Path, rates: Sequence[float]) -> None:
+def plain(data: Path, inputs: Path, rates: Sequence[float]) -> None:
     """Run P0 once per rate, one after the other."""
     for rate in rates:
-        command = [sys.executable, "-m", "benchmarks.p0", "--data", str(data), "--given", str(given)]
+        command = [sys.executable, "-m", "benchmarks.baseline_plain", "--data", str(data), "--given", str(inputs)]
         run([*command, "--lr", str(rate)])

@@ -82,8 +82,8 @@ def points(name: str) -> list[dict[str, Any]]:
 
 def save_table(path: Path, table: Table) -> None:
     """Write a table; the file appears whole or not at all."""
-    words = {"format": FORMAT, "name": table.name, "settings": table.settings, "reference": table.reference}
-    text = json.dumps({**words, "facts": table.facts}).encode()
+    header = {"format": FORMAT, "name": table.name, "settings": table.settings, "reference": table.reference}
+    text = json.dumps({**header, "facts": table.facts}).encode()
     _write(
         path,
         words=np.frombuffer(text, dtype=np.uint8),
@@ -100,13 +100,13 @@ def load_table(path: Path) -> Table:
         ValueError: when it has another format.
     """
     with np.load(path, allow_pickle=False) as file:
-        words = json.loads(file["words"].tobytes())
+        header = json.loads(file["words"].tobytes())
         curves = np.round(file["curves"].astype(np.float64), DIGITS)
         intersection, union = (file[key].astype(np.int64) for key in ("intersection", "union"))
-    if words["format"] != FORMAT:
-        raise ValueError(f"{path} has the format {words['format']}, but must have {FORMAT}")
-    settings = tuple(words["settings"])
-    return Table(words["name"], settings, words["reference"], words["facts"], curves, intersection, union)
+    if header["format"] != FORMAT:
+        raise ValueError(f"{path} has the format {header['format']}, but must have {FORMAT}")
+    settings = tuple(header["settings"])
+    return Table(header["name"], settings, header["reference"], header["facts"], curves, intersection, union)
 
 
 def record_trial(path: Path, point: dict[str, Any], material: Any) -> None:
@@ -131,13 +131,13 @@ def record_trial(path: Path, point: dict[str, Any], material: Any) -> None:
     _say(f"{path.stem} {point}: best {last.best_miou:.4f} at {last.best_epoch}, {time.perf_counter() - began:.0f} s")
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Record what is missing of a table, then write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=tuple(GRIDS))
     parser.add_argument("--data", type=Path, help="a BDD100K folder, for the table real")
     parser.add_argument("--work", type=Path, required=True, help="where trials are kept until all are done")
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args(argv)
     if (arguments.table == "real") != bool(arguments.data):
         parser.error("--data is needed for the table real, and for it alone")
     _record(arguments.table, arguments.data, arguments.work / arguments.table)

@@ -89,7 +89,7 @@ class Seeds:
         """Return into how many folds a confirmation was cut."""
         return int(self.fold.max()) + 1
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """Return in one line what the table has."""
         images = f"{len(self.facts['screened']['names'])} validation images"
         return f"{len(self.settings)} settings, {self.seeds} seeds of each, {self.run_seeds} on every fold; {images}"
@@ -100,17 +100,17 @@ class Seeds:
 
     def run(self, setting: int, seed: int, fold: int) -> Evidence:
         """Return the evidence of one run of a confirmation."""
-        at = np.flatnonzero(self.fold == fold)
-        return self._evidence("confirmed", self.runs[setting, seed, at], at)
+        positions = np.flatnonzero(self.fold == fold)
+        return self._evidence("confirmed", self.runs[setting, seed, positions], positions)
 
-    def _evidence(self, part: str, counts: np.ndarray, at: Any) -> Evidence:
-        words: dict[str, Any] = {
-            key: tuple(np.asarray(self.facts[part][key])[at].tolist())
+    def _evidence(self, part: str, counts: np.ndarray, positions: Any) -> Evidence:
+        labels: dict[str, Any] = {
+            key: tuple(np.asarray(self.facts[part][key])[positions].tolist())
             for key in ("names", "scenes", "weathers", "times_of_day")
         }
         counts = counts.astype(np.int64)
         fingerprint = str(self.facts["fingerprint"])
-        return Evidence("val", 1, **words, counts=counts, ignored=counts[:, 0] * 0, fingerprint=fingerprint)
+        return Evidence("val", 1, **labels, counts=counts, ignored=counts[:, 0] * 0, fingerprint=fingerprint)
 
 
 def save_seeds(path: Path, seeds: Seeds) -> None:
@@ -167,14 +167,14 @@ def record_run(path: Path, config: TrainConfig, material: Any) -> None:
     _write(path, counts=last.best_evidence("val").counts.astype(np.uint16))
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Record what is missing of a table, then write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", choices=("real", "streets"))
     parser.add_argument("--data", type=Path, help="a BDD100K folder, for the table real")
     parser.add_argument("--work", type=Path, required=True, help="where trainings are kept until all are done")
     parser.add_argument("--so-far", type=Path, metavar="FILE", help="train nothing; write what there is to this file")
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args(argv)
     if (arguments.table == "real") != bool(arguments.data):
         parser.error("--data is needed for the table real, and for it alone")
     _record(arguments.table, arguments.data, arguments.work / arguments.table, arguments.so_far)
@@ -255,7 +255,7 @@ def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
 def _complete(work: Path, name: str, most: int) -> int:
     """Return of how many seeds, counted from the first, every setting has its file."""
     paths = ([work / f"{name.format(number, seed)}.npz" for number in range(len(SETTINGS))] for seed in range(most))
-    return next((seed for seed, its in enumerate(paths) if not all(path.is_file() for path in its)), most)
+    return next((seed for seed, files in enumerate(paths) if not all(path.is_file() for path in files)), most)
 
 
 def _words(frames: Any, indices: Sequence[int]) -> dict[str, list[str]]:

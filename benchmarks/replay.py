@@ -213,18 +213,18 @@ class Figure:
     mode: str
     slots: int
     epochs: float
-    kept: float
+    kept_share: float
     wall: float
     orders: int
 
     @property
     def is_met(self) -> bool:
-        return self.epochs <= EPOCHS_TARGET and self.kept >= KEPT_TARGET
+        return self.epochs <= EPOCHS_TARGET and self.kept_share >= KEPT_TARGET
 
     def line(self) -> str:
         """Return the figure as one line of words and numbers."""
         return (
-            f"replay {self.table} {self.mode} slots={self.slots} epochs={self.epochs:.3f} kept={self.kept:.3f} "
+            f"replay {self.table} {self.mode} slots={self.slots} epochs={self.epochs:.3f} kept={self.kept_share:.3f} "
             f"wall={self.wall:.3f} orders={self.orders} target={EPOCHS_TARGET:.2f}/{KEPT_TARGET:.2f}"
         )
 
@@ -236,26 +236,26 @@ def trial_name(row: int) -> str:
 
 def orders(curves: Curves, number: int) -> list[tuple[list[int], list[float]]]:
     """Return so many orders of the rows, by seed, each with the reference first, and the pace of each row."""
-    found = []
+    shuffles = []
     for seed in range(number):
         rng = random.Random(seed)
         rows = [row for row in range(len(curves.values)) if row != curves.reference]
         rng.shuffle(rows)
-        found.append(([curves.reference, *rows], [rng.uniform(*PACES) for _ in curves.values]))
-    return found
+        shuffles.append(([curves.reference, *rows], [rng.uniform(*PACES) for _ in curves.values]))
+    return shuffles
 
 
 def measure(name: str, families: Sequence[Curves], mode: str, make: Maker, slots: int, number: int) -> Figure:
     """Replay so many orders, dealt out over the families, and return the means."""
-    share, kept, wall = [], [], []
+    share, is_kept, wall = [], [], []
     for curves in families:
         for order, paces in orders(curves, number // len(families)):
             driver = Driver(make(curves, order, slots), curves, order, slots, paces)
             driver.run()
             share.append(driver.epochs / curves.full)
-            kept.append(bool(driver.finished & curves.winners))
+            is_kept.append(bool(driver.finished & curves.winners))
             wall.append(driver.time * slots / curves.full)
-    return Figure(name, mode, slots, float(np.mean(share)), float(np.mean(kept)), float(np.mean(wall)), len(share))
+    return Figure(name, mode, slots, float(np.mean(share)), float(np.mean(is_kept)), float(np.mean(wall)), len(share))
 
 
 def resampled(table: Table, resamples: int = RESAMPLES) -> np.ndarray:
@@ -298,14 +298,14 @@ def halves(name: str, number: int) -> list[Curves]:
     Promotion hardly depends on the order of a grid; which trials there are to be compared with, it does depend on.
     """
     table = load_table(FOLDER / f"curves_{name}.npz")
-    scores, found = resampled(table), []
-    others = [row for row in range(len(table.curves)) if row != table.reference]
+    scores, families = resampled(table), []
+    other_rows = [row for row in range(len(table.curves)) if row != table.reference]
     for seed in range(number):
-        rows = [table.reference, *random.Random(seed).sample(others, len(others) // 2)]
+        rows = [table.reference, *random.Random(seed).sample(other_rows, len(other_rows) // 2)]
         values = table.curves[rows]
         models = tuple(table.models[row] for row in rows)
-        found.append(Curves(f"{name}_halves", values, models, 0, tied(values, scores[:, rows])))
-    return found
+        families.append(Curves(f"{name}_halves", values, models, 0, tied(values, scores[:, rows])))
+    return families
 
 
 def synthetic(seed: int) -> Curves:
@@ -331,26 +331,26 @@ def met(figures: Sequence[Figure], tables: Sequence[str]) -> list[str]:
     return [mode for mode in OURS if all(figure.is_met for figure in ours if figure.mode == mode)]
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print a line per figure, and which schedulers meet the target."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orders", type=int, default=ORDERS, metavar="N", help=f"shuffled orders per table ({ORDERS})")
-    number = parser.parse_args(words).orders
+    number = parser.parse_args(argv).orders
     names = [path.stem.removeprefix("curves_") for path in sorted(Path(FOLDER).glob("curves_*.npz"))]
     tables = {name: [recorded(name)] for name in names}
     tables |= {f"{name}_halves": halves(name, number) for name in names}
     tables["synthetic"] = [synthetic(seed) for seed in range(SYNTHETIC_FAMILIES)]
     figures = []
     for name, families in tables.items():
-        trials, best = len(families[0].values), np.mean([len(one.winners) for one in families])
+        trials, best = len(families[0].values), np.mean([len(curves.winners) for curves in families])
         _say(f"# {name}: {trials} trials x {families[0].budget} epochs, best or tied with it: {best:g}")
         for mode, make in (OURS | RAYS).items():
             for slots in SLOTS:
                 figures.append(measure(name, families, mode, make, slots, number))
                 _say(figures[-1].line())
-    found = met(figures, names)
-    _say(f"replay met_by={','.join(found) or 'none'} tables={','.join(names)}")
-    return 0 if found else 1
+    passing = met(figures, names)
+    _say(f"replay met_by={','.join(passing) or 'none'} tables={','.join(names)}")
+    return 0 if passing else 1
 
 
 def _say(text: str) -> None:

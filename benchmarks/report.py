@@ -1,8 +1,8 @@
-"""R: how long a report takes and how large its page is, from the command to the files. `python -m benchmarks.report`
+"""R report: duration of a report and size of its page, from command to files. `python -m benchmarks.report`
 
-The sweeps are made up (`benchmarks.recorded`) and kept in the cache; 1,000 trials take ten minutes to make, once. Every
-round is a process of its own, as a user starts it: what Python and MLflow take to load is in the figures. Nothing is
-uploaded, and the opening of the test part is recorded, as always.
+The sweeps are synthetic (`benchmarks.recorded_sweep`) and cached; building 1,000 trials takes ten minutes, once. Every
+round is a process of its own, as a user starts it: the figures include loading Python and MLflow. Nothing is uploaded;
+the opening of the test part is recorded, as always.
 """
 
 import subprocess
@@ -11,9 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.recorded import Size, build_sweep
-from benchmarks.rounds import Figure, Spread
-from benchmarks.script import ROOT, close, machine, parser
+from benchmarks.cli import ROOT, close, machine, parser
+from benchmarks.measuring import Figure, Spread
+from benchmarks.recorded_sweep import Size, build_sweep
 from sweeps.tracking.uri import default_tracking_uri
 
 TARGETS = {100: 8.0, 1000: 20.0}
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         uri = find_sweep(arguments.cache, Size(trials, EPOCHS, IMAGES))
         rounds = [report(uri) for _ in range(arguments.rounds)]
         seconds = Spread.of([seconds for seconds, _ in rounds])
-        print(f"{trials} trials x {EPOCHS} epochs, {IMAGES} images: {seconds.words(' s')}")
+        print(f"{trials} trials x {EPOCHS} epochs, {IMAGES} images: {seconds.text(' s')}")
         figures.append(
             Figure(f"R {trials} trials seconds", seconds.median, TARGETS[trials], len(rounds), "value", True)
         )
@@ -61,9 +61,9 @@ def find_sweep(cache: Path, size: Size) -> str:
 def report(uri: str) -> tuple[float, float]:
     """Return the seconds that a report took, and the megabytes of its page."""
     with tempfile.TemporaryDirectory(prefix="report-") as out:
-        words = ["report.py", "--tracking-uri", uri, "--out", out, "--format", "html", "--no-upload"]
+        command = ["report.py", "--tracking-uri", uri, "--out", out, "--format", "html", "--no-upload"]
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=True)
         seconds = time.perf_counter() - began
         return seconds, Path(done.stdout.strip()).stat().st_size / 1e6
 

@@ -20,10 +20,10 @@ from bddseg.confusion import miou
 from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.device import resolve_precision, use_threads
 from bddseg.train import fit
-from benchmarks.given import settings
-from benchmarks.material import Material, load
-from benchmarks.rounds import Figure, Spread
-from benchmarks.script import close, machine, parser, positive, show
+from benchmarks.cli import close, machine, parser, positive, show
+from benchmarks.contender_inputs import settings
+from benchmarks.datasets import BenchmarkData, load
+from benchmarks.measuring import Figure, Spread
 
 POINTS = 2.0
 """So far apart, in points of mIoU, may ours and P0 be."""
@@ -41,18 +41,18 @@ def main(argv: list[str] | None = None) -> int:
         data_size=64, data_max_images=arguments.images, model_base_filters=8, train_epochs=arguments.epochs
     )
     root, kind = _root(arguments.cache)
-    material = load(root, config, arguments.cache)
+    data = load(root, config, arguments.cache)
     seeds = range(1, arguments.rounds + 1)
     rows, last = [], {}
     for name, run in {"ours": _ours_auto, "ours fp32": _ours_fp32, "P0": _p0}.items():
         began = time.perf_counter()
-        last[name] = [100 * run(material, config.with_overrides({"train.seed": seed})) for seed in seeds]
+        last[name] = [100 * run(data, config.with_overrides({"train.seed": seed})) for seed in seeds]
         each = (time.perf_counter() - began) / len(seeds)
         title = f"ours {resolve_precision('auto', CPU)}" if name == "ours" else name
         values = ", ".join(f"{value:.1f}" for value in last[name])
-        rows.append((title, f"{_mean(last[name]):.2f}", Spread.of(last[name]).words(), values, f"{each:.0f} s"))
+        rows.append((title, f"{_mean(last[name]):.2f}", Spread.of(last[name]).text(), values, f"{each:.0f} s"))
     show(
-        f"S0 parity, {kind}: {_sizes(material)}, {arguments.epochs} epochs",
+        f"S0 parity, {kind}: {_sizes(data)}, {arguments.epochs} epochs",
         ("", "mean val mIoU", "median (spread)", "by seed", "a run"),
         rows,
         (
@@ -97,25 +97,25 @@ def _root(cache: Path) -> tuple[Path, str]:
     return root, "embedded streets"
 
 
-def _ours_auto(material: Material, config: TrainConfig) -> float:
-    *_, last = fit(config, material.frames, material.split, CPU)
+def _ours_auto(data: BenchmarkData, config: TrainConfig) -> float:
+    *_, last = fit(config, data.frames, data.split, CPU)
     return last.metrics["val/miou"]
 
 
-def _ours_fp32(material: Material, config: TrainConfig) -> float:
-    return _ours_auto(material, config.with_overrides({"train.precision": "fp32"}))
+def _ours_fp32(data: BenchmarkData, config: TrainConfig) -> float:
+    return _ours_auto(data, config.with_overrides({"train.precision": "fp32"}))
 
 
-def _p0(material: Material, config: TrainConfig) -> float:
-    run = material.plain(config, CPU, EngineOrder(config.train.seed, len(material.split.train)))
+def _p0(data: BenchmarkData, config: TrainConfig) -> float:
+    run = data.plain(config, CPU, EngineOrder(config.train.seed, len(data.split.train)))
     for _ in range(config.train.epochs):
         run.train_epoch()
         counts = run.evaluate()
     return float(miou(counts))
 
 
-def _sizes(material: Material) -> str:
-    return f"{len(material.split.train)} train, {len(material.split.val)} val"
+def _sizes(data: BenchmarkData) -> str:
+    return f"{len(data.split.train)} train, {len(data.split.val)} val"
 
 
 def _mean(values: list[float]) -> float:

@@ -18,11 +18,11 @@ from bddseg.data.bdd100k import Sample, read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.device import use_threads
 from bddseg.labels import remap_table
-from benchmarks.given import measure, settings, split_of
-from benchmarks.p0 import Files, remapped
-from benchmarks.rounds import Figure, Spread, Timing, interleave, ratios, time_of
+from benchmarks.baseline_plain import Files, remapped
+from benchmarks.cli import close, machine, parser, positive, show
+from benchmarks.contender_inputs import measure, settings, split_of
+from benchmarks.measuring import Figure, Spread, Timing, interleave, ratios, time_of
 from benchmarks.scenes import scenes_folder
-from benchmarks.script import close, machine, parser, positive, show
 
 BATCH = 16
 LAPS = 10
@@ -41,8 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     cores = usable_cores()
     with tempfile.TemporaryDirectory(dir=arguments.cache, prefix="s1-") as folder:
         frames = build_frames(samples, config.data.size, Path(folder))  # also warms the page cache
-        given = measure(frames, split_of(frames.names, frames.scenes, config), config)
-        files = Files(samples, given)
+        inputs = measure(frames, split_of(frames.names, frames.scenes, config), config)
+        files = Files(samples, inputs)
         pixels = Pixels(frames, np.arange(len(frames)), torch.device("cpu"))
         times = interleave(
             {
@@ -58,8 +58,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _report(times: dict[str, list[Timing]], images: int, cores: int, same: float, clock: str) -> int:
-    seconds = {name: [timing.on(clock) for timing in found] for name, found in times.items()}
-    wall = {name: [timing.wall for timing in found] for name, found in times.items()}
+    seconds = {name: [timing.on(clock) for timing in timings] for name, timings in times.items()}
+    wall = {name: [timing.wall for timing in timings] for name, timings in times.items()}
     build = ratios(seconds["P0"], seconds["one"])
     delivery = ratios([LAPS * value for value in seconds["P0"]], seconds["ours"])
     linear = ratios(wall["one"], [cores * value for value in wall["all"]])
@@ -70,12 +70,12 @@ def _report(times: dict[str, list[Timing]], images: int, cores: int, same: float
         "all": f"ours, cold cache build, {cores} workers",
         "ours": "ours, batches from epoch 2 on",
     }
-    versus = {"P0": "1", "one": build.words("x"), "all": "-", "ours": delivery.words("x")}
+    versus = {"P0": "1", "one": build.text("x"), "all": "-", "ours": delivery.text("x")}
     rows = [
         (
             titles[name],
-            Spread.of([work[name] / timing.wall for timing in times[name]]).words(),
-            Spread.of([1000 * timing.cpu / work[name] for timing in times[name]]).words(),
+            Spread.of([work[name] / timing.wall for timing in times[name]]).text(),
+            Spread.of([1000 * timing.cpu / work[name] for timing in times[name]]).text(),
             versus[name],
         )
         for name in titles
@@ -85,7 +85,7 @@ def _report(times: dict[str, list[Timing]], images: int, cores: int, same: float
         f"S1 data, {images} pairs of 1280x720 to 128 px",
         ("", "samples/s", "CPU ms a sample", f"vs P0 ({clock})"),
         rows,
-        (machine(), f"linear in cores: {linear.words()} of {cores} workers"),
+        (machine(), f"linear in cores: {linear.text()} of {cores} workers"),
     )
     return close(
         [

@@ -10,11 +10,11 @@ from collections.abc import Callable
 import torch
 
 from bddseg.device import has_native_bf16, use_threads
-from benchmarks.given import fractions, settings
-from benchmarks.material import Material, load
-from benchmarks.rounds import Figure, Spread, Timing, interleave, ratios, time_of
+from benchmarks.cli import close, machine, parser, positive, show
+from benchmarks.contender_inputs import fractions, settings
+from benchmarks.datasets import BenchmarkData, load
+from benchmarks.measuring import Figure, Spread, Timing, interleave, ratios, time_of
 from benchmarks.scenes import scenes_folder
-from benchmarks.script import close, machine, parser, positive, show
 
 CPU = torch.device("cpu")
 TARGETS = {True: {"train": 2.5, "val": 4.0}, False: {"train": 1.4, "val": 3.0}}
@@ -34,15 +34,15 @@ def main(argv: list[str] | None = None) -> int:
     val, test = max(1, arguments.images // 3), max(1, arguments.images // 24)
     config = settings(**fractions(arguments.images, val, test))
     root = scenes_folder(arguments.cache, arguments.images + val + test)
-    material = load(root, config, arguments.cache)
+    data = load(root, config, arguments.cache)
     targets = TARGETS[has_native_bf16(CPU)]
     rows: list[tuple[str, ...]] = []
     figures: list[Figure] = []
     for filters in arguments.filters:
-        times = _epochs(material, filters, arguments.rounds)
-        rows += _rows(filters, times, len(material.split.train), len(material.split.val))
+        times = _epochs(data, filters, arguments.rounds)
+        rows += _rows(filters, times, len(data.split.train), len(data.split.val))
         figures += _figures(filters, times, targets, arguments.clock)
-    sizes = f"{len(material.split.train)} train + {len(material.split.val)} val"
+    sizes = f"{len(data.split.train)} train + {len(data.split.val)} val"
     ours, units = ("bf16", "with") if has_native_bf16(CPU) else ("fp32", "without")
     show(
         f"S2 CPU epoch, {sizes}, 128 px, batch 16, one thread",
@@ -57,19 +57,19 @@ def main(argv: list[str] | None = None) -> int:
     return close(figures)
 
 
-def _epochs(material: Material, filters: int, rounds: int) -> dict[str, list[dict[str, Timing]]]:
+def _epochs(data: BenchmarkData, filters: int, rounds: int) -> dict[str, list[dict[str, Timing]]]:
     """Return the timings of every contender in every round, by part."""
-    config = material.given.config.with_overrides({"model.base_filters": filters})
-    ours = material.ours(config, CPU)
-    plain, careful = material.plain(config, CPU), material.careful(config, CPU)
+    config = data.inputs.config.with_overrides({"model.base_filters": filters})
+    ours = data.ours(config, CPU)
+    plain, careful = data.plain(config, CPU), data.careful(config, CPU)
     epoch = iter(range(1, rounds + 2))
     contenders: dict[str, Callable[[], dict[str, Timing]]] = {
-        "ours": lambda: _epoch(lambda: ours.train_epoch(next(epoch)), lambda: ours.evaluate(material.split.val)),
+        "ours": lambda: _epoch(lambda: ours.train_epoch(next(epoch)), lambda: ours.evaluate(data.split.val)),
         "P0": lambda: _epoch(plain.train_epoch, plain.evaluate),
         "P2": lambda: _epoch(careful.train_epoch, careful.evaluate),
     }
-    found = interleave(contenders, rounds + 1)
-    return {name: timings[1:] for name, timings in found.items()}
+    timings_by_name = interleave(contenders, rounds + 1)
+    return {name: timings[1:] for name, timings in timings_by_name.items()}
 
 
 def _epoch(train: Callable[[], object], evaluate: Callable[[], object]) -> dict[str, Timing]:
@@ -79,12 +79,12 @@ def _epoch(train: Callable[[], object], evaluate: Callable[[], object]) -> dict[
 def _rows(filters: int, times: dict[str, list[dict[str, Timing]]], train: int, val: int) -> list[tuple[str, ...]]:
     rows = []
     for part, images in zip(PARTS, (train, val), strict=True):
-        for name, found in times.items():
-            wall, cpu = ([timings[part].on(clock) for timings in found] for clock in ("wall", "cpu"))
-            faster = [_faster(times, name, part, clock).words("x") for clock in ("wall", "cpu")]
+        for name, measured in times.items():
+            wall, cpu = ([timings[part].on(clock) for timings in measured] for clock in ("wall", "cpu"))
+            faster = [_faster(times, name, part, clock).text("x") for clock in ("wall", "cpu")]
             speed = f"{images / Spread.of(wall).median:.1f}"
-            words = (Spread.of(wall).words(), Spread.of(cpu).words(), speed)
-            rows.append((f"b{filters} {name}", part, *words, *(["-", "-"] if name == "ours" else faster)))
+            cells = (Spread.of(wall).text(), Spread.of(cpu).text(), speed)
+            rows.append((f"b{filters} {name}", part, *cells, *(["-", "-"] if name == "ours" else faster)))
     return rows
 
 

@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import commands
-from benchmarks.given import fractions, settings
-from benchmarks.material import load
-from benchmarks.rounds import Figure, Spread, Timing, interleave, ratios, time_of
+from benchmarks.cli import close, machine, parser, positive, show
+from benchmarks.contender_inputs import fractions, settings
+from benchmarks.datasets import load
+from benchmarks.measuring import Figure, Spread, Timing, interleave, ratios, time_of
 from benchmarks.scenes import scenes_folder
-from benchmarks.script import close, machine, parser, positive, show
 
 RATES = (1e-3, 1e-4, 2e-4, 3e-4, 5e-4, 7e-4, 2e-3, 3e-3)
 """Learning rates of the trials; the first is the reference of ours."""
@@ -34,12 +34,12 @@ def main(argv: list[str] | None = None) -> int:
     rates, measured = RATES[: arguments.trials], min(arguments.p0_runs, arguments.trials)
     with tempfile.TemporaryDirectory(prefix="s3-") as name:
         folder = Path(name)
-        given = load(data, config, folder / "statistics").given.save(folder / "given.json")
+        inputs = load(data, config, folder / "statistics").inputs.save(folder / "given.json")
         times = interleave(
             {
                 "ours": lambda: time_of(lambda: commands.ours(config, data, rates, folder)),
-                "P0": lambda: time_of(lambda: commands.plain(data, given, rates[:measured])),
-                "P3": lambda: time_of(lambda: commands.stock(data, given, rates)),
+                "P0": lambda: time_of(lambda: commands.plain(data, inputs, rates[:measured])),
+                "P3": lambda: time_of(lambda: commands.stock(data, inputs, rates)),
             },
             arguments.rounds,
         )
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _report(times: dict[str, list[Timing]], trials: int, measured: int, epochs: int) -> int:
     scale = {"ours": 1.0, "P0": trials / measured, "P3": 1.0}
-    wall = {name: [scale[name] * timing.wall for timing in found] for name, found in times.items()}
+    wall = {name: [scale[name] * timing.wall for timing in timings] for name, timings in times.items()}
     faster = {name: ratios(wall[name], wall["ours"]) for name in ("P0", "P3")}
     scaled = f", {measured} measured, times {trials / measured:g}" if measured < trials else ""
     titles = {
@@ -57,7 +57,7 @@ def _report(times: dict[str, list[Timing]], trials: int, measured: int, epochs: 
         "P3": "P3, stock Ray Tune over P2",
     }
     rows = [
-        (titles[name], Spread.of(wall[name]).words(), faster[name].words("x") if name in faster else "-")
+        (titles[name], Spread.of(wall[name]).text(), faster[name].text("x") if name in faster else "-")
         for name in titles
     ]
     rounds, note = len(wall["ours"]), "threads: one a trial for ours and P3, as torch chooses for P0"

@@ -11,7 +11,7 @@ import gc
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -20,14 +20,14 @@ from bddseg.data.bdd100k import Sample, read_catalog
 from bddseg.data.frames import Frames
 from bddseg.data.split import Split
 from bddseg.engine import Engine
+from benchmarks.baseline_careful import Careful, tensors
+from benchmarks.baseline_plain import Plain
+from benchmarks.cli import close, cuda_missing, machine, parser, show
+from benchmarks.contender_inputs import ContenderInputs, measure, settings
 from benchmarks.flops import flops_per_image, peak
-from benchmarks.given import Given, measure, settings
-from benchmarks.p0 import Plain
-from benchmarks.p2 import Careful, tensors
-from benchmarks.rounds import Figure, Spread, interleave, ratios, time_of
+from benchmarks.measuring import Figure, Spread, interleave, ratios, time_of
+from benchmarks.memory_frames import synthetic_frames, synthetic_split
 from benchmarks.scenes import scenes_folder
-from benchmarks.script import close, cuda_missing, machine, parser, show
-from benchmarks.synthetic import synthetic_frames, synthetic_split
 
 PARTS = (2398, 685, 343)
 P0_FILES, P0_STEPS, P0_VAL_STEPS = 160, 40, 10
@@ -82,7 +82,7 @@ class Course:
     device: torch.device
     frames: Frames
     split: Split
-    given: Given
+    inputs: ContenderInputs
     samples: Sequence[Sample]
     """Files for P0; none when torchmetrics is missing."""
 
@@ -124,19 +124,19 @@ def _course(arguments: argparse.Namespace) -> Course:
 
 def _seconds(course: Course, case: Case, rounds: int) -> dict[str, list[float]]:
     """Return the seconds of an epoch of every contender in every round."""
-    config = course.given.config.with_overrides(
+    config = course.inputs.config.with_overrides(
         {"model.name": case.model, "model.base_filters": case.filters // course.scale.divide_filters}
     )
-    given = Given(config, course.given.mean, course.given.deviation, course.given.weights)
-    contenders = {"ours": _ours(course, config), "P2": _careful(course, given)}
+    inputs = replace(course.inputs, config=config)
+    contenders = {"ours": _ours(course, config), "P2": _careful(course, inputs)}
     if course.samples:
-        contenders["P0"] = _plain(course, given)
-    found = interleave(contenders, WARM_UP_EPOCHS + rounds)
+        contenders["P0"] = _plain(course, inputs)
+    measured = interleave(contenders, WARM_UP_EPOCHS + rounds)
     contenders.clear()
     gc.collect()
     if course.device.type == "cuda":
         torch.cuda.empty_cache()
-    return {name: seconds[WARM_UP_EPOCHS:] for name, seconds in found.items()}
+    return {name: seconds[WARM_UP_EPOCHS:] for name, seconds in measured.items()}
 
 
 def _ours(course: Course, config: TrainConfig) -> Callable[[], float]:
@@ -150,9 +150,9 @@ def _ours(course: Course, config: TrainConfig) -> Callable[[], float]:
     return lambda: _timed(course, epoch)
 
 
-def _careful(course: Course, given: Given) -> Callable[[], float]:
-    images, masks = tensors(course.frames.images, course.frames.masks, given)
-    run = Careful(given, images, masks, course.split.train, course.split.val, course.device)
+def _careful(course: Course, inputs: ContenderInputs) -> Callable[[], float]:
+    images, masks = tensors(course.frames.images, course.frames.masks, inputs)
+    run = Careful(inputs, images, masks, course.split.train, course.split.val, course.device)
 
     def epoch() -> None:
         run.train_epoch()
@@ -161,9 +161,9 @@ def _careful(course: Course, given: Given) -> Callable[[], float]:
     return lambda: _timed(course, epoch)
 
 
-def _plain(course: Course, given: Given) -> Callable[[], float]:
+def _plain(course: Course, inputs: ContenderInputs) -> Callable[[], float]:
     every = range(len(course.samples))
-    run, scale, size = Plain(given, course.samples, every, every, course.device), course.scale, 16
+    run, scale, size = Plain(inputs, course.samples, every, every, course.device), course.scale, 16
     run.train_epoch(1)
     run.evaluate(1)
 
@@ -185,12 +185,12 @@ def _row(course: Course, case: Case, seconds: dict[str, list[float]]) -> tuple[s
     floor = _floor(course, case)
     ours = Spread.of(seconds["ours"])
     share = f"{100 * floor / ours.median:.0f} %" if floor else "unknown"
-    careful = (Spread.of(seconds["P2"]).words(), ratios(seconds["P2"], seconds["ours"]).words("x"))
+    careful = (Spread.of(seconds["P2"]).text(), ratios(seconds["P2"], seconds["ours"]).text("x"))
     plain = ("-", "-")
     if "P0" in seconds:
-        plain = (Spread.of(seconds["P0"]).words(), ratios(seconds["P0"], seconds["ours"]).words("x"))
+        plain = (Spread.of(seconds["P0"]).text(), ratios(seconds["P0"], seconds["ours"]).text("x"))
     floor_words = f"{floor:.2f}" if floor else "unknown"
-    return (case.name, ours.words(), floor_words, share, *careful, *plain, f"{case.epoch_s:.2f} s")
+    return (case.name, ours.text(), floor_words, share, *careful, *plain, f"{case.epoch_s:.2f} s")
 
 
 def _floor(course: Course, case: Case) -> float | None:
@@ -198,7 +198,7 @@ def _floor(course: Course, case: Case) -> float | None:
     rate = peak(course.device)
     if rate is None:
         return None
-    config = course.given.config.with_overrides({"model.name": case.model, "model.base_filters": case.filters})
+    config = course.inputs.config.with_overrides({"model.name": case.model, "model.base_filters": case.filters})
     train, evaluation = flops_per_image(config)
     return (course.scale.parts[0] * train + course.scale.parts[1] * evaluation) / rate
 

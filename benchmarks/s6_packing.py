@@ -17,10 +17,10 @@ import torch
 
 from bddseg.device import use_threads
 from bddseg.engine import Engine
-from benchmarks.given import settings
-from benchmarks.rounds import Figure, Spread, interleave, ratios
-from benchmarks.script import close, cuda_missing, machine, parser, positive, show
-from benchmarks.synthetic import synthetic_frames, synthetic_split
+from benchmarks.cli import close, cuda_missing, machine, parser, positive, show
+from benchmarks.contender_inputs import settings
+from benchmarks.measuring import Figure, Spread, interleave, ratios
+from benchmarks.memory_frames import synthetic_frames, synthetic_split
 
 PROCESSES = (1, 2, 4, 8)
 WIDTHS = (32, 64, 128)
@@ -49,10 +49,10 @@ def main(argv: list[str] | None = None) -> int:
         speeds = _speeds(filters, arguments.rounds, arguments.epochs, rehearse=arguments.rehearse)
         gains = {number: _gain(speeds, number) for number in speeds}
         best = max(gains, key=lambda number: gains[number].median)
-        print(f"b{filters}: k={best}, {gains[best].words('x')}", file=sys.stderr, flush=True)
+        print(f"b{filters}: k={best}, {gains[best].text('x')}", file=sys.stderr, flush=True)
         rows += [
-            (f"b{filters}", str(number), Spread.of(found).words(), gains[number].words("x"), _mark(number, best))
-            for number, found in speeds.items()
+            (f"b{filters}", str(number), Spread.of(measured).text(), gains[number].text("x"), _mark(number, best))
+            for number, measured in speeds.items()
         ]
         figures.append(Figure(f"S6 b{filters} best k={best} vs k=1", gains[best].median, 1.0, arguments.rounds))
     device = torch.device("cpu") if arguments.rehearse else torch.device("cuda", 0)
@@ -106,8 +106,8 @@ def _started(number: int, filters: int, *, rehearse: bool) -> Iterator[Processes
             process = context.Process(target=_work, args=(theirs, filters, rehearse), daemon=True)
             process.start()
             ready.append((process, mine))
-        kept = [(process, pipe) for process, pipe in ready if _received(pipe) == "warm"]
-        yield kept
+        warm = [(process, pipe) for process, pipe in ready if _received(pipe) == "warm"]
+        yield warm
     finally:
         for process, _ in ready:
             process.terminate()

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import commands
-from benchmarks.given import settings
-from benchmarks.material import load
-from benchmarks.rounds import Figure, Spread, interleave, ratios
+from benchmarks.cli import close, machine, parser, positive, show
+from benchmarks.contender_inputs import settings
+from benchmarks.datasets import load
+from benchmarks.measuring import Figure, Spread, interleave, ratios
 from benchmarks.scenes import scenes_folder
-from benchmarks.script import close, machine, parser, positive, show
 
 IMAGES, WIDTH_PX, HEIGHT_PX = 60, 320, 180
 TARGET_S, TARGET_RATIO = 1.3, 3.0
@@ -45,17 +45,17 @@ def main(argv: list[str] | None = None) -> int:
     rates = [round(1e-3 + 1e-5 * number, 6) for number in range(arguments.trials)]
     with tempfile.TemporaryDirectory(prefix="s7-") as name:
         folder = Path(name)
-        given, times = load(data, config, folder / "statistics").given.save(folder / "given.json"), folder / "times"
+        inputs, times = load(data, config, folder / "statistics").inputs.save(folder / "given.json"), folder / "times"
 
         def ours() -> Recorded:
             return read_outbox(commands.ours(config, data, rates, folder, ("--max-concurrent", "1")))
 
         def stock() -> Recorded:
-            commands.stock(data, given, rates, ("--concurrent", "1", "--times", str(times)))
+            commands.stock(data, inputs, rates, ("--concurrent", "1", "--times", str(times)))
             return Recorded(**json.loads(times.read_text()))
 
-        found = interleave({"ours": ours, "P3": stock}, arguments.rounds)
-    return _report(found, arguments.trials)
+        sweeps = interleave({"ours": ours, "P3": stock}, arguments.rounds)
+    return _report(sweeps, arguments.trials)
 
 
 def read_outbox(sweep: Path) -> Recorded:
@@ -67,18 +67,18 @@ def read_outbox(sweep: Path) -> Recorded:
     return Recorded(times["start"], times["end"], training)
 
 
-def _report(found: dict[str, list[Recorded]], trials: int) -> int:
-    incomplete = [name for name, sweeps in found.items() for sweep in sweeps if len(sweep.training) != trials]
+def _report(sweeps_by_name: dict[str, list[Recorded]], trials: int) -> int:
+    incomplete = [name for name, sweeps in sweeps_by_name.items() for sweep in sweeps if len(sweep.training) != trials]
     if incomplete:
         raise SystemExit(f"{', '.join(incomplete)}: not every one of {trials} trials trained one epoch")
-    overheads = {name: [sweep.overhead for sweep in sweeps] for name, sweeps in found.items()}
+    overheads = {name: [sweep.overhead for sweep in sweeps] for name, sweeps in sweeps_by_name.items()}
     faster = ratios(overheads["P3"], overheads["ours"])
     rows = [
         (
             title,
-            Spread.of(overheads[name]).words(),
-            Spread.of([sum(sweep.training) / trials for sweep in found[name]]).words(),
-            faster.words("x") if name == "P3" else "-",
+            Spread.of(overheads[name]).text(),
+            Spread.of([sum(sweep.training) / trials for sweep in sweeps_by_name[name]]).text(),
+            faster.text("x") if name == "P3" else "-",
         )
         for name, title in (("ours", "ours, tune_main.py"), ("P3", "P3, stock Ray Tune over P2"))
     ]

@@ -16,13 +16,12 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bddseg.config import TrainConfig
 from bddseg.result import METRICS
-from benchmarks.script import cache_folder, machine, positive
+from benchmarks.cli import cache_folder, machine, positive
 from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.searcher import TunerSetup, build_search
 from sweeps.execution.spec import SweepSpec
@@ -54,40 +53,40 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("--trials", type=positive, default=5000, metavar="N", help="finished trials in the store")
     trials = options.parse_args(argv).trials
     print(machine())
-    material = load_dataset(Source("quick", None), base(), cache_folder(), on_bad_sample="fail", progress=False)
+    dataset = load_dataset(Source("quick", None), base(), cache_folder(), on_bad_sample="fail", progress=False)
     is_met = True
     with storage() as folder:
         for number in range(SWEEPS):
-            write_sweep(folder, material, trials // SWEEPS, first=number * (trials // SWEEPS))
-        is_met &= reuse(f"{SWEEPS} sweeps", folder, material, trials)
+            write_sweep(folder, dataset, trials // SWEEPS, first=number * (trials // SWEEPS))
+        is_met &= reuse(f"{SWEEPS} sweeps", folder, dataset, trials)
     with storage() as folder:
-        sweep = write_sweep(folder, material, trials)
-        is_met &= reuse("one sweep", folder, material, trials)
+        sweep = write_sweep(folder, dataset, trials)
+        is_met &= reuse("one sweep", folder, dataset, trials)
         shutil.rmtree(folder / "new")
         reopen_last(sweep)
-        is_met &= tell(f"resume of one sweep of {trials}", *timed(lambda: resume(folder, material)))
+        is_met &= tell(f"resume of one sweep of {trials}", *timed(lambda: resume(folder, dataset)))
         tracemalloc.start()  # slows everything down, so it is done once more for this
-        kept = resume(folder, material)
+        resumed = resume(folder, dataset)
         print(f"store driver_kb_per_trial={tracemalloc.get_traced_memory()[0] / 1e3 / trials:.1f}")
-        del kept
+        del resumed
     return int(not is_met)
 
 
-def reuse(what: str, folder: Path, material: Dataset, trials: int) -> bool:
+def reuse(label: str, folder: Path, dataset: Dataset, trials: int) -> bool:
     """Time how a new sweep takes its trials over, without an index and with one."""
     is_met = True
     for state in ("first", "later"):
         shutil.rmtree(folder / "new", ignore_errors=True)
-        run = new_run(folder, material)
-        took = timed(partial(run.reuse, say))
-        is_met &= tell(f"planning with reuse, {trials} trials in {what}, {state}", *took)
+        run = new_run(folder, dataset)
+        took = timed(run.reuse)
+        is_met &= tell(f"planning with reuse, {trials} trials in {label}, {state}", *took)
         assert len(run.past) == ASKED, f"{len(run.past)} of {ASKED} trials were taken over"
     return is_met
 
 
-def tell(what: str, cpu_s: float, wall_s: float) -> bool:
+def tell(label: str, cpu_s: float, wall_s: float) -> bool:
     """Print a figure; return whether it meets the target."""
-    print(f"store {what}: value={cpu_s:.2f} target={TARGET:.0f} wall={wall_s:.2f}", flush=True)
+    print(f"store {label}: value={cpu_s:.2f} target={TARGET:.0f} wall={wall_s:.2f}", flush=True)
     return cpu_s <= TARGET
 
 
@@ -96,10 +95,6 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     cpu, wall = time.process_time(), time.perf_counter()
     work()
     return time.process_time() - cpu, time.perf_counter() - wall
-
-
-def say(sentence: str) -> None:
-    """Say nothing."""
 
 
 def base() -> TrainConfig:
@@ -115,14 +110,14 @@ def plan_of(trials: int, first: int = 0) -> tuple[Experiment, Plan]:
     return experiment, build_plan(experiment)
 
 
-def write_sweep(folder: Path, material: Dataset, trials: int, first: int = 0) -> Path:
+def write_sweep(folder: Path, dataset: Dataset, trials: int, first: int = 0) -> Path:
     """Write what a sweep of finished trials leaves behind; return its folder."""
     experiment, plan = plan_of(trials, first)
     path = folder / f"store-{first:05d}"
     (path / "outbox").mkdir(parents=True)
-    order = order_of(folder, experiment, plan, material)
+    order = order_of(folder, experiment, plan, dataset)
     facts = {"tracking_uri": order.tracking_uri, "terms": order.terms()}
-    save_manifest(path, build_manifest(path.name, experiment, plan, material.to_dict(), facts))
+    save_manifest(path, build_manifest(path.name, experiment, plan, dataset.to_dict(), facts))
     with (path / "outbox" / "outbox.jsonl").open("w") as file:
         for event in [start(PARENT), *(event for trial in plan.trials for event in events_of(trial, path))]:
             file.write(json.dumps(event, separators=(",", ":")) + "\n")
@@ -136,48 +131,48 @@ def start(trial_id: str, **fields: Any) -> Event:
 
 def events_of(trial: PlannedTrial, folder: Path) -> Iterator[Event]:
     """Yield what a trial that ran to its end wrote, and leave its evidence."""
-    said = {"trial": trial.trial_id, "time_ms": 1}
+    common = {"trial": trial.trial_id, "time_ms": 1}
     tags = {f"sweep.tag{number}": "x" * 20 for number in range(12)}
     yield start(trial.trial_id, name=trial.name, params=trial.settings, tags=tags)
     for epoch in range(1, EPOCHS + 1):
-        yield {"kind": "epoch", **said, "step": epoch, "metrics": dict.fromkeys(METRICS, 0.123456 * epoch)}
+        yield {"kind": "epoch", **common, "step": epoch, "metrics": dict.fromkeys(METRICS, 0.123456 * epoch)}
     path = folder / "outbox" / "spool" / trial.trial_id / EVIDENCE
     path.parent.mkdir(parents=True)
     path.touch()
-    yield {"kind": "artifact", **said, "path": str(path), "folder": "evidence"}
+    yield {"kind": "artifact", **common, "path": str(path), "folder": "evidence"}
     ended = {"sweep.stop_reason": "max_epochs", "sweep.stop_detail": "all epochs done"}
-    yield {"kind": "end", **said, "status": "FINISHED", "tags": ended, "metrics": {}, "step": EPOCHS, "note": None}
+    yield {"kind": "end", **common, "status": "FINISHED", "tags": ended, "metrics": {}, "step": EPOCHS, "note": None}
 
 
 def reopen_last(folder: Path) -> None:
     """Take away the ends of a sweep's last trials."""
     path = folder / "outbox" / "outbox.jsonl"
     lines = path.read_text().splitlines(keepends=True)
-    kept = [line for line in lines[-OPEN * (EPOCHS + 3) :] if '"kind":"end"' not in line]
-    path.write_text("".join([*lines[: -OPEN * (EPOCHS + 3)], *kept]))
+    open_lines = [line for line in lines[-OPEN * (EPOCHS + 3) :] if '"kind":"end"' not in line]
+    path.write_text("".join([*lines[: -OPEN * (EPOCHS + 3)], *open_lines]))
 
 
-def order_of(folder: Path, experiment: Experiment, plan: Plan, material: Dataset) -> SweepSpec:
+def order_of(folder: Path, experiment: Experiment, plan: Plan, dataset: Dataset) -> SweepSpec:
     """Return an order for a sweep on this machine, of which MLflow hears nothing."""
     resources = {"CPU": 1.0, "GPU": 0.0}
-    return SweepSpec(experiment, plan, material, folder, default_tracking_uri(folder), resources, is_offline=True)
+    return SweepSpec(experiment, plan, dataset, folder, default_tracking_uri(folder), resources, is_offline=True)
 
 
-def new_run(folder: Path, material: Dataset) -> SweepRun:
+def new_run(folder: Path, dataset: Dataset) -> SweepRun:
     """Return a sweep that has begun, and whose trials one of the old ones has trained."""
     experiment, plan = plan_of(ASKED)
     (folder / "new").mkdir()
-    return SweepRun(order_of(folder, experiment, plan, material), "new", folder / "new")
+    return SweepRun(order_of(folder, experiment, plan, dataset), "new", folder / "new")
 
 
-def resume(folder: Path, material: Dataset) -> tuple[SweepRun, TunerSetup, OutboxCallback]:
+def resume(folder: Path, dataset: Dataset) -> tuple[SweepRun, TunerSetup, OutboxCallback]:
     """Do what the resume of the latest unfinished sweep does before its trials go on; return what it holds."""
     sweep = unfinished_sweep(folder)
     check_events(sweep)
     manifest = read_manifest(sweep)
     experiment, plan = recorded_experiment(manifest), recorded_plan(manifest)
-    run = SweepRun(order_of(folder, experiment, plan, material), sweep.name, sweep, manifest)
-    run.begin_again(say)
+    run = SweepRun(order_of(folder, experiment, plan, dataset), sweep.name, sweep, manifest)
+    run.begin_again()
     todo, memory = run.todo(), SweepFolder(sweep).path / MEMORY
     assert len(todo.trials) == OPEN, f"{len(todo.trials)} trials are open, not {OPEN}"
     search = build_search(experiment, plan, open_trials=todo.trials, memory=memory, slots=OPEN)

@@ -18,9 +18,9 @@ from torchmetrics.classification import MulticlassJaccardIndex
 from bddseg.confusion import count_pixels
 from bddseg.evidence import Evidence
 from benchmarks import verdict_rounds, verdict_seeds, verdict_simulated
-from benchmarks.rounds import Figure, Spread, time_of
-from benchmarks.script import close, machine, parser, positive, show
-from benchmarks.simulated import World, logit_of
+from benchmarks.cli import close, machine, parser, positive, show
+from benchmarks.measuring import Figure, Spread, time_of
+from benchmarks.simulated_evidence import World, logit_of
 from benchmarks.verdict_simulated import COLUMNS, HELD, SETTINGS, Tally
 from sweeps.statistics.results import Candidate, Verdict
 from sweeps.statistics.verdict import screen
@@ -34,14 +34,18 @@ SECONDS = {100: 1.5, 1000: 6.0}
 
 def shuffled(candidates: Sequence[Candidate], seed: int) -> list[Candidate]:
     """Return the same candidates, each with its images in an order of its own."""
-    return [replace(it, evidence=_shuffled(it.evidence, seed + at)) for at, it in enumerate(candidates) if it.evidence]
+    return [
+        replace(candidate, evidence=_shuffled(candidate.evidence, seed + number))
+        for number, candidate in enumerate(candidates)
+        if candidate.evidence
+    ]
 
 
 def _shuffled(evidence: Evidence, seed: int) -> Evidence:
     order = list(range(len(evidence.names)))
     random.Random(seed).shuffle(order)
-    words = ("names", "scenes", "weathers", "times_of_day")
-    changes: dict[str, Any] = {word: tuple(getattr(evidence, word)[place] for place in order) for word in words}
+    fields = ("names", "scenes", "weathers", "times_of_day")
+    changes: dict[str, Any] = {name: tuple(getattr(evidence, name)[index] for index in order) for name in fields}
     return replace(evidence, **changes, counts=evidence.counts[order], ignored=evidence.ignored[order])
 
 
@@ -52,11 +56,11 @@ def difference_to_torchmetrics(seed: int = 0) -> float:
     prediction = np.where(generator.random(truth.shape) < 0.7, truth, prediction)
     counts = count_pixels(truth, prediction, 5)
     (like,) = World().evidence([0.0], seed)
-    words = {word: getattr(like, word)[:40] for word in ("names", "scenes", "weathers", "times_of_day")}
-    evidence = replace(like, **words, counts=counts, ignored=counts[:, 0] * 0)
-    found = screen([Candidate("one", evidence)], draws=100).rivals[0].score.estimate
+    labels = {name: getattr(like, name)[:40] for name in ("names", "scenes", "weathers", "times_of_day")}
+    evidence = replace(like, **labels, counts=counts, ignored=counts[:, 0] * 0)
+    estimate = screen([Candidate("one", evidence)], draws=100).rivals[0].score.estimate
     metric = MulticlassJaccardIndex(5)
-    return abs(found - float(metric(torch.from_numpy(prediction), torch.from_numpy(truth))))
+    return abs(estimate - float(metric(torch.from_numpy(prediction), torch.from_numpy(truth))))
 
 
 def gaps_held(noise: float, sweeps: int) -> float:
@@ -88,16 +92,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def _tabled(title: str, pairs: Iterable[tuple[Tally, list[Figure]]]) -> tuple[list[Tally], list[Figure]]:
     """Print a table of what was simulated; return it with its figures."""
-    kept = []
+    rows = []
     for tally, figures in pairs:
         for figure in figures:
             print(figure.line(), file=sys.stderr, flush=True)
-        kept.append((tally, figures))
+        rows.append((tally, figures))
     notes = (
         "half-width of the difference to the next best, and limit (the lead that is found in 80 of 100), in points",
     )
-    show(title, ("", *COLUMNS), [tally.row() for tally, _ in kept], notes)
-    return [tally for tally, _ in kept], [figure for _, figures in kept for figure in figures]
+    show(title, ("", *COLUMNS), [tally.row() for tally, _ in rows], notes)
+    return [tally for tally, _ in rows], [figure for _, figures in rows for figure in figures]
 
 
 def _same(sweeps: int, _: int, __: str) -> list[Figure]:
@@ -107,8 +111,8 @@ def _same(sweeps: int, _: int, __: str) -> list[Figure]:
     confirmations, more = _tabled(f"V2 equal finalists in {sweeps} confirmations each", confirmed)
     few = [tally for tally in screenings if "uneven" not in tally.title and len(tally.true) < max(SETTINGS)]
     stated = verdict_simulated.stated([tally for tally in (*few, *confirmations) if tally.limit < MOST_LEAD])
-    found = _tabled("V3 leads that verdicts on equal settings say they find", stated)[1]
-    return [*figures, *more, *found]
+    stated_figures = _tabled("V3 leads that verdicts on equal settings say they find", stated)[1]
+    return [*figures, *more, *stated_figures]
 
 
 def _coverage(sweeps: int, _: int, __: str) -> list[Figure]:
@@ -134,15 +138,20 @@ def _recorded(sweeps: int, _: int, __: str) -> list[Figure]:
     figures: list[Figure] = []
     for table, seeds in verdict_seeds.tables():
         shares = verdict_seeds.measure(table, seeds, sweeps)
-        show(f"V7 recorded seeds: {table}", ("", *verdict_seeds.COLUMNS), [it.row() for it in shares], (seeds.words(),))
+        show(
+            f"V7 recorded seeds: {table}",
+            ("", *verdict_seeds.COLUMNS),
+            [share.row() for share in shares],
+            (seeds.summary(),),
+        )
         figures += verdict_seeds.figures(table, seeds, shares, sweeps)
     return figures
 
 
 def _exactness(sweeps: int, _: int, __: str) -> list[Figure]:
     some = min(sweeps, 20)
-    made = [World(rise=1.0).replicated([0.1, *[0.0] * 5], seed) for seed in range(some)]
-    same = [screen(them, draws=DRAWS) == screen(shuffled(them, 7), draws=DRAWS) for them in made]
+    sweeps_of_equals = [World(rise=1.0).replicated([0.1, *[0.0] * 5], seed) for seed in range(some)]
+    same = [screen(them, draws=DRAWS) == screen(shuffled(them, 7), draws=DRAWS) for them in sweeps_of_equals]
     far = max(difference_to_torchmetrics(seed) for seed in range(some))
     return [
         Figure("V5 images permuted, verdicts the same", sum(same) / some, 1.0, some),
@@ -157,7 +166,7 @@ def _quickness(_: int, rounds: int, clock: str) -> list[Figure]:
         candidates = World(carries_drives=False, rise=1.0).replicated([float(skill) for skill in skills], 1)
         times = [time_of(lambda them=candidates: screen(them)) for _ in range(rounds)]  # type: ignore[misc]
         spread = {name: Spread.of([time.on(name) for time in times]) for name in ("wall", "cpu")}
-        rows.append((f"{trials:,} trials", *(spread[name].words() for name in ("wall", "cpu"))))
+        rows.append((f"{trials:,} trials", *(spread[name].text() for name in ("wall", "cpu"))))
         name = f"V6 {trials} settings x 700 images, s clock={clock}"
         figures.append(Figure(name, spread[clock].median, target, rounds, "value", at_most=True))
     show("V6 a screening's verdict, 10,000 draws", ("", "wall s", "cpu s"), rows, (machine(),))

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.rounds import Figure
-from benchmarks.simulated import World, logit_of
+from benchmarks.measuring import Figure
+from benchmarks.simulated_evidence import World, logit_of
 from benchmarks.verdict_simulated import FIVE, allowed, of_fold
 from benchmarks.verdict_simulated import FOLD as WHOLE
 from sweeps.execution.interim_analysis import look
@@ -101,10 +101,10 @@ def same(finalists: int, noise: float, sweeps: int) -> tuple[Figure, float]:
     """Return how often confirmations of equal finalists exclude any, and the runs that they take of each."""
     world = replace(of_fold(FOLD, ROUNDS.folds), run_sd=logit_of(noise), rise=RISE)
     ended = [confirm_until(world, [0.0] * finalists, seed) for seed in range(sweeps)]
-    false = 100 * float(np.mean([bool(it.excluded) for it in ended]))
+    false = 100 * float(np.mean([bool(confirmation.excluded) for confirmation in ended]))
     name = f"V8 until decided a/a k={finalists} noise={noise:g} excluded % (5 and two standard errors)"
     return Figure(name, false, allowed(sweeps), sweeps, "value", at_most=True), float(
-        np.mean([it.runs for it in ended])
+        np.mean([run.runs for run in ended])
     )
 
 
@@ -114,8 +114,10 @@ def compare(finalists: int, noise: float, power: float, sweeps: int) -> Compared
     lead = _lead_found(world, finalists, power, sweeps)
     skills = [world.skill_for(lead), *[0.0] * (finalists - 1)]
     ended = [confirm_until(of_fold(world, ROUNDS.folds), skills, seed) for seed in range(sweeps)]
-    until = float(np.mean([it.ending == "decided" and it.remaining == ("trial0",) for it in ended]))
-    runs = float(np.mean([it.runs for it in ended]))
+    until = float(
+        np.mean([confirmation.ending == "decided" and confirmation.remaining == ("trial0",) for confirmation in ended])
+    )
+    runs = float(np.mean([run.runs for run in ended]))
     title = f"k={finalists} noise={noise:g}"
     five = _power(world, skills, FIVE, sweeps)
     return Compared(title, 100 * lead, 100 * five, 100 * until, runs, _equal(world, skills, until, sweeps))
@@ -150,5 +152,5 @@ def figures_of(sweeps: int) -> tuple[list[tuple[str, ...]], list[Figure]]:
         print(figure.line(), file=sys.stderr, flush=True)
     compared = [compare(*pair, power, sweeps) for pair in pairs for power in POWERS]
     title = "V8 until decided {0.title} lead={0.lead:.2f} saving at equal power %"
-    savings = [Figure(title.format(it), it.saving, SAVING, sweeps, "value") for it in compared]
-    return [it.row() for it in compared], [*(figure for figure, _ in equal), *savings]
+    savings = [Figure(title.format(comparison), comparison.saving, SAVING, sweeps, "value") for comparison in compared]
+    return [comparison.row() for comparison in compared], [*(figure for figure, _ in equal), *savings]

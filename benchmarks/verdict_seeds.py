@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.measuring import Figure
 from benchmarks.record_seeds import BUDGETS, FOLDER, SETTINGS, Seeds, load_seeds
 from benchmarks.replicated import BEST, MORE, excluded, replicate
-from benchmarks.rounds import Figure
 from sweeps.statistics.alignment import score_of
 from sweeps.statistics.results import Candidate, Finalist, Verdict
 from sweeps.statistics.verdict import confirm, screen
@@ -115,14 +115,14 @@ def candidate(seeds: Seeds, setting: int, seed: int, budget: int) -> Candidate:
 
 def summarise(name: str, verdicts: list[Verdict], copies: int, measured: float) -> Shares:
     """Return the shares of sweeps whose settings are all equal."""
-    widths = [rival.difference.high - rival.difference.estimate for it in verdicts for rival in it.rivals[1:]]
+    widths = [rival.difference.high - rival.difference.estimate for verdict in verdicts for rival in verdict.rivals[1:]]
     return Shares(
         name,
         len(verdicts),
-        100 * float(np.mean([excluded(it.tied, copies) for it in verdicts])),
-        100 * float(np.mean([it.outcome in ("leader", "winner") for it in verdicts])),
+        100 * float(np.mean([excluded(verdict.tied, copies) for verdict in verdicts])),
+        100 * float(np.mean([verdict.outcome in ("leader", "winner") for verdict in verdicts])),
         100 * float(np.median(widths)),
-        100 * float(np.median([it.noise.sd or np.nan for it in verdicts])),
+        100 * float(np.median([verdict.noise.sd or np.nan for verdict in verdicts])),
         100 * measured,
     )
 
@@ -132,11 +132,13 @@ def measure(table: str, seeds: Seeds, sweeps: int) -> list[Shares]:
     shares, settings = [], range(len(seeds.settings))
     for budget in BUDGETS:
         sd = float(np.sqrt(seeds.curves[:, :, :budget].max(2).var(1, ddof=1).mean()))
-        for copies in (it for it in COPIES if it + min(it, BEST) * MORE <= seeds.seeds):
-            verdicts = [it for at in settings for it in screen_copies(seeds, at, copies, budget, sweeps)]
+        for copies in (copies for copies in COPIES if copies + min(copies, BEST) * MORE <= seeds.seeds):
+            verdicts = [
+                verdict for setting in settings for verdict in screen_copies(seeds, setting, copies, budget, sweeps)
+            ]
             shares.append(summarise(f"a/a {table} k={copies} epochs={budget}", verdicts, copies, sd))
-    for copies in (it for it in FINALISTS if it <= seeds.run_seeds):
-        verdicts = [it for at in settings for it in confirm_copies(seeds, at, copies, sweeps)]
+    for copies in (finalists for finalists in FINALISTS if finalists <= seeds.run_seeds):
+        verdicts = [verdict for setting in settings for verdict in confirm_copies(seeds, setting, copies, sweeps)]
         sd = run_sd(seeds)
         shares.append(summarise(f"a/a {table} confirmation k={copies} epochs={BUDGETS[-1]}", verdicts, copies, sd))
     return shares
@@ -154,8 +156,8 @@ def run_sd(seeds: Seeds) -> float:
 
 def figures(table: str, seeds: Seeds, shares: list[Shares], sweeps: int) -> list[Figure]:
     """Return what is judged."""
-    apart = [it.outcome == "leader" for it in screen_two(seeds, sweeps)]
+    apart = [verdict.outcome == "leader" for verdict in screen_two(seeds, sweeps)]
     return [
-        *(Figure(f"V7 {it.name}", it.false, MOST_FALSE, it.sweeps, "value", at_most=True) for it in shares),
+        *(Figure(f"V7 {share.name}", share.false, MOST_FALSE, share.sweeps, "value", at_most=True) for share in shares),
         Figure(f"V7 apart {table} 40 points", 100 * float(np.mean(apart)), 100.0, sweeps, "value"),
     ]

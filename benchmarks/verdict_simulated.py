@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.rounds import Figure
-from benchmarks.simulated import World, logit_of
+from benchmarks.measuring import Figure
+from benchmarks.simulated_evidence import World, logit_of
 from sweeps.statistics.alignment import score_of
 from sweeps.statistics.power import Design, runs_to_find
 from sweeps.statistics.results import Verdict
@@ -84,19 +84,21 @@ class Tally:
     def scores_held(self) -> float:
         """Return in how many of 100 the score of a setting lies in its interval."""
         rivals = [rival for verdict in self.verdicts for rival in verdict.rivals]
-        return 100 * float(np.mean([it.score.low <= self._of(it.trial_id) <= it.score.high for it in rivals]))
+        return 100 * float(np.mean([row.score.low <= self._of(row.trial_id) <= row.score.high for row in rivals]))
 
     @property
     def corrected_held(self) -> float:
         """Return in how many of 100 the leader's score lies in the interval that is corrected for its choice."""
         corrected = [(verdict.corrected, self._of(verdict.leader)) for verdict in self.verdicts]
-        return 100 * float(np.mean([it is not None and it.low <= true <= it.high for it, true in corrected]))
+        return 100 * float(
+            np.mean([interval is not None and interval.low <= true <= interval.high for interval, true in corrected])
+        )
 
     @property
     def reach(self) -> float:
         """Return the median half-width of the difference to the next best, in points."""
         differences = [verdict.rivals[1].difference for verdict in self.verdicts]
-        return 100 * float(np.median([it.high - it.estimate for it in differences]))
+        return 100 * float(np.median([difference.high - difference.estimate for difference in differences]))
 
     @property
     def limit(self) -> float:
@@ -145,16 +147,18 @@ def screen_many(world: World, leads: Sequence[float], sweeps: int, title: str = 
     skills, verdicts = [world.skill_for(lead) if lead else 0.0 for lead in leads], []
     for seed in range(sweeps):
         drives = UNEVEN_DRIVES[seed % len(UNEVEN_DRIVES)] if world.longest else world.drives
-        made = replace(world, rise=RISES[seed // len(UNEVEN_DRIVES) % len(RISES)], drives=drives)
-        verdicts.append(screen(made.replicated(skills, seed), draws=DRAWS, seed=seed))
+        drawn_world = replace(world, rise=RISES[seed // len(UNEVEN_DRIVES) % len(RISES)], drives=drives)
+        verdicts.append(screen(drawn_world.replicated(skills, seed), draws=DRAWS, seed=seed))
     return Tally(title, verdicts, tuple(map(world.truth, skills)))
 
 
 def confirm_many(world: World, leads: Sequence[float], sweeps: int, title: str = "", runs: int = FIVE) -> Tally:
     """Return the verdicts of so many confirmations likewise; `world` is that of one fold."""
     skills = [world.skill_for(lead) if lead else 0.0 for lead in leads]
-    made = [replace(world, rise=RISES[seed % len(RISES)]).confirmation(skills, seed, runs) for seed in range(sweeps)]
-    verdicts = [confirm(finalists, draws=DRAWS, seed=seed) for seed, finalists in enumerate(made)]
+    confirmations = [
+        replace(world, rise=RISES[seed % len(RISES)]).confirmation(skills, seed, runs) for seed in range(sweeps)
+    ]
+    verdicts = [confirm(finalists, draws=DRAWS, seed=seed) for seed, finalists in enumerate(confirmations)]
     return Tally(title, verdicts, tuple(map(world.truth, skills)))
 
 
@@ -208,7 +212,7 @@ def coverage(sweeps: int) -> Iterator[tuple[Tally, list[Figure]]]:
 def _held(tally: Tally, target: float) -> list[Figure]:
     values = (("differences", tally.differences_held), ("scores", tally.scores_held))
     sweeps = len(tally.verdicts)
-    return [Figure(f"V4 {tally.title} {what} held %", value, target, sweeps, "value") for what, value in values]
+    return [Figure(f"V4 {tally.title} {measure} held %", value, target, sweeps, "value") for measure, value in values]
 
 
 def power(sweeps: int) -> Iterator[tuple[Tally, list[Figure]]]:

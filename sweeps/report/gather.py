@@ -19,14 +19,13 @@ from sweeps.statistics.results import Candidate, Finalist, Verdict
 from sweeps.statistics.rounds import Rounds
 from sweeps.statistics.scores import VerificationResult, compare_figures, rank
 from sweeps.storage.album import PredictionPanels
+from sweeps.storage.artifacts import VERIFICATION
 from sweeps.storage.latency import LATENCY, NetworkTimings, parse_timings
-from sweeps.storage.records import CONFIRMS, Repeat, SweepRecord, TrialRow
-
-VERIFICATION = "verification.json"
-"""Artifact of the leader's run: its figures counted twice."""
+from sweeps.storage.outcomes import ENDED, SweepState, sweep_state
+from sweeps.storage.records import Repeat, SweepRecord, TrialRow
+from sweeps.storage.tags import CONFIRMS
 
 CURVES = (OBJECTIVE, "train/miou", EPOCH_SECONDS)
-ENDED = ("FINISHED", "KILLED", "FAILED")
 
 
 class Reader(Protocol):
@@ -97,7 +96,7 @@ class Report:
     @property
     def is_final(self) -> bool:
         """Nothing about the sweep can change any more."""
-        return self.state in ("finished", "failed")
+        return self.state in (SweepState.FINISHED, SweepState.FAILED)
 
     @property
     def noun(self) -> str:
@@ -204,7 +203,7 @@ def gather_report(
 def _build(
     record: SweepRecord, histories: Mapping[str, Any], decision: Decision, store: Reader, *, is_confirmation: bool
 ) -> Report:
-    state = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}.get(record.status, "interrupted")
+    state = sweep_state(record.status)
     entries = list(build_entries(record.trials, histories, state).values())
     settings, trials, other_seeds = join_entries(entries, decision, is_confirmation=is_confirmation)
     listed = settings or trials

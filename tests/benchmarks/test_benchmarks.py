@@ -19,17 +19,17 @@ from bddseg.engine import Engine
 from bddseg.labels import IGNORE
 from benchmarks import __main__ as everything
 from benchmarks import s0_parity, s4_gpu_trial, s7_overhead, verdict_seeds
+from benchmarks.baseline_careful import Careful, tensors
+from benchmarks.baseline_plain import Files, Scores
+from benchmarks.cli import show
+from benchmarks.contender_inputs import ContenderInputs, fractions, measure, settings, split_of
+from benchmarks.datasets import load
 from benchmarks.flops import flops_per_image
-from benchmarks.given import Given, fractions, measure, settings, split_of
-from benchmarks.material import load
-from benchmarks.p0 import Files, Scores
-from benchmarks.p2 import Careful, tensors
+from benchmarks.measuring import Figure, Spread, exit_code, interleave, ratios
+from benchmarks.memory_frames import synthetic_frames
 from benchmarks.record_seeds import BUDGETS, EPOCHS, FOLDS, SETTINGS, Seeds, _complete, load_seeds, save_seeds
-from benchmarks.rounds import Figure, Spread, exit_code, interleave, ratios
 from benchmarks.scenes import scenes_folder
-from benchmarks.script import show
-from benchmarks.simulated import World
-from benchmarks.synthetic import synthetic_frames
+from benchmarks.simulated_evidence import World
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CPU = torch.device("cpu")
@@ -113,40 +113,40 @@ def test_p0_p2_and_ours_count_the_same_pixels() -> None:
 
 def test_p2_counts_as_the_engine_does_with_the_same_weights() -> None:
     config, frames, split = make_config(), make_frames(), make_split()
-    given = measure(frames, split, config)
+    inputs = measure(frames, split, config)
     engine = Engine(config, frames, split.train, CPU)
-    careful = Careful(given, *tensors(frames.images, frames.masks, given), split.train, split.val, CPU)
+    careful = Careful(inputs, *tensors(frames.images, frames.masks, inputs), split.train, split.val, CPU)
     careful.model.load_state_dict(engine.model.state_dict())
     np.testing.assert_array_equal(careful.evaluate(), engine.evaluate(split.val).counts.sum(0))
 
 
 def test_everybody_is_given_the_normalisation_that_the_engine_uses() -> None:
     config, frames, split = make_config(), make_frames(), make_split()
-    given, engine = measure(frames, split, config), Engine(config, frames, split.train, CPU)
-    np.testing.assert_allclose(given.mean, engine.normalisation["mean"].numpy(), rtol=1e-5)
-    np.testing.assert_allclose(given.deviation, engine.normalisation["deviation"].numpy(), rtol=1e-5)
+    inputs, engine = measure(frames, split, config), Engine(config, frames, split.train, CPU)
+    np.testing.assert_allclose(inputs.mean, engine.normalisation["mean"].numpy(), rtol=1e-5)
+    np.testing.assert_allclose(inputs.deviation, engine.normalisation["deviation"].numpy(), rtol=1e-5)
 
 
 def test_what_is_given_survives_its_file(tmp_path: Path) -> None:
-    given = Given(settings(model_base_filters=8), (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), (1.0,) * 5)
-    assert Given.load(given.save(tmp_path / "given.json")) == given
+    inputs = ContenderInputs(settings(model_base_filters=8), (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), (1.0,) * 5)
+    assert ContenderInputs.load(inputs.save(tmp_path / "given.json")) == inputs
 
 
 def test_a_file_of_p0_is_what_the_engine_sees(tmp_path: Path) -> None:
     config = settings(data_size=16, **fractions(2, 1, 1))
     scenes = dict.fromkeys(("a", "b", "c", "d"), "city street")
-    material = load(write_folder(tmp_path / "data", scenes), config, tmp_path / "cache")
-    engine = material.ours(config, CPU)
+    data = load(write_folder(tmp_path / "data", scenes), config, tmp_path / "cache")
+    engine = data.ours(config, CPU)
     images, masks = engine.pixels.load(next(engine.pixels.placed([np.arange(1)])))
-    image, mask = Files(material.samples, material.given)[0]
+    image, mask = Files(data.samples, data.inputs)[0]
     assert torch.equal(mask, masks[0])
     torch.testing.assert_close(image, images[0], rtol=1e-5, atol=1e-5)
 
 
 def test_plain_epochs_train_the_model(tmp_path: Path) -> None:
     config = settings(data_size=16, model_base_filters=4, train_batch_size=2, **fractions(4, 1, 1))
-    material = load(write_folder(tmp_path / "data", dict.fromkeys("abcdef", "highway")), config, tmp_path / "cache")
-    run = material.plain(config, CPU)
+    data = load(write_folder(tmp_path / "data", dict.fromkeys("abcdef", "highway")), config, tmp_path / "cache")
+    run = data.plain(config, CPU)
     before = [weights.clone() for weights in run.model.parameters()]
     run.train_epoch()
     assert not all(torch.equal(old, new) for old, new in zip(before, run.model.parameters(), strict=True))
@@ -248,11 +248,11 @@ def test_pixels_of_a_built_cache_are_pillows(tmp_path: Path) -> None:
     from benchmarks.s1_data import _same
 
     config = settings(data_size=16, **fractions(2, 1, 1))
-    material = load(write_folder(tmp_path / "data", dict.fromkeys("abcd", "highway")), config, tmp_path / "cache")
-    frames = build_frames(material.samples, 16, tmp_path / "cache")
-    assert _same(frames, Files(material.samples, material.given), material.samples) == 1.0
-    swapped = [material.samples[1], material.samples[0], *material.samples[2:]]
-    assert _same(frames, Files(swapped, material.given), swapped) == 0.5
+    data = load(write_folder(tmp_path / "data", dict.fromkeys("abcd", "highway")), config, tmp_path / "cache")
+    frames = build_frames(data.samples, 16, tmp_path / "cache")
+    assert _same(frames, Files(data.samples, data.inputs), data.samples) == 1.0
+    swapped = [data.samples[1], data.samples[0], *data.samples[2:]]
+    assert _same(frames, Files(swapped, data.inputs), swapped) == 0.5
 
 
 def seeds_of(skills: list[float], seeds: int, run_seeds: int) -> Seeds:

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from bddseg.confusion import miou
-from benchmarks.simulated import World, logit_of
+from benchmarks.simulated_evidence import World, logit_of
 from benchmarks.verdict import difference_to_torchmetrics, gaps_held
 from benchmarks.verdict_rounds import FOLD as FOLD_OF_FEW
 from benchmarks.verdict_rounds import confirm_until

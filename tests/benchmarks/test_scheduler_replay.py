@@ -75,7 +75,7 @@ def test_means_are_taken_over_orders() -> None:
     figure = replay.measure("by hand", [CURVES], "asha", makers[True], 1, 40)
     first = [order[1] for order, _ in replay.orders(CURVES, 40)]
     share = first.count(A) / 40
-    assert (figure.kept, figure.epochs) == (share, pytest.approx(share * 1 + (1 - share) * 0.75))
+    assert (figure.kept_share, figure.epochs) == (share, pytest.approx(share * 1 + (1 - share) * 0.75))
 
 
 def test_orders_have_the_reference_first_and_repeat() -> None:

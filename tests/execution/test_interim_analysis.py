@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from benchmarks.simulated import World
+from benchmarks.simulated_evidence import World
 from sweeps.execution.interim_analysis import look
 from sweeps.statistics.results import Finalist
 from sweeps.statistics.rounds import Rounds

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import nct, t
 
-from benchmarks.simulated import World
+from benchmarks.simulated_evidence import World
 from sweeps.statistics.power import Design, runs_to_find
 from sweeps.statistics.verdict import confirm
 

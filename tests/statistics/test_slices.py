@@ -9,7 +9,7 @@ import pytest
 from bddseg.confusion import miou
 from bddseg.evidence import Evidence
 from bddseg.labels import GROUPS
-from benchmarks.simulated import World
+from benchmarks.simulated_evidence import World
 from sweeps.statistics.alignment import AlignedEvidence, AlignmentInput, align_evidence
 from sweeps.statistics.bootstrap import draw_units
 from sweeps.statistics.estimates import ResampledFigure

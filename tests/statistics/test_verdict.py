@@ -10,7 +10,7 @@ from counts import make_evidence
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from bddseg.confusion import count_pixels, miou
-from benchmarks.simulated import World
+from benchmarks.simulated_evidence import World
 from benchmarks.verdict import shuffled
 from sweeps.errors import NothingFinishedError
 from sweeps.statistics.comparisons import compare_settings

@@ -1,4 +1,4 @@
-"""Scale: what the driver keeps up with, tracking and delivery to MLflow included. `python -m benchmarks.scale`
+"""Scale: what the driver keeps up with, tracking and delivery to MLflow included. `python -m benchmarks.driver_load`
 
 Many short trials: 200 of 1 s on two slots, which no driver can do in under 100 s. Many reports: two trials that report
 all metrics 50 times a second for 100 s. The targets are those of Ray's own release tests, scaled to two cores
@@ -22,7 +22,7 @@ from ray.tune.trainable import wrap_function
 
 from bddseg.config import TrainConfig
 from bddseg.result import METRICS
-from benchmarks.script import cache_folder, machine, positive
+from benchmarks.cli import cache_folder, machine, positive
 from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.cluster import ray_cluster
 from sweeps.execution.controller import patient_controller
@@ -74,10 +74,10 @@ def main(argv: list[str] | None = None) -> int:
     return int(not (tell(f"reports={reports}", fast, REPORTS_TARGET * arguments.seconds) and is_met))
 
 
-def tell(what: str, ran: Ran, target: float) -> bool:
+def tell(label: str, ran: Ran, target: float) -> bool:
     """Print a sweep's figures; return whether it met its target and everything arrived."""
-    print(f"scale {what} value={ran.seconds:.1f} target={target:.0f}")
-    print(f"scale {what} backlog={ran.waiting} drain_seconds={ran.drain_seconds:.1f} undelivered={ran.undelivered}")
+    print(f"scale {label} value={ran.seconds:.1f} target={target:.0f}")
+    print(f"scale {label} backlog={ran.waiting} drain_seconds={ran.drain_seconds:.1f} undelivered={ran.undelivered}")
     return ran.seconds <= target and not ran.undelivered
 
 

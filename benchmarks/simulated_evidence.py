@@ -110,7 +110,7 @@ class World:
 
     def _names(self, sizes: np.ndarray) -> np.ndarray:
         drives = [f"{drive:08x}-{image:08x}" for drive, size in enumerate(sizes) for image in range(size)]
-        return np.asarray(drives if self.carries_drives else [f"frame{at:06d}" for at in range(len(drives))])
+        return np.asarray(drives if self.carries_drives else [f"frame{number:06d}" for number in range(len(drives))])
 
     def truth(self, skill: float) -> float:
         """Return the mIoU of a setting over all images and runs there could be."""
@@ -129,8 +129,8 @@ class World:
 
     def screening(self, skills: Sequence[float], seed: int) -> list[Candidate]:
         """Return the candidates of a screening, one run each."""
-        found = self.evidence(skills, seed)
-        return [Candidate(f"trial{at}", evidence) for at, evidence in enumerate(found)]
+        runs = self.evidence(skills, seed)
+        return [Candidate(f"trial{number}", evidence) for number, evidence in enumerate(runs)]
 
     def replicated(self, skills: Sequence[float], seed: int) -> list[Candidate]:
         """Return the candidates of a screening as a sweep makes it, with further seeds of its best."""
@@ -191,15 +191,15 @@ class Drawn:
     common: np.ndarray | None
     generator: np.random.Generator
 
-    def run(self, setting: int, at: np.ndarray | None = None) -> Evidence:
+    def run(self, setting: int, positions: np.ndarray | None = None) -> Evidence:
         """Return evidence of another run of a setting, on the images at these places or on all."""
-        chosen = slice(None) if at is None else at
+        chosen = slice(None) if positions is None else positions
         names, scenes = tuple(self.names[chosen].tolist()), tuple(self.scenes[chosen].tolist())
         counts = self._counts(setting, chosen)
-        words = ("",) * len(names)
+        unknown = ("",) * len(names)
         if not self.world.carries_scenes:
-            scenes = words
-        return Evidence(self.part, 1, names, scenes, words, words, counts, self.truth[chosen] * 0, "f" * 16)
+            scenes = unknown
+        return Evidence(self.part, 1, names, scenes, unknown, unknown, counts, self.truth[chosen] * 0, "f" * 16)
 
     def _counts(self, setting: int, chosen: slice | np.ndarray) -> np.ndarray:
         """Return counts of a run: of each class some pixels are taken for the next class.
@@ -219,9 +219,9 @@ class Drawn:
             logit += self.common[setting]
         wrong = np.rint(truth / (1 + np.exp(-logit))).astype(np.int64)
         counts = np.zeros((images, classes, classes), dtype=np.int64)
-        at = np.arange(classes)
-        counts[:, at, at] = truth - wrong
-        counts[:, at, (at + 1) % classes] = wrong
+        diagonal = np.arange(classes)
+        counts[:, diagonal, diagonal] = truth - wrong
+        counts[:, diagonal, (diagonal + 1) % classes] = wrong
         return counts
 
 
@@ -236,8 +236,8 @@ class Progress:
     def train(self, settings: Sequence[int]) -> None:
         """Add one run of each of the settings."""
         for setting in settings:
-            its = self.runs.setdefault(setting, [])
-            its.append(self.drawn.run(setting, self._fold(len(its))))
+            runs = self.runs.setdefault(setting, [])
+            runs.append(self.drawn.run(setting, self._fold(len(runs))))
 
     def _fold(self, number: int) -> np.ndarray:
         """Return the images of the fold that run `number` scores; drives are whole."""

@@ -1,4 +1,4 @@
-"""P2, the careful way: images decoded and resized once, fp32 tensors in memory, a DataLoader, no needless stop.
+"""P2, the careful baseline: images decoded and resized once, fp32 tensors in memory, a DataLoader, no needless sync.
 
 A batch is one indexing of the tensors, not sixteen. On CUDA it computes in bf16 autocast, channels last, and copies
 from page-locked memory while the device computes.
@@ -17,32 +17,32 @@ from bddseg.data.bdd100k import Sample
 from bddseg.device import seed_everything
 from bddseg.labels import CLASSES, IGNORE
 from bddseg.models import build_model
-from benchmarks.given import Given
-from benchmarks.p0 import Files
+from benchmarks.baseline_plain import Files
+from benchmarks.contender_inputs import ContenderInputs
 
 EVALUATION_BATCHES = 4
 """As a careful author would: evaluation keeps no activations, so its batches may be larger."""
 
 
-def decode_all(samples: Sequence[Sample], given: Given) -> tuple[Tensor, Tensor]:
+def decode_all(samples: Sequence[Sample], inputs: ContenderInputs) -> tuple[Tensor, Tensor]:
     """Return all images, normalised, and masks, decoded by all cores.
 
     Shape:
         returns: (N, 3, S, S), float32, and (N, S, S), int64.
     """
-    files = Files(samples, given)
+    files = Files(samples, inputs)
     with ThreadPoolExecutor(usable_cores()) as pool:
         items = list(pool.map(files.__getitem__, range(len(files))))
     return torch.stack([image for image, _ in items]), torch.stack([mask for _, mask in items])
 
 
-def tensors(images: np.ndarray, masks: np.ndarray, given: Given) -> tuple[Tensor, Tensor]:
+def tensors(images: np.ndarray, masks: np.ndarray, inputs: ContenderInputs) -> tuple[Tensor, Tensor]:
     """Return resized uint8 frames as `decode_all` returns files.
 
     Shape:
         images: (N, S, S, 3), uint8.  masks: (N, S, S), uint8.
     """
-    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (given.mean, given.deviation))
+    mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in (inputs.mean, inputs.deviation))
     pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).contiguous().float()
     return pixels.div_(255).sub_(mean).div_(deviation), torch.from_numpy(np.array(masks)).long()
 
@@ -52,14 +52,14 @@ class Careful:
 
     def __init__(
         self,
-        given: Given,
+        inputs: ContenderInputs,
         images: Tensor,
         masks: Tensor,
         train: Sequence[int],
         val: Sequence[int],
         device: torch.device,
     ) -> None:
-        config = given.config
+        config = inputs.config
         seed_everything(config.train.seed)
         self._device, self._is_cuda = device, device.type == "cuda"
         size = config.train.batch_size
@@ -74,7 +74,7 @@ class Careful:
         if self._is_cuda:
             self.model = self.model.to(memory_format=torch.channels_last)
             torch.backends.cudnn.benchmark = True
-        self._loss = nn.CrossEntropyLoss(torch.tensor(given.weights, device=device), ignore_index=IGNORE)
+        self._loss = nn.CrossEntropyLoss(torch.tensor(inputs.weights, device=device), ignore_index=IGNORE)
         self._optimizer = torch.optim.Adam(
             self.model.parameters(), lr=config.optim.lr, weight_decay=config.optim.weight_decay, fused=True
         )

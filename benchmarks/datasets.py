@@ -1,7 +1,7 @@
-"""A folder -> what a scenario runs on: samples, frames, split, and what the contenders are given."""
+"""A dataset folder -> samples, frames, split and contender inputs of a benchmark scenario."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,19 +12,19 @@ from bddseg.data.bdd100k import Sample, read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.split import Split
 from bddseg.engine import Engine
-from benchmarks.given import Given, measure, split_of
-from benchmarks.p0 import Plain
-from benchmarks.p2 import Careful, tensors
+from benchmarks.baseline_careful import Careful, tensors
+from benchmarks.baseline_plain import Plain
+from benchmarks.contender_inputs import ContenderInputs, measure, split_of
 
 
 @dataclass(frozen=True)
-class Material:
-    """One data set at one size, for all contenders."""
+class BenchmarkData:
+    """One dataset at one image size, shared by all contenders."""
 
     samples: Sequence[Sample]
     frames: Frames
     split: Split
-    given: Given
+    inputs: ContenderInputs
 
     def ours(self, config: TrainConfig, device: torch.device) -> Engine:
         """Return the product's engine over the training part."""
@@ -36,16 +36,16 @@ class Material:
 
     def careful(self, config: TrainConfig, device: torch.device) -> Careful:
         """Return P2 over the same parts."""
-        images, masks = tensors(self.frames.images, self.frames.masks, self.given)
+        images, masks = tensors(self.frames.images, self.frames.masks, self.inputs)
         return Careful(self._with(config), images, masks, self.split.train, self.split.val, device)
 
-    def _with(self, config: TrainConfig) -> Given:
-        return Given(config, self.given.mean, self.given.deviation, self.given.weights)
+    def _with(self, config: TrainConfig) -> ContenderInputs:
+        return replace(self.inputs, config=config)
 
 
-def load(root: Path, config: TrainConfig, cache: Path) -> Material:
-    """Return the material of a folder in the BDD100K layout."""
+def load(root: Path, config: TrainConfig, cache: Path) -> BenchmarkData:
+    """Return the benchmark data of a folder in the BDD100K layout."""
     samples = read_catalog(root).samples
     frames = build_frames(samples, config.data.size, cache)
     split = split_of(frames.names, frames.scenes, config)
-    return Material(samples, frames, split, measure(frames, split, config))
+    return BenchmarkData(samples, frames, split, measure(frames, split, config))

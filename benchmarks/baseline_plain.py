@@ -1,12 +1,15 @@
-"""P0, the plain way: every image decoded again in every epoch, fp32, and the host told everything at every step.
+"""P0, the plain baseline: every image is decoded again in every epoch, in fp32, with a device read at every step.
 
-As a program it trains one run from files to its last epoch: `python -m benchmarks.p0 --data DIR --given FILE`.
+As a program it trains one run from files to its last epoch:
+
+    python -m benchmarks.baseline_plain --data DIR --given FILE
 """
 
 import argparse
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,7 @@ from bddseg.data.image_io import FORMATS
 from bddseg.device import resolve_device, seed_everything, use_threads
 from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 from bddseg.models import build_model
-from benchmarks.given import Given, split_of
+from benchmarks.contender_inputs import ContenderInputs, split_of
 
 Item = tuple[Tensor, Tensor]
 
@@ -33,10 +36,10 @@ class Files(Dataset[Item]):
         an item: (3, S, S), float32, and (S, S), int64.
     """
 
-    def __init__(self, samples: Sequence[Sample], given: Given) -> None:
-        self._samples, self._side = samples, (given.config.data.size,) * 2
-        self._mean = torch.tensor(given.mean).view(3, 1, 1)
-        self._deviation = torch.tensor(given.deviation).view(3, 1, 1)
+    def __init__(self, samples: Sequence[Sample], inputs: ContenderInputs) -> None:
+        self._samples, self._side = samples, (inputs.config.data.size,) * 2
+        self._mean = torch.tensor(inputs.mean).view(3, 1, 1)
+        self._deviation = torch.tensor(inputs.deviation).view(3, 1, 1)
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -98,26 +101,26 @@ class Plain:
 
     def __init__(
         self,
-        given: Given,
+        inputs: ContenderInputs,
         samples: Sequence[Sample],
         train: Sequence[int],
         val: Sequence[int],
         device: torch.device,
         order: Sampler[int] | None = None,
     ) -> None:
-        config = given.config
+        config = inputs.config
         seed_everything(config.train.seed)
         self._device, size = device, config.train.batch_size
-        self.train_files = Files([samples[index] for index in train], given)
+        self.train_files = Files([samples[index] for index in train], inputs)
         self._train = DataLoader(self.train_files, size, shuffle=order is None, sampler=order)
-        self._val = DataLoader(Files([samples[index] for index in val], given), size)
+        self._val = DataLoader(Files([samples[index] for index in val], inputs), size)
         self.model = build_model(
             config.model.name,
             classes=len(CLASSES),
             base_filters=config.model.base_filters,
             dropout=config.model.dropout,
         ).to(device)
-        self._loss = nn.CrossEntropyLoss(torch.tensor(given.weights, device=device), ignore_index=IGNORE)
+        self._loss = nn.CrossEntropyLoss(torch.tensor(inputs.weights, device=device), ignore_index=IGNORE)
         self._optimizer = torch.optim.Adam(
             self.model.parameters(), lr=config.optim.lr, weight_decay=config.optim.weight_decay
         )
@@ -167,18 +170,20 @@ def main(argv: list[str] | None = None) -> int:
     """Train one run and print its last validation mIoU."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--data", type=Path, required=True, help="folder in the BDD100K layout")
-    options.add_argument("--given", type=Path, required=True, help="settings and statistics, as benchmarks.given saves")
+    options.add_argument(
+        "--given", type=Path, required=True, help="settings and statistics, as benchmarks.contender_inputs saves"
+    )
     options.add_argument("--lr", type=float, required=True, help="learning rate, in place of the one in the settings")
     options.add_argument("--threads", type=int, default=0, help="threads to compute with; 0 leaves it to torch")
     arguments = options.parse_args(argv)
     if arguments.threads:
         use_threads(arguments.threads)
-    given = Given.load(arguments.given)
-    given = Given(given.config.with_overrides({"optim.lr": arguments.lr}), given.mean, given.deviation, given.weights)
+    inputs = ContenderInputs.load(arguments.given)
+    inputs = replace(inputs, config=inputs.config.with_overrides({"optim.lr": arguments.lr}))
     samples = read_catalog(arguments.data).samples
-    split = split_of([sample.name for sample in samples], [sample.scene for sample in samples], given.config)
-    run = Plain(given, samples, split.train, split.val, resolve_device())
-    for _ in range(given.config.train.epochs):
+    split = split_of([sample.name for sample in samples], [sample.scene for sample in samples], inputs.config)
+    run = Plain(inputs, samples, split.train, split.val, resolve_device())
+    for _ in range(inputs.config.train.epochs):
         run.train_epoch()
         counts = run.evaluate()
     print(f"lr {arguments.lr:g}: val mIoU {miou(counts):.4f}")

@@ -1,9 +1,9 @@
-"""P3, stock Ray Tune: the default Tuner, first in first out, with P2 as a plain function that it calls.
+"""P3, the stock Ray Tune baseline: the default Tuner and FIFO scheduler, with P2 as a function trainable.
 
-Ray itself is started as ours is, without Tune's log files.
+Ray itself is started as ours is, without Tune's log files. Decodes once, trains one trial per learning rate and prints
+a leaderboard:
 
-`python -m benchmarks.p3 --data DIR --given FILE --lr 1e-3 1e-4` decodes, trains one trial per rate and prints a
-leaderboard.
+    python -m benchmarks.baseline_stock_tune --data DIR --given FILE --lr 1e-3 1e-4
 """
 
 import argparse
@@ -11,22 +11,22 @@ import json
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 
-def train(config: dict[str, Any], *, given: Any, images: np.ndarray, masks: np.ndarray, parts: Any) -> None:
+def train(config: dict[str, Any], *, inputs: Any, images: np.ndarray, masks: np.ndarray, parts: Any) -> None:
     """Train one trial and report once per epoch."""
     import torch
     from ray import tune
 
     from bddseg.confusion import miou
-    from benchmarks.given import Given
-    from benchmarks.p2 import Careful
+    from benchmarks.baseline_careful import Careful
 
-    own = Given(given.config.with_overrides(config), given.mean, given.deviation, given.weights)
+    own = replace(inputs, config=inputs.config.with_overrides(config))
     pixels, labels = (torch.from_numpy(np.array(array)) for array in (images, masks))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     run = Careful(own, pixels, labels, parts[0], parts[1], device)
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
         def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             self.ends.append(time.time())
 
-    shared = _material(arguments)
+    shared = _shared_data(arguments)
     with tempfile.TemporaryDirectory(prefix="p3-") as folder, ray_cluster(Path(folder), object_bytes=_bytes(shared)):
         clock = Clock()
         tuner = tune.Tuner(
@@ -70,39 +70,43 @@ def main(argv: list[str] | None = None) -> int:
             run_config=tune.RunConfig(storage_path=f"{folder}/runs", callbacks=[clock], verbose=0),
         )
         results = tuner.fit()
-    return _told(list(results), clock.starts, clock.ends, arguments)
+    return _print_leaderboard(list(results), clock.starts, clock.ends, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--data", type=Path, required=True, help="folder in the BDD100K layout")
-    options.add_argument("--given", type=Path, required=True, help="settings and statistics, as benchmarks.given saves")
+    options.add_argument(
+        "--given", type=Path, required=True, help="settings and statistics, as benchmarks.contender_inputs saves"
+    )
     options.add_argument("--lr", type=float, nargs="+", required=True, help="learning rate of each trial")
     options.add_argument("--concurrent", type=int, default=0, help="trials side by side at most; 0: one per core")
     options.add_argument("--times", type=Path, help="file for starts, ends and seconds in training")
     return options
 
 
-def _material(arguments: argparse.Namespace) -> dict[str, Any]:
+def _shared_data(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what all trials share: settings, decoded tensors as arrays, and the split."""
     from bddseg.data.bdd100k import read_catalog
-    from benchmarks.given import Given, split_of
-    from benchmarks.p2 import decode_all
+    from benchmarks.baseline_careful import decode_all
+    from benchmarks.contender_inputs import ContenderInputs, split_of
 
-    given = Given.load(arguments.given)
+    inputs = ContenderInputs.load(arguments.given)
     samples = read_catalog(arguments.data).samples
-    split = split_of([sample.name for sample in samples], [sample.scene for sample in samples], given.config)
+    split = split_of([sample.name for sample in samples], [sample.scene for sample in samples], inputs.config)
     used = sorted([*split.train, *split.val])
-    images, masks = decode_all([samples[index] for index in used], given)
+    images, masks = decode_all([samples[index] for index in used], inputs)
     parts = tuple([used.index(index) for index in part] for part in (split.train, split.val))
-    return {"given": given, "images": images.numpy(), "masks": masks.numpy(), "parts": parts}
+    return {"inputs": inputs, "images": images.numpy(), "masks": masks.numpy(), "parts": parts}
 
 
 def _bytes(shared: dict[str, Any]) -> int:
     return int(shared["images"].nbytes + shared["masks"].nbytes)
 
 
-def _told(results: list[Any], starts: list[float], ends: list[float], arguments: argparse.Namespace) -> int:
+def _print_leaderboard(
+    results: list[Any], starts: list[float], ends: list[float], arguments: argparse.Namespace
+) -> int:
     """Print the leaderboard, write the times, and return 1 when a trial is missing."""
     finished = [result for result in results if result.error is None]
     for result in sorted(finished, key=lambda result: -result.metrics["miou"]):

@@ -1,4 +1,4 @@
-"""What every contender of a scenario is given: the settings, the split, and the training part's statistics."""
+"""Inputs that all contenders of a benchmark share: settings, split, and statistics of the training part."""
 
 import json
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from bddseg.losses import balanced_weights
 
 
 @dataclass(frozen=True)
-class Given:
-    """Settings, and what normalises images and weighs classes: handed over ready, so that nobody pays for it."""
+class ContenderInputs:
+    """Settings, channel statistics and class weights, computed in advance so that no contender is charged for them."""
 
     config: TrainConfig
     mean: tuple[float, ...]
@@ -30,7 +30,7 @@ class Given:
         return path
 
     @classmethod
-    def load(cls, path: Path) -> "Given":
+    def load(cls, path: Path) -> "ContenderInputs":
         """Return what `save` wrote."""
         fields = json.loads(path.read_text())
         settings = TrainConfig.from_dict(fields.pop("config"))
@@ -61,13 +61,13 @@ def split_of(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -
     )
 
 
-def measure(frames: Frames, split: Split, config: TrainConfig) -> Given:
-    """Return what the training part says; computed here from its pixels, not by the engine."""
+def measure(frames: Frames, split: Split, config: TrainConfig) -> ContenderInputs:
+    """Return the statistics of the training part, computed here from its pixels rather than by the engine."""
     train = list(split.train)
     pixels = np.stack([frames.images[index] for index in train]).reshape(-1, 3) / 255
     masks = np.stack([frames.masks[index] for index in train])
     counts = np.bincount(masks[masks != IGNORE], minlength=len(CLASSES))
-    return Given(
+    return ContenderInputs(
         config,
         mean=tuple(map(float, pixels.mean(0))),
         deviation=tuple(map(float, pixels.std(0))),

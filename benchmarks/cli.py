@@ -10,19 +10,19 @@ import torch
 
 from bddseg.cores import usable_cores
 from bddseg.device import has_native_bf16
-from benchmarks.rounds import Figure, exit_code
+from benchmarks.measuring import Figure, exit_code
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def parser(text: str, *, rounds: int = 3) -> argparse.ArgumentParser:
     """Return a parser with what all scripts take: --rounds and --cache."""
-    made = argparse.ArgumentParser(
+    options = argparse.ArgumentParser(
         description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
     )
-    made.add_argument("--rounds", type=positive, default=rounds, metavar="N", help="turns of every contender")
-    made.add_argument("--cache", type=Path, default=cache_folder(), metavar="DIR", help="where made scenes are kept")
-    return made
+    options.add_argument("--rounds", type=positive, default=rounds, metavar="N", help="turns of every contender")
+    options.add_argument("--cache", type=Path, default=cache_folder(), metavar="DIR", help="where made scenes are kept")
+    return options
 
 
 def positive(text: str) -> int:
@@ -44,8 +44,8 @@ def machine(device: torch.device = torch.device("cpu")) -> str:  # noqa: B008
     cores = usable_cores()
     units = "bf16 units" if has_native_bf16(torch.device("cpu")) else "no bf16 units"
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    words = f"{_processor()}, {cores} cores, {units}{load}; torch {torch.__version__}"
-    return f"{torch.cuda.get_device_name(device)}; {words}" if device.type == "cuda" else words
+    description = f"{_processor()}, {cores} cores, {units}{load}; torch {torch.__version__}"
+    return f"{torch.cuda.get_device_name(device)}; {description}" if device.type == "cuda" else description
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""A recorded sweep of any size without training: made-up trials in a real MLflow database, with evidence files.
+"""Synthetic recorded sweeps of any size: made-up trials in a real MLflow database, with evidence files.
 
 Runs, tags, settings and last figures go the way of every sweep, through outbox and delivery. The points of the curves,
 of which a sweep of 1,000 trials has a million, are written into the database directly: that saves the minutes that
@@ -42,7 +42,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeUpTrial:
     """A made-up trial."""
 
     config: TrainConfig
@@ -69,7 +69,7 @@ def build_sweep(folder: Path, size: Size, seed: int = 0) -> str:
     return uri
 
 
-def make_trials(size: Size, seed: int) -> Iterator[Made]:
+def make_trials(size: Size, seed: int) -> Iterator[MadeUpTrial]:
     """Give trials over rate, loss, decay and width, some with other seeds; the better the settings, the better."""
     rng = np.random.default_rng(seed)
     rates, losses, decays = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3), ("cross_entropy", "focal"), (0.0, 1e-4, 1e-3)
@@ -84,10 +84,10 @@ def make_trials(size: Size, seed: int) -> Iterator[Made]:
         weak = quality < 0.60
         epochs = RUNGS[int(quality > 0.52)] if weak else size.epochs
         name = f"vanilla-f16 {loss} lr={rate:g} wd={decay:g} seed={again}"
-        yield Made(config, name, float(np.clip(quality, 0.1, 0.9)), min(epochs, size.epochs), number)
+        yield MadeUpTrial(config, name, float(np.clip(quality, 0.1, 0.9)), min(epochs, size.epochs), number)
 
 
-def make_manifest(trials: list[Made], size: Size) -> dict[str, Any]:
+def make_manifest(trials: list[MadeUpTrial], size: Size) -> dict[str, Any]:
     """Return what the sweep set out to do."""
     flat = [trial.config.flat() for trial in trials]
     axes = ("optim.lr", "loss.name", "optim.weight_decay", "train.seed")
@@ -122,7 +122,7 @@ def make_manifest(trials: list[Made], size: Size) -> dict[str, Any]:
     }
 
 
-def events(folder: Path, trials: list[Made], size: Size, seed: int) -> Iterator[Event]:
+def events(folder: Path, trials: list[MadeUpTrial], size: Size, seed: int) -> Iterator[Event]:
     """Give what the sweep would have written, but for the epochs."""
     parent = {"trial": PARENT, "time_ms": 1_000_000}
     yield {"kind": "start", "name": SWEEP, "params": {}, "tags": {}, **parent}
@@ -141,34 +141,34 @@ def events(folder: Path, trials: list[Made], size: Size, seed: int) -> Iterator[
     yield {"kind": "end", "status": "FINISHED", "tags": {}, "metrics": {}, "step": 0, "note": None, **parent}
 
 
-def make_evidence(trial: Made, size: Size, seed: int) -> Evidence:
+def make_evidence(trial: MadeUpTrial, size: Size, seed: int) -> Evidence:
     """Return counts of a trial: images differ in how hard they are, the same for all trials."""
     rng = np.random.default_rng(seed)  # the same images for every trial
     hard = rng.normal(0, 0.05, size.images)
-    scenes = tuple(SCENES[place] for place in rng.choice(len(SCENES), size.images, p=(0.6, 0.15, 0.15, 0.06, 0.04)))
+    scenes = tuple(SCENES[index] for index in rng.choice(len(SCENES), size.images, p=(0.6, 0.15, 0.15, 0.06, 0.04)))
     pixels = rng.multinomial(PIXELS, (0.35, 0.25, 0.2, 0.1, 0.1), size.images)
     own = np.random.default_rng((seed, trial.number))
     right = np.clip(math.sqrt(trial.quality) - 0.04 + hard + own.normal(0, 0.03, size.images), 0.02, 0.99)
     counts = np.zeros((size.images, len(CLASSES), len(CLASSES)), dtype=np.int64)
-    for place in range(len(CLASSES)):
-        hit = own.binomial(pixels[:, place], right)
-        counts[:, place, place] = hit
-        counts[:, place, (place + 1) % len(CLASSES)] += pixels[:, place] - hit
-    words = rng.choice(len(WEATHERS), size.images), rng.choice(len(TIMES), size.images)
+    for label in range(len(CLASSES)):
+        hit = own.binomial(pixels[:, label], right)
+        counts[:, label, label] = hit
+        counts[:, label, (label + 1) % len(CLASSES)] += pixels[:, label] - hit
+    weathers, times = rng.choice(len(WEATHERS), size.images), rng.choice(len(TIMES), size.images)
     return Evidence(
         part="val",
         epoch=trial.epochs,
         names=tuple(f"{image // IMAGES_OF_A_DRIVE:08x}-{image:08x}" for image in range(size.images)),
         scenes=scenes,
-        weathers=tuple(WEATHERS[place] for place in words[0]),
-        times_of_day=tuple(TIMES[place] for place in words[1]),
+        weathers=tuple(WEATHERS[index] for index in weathers),
+        times_of_day=tuple(TIMES[index] for index in times),
         counts=counts,
         ignored=own.integers(0, 500, (size.images, len(CLASSES))),
         fingerprint=FINGERPRINT,
     )
 
 
-def write_curves(database: Path, trials: list[Made]) -> None:
+def write_curves(database: Path, trials: list[MadeUpTrial]) -> None:
     """Write every epoch of every trial into MLflow's table of metrics."""
     with sqlite3.connect(database) as connection:
         runs = dict(connection.execute("SELECT value, run_uuid FROM tags WHERE key = 'sweep.trial_id'"))
@@ -181,7 +181,7 @@ def write_curves(database: Path, trials: list[Made]) -> None:
     connection.close()
 
 
-def _end(trial: Made, evidence: Evidence, size: Size) -> Event:
+def _end(trial: MadeUpTrial, evidence: Evidence, size: Size) -> Event:
     from sweeps.statistics.scores import score_evidence
 
     scores = score_evidence(evidence)
@@ -200,7 +200,7 @@ def _end(trial: Made, evidence: Evidence, size: Size) -> Event:
     return {"kind": "end", "status": status, "tags": tags, "metrics": last | best, "step": trial.epochs, "note": None}
 
 
-def _points(trial: Made, run_id: str) -> Iterator[tuple[str, float, int, str, int]]:
+def _points(trial: MadeUpTrial, run_id: str) -> Iterator[tuple[str, float, int, str, int]]:
     keys = ["val/miou", "train/miou", "val/loss", "train/loss", "lr", "time/epoch_s", "throughput/img_s"]
     keys += [f"val/iou/{name}" for name in CLASSES] + [f"val/group_miou/{group}" for group in GROUPS]
     keys += [f"val/scene_miou/{slug(scene)}" for scene in SCENES]

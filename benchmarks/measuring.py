@@ -41,7 +41,7 @@ class Spread:
             return cls(math.nan, math.nan, math.nan)
         return cls(statistics.median(values), min(values), max(values))
 
-    def words(self, unit: str = "") -> str:
+    def text(self, unit: str = "") -> str:
         """Return the median with the lowest and the highest value."""
         return f"{self.median:.3g}{unit} ({self.low:.3g}-{self.high:.3g})"
 
@@ -88,11 +88,11 @@ def time_of(work: Callable[[], object], synchronise: Callable[[], object] = lamb
 
 def interleave(contenders: Mapping[K, Callable[[], T]], rounds: int) -> dict[K, list[T]]:
     """Return what every contender gave in every round; a round is each of them once, in the order given."""
-    found: dict[K, list[T]] = {name: [] for name in contenders}
+    results: dict[K, list[T]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, turn in contenders.items():
-            found[name].append(turn())
-    return found
+            results[name].append(turn())
+    return results
 
 
 def ratios(theirs: Sequence[float], ours: Sequence[float]) -> Spread:

@@ -7,7 +7,7 @@ import pytest
 
 from bddseg.confusion import miou, pool
 from bddseg.evidence import Evidence
-from benchmarks.recorded import SWEEP, Size, build_sweep
+from benchmarks.recorded_sweep import SWEEP, Size, build_sweep
 from sweeps.storage.records import SweepRecord
 from sweeps.tracking.client import open_client
 from sweeps.tracking.metric_history import ask_database, ask_file
