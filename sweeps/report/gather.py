@@ -271,7 +271,7 @@ def _open(report: Report, owner: SweepRecord | None, store: Reader, ledger: Hold
     if not report.is_final:
         why = f"The test part stays sealed: the sweep is {report.state}, so its leader may still change."
     elif report.verdict is None:
-        why = "The test part stays sealed: without a verdict there is no trial to open it for."
+        why = "The test part stays sealed: without a verdict of the sweep is no trial to open it for."
     elif owner is None:
         why = "The test part stays sealed: the screening sweep, whose trials have test figures, is not in this store."
     else:

@@ -82,7 +82,7 @@ def _after_rounds(report: Report, verdict: Verdict, confirm: Sequence[str]) -> t
     ending = last.get("ending") if isinstance(last, Mapping) else ""
     after = f"after {count(verdict.runs, 'run')} of each finalist"
     if ending == "runs" or verdict.runs >= most:
-        sentence = f"The confirmation ended {after}, the most that it trains: more would hardly help."
+        sentence = f"The confirmation ended {after}, the maximum: more runs would hardly help."
         return f"{sentence} Use the recommended setting.", ""
     if ending == "budget":
         hours = _number(confirmation["rounds"], "hours")

@@ -49,15 +49,16 @@ def describe_sample_size(needed: SampleSizeNeeded | None, stage: str) -> str:
     """Return what would decide."""
     if needed is None:
         return ""
-    present = f"These images and runs show a lead of {write_size(needed.detectable)} points or more in 80 of 100 cases."
+    detectable = write_size(needed.detectable)
+    present = f"With these images and runs, a lead of {detectable} points is detected in 80 of 100 cases."
     if needed.detectable >= 1:
-        present = "These images and runs show no lead at all."
+        present = "With these images and runs, no lead can be detected."
     lead = f"a lead of {write_size(needed.lead)} points among {count(needed.finalists, 'setting')}"
     if needed.runs is None:
-        few = f"More than {MOST_RUNS_PLANNED} runs of each would be needed to find {lead}"
-        return f"{present} {few}: this design cannot decide it."
+        few = f"More than {MOST_RUNS_PLANNED} runs of each would be needed to detect {lead}"
+        return f"{present} {few}: this design cannot decide."
     more = "A confirmation with" if stage == "screening" else "In total"
-    return f"{present} {more} {count(needed.runs, 'run')} of each would find {lead} in 80 of 100 cases."
+    return f"{present} {more} {count(needed.runs, 'run')} of each would detect {lead} in 80 of 100 cases."
 
 
 def describe_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
@@ -67,7 +68,7 @@ def describe_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
     if noise.basis == "unknown":
         return (
             "Run-to-run noise is not known: there is one run of each setting and no learning curve, so no difference "
-            "is called sure. Add seeds (--replicates 2), or run a confirmation."
+            "counts as certain. Add seeds (--replicates 2), or run a confirmation."
         )
     sd = f"{write_size(noise.sd or 0.0)} points"
     if noise.basis == "measured":
@@ -79,7 +80,7 @@ def describe_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
         how = f"was estimated from {repeats} and the learning curves together" if is_helped else ""
         how = how or f"was measured on {repeats}"
         freedom += f", {noise.repeats} of them from {'the repeat' if noise.repeats == 1 else 'repeats'}" * is_helped
-        return f"Run-to-run noise {how}: a standard deviation of {sd} ({freedom}). Every interval allows for it."
+        return f"Run-to-run noise {how}: a standard deviation of {sd} ({freedom}). Every interval includes it."
     holds = "" if bearable_sd is None else f" The lead holds for noise up to {write_size(bearable_sd)} points."
     return (
         "Run-to-run noise was not measured. It is bounded by the learning curves: the best value still rose by "
@@ -112,7 +113,7 @@ def describe_caveats(
     unit = "drive" if drives else "block"
     caveats = [describe_noise(noise, bearable_sd)]
     if stage == "confirmation":
-        caveats.append("Runs share training images: the noise between runs is enlarged for it (Nadeau and Bengio).")
+        caveats.append("Runs share training images, so the noise between runs is increased (Nadeau and Bengio).")
     if stopped:
         were = "trial was" if len(stopped) == 1 else "trials were"
         caveats.append(f"{len(stopped)} {were} stopped early and not judged: each is compared at its last epoch only.")
@@ -125,12 +126,13 @@ def describe_caveats(
         subject = f"{count(without_drive, 'name')} {'carries' if without_drive == 1 else 'carry'} no drive"
         caveats.append(f"{subject}: blocks of neighbouring names among them are resampled instead.")
     if units == 1:
-        caveats.append(f"One {unit}: nothing can be said of other {'drives' if drives else 'images'}.")
+        other_units = "drives" if drives else "images"
+        caveats.append(f"There is only one {unit}: nothing can be concluded about other {other_units}.")
     elif units < 10:
         caveats.append(f"There are only {count(units, unit)}: intervals are rough.")
     if rare:
-        classes = ", ".join(f"{name} occurs in {count(number, unit)} only" for name, number in rare.items())
-        caveats.append(f"{classes[0].upper() + classes[1:]}: its share of the intervals is widened, and rough.")
+        classes = ", ".join(f"{name} occurs in only {count(number, unit)}" for name, number in rare.items())
+        caveats.append(f"{classes[0].upper() + classes[1:]}: its share of the intervals is widened and approximate.")
     if absent:
         caveats.append(f"No mask has a pixel of {', '.join(absent)}: the mean is over the other classes.")
     return tuple(caveats)
@@ -146,10 +148,10 @@ def describe_gap(
             "names the rule."
         )
     few = {group: count for group, count in drives.items() if count < least}
-    tell = f" About {needed:,} drives would tell." if needed else ""
+    needed_drives = f" About {needed:,} drives would be enough." if needed else ""
     if few:
         sources = " and ".join(f"{GROUP_NAMES[group]} images come from {count(n, 'drive')}" for group, n in few.items())
-        return f"{sources[0].upper() + sources[1:]}; at least {least} are needed.{tell}"
+        return f"{sources[0].upper() + sources[1:]}; at least {least} of each are needed.{needed_drives}"
     size = f"the gap is {write_points(gap.estimate)} points ({interval_words(gap)})"
     if answer == "equivalent":
         return f"{size[0].upper() + size[1:]}, surely smaller than {write_size(margin)} points either way."
@@ -158,7 +160,7 @@ def describe_gap(
         return f"{side} images are segmented better: {size}."
     if answer == "class mix":
         return f"{side} images score higher ({size}), but not if both groups had the same share of each class."
-    return f"Neither a difference nor equivalence is shown: {size}, the margin is {write_size(margin)}.{tell}"
+    return f"Neither a difference nor equivalence is shown: {size}, the margin is {write_size(margin)}.{needed_drives}"
 
 
 def describe_scenes(
@@ -176,10 +178,10 @@ def describe_scenes(
         for group, n in first.images.items()
     )
     head = {
-        "equivalent": f"{leader} does as well on city streets as off them, within {write_size(margin)} points.",
-        "different": f"{leader} does not do equally well on city streets and off them.",
-        "class mix": f"{leader} scores differently on city streets and off them, by a difference of class mix.",
-        "cannot tell": f"These images cannot tell whether {leader} does as well on city streets as off them.",
+        "equivalent": f"{leader} does as well on city streets as elsewhere, within {write_size(margin)} points.",
+        "different": f"{leader} does not do equally well on city streets and elsewhere.",
+        "class mix": f"{leader} scores differently on city streets and elsewhere, because the class mix differs.",
+        "cannot tell": f"These images cannot show whether {leader} does as well on city streets as elsewhere.",
     }[first.answer]
     parts = [head, first.why, f"Images: {counts}."]
     if first.standardised is not None:

@@ -135,7 +135,7 @@ def _say(edges: Sequence[BoundaryAxis]) -> str:
     outer = [edge for edge in edges if edge.side and not edge.rule]
     if not outer:
         where = ", ".join(edge.key for edge in edges)
-        return f"The leader does not lie at an edge of the space that could be moved: {where}."
+        return f"The leader does not lie at a boundary of the search space that could be extended: {where}."
     named = " and ".join(f"the {edge.side} {edge.key} ({compact(edge.value)})" for edge in outer)
     unsure = sum(bool(edge.tied) for edge in outer)
     tied = (
@@ -143,7 +143,7 @@ def _say(edges: Sequence[BoundaryAxis]) -> str:
         if unsure == len(outer)
         else ""
     )
-    return f"The leader has {named} of the space, so a better setting may lie beyond{tied}."
+    return f"The leader has {named} of the search space, so a better setting may lie beyond{tied}."
 
 
 def _command(report: Report, edges: Sequence[BoundaryAxis]) -> str:

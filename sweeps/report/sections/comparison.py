@@ -34,7 +34,7 @@ def describe_standing(comparison: Comparison) -> str:
     if comparison.verdict is None:
         return (
             f"Not compared: other images. The {len(comparison.contenders)} leaders were not measured on the same "
-            "validation images, so their figures stand side by side and say nothing of each other."
+            "validation images, so their figures cannot be compared."
         )
     apart = [
         f"{contender.title} ({contender.left_out or 'other images'})"
@@ -55,7 +55,7 @@ def _build_bars(shown: Sequence[Contender]) -> Section:
     return Section(
         "bars",
         "Classes and scenes",
-        "The leaders of the sweeps, class by class, in the city and elsewhere.",
+        "The leaders of the sweeps by class and by scene group.",
         {"bars": Drawing(partial(_draw, shown), alt_text)},
         legend,
     )

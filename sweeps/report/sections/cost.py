@@ -24,8 +24,8 @@ USUAL = Schedule("asha", 0.1, 3)
 """The rule that is asked about a sweep in which nothing was stopped."""
 
 ENDED = {
-    "to the end": "leader",
-    "no longer improved": "heat",
+    "completed": "leader",
+    "stopped improving": "heat",
     "stopped early": "runner-up",
     "failed": "ink",
     "not ended": "quiet",
@@ -107,7 +107,7 @@ def build_cost(report: Report) -> Cost:
         ended.setdefault(_how(entry), []).append(entry)
     shares = tuple(_share(report, how, ended[how]) for how in ENDED if how in ended)
     begun = sum(share.epochs + share.untrained for share in shares)
-    curves = [dict(entry.curve) for entry in report.trials if _how(entry) == "to the end" and entry.curve]
+    curves = [dict(entry.curve) for entry in report.trials if _how(entry) == "completed" and entry.curve]
     stops = {entry.trial_id: stop for entry in report.trials if (stop := read_stop(entry.stop_detail)) is not None}
     rules = {stop.rule for stop in stops.values()}
     is_asked = not report.is_confirmation and rules <= set(REPLAYED)
@@ -159,7 +159,7 @@ def _how(entry: Entry) -> str:
         return "failed"
     if entry.stop_reason in EARLY:
         return "stopped early"
-    names: dict[str, str] = {StopReason.MAX_EPOCHS: "to the end", StopReason.PLATEAU: "no longer improved"}
+    names: dict[str, str] = {StopReason.MAX_EPOCHS: "completed", StopReason.PLATEAU: "stopped improving"}
     return names.get(entry.stop_reason, "not ended")
 
 
@@ -181,7 +181,7 @@ def _say(cost: Cost) -> str:
     stopped = cost.share("stopped early")
     spent = f"{cost.spent:,} of {cost.planned:,} planned epochs were trained, in {write_time(cost.seconds)}"
     if stopped is None:
-        return f"{spent}; nothing was saved by stopping trials early."
+        return f"{spent}; no epochs were saved by early stopping."
     return (
         f"{spent}; stopping {count(stopped.trials, 'trial')} early saved {count(stopped.untrained, 'epoch')} "
         f"({write_share(stopped.untrained / max(cost.planned, 1))}), about {write_time(stopped.saved_seconds)}."
@@ -191,8 +191,8 @@ def _say(cost: Cost) -> str:
 def _say_stops(report: Report, cost: Cost) -> list[str]:
     """Return what stopping cost, or would have, in sentences."""
     if cost.full < LEAST:
-        few = f"{count(cost.full, 'trial')} ran to the end, and at least {LEAST} are needed"
-        return [f"What early stopping cost is not known: {few}."] if cost.share("stopped early") else []
+        few = f"only {count(cost.full, 'trial')} completed, and at least {LEAST} are needed"
+        return [f"The cost of early stopping is unknown: {few}."] if cost.share("stopped early") else []
     return [*_say_chances(cost), *_say_replay(cost)]
 
 
@@ -207,7 +207,7 @@ def _say_chances(cost: Cost) -> list[str]:
         (
             f"If the {count(len(cost.chances), 'stopped trial')} had gained as much after their rung as a completed "
             f"trial did, {passed if first.overtaking else 'none would have passed the leader'}. This is an "
-            "assumption: what a stopped trial would have reached was not seen."
+            "assumption: stopped trials were not trained further."
         )
     ]
 
@@ -221,6 +221,6 @@ def _say_replay(cost: Cost) -> list[str]:
         f"stopped the best of them in {write_share(replayed.lost)} of the orders, at a cost of "
         f"{write_size(replayed.regret)} points on average, and trained {write_share(replayed.epochs)} of their epochs."
     )
-    harder = "" if cost.is_usual else " They are the survivors, so this test is harder than the sweep was."
-    trials = f"the {count(replayed.trials, 'trial')} that ran to the end"
+    harder = "" if cost.is_usual else " They survived the rungs, so this test is harder than the sweep was."
+    trials = f"the {count(replayed.trials, 'trial')} that completed"
     return [f"{rule}, replayed on {trials} in random orders of arrival, would have {costs}{harder}"]

@@ -207,6 +207,6 @@ def _alternative(grid: Grid) -> str:
 
 def _sentence(report: Report, grid: Grid, pairs: int) -> str:
     point = " and ".join(f"{key} {write_label(report.leader.settings.get(key))}" for key in grid.keys)
-    best_over = f"; the best over {', '.join(grid.other_axes)} stands for the rest" if grid.other_axes else ""
-    more = f"; {pairs} pairs of settings can be chosen" if pairs > 1 else ""
+    best_over = f"; each cell shows the best over {', '.join(grid.other_axes)}" if grid.other_axes else ""
+    more = f"; {pairs} pairs of settings are available" if pairs > 1 else ""
     return f"The highest validation mIoU is at {point}{best_over}{more}."

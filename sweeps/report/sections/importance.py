@@ -169,12 +169,10 @@ def _mark_values(axes: Axes, sample: FinishedPoint, key: str, *, size: int) -> N
 def _refuse(sample: FinishedPoint) -> str:
     """Return why importance cannot be had; nothing where it can."""
     if len(sample.names) == 1:
-        return (
-            f"Only {next(iter(sample.names))} varies, so there is nothing to weigh it against; the grid has its values."
-        )
+        return f"Only {next(iter(sample.names))} varies, so there is nothing to compare it with; see the grid."
     if len(sample.entries) < LEAST_TRIALS:
         completed = count(len(sample.entries), "completed trial")
-        return f"Which setting matters most cannot be said from {completed}; it takes {LEAST_TRIALS}."
+        return f"Hyperparameter importance needs at least {LEAST_TRIALS} completed trials; this sweep has {completed}."
     if len({entry.scores.miou for entry in sample.entries}) == 1:
         return "All completed trials have the same figure, so there is nothing to explain."
     return ""
@@ -182,7 +180,7 @@ def _refuse(sample: FinishedPoint) -> str:
 
 def _say(sample: FinishedPoint, shares: Mapping[str, float]) -> str:
     if not shares:
-        return "Too few settings have an effect in every trial to weigh them against each other."
+        return "Too few settings have an effect in every trial to compare their importance."
     keys = {name: key for key, name in sample.names.items()}
     first, *following = [(keys[name], share) for name, share in shares.items()][:NAMED]
     named = "".join(f", {key} {write_share(share)}" for key, share in following)

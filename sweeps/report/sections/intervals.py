@@ -45,12 +45,12 @@ def _say(report: Report, rivals: Sequence[Rival]) -> str:
         len(rest_of_rivals), f"all {len(rest_of_rivals)} other {noun}s"
     )
     if not tied:
-        return f"The leader is surely better than {named}: no interval reaches zero."
+        return f"The leader is significantly better than {named}: no interval reaches zero."
     if not better:
         intervals = "its interval reaches" if len(rest_of_rivals) == 1 else "all intervals reach"
-        return f"The leader is not surely better than any other {noun}: {intervals} zero."
+        return f"The leader is not significantly better than any other {noun}: {intervals} zero."
     return (
-        f"The leader is surely better than {better} of {len(rest_of_rivals)} other {noun}s; {tied} "
+        f"The leader is significantly better than {better} of {len(rest_of_rivals)} other {noun}s; {tied} "
         f"{'has' if tied == 1 else 'have'} an interval that reaches zero."
     )
 

@@ -121,13 +121,13 @@ def photograph(sheet: TileStrip, name: str) -> Tile:
 
 def _say(album: PredictionPanels) -> str:
     *first_roles, last = [trial.role for trial in album.trials]
-    subject = f"the {', '.join(first_roles)} and {last} paint" if first_roles else f"the {last} paints"
+    subject = f"the {', '.join(first_roles)} and {last}" if first_roles else f"the {last}"
     images = len({panel.file for panel in album.panels})
     is_usual = album.part == "validation"
     shown = count(images, "validation image") if is_usual else f"{count(images, 'image')} of {album.part}"
     fixed = sum(panel.kind == "fixed" for panel in album.panels)
-    always = "the same in every sweep on these data" if is_usual else "drawn by their names"
-    return f"What {subject} on {shown}; the first {fixed} are {always}."
+    always = "the same in every sweep on these data" if is_usual else "chosen by a hash of their names"
+    return f"Predictions of {subject} on {shown}; the first {fixed} are {always}."
 
 
 def _groups(album: PredictionPanels) -> Iterator[Group]:

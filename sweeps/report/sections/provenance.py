@@ -14,7 +14,7 @@ from sweeps.report.section import Section
 def build_verification(report: Report) -> Section:
     """Return the comparison of the leader's figures with those recomputed from its saved weights."""
     disagrees = report.check is not None and not report.check.agrees
-    return Section("verification", "Figures counted twice", _say_check(report), is_alarm=disagrees)
+    return Section("verification", "Verification", _say_check(report), is_alarm=disagrees)
 
 
 def build_data(report: Report) -> Section:
@@ -26,9 +26,9 @@ def build_provenance(report: Report) -> Section:
     """Return the commands that do it again."""
     facts = report.facts
     commands = [
-        ("The sweep", facts["command"]),
-        ("Its leader alone", _leader_command(report)),
-        ("This page", facts["report_command"]),
+        ("Repeat the sweep", facts["command"]),
+        ("Train its leader alone", _leader_command(report)),
+        ("Write this page again", facts["report_command"]),
         *_use_commands(report),
     ]
     sentence = "These commands repeat the sweep, train its leader alone, write this page again, and use its model."
@@ -41,9 +41,9 @@ def _use_commands(report: Report) -> list[tuple[str, str]]:
     if not command or verdict is None:
         return []
     if verdict.outcome == "undecided":
-        register = ("Its model in the registry, not as @champion: the verdict is undecided", "--register --force")
+        register = ("Register its model, not as @champion: the verdict is undecided", "--register --force")
     else:
-        register = ("Its model in the registry, as @champion", "--register")
+        register = ("Register its model as @champion", "--register")
     registered = f"@{report.sweep_id}"  # and not @champion, which may be another sweep's model
     return [(register[0], f"{command} {register[1]}"), *use_commands(registered, _store_flag(command))]
 
@@ -51,8 +51,8 @@ def _use_commands(report: Report) -> list[tuple[str, str]]:
 def use_commands(model: str, store: str) -> list[tuple[str, str]]:
     """Return the commands that paint with a registered model and export it; `store` is how the command names that."""
     return [
-        ("New images painted by it", f"{program(PREDICT)} {model} IMAGES --out painted{store}"),
-        ("A file that runs without this project", f"{program(EXPORT)} {model} --out exported{store}"),
+        ("Predict new images with it", f"{program(PREDICT)} {model} IMAGES --out painted{store}"),
+        ("Export it to a file that runs without this project", f"{program(EXPORT)} {model} --out exported{store}"),
     ]
 
 
@@ -75,7 +75,7 @@ def describe_source(facts: dict[str, Any]) -> str:
 def _say_check(report: Report) -> str:
     check = report.check
     if check is None and not report.is_final:
-        return "The leader's figures have not been recomputed yet: that is done when a sweep ends."
+        return "The leader's figures are recomputed when the sweep ends."
     if check is None:
         return "The leader's figures were not recomputed: its run holds no verification.json."
     if check.difference is None:
@@ -93,8 +93,8 @@ def _say_data(report: Report) -> str:
     split = report.facts["data"]["split"]
     trained = count(split["train"], "image") if isinstance(split["train"], int) else f"{split['train']} images"
     return (
-        f"Trained and measured on {describe_source(report.facts)}: {trained} to train, {split['val']} to "
-        f"validate, {split['test']} to test, {'drives whole' if split['by_drive'] else 'split frame by frame'}."
+        f"Trained and evaluated on {describe_source(report.facts)}: {trained} for training, {split['val']} for "
+        f"validation, {split['test']} for testing, {'split by drive' if split['by_drive'] else 'split frame by frame'}."
     )
 
 

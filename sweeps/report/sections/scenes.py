@@ -96,7 +96,7 @@ def build_ignored(report: Report) -> Section | None:
     if evidence is None or not evidence.ignored.any():
         return None
     lines = count_ignored(evidence)
-    return Section("ignored", "On ignored regions", _say_ignored(lines[0]), data=lines)
+    return Section("ignored", "Ignored regions", _say_ignored(lines[0]), data=lines)
 
 
 def count_ignored(evidence: Evidence) -> tuple[IgnoredShare, ...]:
@@ -118,6 +118,6 @@ def _ignored_line(scene: str, evidence: Evidence, keep: np.ndarray) -> IgnoredSh
 def _say_ignored(line: IgnoredShare) -> str:
     first, second, *_ = sorted(line.painted.items(), key=lambda item: -item[1])
     return (
-        f"{write_share(line.ignored)} of the validation pixels belong to no class of the task and count nowhere; there "
-        f"the leader paints {first[0]} ({write_share(first[1])}) and {second[0]} ({write_share(second[1])}) most."
+        f"{write_share(line.ignored)} of the validation pixels belong to no class of the task and are ignored; there "
+        f"the leader predicts mostly {first[0]} ({write_share(first[1])}) and {second[0]} ({write_share(second[1])})."
     )

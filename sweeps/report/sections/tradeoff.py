@@ -43,7 +43,7 @@ def build_section(report: Report) -> Section | None:
     if len(points) > 1 and measured and not any(_differs(points, measure) for measure in measured):
         return Section("tradeoff", "Accuracy, size and speed", _say_alike(points))
     if not measured:
-        why = "Size and speed of the networks were not measured when this sweep ended, so nothing can be weighed."
+        why = "The size and speed of the networks were not measured at the end of this sweep."
         return Section("tradeoff", "Accuracy, size and speed", why) if report.is_final else None
     fronts = {measure: find_front(points, measure) for measure in measured}
     alt_text = "Points: validation mIoU against {}, a line through the trials that no other one beats in both"
@@ -106,7 +106,7 @@ def _differs(points: Sequence[Point], measure: str) -> bool:
 def _say_alike(points: Sequence[Point]) -> str:
     costs = {measure: cost for point in points for measure, cost in point.costs.items()}
     costs_alike = ", ".join(f"{_size(cost)} {MEASURES[measure]}" for measure, cost in costs.items())
-    return f"All networks compared are of one size and speed ({costs_alike}), so that only accuracy tells them apart."
+    return f"All compared networks have the same size and speed ({costs_alike}), so they differ in accuracy only."
 
 
 def _floor(points: Sequence[Point], front: Sequence[Point]) -> float:

@@ -127,7 +127,7 @@ def _say_recommended(report: Report, verdict: Verdict) -> str:
         filter(
             None,
             [
-                f"{rival.latency_ms:.1f} ms an image" if rival.latency_ms is not None else "",
+                f"{rival.latency_ms:.1f} ms per image" if rival.latency_ms is not None else "",
                 f"{rival.parameters:,} parameters" if rival.parameters is not None else "",
             ],
         )
@@ -151,14 +151,14 @@ def _rows(report: Report, verdict: Verdict) -> list[tuple[str, str, str]]:
         rows.append(_corrected(verdict, rivals[verdict.leader].score))
     if len(verdict.tied) > 1:
         tied = verdict.tied[1:]
-        rows.append(("Not distinguished from it", count(len(tied), report.noun), _names(report, tied)))
+        rows.append(("Not distinguished from the leader", count(len(tied), report.noun), _names(report, tied)))
     if verdict.needed and verdict.outcome in OPEN:
         rows.append(("What would decide", *_needed(verdict.needed, verdict)))
     if verdict.stopped:
         rows.append(("Stopped early", count(len(verdict.stopped), "trial"), _say_stopped(verdict)))
     if verdict.kendall_tau is not None:
         rows.append(("Order of the screening", f"Kendall's tau {verdict.kendall_tau:+.2f}".replace("-", "−"),
-                     "1 when the finalists come in the same order again, −1 when in the opposite one"))  # fmt: skip
+                     "1 for the same order of finalists, −1 for the reverse order"))  # fmt: skip
     if report.left_out:
         why = "; ".join(dict.fromkeys(report.left_out.values()))
         noun = report.noun if report.is_confirmation else "trial"
@@ -185,8 +185,8 @@ def _say_chance(verdict: Verdict) -> str:
     """Return what the leader's probability of being best means beside the outcome."""
     missed = sum(trial.p_best for trial in verdict.stopped)
     stopped = f"; a trial that was stopped early might be best with {write_share(missed)}" if missed >= 0.005 else ""
-    rank = _say_open(verdict) if verdict.outcome in OPEN else "of all that were compared"
-    return f"{rank}; from scores that are shrunk towards their mean{stopped}"
+    rank = _say_open(verdict) if verdict.outcome in OPEN else "among all that were compared"
+    return f"{rank}; estimated from scores shrunk towards their mean{stopped}"
 
 
 def _say_open(verdict: Verdict) -> str:
@@ -233,7 +233,7 @@ def _needed(needed: SampleSizeNeeded, verdict: Verdict) -> tuple[str, str]:
     if needed.runs is not None:
         return f"about {count(needed.runs, 'run')} of each", describe_sample_size(needed, verdict.stage)
     if needed.detectable >= 1:
-        return "not known", "These images and runs show no lead at all; see below."
+        return "not known", "with these images and runs, no lead can be detected; see below"
     return f"more than {MOST_RUNS_PLANNED} runs of each", describe_sample_size(needed, verdict.stage)
 
 
