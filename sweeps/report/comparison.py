@@ -1,4 +1,4 @@
-"""Several sweeps' reports -> one contest over all their settings on the same images, and the leaders side by side."""
+"""Compare the settings of several sweeps on the same images, and list their leaders."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ class Comparison:
 
     @property
     def title(self) -> str:
-        """Return the names of all; of sweeps of one space, how many there are."""
+        """Return the names of all spaces, or the space and the number of its sweeps."""
         spaces = list(
             dict.fromkeys(str(contender.report.facts["space"]) or contender.title for contender in self.contenders)
         )
@@ -69,7 +69,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Contest:
-    """The verdict over several sweeps, and what is looked up of it."""
+    """The verdict over several sweeps, with lookups by trial and by setting."""
 
     verdict: Verdict
     runs_by_trial: Mapping[str, str]
@@ -111,7 +111,7 @@ def build_comparison(reports: Sequence[Report]) -> Comparison:
 
 
 def name_sweeps(reports: Sequence[Report]) -> dict[str, str]:
-    """Return what each sweep is called, by its id: its space; if others are called so too, with its start or its id."""
+    """Return a title for each sweep id: its space, with the start time or the id where several would be alike."""
     spaces = {report.sweep_id: _space(report) for report in reports}
     started = {report.sweep_id: write_when(report.facts["started"]).removesuffix(" UTC") for report in reports}
     dated = {name: f"{space} of {started[name]}" if started[name] else name for name, space in spaces.items()}
@@ -145,7 +145,7 @@ def _space(report: Report) -> str:
 
 
 def _hold(reports: Sequence[Report], titles: Mapping[str, str]) -> _Contest | None:
-    """Return the contest over all settings of the screenings; of confirmations alone, over all their finalists."""
+    """Return the comparison over all settings of the screenings; of confirmations alone, over all their finalists."""
     screenings = [report for report in reports if report.entrants and not report.is_confirmation]
     confirmations = [report for report in reports if report.entrants and report.is_confirmation]
     if len(screenings) > 1:
@@ -154,7 +154,7 @@ def _hold(reports: Sequence[Report], titles: Mapping[str, str]) -> _Contest | No
 
 
 def _screen(reports: Sequence[Report], titles: Mapping[str, str]) -> _Contest:
-    """Return the verdict over all completed trials of several sweeps; the seeds of a setting are one entrant."""
+    """Return the verdict over all completed trials of several sweeps; the seeds of a setting are compared as one."""
     runs: dict[object, Candidate] = {}
     runs_by_trial: dict[str, str] = {}
     sweeps: dict[str, tuple[str, ...]] = {}
@@ -195,7 +195,7 @@ def _confirm(reports: Sequence[Report], titles: Mapping[str, str]) -> _Contest:
 
 
 def _unique(report: Report, candidate: Candidate) -> str:
-    """Return the id that a trial has among those of all sweeps; one of another sweep has it already."""
+    """Return an id that is unique over all sweeps; a trial of another sweep already has one."""
     return candidate.trial_id if candidate.sweep else f"{report.sweep_id}/{candidate.trial_id}"
 
 
@@ -237,7 +237,7 @@ def _contender(report: Report, titles: Mapping[str, str], contest: _Contest | No
 
 
 def _look_up(report: Report, contest: _Contest | None) -> tuple[Rival | None, str]:
-    """Return what the contest says of a sweep's leader, or why it says nothing."""
+    """Return the rival that a sweep's leader is in the comparison, or why it was not compared."""
     if report.leader.trial_id not in report.evidence:
         return None, "it has no evidence"
     if contest is None:

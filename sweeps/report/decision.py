@@ -1,4 +1,4 @@
-"""A sweep's validation evidence -> its verdict, and why a trial was not judged. The test part is not touched here."""
+"""Decide the verdict of a sweep from validation evidence; say why trials were not judged. Never reads the test set."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class Margins:
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What the evidence says."""
+    """The verdict of a sweep and the evidence behind it."""
 
     verdict: Verdict | None
     """None when no trial has evidence that can be compared."""
@@ -181,14 +181,14 @@ def _stopped(row: TrialRow, curve: tuple[float, ...], hindsight: Mapping[str, Hi
 
 
 def _look_back(rows: Sequence[TrialRow], completed: Sequence[Sequence[float]], best: float) -> dict[str, Hindsight]:
-    """Return, of each trial that was stopped at a rung, what it might have reached."""
+    """Return what each trial that was stopped at a rung might have reached."""
     stops = {clean(row.trial_id): stop for row in rows if (stop := read_stop(clean(row.stop_detail))) is not None}
     weighed = {name: weigh_stop(stop.value, stop.rung, completed, best) for name, stop in stops.items()}
     return {name: chance for name, chance in weighed.items() if chance is not None}
 
 
 def _spread(left_out: Mapping[str, str], settings: Mapping[str, Sequence[TrialRow]]) -> dict[str, str]:
-    """Return why trials are left out, for all seeds of a setting that is."""
+    """Return the reasons with every seed of an excluded setting listed."""
     seeds = {clean(row.trial_id): [clean(seed.trial_id) for seed in rows] for rows in settings.values() for row in rows}
     return {seed: why for name, why in left_out.items() for seed in seeds.get(name, [name])}
 
@@ -203,7 +203,7 @@ def _is_over(row: TrialRow) -> bool:
 
 
 def _why_unfinished(row: TrialRow) -> str:
-    """Return why a trial that came to no end of its own is not judged."""
+    """Return why a trial that did not complete is not judged."""
     if not row.stop_reason:
         return "it is still running" if row.status == RunStatus.RUNNING else "it has not run to its end"
     return "it was interrupted or cancelled" if row.stop_reason in CUT_OFF else "it did not run to its end"
@@ -251,7 +251,7 @@ def _fold(row: TrialRow) -> Fold:
 
 
 def _folds(rows: Sequence[TrialRow]) -> int:
-    """Return into how many folds the images were cut; 0 where that is not recorded."""
+    """Return the number of folds; 0 where it is not recorded."""
     counts = {row.settings.get("data.folds") for row in rows}
     (count,) = counts if len(counts) == 1 else (0,)
     return count if type(count) is int else 0
@@ -260,7 +260,7 @@ def _folds(rows: Sequence[TrialRow]) -> int:
 def _last_round(
     folds: Mapping[str, Mapping[Fold, TrialRow]], exclusions: Mapping[str, int]
 ) -> tuple[list[Fold], dict[str, str]]:
-    """Return the folds of the last round that two finalists have ended, and why others have not.
+    """Return the folds of the last round that two finalists have completed, and why others have not.
 
     Where runs are added until it is decided, only finalists that are still in question get another.
     """
@@ -280,7 +280,7 @@ def _last_round(
 
 
 def _exclusions(record: SweepRecord) -> dict[str, int]:
-    """Return after how many runs a finalist was excluded, by the looks that were recorded."""
+    """Return the number of runs after which each finalist was excluded, from the recorded looks."""
     confirmation = record.manifest.get("confirmation")
     looks = confirmation.get("looks", []) if isinstance(confirmation, Mapping) else []
     before: set[str] = {clean(row.finalist) for row in record.trials}
@@ -292,7 +292,7 @@ def _exclusions(record: SweepRecord) -> dict[str, int]:
 
 
 def _shared_folds(folds: Mapping[str, Mapping[Fold, TrialRow]], *, is_final: bool) -> tuple[list[Fold], dict[str, str]]:
-    """Return the folds that all compared finalists have, and who is behind.
+    """Return the folds that all compared finalists have, and the finalists that lack some.
 
     Of a confirmation that has ended all folds count, and a finalist that lacks one is not compared; while it runs,
     those count that every finalist has.

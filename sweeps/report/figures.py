@@ -1,4 +1,4 @@
-"""A drawing -> the SVG of a page in two widths, and files that stand alone: SVG and PNG in the colours of paper."""
+"""Render drawings as SVG in two widths for the page, and as separate SVG and PNG files."""
 
 import io
 import re
@@ -41,7 +41,7 @@ COLOURED = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecol
 
 @dataclass(frozen=True)
 class RenderedFigure:
-    """A drawing, drawn."""
+    """A rendered drawing."""
 
     wide: str
     """SVG for wide pages, as `render_svg` made and escaped it."""
@@ -50,7 +50,7 @@ class RenderedFigure:
 
 
 class FigureRenderer(Protocol):
-    """Whoever draws many at once, and meanwhile does other work."""
+    """A renderer of many drawings that also builds sections in the background."""
 
     def begin(self, build: Callable[[Report], T], report: Report) -> Callable[[], T]: ...
     def draw(self, sections: Sequence[Section]) -> dict[tuple[str, str], RenderedFigure]: ...
@@ -122,7 +122,7 @@ def render_png(figure: Figure) -> bytes:
 
 
 def recolour(figure: Figure) -> None:
-    """Put the colours of light paper in place of those that stand in for them."""
+    """Replace the placeholder colours by those of light paper."""
     for artist in figure.findobj():
         for name in COLOURED:
             _recolour(artist, name)

@@ -1,4 +1,4 @@
-"""Report -> its files, below one folder of its own: the page, the same in other forms, every figure by itself."""
+"""Write the files of a report into one folder: page, Markdown, JSON, CSV and figures."""
 
 import hashlib
 import tempfile
@@ -62,7 +62,7 @@ def _write_page(folder: Path, texts: Mapping[str, str], drawings: Mapping[str, b
 
 
 def check_folder(out: Path) -> None:
-    """Make the folder for reports, and see that it can be written.
+    """Create the report folder, and check that it is writable.
 
     Raises:
         StorageError: when it cannot.
@@ -76,7 +76,7 @@ def check_folder(out: Path) -> None:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files below a folder, each whole or not at all; figures of an earlier report that are gone are deleted.
+    """Write files below a folder, each atomically; delete figures of an earlier report.
 
     Raises:
         StorageError: when the folder cannot be written.

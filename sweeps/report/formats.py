@@ -1,4 +1,4 @@
-"""Report -> JSON, CSV and a plain table: the same numbers as on the page."""
+"""Render a report as JSON, CSV and a plain table, with the same numbers as the page."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ APART = ("evidence", "entrants", "album", "full_names", "in_common")
 
 
 def render_json(reports: Sequence[Report]) -> str:
-    """Return one object for one report, a list for several; what has no value is null."""
+    """Return one JSON object for one report, a list for several; missing values are null."""
     plain = [_plain(report) for report in reports]
     return _dump(plain[0] if len(plain) == 1 else plain) + "\n"
 
@@ -155,7 +155,7 @@ def _say_seed(seed: Entry) -> str:
 
 
 def _plain(report: Report) -> dict[str, Any]:
-    """Return the report as JSON has it: trials once, elsewhere by id; counts per image and pictures are left out."""
+    """Return the report as a JSON object: trials once, elsewhere by id; without counts per image and pictures."""
     record = {"version": FORMAT, **{spec.name: getattr(report, spec.name) for spec in fields(report)}}
     for name in APART:
         del record[name]
@@ -181,7 +181,7 @@ def _setting(report: Report, entry: Entry) -> dict[str, Any]:
 
 
 def _dump(value: Any) -> str:
-    """Return JSON; the quick way is for what has no number that JSON does not know."""
+    """Return JSON; NaN and infinity become null."""
     try:
         return json.dumps(value, default=_fields, allow_nan=False)
     except ValueError:
@@ -193,7 +193,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _values(value: Any) -> Any:
-    """Return plain values all the way down; None for numbers that JSON does not have."""
+    """Return plain values recursively; None for NaN and infinity."""
     if is_dataclass(value) and not isinstance(value, type):
         return {spec.name: _values(getattr(value, spec.name)) for spec in fields(value)}
     if isinstance(value, Mapping):
@@ -205,7 +205,7 @@ def _values(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Context:
-    """What is looked up for every line of a report's CSV."""
+    """Lookups for every line of a report's CSV."""
 
     report: Report
     rivals: Mapping[str, Rival]
@@ -253,7 +253,7 @@ def _stopped_cells(context: _Context, entry: Entry) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
-    """Return what a CSV cell holds; a text that a spreadsheet would run as a formula stays text."""
+    """Return the content of a CSV cell; text that a spreadsheet would run as a formula is quoted."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):

@@ -1,4 +1,4 @@
-"""Rows of the store -> Report: all that is said about a sweep, the verdict first, the test part last."""
+"""Gather everything about a sweep in a Report: the verdict first, the test set last."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +29,7 @@ CURVES = (OBJECTIVE, "train/miou", EPOCH_SECONDS)
 
 
 class Reader(Protocol):
-    """What is asked of the store."""
+    """The methods that are needed of the tracking store."""
 
     def histories(
         self, record: SweepRecord, keys: Sequence[str]
@@ -42,7 +42,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """All that is said about one sweep."""
+    """Everything that a report contains about one sweep."""
 
     sweep_id: str
     run_id: str
@@ -95,17 +95,17 @@ class Report:
 
     @property
     def is_final(self) -> bool:
-        """Nothing about the sweep can change any more."""
+        """Return whether the sweep can no longer change."""
         return self.state in (SweepState.FINISHED, SweepState.FAILED)
 
     @property
     def noun(self) -> str:
-        """Return what the verdict compares, in one word."""
+        """Return the word for what the verdict compares."""
         return "finalist" if self.is_confirmation else "setting"
 
     @property
     def confidence(self) -> str:
-        """Return with how much confidence differences hold together: more where runs are looked at several times."""
+        """Return the simultaneous confidence of all differences: higher where runs are evaluated several times."""
         rounds = Rounds.recorded(self.facts) if self.verdict else None
         alpha = rounds.level(self.verdict.runs) if rounds and self.verdict else ALPHA
         return f"{100 * (1 - alpha):g} %"
@@ -120,16 +120,16 @@ class Report:
         return sum(budgets) if len(budgets) == self.planned and all(budgets) else self.planned * self.budget
 
     def columns(self) -> tuple[str, ...]:
-        """Return the settings in which what is compared differs: those that vary, but for what only runs differ in."""
+        """Return the settings that vary between what is compared; not those in which only runs differ."""
         return tuple(key for key in self.varying if key not in RUNS)
 
     def unjudged(self) -> tuple[Entry, ...]:
-        """Return the trials that belong to nothing that is compared."""
+        """Return the trials that do not belong to a compared setting."""
         judged = {entry.trial_id for entry in self.settings}
         return tuple(entry for entry in self.trials if entry.setting_id not in judged)
 
     def listed(self) -> tuple[Entry, ...]:
-        """Return one entry for everything that has a place of its own: what is compared, then the other trials."""
+        """Return the compared settings, then the other trials."""
         return (*self.settings, *self.unjudged())
 
     def seeds(self, entry: Entry) -> tuple[Entry, ...]:
@@ -173,7 +173,7 @@ def gather_report(
     margins: Margins | None = None,
     reveal_all: bool = False,
 ) -> Report:
-    """Return all that is to be said about the sweep; test evidence is opened last, once the verdict is settled.
+    """Return the report of a sweep; test evidence is opened last, after the verdict is final.
 
     `screening` is the sweep that this one confirms, where it does and is recorded.
 
@@ -238,7 +238,7 @@ def _build(
 
 
 def _read_check(leader: Entry, trials: Sequence[Entry], store: Reader) -> VerificationResult | None:
-    """Return the leader's figures counted twice: those of the first of its runs that was."""
+    """Return the verification of the leader's figures, from the first of its runs that has one."""
     own = [entry for entry in trials if leader.trial_id in (entry.setting_id, entry.trial_id)]
     records = (store.json_artifact(entry.run_id, VERIFICATION) for entry in own)
     verification = next(filter(None, records), None)
@@ -266,7 +266,7 @@ def _why_nothing(record: SweepRecord) -> str:
 
 
 def _open(report: Report, owner: SweepRecord | None, store: Reader, ledger: HoldoutLog, reveal_all: bool) -> Holdout:
-    """Open the test part of the sweep that owns it: of a confirmation, the screening."""
+    """Open the test set of the sweep that owns it: for a confirmation, the screening."""
     before = read_openings(owner.tags) if owner else ()
     if not report.is_final:
         why = f"The test part stays sealed: the sweep is {report.state}, so its leader may still change."

@@ -1,4 +1,4 @@
-"""The sealed test part: for whom it is opened, and the record of every opening, on the sweep whose trials it shows.
+"""Open the sealed test set for chosen trials, and record every opening on the sweep that owns it.
 
 Records are tags of the sweep's run, one each, with a key of its own: none ever replaces another.
 """
@@ -28,7 +28,7 @@ NAMED = 20
 
 @dataclass(frozen=True)
 class HoldoutAccess:
-    """One opening of the test part."""
+    """One opening of the test set."""
 
     when: str
     why: str
@@ -49,7 +49,7 @@ class HoldoutScores:
 
 @dataclass(frozen=True)
 class Holdout:
-    """What a report shows of the test part."""
+    """What a report shows of the test set."""
 
     __test__ = False
     opened: tuple[HoldoutScores, ...] = ()
@@ -61,19 +61,19 @@ class Holdout:
 
 
 class EvidenceReader(Protocol):
-    """What is asked of the store."""
+    """The methods that are needed of the tracking store."""
 
     def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
 
 
 class HoldoutLog(Protocol):
-    """Where openings are recorded."""
+    """The place where openings are recorded."""
 
     def write_tag(self, run_id: str, key: str, value: str) -> None: ...
 
 
 def choose_trials(verdict: Verdict, reference: str | None) -> list[str]:
-    """Return for whom the test part is opened: leader or winner, tie set, who is recommended, and the reference."""
+    """Return the trials that the test set is opened for: leader or winner, tied, recommended and reference."""
     tied = verdict.tied[:TIED_SHOWN] if verdict.outcome == "tie" else ()
     return list(dict.fromkeys([verdict.leader, *tied, verdict.recommended, *([reference] if reference else [])]))
 
@@ -109,7 +109,7 @@ def open_test(
 
 
 def record_opening(run_id: str, opening: HoldoutAccess, ledger: HoldoutLog) -> str:
-    """Record an opening on the run of the sweep that owns the test part; return "", or in words that it failed."""
+    """Record an opening on the run of the sweep that owns the test set; return "" or an error message."""
     try:
         ledger.write_tag(run_id, *_tag(opening))
     except TrackingError as error:
@@ -118,7 +118,7 @@ def record_opening(run_id: str, opening: HoldoutAccess, ledger: HoldoutLog) -> s
 
 
 def read_openings(tags: Mapping[str, str]) -> tuple[HoldoutAccess, ...]:
-    """Return the openings that a sweep's tags record; one that cannot be read still counts."""
+    """Return the openings that a sweep's tags record; an unreadable one still counts."""
     openings = [_read_opening(value) for key, value in sorted(tags.items()) if key.startswith(TAG)]
     return tuple(sorted(openings, key=lambda opening: opening.when))
 
@@ -146,7 +146,7 @@ def _read_opening(value: str) -> HoldoutAccess:
 
 
 def _usable(evidence: Evidence | DataError | None, record: SweepRecord) -> Evidence | str:
-    """Return the evidence, or in words why there is none to show."""
+    """Return the evidence, or the reason why there is none to show."""
     if isinstance(evidence, DataError):
         return f"its test evidence is damaged: {clean(evidence)}."
     if evidence is None:

@@ -1,4 +1,4 @@
-"""Say what to do after a report, and with which command."""
+"""Recommend the next step after a report, with its command."""
 
 import itertools
 import math
@@ -22,7 +22,7 @@ OPEN = ("tie", "undecided")
 
 
 def next_step(report: Report) -> tuple[str, str]:
-    """Return what comes next in words, and its command; the command is empty where there is none, or both are."""
+    """Return a sentence about the next step and its command; either may be empty."""
     options = _kept_options(report.facts["command"])
     if report.state == "running":
         return "The sweep is still running.", ""
@@ -74,7 +74,7 @@ def _after_confirmation(report: Report, verdict: Verdict, options: Sequence[str]
 
 
 def _after_rounds(report: Report, verdict: Verdict, confirm: Sequence[str]) -> tuple[str, str]:
-    """Return what comes after rounds that decided nothing: why they ended, and how they go on."""
+    """Return the next step after rounds that ended undecided: why they ended, and how to continue."""
     confirmation = report.facts["confirmation"]
     most = _number(confirmation["rounds"], "most") or MOST_RUNS_TRAINED
     looks = confirmation.get("looks")
@@ -96,7 +96,7 @@ def _after_rounds(report: Report, verdict: Verdict, confirm: Sequence[str]) -> t
 
 
 def _number(values: object, name: str) -> float:
-    """Return a positive number of a manifest; 0 for what is none."""
+    """Return a positive number of a manifest; 0 for any other value."""
     value = values.get(name) if isinstance(values, Mapping) else None
     if not isinstance(value, int | float) or isinstance(value, bool):
         return 0.0
@@ -104,7 +104,7 @@ def _number(values: object, name: str) -> float:
 
 
 def _kept_options(command: str, options: tuple[str, ...] = KEPT) -> list[str] | None:
-    """Return those options of a sweep's command that what comes next needs too; None without a command."""
+    """Return the options of a sweep's command that the next command needs too; None without a command."""
     try:
         arguments = shlex.split(command)
     except ValueError:

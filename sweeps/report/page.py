@@ -1,4 +1,4 @@
-"""Report -> its sections, in order -> one self-contained HTML page, and Markdown with the same words and numbers."""
+"""Render a report as one self-contained HTML page, and as Markdown with the same words and numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -62,7 +62,7 @@ SLOW = (importance.build_section,)
 
 
 def shorten_names(report: Report) -> Report:
-    """Return the report with names that leave out the words that every trial has; as it is where that says too little.
+    """Return the report with names without the words that all trials share, unless names would become ambiguous.
 
     Of `vanilla lr=1 wd=0` and `vanilla lr=2 wd=0` the names become `lr=1` and `lr=2`.
     """
@@ -93,7 +93,7 @@ def shorten_names(report: Report) -> Report:
 
 
 def _rename_in(verdict: Verdict, short: Mapping[str, str]) -> Verdict:
-    """Return the verdict with short names in its words; a name that is part of another comes after it."""
+    """Return the verdict with short names in its sentences; longer names are replaced first."""
     sentence, paragraph = verdict.sentence, verdict.scenes.paragraph if verdict.scenes else ""
     for name in sorted(short, key=len, reverse=True):
         sentence, paragraph = sentence.replace(name, short[name]), paragraph.replace(name, short[name])
@@ -150,7 +150,7 @@ def render_comparison(comparison: Comparison, form: str, figures: RenderedFigure
 
 
 def _with_values(environment: Environment, report: Report) -> Environment:
-    """Return the environment with a filter that writes values so that no two of one setting look alike."""
+    """Return the environment with a filter that writes different values of a setting differently."""
     longer: dict[object, str] = {}
     for key in report.varying:
         longer |= longer_words(entry.settings[key] for entry in report.trials if key in entry.settings)
@@ -165,7 +165,7 @@ def _context(report: Report) -> dict[str, object]:
 def _render_body(
     environment: Environment, report: Report | None, section: Section, form: str, **more: object
 ) -> Markup:
-    """Return what stands below the section's sentence: its template's text, which escaped itself; empty without one."""
+    """Return the section's body from its template, already escaped; empty without a template."""
     name = f"sections/{section.name}.{form}.j2"
     if not (TEMPLATES / name).exists():
         return Markup()

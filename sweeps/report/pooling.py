@@ -1,4 +1,4 @@
-"""Trials -> what the verdict compares, each over all its runs, and the trials in the verdict's order."""
+"""Pool the runs of each setting or finalist, and order the trials as the verdict ranks them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ Joined = tuple[tuple[Entry, ...], tuple[Entry, ...], tuple[Entry, ...]]
 
 
 def join_entries(trials: Sequence[Entry], decision: Decision, *, is_confirmation: bool) -> Joined:
-    """Return what is compared, each over all its runs, and all runs in the order of `Report.trials`."""
+    """Return the compared settings, each over all its runs, and all runs in the order of `Report.trials`."""
     entries = [_measured(entry, decision) for entry in trials]
     if is_confirmation:
         return _join_finalists(entries, decision)

@@ -1,4 +1,4 @@
-"""Trials -> settings: the seeds of each, also those that other sweeps have recorded, and their evidence together."""
+"""Group trials by setting, add seeds of other sweeps, and pool their evidence."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ REPEATED = 4
 
 
 class EvidenceReader(Protocol):
-    """What is asked of the store."""
+    """The methods that are needed of the tracking store."""
 
     def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
     def find_repeats(self, setting: str, fingerprint: str) -> Sequence[Repeat]: ...
@@ -36,12 +36,12 @@ class OtherSeed:
 
     @property
     def name(self) -> str:
-        """Return its id here, which no trial of the sweep has."""
+        """Return an id that no trial of the sweep has."""
         return clean(f"{self.repeat.sweep_id}/{self.repeat.row.trial_id}")
 
 
 def setting_key(row: TrialRow) -> str:
-    """Return what is equal for all seeds of a setting, in every sweep, and for them only."""
+    """Return a key that all seeds of a setting share in every sweep, and only they."""
     if row.setting:
         return row.setting
     try:
@@ -68,7 +68,7 @@ def group_settings(rows: Iterable[TrialRow]) -> dict[str, list[TrialRow]]:
 
 
 def name_settings(settings: Mapping[str, Sequence[TrialRow]]) -> dict[str, str]:
-    """Return what each setting is called; where two would share a name, as their best trials are."""
+    """Return the name of each setting; settings that would share a name get that of their best trial."""
     names = {key: setting_name([clean(row.name) for row in rows]) for key, rows in settings.items()}
     often = Counter(names.values())
     return {key: name if often[name] == 1 else clean(settings[key][0].name) for key, name in names.items()}
@@ -138,10 +138,10 @@ def join_evidence(runs: Sequence[Evidence]) -> Evidence:
 
 
 def _sum_at(indices: Sequence[np.ndarray], counts: Sequence[np.ndarray], images: int) -> np.ndarray:
-    """Return the counts of every image; `places` says which images those of a run are.
+    """Return the counts of every image; `indices` has the images of each run.
 
     Shape:
-        places, counts: of each run, (n,) and (n, ...).  returns: (images, ...).
+        indices, counts: of each run, (n,) and (n, ...).  returns: (images, ...).
     """
     total = np.zeros((images, *counts[0].shape[1:]), dtype=np.int64)
     for rows, values in zip(indices, counts, strict=True):

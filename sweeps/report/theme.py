@@ -1,4 +1,4 @@
-"""What figures are drawn on: the page's colours, sizes and type, and a figure -> SVG that takes them from the page."""
+"""Colours, sizes, type and scales of figures, and their rendering as SVG in the page's colours."""
 
 import hashlib
 import io
@@ -65,7 +65,7 @@ LOGARITHMIC, LARGEST = 20, 1e300
 
 
 def render_svg(draw: Callable[[], Figure], name: str, alt_text: str) -> str:
-    """Return the drawn figure as one `<svg>` element whose text alternative is `words`.
+    """Return the drawn figure as one `<svg>` element whose text alternative is `alt_text`.
 
     The same figure is the same text, whenever and wherever it is made; `name` keeps its ids apart from others'.
     """
@@ -78,7 +78,7 @@ def render_svg(draw: Callable[[], Figure], name: str, alt_text: str) -> str:
 
 
 def title_gid(title: str) -> str:
-    """Return the group id with which an artist shows words where the pointer rests on it."""
+    """Return the group id that gives an artist a tooltip."""
     return f"{TITLE}{title}"
 
 
@@ -100,7 +100,7 @@ def _adopt(svg: str, name: str, alt_text: str) -> str:
 
 
 def _shorten(attribute: re.Match[str]) -> str:
-    """Return an attribute with its numbers to a hundredth of a pixel: a third of the text, to the eye the same."""
+    """Return an attribute with its numbers rounded to a hundredth of a pixel: a third of the size, visually equal."""
     return f' {attribute[1]}="{re.sub(FRACTION, _round, attribute[2])}"'
 
 
@@ -115,14 +115,14 @@ def order_values(values: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def short_keys(keys: Sequence[str]) -> dict[str, str]:
-    """Return a short name for each setting, as long as no two are alike: `lr`, `loss`; else its whole key."""
+    """Return a short name for each setting: `lr`, `loss`; its whole key where two would be alike."""
     names = {key: key.split(".")[0] if key.endswith(".name") else key.split(".")[-1] for key in keys}
     alike = {name for name in names.values() if list(names.values()).count(name) > 1}
     return {key: key if name in alike else name for key, name in names.items()}
 
 
 def plain_name(text: str) -> str:
-    """Return a name for files and ids; one that had to be changed for that gets a part of its hash."""
+    """Return a name for files and ids; a changed name gets a part of its hash."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", text)[:100]
     return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
 
@@ -134,30 +134,30 @@ def are_numbers(values: Iterable[Any]) -> bool:
 
 
 def pick_numbers(values: Iterable[Any]) -> list[float]:
-    """Return those of the values that are numbers, finite ones."""
+    """Return the finite numbers among the values."""
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     return [value for value in numbers if abs(value) < LARGEST]
 
 
 def write_label(value: Any) -> str:
-    """Return a value as it stands beside an axis: short enough to leave room for the rest."""
+    """Return a value as an axis label, shortened to fit."""
     return write_labels([value])[0]
 
 
 def write_labels(values: Sequence[Any]) -> list[str]:
-    """Return the values as they stand beside an axis: numbers with the digits that tell them apart."""
+    """Return the values as axis labels: numbers with enough digits to differ."""
     longer = longer_words(values)
     texts = [longer.get(value) or compact(value) for value in values]
     return [text if len(text) <= LABEL_CHARS else f"{text[: LABEL_CHARS - 1]}…" for text in texts]
 
 
 def write_tick(value: float) -> str:
-    """Return a difference in points as a scale has it: no more digits than it takes."""
+    """Return a difference in points as a tick label, with as few digits as possible."""
     return f"{round(value * 100, 2) + 0.0:+g}".replace("-", "−") if abs(value) > 1e-9 else "0"
 
 
 def shorten_middle(name: str, letters: int) -> str:
-    """Return a name that fits, cut in its middle: both its ends tell trials apart."""
+    """Return a name shortened in its middle: both ends distinguish trials."""
     if len(name) <= letters:
         return name
     half = (letters - 1) // 2
@@ -165,13 +165,13 @@ def shorten_middle(name: str, letters: int) -> str:
 
 
 def are_logarithmic(values: Iterable[float]) -> bool:
-    """Return whether values are better seen on a logarithmic scale: positive, and far apart."""
+    """Return whether values need a logarithmic scale: positive, and far apart."""
     numbers = list(values)
     return min(numbers) > 0 and max(numbers) / min(numbers) >= LOGARITHMIC
 
 
 def scale_axis(axes: Axes, along: str, values: Sequence[Any]) -> dict[Any, float]:
-    """Give the axis along "x" or "y" the scale and ticks that its values ask for; return where each value stands."""
+    """Scale the axis "x" or "y" for its values, and set its ticks; return the position of each value."""
     axis = axes.xaxis if along == "x" else axes.yaxis
     if not are_numbers(values):
         axis.set_ticks(range(len(values)), write_labels(values))
@@ -203,7 +203,7 @@ def build_canvas(
 
 
 def quiet_axes(axes: Axes) -> None:
-    """Take away the scale along x."""
+    """Remove the scale along x."""
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="y", colors=INK)

@@ -1,4 +1,4 @@
-"""Candidates or finalists -> those that can be compared, on the same images in the same order, and why not others."""
+"""Align the evidence of settings on the same images in the same order, and say why others cannot be compared."""
 
 import itertools
 from collections import Counter
@@ -19,7 +19,7 @@ Images = tuple[str, tuple[str, ...], str, int]
 
 @dataclass(frozen=True, eq=False)
 class AlignmentInput:
-    """A setting that asks to be compared: an id, and the evidence of each of its runs."""
+    """A setting to be compared: its id, and the evidence of each of its runs."""
 
     trial_id: str
     runs: tuple[Evidence, ...]
@@ -31,7 +31,7 @@ class AlignmentInput:
 
 @dataclass(frozen=True, eq=False)
 class AlignedEvidence:
-    """The settings that are compared. Images are in order of unit and name, whatever order they came in.
+    """The compared settings, with images sorted by resampling unit and name.
 
     Counts of an image are summed over the runs of a setting that scored it.
 
@@ -69,7 +69,7 @@ class AlignedEvidence:
 
     @property
     def without_drive(self) -> int:
-        """Return how many images have a name that carries no drive."""
+        """Return the number of images whose name has no drive."""
         return int((~self.has_drive).sum())
 
     @cached_property
@@ -101,7 +101,7 @@ class AlignedEvidence:
 
     @cached_property
     def bearing_units(self) -> np.ndarray:
-        """Return in how many units the masks have each class.
+        """Return the number of units whose masks have each class.
 
         Shape:
             returns: (C,).
@@ -150,10 +150,10 @@ def mean_iou(intersection: np.ndarray, union: np.ndarray, truth: np.ndarray) -> 
 
 
 def align_evidence(entrants: Sequence[AlignmentInput]) -> AlignedEvidence | None:
-    """Return those that can be compared; None when nobody can.
+    """Return the settings that can be compared; None if there are none.
 
-    Evidence compares when it is of the same images of the same frames, each scored equally often. Of several groups
-    that do the largest stays; of equally large ones that with the reference, then the earlier.
+    Evidence is comparable when it is of the same images of the same frames, each scored equally often. Of several
+    comparable groups the largest is kept; of equally large groups that with the reference, then the earlier.
     """
     left_out = {entrant.trial_id: entrant.missing or "it left no evidence" for entrant in entrants if not entrant.runs}
     present = [entrant for entrant in entrants if entrant.runs]
@@ -175,7 +175,7 @@ def align_evidence(entrants: Sequence[AlignmentInput]) -> AlignedEvidence | None
 
 @dataclass(frozen=True, eq=False)
 class _ImageOrder:
-    """Where the images of runs stand in the aligned."""
+    """The index of each image in the aligned order."""
 
     number: Mapping[str, int]
     """Image -> its place."""
@@ -188,7 +188,7 @@ class _ImageOrder:
         return self.indices[names]
 
     def counts(self, runs: Sequence[Evidence]) -> np.ndarray:
-        """Return the counts summed over runs, in the order of the aligned.
+        """Return the counts summed over runs, in the aligned order.
 
         Shape:
             returns: (N, C, C), int64.
@@ -234,7 +234,7 @@ def _truth_digest(run: Evidence) -> bytes:
 
 
 def _difference(entrant: AlignmentInput, model: AlignmentInput) -> str:
-    """Return why an entrant's evidence is not of the images of another's."""
+    """Return how a setting's evidence differs from that of the compared settings."""
     own, usual = Counter(_images(run) for run in entrant.runs), Counter(_images(run) for run in model.runs)
     if len(own) != len(usual):
         return f"it has evidence of {count(len(entrant.runs), 'run')}, the others of {len(model.runs)}"

@@ -1,4 +1,4 @@
-"""Scores and how they scatter -> simultaneous intervals, who is excluded, who is close, the outcome. Pure."""
+"""Compare settings with the leader: simultaneous intervals, exclusions, ties and the outcome. No I/O."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,15 +60,15 @@ class Comparisons:
 
     @property
     def tied(self) -> list[int]:
-        """Return the places not excluded, the leader first."""
+        """Return the indices of settings not excluded, the leader first."""
         return [int(index) for index in self.order if index == self.leader or self.high[index] >= 0]
 
     def is_surely_close(self, margin: float) -> np.ndarray:
-        """Return who is surely less than the margin behind; the leader is."""
+        """Return which settings are significantly less than the margin behind; the leader always is."""
         return self.low > -margin
 
     def is_close(self, margin: float) -> np.ndarray:
-        """Return whose estimated deficit is at most the margin, or one standard error where that is larger.
+        """Return which settings are estimated to be at most the margin, or one standard error, behind.
 
         Source: Breiman et al. 1984, Classification and Regression Trees, section 3.4.3, the one-standard-error rule.
         """
@@ -84,7 +84,7 @@ def compare_settings(
     alpha: float = ALPHA,
     is_blind: bool = False,
 ) -> Comparisons:
-    """Return the comparisons. Its intervals hold for all rivals at once, and whoever of LEADERS happens to lead.
+    """Return the comparisons, with intervals that hold for all rivals and any of LEADERS possible leaders at once.
 
     The leader is chosen on the same data, so the critical value is that of the largest studentised difference between
     any possible leader and any setting (Tukey's range, by simulation), not between one given leader and its rivals.
@@ -182,13 +182,13 @@ def _p_best(scores: np.ndarray, images: np.ndarray, run_noise: np.ndarray, run_v
 
 
 def _parts(scatter: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the replicates some at a time: what fits into a processor's cache is several times as fast."""
+    """Yield the replicates in parts that fit into the processor's cache, which is several times as fast."""
     for start in range(0, scatter.shape[1], PART):
         yield np.ascontiguousarray(scatter[:, start : start + PART])
 
 
 def _possible_leaders(scores: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Return the places of those that might lead in a replicate: the highest by score and three standard errors."""
+    """Return the indices of possible leaders: the highest by score plus three standard errors."""
     if len(scores) <= LEADERS:
         return np.arange(len(scores))
     highest = np.argsort(-(scores + 3 * np.sqrt(variance)), kind="stable")[: LEADERS - 1]
@@ -228,7 +228,7 @@ def _critical(scatter: np.ndarray, leaders: np.ndarray, errors: np.ndarray, alph
 
 
 def decide(comparisons: Comparisons, margin: float, *, surpassing: str) -> str:
-    """Return the outcome: who is alone ahead of all rivals is `surpassing` (leader or winner)."""
+    """Return the outcome; a setting alone ahead of all rivals is `surpassing` (leader or winner)."""
     rivals = comparisons.tied[1:]
     if not rivals:
         return surpassing if len(comparisons.scores) > 1 else "leader"
@@ -237,7 +237,7 @@ def decide(comparisons: Comparisons, margin: float, *, surpassing: str) -> str:
 
 
 def detectable(comparisons: Comparisons) -> float:
-    """Return the smallest true lead over all rivals still in question that would leave one alone in POWER of sweeps.
+    """Return the smallest true lead over the rivals in question that is detected with POWER.
 
     In question are the tied ones; where the leader is alone, the next best.
     """
@@ -251,7 +251,7 @@ def detectable(comparisons: Comparisons) -> float:
 
 
 def recommend(comparisons: Comparisons, margin: float, costs: Sequence[Sequence[float | None]]) -> int:
-    """Return the cheapest of the tied ones that are close, by each cost that is known of all of them in turn."""
+    """Return the cheapest of the tied settings that are close, by each cost in turn that is known of all."""
     close = comparisons.is_close(margin)
     field = [index for index in comparisons.tied if close[index]]
     for cost in costs:
@@ -271,7 +271,7 @@ def describe_rivals(
     scores: Sequence[Interval],
     run_scores: Sequence[np.ndarray],
 ) -> tuple[Rival, ...]:
-    """Return all that were compared, the best first; `scores` are their own intervals."""
+    """Return all compared settings, the best first; `scores` are their own intervals."""
     surely, close = comparisons.is_surely_close(margin), comparisons.is_close(margin)
     tied, shares = set(comparisons.tied), _rank_shares(comparisons)
     return tuple(
@@ -297,7 +297,7 @@ def _interval(estimate: float, low: float, high: float, least: float, most: floa
 
 
 def _rank_shares(comparisons: Comparisons) -> list[tuple[float, ...]]:
-    """Return, for each setting, in what share of replicates it came first, second, ...; equal ones share a rank."""
+    """Return the share of replicates in which each setting has each rank; equal scores share a rank."""
     settings = len(comparisons.scores)
     if settings > RANKED or comparisons.is_blind:
         return []

@@ -1,4 +1,4 @@
-"""What a confirmation of so many runs will find: `sweeps.statistics.verdict.confirm`, simulated beforehand."""
+"""Simulate the power of a confirmation: which lead a number of runs detects."""
 
 import math
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ STEP = 0.0001
 
 @dataclass(frozen=True)
 class Design:
-    """A confirmation: so many finalists, each run once on every fold, with what is known of its noise beforehand."""
+    """The design of a confirmation: finalists, runs of each on folds, and the expected noise."""
 
     finalists: int
     runs: int
@@ -38,7 +38,7 @@ class Design:
     """See `Noise.rise`: the prior of the confirmation, where curves are known."""
 
     def finds(self, lead: float) -> float:
-        """Return how often the best of equal rivals is alone ahead when its true lead is this.
+        """Return the power: how often the best of equal rivals is alone ahead with this true lead.
 
         Source of the procedure: `sweeps.statistics.comparisons.compare_settings`.
         """
@@ -48,7 +48,7 @@ class Design:
         return float((differences + lead > reach[:, None]).all(1).mean())
 
     def smallest_lead(self) -> float:
-        """Return the smallest true lead that it finds with POWER; infinite where it never does."""
+        """Return the smallest true lead that is detected with POWER; infinite if none is."""
         if self.runs < 2 or self.finalists < 2:
             return math.inf
         differences, reach = _simulate(self)
@@ -56,7 +56,7 @@ class Design:
 
 
 def runs_to_find(lead: float, finalists: int, run_sd: float, image_sd: float, rise: float | None = None) -> int | None:
-    """Return the fewest runs of each finalist that find a lead; None when it takes more than MOST_RUNS_PLANNED."""
+    """Return the fewest runs of each finalist that detect a lead; None for more than MOST_RUNS_PLANNED."""
     low, high = 1, MOST_RUNS_PLANNED
     if Design(finalists, high, run_sd, image_sd, rise).smallest_lead() > lead:
         return None

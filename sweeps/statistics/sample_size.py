@@ -1,4 +1,4 @@
-"""What an open verdict takes: the lead that is in question, and how many runs of a confirmation find it."""
+"""Find the number of runs that would decide an open verdict, and the lead in question."""
 
 from sweeps.statistics.comparisons import Comparisons, detectable
 from sweeps.statistics.power import UNIT_SD, runs_to_find
@@ -12,7 +12,7 @@ ENOUGH_UNITS = 10
 def find_needed(
     comparisons: Comparisons, noise: Noise, margin: float, *, images: int, units: int, confirming: int
 ) -> SampleSizeNeeded | None:
-    """Return what decides between the settings that are not excluded; None where there is nothing to compare.
+    """Return the sample size that decides between the settings not excluded; None without rivals.
 
     A confirmation is simulated with the noise that is known here and the images it will have. It runs each finalist as
     often as it has folds: more runs do not score more images.
@@ -38,13 +38,13 @@ def find_needed(
 
 
 def _image_variance(comparisons: Comparisons, noise: Noise, rival: int) -> float:
-    """Return the variance of the difference to a rival that is owed to images alone."""
+    """Return the variance of the difference to a rival due to images alone."""
     run_noise = noise.variance[[comparisons.leader, rival]].sum()
     return max(0.0, float(comparisons.error[rival] ** 2 - run_noise))
 
 
 def bearable_sd(comparisons: Comparisons, noise: Noise) -> float | None:
-    """Return the largest standard deviation between runs with which the leader would still be alone ahead.
+    """Return the largest standard deviation between runs at which the leader would still lead alone.
 
     None where it is not. A lead holds while it exceeds critical * sqrt(variance of images + sd^2 * shares of both).
     """

@@ -1,4 +1,4 @@
-"""Rank trials, score evidence, find the Pareto front, and compare two countings. No I/O."""
+"""Rank trials, score evidence, find the Pareto front, and verify figures. No I/O."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ FAILED = "FAILED"
 
 
 class Scored(Protocol):
-    """What is asked of a trial."""
+    """The attributes of a trial that ranking needs."""
 
     @property
     def status(self) -> str: ...
@@ -69,7 +69,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """The leader's figures, counted by the sweep and once more from the saved weights by torchmetrics."""
+    """The leader's figures, counted by the sweep and by torchmetrics from the saved weights."""
 
     part: str
     images: int | None
@@ -89,7 +89,7 @@ def score(trial: Scored) -> float:
 
 
 def rank(trials: Sequence[TrialT]) -> list[TrialT]:
-    """Return the trials that have a score, the best first; of equal ones the earlier in the plan comes first."""
+    """Return the trials that have a score, the best first; equal scores keep the order of the plan."""
     return sorted((trial for trial in trials if not math.isnan(score(trial))), key=score, reverse=True)
 
 
@@ -144,7 +144,7 @@ def compare_figures(record: Mapping[str, Any]) -> VerificationResult:
 
 
 def _flat(side: Any) -> dict[str, float | None]:
-    """Return mean and class IoUs of one side, unrounded: a difference in the seventh decimal is to be seen."""
+    """Return mean and class IoUs of one side, unrounded: the seventh decimal matters."""
     if not isinstance(side, Mapping):
         return {}
     classes = side.get("iou")

@@ -1,4 +1,4 @@
-"""City against other scenes: how large the gap is, whether it is surely small, and whether settings differ in it.
+"""Compare city and other scenes: the gap, its equivalence test, and differences between settings.
 
 Drives are drawn alike for all settings, so that gaps compare in pairs and a drive with images of both groups is drawn
 with both. What another seed would change in a gap is part of every interval.
@@ -101,7 +101,7 @@ class _Pair:
         return self.contrast(lambda counts: standard_miou(counts, mix)) if common.any() else None
 
     def gap(self, margin: float) -> Gap:
-        """Return all that is said of the setting."""
+        """Return the gap of the setting with all its tests."""
         aligned, whole, standard = self.aligned, self.contrast(miou), self.standardised()
         sides = dict(zip(GROUPS, self.sides, strict=True))
         images = {group: int(side.sum()) for group, side in sides.items()}
@@ -154,7 +154,7 @@ def gap_noise(
 
 
 def drives_to_tell(whole: ResampledFigure, margin: float, drives: int) -> int | None:
-    """Return with how many drives in total a gap near 0 is shown to lie within the margin, with a power of 80 %.
+    """Return the number of drives that shows a gap near 0 to lie within the margin with a power of 80 %.
 
     None where the noise of runs alone is too large for that. Source: Julious 2004, Sample sizes for clinical trials
     with normal data, section 5 (equivalence).
@@ -240,7 +240,7 @@ def _corrected(
 
 
 def count_units(aligned: AlignedEvidence, mask: np.ndarray) -> int:
-    """Return over how many drives, or images, the chosen images are spread."""
+    """Return the number of units that the chosen images belong to."""
     return len(np.unique(aligned.unit[mask]))
 
 

@@ -1,4 +1,4 @@
-"""Names of images -> what is drawn as a whole: a drive, or, where names carry none, a block of neighbouring names."""
+"""Group images into resampling units: drives, or blocks of neighbouring names where drives are unknown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Student's t says truly what few blocks do to the width of intervals.
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """What each image is drawn with.
+    """The resampling unit of each image.
 
     Shape:
         labels: N texts, equal for images that are drawn together.  has_drive: (N,), bool.
@@ -48,7 +48,7 @@ def find_units(names: Sequence[str], drives: Sequence[str] = ()) -> Units:
 
 
 def _blocks(names: Sequence[str]) -> dict[str, str]:
-    """Return the block of each name: every clip is cut in proportion to its length, none into pieces of nothing."""
+    """Return the block of each name: clips are cut in proportion to their length, never into empty pieces."""
     clips: dict[str, list[tuple[int, str]]] = {}
     for name in sorted(set(names)):
         before, number = clip_of(name)

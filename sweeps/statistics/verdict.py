@@ -1,4 +1,4 @@
-"""Evidence -> verdict: who leads or has won, with intervals, or that nobody can tell. Nothing is read or written."""
+"""Decide the verdict from evidence: a leader or winner with intervals, a tie, or undecided. No I/O."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -180,7 +180,7 @@ def _align(entrants: Sequence[AlignmentInput]) -> AlignedEvidence:
 
 
 def _image_deviations(aligned: AlignedEvidence, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return what other images would change in each score, and how often each draw takes each unit.
+    """Return the deviations of each score over bootstrap draws of images, and the weights of the draws.
 
     Shape:
         returns: (T, B), (B, U).
@@ -267,7 +267,7 @@ class _Judged:
         confirming: int,
         sweeps: tuple[str, ...] = (),
     ) -> Verdict:
-        """Return all that is said; `chosen` and `seeds` are in the order of `aligned`."""
+        """Return the verdict; `chosen` and `seeds` are in the order of `aligned`."""
         aligned, comparisons = self.aligned, self.comparisons
         costs = [setting.latency_ms for setting in chosen], [setting.parameters for setting in chosen]
         names = {name: setting.name for name, setting in zip(aligned.ids, chosen, strict=True) if setting.name}
@@ -313,7 +313,7 @@ class _Judged:
         seeds: Mapping[str, tuple[str, ...]],
         stopped: Sequence[StoppedTrial],
     ) -> tuple[Rival, ...]:
-        """Return all that were compared; what stopped trials might have won is taken from all alike."""
+        """Return all rivals; their probabilities leave room for stopped trials in proportion."""
         aligned, scores = self.aligned, own_intervals(self.comparisons)
         rivals = describe_rivals(self.comparisons, aligned.ids, self.margin, *costs, scores, aligned.run_scores)
         remaining = 1 - sum(trial.p_best for trial in stopped)
@@ -325,7 +325,7 @@ class _Judged:
         )
 
     def _corrected(self, score: Interval) -> Interval | None:
-        """Return the leader's score less what choosing the highest adds to it; None where nothing can be said."""
+        """Return the leader's score corrected for selection bias; None where it cannot be estimated."""
         if self.comparisons.is_blind:
             return None
         shift = optimism(self.comparisons)
@@ -355,13 +355,13 @@ class _Judged:
 
 
 def _shown(comparisons: Comparisons, recommended: int, chosen: Sequence[Candidate | Finalist]) -> list[int]:
-    """Return the leader, the recommended one, the reference and the next best: SHOWN at most."""
+    """Return the indices of the leader, the recommended setting, the reference and the next best: SHOWN at most."""
     references = [index for index, setting in enumerate(chosen) if setting.is_reference]
     return list(dict.fromkeys([comparisons.leader, recommended, *references, *map(int, comparisons.order)]))[:SHOWN]
 
 
 def _agreement(aligned: AlignedEvidence, chosen: Sequence[Candidate | Finalist]) -> float | None:
-    """Return Kendall's tau between the scores of the screening and these; None where there is no order to compare."""
+    """Return Kendall's tau between the screening's scores and these; None where scores are equal or missing."""
     screened = [getattr(setting, "screening_score", None) for setting in chosen]
     pairs = [(old, new) for old, new in zip(screened, aligned.scores, strict=True) if old is not None]
     if len({old for old, _ in pairs}) < 2 or len({new for _, new in pairs}) < 2:

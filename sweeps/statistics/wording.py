@@ -1,4 +1,4 @@
-"""Numbers of a verdict -> sentences."""
+"""Describe a verdict, its noise and its scenes in sentences."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ NAMED = 3
 
 
 def interval_words(interval: Interval) -> str:
-    """Return bounds in points: `−1.20 to +0.30`."""
+    """Return the bounds of an interval in points: `−1.20 to +0.30`."""
     return f"{write_points(interval.low)} to {write_points(interval.high)}"
 
 
@@ -39,14 +39,14 @@ def describe_verdict(
 
 
 def _some(tied: int, rivals: int) -> str:
-    """Return so many of the rivals in words."""
+    """Return a number of rivals in words."""
     if tied < rivals:
         return f"{tied} of {rivals} rivals"
     return {1: "its only rival", 2: "both rivals"}.get(rivals, f"all {rivals} rivals")
 
 
 def describe_sample_size(needed: SampleSizeNeeded | None, stage: str) -> str:
-    """Return what would decide."""
+    """Return the detectable lead and the number of runs that would decide."""
     if needed is None:
         return ""
     detectable = write_size(needed.detectable)
@@ -62,7 +62,7 @@ def describe_sample_size(needed: SampleSizeNeeded | None, stage: str) -> str:
 
 
 def describe_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
-    """Return where the noise between runs is known from, and what it means."""
+    """Return how the noise between runs was estimated."""
     if noise.basis == "known":
         return f"Run-to-run noise is taken to be a standard deviation of {write_size(noise.sd or 0.0)} points."
     if noise.basis == "unknown":
@@ -90,7 +90,7 @@ def describe_noise(noise: NoiseFigures, bearable_sd: float | None) -> str:
 
 
 def _other_sweeps(names: Sequence[str]) -> str:
-    """Return where repeats come from, in words; at most NAMED sweeps by their names."""
+    """Return the sweeps that repeats come from; at most NAMED by name."""
     if not names:
         return "other sweeps on the same data"
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
@@ -109,7 +109,7 @@ def describe_caveats(
     rare: Mapping[str, int],
     stopped: Sequence[StoppedTrial],
 ) -> tuple[str, ...]:
-    """Return what has to be known to read the verdict; `rare` is class -> units that have it."""
+    """Return the limits of the verdict in sentences."""
     unit = "drive" if drives else "block"
     caveats = [describe_noise(noise, bearable_sd)]
     if stage == "confirmation":
@@ -141,7 +141,7 @@ def describe_caveats(
 def describe_gap(
     answer: str, gap: Interval, margin: float, drives: Mapping[str, int], least: int, needed: int | None
 ) -> str:
-    """Return why the answer is what it is."""
+    """Return the reason for the answer."""
     if not drives:
         return (
             "File names carry no drive, so it is not known how many drives the images come from; data.drive_pattern "

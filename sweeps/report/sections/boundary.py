@@ -1,4 +1,4 @@
-"""Is the best setting at the edge of the space, so that a better one may lie beyond?"""
+"""Report whether the leader lies at a search-space boundary."""
 
 import math
 import shlex
@@ -47,7 +47,7 @@ class _Span:
     is_range: bool
 
     def side(self, value: Any) -> str:
-        """Return at which end the value lies; the ends of a range have a width."""
+        """Return the end at which the value lies; the ends of a range have a width."""
         low, high = self.numbers[0], self.numbers[-1]
         if not isinstance(value, int | float):
             return ""
@@ -59,7 +59,7 @@ class _Span:
 
 
 def build_section(report: Report) -> Section | None:
-    """Return where the leader lies on every numeric axis; None where there is none, and of finalists, which are few."""
+    """Return the leader's position on every numeric axis; None without one, and for a confirmation."""
     if report.is_confirmation:
         return None
     edges = [edge for key in list_axes(report) if (edge := build_edge(report, key)) is not None]
@@ -70,7 +70,7 @@ def build_section(report: Report) -> Section | None:
 
 
 def build_edge(report: Report, key: str) -> BoundaryAxis | None:
-    """Return where the leader lies on a setting; None where it is no number, or has no effect on the leader."""
+    """Return the leader's position on an axis; None if it is not numeric, or has no effect on the leader."""
     span, value = _build_span(report, key), report.leader.settings.get(key)
     if span is None or not isinstance(value, int | float) or is_inert(report.leader, key, span.numbers):
         return None
@@ -86,7 +86,7 @@ def build_edge(report: Report, key: str) -> BoundaryAxis | None:
 
 
 def _build_span(report: Report, key: str) -> _Span | None:
-    """Return the numbers of an axis; None where some are none, or where it has but one."""
+    """Return the numbers of an axis; None if some values are not numbers, or there is only one."""
     axis = report.facts["axes"][key]
     ends = [axis.get("low"), axis.get("high")] if isinstance(axis, Mapping) else axis
     planned = pick_numbers(ends if isinstance(ends, list) else [])
@@ -97,7 +97,7 @@ def _build_span(report: Report, key: str) -> _Span | None:
 
 
 def _next(entry: Entry, key: str, span: _Span, side: str) -> tuple[float | None, str]:
-    """Return the next value beyond the edge, or the rule that forbids one."""
+    """Return the next value beyond the boundary, or the rule that forbids it."""
     ordered = span.numbers if side == "highest" else span.numbers[::-1]
     beyond = _beyond_range(ordered[0], ordered[-1]) if span.is_range else _beyond(ordered)
     value = round(beyond) if isinstance(entry.settings[key], int) else float(f"{beyond:.1e}")
@@ -111,7 +111,7 @@ def _next(entry: Entry, key: str, span: _Span, side: str) -> tuple[float | None,
 
 
 def _beyond(ordered: Sequence[float]) -> float:
-    """Return the number that follows a row of numbers: by the same step, or by the same factor.
+    """Return the next number of a sequence: by the same step, or by the same factor.
 
     1, 2, 3 is followed by 4; 1, 2, 4 by 8.
     """
@@ -122,12 +122,12 @@ def _beyond(ordered: Sequence[float]) -> float:
 
 
 def _beyond_range(start: float, end: float) -> float:
-    """Return a quarter of a range further than its end: of its width, or of its decades."""
+    """Return the number a quarter of the range beyond its end, on its linear or logarithmic scale."""
     return end * (end / start) ** 0.25 if are_logarithmic([start, end]) else end + (end - start) / 4
 
 
 def _count_tied(report: Report, inside: set[str]) -> int:
-    """Return how many settings off the edge the verdict does not distinguish from the leader."""
+    """Return the number of settings inside that the verdict does not distinguish from the leader."""
     return len(inside & set(report.verdict.tied)) if report.verdict is not None else 0
 
 
@@ -147,7 +147,7 @@ def _say(edges: Sequence[BoundaryAxis]) -> str:
 
 
 def _command(report: Report, edges: Sequence[BoundaryAxis]) -> str:
-    """Return the sweep's command with the axes extended by the next value; empty where nothing is to be added."""
+    """Return the sweep's command with the axes extended by the next value; empty if there is none."""
     sets = [
         f"--set {shlex.quote(f'{edge.key}=[{write_exact(edge.value)}, {write_exact(edge.step)}]')}"
         for edge in edges

@@ -1,4 +1,4 @@
-"""Report -> how well each class is found, scene by scene."""
+"""Report IoU by class and by scene."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from sweeps.statistics.scores import Column, score_images
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Class by scene, of one trial."""
+    """IoU of one trial by class and scene."""
 
     entry: Entry
     columns: tuple[Column, ...]
@@ -53,7 +53,7 @@ def _columns(report: Report, entry: Entry) -> list[Column]:
 
 
 def _logged_columns(entry: Entry) -> list[Column]:
-    """Return what the trial recorded of itself: no scenes, and of groups the mean only."""
+    """Return the figures that the trial recorded itself: no scenes, and only the mean of each group."""
     groups = [(GROUP_NAMES[group], entry.scores.groups.get(group)) for group in GROUPS]
     return [
         Column("all", None, entry.scores.miou, entry.scores.iou),
@@ -62,7 +62,7 @@ def _logged_columns(entry: Entry) -> list[Column]:
 
 
 def _rows(tables: tuple[ClassTable, ...]) -> list[tuple[str, list[float | None]]]:
-    """Return a row of bars for each group and scene; none where nothing is known of them."""
+    """Return a row of bars for each group and scene that has a figure."""
     titles = dict.fromkeys(column.title for table in tables for column in table.columns[1:])
     mious = [{column.title: column.miou for column in table.columns} for table in tables]
     rows = [(title, [values.get(title) for values in mious]) for title in titles]

@@ -1,4 +1,4 @@
-"""Comparison -> the sections of its page: who is best, and the leaders class by class."""
+"""Report a comparison of sweeps: the best setting of all, and the leaders by class."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,13 +17,13 @@ COLOURS = ("leader", "runner-up", "reference", "heat", "quiet")
 
 
 def build_sections(comparison: Comparison) -> list[Section]:
-    """Return all that the page shows; bars of those only that were measured on the same images."""
+    """Return the sections; bars only for leaders that were measured on the same images."""
     shown = [contender for contender in comparison.contenders if contender.rival is not None]
     return [_build_standing(comparison), *([_build_bars(shown)] if shown else [])]
 
 
 def describe_standing(comparison: Comparison) -> str:
-    """Return who is best of those that compare, and who does not."""
+    """Return the verdict of the comparison, and the sweeps that are not compared."""
     without_evidence = [
         contender.title
         for contender in comparison.contenders

@@ -1,4 +1,4 @@
-"""Report -> epochs and hours spent and saved, and what stopping trials early may have cost."""
+"""Report epochs and time spent and saved, and the estimated cost of early stopping."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ REPLAYED = ("asha", "asha_promote")
 
 @dataclass(frozen=True)
 class OutcomeCost:
-    """The trials that ended in one way."""
+    """The trials that ended in the same way."""
 
     how: str
     trials: int
@@ -61,7 +61,7 @@ class StoppedChance:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a sweep took."""
+    """The epochs and time of a sweep, and the estimated cost of its stops."""
 
     shares: tuple[OutcomeCost, ...]
     planned: int
@@ -84,12 +84,12 @@ class Cost:
         return sum(share.seconds for share in self.shares)
 
     def share(self, how: str) -> OutcomeCost | None:
-        """Return the trials that ended so, where there are any."""
+        """Return the trials that ended in this way, if any."""
         return next((share for share in self.shares if share.how == how), None)
 
 
 def build_section(report: Report) -> Section:
-    """Return what the sweep took, with a bar of its epochs."""
+    """Return the cost of the sweep, with a bar of its epochs."""
     cost = build_cost(report)
     drawing = Drawing(
         partial(draw_cost, cost), "Bar: epochs of the sweep by how their trials ended, and those not trained"
@@ -101,7 +101,7 @@ def build_section(report: Report) -> Section:
 
 
 def build_cost(report: Report) -> Cost:
-    """Return the sweep's epochs and hours, and what can be said about the stops."""
+    """Return the sweep's epochs and time, and the estimated cost of its stops."""
     ended: dict[str, list[Entry]] = {}
     for entry in report.trials:
         ended.setdefault(_how(entry), []).append(entry)
@@ -123,7 +123,7 @@ def build_cost(report: Report) -> Cost:
 
 
 def _chances(report: Report, stops: Mapping[str, Stop]) -> tuple[StoppedChance, ...]:
-    """Return what stopped trials might have reached, the likeliest to have led first."""
+    """Return what stopped trials might have reached, the most likely leader first."""
     chances = [
         StoppedChance(name, stop, report.hindsight[name]) for name, stop in stops.items() if name in report.hindsight
     ]
@@ -131,7 +131,7 @@ def _chances(report: Report, stops: Mapping[str, Stop]) -> tuple[StoppedChance, 
 
 
 def _reduction(report: Report) -> int:
-    """Return the share that goes on at a rung, as it was recorded; the usual one where that is no such number."""
+    """Return the recorded reduction factor of the rungs; the default where it is not a valid number."""
     reduction = report.facts["scheduler"].get("reduction")
     return reduction if type(reduction) is int and reduction > 1 else USUAL.reduction
 
@@ -189,7 +189,7 @@ def _say(cost: Cost) -> str:
 
 
 def _say_stops(report: Report, cost: Cost) -> list[str]:
-    """Return what stopping cost, or would have, in sentences."""
+    """Return sentences about what early stopping cost, or would have cost."""
     if cost.full < LEAST:
         few = f"only {count(cost.full, 'trial')} completed, and at least {LEAST} are needed"
         return [f"The cost of early stopping is unknown: {few}."] if cost.share("stopped early") else []

@@ -1,4 +1,4 @@
-"""Report -> learning curves: every trial, the rungs and cut-offs, runs of one setting as bands."""
+"""Report learning curves: every trial, the rungs and cut-offs, runs of one setting as bands."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ class Band:
     """Those with a curve, the best first."""
 
     def spread(self) -> list[tuple[int, float, float, float]]:
-        """Return epoch, lowest, median and highest value, as far as every run goes."""
+        """Return epoch, lowest, median and highest value, over the epochs that all runs share."""
         curves = [dict(entry.curve) for entry in self.runs]
         shared = sorted(set.intersection(*(set(curve) for curve in curves)))
         rows = [(epoch, sorted(curve[epoch] for curve in curves)) for epoch in shared]
@@ -79,7 +79,7 @@ def build_section(report: Report) -> Section:
 
 
 def build_bands(report: Report) -> tuple[Band, ...]:
-    """Return the settings of which there are several runs that share an epoch."""
+    """Return the settings with several runs that share an epoch."""
     runs_by_setting: dict[str, list[Entry]] = {}
     for entry in report.trials:
         if entry.curve:
@@ -161,13 +161,13 @@ def _role(report: Report, band: Band) -> str:
 
 
 def _step(report: Report) -> int:
-    """Return of how many epochs one is drawn of the thin lines."""
+    """Return the thinning of the thin lines: every how many epochs a point is drawn."""
     points = sum(len(entry.curve) for entry in report.trials)
     return -(-points // MOST_POINTS)
 
 
 def _draw_thin(axes: Axes, entries: Sequence[Entry], report: Report) -> None:
-    """Draw the curves of trials, each with its name; of very many as one path without names."""
+    """Draw the curves of trials, each with its name; many trials become one path without names."""
     step = _step(report)
     points = [_thinned(entry, step) for entry in entries]
     if len(report.trials) <= MANY:
@@ -183,7 +183,7 @@ def _draw_thin(axes: Axes, entries: Sequence[Entry], report: Report) -> None:
 
 
 def _thinned(entry: Entry, step: int) -> list[tuple[float, float]]:
-    """Return every so many points of a curve, its first, last and best one among them."""
+    """Return a thinned curve that keeps its first, last and best point."""
     best, last = max((value for _, value in entry.curve), default=None), len(entry.curve) - 1
     return [
         (float(epoch), value)
@@ -203,7 +203,7 @@ def _draw_ends(axes: Axes, entries: Sequence[Entry]) -> None:
 
 
 def _draw_line(axes: Axes, entry: Entry, colour: str) -> None:
-    """Draw the curve of a trial that is shown, to its end."""
+    """Draw the curve of a highlighted trial and how it ended."""
     dashes: Mapping[str, Any] = {"ls": (0, (4, 2))} if entry.is_reference and colour != COLOUR["leader"] else {}
     (line,) = axes.plot(*zip(*entry.curve, strict=True), color=colour, lw=2.2, solid_capstyle="round", **dashes)
     line.set_gid(title_gid(entry.name))

@@ -1,4 +1,4 @@
-"""Report -> why trials failed: by reason, with what they have in common and where their logs are."""
+"""Report failed trials by reason, with what they have in common and where their logs are."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def build_section(report: Report) -> Section | None:
 
 
 def build_faults(report: Report) -> tuple[FailureGroup, ...]:
-    """Return the faults, the commonest first; details that differ in numbers and names in quotes only are one."""
+    """Return the failures by reason, the most frequent first; numbers and quoted names in details are ignored."""
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in report.trials:
         if entry.state == "failed":
@@ -55,7 +55,7 @@ def _kind(detail: str) -> str:
 
 
 def _shared(report: Report, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return the settings that tell these trials from all others; of one trial alone none, which could be chance."""
+    """Return the settings that only these trials have; none for a single trial, where it could be chance."""
     if len(entries) < 2:
         return {}
     ids = {entry.trial_id for entry in entries}

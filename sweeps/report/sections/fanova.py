@@ -1,4 +1,4 @@
-"""Report -> a study in Optuna's words, so that its importance and its plots can be used on any sweep."""
+"""Convert a report to an Optuna study, so that its importance and plots work for any sweep."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ class FinishedPoint:
 
     @cached_property
     def study(self) -> "Study":
-        """The trials as Optuna's plots and measures want them, made when it is first asked for."""
+        """The trials as an Optuna study, created on first use."""
         return build_study(self)
 
     def thinned(self, most: int) -> "FinishedPoint":
@@ -84,7 +84,7 @@ def build_study(sample: FinishedPoint) -> "Study":
 
 
 def load_optuna() -> None:
-    """Load what measuring and plotting take, which is long: whoever waits anyway can have it ready."""
+    """Import the slow parts of Optuna ahead of time, while the process waits anyway."""
     with quiet():
         import optuna.importance
         import optuna.visualization.matplotlib
@@ -141,7 +141,7 @@ def _kind(entry: Entry) -> tuple[Any, ...]:
 
 
 def is_inert(entry: Entry, key: str, values: Sequence[Any]) -> bool:
-    """Return whether the trial would be the same with any of the values."""
+    """Return whether the trial would be the same with each of the values."""
     try:
         configs = [TrainConfig.from_record({**entry.settings, key: value}).folded() for value in values]
     except ConfigError:
@@ -150,7 +150,7 @@ def is_inert(entry: Entry, key: str, values: Sequence[Any]) -> bool:
 
 
 def _span(values: Sequence[Any]) -> "BaseDistribution":
-    """Return between what a setting varied: numbers from the lowest to the highest, names as they are."""
+    """Return the distribution of a setting: a range for numbers, categories for names."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if not are_numbers(values):

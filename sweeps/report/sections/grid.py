@@ -1,4 +1,4 @@
-"""Validation mIoU at every pair of settings: heat maps, bars for one setting, points where values are many."""
+"""Report validation mIoU over pairs of settings: heat maps, bars for one setting, points for many values."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -92,7 +92,7 @@ def _draw_cell(
     report: Report,
     width_px: float,
 ) -> None:
-    """Draw one cell; the leader's has a frame, the reference's says so."""
+    """Draw one cell; the leader's has a frame, the reference's a note."""
     entry = grid.cells.get(point)
     corner = (centre[0] - 0.47, centre[1] - 0.46)
     leads = entry is not None and entry.trial_id == report.leader.trial_id
@@ -111,7 +111,7 @@ def _draw_cell(
 
 
 def _words(report: Report, grid: Grid, point: tuple[Any, ...], *, short: bool = False) -> tuple[str, list[str]]:
-    """Return what stands in a cell: the figure; how its trial ended where not at the end; the mean of the others."""
+    """Return the text of a cell: its figure, how its trial ended if it did not complete, and the mean of all."""
     entry, score = grid.cells.get(point), grid.score(point)
     if entry is None:
         return "–", [_why_empty(report, grid, point)]
@@ -125,7 +125,7 @@ def _words(report: Report, grid: Grid, point: tuple[Any, ...], *, short: bool = 
 
 
 def _why_empty(report: Report, grid: Grid, point: tuple[Any, ...]) -> str:
-    """Return why no trial has these settings: one of them changes nothing here, or it was not run."""
+    """Return why no trial has these settings: one of them has no effect here, or it was not run."""
     wanted = dict(zip(grid.keys, point, strict=True))
     try:
         folded = TrainConfig.from_record({**report.leader.settings, **wanted}).folded().flat()
@@ -135,7 +135,7 @@ def _why_empty(report: Report, grid: Grid, point: tuple[Any, ...]) -> str:
 
 
 def _range(grid: Grid) -> tuple[float, float]:
-    """Return the lowest and the highest figure of all cells: shades tell all of them apart."""
+    """Return the lowest and the highest figure of all cells, between which shades are scaled."""
     scores = [score for point in grid.cells if (score := grid.score(point)) is not None]
     return min(*scores, max(scores) - 1e-9), max(scores)
 

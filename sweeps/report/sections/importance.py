@@ -1,4 +1,4 @@
-"""Which settings matter: importance, parallel coordinates and slices, all computed and drawn by Optuna."""
+"""Report hyperparameter importance, parallel coordinates and slices, computed and drawn by Optuna."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -55,7 +55,7 @@ SLICE_PX = (346, 230)
 
 
 def build_section(report: Report) -> Section | None:
-    """Return importance and plots; why there are none where too little varies; None where no setting does."""
+    """Return importance and plots, or the reason why there are none; None where no setting varies."""
     if report.is_confirmation:
         return None
     sample = build_sample(report)
@@ -151,7 +151,7 @@ def draw_slice(sample: FinishedPoint, key: str, *, wide: bool) -> Figure:
 
 
 def _mark_values(axes: Axes, sample: FinishedPoint, key: str, *, size: int) -> None:
-    """Give one of the parallel axes ticks that can be read over lines: at its values where they are few."""
+    """Give one of the parallel axes readable ticks: at its values where they are few."""
     axes.spines[:].set_color(RULE)
     if axes.get_yscale() == "log":
         scale_ticks(axes.yaxis, _values(sample, key))
@@ -167,7 +167,7 @@ def _mark_values(axes: Axes, sample: FinishedPoint, key: str, *, size: int) -> N
 
 
 def _refuse(sample: FinishedPoint) -> str:
-    """Return why importance cannot be had; nothing where it can."""
+    """Return why importance cannot be measured; "" where it can."""
     if len(sample.names) == 1:
         return f"Only {next(iter(sample.names))} varies, so there is nothing to compare it with; see the grid."
     if len(sample.entries) < LEAST_TRIALS:
@@ -191,7 +191,7 @@ def _say(sample: FinishedPoint, shares: Mapping[str, float]) -> str:
 
 
 def _say_rest(sample: FinishedPoint, named: float) -> str:
-    """Return where the variance lies that no named setting explains; nothing where they explain all of it."""
+    """Return a clause about the variance that no named setting explains; "" where there is none."""
     unexplained = 1 - named
     if unexplained < ROUNDED:
         return ""
@@ -204,7 +204,7 @@ def _parallel_words(sample: FinishedPoint) -> str:
 
 
 def _plot(draw: "Callable[[Study], Any]", sample: FinishedPoint) -> Axes:
-    """Return what Optuna draws of the sample, without its title, legend and colour bar."""
+    """Return Optuna's plot of the sample, without its title, legend and colour bar."""
     mpl.use("Agg")  # Optuna draws through pyplot, which would open a window
     from matplotlib import pyplot
 
@@ -232,7 +232,7 @@ def _plot(draw: "Callable[[Study], Any]", sample: FinishedPoint) -> Axes:
 def _place(
     axes: Axes, width_px: float, height_px: float, *, left: float, right: float, top: float, bottom: float
 ) -> Figure:
-    """Give Optuna's figure a size in pixels and its plots a place in it; return the figure."""
+    """Set the size and the margins of Optuna's figure in pixels; return the figure."""
     figure = _figure_of(axes)
     figure.set_dpi(72)
     figure.set_size_inches(width_px / 72, height_px / 72)

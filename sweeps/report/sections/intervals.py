@@ -1,4 +1,4 @@
-"""Report -> all trials against the leader, as intervals."""
+"""Report the differences of all settings to the leader as intervals."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -22,7 +22,7 @@ REACH = 2.5
 
 
 def build_section(report: Report) -> Section | None:
-    """Return the intervals; None with nobody to compare."""
+    """Return the intervals; None without a rival."""
     verdict = report.verdict
     if verdict is None or len(verdict.rivals) < 2:
         return None
@@ -81,7 +81,7 @@ def _draw_best(report: Report, rivals: Sequence[Rival], *, wide: bool) -> Figure
 
 
 def _draw_interval(axes: Axes, report: Report, rival: Rival, y: float, span: tuple[float, float]) -> None:
-    """Draw an interval as far as the scale goes, an arrow where it goes on, its estimate where that is on the scale."""
+    """Draw an interval cut at the ends of the scale, with an arrow where it continues, and its estimate."""
     entry = report.find(rival.trial_id)
     role = report.role(entry) if entry else ""
     colour = COLOUR[role] if role else (INK if rival.is_tied else MUTED)
@@ -116,7 +116,7 @@ def _draw_all(report: Report, *, wide: bool) -> Figure:
 
 
 def find_span(rivals: Sequence[Rival]) -> tuple[float, float]:
-    """Return the scale of differences on which those near the leader can be distinguished."""
+    """Return the scale of differences that resolves the rivals near the leader."""
     near = [rival.difference for rival in rivals if rival.is_tied] + [
         rival.difference for rival in rivals[1 : 1 + NEAR]
     ]

@@ -1,4 +1,4 @@
-"""Report -> the leaderboard: settings in the verdict's order with their seeds, stopped trials, and all others."""
+"""Report the leaderboard: settings in the verdict's order with their seeds, stopped trials, and all others."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ FEW_VALUES = 12
 
 @dataclass(frozen=True)
 class Bar:
-    """An interval as it is drawn in a cell: places from 0 to 100 on the scale that all rows share."""
+    """An interval as it is drawn in a cell, in percent of the scale that all rows share."""
 
     low: float
     high: float
@@ -70,7 +70,7 @@ class OtherRow:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The leaderboard and what it can be filtered by."""
+    """The rows of the leaderboard and its filters."""
 
     lines: tuple[LeaderboardRow, ...]
     stopped: tuple[StoppedRow, ...]
@@ -141,7 +141,7 @@ def _lines(report: Report) -> list[LeaderboardRow]:
 
 
 def _seeds(report: Report) -> Mapping[str, tuple[Entry, ...]]:
-    """Return the runs of every setting, those of other sweeps last; of a confirmation none, they are listed apart."""
+    """Return the runs of every setting, those of other sweeps last; none for a confirmation, which lists them apart."""
     runs_by_setting: dict[str, list[Entry]] = {}
     for run in () if report.is_confirmation else (*report.trials, *report.others):
         if run.setting_id:

@@ -1,4 +1,4 @@
-"""Report -> the settings at every point of one or two of the axes."""
+"""Group trials by their values on one or two axes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class Grid:
 
     @property
     def is_dense(self) -> bool:
-        """Few values on each axis: cells can be drawn."""
+        """Return whether the axes have few enough values to draw cells."""
         many = any(are_numbers(values) and len(values) > MOST_VALUES for values in self.values)
         return not many and math.prod(map(len, self.values)) <= MOST_CELLS
 
@@ -59,7 +59,7 @@ def list_axes(report: Report) -> tuple[str, ...]:
 
 
 def list_pairs(axes: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Return the pairs of axes, learning rate and loss first; the only axis where there is but one."""
+    """Return the pairs of axes, learning rate and loss first; a single axis alone."""
     pairs: list[tuple[str, ...]] = [*combinations(axes, 2)] if len(axes) > 1 else [axes[:1]]
     return sorted(pairs, key=lambda pair: set(pair) != set(FIRST))[:MOST_PAIRS]
 
@@ -80,6 +80,6 @@ def build_grid(report: Report, keys: tuple[str, ...]) -> Grid:
 
 
 def _scores(entries: Sequence[Entry]) -> list[float]:
-    """Return the figures of the entries that are judged; of all that have one, where none is."""
+    """Return the figures of judged entries; of all that have one, if none is judged."""
     judged = [entry for entry in entries if entry.rank is not None and entry.is_scored]
     return [entry.scores.miou or 0.0 for entry in judged or entries if entry.is_scored]

@@ -1,4 +1,4 @@
-"""Report -> pictures: what a few trials paint on the same images, and where that is right."""
+"""Report predictions of a few trials on the same images, and the maps of their attention gates."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ NAMES = (*CLASSES, "not judged", "right", "wrong")
 
 @dataclass(frozen=True)
 class Tile:
-    """One small picture, what stands below it, and what stands for it where it cannot be seen."""
+    """One small picture with its label and text alternative."""
 
     source: str
     """A `data:` address."""
@@ -32,7 +32,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class PictureRow:
-    """One image with everything that is shown of it."""
+    """One image with all its tiles."""
 
     name: str
     scene: str
@@ -41,13 +41,13 @@ class PictureRow:
 
     @property
     def columns(self) -> int:
-        """Return into how many columns the tiles go on a narrow page, pairs beside each other."""
+        """Return the number of columns of tiles on a narrow page, with pairs side by side."""
         return len(self.tiles) if len(self.tiles) <= 5 else 4
 
 
 @dataclass(frozen=True)
 class Group:
-    """The images that are shown for one reason."""
+    """The images that were chosen for the same reason."""
 
     kind: str
     title: str
@@ -56,7 +56,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Gallery:
-    """What the section's template shows."""
+    """The data of the section's template."""
 
     trials: tuple[tuple[str, str], ...]
     """Role and name."""
@@ -67,7 +67,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class AttentionGate:
-    """One gate of a network, and what its colours stand for."""
+    """One gate of a network, and the range of its colour scale."""
 
     label: str
     low: float
@@ -76,7 +76,7 @@ class AttentionGate:
 
 @dataclass(frozen=True)
 class Gated:
-    """A trial with gates on every image."""
+    """The attention maps of one trial."""
 
     role: str
     name: str
@@ -86,7 +86,7 @@ class Gated:
 
 @dataclass(frozen=True)
 class Maps:
-    """What the section's template shows."""
+    """The data of the section's template."""
 
     bar: str
     """Picture of the colours, from the lowest to the highest value."""
@@ -110,7 +110,7 @@ def name_trial(report: Report, trial_id: str) -> str:
 
 
 def picture_source(content: bytes) -> str:
-    """Return a PNG as an address that holds it."""
+    """Return a PNG as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
@@ -177,7 +177,7 @@ def _judged(sheet: TileStrip, number: int, role: str) -> Tile:
 
 
 def _shares(values: np.ndarray) -> np.ndarray:
-    """Return the share of the pixels that have each value with a meaning.
+    """Return the share of pixels of each meaningful value.
 
     Shape:
         returns: (8,), float64.
@@ -217,7 +217,7 @@ def _gated_trials(album: PredictionPanels, report: Report) -> Iterator[Gated]:
 
 
 def _gate_label(number: int, gates: int) -> str:
-    """Return at what size a gate works: the decoder comes from below, doubling it each time."""
+    """Return the resolution of a gate: the decoder doubles it at each level."""
     depth = gates - 1 - number
     return f"1/{2**depth} size" if depth else "full size"
 

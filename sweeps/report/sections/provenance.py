@@ -1,4 +1,4 @@
-"""Report -> where its figures come from: counted twice, the data, the commands and versions."""
+"""Report the provenance of a sweep: its verification, its data, and the commands and versions to reproduce it."""
 
 import itertools
 import shlex
@@ -18,12 +18,12 @@ def build_verification(report: Report) -> Section:
 
 
 def build_data(report: Report) -> Section:
-    """Return data and split."""
+    """Return the section on data and split."""
     return Section("data", "Data and split", _say_data(report))
 
 
 def build_provenance(report: Report) -> Section:
-    """Return the commands that do it again."""
+    """Return the commands that reproduce the sweep and use its model."""
     facts = report.facts
     commands = [
         ("Repeat the sweep", facts["command"]),
@@ -49,7 +49,7 @@ def _use_commands(report: Report) -> list[tuple[str, str]]:
 
 
 def use_commands(model: str, store: str) -> list[tuple[str, str]]:
-    """Return the commands that paint with a registered model and export it; `store` is how the command names that."""
+    """Return the commands that predict with a registered model and export it; `store` is their option for the store."""
     return [
         ("Predict new images with it", f"{program(PREDICT)} {model} IMAGES --out painted{store}"),
         ("Export it to a file that runs without this project", f"{program(EXPORT)} {model} --out exported{store}"),
@@ -57,7 +57,7 @@ def use_commands(model: str, store: str) -> list[tuple[str, str]]:
 
 
 def _store_flag(report_command: str) -> str:
-    """Return how a command names the store, with a blank before it; "" where it does not."""
+    """Return the option by which a command names the store, with a leading space; "" without one."""
     try:
         arguments = shlex.split(report_command)
     except ValueError:  # no command of ours
@@ -67,7 +67,7 @@ def _store_flag(report_command: str) -> str:
 
 
 def describe_source(facts: dict[str, Any]) -> str:
-    """Return where the frames come from."""
+    """Return the source of the frames."""
     data = facts["data"]
     return "the embedded street scenes (generated pictures, no real data)" if data["embedded"] else str(data["root"])
 

@@ -1,4 +1,4 @@
-"""Report -> the question of the scenes: do the models do as well off city streets as on them?"""
+"""Report city versus other scenes, and the predictions on ignored regions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ def build_ignored(report: Report) -> Section | None:
 
 
 def count_ignored(evidence: Evidence) -> tuple[IgnoredShare, ...]:
-    """Return a line for all images, then one for each scene, the most images first."""
+    """Return a row for all images, then one for each scene, the largest first."""
     scenes = np.array([clean(scene) or "no scene known" for scene in evidence.scenes])
     names, images = np.unique(scenes, return_counts=True)
     order = np.argsort(-images, kind="stable")

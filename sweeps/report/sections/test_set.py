@@ -1,4 +1,4 @@
-"""Report -> the figures of the sealed test part, and how often it was opened."""
+"""Report test figures, and how often the sealed test set was opened."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sweeps.report.section import Section
 
 @dataclass(frozen=True)
 class HoldoutRow:
-    """One trial on the test part."""
+    """One trial on the test set."""
 
     holdout: HoldoutScores
     entry: Entry | None
@@ -22,14 +22,14 @@ class HoldoutRow:
 
 @dataclass(frozen=True)
 class HoldoutTable:
-    """Who was opened, the best on validation first."""
+    """The trials with test figures, the best on validation first."""
 
     rows: tuple[HoldoutRow, ...]
     images: Mapping[str, int]
 
 
 def build_section(report: Report) -> Section:
-    """Return the test figures of those for whom the test part was opened."""
+    """Return the figures of the trials that the test set was opened for."""
     opened = report.test.opened
     rows = tuple(
         HoldoutRow(holdout, report.trial(holdout.trial_id) or report.find(holdout.trial_id)) for holdout in opened

@@ -1,4 +1,4 @@
-"""Accuracy against size and speed: which trials no other one beats in both."""
+"""Report accuracy against size and speed, with the Pareto front."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ MEASURES = {
     "batch_16_ms": "milliseconds for 16 images",
     "parameters": "weights of the network",
 }
-"""What accuracy is set against -> how an axis says it."""
+"""Measure of cost -> its label on an axis."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _say_alike(points: Sequence[Point]) -> str:
 
 
 def _floor(points: Sequence[Point], front: Sequence[Point]) -> float:
-    """Return where the scale of mIoU begins: the lower half of the field is cut off, what is on the front is not."""
+    """Return the lower end of the mIoU scale: the lower half of all points is cut off, the front is not."""
     middle = median(point.miou for point in points)
     lowest = min(point.interval.low if point.interval else point.miou for point in front)
     floor = min(middle, lowest)
@@ -136,7 +136,7 @@ def _draw_point(axes: Axes, point: Point, cost: float, role: str) -> None:
 
 
 def _device(report: Report) -> str:
-    """Return on what was measured, in words; empty where nothing says so."""
+    """Return the device and precision of the measurement; "" if not recorded."""
     return ", ".join(filter(None, [report.speed.device, report.speed.precision]))
 
 

@@ -1,4 +1,4 @@
-"""Report -> the verdict box: the headline, the score, the recommended setting, what to do next."""
+"""Report the verdict: the headline, the score, the recommended setting, and the next step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ CLEARLY = 0.05
 
 @dataclass(frozen=True)
 class Box:
-    """What stands in the verdict box below its headline."""
+    """The contents of the verdict box below its headline."""
 
     score: str
     """The leader's score, with its interval where there is a verdict."""
@@ -53,7 +53,7 @@ class Box:
 
 
 def build_verdict(report: Report) -> Section:
-    """Return the box that a reader sees first."""
+    """Return the verdict box, the first section of the page."""
     verdict = report.verdict
     title = _title(report, verdict) + ("" if report.is_final else ", so far")
     rival = find_rivals(report).get(report.leader.trial_id)
@@ -73,7 +73,7 @@ def build_verdict(report: Report) -> Section:
 
 
 def describe_verdict(report: Report) -> str:
-    """Return the verdict in words; without one, whose figure is highest and why that decides nothing."""
+    """Return the verdict in a sentence; without one, the highest figure and why it decides nothing."""
     if report.verdict:
         return report.verdict.sentence
     lead = f"{report.leader.name} has the highest validation mIoU, {write_iou(report.leader.scores.miou)}"
@@ -94,12 +94,12 @@ def agrees_with_chance(verdict: Verdict) -> bool:
 
 
 def find_rivals(report: Report) -> dict[str, Rival]:
-    """Return what the verdict says of each setting or finalist that is compared, by its id."""
+    """Return the rivals of the verdict by the id of their setting or finalist."""
     return {rival.trial_id: rival for rival in report.verdict.rivals} if report.verdict else {}
 
 
 def mean_of_runs(rival: Rival | None) -> float | None:
-    """Return the mean of the runs, which need not be the score over the images of all of them together."""
+    """Return the mean score of the runs, which may differ from their pooled score."""
     return fmean(rival.run_scores) if rival and rival.run_scores else None
 
 
@@ -110,7 +110,7 @@ def _title(report: Report, verdict: Verdict | None) -> str:
 
 
 def _say_basis(report: Report, rival: Rival | None) -> str:
-    """Return what the leader's score was measured on."""
+    """Return the images and runs behind the leader's score."""
     verdict, leader = report.verdict, report.leader
     drives = f" of {count(verdict.drives, 'drive')}" if verdict and verdict.drives else ""
     images = f"{verdict.images:,} validation images{drives}" if verdict else "validation images"
@@ -182,7 +182,7 @@ def _compared(report: Report, rivals: dict[str, Rival], entry: Entry) -> tuple[s
 
 
 def _say_chance(verdict: Verdict) -> str:
-    """Return what the leader's probability of being best means beside the outcome."""
+    """Return how the leader's probability of being best relates to the outcome."""
     missed = sum(trial.p_best for trial in verdict.stopped)
     stopped = f"; a trial that was stopped early might be best with {write_share(missed)}" if missed >= 0.005 else ""
     rank = _say_open(verdict) if verdict.outcome in OPEN else "among all that were compared"
@@ -190,7 +190,7 @@ def _say_chance(verdict: Verdict) -> str:
 
 
 def _say_open(verdict: Verdict) -> str:
-    """Return whether the leader of an open verdict is at least more probable to be the best than any other."""
+    """Return how the leader's probability of being best compares with the next best in an open verdict."""
     leader, *chances = (rival.p_best or 0.0 for rival in verdict.rivals)
     next_best = max(chances)
     if leader - next_best >= CLEARLY:
@@ -201,7 +201,7 @@ def _say_open(verdict: Verdict) -> str:
 
 
 def _say_blind(verdict: Verdict) -> str:
-    """Return why no probability can be had."""
+    """Return why no probability can be estimated."""
     if verdict.noise.basis == "unknown":
         return "run-to-run noise is not known"
     unit = "drive" if verdict.drives else "block of images"
@@ -209,7 +209,7 @@ def _say_blind(verdict: Verdict) -> str:
 
 
 def _corrected(verdict: Verdict, score: Interval) -> tuple[str, str, str]:
-    """Return the corrected score without an interval: it has that of the score, shifted."""
+    """Return the row of the corrected score; its interval is that of the score, shifted."""
     corrected = verdict.corrected or score
     off = write_size(score.estimate - corrected.estimate)
     return (
@@ -229,7 +229,7 @@ def _say_stopped(verdict: Verdict) -> str:
 
 
 def _needed(needed: SampleSizeNeeded, verdict: Verdict) -> tuple[str, str]:
-    """Return how many runs would decide, and what that number and the present images and runs can show."""
+    """Return the runs that would decide, and what the present images and runs can detect."""
     if needed.runs is not None:
         return f"about {count(needed.runs, 'run')} of each", describe_sample_size(needed, verdict.stage)
     if needed.detectable >= 1:
