@@ -1,4 +1,4 @@
-"""What a trial that was stopped early might have reached, by what the completed ones gained after the same epoch."""
+"""Extrapolate what a stopped trial might have reached from the later gains of completed trials."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What goes into a verdict and what comes out of it: candidates, rivals, intervals, scenes. No arithmetic here.
+"""Inputs and results of a verdict: candidates, rivals, intervals, scenes. No arithmetic.
 
 Scores and differences are fractions of 1: 0.01 is one point of mIoU.
 """
@@ -11,7 +11,7 @@ from bddseg.evidence import Evidence
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and the bounds between which the truth lies with the confidence that its user states."""
+    """An estimate with the bounds of its confidence interval."""
 
     estimate: float
     low: float
@@ -107,7 +107,7 @@ class StoppedTrial:
 
 @dataclass(frozen=True)
 class SampleSizeNeeded:
-    """What a confirmation can decide."""
+    """The lead that is detectable, and the runs that would detect the lead in question."""
 
     detectable: float
     """Smallest true lead that the present images and runs show with a power of 80 %; 1 where they show none."""
@@ -159,7 +159,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Scenes:
-    """The question of the scenes, answered."""
+    """The comparison of city and other scenes, over all settings shown."""
 
     margin: float
     gaps: tuple[Gap, ...]
@@ -172,7 +172,7 @@ class Scenes:
 
 @dataclass(frozen=True)
 class NoiseFigures:
-    """What is known of the noise between runs of a setting."""
+    """The noise between runs of a setting, and how it was estimated."""
 
     basis: str
     """measured, bounded, known (given from elsewhere) or unknown."""
@@ -192,7 +192,7 @@ class NoiseFigures:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Who leads or has won, if anybody, and how surely."""
+    """The verdict of a sweep: leader, winner, tie or undecided, with its intervals."""
 
     stage: str
     """screening or confirmation."""
