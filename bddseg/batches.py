@@ -66,6 +66,14 @@ class Pixels:
         return tensor if self._device.type == "cpu" else tensor.pin_memory().to(self._device, non_blocking=True)
 
 
+def cut_batches(order: np.ndarray, size: int) -> list[np.ndarray]:
+    """Return an order cut into batches, none empty; a last one of one image joins the previous: BatchNorm needs two."""
+    cuts = list(range(size, len(order), size))
+    if cuts and len(order) - cuts[-1] == 1:
+        cuts.pop()
+    return np.split(order, cuts) if len(order) else []
+
+
 def fits(needed_bytes: int, free_bytes: int) -> bool:
     """Return whether frames may live on a device that has so much memory left."""
     return needed_bytes <= RESIDENT_SHARE * free_bytes

@@ -12,8 +12,9 @@ from bddseg.config import TrainConfig
 from bddseg.cuda_graph import WARM_UP
 from bddseg.data.frames import Frames
 from bddseg.device import peak_memory_mb, resolve_device
-from bddseg.engine import EVALUATION_BATCHES, Engine
+from bddseg.engine import Engine
 from bddseg.errors import DeviceError
+from bddseg.evaluation import EVALUATION_BATCHES
 from bddseg.flops import count_forward
 from bddseg.labels import CLASSES
 

@@ -139,7 +139,7 @@ def _state(engine: Engine, config: TrainConfig, epoch: int, best: _Best) -> dict
         "miou": best.miou,
         "weights": dict(best.weights),
         "config": config.to_dict(),
-        "normalisation": engine.normalisation,
+        "normalisation": engine.network.normalisation,
     }
     if best.validation is not None:
         kept["loss"] = best.validation.loss
@@ -171,10 +171,10 @@ def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, pa
     scored, boundary = best.validation, best.boundary
     if part == "test" or boundary is None:
         with engine.with_weights(best.weights):
-            scored = engine.evaluate(indices) if part == "test" else scored
-            boundary = engine.count_boundaries(indices)
+            evaluated, boundary = engine.evaluate_boundaries(indices)
+        scored = evaluated if part == "test" else scored  # what was recorded of the validation part stays
     if part == "val":
-        best.boundary = boundary  # a checkpoint asks again, mostly of the same epoch
+        best.boundary = boundary  # the next checkpoint mostly asks for the same epoch
     return Evidence(
         part=part,
         epoch=best.epoch,

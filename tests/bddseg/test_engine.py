@@ -11,6 +11,7 @@ from tiny import make_config, make_frames, make_split
 from torch import nn
 
 from bddseg.batches import Placed
+from bddseg.boundary import count_boundaries
 from bddseg.counting import PassCounts
 from bddseg.data.frames import Frames
 from bddseg.engine import Engine
@@ -28,20 +29,20 @@ def make_engine(frames: Frames = FRAMES, **changes: Any) -> Engine:
 def batches_of_an_epoch(engine: Engine, epoch: int, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """Return the frames that each step of an epoch loads."""
     placed: list[list[int]] = []
-    place = engine.pixels.placed
+    place = engine.network.pixels.placed
 
     def listen(batches: Sequence[np.ndarray]) -> Iterator[Placed]:
         placed.extend(batch.tolist() for batch in batches)
         return place(batches)
 
-    monkeypatch.setattr(engine.pixels, "placed", listen)
+    monkeypatch.setattr(engine.network.pixels, "placed", listen)
     engine.train_epoch(epoch)
     return placed
 
 
 def load(engine: Engine, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return normalised images and masks as one batch."""
-    return engine.pixels.load(next(engine.pixels.placed([np.array(indices)])))
+    return engine.network.pixels.load(next(engine.network.pixels.placed([np.array(indices)])))
 
 
 def one_image() -> tuple[torch.Tensor, torch.Tensor]:
@@ -77,11 +78,11 @@ def test_the_statistics_of_batchnorm_begin_at_those_of_the_first_batch() -> None
     engine = make_engine(train_batch_size=99, optim_lr=1e-9, train_precision="fp32")
     engine.train_epoch(1)
     images, _ = load(engine, SPLIT.train)
-    first = next(module for module in engine.model.modules() if isinstance(module, nn.BatchNorm2d))
+    first = next(module for module in engine.network.model.modules() if isinstance(module, nn.BatchNorm2d))
     seen: list[torch.Tensor] = []
     first.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     with torch.no_grad():
-        engine.model(images)
+        engine.network.model(images)
     assert torch.allclose(first.running_mean, seen[0].mean((0, 2, 3)), atol=1e-5)
 
 
@@ -122,6 +123,24 @@ def test_evaluation_counts_do_not_depend_on_the_batch_size() -> None:
     assert (small.evaluate(SPLIT.train).counts == engine.evaluate(SPLIT.train).counts).all()
 
 
+def test_boundaries_are_counted_on_the_same_predictions_as_pixels() -> None:
+    engine = trained()
+    scored, boundaries = engine.evaluate_boundaries(SPLIT.val)
+    assert (scored.counts == engine.evaluate(SPLIT.val).counts).all() and boundaries.shape == (len(SPLIT.val), 5, 2)
+    images, masks = load(engine, SPLIT.val)
+    with torch.no_grad():
+        predicted = engine.network.model.eval()(images).argmax(1)
+    assert (boundaries == count_boundaries(masks, predicted, 5).numpy()).all()
+
+
+def test_boundaries_cost_no_second_pass() -> None:
+    engine = trained()
+    seen: list[int] = []
+    engine.network.model.register_forward_hook(lambda model, inputs, logits: seen.append(len(logits)))
+    engine.evaluate_boundaries(SPLIT.test)
+    assert sum(seen) == len(SPLIT.test)
+
+
 def test_an_evaluation_changes_no_weights() -> None:
     engine = trained()
     before = engine.weights()
@@ -134,7 +153,7 @@ def test_the_loss_of_a_pass_is_divided_once(name: str) -> None:
     engine = trained(loss_name=name, train_batch_size=2)  # two batches of eight
     images, masks = load(engine, SPLIT.train)
     with torch.no_grad():
-        total, weight = engine.loss(engine.model.eval()(images), masks)
+        total, weight = engine.network.loss(engine.network.model.eval()(images), masks)
     assert engine.evaluate(SPLIT.train).loss == pytest.approx(float(total / weight), rel=1e-5)
 
 
@@ -147,18 +166,20 @@ def test_a_pass_without_a_valid_pixel_has_no_loss() -> None:
 def test_class_weights_come_from_the_training_part_alone() -> None:
     masks = FRAMES.masks.copy()
     masks[list(SPLIT.val)] = 0
-    first, second = (make_engine(frames).loss(*one_image())[1] for frames in (FRAMES, replace(FRAMES, masks=masks)))
+    first, second = (
+        make_engine(frames).network.loss(*one_image())[1] for frames in (FRAMES, replace(FRAMES, masks=masks))
+    )
     assert torch.equal(first, second)
 
 
 def test_weighting_none_weighs_every_valid_pixel_with_one() -> None:
-    _, weight = make_engine(loss_weighting="none").loss(*one_image())
+    _, weight = make_engine(loss_weighting="none").network.loss(*one_image())
     assert weight == (FRAMES.masks[0] != IGNORE).sum()
 
 
 def test_gamma_reaches_the_focal_loss() -> None:
     logits, target = one_image()
-    found, _ = make_engine(loss_name="focal", loss_gamma=3.0, loss_weighting="none").loss(logits, target)
+    found, _ = make_engine(loss_name="focal", loss_gamma=3.0, loss_weighting="none").network.loss(logits, target)
     assert torch.equal(found, build_loss("focal", weight=None, gamma=3.0)(logits, target)[0])
 
 
@@ -254,13 +275,13 @@ def test_captured_steps_agree_with_eager_ones() -> None:
 @needs_cuda
 def test_a_step_that_cannot_be_captured_runs_eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = on_cuda()
-    count = engine.loss
+    count = engine.network.loss
 
     def reading(logits: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         assert float(logits.sum()) is not None  # reads from the device
         return count(logits, masks)
 
-    monkeypatch.setattr(engine, "loss", reading)
+    monkeypatch.setattr(engine.network, "loss", reading)
     losses = [engine.train_epoch(epoch).loss for epoch in (1, 2, 3)]
     assert engine.captured_sizes == ((), ()) and losses[2] < losses[0]
 

@@ -421,9 +421,9 @@ def trained_under(loss: str) -> tuple[EpochResult, np.ndarray]:
     result = next(start(config))
     engine = Engine(config, FRAMES, SPLIT.train, CPU)
     engine.load_state(result.state())
-    images, _ = engine.pixels.load(next(engine.pixels.placed([np.array(SPLIT.val)])))
+    images, _ = engine.network.pixels.load(next(engine.network.pixels.placed([np.array(SPLIT.val)])))
     with torch.no_grad():
-        return result, engine.model.eval()(images).argmax(1).numpy()
+        return result, engine.network.model.eval()(images).argmax(1).numpy()
 
 
 def torchmetrics_iou(prediction: np.ndarray, keep: np.ndarray) -> np.ndarray:

@@ -116,15 +116,15 @@ def test_p2_counts_as_the_engine_does_with_the_same_weights() -> None:
     inputs = measure(frames, split, config)
     engine = Engine(config, frames, split.train, CPU)
     careful = Careful(inputs, *tensors(frames.images, frames.masks, inputs), split.train, split.val, CPU)
-    careful.model.load_state_dict(engine.model.state_dict())
+    careful.model.load_state_dict(engine.network.model.state_dict())
     np.testing.assert_array_equal(careful.evaluate(), engine.evaluate(split.val).counts.sum(0))
 
 
 def test_everybody_is_given_the_normalisation_that_the_engine_uses() -> None:
     config, frames, split = make_config(), make_frames(), make_split()
     inputs, engine = measure(frames, split, config), Engine(config, frames, split.train, CPU)
-    np.testing.assert_allclose(inputs.mean, engine.normalisation["mean"].numpy(), rtol=1e-5)
-    np.testing.assert_allclose(inputs.deviation, engine.normalisation["deviation"].numpy(), rtol=1e-5)
+    np.testing.assert_allclose(inputs.mean, engine.network.normalisation["mean"].numpy(), rtol=1e-5)
+    np.testing.assert_allclose(inputs.deviation, engine.network.normalisation["deviation"].numpy(), rtol=1e-5)
 
 
 def test_what_is_given_survives_its_file(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_file_of_p0_is_what_the_engine_sees(tmp_path: Path) -> None:
     scenes = dict.fromkeys(("a", "b", "c", "d"), "city street")
     data = load(write_folder(tmp_path / "data", scenes), config, tmp_path / "cache")
     engine = data.ours(config, CPU)
-    images, masks = engine.pixels.load(next(engine.pixels.placed([np.arange(1)])))
+    images, masks = engine.network.pixels.load(next(engine.network.pixels.placed([np.arange(1)])))
     image, mask = Files(data.samples, data.inputs)[0]
     assert torch.equal(mask, masks[0])
     torch.testing.assert_close(image, images[0], rtol=1e-5, atol=1e-5)
@@ -235,8 +235,8 @@ def test_the_scenarios_for_a_gpu_need_bddseg_and_torch_alone(without_a_gpu: list
 
 def test_parity_gives_p0_the_order_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(make_config(train_seed=5), make_frames(), range(24), CPU)
-    placed, seen = engine.pixels.placed, []
-    monkeypatch.setattr(engine.pixels, "placed", lambda batches: seen.extend(batches) or placed(batches))
+    placed, seen = engine.network.pixels.placed, []
+    monkeypatch.setattr(engine.network.pixels, "placed", lambda batches: seen.extend(batches) or placed(batches))
     engine.train_epoch(1)
     begun = seen.pop(0)  # the statistics of BatchNorm begin at the first batch
     engine.train_epoch(2)
