@@ -5,13 +5,27 @@ import functools
 import hashlib
 import json
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 from bddseg.errors import ConfigError, nearest
 from bddseg.plugins import digest_source, is_own
+from bddseg.setting_rules import (
+    FLOAT32,
+    NOT_NEGATIVE,
+    PATTERN,
+    POSITIVE,
+    PROBABILITY,
+    SHARE,
+    Value,
+    at_most,
+    check_value,
+    convert_value,
+    one_of,
+    one_of_or_own,
+    setting,
+)
 
 RECIPE = 3
 """Raised by one whenever a change to the core alters the figures of an unchanged configuration."""
@@ -50,50 +64,8 @@ CONDITIONAL = (
 )
 """Settings that have an effect only where others let them."""
 
-Value = str | int | float | bool
-Rule = tuple[str, Callable[[Any], bool]]
-
-POSITIVE: Rule = ("must be > 0", lambda x: x > 0)
-NOT_NEGATIVE: Rule = ("must be >= 0", lambda x: x >= 0)
-SHARE: Rule = ("must be > 0 and < 1", lambda x: 0 < x < 1)
-PROBABILITY: Rule = ("must be >= 0 and < 1", lambda x: 0 <= x < 1)
-FLOAT32: Rule = ("must be < 3.4e38, the largest number of 32 bits", lambda x: x < 3.4e38)
-
-PATTERN: Rule = ("must be a regular expression", lambda x: _is_pattern(x))
-
-LARGEST_INTEGER = 2**63 - 1
-"""Seeds, records and arrays take 64 bits."""
-
 DOUBLINGS = {"unet": 3, "vanilla_unet": 4, "attention_unet": 4}
 """Network -> how many times it halves an image's side, and doubles its channels."""
-
-
-def _is_pattern(text: str) -> bool:
-    try:
-        re.compile(text)
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return True
-
-
-def at_most(most: int) -> Rule:
-    """Return the rule that a value is not larger: beyond, no machine could do it, and sizes overflow in torch."""
-    return (f"must be <= {most}", lambda x: x <= most)
-
-
-def one_of(*names: str) -> Rule:
-    """Return the rule that a value is one of the names."""
-    return (f"must be one of {', '.join(names)}", lambda x: x in names)
-
-
-def one_of_or_own(kind: str, *names: str) -> Rule:
-    """Return the rule that a value is one of the names, or names a class or function of the user's own."""
-    return (f"must be one of {', '.join(names)}, or package.module:{kind}", lambda x: x in names or is_own(x))
-
-
-def setting(default: Value, *rules: Rule) -> Any:
-    """Return a dataclass field with its default and the rules its value must obey."""
-    return field(default=default, metadata={"rules": rules})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,36 +178,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for key, value, spec in _settings(self):
-            _check(key, value, spec)
-        if self.data.val_fraction + self.data.test_fraction >= 1:
-            raise ConfigError(
-                f"data.val_fraction + data.test_fraction is {self.data.val_fraction + self.data.test_fraction:g}, "
-                "but must be < 1 to leave images for training"
-            )
-        if self.data.folds and self.data.fold >= self.data.folds:
-            raise ConfigError(f"data.fold is {self.data.fold}, but must be < data.folds, which is {self.data.folds}")
-        if not self.data.has_validation and self.train.keep != "last":
-            raise ConfigError("train.keep is 'best', but must be 'last' when data.folds is 1: nothing is validated on")
-        if self.model.name == "attention_unet" and self.model.base_filters % 2:
-            raise ConfigError(
-                f"model.base_filters is {self.model.base_filters}, but must be even for attention_unet: gates halve it"
-            )
-
-        self._check_bottleneck()
-
-    def _check_bottleneck(self) -> None:
-        """Refuse images of which the network's deepest level would have no whole pixel, or one for BatchNorm alone."""
-        name, size = self.model.name, self.data.size
-        multiple = 2 ** DOUBLINGS.get(name, 0)
-        if size < multiple:
-            raise ConfigError(
-                f"data.size is {size}, but must be >= {multiple} for {name}, which halves it {DOUBLINGS[name]} times"
-            )
-        if size == multiple > 1 and self.train.batch_size == 1:
-            raise ConfigError(
-                f"train.batch_size is 1, but must be >= 2 where data.size is {size}: at the deepest level of {name} an "
-                "image is one pixel, and BatchNorm needs two"
-            )
+            check_value(key, value, spec)
+        _check_combination(self)
 
     @property
     def bottleneck_pixels(self) -> int:
@@ -261,7 +205,7 @@ class TrainConfig:
         for key, value in overrides.items():
             section, _, name = key.partition(".")
             changes.setdefault(section, {})[name] = check_setting(key, value)
-        sections = {name: dataclasses.replace(getattr(self, name), **found) for name, found in changes.items()}
+        sections = {name: dataclasses.replace(getattr(self, name), **values) for name, values in changes.items()}
         return dataclasses.replace(self, **sections)
 
     def flat(self) -> dict[str, Value]:
@@ -288,7 +232,7 @@ class TrainConfig:
 
     def folded(self) -> Self:
         """Return the configuration with settings that have no effect here set to their defaults, or switched off."""
-        changes = {key: value for key, value in self._inert().items() if self._value(key) != value}
+        changes = {key: value for key, value in _inert_settings(self).items() if self._value(key) != value}
         return self.with_overrides(changes) if changes else self
 
     def _value(self, key: str) -> Value:
@@ -297,31 +241,12 @@ class TrainConfig:
 
     def has_effect(self, key: str) -> bool:
         """Return whether a setting changes anything here; gamma does not without the focal loss."""
-        return key not in self._inert()
+        return key not in _inert_settings(self)
 
     @staticmethod
     def is_conditional(key: str) -> bool:
         """Return whether it depends on other settings if this one has an effect."""
         return key in CONDITIONAL
-
-    def _inert(self) -> dict[str, Value]:
-        """Return the settings without effect here, with what they are set to; CONDITIONAL has all that may be there."""
-        inert: dict[str, Value] = {}
-        if self.model.name != "attention_unet" and not is_own(self.model.name):
-            inert["model.dropout"] = 0.0
-        if is_own(self.model.name):
-            inert["model.init"] = ModelSettings().init
-        if self.loss.name != "focal":
-            inert["loss.gamma"] = LossSettings().gamma
-        if self.loss.name == "dice":
-            inert["loss.weighting"] = LossSettings().weighting
-        if self.optim.name != "sgd":
-            inert["optim.momentum"] = OptimSettings().momentum
-        if not self.data.folds:
-            inert["data.fold"] = inert["data.cut"] = 0
-        if self.train.keep == "last":
-            inert["train.patience"] = 0  # every epoch counts more than those before: none goes without a better one
-        return inert
 
     def digest(self) -> str:
         """Return 12 hex digits that name the configuration: equal for equal effect.
@@ -353,6 +278,59 @@ class TrainConfig:
         effective = {key: value for key, value in settings.items() if key not in unused or value != unused[key]}
         own = {f"{key} source": digest_source(key, name) for key, name in self.own_names().items()}
         return {"recipe": recipe, **effective, **own}
+
+
+def _check_combination(config: TrainConfig) -> None:
+    """Refuse settings that do not fit together."""
+    if config.data.val_fraction + config.data.test_fraction >= 1:
+        raise ConfigError(
+            f"data.val_fraction + data.test_fraction is {config.data.val_fraction + config.data.test_fraction:g}, "
+            "but must be < 1 to leave images for training"
+        )
+    if config.data.folds and config.data.fold >= config.data.folds:
+        raise ConfigError(f"data.fold is {config.data.fold}, but must be < data.folds, which is {config.data.folds}")
+    if not config.data.has_validation and config.train.keep != "last":
+        raise ConfigError("train.keep is 'best', but must be 'last' when data.folds is 1: nothing is validated on")
+    if config.model.name == "attention_unet" and config.model.base_filters % 2:
+        raise ConfigError(
+            f"model.base_filters is {config.model.base_filters}, but must be even for attention_unet: gates halve it"
+        )
+    _check_bottleneck(config)
+
+
+def _check_bottleneck(config: TrainConfig) -> None:
+    """Refuse images of which the network's deepest level would have no whole pixel, or one for BatchNorm alone."""
+    name, size = config.model.name, config.data.size
+    multiple = 2 ** DOUBLINGS.get(name, 0)
+    if size < multiple:
+        raise ConfigError(
+            f"data.size is {size}, but must be >= {multiple} for {name}, which halves it {DOUBLINGS[name]} times"
+        )
+    if size == multiple > 1 and config.train.batch_size == 1:
+        raise ConfigError(
+            f"train.batch_size is 1, but must be >= 2 where data.size is {size}: at the deepest level of {name} an "
+            "image is one pixel, and BatchNorm needs two"
+        )
+
+
+def _inert_settings(config: TrainConfig) -> dict[str, Value]:
+    """Return the settings without effect here, with what they are set to; CONDITIONAL has all that may be there."""
+    inert: dict[str, Value] = {}
+    if config.model.name != "attention_unet" and not is_own(config.model.name):
+        inert["model.dropout"] = 0.0
+    if is_own(config.model.name):
+        inert["model.init"] = ModelSettings().init
+    if config.loss.name != "focal":
+        inert["loss.gamma"] = LossSettings().gamma
+    if config.loss.name == "dice":
+        inert["loss.weighting"] = LossSettings().weighting
+    if config.optim.name != "sgd":
+        inert["optim.momentum"] = OptimSettings().momentum
+    if not config.data.folds:
+        inert["data.fold"] = inert["data.cut"] = 0
+    if config.train.keep == "last":
+        inert["train.patience"] = 0  # every epoch counts more than those before: none goes without a better one
+    return inert
 
 
 def _hash(values: Mapping[str, Any]) -> str:
@@ -397,9 +375,9 @@ def check_setting(key: str, value: Any) -> Value:
         ConfigError: with value, rule and key.
     """
     spec = known_setting(key)
-    widened = _widened(value, spec)
-    _check(key, widened, spec)
-    return widened
+    setting_value = convert_value(value, spec)
+    check_value(key, setting_value, spec)
+    return setting_value
 
 
 @functools.cache
@@ -420,41 +398,3 @@ def _layout() -> tuple[tuple[str, str, str, dataclasses.Field[Any]], ...]:
         for section in dataclasses.fields(TrainConfig)
         for spec in dataclasses.fields(section.type)  # type: ignore[arg-type]
     )
-
-
-def _widened(value: Any, spec: dataclasses.Field[Any]) -> Any:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return float(value) if spec.type is float and is_whole else value
-
-
-def _check(key: str, value: Any, spec: dataclasses.Field[Any]) -> None:
-    if type(value) is not spec.type:
-        raise ConfigError(f"{key} is {value!r}, but must be {_kind(spec)}{_hint(value, spec)}")
-    if isinstance(value, int) and value > LARGEST_INTEGER:
-        raise ConfigError(f"{key} is a number of {value.bit_length()} bits, but must be <= {LARGEST_INTEGER}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{key} is {value!r}, but must be finite")
-    for text, holds in spec.metadata["rules"]:
-        if not holds(value):
-            raise ConfigError(f"{key} is {value!r}, but {text}")
-
-
-def _kind(spec: dataclasses.Field[Any]) -> str:
-    return {int: "a whole number", float: "a number", str: "text"}[spec.type]  # type: ignore[index]
-
-
-def _hint(value: Any, spec: dataclasses.Field[Any]) -> str:
-    """Return how to write a number that YAML took for text: it reads 1e-4 as text, 1.0e-4 as a number."""
-    if spec.type is str or not isinstance(value, str):
-        return ""
-    try:
-        number = float(value)
-    except ValueError:
-        return ""
-    if not math.isfinite(number):
-        return ""
-    if spec.type is int or "e" not in value.lower():
-        return f"; write {number:g} without quotes" if spec.type is float else f"; write {number:.0f}"
-    mantissa, _, exponent = f"{number:e}".partition("e")
-    shortest = mantissa.rstrip("0")
-    return f"; write {shortest}{'0' if shortest.endswith('.') else ''}e{int(exponent)}"

@@ -57,8 +57,8 @@ def boundary_iou(counts: np.ndarray) -> np.ndarray:
     Shape:
         counts: (..., C, 2).  returns: (..., C), float64.
     """
-    both, either = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
-    return np.divide(both, either, out=np.full_like(either, np.nan), where=either > 0)
+    intersection, union = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
+    return np.divide(intersection, union, out=np.full_like(union, np.nan), where=union > 0)
 
 
 def pool(counts: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:

@@ -16,9 +16,9 @@ BLANK = "Zs"
 """Unicode's category of blanks, of which Python calls only one printable."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, names: Iterable[str]) -> str:
     """Return the question `did you mean NAME? ` with the known name that is most like a word; "" where none is."""
-    near = get_close_matches(word, list(known), n=1)
+    near = get_close_matches(word, list(names), n=1)
     return f"did you mean {near[0]}? " if near else ""
 
 

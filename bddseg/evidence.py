@@ -84,11 +84,11 @@ def load_evidence(path: Path) -> Evidence:
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            words = json.loads(file["words"].tobytes())
+            header = json.loads(file["words"].tobytes())
             arrays = {name: file[name] for name in (*ARRAYS, *OPTIONAL) if name in (*ARRAYS, *file.files)}
     except UNREADABLE as error:
         raise DataError(f"{path} is not readable evidence: {error}") from error
-    if words.pop("format", None) != FORMAT:
+    if header.pop("format", None) != FORMAT:
         raise DataError(f"{path} has another evidence format, but must have format {FORMAT}")
-    lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in words.items()}
+    lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in header.items()}
     return Evidence(**lists, **arrays)

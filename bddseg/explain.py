@@ -48,7 +48,9 @@ def attention_maps(trained: Predictor, images: np.ndarray) -> np.ndarray:
     if not seen:
         return np.zeros((len(images), 0, height, width), dtype=np.float32)
     finest = tuple(seen[-1].shape[-2:])  # the image with the margin that the network added at the right and bottom
-    enlarged = [interpolate(found.float(), finest, mode="bilinear", align_corners=False) for found in seen]
+    enlarged = [
+        interpolate(coefficients.float(), finest, mode="bilinear", align_corners=False) for coefficients in seen
+    ]
     return torch.cat(enlarged, dim=1)[..., :height, :width].cpu().numpy()
 
 
@@ -57,8 +59,8 @@ def _watched(model: nn.Module) -> Iterator[list[Tensor]]:
     """Collect what the gates let through, in the order in which they are asked, for as long as the context lasts."""
     seen: list[Tensor] = []
 
-    def note(layer: nn.Module, given: tuple[Tensor, ...], found: Tensor) -> None:
-        seen.append(found)  # (N, 1, h, w)
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], coefficients: Tensor) -> None:
+        seen.append(coefficients)  # (N, 1, h, w)
 
     gates = [module for module in model.modules() if isinstance(module, AttentionGate)]
     hooks = [gate.psi.register_forward_hook(note) for gate in gates]

@@ -77,10 +77,10 @@ def _count_own(settings: ModelSettings, size_px: int) -> Forward:
         """Count two operations for each weight at each place that it is laid on, as `_count_smallest` does."""
         weight = layer.weight
         assert isinstance(weight, Tensor)
-        places = output.numel() // (weight.shape[1] if isinstance(layer, nn.ConvTranspose2d) else weight.shape[0])
+        positions = output.numel() // (weight.shape[1] if isinstance(layer, nn.ConvTranspose2d) else weight.shape[0])
         if isinstance(layer, nn.ConvTranspose2d):
-            places //= math.prod(layer.stride)
-        flops.append(2 * places * weight.numel())
+            positions //= math.prod(layer.stride)
+        flops.append(2 * positions * weight.numel())
         outputs.append(output.numel())
 
     for layer in network.modules():

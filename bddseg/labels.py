@@ -61,7 +61,7 @@ def is_known_label() -> np.ndarray:
     Shape:
         returns: (256,), bool
     """
-    known = np.zeros(256, dtype=bool)
-    known[: len(BDD_CLASSES)] = True
-    known[IGNORE] = True
-    return known
+    is_known = np.zeros(256, dtype=bool)
+    is_known[: len(BDD_CLASSES)] = True
+    is_known[IGNORE] = True
+    return is_known

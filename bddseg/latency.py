@@ -41,8 +41,10 @@ def measure_latency(
     model = build_model(settings.name, classes=len(CLASSES), base_filters=settings.base_filters)
     model.eval().to(device).to(memory_format=torch.channels_last)
     with _one_thread():
-        found = tuple(_median_ms(_pass(model, batch, size_px, device, precision), device, seconds) for batch in BATCHES)
-    return Latency(count_parameters(model), found)
+        medians = tuple(
+            _median_ms(_pass(model, batch, size_px, device, precision), device, seconds) for batch in BATCHES
+        )
+    return Latency(count_parameters(model), medians)
 
 
 def _pass(model: nn.Module, batch: int, size_px: int, device: torch.device, precision: str) -> Callable[[], float]:
@@ -66,10 +68,10 @@ def _median_ms(run: Callable[[], float], device: torch.device, seconds: float) -
     if device.type == "cpu" and first > seconds:
         return first * 1000  # what a first pass has to set up weighs nothing beside it
     run()
-    taken: list[float] = []
-    while len(taken) < LEAST or (sum(taken) < seconds and len(taken) < MOST):
-        taken.append(run())
-    return statistics.median(taken) * 1000
+    times: list[float] = []
+    while len(times) < LEAST or (sum(times) < seconds and len(times) < MOST):
+        times.append(run())
+    return statistics.median(times) * 1000
 
 
 def _wait(device: torch.device) -> None:

@@ -88,14 +88,14 @@ def main() -> None:
 def make_noise(images: int, size: int) -> Frames:
     """Return frames of random pixels and classes: what a step costs does not depend on what is in them."""
     rng = np.random.default_rng(0)
-    words = ("",) * images
+    blank = ("",) * images
     return Frames(
         images=rng.integers(0, 256, (images, size, size, 3), dtype=np.uint8),
         masks=rng.integers(0, len(CLASSES), (images, size, size), dtype=np.uint8),
-        names=words,
-        scenes=words,
-        weathers=words,
-        times_of_day=words,
+        names=blank,
+        scenes=blank,
+        weathers=blank,
+        times_of_day=blank,
         fingerprint="",
     )
 

@@ -123,8 +123,8 @@ def _build_own(name: str, **settings: Any) -> nn.Module:
     except ConfigError:
         raise
     except Exception as error:  # whatever the user's class raises is theirs to mend
-        given = ", ".join(f"{key}={value}" for key, value in settings.items())
-        raise ConfigError(f"model.name is {name!r}, but {name}({given}) fails: {one_line(error)}") from error
+        arguments = ", ".join(f"{key}={value}" for key, value in settings.items())
+        raise ConfigError(f"model.name is {name!r}, but {name}({arguments}) fails: {one_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model.name is {name!r}, but it makes a {type(model).__name__}, not a torch.nn.Module")
     return model

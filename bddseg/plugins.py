@@ -67,16 +67,16 @@ def _parts(key: str, name: str) -> tuple[str, str]:
 
 def _find(key: str, name: str, module: str) -> Path:
     """Return the file of a module."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # last: a file of the user must not hide a package
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)  # last: a file of the user must not hide a package
     try:
         spec = importlib.util.find_spec(module)  # imports the packages above it
     except (ImportError, ValueError) as error:
         raise ConfigError(f"{key} is {name!r}, but {module} cannot be found: {error}") from error
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise ConfigError(
-            f"{key} is {name!r}, but there is no module {module}: looked in {here} and where Python looks (PYTHONPATH)"
+            f"{key} is {name!r}, but there is no module {module}: searched {folder} and Python's path (PYTHONPATH)"
         )
     return Path(spec.origin)
 

@@ -56,12 +56,12 @@ def _weights(pixels: int, size_px: int, device: torch.device) -> Tensor:
     Shape:
         returns: (size_px, pixels), float64, whole numbers.
     """
-    places = torch.arange(pixels, dtype=torch.float64, device=device)
+    positions = torch.arange(pixels, dtype=torch.float64, device=device)
     scale = _length(pixels, device) / size_px
     support = scale.clamp(min=1)
     centres = (torch.arange(size_px, dtype=torch.float64, device=device)[:, None] + 0.5) * scale
-    is_near = (places >= torch.floor(centres - support + 0.5)) & (places < torch.floor(centres + support + 0.5))
-    triangle = (1 - ((places - centres + 0.5) / support).abs()).clamp(min=0) * is_near
+    is_near = (positions >= torch.floor(centres - support + 0.5)) & (positions < torch.floor(centres + support + 0.5))
+    triangle = (1 - ((positions - centres + 0.5) / support).abs()).clamp(min=0) * is_near
     return torch.floor(triangle / triangle.sum(1, keepdim=True) * 2**WEIGHT_BITS + 0.5)
 
 

@@ -134,7 +134,7 @@ def _costs(seconds: float, images: int, device: torch.device) -> dict[str, float
 
 def _state(engine: Engine, config: TrainConfig, epoch: int, best: _Best) -> dict[str, Any]:
     """Return everything that going on needs, in tensors and plain values; see `_resumed`, its reader."""
-    kept: dict[str, Any] = {
+    best_state: dict[str, Any] = {
         "epoch": best.epoch,
         "miou": best.miou,
         "weights": dict(best.weights),
@@ -142,21 +142,25 @@ def _state(engine: Engine, config: TrainConfig, epoch: int, best: _Best) -> dict
         "normalisation": engine.network.normalisation,
     }
     if best.validation is not None:
-        kept["loss"] = best.validation.loss
-        kept["counts"] = torch.from_numpy(best.validation.counts)
-        kept["ignored"] = torch.from_numpy(best.validation.ignored)
-    return {"digest": config.digest(), "epoch": epoch, "best": kept, **engine.state()}
+        best_state["loss"] = best.validation.loss
+        best_state["counts"] = torch.from_numpy(best.validation.counts)
+        best_state["ignored"] = torch.from_numpy(best.validation.ignored)
+    return {"digest": config.digest(), "epoch": epoch, "best": best_state, **engine.state()}
 
 
 def _resumed(engine: Engine, config: TrainConfig, state: Mapping[str, Any]) -> tuple[_Best, int]:
     if state["digest"] != config.digest():
         raise DataError(f"the checkpoint is of trial {state['digest']}, but must be of {config.digest()}")
     engine.load_state(state)
-    kept = state["best"]
+    best_state = state["best"]
     validation = None
-    if "counts" in kept:
-        validation = PassCounts(kept["loss"], kept["counts"].cpu().numpy(), kept["ignored"].cpu().numpy())
-    return _Best(config.train.keep, kept["epoch"], kept["miou"], kept["weights"], validation), state["epoch"]
+    if "counts" in best_state:
+        validation = PassCounts(
+            best_state["loss"], best_state["counts"].cpu().numpy(), best_state["ignored"].cpu().numpy()
+        )
+    return _Best(config.train.keep, best_state["epoch"], best_state["miou"], best_state["weights"], validation), state[
+        "epoch"
+    ]
 
 
 def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, part: str) -> Evidence:

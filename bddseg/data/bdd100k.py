@@ -170,18 +170,18 @@ def check_root(root: Path) -> None:
         raise DataError(f"{root} {problem}: looked for {IMAGES}, {MASKS} and {DETS} in it; {CURE}")
 
 
-def _find(folder: Path, is_taken: Callable[[str], bool]) -> tuple[dict[Key, Path], list[str]]:
+def _find(folder: Path, is_accepted: Callable[[str], bool]) -> tuple[dict[Key, Path], list[str]]:
     """Return the files of both parts whose names are taken, in order, and what else lies there."""
     files: dict[Key, Path] = {}
-    others: list[str] = []
+    other_names: list[str] = []
     for part in PARTS:
-        listing = list_folder(folder / part, is_taken)
-        others += listing.others
-        for path in listing.taken:
+        listing = list_folder(folder / part, is_accepted)
+        other_names += listing.other_names
+        for path in listing.accepted:
             first = files.setdefault((part, key_of(path.name)), path)
             if first != path:
                 raise _same_name(first, path)
-    return files, others
+    return files, other_names
 
 
 def _beside(root: Path, folder: str) -> Iterator[str]:
@@ -190,7 +190,7 @@ def _beside(root: Path, folder: str) -> Iterator[str]:
         listing = list_folder(root / folder, lambda name: False)
     except AccessError:
         return
-    for name in listing.others:
+    for name in listing.other_names:
         if name.removesuffix(NO_FILE) not in PARTS:
             yield f"{folder}/{name}"
 
@@ -198,8 +198,8 @@ def _beside(root: Path, folder: str) -> Iterator[str]:
 def _check_parts(images: dict[Key, Path]) -> None:
     first: dict[str, Path] = {}
     for (_, name), path in images.items():
-        if (other := first.setdefault(name, path)) != path:
-            raise _same_name(other, path)
+        if (first_path := first.setdefault(name, path)) != path:
+            raise _same_name(first_path, path)
 
 
 def _same_name(first: Path, second: Path) -> DataError:
@@ -241,16 +241,16 @@ def _meant_scenes(scene: str) -> tuple[str, ...]:
     return (near,) if near else ()
 
 
-def _misspelt(what: str, values: Iterable[str], known: Sequence[str]) -> Iterator[str]:
+def _misspelt(attribute: str, values: Iterable[str], names: Sequence[str]) -> Iterator[str]:
     """Yield a line for each value that is nearly a known one: it is a slice of its own in the report."""
     for value, count in Counter(values).most_common():
-        if value not in known and (near := _meant(value, known, LIKENESS)):
-            yield f"{_images(count)} with the {what} {value!r}, unknown to BDD100K: did you mean {near!r}?"
+        if value not in names and (near := _meant(value, names, LIKENESS)):
+            yield f"{_images(count)} with the {attribute} {value!r}, unknown to BDD100K: did you mean {near!r}?"
 
 
-def _meant(word: str, known: Sequence[str], likeness: float) -> str:
+def _meant(word: str, names: Sequence[str], likeness: float) -> str:
     """Return the known word of which this is another spelling; "" where it is like none."""
-    plain = {_plain(name): name for name in known}
+    plain = {_plain(name): name for name in names}
     near = get_close_matches(_plain(word), plain, n=1, cutoff=likeness)
     return plain[near[0]] if near else ""
 

@@ -97,7 +97,7 @@ def read_entries(root: Path) -> Entries:
     unusable: dict[str, _Entry] = {}
     odd: list[str] = []
     for entry in (entry for path in paths for entry in _read_file(path)):
-        odd += (f"{words} of {entry.name} ({entry.place})" for words in entry.odd)
+        odd += (f"{text} of {entry.name} ({entry.place})" for text in entry.odd)
         if entry.attributes is None:
             unusable.setdefault(key_of(entry.name), entry)
             continue
@@ -173,38 +173,38 @@ def _fault(error: json.JSONDecodeError) -> str:
 
 def _slim(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object without its boxes and polygons: they are nearly all of the real files' hundreds of MB."""
-    kept = [(key, value) for key, value in pairs if key in _KEPT]
-    if not kept:
+    items = [(key, value) for key, value in pairs if key in _KEPT]
+    if not items:
         return _EMPTY
-    slim = dict(kept)
-    if len(slim) < len(kept):
+    slim = dict(items)
+    if len(slim) < len(items):
         for key in slim:
-            values = _Twice(value for name, value in kept if name == key)
+            values = _Twice(value for name, value in items if name == key)
             slim[key] = values if len(values) > 1 else values[0]
     return slim
 
 
 def _entry(path: Path, number: int, entry: Any) -> _Entry:
-    place = f"{path}: entry {number}"
+    location = f"{path}: entry {number}"
     if not isinstance(entry, dict):
-        raise DataError(f"{place} is {_kind(entry)}, but must be an object with name and attributes.scene")
+        raise DataError(f"{location} is {_kind(entry)}, but must be an object with name and attributes.scene")
     name = entry.get("name")
     if not isinstance(name, str) or not name:
-        found = f"the name {_shown(name)}" if "name" in entry else "no name"
-        raise DataError(f"{place} has {found}, but must have the file name of an image as text")
+        problem = f"the name {_shown(name)}" if "name" in entry else "no name"
+        raise DataError(f"{location} has {problem}, but must have the file name of an image as text")
     attributes = entry.get("attributes")
     if not isinstance(attributes, dict) or not attributes:
-        given = "no attributes" if not attributes else f"the attributes are {_kind(attributes)}"
-        return _Entry(path, number, name, None, given)
-    words = {key: _word(attributes.get(key), key, f"{place} ({name})") for key in ATTRIBUTES}
-    if words["scene"] is None:
+        problem = "no attributes" if not attributes else f"the attributes are {_kind(attributes)}"
+        return _Entry(path, number, name, None, problem)
+    texts = {key: _word(attributes.get(key), key, f"{location} ({name})") for key in ATTRIBUTES}
+    if texts["scene"] is None:
         scene = attributes.get("scene")
         return _Entry(path, number, name, None, f"the scene is {_shown(scene)}" if scene else "no scene")
     return _Entry(
         path,
         number,
         name,
-        Attributes(words["scene"], words["weather"] or UNDEFINED, words["timeofday"] or UNDEFINED),
+        Attributes(texts["scene"], texts["weather"] or UNDEFINED, texts["timeofday"] or UNDEFINED),
         "",
         tuple(
             f"the {key}, {_kind(value)},"
@@ -214,14 +214,14 @@ def _entry(path: Path, number: int, entry: Any) -> _Entry:
     )
 
 
-def _word(value: Any, key: str, place: str) -> str | None:
+def _word(value: Any, key: str, location: str) -> str | None:
     """Return an attribute, None where it is missing, empty or no text."""
     if isinstance(value, _Twice):
-        raise DataError(f"{place} has {key} twice: {' and '.join(map(_shown, value))}; remove one")
+        raise DataError(f"{location} has {key} twice: {' and '.join(map(_shown, value))}; remove one")
     if not isinstance(value, str) or not value.strip():
         return None
     if not value.replace("\u00a0", " ").isprintable():
-        raise DataError(f"{place} has the {key} {value!r}, which holds control characters")
+        raise DataError(f"{location} has the {key} {value!r}, which holds control characters")
     return value
 
 

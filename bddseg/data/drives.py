@@ -40,7 +40,7 @@ def clip_of(name: str) -> tuple[str, int]:
 
 def count_neighbours(names: Sequence[str], among: Collection[int], of: Collection[int]) -> int:
     """Return how many images `among` have the image before or after them in their clip `of` the others; positions."""
-    order = sorted((*among, *of), key=lambda place: clip_of(names[place]))
+    order = sorted((*among, *of), key=lambda position: clip_of(names[position]))
     chosen, leaking = frozenset(among), set[int]()
     for first, second in itertools.pairwise(order):
         if clip_of(names[first])[0] == clip_of(names[second])[0] and (first in chosen) != (second in chosen):

@@ -19,12 +19,12 @@ NAMED = 3
 class Listing:
     """The content of a folder, by name."""
 
-    taken: tuple[Path, ...]
-    others: tuple[str, ...]
+    accepted: tuple[Path, ...]
+    other_names: tuple[str, ...]
     """Names; with a note where it is no file."""
 
 
-def list_folder(folder: Path, is_taken: Callable[[str], bool]) -> Listing:
+def list_folder(folder: Path, is_accepted: Callable[[str], bool]) -> Listing:
     """Return what lies in a folder; nothing where there is none.
 
     A link is taken for what it is named: one that leads nowhere is refused by name when it is read.
@@ -34,15 +34,15 @@ def list_folder(folder: Path, is_taken: Callable[[str], bool]) -> Listing:
     """
     try:
         with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+            items = sorted(entries, key=lambda entry: entry.name)
     except FileNotFoundError:
         return Listing((), ())
     except OSError as error:
         raise AccessError(f"{folder} cannot be listed: {error.strerror}") from error
-    files = {entry.name: _is_file(entry) for entry in found}
-    taken = tuple(folder / name for name, is_file in files.items() if is_file and is_taken(name))
-    others = (name for name, is_file in files.items() if not is_file or not is_taken(name))
-    return Listing(taken, tuple(name if files[name] else f"{name}{NO_FILE}" for name in others))
+    files = {entry.name: _is_file(entry) for entry in items}
+    accepted = tuple(folder / name for name, is_file in files.items() if is_file and is_accepted(name))
+    other_names = (name for name, is_file in files.items() if not is_file or not is_accepted(name))
+    return Listing(accepted, tuple(name if files[name] else f"{name}{NO_FILE}" for name in other_names))
 
 
 def is_there(path: Path) -> bool:

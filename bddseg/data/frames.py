@@ -183,16 +183,16 @@ def _frames(samples: Sequence[Sample], cached: _Cached) -> Frames:
         count, skipped = f"{len(cached.bad)} of {len(samples)} samples", printable(", ".join(cached.bad))
         verbs = "cannot be used and is" if len(cached.bad) == 1 else "cannot be used and are"
         _log.warning("%s %s left out: %s (first: %s)", count, verbs, skipped, first)
-    kept = [sample for sample in samples if sample.name not in cached.bad]
-    names, scenes = tuple(sample.name for sample in kept), tuple(sample.scene for sample in kept)
+    usable = [sample for sample in samples if sample.name not in cached.bad]
+    names, scenes = tuple(sample.name for sample in usable), tuple(sample.scene for sample in usable)
     content = json.dumps([cached.pixels, names, scenes, *split_marks(names)])
     return Frames(
         images=cached.images,
         masks=cached.masks,
         names=names,
         scenes=scenes,
-        weathers=tuple(sample.weather for sample in kept),
-        times_of_day=tuple(sample.timeofday for sample in kept),
+        weathers=tuple(sample.weather for sample in usable),
+        times_of_day=tuple(sample.timeofday for sample in usable),
         fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
         skipped=tuple(cached.bad),
         turned=cached.turned,
@@ -356,7 +356,7 @@ def _write(part: Path, job: _Job) -> None:
         raise DataError(f"none of {len(job.samples)} samples can be used{first}")
     record = {
         "pixels": images.digest.hexdigest() + masks.digest.hexdigest(),
-        "bad": {name: asdict(it) for name, it in remembered.items()},
+        "bad": {name: asdict(judgement) for name, judgement in remembered.items()},
         "turned": turned,
     }
     write_json(part / RECORD, record)
@@ -442,9 +442,11 @@ def _decode(sample: Sample, size_px: int) -> Decoded:
 
 def _check_mask(mask: Image.Image, picture: Picture, sample: Sample) -> None:
     if mask.size != picture.image.size:
-        found, wanted = ("x".join(map(str, pixels)) for pixels in (mask.size, picture.image.size))
+        mask_size, image_size = ("x".join(map(str, pixels)) for pixels in (mask.size, picture.image.size))
         turned = f", which EXIF orientation {picture.orientation} turns" if picture.orientation != UPRIGHT else ""
-        raise DataError(f"{sample.mask} is {found} pixels, but must be {wanted} like its image {sample.image}{turned}")
+        raise DataError(
+            f"{sample.mask} is {mask_size} pixels, but must be {image_size} like its image {sample.image}{turned}"
+        )
     if mask.mode not in ("L", "P"):
         raise DataError(f"{sample.mask} has the mode {mask.mode}, but must have one channel of 8 bits (L or P)")
     present = np.array(mask.histogram()) > 0

@@ -107,7 +107,7 @@ def split_samples(
     train, val, test = (tuple(sorted(item.position for item in part)) for part in parts)
     warnings = (
         _warning(names, strays, train, val),
-        _few_drives([unit_of(names[place], drive_pattern) for place in val]) if by_drive else "",
+        _few_drives([unit_of(names[index], drive_pattern) for index in val]) if by_drive else "",
         _no_drives(names, drive_pattern, train, val) if drive_pattern else "",
     )
     return Split(train, val, test, by_drive, "; ".join(filter(None, warnings)), drive_pattern)
@@ -150,18 +150,20 @@ def fold_split(
     dealt = f"{seed}, cut {cut}" if cut else str(seed)
     items = [
         _Item(
-            place,
-            group_of(scenes[place]),
-            unit_of(names[place], split.drive_pattern),
-            _hash(dealt, f"fold:{names[place]}"),
+            position,
+            group_of(scenes[position]),
+            unit_of(names[position], split.drive_pattern),
+            _hash(dealt, f"fold:{names[position]}"),
         )
-        for place in (*split.train, *split.val)
+        for position in (*split.train, *split.val)
     ]
     items.sort(key=lambda item: item.rank)
     units = len({item.unit for item in items}) if split.by_drive else len(items)
     if units < folds:
-        what = f"drives (with {len(items)} images)" if split.by_drive else "images"
-        raise DataError(f"train and val have {units} {what}, too few for {folds} folds: ask for fewer, or add images")
+        unit_names = f"drives (with {len(items)} images)" if split.by_drive else "images"
+        raise DataError(
+            f"train and val have {units} {unit_names}, too few for {folds} folds: ask for fewer, or add images"
+        )
     shares = [Fraction(1, folds)] * folds
     parts = _deal_drives(items, shares, dealt) if split.by_drive else _deal_frames(items, shares)
     val = {item.position for item in parts[fold]}
@@ -174,8 +176,8 @@ def _warning(names: Sequence[str], strays: Sequence[str], train: Sequence[int], 
     if not strays:
         return ""
     driveless = frozenset(strays)
-    among = [place for place in val if names[place] in driveless]
-    leaks = count_neighbours(names, among, [place for place in train if names[place] in driveless])
+    driveless_val = [position for position in val if names[position] in driveless]
+    leaks = count_neighbours(names, driveless_val, [position for position in train if names[position] in driveless])
     leak = f"; {leaks} of {len(val)} validation images have their neighbour in training" if leaks else ""
     if len(strays) == len(names):
         return f"{LEAK_WARNING}{leak}; {REMEDY}"
@@ -277,9 +279,9 @@ def _deal(
     """Return the part of every drive, each put where it lowers the imbalance most; no part is left without one."""
     filled = [[0] * len(target) for target in targets]
     deal: dict[str, int] = {}
-    for left, drive in zip(range(len(order), 0, -1), order, strict=True):
+    for remaining, drive in zip(range(len(order), 0, -1), order, strict=True):
         empty = [part for part, counts in enumerate(filled) if not counts[-1]]
-        allowed = empty if left <= len(empty) else range(len(filled))
+        allowed = empty if remaining <= len(empty) else range(len(filled))
         part = min(allowed, key=lambda part: _growth(filled[part], sizes[drive], targets[part]))
         filled[part] = [count + extra for count, extra in zip(filled[part], sizes[drive], strict=True)]
         deal[drive] = part
@@ -298,7 +300,7 @@ def _imbalance(
     """Return the sum of (count - target)^2 / target over all parts, scene groups and totals."""
     imbalance = 0.0
     for part, target in enumerate(targets):
-        inside = [sizes[drive] for drive, place in deal.items() if place == part]
+        inside = [sizes[drive] for drive, drive_part in deal.items() if drive_part == part]
         counts = [sum(size[index] for size in inside) for index in range(len(target))]
         imbalance += sum((count - goal) ** 2 / goal for count, goal in zip(counts, target, strict=True) if goal)
     return imbalance

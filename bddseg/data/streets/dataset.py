@@ -75,11 +75,11 @@ def write_streets(
 def _is_whole(root: Path, settings: dict[str, Any]) -> bool:
     """Return whether the folder was made with these settings and has lost no file since."""
     try:
-        made = read_json(root / SETTINGS_FILE)
+        recorded = read_json(root / SETTINGS_FILE)
     except (OSError, ValueError):
         return False
     files = sum(path.is_file() for path in root.rglob("*")) - 1
-    return made == {**settings, "files": files}
+    return recorded == {**settings, "files": files}
 
 
 def _write_all(root: Path, images: int, seed: int, size: tuple[int, int]) -> None:
@@ -104,8 +104,8 @@ def _write_all(root: Path, images: int, seed: int, size: tuple[int, int]) -> Non
         elif index % 2:  # an entry whose image is not in the 10k subset
             entries["train"].append(_entry(drive, f"{name[:8]}-{index:08x}"))
     (root / "labels/det_20").mkdir(parents=True)
-    for part, found in entries.items():
-        write_json(root / f"labels/det_20/det_{part}.json", found)
+    for part, part_entries in entries.items():
+        write_json(root / f"labels/det_20/det_{part}.json", part_entries)
     write_json(root / WRONG_FILE, sorted(wrong), indent=1)
 
 

@@ -19,7 +19,7 @@ def draw(drive: Drive, frame: int, size: tuple[int, int], rng: np.random.Generat
     canvas = Canvas(_camera(drive, frame, size, rng), drive.air)
     _sky(canvas, rng)
     _ground(canvas, drive)
-    for thing in sorted(drive.things, key=lambda thing: -thing.far):
+    for thing in sorted(drive.objects, key=lambda thing: -thing.far):
         z = thing.s - canvas.camera.s
         is_behind = z + (thing.length if thing.kind in LINING else 0.0) <= NEAR_M + 0.4
         if not is_behind and z < VIEW_M:

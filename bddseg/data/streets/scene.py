@@ -30,7 +30,7 @@ class Drive:
     weather: str
     timeofday: str
     air: Air
-    things: tuple[Thing, ...]
+    objects: tuple[Thing, ...]
     road_m: tuple[float, float]
     """Left and right edge of the road."""
     walk_m: float
@@ -60,7 +60,7 @@ def make_drive(seed: int, index: int) -> Drive:
         weather=weather,
         timeofday=time,
         air=_air(rng, weather, time),
-        things=tuple(BUILDERS[scene](rng, -left - walk, right + walk)),
+        objects=tuple(BUILDERS[scene](rng, -left - walk, right + walk)),
         road_m=(-left, right),
         walk_m=walk,
         road=near(rng, (grey, grey, grey + 3), 8),
