@@ -141,9 +141,9 @@ def missing(target: Path) -> str:
     return (done.stderr.strip() or "its Python does not run").splitlines()[-1] if done.returncode else ""
 
 
-def run_check(target: Path, lines: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Let the environment's Python look at its packages."""
-    command = [python_of(target), "-I", "-c", CHECK, *words]
+def run_check(target: Path, lines: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run CHECK in the environment's own Python, on these pins."""
+    command = [python_of(target), "-I", "-c", CHECK, *options]
     return subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
 
 

@@ -308,8 +308,8 @@ def test_one_fold_leaves_nothing_to_choose_an_epoch_by() -> None:
 
 
 def test_only_one_fold_leaves_nothing_to_validate_on() -> None:
-    found = {folds: changed(data_folds=folds, train_keep="last").data.has_validation for folds in (0, 1, 2)}
-    assert found == {0: True, 1: False, 2: True}
+    has_validation = {folds: changed(data_folds=folds, train_keep="last").data.has_validation for folds in (0, 1, 2)}
+    assert has_validation == {0: True, 1: False, 2: True}
 
 
 def test_a_new_recipe_changes_every_digest(monkeypatch: pytest.MonkeyPatch) -> None:

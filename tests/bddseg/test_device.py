@@ -77,9 +77,9 @@ def test_a_torch_that_does_not_know_the_processor_computes_in_fp32(monkeypatch: 
 def test_the_number_of_threads_is_at_least_one() -> None:
     before = torch.get_num_threads()
     use_threads(0)
-    found = torch.get_num_threads()
+    threads = torch.get_num_threads()
     use_threads(before)
-    assert found == 1
+    assert threads == 1
 
 
 def test_the_same_seed_draws_the_same_numbers() -> None:

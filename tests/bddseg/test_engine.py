@@ -29,11 +29,11 @@ def make_engine(frames: Frames = FRAMES, **changes: Any) -> Engine:
 def batches_of_an_epoch(engine: Engine, epoch: int, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """Return the frames that each step of an epoch loads."""
     placed: list[list[int]] = []
-    place = engine.network.pixels.placed
+    original_placed = engine.network.pixels.placed
 
     def listen(batches: Sequence[np.ndarray]) -> Iterator[Placed]:
         placed.extend(batch.tolist() for batch in batches)
-        return place(batches)
+        return original_placed(batches)
 
     monkeypatch.setattr(engine.network.pixels, "placed", listen)
     engine.train_epoch(epoch)
@@ -105,9 +105,9 @@ def test_a_tail_of_one_joins_the_batch_before(size: int, expected: list[int], mo
 
 
 def test_a_training_pass_pools_its_counts() -> None:
-    found = make_engine().train_epoch(1)
-    assert found.counts.shape == (1, 5, 5) and found.ignored.shape == (1, 5)
-    assert found.counts.sum() + found.ignored.sum() == len(SPLIT.train) * 16 * 16
+    counts = make_engine().train_epoch(1)
+    assert counts.counts.shape == (1, 5, 5) and counts.ignored.shape == (1, 5)
+    assert counts.counts.sum() + counts.ignored.sum() == len(SPLIT.train) * 16 * 16
 
 
 def test_an_evaluation_counts_every_image_in_the_order_given() -> None:
@@ -179,17 +179,17 @@ def test_weighting_none_weighs_every_valid_pixel_with_one() -> None:
 
 def test_gamma_reaches_the_focal_loss() -> None:
     logits, target = one_image()
-    found, _ = make_engine(loss_name="focal", loss_gamma=3.0, loss_weighting="none").network.loss(logits, target)
-    assert torch.equal(found, build_loss("focal", weight=None, gamma=3.0)(logits, target)[0])
+    total, _ = make_engine(loss_name="focal", loss_gamma=3.0, loss_weighting="none").network.loss(logits, target)
+    assert torch.equal(total, build_loss("focal", weight=None, gamma=3.0)(logits, target)[0])
 
 
 def test_weights_are_copies_that_training_leaves_alone() -> None:
     engine = make_engine()
-    kept = engine.weights()
-    before = {name: tensor.clone() for name, tensor in kept.items()}
+    copies = engine.weights()
+    before = {name: tensor.clone() for name, tensor in copies.items()}
     engine.train_epoch(1)
-    assert all(torch.equal(before[name], kept[name]) for name in kept)
-    assert not all(torch.equal(tensor, kept[name]) for name, tensor in engine.weights().items())
+    assert all(torch.equal(before[name], copies[name]) for name in copies)
+    assert not all(torch.equal(tensor, copies[name]) for name, tensor in engine.weights().items())
 
 
 def test_weights_include_the_running_statistics() -> None:
@@ -228,8 +228,8 @@ def test_another_seed_gives_other_weights() -> None:
 def test_bf16_computes_close_to_fp32() -> None:
     fp32, bf16 = trained(), make_engine(train_precision="bf16")
     bf16.load_state(fp32.state())
-    found: list[PassCounts] = [engine.evaluate(SPLIT.val) for engine in (fp32, bf16)]
-    assert found[0].loss == pytest.approx(found[1].loss, rel=0.05)
+    scores: list[PassCounts] = [engine.evaluate(SPLIT.val) for engine in (fp32, bf16)]
+    assert scores[0].loss == pytest.approx(scores[1].loss, rel=0.05)
 
 
 def test_an_epoch_at_once_is_training_and_then_evaluation() -> None:

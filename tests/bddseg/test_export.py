@@ -88,10 +88,10 @@ def test_files_give_the_classes_of_the_network_from_pictures_of_any_size(
 def test_an_onnx_file_says_what_it_must_be_fed(exported: Path) -> None:
     import onnx
 
-    said = {item.key: item.value for item in onnx.load(exported / "model.onnx").metadata_props}
-    assert said["size_px"] == "16" and said["preprocessing"].startswith("RGB with 8 bits, upright, of any size")
-    assert "BILINEAR" in said["resize"] and "antialiased" in said["resize"]
-    assert json.loads(said["classes"]) == list(CLASSES)
+    metadata = {item.key: item.value for item in onnx.load(exported / "model.onnx").metadata_props}
+    assert metadata["size_px"] == "16" and metadata["preprocessing"].startswith("RGB with 8 bits, upright, of any size")
+    assert "BILINEAR" in metadata["resize"] and "antialiased" in metadata["resize"]
+    assert json.loads(metadata["classes"]) == list(CLASSES)
 
 
 def test_a_torch_file_says_what_it_must_be_fed(exported: Path) -> None:
@@ -140,9 +140,9 @@ def test_a_format_that_cannot_be_written_does_not_keep_the_other_from_being_writ
 ) -> None:
     (tmp_path / "model.onnx").mkdir()
     assert main([str(model), "--out", str(tmp_path)]) == 1
-    said = capsys.readouterr()
-    assert said.err.startswith(f"error: {tmp_path / 'model.onnx'} cannot be written: ")
-    assert said.out == f"{tmp_path / 'model.pt2'}\n" and (tmp_path / "model.pt2").is_file()
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"error: {tmp_path / 'model.onnx'} cannot be written: ")
+    assert captured.out == f"{tmp_path / 'model.pt2'}\n" and (tmp_path / "model.pt2").is_file()
 
 
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

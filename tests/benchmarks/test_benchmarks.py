@@ -208,7 +208,7 @@ def test_the_gpu_scenario_runs_from_end_to_end(monkeypatch: pytest.MonkeyPatch) 
         s4_gpu_trial.REHEARSAL, CPU, frames, split, measure(frames, split, settings(data_size=16)), ()
     )
     seconds = s4_gpu_trial._seconds(course, s4_gpu_trial.CASES[0], rounds=2)
-    assert {name: len(found) for name, found in seconds.items()} == {"ours": 2, "P2": 2}
+    assert {name: len(values) for name, values in seconds.items()} == {"ours": 2, "P2": 2}
 
 
 @pytest.fixture(scope="module")
@@ -260,9 +260,9 @@ def seeds_of(skills: list[float], seeds: int, run_seeds: int) -> Seeds:
     drawn, settings = World(drives=10).draw(skills, 0), range(len(skills))
     screened = [[drawn.run(setting).counts for _ in range(seeds)] for setting in settings]
     runs = [[drawn.run(setting).counts for _ in range(run_seeds)] for setting in settings]
-    words = {"names": drawn.names.tolist()} | dict.fromkeys(("scenes", "weathers", "times_of_day"), [""] * 50)
-    known = {name: {} for name in list(SETTINGS)[: len(skills)]}
-    facts = {"fingerprint": "f" * 16, "settings": known, "screened": words, "confirmed": words}
+    labels = {"names": drawn.names.tolist()} | dict.fromkeys(("scenes", "weathers", "times_of_day"), [""] * 50)
+    table_settings = {name: {} for name in list(SETTINGS)[: len(skills)]}
+    facts = {"fingerprint": "f" * 16, "settings": table_settings, "screened": labels, "confirmed": labels}
     counts = np.repeat(np.asarray(screened)[:, :, None], len(BUDGETS), axis=2)
     curves = np.full((len(skills), seeds, EPOCHS), 0.5)
     return Seeds(facts, curves, counts, np.asarray(runs), np.repeat(np.arange(FOLDS), 50 // FOLDS))
@@ -286,7 +286,7 @@ def test_a_seed_counts_once_every_setting_has_it(tmp_path: Path) -> None:
 def test_recorded_seeds_are_posed_as_those_sweeps_for_which_there_are_enough() -> None:
     shares = verdict_seeds.measure("real", seeds_of([0.0, 0.0], 7, 2), 2)
     kinds = [f"a/a real k=2 epochs={budget}" for budget in BUDGETS]
-    assert [it.name for it in shares] == [*kinds, f"a/a real confirmation k=2 epochs={EPOCHS}"]
+    assert [share.name for share in shares] == [*kinds, f"a/a real confirmation k=2 epochs={EPOCHS}"]
 
 
 def test_a_setting_that_is_far_better_is_told_apart_on_recorded_seeds() -> None:

@@ -285,8 +285,8 @@ def test_what_the_parser_does_not_take_is_one_line(tmp_path: Path, content: byte
 def test_a_det_file_that_is_no_file_is_refused_though_the_other_is_one(tmp_path: Path, kind: str) -> None:
     path = write_folder(tmp_path, {"a": CITY}) / "labels/det_20/det_val.json"
     {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to("gone")}[kind]()
-    words = {"folder": "it is a folder", "pipe": "it is a pipe", "link": "No such file"}[kind]
-    assert refusal(tmp_path).startswith(f"{path} cannot be read: {words}")
+    message = {"folder": "it is a folder", "pipe": "it is a pipe", "link": "No such file"}[kind]
+    assert refusal(tmp_path).startswith(f"{path} cannot be read: {message}")
 
 
 # --- scenes
