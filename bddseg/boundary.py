@@ -1,4 +1,4 @@
-"""Boundary IoU: how well a prediction follows the outlines of the truth, counted per image and class."""
+"""Boundary IoU: overlap of predicted and true outlines, counted per image and class."""
 
 import math
 

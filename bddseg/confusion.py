@@ -23,9 +23,9 @@ def count_pixels(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.
 def iou(counts: np.ndarray) -> np.ndarray:
     """Return the intersection over union of each class.
 
-    A class of which the truth has no pixel is NaN, neither zero nor one, whatever was predicted: so a mean over classes
-    is over the same classes for every trial. (By the union of truth and prediction, one stray pixel of such a class
-    would cost a trial a whole class.)
+    A class without a true pixel is NaN, neither zero nor one, whatever was predicted: so the mean over classes covers
+    the same classes for every trial. (Were it defined by the union of truth and prediction, one stray pixel of such a
+    class would add a class with IoU 0.)
 
     Shape:
         counts: (..., C, C).  returns: (..., C), float64.

@@ -1,8 +1,8 @@
-"""What a JSON file must hold: a value is compared with a shape, and the first difference comes back in words.
+"""Shapes of JSON values: a value is compared with a shape, and the first difference is described.
 
 str, int, bool        a value of that type; true and false are no numbers
 float                 a finite number, whole or not
-object                anything
+object                any value
 [shape]               a list, each item of that shape
 {"key": shape}        an object with that key, which may be left out where it ends in "?"; other keys are ignored
 {"*": shape}          an object, each value of that shape
@@ -26,14 +26,14 @@ LARGEST = sys.float_info.max
 
 
 def difference(value: Any, shape: Any, path: str = "") -> str:
-    """Return where and how a value differs from a shape; "" where it does not.
+    """Return where and how a value differs from a shape; "" if it does not.
 
     Args:
         value: as `json.loads` returns it.
         shape: see above.
-        path: what the value is called in the answer, such as `trials[3]`.
+        path: name of the value in the answer, such as `trials[3]`.
     """
-    if fits(value, shape):  # mostly, and words take time
+    if fits(value, shape):  # the usual case; describing a difference takes longer
         return ""
     if isinstance(shape, list) and isinstance(value, list):
         inner = (difference(item, shape[0], f"{path}[{index}]") for index, item in enumerate(value))

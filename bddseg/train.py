@@ -1,4 +1,4 @@
-"""fit(): the one epoch loop, a generator. Whoever listens decides what to save and when to end it."""
+"""fit(): the training loop, a generator of epochs. The caller decides what to save and when to stop."""
 
 import math
 import time
@@ -35,11 +35,18 @@ def fit(
     """Train one configuration and yield an `EpochResult` after every epoch.
 
     Ends with the epoch budget, after `train.patience` epochs without a better val/miou, or when the loss is no longer
-    finite. Under `train.keep` "last" every epoch takes the place of the best; where nothing validates, figures of the
+    finite. With `train.keep` "last" every epoch replaces the best one; without validation images the figures of the
     validation part are NaN.
 
-    Batch order and dropout derive from (seed, epoch): going on from a `state()` equals never having stopped,
+    Batch order and dropout derive from (seed, epoch): a training resumed from a `state()` equals an uninterrupted one,
     bitwise on the CPU in fp32.
+
+    Args:
+        config: the settings.
+        frames: every image of the dataset.
+        split: training, validation and test part.
+        device: where to train.
+        resume: a `state()` of the same configuration to continue from.
 
     Raises:
         DataError: when `resume` belongs to another configuration.
@@ -73,7 +80,7 @@ def fit(
 
 @dataclass
 class _Best:
-    """The epoch that counts so far: its weights, and what they did on the validation part."""
+    """The epoch that is kept so far: its weights and their counts on the validation part."""
 
     keep: str = "best"
     epoch: int = 0
@@ -81,10 +88,10 @@ class _Best:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     validation: PassCounts | None = None
     boundary: np.ndarray | None = None
-    """Boundary counts of the validation part; None until they are asked for."""
+    """Boundary counts of the validation part; None until they are needed."""
 
     def offer(self, epoch: int, value: float, validation: PassCounts, engine: Engine) -> bool:
-        """Keep the epoch when its val/miou beats all earlier ones, the first of equals stays; or because it is last."""
+        """Keep the epoch if its val/miou is the highest so far, or if `keep` is last; return whether it is kept."""
         is_judged = len(validation.counts) > 0
         if (is_judged and math.isnan(value)) or (self.keep == "best" and value <= self.miou):
             return False
@@ -107,7 +114,7 @@ def _is_plateau(config: TrainConfig, epoch: int, best: _Best) -> bool:
 
 
 def _metrics(train: PassCounts, validation: PassCounts, scenes: list[str]) -> dict[str, float]:
-    """Return the epoch's figures; a validation whose loss is not finite has no IoU."""
+    """Return the metrics of the epoch; a validation whose loss is not finite has no IoU."""
     metrics = {"train/loss": train.loss, "val/loss": validation.loss}
     counts = validation.counts if math.isfinite(train.loss + validation.loss) else np.zeros_like(validation.counts)
     per_class = iou(pool(counts))
@@ -133,7 +140,7 @@ def _costs(seconds: float, images: int, device: torch.device) -> dict[str, float
 
 
 def _state(engine: Engine, config: TrainConfig, epoch: int, best: _Best) -> dict[str, Any]:
-    """Return everything that going on needs, in tensors and plain values; see `_resumed`, its reader."""
+    """Return the state that a resumed training needs, in tensors and plain values; `_resumed` reads it."""
     best_state: dict[str, Any] = {
         "epoch": best.epoch,
         "miou": best.miou,
@@ -195,5 +202,5 @@ def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, pa
 
 
 def _drives(names: Sequence[str], pattern: str) -> tuple[str, ...]:
-    """Return the drive of each image; nothing where every name tells it to whoever reads the evidence."""
+    """Return the drive of each image; nothing where readers of the evidence can take it from the names."""
     return tuple(drive_of(name, pattern) or "" for name in names) if pattern else ()

@@ -1,17 +1,17 @@
-"""A network's scores -> classes at the size of the image, tile by tile: memory does not grow with the image."""
+"""Upsampling of a network's scores to classes at image size, tile by tile, in bounded memory."""
 
 import numpy as np
 
 TILE_PX = 1024
-"""Side of the squares in which scores are enlarged: 5 classes take 21 MB each time."""
+"""Side of the tiles in which scores are upsampled: 5 classes take 21 MB a tile."""
 
 Neighbours = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def enlarge_classes(scores: np.ndarray, width_px: int, height_px: int) -> np.ndarray:
-    """Return the class of each pixel of an image: scores are interpolated between the network's pixels, then compared.
+    """Return the class of each pixel of an image: scores are interpolated first, then compared.
 
-    Edges between classes become smooth, where nearest neighbours would show the network's pixels as blocks.
+    Class boundaries become smooth; nearest-neighbour upsampling would show the network's pixels as blocks.
 
     Shape:
         scores: (C, h, w), float32.  returns: (height_px, width_px), uint8.
@@ -31,7 +31,7 @@ def enlarge_classes(scores: np.ndarray, width_px: int, height_px: int) -> np.nda
 
 
 def _neighbours(pixels: int, cells: int) -> Neighbours:
-    """Return between which two cells each pixel's centre lies, and how near it is to the second, from 0 to 1."""
+    """Return the two cells around each pixel's centre, and the weight of the second, from 0 to 1."""
     centres = ((np.arange(pixels) + 0.5) * (cells / pixels) - 0.5).clip(0, cells - 1)
     low = centres.astype(np.intp)
     return low, np.minimum(low + 1, cells - 1), (centres - low).astype(np.float32)

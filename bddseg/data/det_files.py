@@ -1,4 +1,4 @@
-"""The det files of a data set -> the attributes of each image; damage is refused by entry, file and place."""
+"""Reads the det files of a dataset: the attributes of each image. Damage is refused with entry, file and position."""
 
 import json
 import re
@@ -16,17 +16,17 @@ from bddseg.json_shapes import WORDS
 DETS = "labels/det_20"
 FILES = ("det_train.json", "det_val.json")
 UNDEFINED = "undefined"
-"""Weather or time of day that the labels do not give."""
+"""Weather or time of day that is missing in the labels."""
 
 FRAMES = "frames"
-"""Under this key a whole Scalabel data set holds the list that a det file is otherwise."""
+"""Key under which a complete Scalabel dataset holds the list of entries."""
 
 SCENE = "scene"
 ATTRIBUTES = (SCENE, "weather", "timeofday")
 SHAPE = "must be a list of objects with name and attributes.scene"
 CURE = "unpack or download it again"
 LOOKED_BACK_CHARS = 1_000_000
-"""How far before a fault in the text the name of its entry is looked for."""
+"""Range before a fault in the text in which the name of its entry is searched."""
 
 NAME = re.compile(r'"name"\s*:\s*"([^"]*)"')
 
@@ -39,7 +39,7 @@ _EMPTY: dict[str, Any] = {}
 
 
 class Attributes(NamedTuple):
-    """What the labels say of an image as a whole."""
+    """Attributes of an image as a whole."""
 
     scene: str
     weather: str
@@ -48,14 +48,14 @@ class Attributes(NamedTuple):
 
 @dataclass(frozen=True)
 class Entries:
-    """What the det files say."""
+    """The content of the det files."""
 
     attributes: Mapping[str, Attributes]
     """By the name's key, see `key_of`."""
     unusable: tuple[str, ...]
-    """In words, each entry that gives its image no scene."""
+    """Descriptions of the entries without a scene."""
     odd: tuple[str, ...] = ()
-    """In words, each weather and time of day that is no text: it counts as undefined."""
+    """Descriptions of weathers and times of day that are no text; they count as undefined."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class _Entry:
     name: str
     attributes: Attributes | None
     objection: str
-    """Why there are no attributes; empty where there are."""
+    """Why the attributes are missing; empty if they are not."""
     odd: tuple[str, ...] = ()
-    """Attributes other than the scene that are no text, in words."""
+    """Descriptions of attributes other than the scene that are no text."""
 
     @property
     def place(self) -> str:
@@ -77,7 +77,7 @@ class _Entry:
 
 
 class _Twice(tuple[Any, ...]):
-    """The values of a key that an object has more than once."""
+    """The values of a key that occurs more than once in an object."""
 
 
 def read_entries(root: Path) -> Entries:
@@ -86,7 +86,7 @@ def read_entries(root: Path) -> Entries:
     An entry without attributes or scene is kept apart; where the same image has a usable one, that counts.
 
     Raises:
-        AccessError: when the system does not give a file.
+        AccessError: when the system refuses to read a file.
         DataError: when there is no det file, or one is damaged: no JSON, of another shape, with two entries of one
             image that contradict each other, or without any usable entry.
     """
@@ -162,7 +162,7 @@ def _read_list(path: Path) -> list[Any]:
 
 
 def _fault(error: json.JSONDecodeError) -> str:
-    """Return what is wrong with the text, where, and in whose entry."""
+    """Return what is wrong with the text, the position, and the name of its entry."""
     if not error.doc.strip():
         return "it is empty"
     start = max(0, error.pos - LOOKED_BACK_CHARS)
@@ -172,7 +172,7 @@ def _fault(error: json.JSONDecodeError) -> str:
 
 
 def _slim(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object without its boxes and polygons: they are nearly all of the real files' hundreds of MB."""
+    """Return an object without its boxes and polygons, which make up most of the hundreds of MB of real files."""
     items = [(key, value) for key, value in pairs if key in _KEPT]
     if not items:
         return _EMPTY
@@ -215,7 +215,7 @@ def _entry(path: Path, number: int, entry: Any) -> _Entry:
 
 
 def _word(value: Any, key: str, location: str) -> str | None:
-    """Return an attribute, None where it is missing, empty or no text."""
+    """Return an attribute; None if it is missing, empty or no text."""
     if isinstance(value, _Twice):
         raise DataError(f"{location} has {key} twice: {' and '.join(map(_shown, value))}; remove one")
     if not isinstance(value, str) or not value.strip():
@@ -232,7 +232,7 @@ def _kind(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as the file has it, shortened; numbers were read as floats."""
+    """Return a value as in the file, shortened; numbers were read as floats."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))[:40]
     return repr(value)[:80] if isinstance(value, str | float) else _kind(value)

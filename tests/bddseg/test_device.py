@@ -38,7 +38,7 @@ def test_auto_is_the_first_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:3"])
 def test_a_gpu_that_is_not_there_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     without_gpu(monkeypatch)
-    with pytest.raises(ConfigError, match=f"device {name} is not there: this machine has 0 CUDA devices"):
+    with pytest.raises(ConfigError, match=f"device {name} does not exist: this machine has 0 CUDA devices"):
         resolve_device(name)
 
 
