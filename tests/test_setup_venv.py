@@ -1,4 +1,4 @@
-"""Setting up the virtual environment: what goes wrong is one line."""
+"""Creating the virtual environment: each failure is one line."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Augmentation: image and mask together, each image by its own draw."""
+"""Augmentation: image and mask together, with random numbers for each image."""
 
 import pytest
 import torch

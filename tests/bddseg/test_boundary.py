@@ -1,4 +1,4 @@
-"""Boundary IoU: bands counted by hand, against plain erosion, and what must not count."""
+"""Boundary IoU: bands counted by hand, against plain erosion, and ignored pixels."""
 
 import numpy as np
 import pytest

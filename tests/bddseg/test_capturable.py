@@ -1,4 +1,4 @@
-"""On CUDA a step touches nothing but the device, so that a graph can capture it: watched on tensors without data.
+"""On CUDA a step stays on the device, so that a graph can capture it: observed on tensors without data.
 
 Only shapes and devices flow through here, so no GPU is needed. Gradients and the optimiser's kernel need a real one.
 """

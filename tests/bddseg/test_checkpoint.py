@@ -1,4 +1,4 @@
-"""Checkpoints <-> files: whole or not at all, and never code."""
+"""Checkpoint files: atomic, and never unpickled code."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""How many cores this process may use: each limit is a real one where the system allows it."""
+"""Usable cores of a process: each limit is a real one where the system allows it."""
 
 import os
 import subprocess

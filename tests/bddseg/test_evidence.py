@@ -1,4 +1,4 @@
-"""Evidence <-> file: what was saved comes back, what is damaged is named."""
+"""Evidence files: round trips, and damage that is named."""
 
 import dataclasses
 from pathlib import Path

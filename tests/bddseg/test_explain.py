@@ -1,4 +1,4 @@
-"""What a network sees: right and wrong pixels, IoU of single images, maps of its gates."""
+"""Explanations: correct and wrong pixels, IoU of single images, attention maps."""
 
 from typing import Any
 

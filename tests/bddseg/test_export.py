@@ -1,4 +1,4 @@
-"""Exported files do what the network does, say what they must be fed, and appear only when they agree."""
+"""Exported files compute what the network computes, describe their input, and are written only if they agree."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a forward pass takes: by hand, by torch's own counter, at any width."""
+"""Cost of a forward pass: by hand and by torch's own counter, at any width."""
 
 import subprocess
 import sys

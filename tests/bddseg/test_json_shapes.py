@@ -1,4 +1,4 @@
-"""What a JSON file must hold: the first difference from a shape, in words."""
+"""Shapes of JSON values: the first difference is described."""
 
 from typing import Any
 

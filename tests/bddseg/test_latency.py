@@ -1,4 +1,4 @@
-"""How large and how fast a network is."""
+"""Size and latency of a network."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Losses: numbers checked by hand, then torch and scikit-learn as references, then what must not matter."""
+"""Losses: numbers checked by hand, then torch and scikit-learn as references, then invariances."""
 
 import math
 

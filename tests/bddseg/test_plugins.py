@@ -1,4 +1,4 @@
-"""Models and losses of the user's own: found, tried, counted, known by their source."""
+"""Plug-in models and losses: imported, checked, hashed by their source."""
 
 import os
 import sys

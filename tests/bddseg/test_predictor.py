@@ -1,4 +1,4 @@
-"""Saved weights become a network that predicts what the engine counted."""
+"""A network from saved weights predicts what the engine counted."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""fit(): repeats bitwise, goes on bitwise, learns, stops for a reason, and counts what torchmetrics counts."""
+"""fit(): bitwise repetition and resume, learning, stop reasons, and counts as torchmetrics has them."""
 
 import functools
 import math

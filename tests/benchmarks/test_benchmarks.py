@@ -1,4 +1,4 @@
-"""What the benchmarks say is what was measured: arithmetic, equal counting, honest silence without a GPU."""
+"""Benchmarks: arithmetic of figures, equal counting by all contenders, nothing printed without a GPU."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""A made-up sweep in a real database is read as any other, and its histories are what MLflow itself says."""
+"""A synthetic sweep in a real database is read as any other, with the histories that MLflow returns."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the fault drills share: a sweep as a second process, what it did to whom, and the table of all drills."""
+"""Shared by the fault drills: a sweep in a second process, its audit, and the table of all drills."""
 
 import json
 import os

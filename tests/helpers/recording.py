@@ -1,4 +1,4 @@
-"""What the tests of recording share: events, delivery to a real store, and what came to lie there."""
+"""Shared by the tests of recording: events, delivery to a real store, and its content."""
 
 import json
 import time

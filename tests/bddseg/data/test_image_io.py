@@ -1,4 +1,4 @@
-"""Pictures are opened in one room: formats, depth, transparency and size have one rule each."""
+"""Reading of pictures: one rule each for formats, depth, transparency and size."""
 
 import contextlib
 import os
