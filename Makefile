@@ -29,7 +29,7 @@ bench: setup  ## measure training and sweeps against baselines; about an hour on
 check: setup  ## lint, types and import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy bddseg sweeps benchmarks tune_main.py report.py setup_venv.py
+	@$(BIN)/mypy bddseg sweeps benchmarks docs tune_main.py report.py setup_venv.py
 	@$(BIN)/lint-imports --config setup.cfg
 
 clean:  ## remove caches; sweeps, reports and .venv stay

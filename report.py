@@ -20,6 +20,7 @@ from bddseg.errors import UserError
 from sweeps.cli import parsing
 from sweeps.cli.console import FINE, INTERRUPTED, Parser, run_command
 from sweeps.errors import NoSweepError, TrackingError
+from sweeps.notes import show_notes
 from sweeps.paths import ROOT
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ WHOLE = ("html", "json")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Report on the sweeps that are named, or on the latest; return the exit code."""
     options = build_parser().parse(arguments)
+    show_notes()
     try:
         return run(options)
     except UserError as error:
@@ -177,7 +179,7 @@ def _check_register(options: argparse.Namespace, store: "Store") -> None:
     """
     from sweeps.planning.dataset import recorded_source
     from sweeps.registry.registry import check_name
-    from sweeps.storage.records import CONFIRMS
+    from sweeps.storage.tags import CONFIRMS
 
     check_name(options.model_name)
     if len(set(options.sweeps)) > 1:
@@ -199,7 +201,7 @@ def _register(reports: "list[Report]", store: "Store", deposit: "ReportUpload", 
     from sweeps.tracking.uri import default_tracking_uri, tracking_flag
 
     registration = Registration(options.model_name, reports[0], store, deposit, options.data, options.force)
-    version = register(registration, lambda words: print(words, file=sys.stderr))
+    version = register(registration)
     is_default = store.tracking_uri == default_tracking_uri(ROOT / "runs")
     where = "" if is_default else f" {tracking_flag(store.tracking_uri)}"
     for what, command in use_commands(f"models:/{version.name}/{version.number}", where):
@@ -209,7 +211,7 @@ def _register(reports: "list[Report]", store: "Store", deposit: "ReportUpload", 
 def _gather(sweep_id: str, store: "Store", deposit: "ReportUpload", options: argparse.Namespace) -> "Report":
     from sweeps.report.decision import Margins
     from sweeps.report.gather import gather_report
-    from sweeps.storage.records import CONFIRMS
+    from sweeps.storage.tags import CONFIRMS
 
     record = store.read_sweep(sweep_id)
     screening = None

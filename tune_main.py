@@ -10,6 +10,7 @@ from bddseg.errors import UserError
 from sweeps.cli import parsing
 from sweeps.cli.console import Parser, run_command
 from sweeps.execution.signals import ignore_further
+from sweeps.notes import show_notes
 from sweeps.paths import ROOT
 from sweeps.planning.sampling import SEARCHES
 from sweeps.schedulers.rungs import SCHEDULERS
@@ -43,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse(argv)
     level = logging.WARNING + 10 * (arguments.quiet - arguments.verbose)
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    show_notes(is_quiet=bool(arguments.quiet))
     from sweeps.cli import tune
 
     try:

@@ -16,7 +16,6 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def reuse(label: str, folder: Path, dataset: Dataset, trials: int) -> bool:
     for state in ("first", "later"):
         shutil.rmtree(folder / "new", ignore_errors=True)
         run = new_run(folder, dataset)
-        took = timed(partial(run.reuse, say))
+        took = timed(run.reuse)
         is_met &= tell(f"planning with reuse, {trials} trials in {label}, {state}", *took)
         assert len(run.past) == ASKED, f"{len(run.past)} of {ASKED} trials were taken over"
     return is_met
@@ -96,10 +95,6 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     cpu, wall = time.process_time(), time.perf_counter()
     work()
     return time.process_time() - cpu, time.perf_counter() - wall
-
-
-def say(sentence: str) -> None:
-    """Discard the sentence."""
 
 
 def base() -> TrainConfig:
@@ -177,7 +172,7 @@ def resume(folder: Path, dataset: Dataset) -> tuple[SweepRun, TunerSetup, Outbox
     manifest = read_manifest(sweep)
     experiment, plan = recorded_experiment(manifest), recorded_plan(manifest)
     run = SweepRun(order_of(folder, experiment, plan, dataset), sweep.name, sweep, manifest)
-    run.begin_again(say)
+    run.begin_again()
     todo, memory = run.todo(), SweepFolder(sweep).path / MEMORY
     assert len(todo.trials) == OPEN, f"{len(todo.trials)} trials are open, not {OPEN}"
     search = build_search(experiment, plan, open_trials=todo.trials, memory=memory, slots=OPEN)

@@ -6,12 +6,12 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
-from bddseg.catalog import read_catalog
-from bddseg.frames import Frames, build_frames
-from bddseg.streets import streets_folder, write_streets
 from matplotlib import pyplot as plt
 
 from bddseg.augment import AUGMENTATIONS
+from bddseg.data.bdd100k import read_catalog
+from bddseg.data.frames import Frames, build_frames
+from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.labels import CLASSES, IGNORE, PALETTE
 
 SHEET = Path(__file__).with_name("augment.jpg")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bddseg.errors import DataError, UserError
 from sweeps.cli.parsing import AUTO
-from sweeps.cli.tables import say
+from sweeps.notes import notes
 from sweeps.paths import ROOT, command
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def find_source(arguments: argparse.Namespace) -> "Source | None":
     except DataError as error:
         if not arguments.dry_run:
             raise
-        say(arguments, str(error))
+        notes.info(str(error))
         return None
 
 
@@ -116,7 +116,7 @@ def find_destination(
         check_experiment(tracking_uri)
     address = address_of(arguments, terms)
     if sentence := set_ray_variables(is_joining=address is not None):  # before Ray is imported
-        say(arguments, sentence)
+        notes.info(sentence)
     if address:
         from sweeps.execution.cluster import check_address  # imports Ray
 
@@ -163,7 +163,7 @@ def prepare(
         confirmation.check_data(material.frames.fingerprint, material.root)
     check_trials(material, [trial.config for trial in imagined.trials])
     for line in material.summary:
-        say(arguments, line)
+        notes.info(line)
     every, keep_weights = arguments.checkpoint_every, arguments.keep_weights
     order = SweepSpec(
         experiment=experiment,
@@ -248,7 +248,7 @@ def packed(plan: "Plan", material: "Dataset", machine: "Machine", arguments: arg
     from sweeps.planning.resources import gpu_shares
 
     frames_mb, name = (material.frames.images.nbytes + material.frames.masks.nbytes) / 1e6, describe(machine.device)
-    say(arguments, f"measuring what a trial takes of {name}")
+    notes.info(f"measuring what a trial takes of {name}")
     shares = gpu_shares(
         plan,
         frames_mb,
@@ -258,7 +258,7 @@ def packed(plan: "Plan", material: "Dataset", machine: "Machine", arguments: arg
         lambda config: measure_peak_mb(config, str(machine.device)),
     )
     most, fewest = max(shares.values()), min(shares.values())
-    say(arguments, f"trials on one GPU: {1 / most:.0f}" + (f" to {1 / fewest:.0f}" if fewest < most else ""))
+    notes.info(f"trials on one GPU: {1 / most:.0f}" + (f" to {1 / fewest:.0f}" if fewest < most else ""))
     return shares
 
 
@@ -279,8 +279,7 @@ def tell_price(order: "SweepSpec", arguments: argparse.Namespace) -> None:
     slots = local_machine(arguments).slots(order.max_concurrent)
     price = estimate(plan, **images, slots=slots, device=torch.device(order.device))
     if price.seconds > HOUR_SECONDS:
-        say(
-            arguments,
+        notes.info(
             f"this machine would need about {duration(price.seconds)} if no trial were stopped early; smaller: "
             "--profile quick, --limit N, --set train.epochs=N, --set data.size=64, --set model.base_filters=8",
         )

@@ -12,14 +12,12 @@ from sweeps.schedulers.state_file import FILE as MEMORY
 from sweeps.schedulers.state_file import load_memory
 from sweeps.storage.events import OUTBOX, PARENT, EventFile
 from sweeps.storage.folder import SweepFolder
+from sweeps.storage.outcomes import CANCELLED, CUT_OFF, RunStatus, StopReason, SweepState, TrialState, sweep_state
 from sweeps.storage.records import TrialRow
 from sweeps.storage.relocation import present_path
 from sweeps.storage.sweep_json import read_manifest, to_come, to_replicate
 from sweeps.storage.sweeps import follow_words
-from sweeps.storage.trial_history import CUT_OFF, REUSED
-
-STATE_OF_SWEEP = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}
-"""MLflow's word for a sweep -> ours; any other is an interrupt."""
+from sweeps.storage.tags import LOG_FILE, REUSED, STOP_DETAIL, STOP_REASON
 
 
 @dataclass(frozen=True)
@@ -38,39 +36,33 @@ def read_status(folder: Path) -> Status:
     Raises:
         StorageError: when the manifest is missing or damaged.
     """
-    manifest, state = read_manifest(folder), "running"
+    manifest, state = read_manifest(folder), SweepState.RUNNING
     rows = {trial["trial_id"]: _row(trial) for trial in manifest["trials"]}
     for event in EventFile(folder / OUTBOX).events():
         if (trial_id := event.get("trial")) in rows:
             rows[trial_id].apply(event)
             if REUSED in event.get("tags", {}) and event["kind"] == "start":
-                rows[trial_id].state = "waiting"  # it was another sweep that started it
+                rows[trial_id].state = TrialState.WAITING  # it was another sweep that started it
         elif trial_id == PARENT and event.get("kind") in ("start", "end"):
-            state = state_of_sweep(event.get("status", "RUNNING"))
+            state = sweep_state(event.get("status", RunStatus.RUNNING))
     for trial_id in _paused(folder):
-        if trial_id in rows and rows[trial_id].state == "running":
-            rows[trial_id].state = "paused"
+        if trial_id in rows and rows[trial_id].state == TrialState.RUNNING:
+            rows[trial_id].state = TrialState.PAUSED
     for row in rows.values():
         _look_around(row, SweepFolder(folder))
-        if row.state == "waiting" and state != "running":
+        if row.state == TrialState.WAITING and state != SweepState.RUNNING:
             row.state = "not started"
     return Status(
         state,
         tuple(rows.values()),
-        [] if state == "finished" else follow_words(to_come(manifest), to_replicate(manifest)),
+        [] if state == SweepState.FINISHED else follow_words(to_come(manifest), to_replicate(manifest)),
     )
-
-
-def state_of_sweep(status: str) -> str:
-    """Return our word for what MLflow says of a sweep's run."""
-    return STATE_OF_SWEEP.get(status, "interrupted")
 
 
 def row_of(trial: TrialRow) -> TrialProgress:
     """Return the row of a trial that only the tracking store knows."""
     row = TrialProgress(trial.trial_id, trial.name, trial.is_reference, 0)
-    row.end(trial.status, {"sweep.stop_reason": trial.stop_reason, "sweep.stop_detail": trial.stop_detail,
-                           "sweep.log_file": trial.log_file})  # fmt: skip
+    row.end(trial.status, {STOP_REASON: trial.stop_reason, STOP_DETAIL: trial.stop_detail, LOG_FILE: trial.log_file})
     row.best_miou = trial.metrics.get("best/miou", row.best_miou)
     return row
 
@@ -84,9 +76,9 @@ def _row(trial: Mapping[str, Any]) -> TrialProgress:
 def _look_around(row: TrialProgress, folder: SweepFolder) -> None:
     """Add what no event tells: that the user has cancelled it, that it was cut off, and where its log is."""
     row.is_cancelled = is_cancelled = folder.is_cancelled(row.trial_id)
-    if is_cancelled and (row.state in ("waiting", "paused") or row.stop_reason == "user"):
-        row.state, row.stop_detail = "cancelled", row.stop_detail or "cancelled by the user"
-    elif is_cancelled and row.state == "running":
+    if is_cancelled and (row.state in (TrialState.WAITING, TrialState.PAUSED) or row.stop_reason == StopReason.USER):
+        row.state, row.stop_detail = CANCELLED, row.stop_detail or "cancelled by the user"
+    elif is_cancelled and row.state == TrialState.RUNNING:
         row.stop_detail = "cancelled by the user: ends after its present epoch"
     elif row.stop_reason in CUT_OFF:
         row.state = row.ending

@@ -1,6 +1,5 @@
 """Tables and last words of the command line: results to stdout, words to stderr."""
 
-import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from bddseg.errors import printable
 from bddseg.words import count
 from sweeps.execution.signals import ignore_further
+from sweeps.notes import notes
 
 if TYPE_CHECKING:
     from sweeps.execution.progress import TrialTable
@@ -23,21 +23,21 @@ MOST_SCORES = 10
 """Of a finalist's runs, on its line of the table."""
 
 
-def close(summary: "SweepResult", arguments: argparse.Namespace) -> int:
+def close(summary: "SweepResult") -> int:
     """Print the leaderboard and what to do next; return the exit code."""
-    from sweeps.storage.records import FINALIST
+    from sweeps.storage.tags import FINALIST
 
     ignore_further()
     if is_confirmation := all(FINALIST in trial.tags for trial in summary.board.plan.trials):
         print_standings(summary.board)
-        say(arguments, "no verdict yet: the report pools the images of all runs, and may order close finalists anew")
+        notes.info("no verdict yet: the report pools the images of all runs, and may order close finalists anew")
     else:
         print_leaderboard(summary.board, is_interrupted=summary.is_interrupted)
     if summary.weighs_cost:
         print_front(summary.board)
     failed = [row for row in summary.board.rows.values() if row.state == "failed"]
     for row in failed:
-        say(arguments, f"failed: {row.name}: {row.stop_detail}; see {row.log_file}")
+        notes.info(f"failed: {row.name}: {row.stop_detail}; see {row.log_file}")
     for sentence in last_words(summary):
         print(sentence, file=sys.stderr)
     if not is_confirmation and not summary.is_interrupted and summary.board.counts()["finished"] > 1:
@@ -177,12 +177,6 @@ def aligned(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
         for row in table
     )
     return "\n".join(lines)
-
-
-def say(arguments: argparse.Namespace, sentence: str) -> None:
-    """Write words for people to stderr, unless quiet."""
-    if not arguments.quiet:
-        print(printable(sentence), file=sys.stderr, flush=True)
 
 
 def figure(value: float | None) -> str:

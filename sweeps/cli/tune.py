@@ -18,7 +18,8 @@ from sweeps.cli.prepare import (
     try_own_parts,
     tune_command,
 )
-from sweeps.cli.tables import close, figure, print_plan, print_table, say
+from sweeps.cli.tables import close, figure, print_plan, print_table
+from sweeps.notes import notes
 
 if TYPE_CHECKING:
     from sweeps.planning.confirmation import Confirmation
@@ -72,8 +73,9 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
 def show_status(arguments: argparse.Namespace) -> int:
     """Print the trials of a recorded sweep: from its folder, or from MLflow where that is elsewhere."""
     from bddseg.data.folders import is_folder, is_there
-    from sweeps.cli.status import Status, read_status, row_of, state_of_sweep
+    from sweeps.cli.status import Status, read_status, row_of
     from sweeps.storage.folder import SweepFolder
+    from sweeps.storage.outcomes import sweep_state
     from sweeps.storage.recovery import lost_driver
     from sweeps.storage.sweep_json import FILE
     from sweeps.storage.sweeps import latest_sweep
@@ -84,7 +86,7 @@ def show_status(arguments: argparse.Namespace) -> int:
         status = read_status(folder)
     else:
         record = open_store(arguments).read_sweep(sweep_id)
-        status = Status(state_of_sweep(record.status), tuple(map(row_of, record.trials)), [])
+        status = Status(sweep_state(record.status), tuple(map(row_of, record.trials)), [])
     rows = [
         (
             row.name,
@@ -129,7 +131,7 @@ def sync(arguments: argparse.Namespace) -> int:
     folders = [find_sweep(storage, arguments.sync)] if arguments.sync else sweep_folders(storage)
     refused = [] if arguments.sync else [folder for folder in folders if was_refused(folder)]
     for folder in refused:
-        say(arguments, f"{folder.name} was refused before it trained anything: left out; delete {folder}")
+        notes.info(f"{folder.name} was refused before it trained anything: left out; delete {folder}")
     folders = [folder for folder in folders if folder not in refused]
     is_left = is_news = False
     for synced in sync_sweeps(folders, arguments.tracking_uri):
@@ -139,7 +141,7 @@ def sync(arguments: argparse.Namespace) -> int:
             for sentence in synced.sentences():
                 print(sentence)
     if not is_news:
-        say(arguments, f"every event of every sweep in {storage} is delivered")
+        notes.info(f"every event of every sweep in {storage} is delivered")
     return int(is_left)
 
 
@@ -163,14 +165,14 @@ def run(arguments: argparse.Namespace) -> int:
     )
     check_experiment(experiment, arguments.limit)
     if source:
-        say(arguments, f"{experiment.name}: {source.sentence()}")
+        notes.info(f"{experiment.name}: {source.sentence()}")
     if source is None or arguments.dry_run:
         return dry_run(make_plan(arguments, experiment), experiment, source, arguments)
     where = find_destination(arguments)
     order = prepare(arguments, experiment, source, where)
     from sweeps.execution.runner import run_sweep
 
-    return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments)
+    return close(run_sweep(order))
 
 
 def resume(arguments: argparse.Namespace) -> int:
@@ -184,7 +186,7 @@ def resume(arguments: argparse.Namespace) -> int:
     folder = find_sweep(storage, arguments.resume) if arguments.resume else unfinished_sweep(storage)
     check_not_running(folder)
     if sentence := check_events(folder):
-        say(arguments, sentence)
+        notes.info(sentence)
     manifest = read_manifest(folder)
     experiment = recorded_experiment(manifest)
     source = recorded_source(manifest["profile"], manifest["data"], arguments.data)
@@ -194,7 +196,7 @@ def resume(arguments: argparse.Namespace) -> int:
     order = prepare(arguments, experiment, source, where, manifest=manifest)
     from sweeps.execution.runner import resume_sweep
 
-    return close(resume_sweep(order, folder.name, lambda sentence: say(arguments, sentence)), arguments)
+    return close(resume_sweep(order, folder.name))
 
 
 def cancel(arguments: argparse.Namespace) -> int:
@@ -206,7 +208,7 @@ def cancel(arguments: argparse.Namespace) -> int:
     folder = find_sweep(arguments.storage, sweep)
     trial_id = find_trial(folder, word)
     SweepFolder(folder).cancel(trial_id)
-    say(arguments, f"trial {trial_id} of {sweep} ends after its present epoch, or as soon as it would start")
+    notes.info(f"trial {trial_id} of {sweep} ends after its present epoch, or as soon as it would start")
     return FINE
 
 
@@ -238,11 +240,11 @@ def confirm(arguments: argparse.Namespace) -> int:
     curves = [[value for _, value in histories[trial_id].get(OBJECTIVE, [])] for trial_id in completed]
     run_sd, is_measured = screened_sd(record, curves)
     for note in confirmation.notes:
-        say(arguments, f"mind: {note}")
-    say(arguments, f"{confirmation.screening}: {source.sentence()}")
+        notes.info(f"mind: {note}")
+    notes.info(f"{confirmation.screening}: {source.sentence()}")
     for finalist in confirmation.finalists:
         epochs = count(finalist.epochs, "epoch")
-        say(arguments, f"finalist {finalist.name} ({finalist.why}): {epochs}")
+        notes.info(f"finalist {finalist.name} ({finalist.why}): {epochs}")
     describe_detectable_lead(confirmation, counted, run_sd, arguments, is_measured=is_measured)
     if arguments.dry_run:
         plan, experiment = confirmation.plan, confirmation.experiment
@@ -251,7 +253,7 @@ def confirm(arguments: argparse.Namespace) -> int:
     order = prepare(arguments, confirmation.experiment, source, where, confirmation=confirmation)
     from sweeps.execution.runner import run_sweep
 
-    return close(run_sweep(order, lambda sentence: say(arguments, sentence)), arguments)
+    return close(run_sweep(order))
 
 
 def plan_rounds(record: "SweepRecord", arguments: argparse.Namespace, units: int) -> "Confirmation":
@@ -292,12 +294,12 @@ def describe_detectable_lead(
     rounds, finalists, units = confirmation.rounds, len(confirmation.finalists), counted.open_units
     runs = rounds.folds if rounds else confirmation.runs
     if sentence := check_runs(design_of(finalists, runs, units, run_sd if is_measured else None)):
-        say(arguments, f"mind: {sentence}")
+        notes.info(f"mind: {sentence}")
     design, unit = design_of(finalists, runs, units, run_sd), counted.unit.removesuffix("s")
     smallest, how = describe(design, count(units, unit), run_sd, knows_drives=counted.unit == "drives")
-    say(arguments, f"smallest lead that this shows: {smallest}, {how}")
+    notes.info(f"smallest lead that this shows: {smallest}, {how}")
     if rounds:
-        say(arguments, f"runs are added until it is decided: at most {rounds.most} of each; smaller leads take more")
+        notes.info(f"runs are added until it is decided: at most {rounds.most} of each; smaller leads take more")
 
 
 def dry_run(
@@ -313,11 +315,11 @@ def dry_run(
 
     if source is None:
         print_plan(plan, experiment)
-        say(arguments, "what it would take needs the data: its images are counted")
+        notes.info("what it would take needs the data: its images are counted")
         return 0
     from sweeps.planning.forecast import forecast
 
-    say(arguments, f"{plan.size_words()}: measuring what they take")
+    notes.info(f"{plan.size_words()}: measuring what they take")
     machine, whole = local_machine(arguments), imagine_plan(plan, experiment)
     try_own_parts(whole)
     machine.check_memory(whole)
@@ -334,7 +336,7 @@ def dry_run(
     print()
     print_table(("what it takes", "", ""), table)
     for sentence in sentences:
-        say(arguments, sentence)
+        notes.info(sentence)
     return 0
 
 
@@ -347,8 +349,8 @@ def dry_resume(folder: Path, source: "Source", arguments: argparse.Namespace) ->
         ("trial", "digest", "epochs", "what a resume does"),
         [(it.name, it.trial_id, f"{it.epochs}/{it.budget}", it.words) for it in ahead.trials],
     )
-    say(arguments, f"{folder.name}: {source.sentence()}")
-    say(arguments, ahead.sentence())
+    notes.info(f"{folder.name}: {source.sentence()}")
+    notes.info(ahead.sentence())
     return FINE
 
 

@@ -26,31 +26,29 @@ from sweeps.errors import StorageError
 from sweeps.execution.system_limits import kernel_kills
 from sweeps.planning.plan import PlannedTrial
 from sweeps.schedulers.rungs import NO_EPOCH, TRIAL_KEY, Stop
+from sweeps.storage.artifacts import EVIDENCE_FOLDER, evidence_file
 from sweeps.storage.outbox import RETRY_SECONDS, Event, Outbox
+from sweeps.storage.outcomes import StopReason, status_of
+from sweeps.storage.tags import (
+    CONFIG_DIGEST,
+    IS_REFERENCE,
+    LOG_FILE,
+    RETRIES,
+    SETTING,
+    STOP_DETAIL,
+    STOP_REASON,
+    SWEEP_ID,
+    TRIAL_ID,
+)
 
 log = logging.getLogger(__name__)
 
-STATUS = {
-    "max_epochs": "FINISHED",
-    "plateau": "FINISHED",
-    "asha": "KILLED",
-    "hyperband": "KILLED",
-    "median": "KILLED",
-    "user": "KILLED",
-    "time_budget": "KILLED",
-    "driver_lost": "KILLED",
-    "diverged": "FAILED",
-    "oom": "FAILED",
-    "error": "FAILED",
-}
-"""Stop reason -> status of the MLflow run."""
-
-SENTENCES = {
-    "max_epochs": "all {epochs} done",
-    "plateau": f"no better {OBJECTIVE} since epoch {{best}}, given up after epoch {{epoch}}",
-    "diverged": "the loss was not finite in epoch {epoch}",
-    "oom": "out of memory after epoch {epoch}",
-    "user": "cancelled by the user after epoch {epoch}",
+SENTENCES: dict[str, str] = {
+    StopReason.MAX_EPOCHS: "all {epochs} done",
+    StopReason.PLATEAU: f"no better {OBJECTIVE} since epoch {{best}}, given up after epoch {{epoch}}",
+    StopReason.DIVERGED: "the loss was not finite in epoch {epoch}",
+    StopReason.OOM: "out of memory after epoch {epoch}",
+    StopReason.USER: "cancelled by the user after epoch {epoch}",
 }
 """Reason that a trial gives for its own end -> what is said about it."""
 
@@ -60,8 +58,7 @@ DIED, NEVER_RAN = "worker process has died", "The actor never ran"
 
 KILLED_FOR_MEMORY = "the kernel killed its process for lack of memory"
 
-EVIDENCE_FILES = ("evidence-val.npz", "evidence-test.npz")
-EVIDENCE_FOLDER = "evidence"
+EVIDENCE_FILES = (evidence_file("val"), evidence_file("test"))
 DETAIL_CHARS = 500
 CHECKPOINT_DEPTH = 3
 """Folders above a checkpoint that may be as new as it is: the trial's, the pass's, the sweep's."""
@@ -123,8 +120,6 @@ class OutboxCallback(Callback):
         listeners: Sequence[Callable[[Event], None]] = (),
     ) -> None:
         self.scheduler = scheduler
-        self.unfinished_reason = "user"
-        """Why trials end that neither their scheduler nor they themselves ended: user or time_budget."""
         self._folder = Path(outbox_folder).absolute()
         self._logs = Path(logs).absolute() if logs else self._folder / "logs"
         self._listeners = tuple(listeners)
@@ -157,7 +152,7 @@ class OutboxCallback(Callback):
                 keep = self._trials[event["trial"]].config.train.keep
                 _remember(progress, int(event["step"]), event["metrics"], keep)
             elif event["kind"] == "end":
-                progress.retries = int(event["tags"].get("sweep.retries", progress.retries))
+                progress.retries = int(event["tags"].get(RETRIES, progress.retries))
 
     @guarded
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -225,7 +220,7 @@ class OutboxCallback(Callback):
         self._open(trial)
         self._log_error(trial, text)
         cause = self._cause(text)
-        reason = "oom" if OUT_OF_MEMORY.search(text) or cause == KILLED_FOR_MEMORY else "error"
+        reason = StopReason.OOM if OUT_OF_MEMORY.search(text) or cause == KILLED_FOR_MEMORY else StopReason.ERROR
         self._end(trial, reason, cause)
 
     @guarded
@@ -249,7 +244,7 @@ class OutboxCallback(Callback):
             return progress.reason, sentence.format(epoch=progress.epoch, epochs=epochs, best=best)
         if stop is not None:
             return stop.reason, stop.sentence()
-        return self.unfinished_reason, cut_off_words(progress.epoch)
+        return StopReason.USER, cut_off_words(progress.epoch)
 
     def _cause(self, text: str) -> str:
         """Return in one line why a trial failed: the last line of its traceback, or what became of its process."""
@@ -265,12 +260,12 @@ class OutboxCallback(Callback):
         progress.is_open, progress.is_paused, progress.reason = True, False, ""
         tags = {
             **self._tags,
-            "sweep.id": self._sweep_id,
-            "sweep.trial_id": planned.trial_id,
-            "sweep.config_digest": planned.digest,
-            "sweep.setting": planned.config.setting_digest(),
-            "sweep.reference": str(planned.is_reference).lower(),
-            "sweep.retries": str(progress.retries),
+            SWEEP_ID: self._sweep_id,
+            TRIAL_ID: planned.trial_id,
+            CONFIG_DIGEST: planned.digest,
+            SETTING: planned.config.setting_digest(),
+            IS_REFERENCE: str(planned.is_reference).lower(),
+            RETRIES: str(progress.retries),
             **planned.tags,
         }
         self._append(trial, {"kind": "start", "name": planned.name, "params": dict(planned.settings), "tags": tags})
@@ -285,12 +280,12 @@ class OutboxCallback(Callback):
         self._open(trial)
         self._spool_evidence(trial)
         tags = {
-            "sweep.stop_reason": reason,
-            "sweep.stop_detail": detail.strip()[:DETAIL_CHARS],
-            "sweep.log_file": str(self._log_file(trial)),
-            "sweep.retries": str(progress.retries),
+            STOP_REASON: reason,
+            STOP_DETAIL: detail.strip()[:DETAIL_CHARS],
+            LOG_FILE: str(self._log_file(trial)),
+            RETRIES: str(progress.retries),
         }
-        status = STATUS.get(reason, "FAILED")
+        status = status_of(reason)
         progress.is_open = False
         self._append(
             trial,

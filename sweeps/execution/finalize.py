@@ -21,15 +21,14 @@ from sweeps.execution.network_timing import save_latency
 from sweeps.execution.predictions import build_album
 from sweeps.execution.progress import TrialTable
 from sweeps.execution.shown_trials import choose_exhibits
-from sweeps.execution.trainable import EVIDENCE_FILE
 from sweeps.planning.dataset import Dataset
 from sweeps.planning.plan import FINALISTS, Plan
 from sweeps.storage.album import FOLDER, save_album
+from sweeps.storage.artifacts import VERIFICATION, evidence_file
 from sweeps.storage.outbox import PARENT, Outbox
+from sweeps.storage.outcomes import TrialState
 
 log = logging.getLogger(__name__)
-
-VERIFICATION_FILE = "verification.json"
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class WeightsKeeper:
             if not any(checkpoint.is_relative_to(path) for checkpoint in newest) and path.parent not in newest:
                 _delete(path)
         for trial_id in kept:
-            if self.board.rows[trial_id].state != "finished":
+            if self.board.rows[trial_id].state != TrialState.FINISHED:
                 _delete(self.checkpoints[trial_id] / LAST)
         for empty in folder.glob("pass-*"):
             with contextlib.suppress(OSError):
@@ -93,7 +92,7 @@ class WeightsKeeper:
         frames = material.frames
         yield save_latency(folder, self.plan, frames.size_px, self.device, first=self.finalists()), ""
         exhibits = choose_exhibits(self.plan, self.board, self.checkpoints)
-        album = build_album(exhibits, frames, self.device, evidence_file=EVIDENCE_FILE.format(part="val"))
+        album = build_album(exhibits, frames, self.device, evidence_file=evidence_file("val"))
         for path in save_album(folder / FOLDER, album) if album else ():
             yield path, FOLDER
 
@@ -103,12 +102,12 @@ class WeightsKeeper:
         config = next(trial.config for trial in self.plan.trials if trial.trial_id == trial_id)
         try:
             split = split_of(config.data, material.split, frames.names, frames.scenes)
-            evidence = load_evidence(checkpoint / EVIDENCE_FILE.format(part="val"))
+            evidence = load_evidence(checkpoint / evidence_file("val"))
             found = verify(load_checkpoint(checkpoint / BEST), frames, split.val, evidence)
         except DataError as error:
             log.warning("the leader's figures could not be verified: %s", error)
             return
-        path = folder / VERIFICATION_FILE
+        path = folder / VERIFICATION
         write_json(path, found.to_dict(), indent=1)
         self._upload(trial_id, path, "")
 

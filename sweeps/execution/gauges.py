@@ -6,7 +6,8 @@ from typing import Any
 
 from ray.util.metrics import Gauge
 
-from sweeps.execution.progress import STATES, TrialTable
+from sweeps.execution.progress import TrialTable
+from sweeps.storage.outcomes import TrialState
 
 PREFIX = "sweep_"
 """Ray puts `ray_` before it."""
@@ -37,7 +38,7 @@ class Gauges:
     def apply(self, event: Mapping[str, Any]) -> None:
         """Set every gauge to what the board has come to."""
         counts = self._board.counts()
-        for state in STATES:
+        for state in TrialState:
             self._trials.set(counts[state], self._sweep | {"state": state})
         for name, (_, value) in FIGURES.items():
             if not math.isnan(found := value(self._board)):

@@ -15,7 +15,8 @@ from sweeps.statistics.results import Finalist
 from sweeps.statistics.rounds import Rounds
 from sweeps.statistics.verdict import confirm
 from sweeps.storage.events import Event
-from sweeps.storage.records import FINALIST, finalist_name
+from sweeps.storage.records import finalist_name
+from sweeps.storage.tags import FINALIST
 from sweeps.storage.trial_history import TrialHistory
 
 log = logging.getLogger(__name__)

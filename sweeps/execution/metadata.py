@@ -10,7 +10,7 @@ from sweeps.execution.callback import source_tags
 from sweeps.execution.spec import SweepSpec
 from sweeps.planning.axes import Axis, Range
 from sweeps.storage.heartbeat import this_pulse
-from sweeps.storage.records import CONFIRMS
+from sweeps.storage.tags import CODE_VERSION, CONFIRMS, DRIVER, FINGERPRINT, FOLDER, PROFILE, SPACE
 from sweeps.tracking.uri import portable_uri
 
 SHOWN = ("space", "profile", "question", "seed", "metric", "reference", "device", "precision")
@@ -44,7 +44,7 @@ def run_tags(manifest: Mapping[str, Any]) -> dict[str, str]:
     """Return the tags that the sweep's run and every trial's run carry."""
     version = manifest["code_version"]
     commit = {} if version == "unknown" else {"mlflow.source.git.commit": version}
-    return {"data.fingerprint": manifest["data"]["fingerprint"], "code.version": version, **commit}
+    return {FINGERPRINT: manifest["data"]["fingerprint"], CODE_VERSION: version, **commit}
 
 
 def sweep_tags(order: SweepSpec, manifest: Mapping[str, Any], folder: Path) -> dict[str, str]:
@@ -54,10 +54,10 @@ def sweep_tags(order: SweepSpec, manifest: Mapping[str, Any], folder: Path) -> d
         **source_tags(),
         **run_tags(manifest),
         **({CONFIRMS: order.confirmation.screening} if order.confirmation else {}),
-        "sweep.space": order.experiment.name,
-        "sweep.profile": order.experiment.profile,
-        "sweep.folder": str(folder),
-        "sweep.driver": this_pulse().driver,
+        SPACE: order.experiment.name,
+        PROFILE: order.experiment.profile,
+        FOLDER: str(folder),
+        DRIVER: this_pulse().driver,
         "data.root": data["root"],
         "data.embedded": str(data["embedded"]).lower(),
     }

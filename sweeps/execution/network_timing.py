@@ -17,11 +17,11 @@ from bddseg.device import describe, resolve_precision
 from bddseg.files import write_json
 from bddseg.latency import measure_latency
 from sweeps.planning.plan import Plan
+from sweeps.storage.latency import LATENCY
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
-LATENCY_FILE = "latency.json"
 SECONDS = 60.0
 """After so long no further network is begun."""
 
@@ -39,7 +39,7 @@ def save_latency(
 
     All are timed in the precision of the plan's first trial. A file that is there already is kept.
     """
-    path = folder / LATENCY_FILE
+    path = folder / LATENCY
     if path.exists():
         return path
     precision = resolve_precision(plan.trials[0].config.train.precision, device)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from bddseg.flops import count_forward
 from sweeps.execution.progress import TrialTable
+from sweeps.storage.outcomes import TrialState
 
 Point = tuple[float, float]
 """Accuracy, where more is better, and cost, where less is."""
@@ -22,5 +23,5 @@ def front(points: Mapping[str, Point]) -> list[str]:
 def board_points(board: TrialTable) -> dict[str, Point]:
     """Return best val/miou and 10^9 operations of a forward pass for each trial that came to its end."""
     configs = {trial.trial_id: trial.config for trial in board.plan.trials}
-    done = [row for row in board.rows.values() if row.is_scored and row.state == "finished"]
+    done = [row for row in board.rows.values() if row.is_scored and row.state == TrialState.FINISHED]
     return {row.trial_id: (row.best_miou, count_forward(configs[row.trial_id]).flops / 1e9) for row in done}

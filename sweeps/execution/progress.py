@@ -18,15 +18,11 @@ from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.formatting import duration
 from sweeps.planning.plan import Plan, PlannedTrial
-from sweeps.storage.trial_history import CUT_OFF
+from sweeps.storage.outcomes import CUT_OFF, OPEN_STATES, RunStatus, StopReason, TrialState, trial_state
+from sweeps.storage.tags import LOG_FILE, STOP_DETAIL, STOP_REASON
 
 PLAIN_SECONDS = 30
 """Without a terminal a line is written when a trial ends, and otherwise so often."""
-
-STATES = ("waiting", "running", "paused", "finished", "stopped", "failed")
-OPEN = frozenset({"waiting", "running", "paused"})
-"""States from which a trial may still train."""
-STATE_OF_STATUS = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed"}
 
 
 @dataclass
@@ -40,7 +36,7 @@ class TrialProgress:
     """Epochs that it may train."""
     keep: str = "best"
     """Which epoch counts: best or last."""
-    state: str = "waiting"
+    state: str = TrialState.WAITING
     epochs: int = 0
     best_miou: float = math.nan
     best_epoch: int = 0
@@ -55,7 +51,7 @@ class TrialProgress:
     @property
     def ending(self) -> str:
         """Return how it ended, in words; while it has not, its state."""
-        if self.is_cancelled and self.stop_reason == "user":
+        if self.is_cancelled and self.stop_reason == StopReason.USER:
             return "cancelled"
         if self.stop_reason in CUT_OFF:
             return "interrupted" if self.epochs else "not started"
@@ -64,16 +60,16 @@ class TrialProgress:
     @property
     def is_scored(self) -> bool:
         """Has a figure that counts: a failed trial has none, as in the report."""
-        return self.state != "failed" and not math.isnan(self.best_miou)
+        return self.state != TrialState.FAILED and not math.isnan(self.best_miou)
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take in one event of the trial."""
         if event["kind"] == "start":
-            self.state, self.stop_reason, self.stop_detail = "running", "", ""
+            self.state, self.stop_reason, self.stop_detail = TrialState.RUNNING, "", ""
         elif event["kind"] == "pause":
-            self.state = "paused"
+            self.state = TrialState.PAUSED
         elif event["kind"] == "retry":
-            self.state = "waiting"
+            self.state = TrialState.WAITING
         elif event["kind"] == "epoch":
             self._epoch(event["step"], event["metrics"])
         elif event["kind"] == "end":
@@ -81,9 +77,9 @@ class TrialProgress:
 
     def end(self, status: str, tags: Mapping[str, str]) -> None:
         """Take in how it ended, in MLflow's word and the tags of its run."""
-        self.state = STATE_OF_STATUS.get(status, "running")
-        self.stop_reason, self.stop_detail = tags.get("sweep.stop_reason", ""), tags.get("sweep.stop_detail", "")
-        self.log_file = tags.get("sweep.log_file", "")
+        self.state = trial_state(status, TrialState.RUNNING)
+        self.stop_reason, self.stop_detail = tags.get(STOP_REASON, ""), tags.get(STOP_DETAIL, "")
+        self.log_file = tags.get(LOG_FILE, "")
 
     def _epoch(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
         if epoch <= self.epochs:
@@ -127,14 +123,14 @@ class TrialTable:
         """Let trials wait for their turn in a pass, whatever they did in an earlier one, or in another sweep."""
         for trial_id in trial_ids:
             row = self.rows[trial_id]
-            row.state, row.stop_reason, row.stop_detail = "waiting", "", ""
+            row.state, row.stop_reason, row.stop_detail = TrialState.WAITING, "", ""
 
     def cancel(self, is_cancelled: Callable[[str], bool]) -> None:
         """Take out what the user took out: of a trial that had not started there is no event."""
         for row in self.rows.values():
             row.is_cancelled = is_cancelled(row.trial_id)
-            if row.state == "waiting" and row.is_cancelled:
-                row.end("KILLED", {"sweep.stop_reason": "user", "sweep.stop_detail": "cancelled before it started"})
+            if row.state == TrialState.WAITING and row.is_cancelled:
+                row.end(RunStatus.KILLED, {STOP_REASON: StopReason.USER, STOP_DETAIL: "cancelled before it started"})
 
     def ranked(self) -> list[TrialProgress]:
         """Return the rows, best first; those without a figure last."""
@@ -155,7 +151,7 @@ class TrialTable:
 
     def epochs_budget(self) -> int:
         """Return the epochs that still make up the whole: a stopped trial gives back what it did not use."""
-        known = sum(row.budget if row.state in OPEN else row.epochs for row in self.rows.values())
+        known = sum(row.budget if row.state in OPEN_STATES else row.epochs for row in self.rows.values())
         return known + self.plan.to_follow * self.plan.epochs
 
     def seconds_left(self) -> float | None:
@@ -164,7 +160,7 @@ class TrialTable:
         if not done:
             return None
         per_epoch = sum(row.seconds for row in self.rows.values()) / done
-        is_open = sum(row.state in OPEN for row in self.rows.values()) + self.plan.to_follow
+        is_open = sum(row.state in OPEN_STATES for row in self.rows.values()) + self.plan.to_follow
         return (self.epochs_budget() - done) * per_epoch / max(1, min(self.slots, is_open))
 
     def sentence(self) -> str:
@@ -180,13 +176,13 @@ class TrialTable:
     def counted(self) -> str:
         """Return in words how many trials are in each state."""
         counts = self.counts()
-        words = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+        words = [f"{counts[state]} {state}" for state in TrialState if counts[state]]
         words += [f"{self.plan.to_follow} to come"] if self.plan.to_follow else []
         return ", ".join(words)
 
     def is_open(self) -> bool:
         """Return whether a trial may still train."""
-        return any(row.state in OPEN for row in self.rows.values())
+        return any(row.state in OPEN_STATES for row in self.rows.values())
 
     def markdown(self) -> str:
         """Return the leaderboard as a Markdown table, for the note of the sweep's run."""
@@ -267,7 +263,7 @@ class _Screen(Console):
 
 def _most_telling(rows: Iterable[TrialProgress], number: int) -> list[TrialProgress]:
     """Return running trials first, then the best of the rest."""
-    return sorted(rows, key=lambda row: (row.state != "running", -_or_zero(row.best_miou)))[:number]
+    return sorted(rows, key=lambda row: (row.state != TrialState.RUNNING, -_or_zero(row.best_miou)))[:number]
 
 
 def _ended(row: TrialProgress) -> str:

@@ -17,8 +17,9 @@ from sweeps.execution.ray_session import check_machine
 from sweeps.execution.searcher import build_search
 from sweeps.execution.signals import Interrupted, Interrupts
 from sweeps.execution.spec import SweepResult, SweepSpec
-from sweeps.execution.sweep import Say, SweepRun
+from sweeps.execution.sweep import SweepRun
 from sweeps.execution.tuner import TunerPass, recall, run_pass
+from sweeps.notes import notes
 from sweeps.schedulers.state_file import FILE as MEMORY
 from sweeps.storage.folder import making
 from sweeps.storage.heartbeat import Heartbeat
@@ -37,23 +38,24 @@ KEEPING = (
 )
 
 
-def run_sweep(order: SweepSpec, say: Say = log.info) -> SweepResult:
+def run_sweep(order: SweepSpec) -> SweepResult:
     """Run a sweep to its end, or to an interrupt, and deliver what it measured.
 
     Raises:
         StorageError, TrackingError, ExperimentError: before anything is trained.
     """
-    _prepare(order, say)
+    _prepare(order)
     sweep_id = new_sweep_id(order.title)
     with making(order.storage / sweep_id) as folder:
         run = SweepRun(order, sweep_id, folder)
-        say(f"sweep {sweep_id}: {order.plan.size_words()}; files in {folder}")
+        notes.info(f"sweep {sweep_id}: {order.plan.size_words()}; files in {folder}")
         if order.is_offline:
-            say(f"offline: nothing is sent to MLflow; deliver it later with: {order.tune_command} --sync {sweep_id}")
-        return _drive(run, run.begin, say)
+            sync = f"{order.tune_command} --sync {sweep_id}"
+            notes.info(f"offline: nothing is sent to MLflow; deliver it later with: {sync}")
+        return _drive(run, run.begin)
 
 
-def resume_sweep(order: SweepSpec, sweep_id: str, say: Say = log.info) -> SweepResult:
+def resume_sweep(order: SweepSpec, sweep_id: str) -> SweepResult:
     """Go on with a sweep that was interrupted or lost its driver, to its end or to an interrupt.
 
     Trials that came to an end of their own stay as they are; the others go on from their newest checkpoint.
@@ -67,12 +69,12 @@ def resume_sweep(order: SweepSpec, sweep_id: str, say: Say = log.info) -> SweepR
     recorded, found = manifest["data"]["fingerprint"], order.material.frames.fingerprint
     if recorded != found:
         raise DataError(f"sweep {sweep_id} began on data {recorded}, but {order.material.root} now gives {found}")
-    _prepare(order, say)
+    _prepare(order)
     run = SweepRun(order, sweep_id, folder, manifest)
-    return _drive(run, run.begin_again, say)
+    return _drive(run, run.begin_again)
 
 
-def _prepare(order: SweepSpec, say: Say) -> None:
+def _prepare(order: SweepSpec) -> None:
     """Check what can be checked before anything is written; close what dead drivers left open."""
     if order.address:
         check_address(order.address)
@@ -81,28 +83,28 @@ def _prepare(order: SweepSpec, say: Say) -> None:
     if not order.is_offline and database_file(check_uri(order.tracking_uri)) is None:
         check_server(order.tracking_uri)
     for sentence in close_lost_sweeps(order.storage, None if order.is_offline else order.tracking_uri):
-        say(sentence)
+        notes.info(sentence)
 
 
-def _drive(run: SweepRun, begin: Callable[[Say], None], say: Say) -> SweepResult:
+def _drive(run: SweepRun, begin: Callable[[], None]) -> SweepResult:
     """Hold the sweep, run its passes, close it. MLflow's store is made ready while Ray starts: both take seconds."""
     with (
-        Interrupts(say) as interrupts,
+        Interrupts() as interrupts,
         run.outbox.claimed(),
         Heartbeat(run.folder.path),
         ThreadPoolExecutor(1, "store") as helper,
     ):
         store: Future[None] | None = None
         try:
-            begin(say)
+            begin()
             store = helper.submit(run.prepare_store)
-            if not run.todo().is_over or run.grow(say):
-                say("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
-                _on_ray(run, interrupts, store, say)
+            if not run.todo().is_over or run.grow():
+                notes.info("starting Ray" if not run.order.address else f"joining Ray at {run.order.address}")
+                _on_ray(run, interrupts, store)
             store.result()
             run.start_delivery()
             if not interrupts.is_requested():
-                say(KEEPING)
+                notes.info(KEEPING)
             return run.end(interrupts.number)
         except BaseException as found:
             error = interrupts.named(found)
@@ -145,7 +147,7 @@ def _side_by_side(trials: int, *, is_joined: bool) -> str:
     return f"{trials} trial{'s' * (trials != 1)} at a time, {where}"
 
 
-def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None], say: Say) -> None:
+def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None]) -> None:
     """Run pass after pass, until nothing is open, on a Ray that is up for as long as that takes."""
     order, frames = run.order, run.order.material.frames  # but the plan of run.order may grow
     ray_is_up = ray_cluster(
@@ -156,17 +158,17 @@ def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None], say: Say
     )
     with run.view, ray_is_up as dashboard:
         if dashboard:
-            say(dashboard.sentence())
+            notes.info(dashboard.sentence())
         store.result()  # nothing is trained that could not be recorded
         smallest = {"GPU": min(order.gpu_shares.values())} if order.gpu_shares else {}
         run.board.slots = slots(order.resources | smallest, order.max_concurrent)
         run.start_delivery()
         before: TunerPass | None = None
-        say(_side_by_side(run.board.slots, is_joined=bool(order.address)))
+        notes.info(_side_by_side(run.board.slots, is_joined=bool(order.address)))
         while not interrupts.is_requested():
             todo = run.todo()
             if todo.is_over:
-                if not run.grow(say):
+                if not run.grow():
                     break
                 continue
             if todo == before:
@@ -174,7 +176,8 @@ def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None], say: Say
                     f"Ray ended a pass and left {count(len(todo.trials), 'trial')} open; see {run.folder.logs}"
                 )
             if any(run.past_of(trial).memory_failures for trial in todo.trials):
-                say(f"out of memory: another pass, with twice the share of the device; trials: {len(todo.trials)}")
+                trials = len(todo.trials)
+                notes.info(f"out of memory: another pass, with twice the share of the device; trials: {trials}")
             memory = run.folder.path / MEMORY
             search = build_search(
                 order.experiment,
@@ -192,5 +195,5 @@ def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None], say: Say
             run_pass(todo, run.order, search, run.folder, run.past, run.tracker(search.scheduler), interrupts)
             if error := search.failure():
                 raise PassError(f"no further trial could be suggested ({type(error).__name__}: {error})") from error
-            run.close_plan(say)
+            run.close_plan()
             before = todo

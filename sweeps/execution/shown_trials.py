@@ -8,7 +8,7 @@ from statistics import fmean
 from sweeps.execution.progress import TrialProgress, TrialTable
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.storage.album import PanelTrial
-from sweeps.storage.records import FINALIST, RUN
+from sweeps.storage.tags import FINALIST, RUN
 
 GATES = "attention_unet"
 VALIDATION = "validation"

@@ -2,9 +2,10 @@
 
 import signal
 import threading
-from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+from sweeps.notes import notes
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -33,10 +34,9 @@ class Interrupts:
     everywhere, `Interrupted` is raised where the program stands. Off the main thread nothing is listened to.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
         self.number = 0
         """The signal that asked for the end; 0 while none has."""
-        self._say = say
         self._is_deferred = False
         self._before: dict[signal.Signals, Any] = {}
 
@@ -76,7 +76,7 @@ class Interrupts:
         is_first, self.number = not self.number, self.number or number
         if not (is_first and self._is_deferred):
             raise Interrupted(self.number)
-        self._say(f"{signal.Signals(number).name}: ending what runs and keeping it; once more to end at once")
+        notes.info(f"{signal.Signals(number).name}: ending what runs and keeping it; once more to end at once")
 
 
 class _Deferred:

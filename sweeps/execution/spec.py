@@ -10,7 +10,7 @@ from sweeps.planning.confirmation import Confirmation
 from sweeps.planning.dataset import Dataset
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial
-from sweeps.storage.records import REPLICATE_OF
+from sweeps.storage.tags import REPLICATE_OF
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The parts of one sweep while it runs: what it knows of its trials, what it writes down, how it ends."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from sweeps.execution.metadata import facts, params, run_tags, sweep_tags
 from sweeps.execution.progress import LiveView, TrialTable
 from sweeps.execution.spec import SweepResult, SweepSpec
 from sweeps.execution.tuner import TunerPass, teller
+from sweeps.notes import notes
 from sweeps.planning.confirmation import next_runs
 from sweeps.planning.manifest import build_manifest, record_trial
 from sweeps.planning.plan import Plan, PlannedTrial
@@ -29,10 +30,11 @@ from sweeps.schedulers.scheduler import Scheduler
 from sweeps.storage.finished_trials import FinishedTrial, find_finished
 from sweeps.storage.folder import SweepFolder, remove_folder
 from sweeps.storage.outbox import PARENT, PATIENCE_SECONDS, Event, Outbox
-from sweeps.storage.records import COMPLETED
+from sweeps.storage.outcomes import OWN_ENDS, RunStatus, StopReason, TrialState
 from sweeps.storage.recovery import reopen
 from sweeps.storage.sweep_json import FILE, SETTINGS, save_manifest
 from sweeps.storage.sweeps import has_trained, look_ahead
+from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
 from sweeps.storage.trial_history import TrialHistory
 from sweeps.tracking.artifact_root import ARTIFACTS
 from sweeps.tracking.delivery import Delivery
@@ -46,8 +48,6 @@ FLUSH_SECONDS = 60
 
 HASTY_FLUSH_SECONDS = 6
 """The same after an interrupt."""
-
-Say = Callable[[str], None]
 
 
 class SweepRun:
@@ -79,7 +79,7 @@ class SweepRun:
             sweep_id, order.experiment, order.plan, order.material.to_dict(), facts(self.order)
         )
 
-    def begin(self, say: Say) -> None:
+    def begin(self) -> None:
         """Write down what is about to happen, and start delivering."""
         path = save_manifest(self.folder.path, self.manifest)
         tags = sweep_tags(self.order, self.manifest, self.folder.path)
@@ -89,14 +89,15 @@ class SweepRun:
         self.is_begun = True
         self.outbox.append(self._event("artifact", path=str(path), folder=""))
         if not self.order.is_fresh:
-            self.reuse(say)
+            self.reuse()
         self._open_supply()
 
-    def begin_again(self, say: Say) -> None:
+    def begin_again(self) -> None:
         """Remember what has happened, open the runs that go on, and start delivering."""
         self._remember()
         trials = [(trial.trial_id, trial.name, trial.epochs) for trial in self.trials.values()]
-        say(f"sweep {self.sweep_id}: {look_ahead(trials, self.past, self.folder, self.order.plan.to_come).sentence()}")
+        ahead = look_ahead(trials, self.past, self.folder, self.order.plan.to_come)
+        notes.info(f"sweep {self.sweep_id}: {ahead.sentence()}")
         self._note_root()
         reopen(self.outbox)
         self._open_supply()
@@ -156,28 +157,28 @@ class SweepRun:
             self._take_over(replace(self.order.plan, trials=tuple(trials)), whole_only=True)
         self.outbox.append(self._event("artifact", path=str(path), folder=""))
 
-    def grow(self, say: Say) -> bool:
+    def grow(self) -> bool:
         """Add the trials that follow from how the others ended; return whether there are any.
 
         Raises:
             StorageError: when the manifest cannot be written.
         """
         if self.order.plan.rounds:
-            return self._next_round(say)
+            return self._next_round()
         plan = self.order.plan
         if not plan.to_replicate:
             return False
-        best = [row.trial_id for row in self.board.ranked() if row.is_scored and row.stop_reason in COMPLETED]
+        best = [row.trial_id for row in self.board.ranked() if row.is_scored and row.stop_reason in OWN_ENDS]
         replicates = plan.replicas(best)
         if not replicates:
             self._expect(replace(plan, replicates=0))
             return False
         settings = count(min(len(best), SETTINGS), "best setting")
-        say(f"the others have ended; now {count(plan.replicates, 'further seed')} of each of the {settings}")
+        notes.info(f"the others have ended; now {count(plan.replicates, 'further seed')} of each of the {settings}")
         self._add(replicates)
         return True
 
-    def _next_round(self, say: Say) -> bool:
+    def _next_round(self) -> bool:
         """Look at the runs so far; add one of each finalist that is still in question, unless that leads nowhere."""
         from sweeps.execution.interim_analysis import finalists_so_far, look  # imports the verdict
 
@@ -188,7 +189,7 @@ class SweepRun:
         seen = look(finalists, rounds)
         if not seen.ending and self._exceeds(rounds.hours, len(seen.remaining)):
             seen = replace(seen, ending="budget")
-        say(seen.sentence({finalist.finalist_id: finalist.name for finalist in finalists}))
+        notes.info(seen.sentence({finalist.finalist_id: finalist.name for finalist in finalists}))
         self._note_look(asdict(seen))
         self._add([] if seen.ending else next_runs(plan, seen.remaining))
         return not seen.ending
@@ -214,10 +215,10 @@ class SweepRun:
         self.order = replace(self.order, plan=plan)
         self.board.plan = plan
 
-    def reuse(self, say: Say) -> None:
+    def reuse(self) -> None:
         """Take over what other sweeps in the storage folder have trained."""
         for sentence in reuse_sentences(self._take_over(self.order.plan), len(self.trials) + self.order.plan.to_follow):
-            say(sentence)
+            notes.info(sentence)
 
     def _take_over(self, plan: Plan, *, whole_only: bool = False) -> list[Reused]:
         """Take over what was trained of a plan's trials; return which they were."""
@@ -267,11 +268,11 @@ class SweepRun:
         """Return the pass over what is open."""
         return TunerPass.of(self.order, self.past, self.folder, usable_cores())
 
-    def close_plan(self, say: Say) -> None:
+    def close_plan(self) -> None:
         """Expect no more trials than are known, where the space has no more points."""
         plan = self.order.plan
         if self.supply and self.supply.is_exhausted and plan.to_come:
-            say(f"the space has no more points: {count(len(plan.trials), 'trial')} instead of {plan.samples}")
+            notes.info(f"the space has no more points: {count(len(plan.trials), 'trial')} instead of {plan.samples}")
             self._expect(replace(plan, samples=len(plan.trials)))
 
     def tracker(self, scheduler: Any) -> OutboxCallback:
@@ -314,7 +315,7 @@ class SweepRun:
         else:
             keeper.keep(self.order.material, self.folder.path, all_weights=self.order.keep_all_weights)
         best = self.board.best()
-        status = "KILLED" if signal_number else "FINISHED" if best else "FAILED"
+        status = RunStatus.KILLED if signal_number else RunStatus.FINISHED if best else RunStatus.FAILED
         seconds = HASTY_FLUSH_SECONDS if signal_number else FLUSH_SECONDS
         metrics, step = {"best/miou": best.best_miou} if best else {}, self.board.epochs_done()
         self.outbox.append(
@@ -345,10 +346,10 @@ class SweepRun:
             self.is_begun = False
             remove_folder(self.folder.path)
             return
-        status = "FAILED" if isinstance(error, Exception) else "KILLED"
-        tags = {"sweep.stop_detail": f"{type(error).__name__}: {error}"}
+        status = RunStatus.FAILED if isinstance(error, Exception) else RunStatus.KILLED
+        tags = {STOP_DETAIL: f"{type(error).__name__}: {error}"}
         self._remember()
-        self._cut_off(tags["sweep.stop_detail"])
+        self._cut_off(tags[STOP_DETAIL])
         self.outbox.append(self._event("end", status=status, tags=tags, metrics={}, step=0, note=None))
         if is_store_ready:
             self.start_delivery()
@@ -358,12 +359,12 @@ class SweepRun:
         """End the trials that are open, those too that were to go on from another sweep and have not begun to."""
         for row in self.board.rows.values():
             past = self.past.get(row.trial_id, TrialHistory())
-            if row.state in ("running", "paused") or (past.is_started and not past.reason):
+            if row.state in (TrialState.RUNNING, TrialState.PAUSED) or (past.is_started and not past.reason):
                 tags = {
-                    "sweep.stop_reason": "user",
-                    "sweep.stop_detail": detail or cut_off_words(row.epochs),
+                    STOP_REASON: StopReason.USER,
+                    STOP_DETAIL: detail or cut_off_words(row.epochs),
                 }
-                event = self._event("end", status="KILLED", tags=tags, metrics={}, step=row.epochs, note=None)
+                event = self._event("end", status=RunStatus.KILLED, tags=tags, metrics={}, step=row.epochs, note=None)
                 self.outbox.append(event | {"trial": row.trial_id})
                 self.board.apply(event | {"trial": row.trial_id})
 

@@ -36,15 +36,15 @@ from bddseg.evidence import Evidence, save_evidence
 from bddseg.result import OBJECTIVE, EpochResult
 from bddseg.train import fit
 from sweeps.schedulers.rungs import BEST, NO_EPOCH, TRIAL_KEY
+from sweeps.storage.artifacts import evidence_file
 from sweeps.storage.folder import SweepFolder
+from sweeps.storage.outcomes import StopReason
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 UNWIND_SECONDS = 60
 """How long a stopped trial may take to write and free what it has before its process is given up."""
-
-EVIDENCE_FILE = "evidence-{part}.npz"
 
 
 STORAGE_WAITS = (1, 2, 4, 8, 15)
@@ -149,14 +149,14 @@ def _ending(config: dict[str, Any], workload: Workload, device: torch.device) ->
         if not is_out_of_memory(error):
             raise
         log.warning("out of memory: %s", (str(error).splitlines() or [""])[0])
-        return "oom"
+        return StopReason.OOM
 
 
 def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> str:
     trial_id, saved_at, test = config[TRIAL_KEY], time.monotonic(), None
     state = newest_state(trial_id, workload, tune.get_checkpoint(), device)
     if workload.folder.is_cancelled(trial_id):
-        return "user"
+        return StopReason.USER
     settings, frames = trial_config(config, workload), workload.frames
     split = split_of(settings.data, workload.split, frames.names, frames.scenes)
     is_sealed = settings.data.folds > 0  # a fold's trial confirms: it never looks at the test part
@@ -176,7 +176,7 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
             _report_checkpoint(result, [result.best_evidence("val"), *([test] if test and is_current else [])])
             saved_at = time.monotonic()
         if not result.stop_reason and workload.folder.is_cancelled(trial_id):
-            return "user"
+            return StopReason.USER
     return ""
 
 
@@ -186,7 +186,7 @@ def reason_for_end(settings: TrainConfig, state: Mapping[str, Any]) -> str:
     Its process may have died after its last report, and before Ray knew that this was the end.
     """
     if state["epoch"] >= settings.train.epochs:
-        return "max_epochs"
+        return StopReason.MAX_EPOCHS
     patience = settings.train.patience
     return "plateau" if 0 < patience <= state["epoch"] - state["best"]["epoch"] else ""
 
@@ -271,7 +271,7 @@ def _report_checkpoint(result: EpochResult, evidence: Sequence[Evidence]) -> Non
         with tempfile.TemporaryDirectory(dir=".") as name:  # the trial's own folder in Ray's session
             save_training(Path(name), result.state())
             for found in evidence:
-                save_evidence(Path(name) / EVIDENCE_FILE.format(part=found.part), found)
+                save_evidence(Path(name) / evidence_file(found.part), found)
             tune.report(_metrics(result), checkpoint=tune.Checkpoint.from_directory(name))
 
     _patiently(report)

@@ -29,6 +29,7 @@ from sweeps.schedulers.rungs import TRIAL_KEY
 from sweeps.schedulers.scheduler import Scheduler
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import PATIENCE_SECONDS, Event
+from sweeps.storage.outcomes import StopReason
 from sweeps.storage.trial_history import MEMORY_ATTEMPTS, TrialHistory
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class TunerPass:
             known = past.get(trial.trial_id, TrialHistory())
             share = order.resources_of(trial)
             larger = enlarged(share, cores) if known.memory_failures else None
-            if known.reason == "oom":
+            if known.reason == StopReason.OOM:
                 if larger is None or known.memory_failures >= MEMORY_ATTEMPTS:
                     continue
             elif not known.is_open(folder.is_cancelled(trial.trial_id)):

@@ -27,7 +27,9 @@ from sweeps.schedulers.rungs import Schedule
 from sweeps.statistics.rounds import CONFIRMING_RUNS, FIRST_LOOK, Rounds
 from sweeps.statistics.scores import rank, score
 from sweeps.statistics.seed_noise import count_repeats, pool_variance, rise_of, setting_of, sum_squares
-from sweeps.storage.records import CONFIRMS, FINALIST, FOLD, RUN, SweepRecord, TrialRow, finalist_name
+from sweeps.storage.outcomes import RunStatus
+from sweeps.storage.records import SweepRecord, TrialRow, finalist_name
+from sweeps.storage.tags import CONFIRMS, FINALIST, FOLD, RUN
 
 AVERAGED = 0.25
 """Share of the epochs of a run, the last ones, whose weights are averaged."""
@@ -229,7 +231,7 @@ def choose_finalists(record: SweepRecord, top: int) -> tuple[tuple[PlannedFinali
         notes.append(f"the reference ({reference.name}) did not finish, so it is no finalist")
     else:
         chosen.setdefault(id(its[0]), "reference")
-    if record.status != "FINISHED":
+    if record.status != RunStatus.FINISHED:
         notes.append(f"{record.sweep_id} is {record.status.lower()}, not finished: its finalists might change")
     found = [_finalist(seeds, chosen[id(seeds)], record.sweep_id) for seeds in settings if id(seeds) in chosen]
     return tuple(found), tuple(notes)

@@ -4,7 +4,7 @@ import math
 
 from bddseg.words import count
 from sweeps.errors import ExperimentError
-from sweeps.statistics.power import MOST_RUNS, UNIT_SD, Design, runs_to_find
+from sweeps.statistics.power import MOST_RUNS_PLANNED, UNIT_SD, Design, runs_to_find
 from sweeps.statistics.seed_noise import FLOOR
 
 LARGE = 0.1
@@ -48,7 +48,7 @@ def check_runs(design: Design) -> str:
     enough = runs_to_find(LARGE, design.finalists, design.run_sd, design.image_sd)
     points = f"a lead of {100 * LARGE:.0f} points"
     if enough is None:
-        return f"no number of runs up to {MOST_RUNS} finds {points} with this noise on so few images"
+        return f"no number of runs up to {MOST_RUNS_PLANNED} finds {points} with this noise on so few images"
     noise = "the least that was ever seen" if design.run_sd == FLOOR else "as its screening measured"
     raise ExperimentError(
         f"--runs is {design.runs}, but must be >= {enough} for {count(design.finalists, 'finalist')} on this data: "

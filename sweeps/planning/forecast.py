@@ -19,7 +19,7 @@ from sweeps.planning.machine import Machine
 from sweeps.planning.plan import Plan, most_kept
 from sweeps.planning.resources import kind, read_peaks, remember_peaks
 from sweeps.statistics.rounds import CONFIRMING_RUNS
-from sweeps.storage.records import FINALIST
+from sweeps.storage.tags import FINALIST
 
 CONFIRMED = 4
 """Finalists of a confirmation, unless told otherwise."""

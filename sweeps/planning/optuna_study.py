@@ -28,6 +28,7 @@ from bddseg.result import OBJECTIVE
 from sweeps.planning.axes import Axis, Range
 from sweeps.planning.plan import PlannedTrial
 from sweeps.planning.sampling import Sampling, draw_point
+from sweeps.storage.outcomes import OWN_ENDS, STOPPED_EARLY, StopReason
 from sweeps.storage.trial_history import TrialHistory
 
 FILE = "study.journal"
@@ -44,8 +45,7 @@ INVALID = 20
 STARTUP = 8
 """Suggestions at random, those that were planned among them, before a sampler models what it was told."""
 
-COMPLETE = frozenset({"max_epochs", "plateau"})
-STOPPED = frozenset({"asha", "hyperband", "median", "user", "diverged"})
+PRUNED = STOPPED_EARLY | {StopReason.USER, StopReason.DIVERGED}
 """Told as pruned. A diverged trial too, with NaN as its last value, so that the sampler keeps away from there."""
 
 log = logging.getLogger(__name__)
@@ -170,10 +170,10 @@ class Study:
         if frozen.state != TrialState.RUNNING or not past.reason:
             return
         counted = past.usable() if keep == "last" else past.bests()
-        if past.reason in COMPLETE and counted:
+        if past.reason in OWN_ENDS and counted:
             values = {OBJECTIVE: counted[max(counted)]}
             self._study.tell(frozen.number, [values.get(name, cost) for name in self.sampling.objectives])
-        elif past.reason in STOPPED:
+        elif past.reason in PRUNED:
             self._tell_stopped(frozen, past, counted)
         else:
             self._study.tell(frozen.number, state=TrialState.FAIL)
@@ -186,7 +186,7 @@ class Study:
     def _tell_stopped(self, frozen: FrozenTrial, past: TrialHistory, counted: Mapping[int, float]) -> None:
         if len(self.sampling.objectives) == 1:  # Optuna has no intermediate values of several
             steps = {epoch: value for epoch, value in counted.items() if epoch in self.rungs or epoch == max(counted)}
-            if past.reason == "diverged":
+            if past.reason == StopReason.DIVERGED:
                 steps[past.epochs] = float("nan")
             for epoch, value in steps.items():
                 if epoch not in frozen.intermediate_values:

@@ -16,8 +16,8 @@ from sweeps.planning.axes import Axis, Range
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.sampling import MOST_POINTS, draw_points
 from sweeps.statistics.rounds import Rounds
-from sweeps.storage.records import REPLICATE_OF
 from sweeps.storage.sweep_json import SETTINGS, count_replicates
+from sweeps.storage.tags import REPLICATE_OF
 
 FINALISTS = 4
 """The best so many trials are finalists, besides the reference and the best of each model."""

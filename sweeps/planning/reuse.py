@@ -15,13 +15,15 @@ from pathlib import Path
 from bddseg.checkpoint import load_training
 from bddseg.errors import DataError
 from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.storage.artifacts import evidence_file
 from sweeps.storage.events import Event, EventFile
 from sweeps.storage.finished_trials import FinishedTrial
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Outbox
-from sweeps.storage.trial_history import REUSED
+from sweeps.storage.outcomes import StopReason
+from sweeps.storage.tags import IS_REFERENCE, REUSED, SETTING, SWEEP_ID
 
-EVIDENCE = "evidence-val.npz"
+EVIDENCE = evidence_file("val")
 """The file without which a trial cannot be compared: it is trained again."""
 
 AT_A_TIME = 200
@@ -44,7 +46,7 @@ class Reused:
 
 def is_same_budget(entry: FinishedTrial, epochs: int) -> bool:
     """Return whether a finished trial is the same under a budget: it used it up, or had given up by then."""
-    return entry.epochs <= epochs if entry.reason == "plateau" else entry.budget == epochs
+    return entry.epochs <= epochs if entry.reason == StopReason.PLATEAU else entry.budget == epochs
 
 
 def take_over(
@@ -131,18 +133,18 @@ def _take(reused: Reused, events: Sequence[Event], sweep_id: str, folder: SweepF
 
 def _taken(events: Iterable[Event], reused: Reused, sweep_id: str, folder: SweepFolder) -> Iterator[Event]:
     """Yield the events as those of the new sweep; of a trial that goes on, without its end."""
-    mark, trial = {"sweep.id": sweep_id, REUSED: reused.entry.sweep.name}, reused.trial
+    mark, trial = {SWEEP_ID: sweep_id, REUSED: reused.entry.sweep.name}, reused.trial
     for event in events:
         if event["kind"] == "artifact":
             if reused.is_whole and Path(event["path"]).is_file():
                 yield event | {"path": str(_linked(Path(event["path"]), trial.trial_id, folder))}
         elif event["kind"] == "start":
-            setting = {"sweep.setting": trial.config.setting_digest()}  # the budget may be another one here
+            setting = {SETTING: trial.config.setting_digest()}  # the budget may be another one here
             tags = {
                 **event["tags"],
                 **mark,
                 **setting,
-                "sweep.reference": str(trial.is_reference).lower(),
+                IS_REFERENCE: str(trial.is_reference).lower(),
                 **trial.tags,
             }
             yield event | {"name": trial.name, "params": dict(trial.settings), "tags": tags}

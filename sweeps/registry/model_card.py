@@ -13,6 +13,7 @@ from sweeps.report.gather import Report
 from sweeps.report.rendering import build_markdown_environment, space_blocks
 from sweeps.statistics.results import Gap, Rival, Verdict
 from sweeps.statistics.scores import Scores
+from sweeps.storage.tags import CODE_VERSION, CONFIG_DIGEST, FINGERPRINT, SPACE, SWEEP_ID, TRIAL_ID
 
 FORMAT = 1
 
@@ -67,18 +68,18 @@ class ModelCard:
         """Return the tags of the version: where it comes from, and how sure its place is."""
         return {
             **identity(self.report.sweep_id, self.trial_id, is_refit=self.is_refit),
-            "sweep.config_digest": self.digest,
-            "sweep.space": self.report.facts["space"],
+            CONFIG_DIGEST: self.digest,
+            SPACE: self.report.facts["space"],
             "verdict.stage": self.verdict.stage,
             "verdict.outcome": self.verdict.outcome,
-            "data.fingerprint": self.report.facts["data"]["fingerprint"],
-            "code.version": self.report.facts["code_version"],
+            FINGERPRINT: self.report.facts["data"]["fingerprint"],
+            CODE_VERSION: self.report.facts["code_version"],
         }
 
 
 def identity(sweep_id: str, trial_id: str, *, is_refit: bool) -> dict[str, str]:
     """Return the tags by which a version is known again: the same trial is registered once."""
-    return {"sweep.id": sweep_id, "sweep.trial_id": trial_id, "model.refit": str(is_refit).lower()}
+    return {SWEEP_ID: sweep_id, TRIAL_ID: trial_id, "model.refit": str(is_refit).lower()}
 
 
 def name_of(report: Report, trial_id: str) -> str:

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,17 +25,18 @@ from bddseg.result import EpochResult
 from bddseg.train import fit
 from bddseg.words import count
 from sweeps.errors import ExperimentError, ModelError, NothingToRegisterError
+from sweeps.notes import notes
 from sweeps.planning.dataset import Dataset, cache_folder, load_dataset, recorded_source
+from sweeps.storage.artifacts import evidence_file
+from sweeps.storage.outcomes import StopReason
 from sweeps.storage.records import SweepRecord, TrialRow
 
 log = logging.getLogger(__name__)
 
-Say = Callable[[str], None]
-
 SAVE_SECONDS = 30
 """A state is saved when so much work would be lost without it, and at the end."""
 
-TEST_EVIDENCE = "evidence-test.npz"
+TEST_EVIDENCE = evidence_file("test")
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def load_recorded(record: SweepRecord, config: TrainConfig, given: Path | None =
 
 
 @contextmanager
-def refit(config: TrainConfig, material: Dataset, say: Say) -> Iterator[Refit]:
+def refit(config: TrainConfig, material: Dataset) -> Iterator[Refit]:
     """Give the trained weights for as long as the context lasts; when it ends well, nothing of the refit is left.
 
     What was interrupted goes on from where it was saved.
@@ -111,13 +112,13 @@ def refit(config: TrainConfig, material: Dataset, say: Say) -> Iterator[Refit]:
     lock = FileLock(f"{folder}.lock")
     try:
         with lock.acquire(timeout=0):
-            yield _refitted(config, material, folder, say)
+            yield _refitted(config, material, folder)
             shutil.rmtree(folder, ignore_errors=True)
     except Timeout as error:
         raise ModelError(f"another process trains this model, see {folder}: wait for it") from error
 
 
-def _refitted(config: TrainConfig, material: Dataset, folder: Path, say: Say) -> Refit:
+def _refitted(config: TrainConfig, material: Dataset, folder: Path) -> Refit:
     use_threads(_idle_threads())
     began, device, frames = time.monotonic(), resolve_device(), material.frames
     split = split_of(config.data, material.split, frames.names, frames.scenes)
@@ -125,11 +126,11 @@ def _refitted(config: TrainConfig, material: Dataset, folder: Path, say: Say) ->
     done = state["epoch"] if state else 0
     after = f", going on after epoch {done}" if done else ""
     epochs, images = count(config.train.epochs, "epoch"), count(len(split.train), "image")
-    say(f"training {epochs} on all {images} of train and validation{after}")
+    notes.info(f"training {epochs} on all {images} of train and validation{after}")
     saved_at = time.monotonic()
     for result in fit(config, frames, split, device, state):
-        say(_sentence(result, config.train.epochs))
-        if result.stop_reason == "diverged":
+        notes.info(_sentence(result, config.train.epochs))
+        if result.stop_reason == StopReason.DIVERGED:
             shutil.rmtree(folder, ignore_errors=True)
             raise NothingToRegisterError(f"the refit diverged in epoch {result.epoch}, so there is nothing to register")
         if result.stop_reason:

@@ -7,7 +7,7 @@ request, with its leader, and crowns nothing.
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from bddseg.evidence import save_evidence
 from bddseg.files import write_json
 from bddseg.predictor import load_trained
 from sweeps.errors import NoSweepError, NothingToRegisterError, UndecidedError
+from sweeps.notes import notes
 from sweeps.registry.model_card import ModelCard, describe_model, identity, name_of, render_card
 from sweeps.registry.refit import TEST_EVIDENCE, load_recorded, refit, refit_config
 from sweeps.registry.registry import Registry, Version, check_name
@@ -30,10 +31,10 @@ from sweeps.report.holdout import HoldoutAccess, HoldoutLog, record_opening
 from sweeps.sanitize import whole
 from sweeps.statistics.results import Verdict
 from sweeps.statistics.scores import score_evidence
-from sweeps.storage.records import CONFIRMS, SweepRecord, TrialRow
+from sweeps.storage.outcomes import SweepState
+from sweeps.storage.records import SweepRecord, TrialRow
+from sweeps.storage.tags import CONFIRMS
 from sweeps.tracking.reader import Store
-
-Say = Callable[[str], None]
 
 CARD, CONFIG = "card.md", "config.json"
 
@@ -91,7 +92,7 @@ class Registration:
         return f"{name_of(self.report, self.trial_id)}: {place}{other if recommended != self.trial_id else ''}"
 
 
-def register(registration: Registration, say: Say) -> Version:
+def register(registration: Registration) -> Version:
     """Return the registered version, made where there is none of this trial yet; crowned if the verdict is decided.
 
     One that was crowned before is not crowned again.
@@ -103,7 +104,7 @@ def register(registration: Registration, say: Say) -> Version:
         ModelError: for a name that cannot be one.
     """
     name, report, verdict = check_name(registration.name), registration.report, registration.verdict
-    if report.state == "running":
+    if report.state == SweepState.RUNNING:
         raise NothingToRegisterError(f"{report.sweep_id} is running: its leader may still change; register it later")
     if registration.is_refit and not report.is_final:
         raise NothingToRegisterError(
@@ -114,7 +115,7 @@ def register(registration: Registration, say: Say) -> Version:
             f"{report.sweep_id}: the verdict is undecided, so there is no model to crown; --force registers the leader "
             "all the same, without making it @champion"
         )
-    say(registration.sentence())
+    notes.info(registration.sentence())
     record, registry = registration.store.read_sweep(report.sweep_id), Registry(registration.store)
     run_id = record.run_id if registration.is_refit else _row(record, registration.trial_id).run_id
     found = registry.find(
@@ -122,15 +123,15 @@ def register(registration: Registration, say: Say) -> Version:
     )
     set_alias = registry.promote if registration.is_decided else registry.leave
     if found:
-        say(f"it is registered already: {found.words}; {set_alias(found)}")
+        notes.info(f"it is registered already: {found.words}; {set_alias(found)}")
         return found
     make = _refitted if registration.is_refit else _screened
     with tempfile.TemporaryDirectory(prefix="bddseg-register-") as place:
         folder = Path(place)
-        with make(registration, record, folder, say) as card:
+        with make(registration, record, folder) as card:
             write_words(card, folder)
             made = registry.add(name, run_id, folder, card.tags(), verdict.sentence)
-    say(f"registered as {made.words}; {set_alias(made)}")
+    notes.info(f"registered as {made.words}; {set_alias(made)}")
     return made
 
 
@@ -149,7 +150,7 @@ def _row(record: SweepRecord, trial_id: str) -> TrialRow:
 
 
 @contextmanager
-def _screened(registration: Registration, record: SweepRecord, folder: Path, _: Say) -> Iterator[ModelCard]:
+def _screened(registration: Registration, record: SweepRecord, folder: Path) -> Iterator[ModelCard]:
     """Put the trial's best weights into the folder, and give their card.
 
     Raises:
@@ -193,10 +194,10 @@ def _best_weights(store: Store, row: TrialRow, folder: Path, words: str) -> dict
 
 
 @contextmanager
-def _refitted(registration: Registration, record: SweepRecord, folder: Path, say: Say) -> Iterator[ModelCard]:
+def _refitted(registration: Registration, record: SweepRecord, folder: Path) -> Iterator[ModelCard]:
     """Train the setting once more, put its weights into the folder, and give their card."""
     config = refit_config(record, registration.trial_id)
-    with refit(config, load_recorded(record, config, registration.data), say) as found:
+    with refit(config, load_recorded(record, config, registration.data)) as found:
         shutil.copyfile(found.weights, folder / BEST)
         name = name_of(registration.report, registration.trial_id)
         opening = HoldoutAccess(
@@ -204,7 +205,7 @@ def _refitted(registration: Registration, record: SweepRecord, folder: Path, say
         )
         failure = record_opening(_owner(record, registration.store), opening, registration.ledger)
         if failure:
-            say(failure)
+            notes.info(failure)
         else:
             save_evidence(folder / TEST_EVIDENCE, found.test)
         yield ModelCard(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bddseg.checkpoint import BEST
 from sweeps.errors import ModelError
 from sweeps.storage.records import IDENTITY
+from sweeps.storage.tags import CROWNED, SWEEP_ID
 from sweeps.tracking.client import mlflow_uri
 from sweeps.tracking.failures import code_of
 from sweeps.tracking.reader import Store
@@ -25,8 +26,6 @@ LONGEST_NAME = 128
 
 DEFAULT_NAME = "bdd100k-unet"
 CHAMPION, PREVIOUS = "champion", "previous-champion"
-CROWNED = "sweep.crowned"
-"""Tag of a version that has been champion, now or before: it is not crowned a second time."""
 
 SOURCE = re.compile(r"models:/(m-[0-9a-f]{32})")
 """Where the files of our versions lie: with a logged model. A registry that others write to may say anything else."""
@@ -191,7 +190,7 @@ def _found(client: "MlflowClient", name: str, at: str) -> "ModelVersion":
 
 def _of_sweep(client: "MlflowClient", name: str, sweep_id: str) -> "ModelVersion | None":
     """Return the newest version that was made from a sweep; None where there is none."""
-    found = [it for it in client.search_model_versions(f"name = '{name}'") if it.tags.get("sweep.id") == sweep_id]
+    found = [it for it in client.search_model_versions(f"name = '{name}'") if it.tags.get(SWEEP_ID) == sweep_id]
     return max(found, key=lambda it: int(it.version), default=None)
 
 

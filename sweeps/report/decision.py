@@ -18,8 +18,8 @@ from sweeps.statistics.rounds import Rounds
 from sweeps.statistics.scores import rank, score
 from sweeps.statistics.verdict import confirm, screen
 from sweeps.storage.latency import NetworkTimings
+from sweeps.storage.outcomes import CUT_OFF, RunStatus
 from sweeps.storage.records import Repeat, SweepRecord, TrialRow, finalist_name
-from sweeps.storage.trial_history import CUT_OFF
 
 FOLD, CUT = "data.fold", "data.cut"
 Fold = tuple[int, int]
@@ -118,7 +118,7 @@ def decide_confirmation(
     if rounds:
         shared, behind = _last_round(folds, _exclusions(record))
     else:
-        shared, behind = _shared_folds(folds, is_final=record.status == "FINISHED")
+        shared, behind = _shared_folds(folds, is_final=record.status == RunStatus.FINISHED)
     left_out |= behind
     if not shared:
         return Decision(None, found, left_out=left_out)
@@ -201,7 +201,7 @@ def _is_over(row: TrialRow) -> bool:
 def _why_unfinished(row: TrialRow) -> str:
     """Return why a trial that came to no end of its own is not judged."""
     if not row.stop_reason:
-        return "it is still running" if row.status == "RUNNING" else "it has not run to its end"
+        return "it is still running" if row.status == RunStatus.RUNNING else "it has not run to its end"
     return "it was interrupted or cancelled" if row.stop_reason in CUT_OFF else "it did not run to its end"
 
 

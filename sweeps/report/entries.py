@@ -8,30 +8,10 @@ from typing import Any
 
 from bddseg.labels import CLASSES, GROUPS
 from bddseg.result import OBJECTIVE
-from sweeps.sanitize import DECIMALS, clean, figure
+from sweeps.sanitize import DECIMALS, clean, clean_all, figure
 from sweeps.statistics.scores import FAILED, SCORE, Scores, rank
+from sweeps.storage.outcomes import CANCELLED, CUT_OFF, StopReason, SweepState, TrialState, trial_state, words_of
 from sweeps.storage.records import Repeat, TrialRow
-from sweeps.storage.trial_history import CUT_OFF
-
-STATES = {"FINISHED": "finished", "KILLED": "stopped", "FAILED": "failed", "RUNNING": "running"}
-
-REASONS = {
-    "max_epochs": "ran to the end",
-    "plateau": "no longer improved",
-    "asha": "stopped early",
-    "hyperband": "stopped early",
-    "median": "stopped early",
-    "diverged": "diverged",
-    "oom": "out of memory",
-    "error": "error",
-    "user": "interrupted",
-    "time_budget": "time was up",
-    "driver_lost": "driver lost",
-}
-"""Recorded reason why a trial stopped -> how it is said."""
-
-CANCELLED = "cancelled"
-"""How the detail of a trial begins that the user took out; any other trial whose reason is the user was cut off."""
 
 EPOCH_SECONDS = "time/epoch_s"
 
@@ -39,6 +19,26 @@ RUNS = ("train.seed", "data.fold", "data.cut")
 """What runs of one setting differ in."""
 
 DETAILS = (*(f"iou/{name}" for name in CLASSES), *(f"group_miou/{group}" for group in GROUPS))
+
+
+FACTS: dict[str, Any] = {
+    **dict.fromkeys(("space", "question", "profile", "command", "report_command", "started"), ""),
+    **dict.fromkeys(("device", "precision", "code_version"), "unknown"),
+    "confirmation": {},
+    "axes": {},
+    "trials": [],
+    "versions": {},
+    "scheduler": {"name": "", "max_epochs": 0, "rungs": []},
+    "data": {
+        "root": "unknown data",
+        "embedded": False,
+        "fingerprint": "",
+        "summary": [],
+        "scenes": {},
+        "split": {"train": "?", "val": "?", "test": "?", "by_drive": False, "warning": ""},
+    },
+}
+"""What a page needs to know of a sweep, and what stands in for what its manifest does not say."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Entry:
     @property
     def is_scored(self) -> bool:
         """Return whether it has a figure that counts: a failed trial has none."""
-        return self.scores.miou is not None and self.state != "failed"
+        return self.scores.miou is not None and self.state != TrialState.FAILED
 
     @property
     def seed(self) -> int | None:
@@ -94,6 +94,22 @@ class Entry:
     def at(self, epoch: int) -> float | None:
         """Return the validation mIoU at an epoch, where there is one."""
         return dict(self.curve).get(epoch)
+
+
+def read_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a sweep's manifest, cleaned; what it lacks is as in FACTS."""
+    return _with_defaults(clean_all(manifest), FACTS)
+
+
+def _with_defaults(found: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return the mapping with every default filled in; a value of another kind than its default is dropped."""
+    facts = {**defaults, **found} if isinstance(found, Mapping) else dict(defaults)
+    for key, default in defaults.items():
+        if isinstance(default, dict) and default:
+            facts[key] = _with_defaults(facts[key], default)
+        elif isinstance(default, dict | list) and not isinstance(facts[key], type(default)):
+            facts[key] = default
+    return facts
 
 
 def complete_row(row: TrialRow, history: Mapping[str, Sequence[tuple[int, float]]]) -> TrialRow:
@@ -116,7 +132,7 @@ def build_entries(rows: Sequence[TrialRow], histories: Mapping[str, Any], state:
 
 def other_entry(name: str, repeat: Repeat) -> Entry:
     """Return a seed of another sweep, under the id that the verdict has for it."""
-    entry = _entry(repeat.row, {}, "finished")
+    entry = _entry(repeat.row, {}, SweepState.FINISHED)
     return replace(entry, trial_id=name, sweep_id=clean(repeat.sweep_id), is_reference=False)
 
 
@@ -151,8 +167,9 @@ def _mean_curve(curves: Sequence[tuple[tuple[int, float], ...]]) -> tuple[tuple[
 
 
 def _entry(row: TrialRow, history: Mapping[str, Any], sweep_state: str) -> Entry:
-    state = STATES.get(row.status, "waiting")
-    unknown = {"running": "running" if sweep_state == "running" else "did not end", "waiting": "waiting"}.get(state)
+    state = trial_state(row.status, TrialState.WAITING)
+    running = "running" if sweep_state == SweepState.RUNNING else "did not end"
+    unknown = {TrialState.RUNNING: running, TrialState.WAITING: "waiting"}.get(state)
     best = figure(row.metrics.get("best/epoch"))
     return Entry(
         rank=None,
@@ -186,11 +203,11 @@ def _seconds(row: TrialRow, history: Sequence[tuple[int, float]]) -> float | Non
 
 
 def _stop_words(row: TrialRow, state: str, *, has_epochs: bool) -> str:
-    if row.stop_reason == "user" and row.stop_detail.startswith(CANCELLED):
+    if row.stop_reason == StopReason.USER and row.stop_detail.startswith(CANCELLED):
         return CANCELLED
     if row.stop_reason in CUT_OFF and not has_epochs:
         return "not started"
-    return REASONS.get(row.stop_reason, clean(row.stop_reason) or state)
+    return words_of(row.stop_reason) or clean(row.stop_reason) or state
 
 
 def _points(history: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ...]:

@@ -9,8 +9,7 @@ from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
 from sweeps.errors import NothingFinishedError
 from sweeps.report.decision import Decision, Margins, decide_confirmation, decide_screening
-from sweeps.report.entries import DETAILS, EPOCH_SECONDS, RUNS, Entry, build_entries, complete_row
-from sweeps.report.facts import read_facts
+from sweeps.report.entries import DETAILS, EPOCH_SECONDS, RUNS, Entry, build_entries, complete_row, read_facts
 from sweeps.report.holdout import Holdout, HoldoutLog, choose_trials, open_test, read_openings
 from sweeps.report.pooling import join_entries
 from sweeps.sanitize import clean, clean_all, figure, whole
@@ -20,14 +19,13 @@ from sweeps.statistics.results import Candidate, Finalist, Verdict
 from sweeps.statistics.rounds import Rounds
 from sweeps.statistics.scores import VerificationResult, compare_figures, rank
 from sweeps.storage.album import PredictionPanels
+from sweeps.storage.artifacts import VERIFICATION
 from sweeps.storage.latency import LATENCY, NetworkTimings, parse_timings
-from sweeps.storage.records import CONFIRMS, Repeat, SweepRecord, TrialRow
-
-VERIFICATION = "verification.json"
-"""Artifact of the leader's run: its figures counted twice."""
+from sweeps.storage.outcomes import ENDED, SweepState, sweep_state
+from sweeps.storage.records import Repeat, SweepRecord, TrialRow
+from sweeps.storage.tags import CONFIRMS
 
 CURVES = (OBJECTIVE, "train/miou", EPOCH_SECONDS)
-ENDED = ("FINISHED", "KILLED", "FAILED")
 
 
 class Reader(Protocol):
@@ -98,7 +96,7 @@ class Report:
     @property
     def is_final(self) -> bool:
         """Nothing about the sweep can change any more."""
-        return self.state in ("finished", "failed")
+        return self.state in (SweepState.FINISHED, SweepState.FAILED)
 
     @property
     def noun(self) -> str:
@@ -201,7 +199,7 @@ def gather_report(
 def _build(
     record: SweepRecord, histories: Mapping[str, Any], hearing: Decision, store: Reader, *, is_confirmation: bool
 ) -> Report:
-    state = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed"}.get(record.status, "interrupted")
+    state = sweep_state(record.status)
     entries = list(build_entries(record.trials, histories, state).values())
     settings, trials, others = join_entries(entries, hearing, is_confirmation=is_confirmation)
     places = settings or trials

@@ -1,6 +1,7 @@
 """Report -> its sections, in order -> one self-contained HTML page, and Markdown with the same words and numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from jinja2 import Environment
@@ -9,30 +10,28 @@ from markupsafe import Markup
 from sweeps.formatting import longer_words, write_value
 from sweeps.report.comparison import Comparison
 from sweeps.report.figures import FigureRenderer, RenderedFigures
-from sweeps.report.gather import Report
+from sweeps.report.gather import Entry, Report
 from sweeps.report.rendering import TEMPLATES, build_environment, build_markdown_environment, space_blocks
 from sweeps.report.section import Section
 from sweeps.report.sections import (
-    attention,
     boundary,
     classes,
     cost,
     curves,
     failures,
     grid,
-    ignored,
     importance,
     intervals,
-    predictions,
-    scenes,
     test_set,
     tradeoff,
 )
 from sweeps.report.sections import comparison as side_by_side
 from sweeps.report.sections.leaderboard import build_leaderboard
-from sweeps.report.sections.provenance import build_again, build_check, build_data, describe_source
+from sweeps.report.sections.predictions import build_attention, build_predictions
+from sweeps.report.sections.provenance import build_data, build_provenance, build_verification, describe_source
+from sweeps.report.sections.scenes import build_ignored, build_scenes
 from sweeps.report.sections.verdict import build_verdict
-from sweeps.report.short_names import shorten_names
+from sweeps.statistics.results import Verdict
 
 BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
     build_verdict,
@@ -40,26 +39,66 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
     grid.build_section,
     intervals.build_section,
     classes.build_section,
-    scenes.build_section,
+    build_scenes,
     curves.build_section,
     importance.build_section,
     boundary.build_section,
     failures.build_section,
     cost.build_section,
     tradeoff.build_section,
-    predictions.build_section,
-    attention.build_section,
-    ignored.build_section,
+    build_predictions,
+    build_attention,
+    build_ignored,
     test_set.build_section,
-    build_check,
+    build_verification,
     build_data,
-    build_again,
+    build_provenance,
 )
 """The sections of a page, in order; a builder gives None where its section does not apply."""
 
 
 SLOW = (importance.build_section,)
 """Builders that have a lot to load and to compute: a printer does it meanwhile."""
+
+
+def shorten_names(report: Report) -> Report:
+    """Return the report with names that leave out the words that every trial has; as it is where that says too little.
+
+    Of `vanilla lr=1 wd=0` and `vanilla lr=2 wd=0` the names become `lr=1` and `lr=2`.
+    """
+    listed = report.listed()
+    common = set.intersection(*(set(entry.name.split()) for entry in listed))
+    if len(listed) < 2 or not common or report.full_names:
+        return report
+    entries = (*report.settings, *report.trials, *report.others)
+    short = {entry.name: " ".join(word for word in entry.name.split() if word not in common) for entry in entries}
+    if not all(short.values()) or len(set(short.values())) < len(short):
+        return report
+
+    def rename(entry: Entry) -> Entry:
+        return replace(entry, name=short[entry.name])
+
+    return replace(
+        report,
+        trials=tuple(map(rename, report.trials)),
+        settings=tuple(map(rename, report.settings)),
+        others=tuple(map(rename, report.others)),
+        leader=rename(report.leader),
+        runner_up=rename(report.runner_up) if report.runner_up else None,
+        reference=rename(report.reference) if report.reference else None,
+        verdict=_rename_in(report.verdict, short) if report.verdict else None,
+        full_names={entry.trial_id: entry.name for entry in reversed(entries)},
+        in_common=" ".join(word for word in report.leader.name.split() if word in common),
+    )
+
+
+def _rename_in(verdict: Verdict, short: Mapping[str, str]) -> Verdict:
+    """Return the verdict with short names in its words; a name that is part of another comes after it."""
+    sentence, paragraph = verdict.sentence, verdict.scenes.paragraph if verdict.scenes else ""
+    for name in sorted(short, key=len, reverse=True):
+        sentence, paragraph = sentence.replace(name, short[name]), paragraph.replace(name, short[name])
+    scenes = replace(verdict.scenes, paragraph=paragraph) if verdict.scenes else None
+    return replace(verdict, sentence=sentence, scenes=scenes)
 
 
 def build_sections(report: Report, printer: FigureRenderer | None = None) -> list[Section]:

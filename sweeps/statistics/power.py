@@ -10,8 +10,8 @@ from sweeps.statistics.hypothesis_tests import ALPHA, overlap
 from sweeps.statistics.seed_noise import pool_variance
 
 POWER = 0.8
-MOST_RUNS = 100
-"""Of a setting; nobody trains more."""
+MOST_RUNS_PLANNED = 100
+"""Runs of a setting up to which a sample size is searched; a larger design is reported as out of reach."""
 
 SIMULATED, DRAWS = 2000, 2000
 """Confirmations by which a power is found, and replicates by which a critical value is."""
@@ -56,8 +56,8 @@ class Design:
 
 
 def runs_to_find(lead: float, finalists: int, run_sd: float, image_sd: float, rise: float | None = None) -> int | None:
-    """Return the fewest runs of each finalist that find a lead; None when it takes more than MOST_RUNS."""
-    low, high = 1, MOST_RUNS
+    """Return the fewest runs of each finalist that find a lead; None when it takes more than MOST_RUNS_PLANNED."""
+    low, high = 1, MOST_RUNS_PLANNED
     if Design(finalists, high, run_sd, image_sd, rise).smallest_lead() > lead:
         return None
     while high - low > 1:

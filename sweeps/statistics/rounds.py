@@ -10,8 +10,8 @@ CONFIRMING_RUNS = 5
 FOLDS = 10
 """Of one cut of the images; a run trains on nine tenths of them, and ten runs have judged them all."""
 
-MOST_RUNS = 30
-"""Of a finalist: three cuts. Beyond, what runs have in common leaves nothing to gain."""
+MOST_RUNS_TRAINED = 30
+"""Runs of a finalist that rounds train at most: three cuts. More gain nothing, since runs share training images."""
 
 FIRST_LOOK = 2
 """Runs of each finalist before the first look: with one there is no spread between runs."""
@@ -32,7 +32,7 @@ class Rounds:
     """How a confirmation goes on."""
 
     folds: int = FOLDS
-    most: int = MOST_RUNS
+    most: int = MOST_RUNS_TRAINED
     """Runs of a finalist at most."""
     alpha: float = 0.0
     """One level for all looks, as it was recorded; 0: LEVELS."""

@@ -1,9 +1,9 @@
-"""Figures and evidence of trials -> who leads, how well, and whether two counts agree. Nothing is read or written."""
+"""Rank trials, score evidence, find the Pareto front, and compare two countings. No I/O."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -35,16 +35,6 @@ class Scored(Protocol):
 
 
 TrialT = TypeVar("TrialT", bound=Scored)
-
-
-@dataclass(frozen=True)
-class Leader(Generic[TrialT]):
-    """The trial with the highest score, and how far behind the next one is."""
-
-    trial: TrialT
-    runner_up: TrialT | None
-    gap: float
-    """Score of the leader less that of the runner-up; NaN without a runner-up."""
 
 
 @dataclass(frozen=True)
@@ -98,16 +88,6 @@ def score(trial: Scored) -> float:
 def rank(trials: Sequence[TrialT]) -> list[TrialT]:
     """Return the trials that have a score, the best first; of equal ones the earlier in the plan comes first."""
     return sorted((trial for trial in trials if not math.isnan(score(trial))), key=score, reverse=True)
-
-
-def leader(trials: Sequence[TrialT]) -> Leader[TrialT] | None:
-    """Return the leader of the trials; None when not one of them has a score."""
-    ranked = rank(trials)
-    if not ranked:
-        return None
-    runner_up = ranked[1] if len(ranked) > 1 else None
-    gap = score(ranked[0]) - score(runner_up) if runner_up else math.nan
-    return Leader(ranked[0], runner_up, gap)
 
 
 def score_evidence(evidence: Evidence) -> Scores:

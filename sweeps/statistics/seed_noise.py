@@ -148,31 +148,17 @@ def _rise(curve: Sequence[float]) -> float | None:
     return float(np.nanmax(values) - np.nanmax(early))
 
 
-def estimate_noise(
-    run_scores: Sequence[np.ndarray],
-    curves: Sequence[Sequence[float]],
-    *,
-    others: Sequence[np.ndarray] = (),
-) -> Noise:
+def estimate_noise(run_scores: Sequence[np.ndarray], curves: Sequence[Sequence[float]]) -> Noise:
     """Return the noise of settings from the scores of their runs and from learning curves of runs that completed.
 
     Args:
         run_scores: of each setting, (its runs,).
         curves: val/miou by epoch, of every completed run.
-        others: scores of repeats of further settings, or in other sweeps, that are not compared here.
     """
     squares = np.asarray([_squares(scores) for scores in run_scores])
     freedom = np.asarray([_freedom(scores) for scores in run_scores])
-    total = float(squares.sum()) + sum_squares(others)
     counts = np.asarray([max(1, len(scores)) for scores in run_scores], dtype=float)
-    return pool_noise(
-        total,
-        int(freedom.sum()) + count_repeats(others),
-        rise_of(curves),
-        squares,
-        freedom,
-        1 / counts,
-    )
+    return pool_noise(float(squares.sum()), int(freedom.sum()), rise_of(curves), squares, freedom, 1 / counts)
 
 
 def pool_noise(

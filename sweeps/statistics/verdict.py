@@ -36,12 +36,10 @@ from sweeps.statistics.results import (
 from sweeps.statistics.sample_size import bearable_sd, find_needed
 from sweeps.statistics.seed_noise import (
     Noise,
-    count_repeats,
     estimate_noise,
     known_noise,
     pool_noise,
     rise_of,
-    sum_squares,
 )
 from sweeps.statistics.slices import answer_scenes
 from sweeps.statistics.wording import describe_caveats, describe_verdict
@@ -77,7 +75,6 @@ def screen(
     scene_margin: float = 0.02,
     draws: int = 10_000,
     seed: int = 0,
-    repeats: Sequence[np.ndarray] = (),
     run_sd: float | None = None,
     confirming: int = 0,
 ) -> Verdict:
@@ -89,7 +86,6 @@ def screen(
 
     Args:
         margin: difference in mIoU that does not matter, as a fraction of 1; `scene_margin` likewise between scenes.
-        repeats: scores of several seeds of a setting, of other sweeps on the same data with the same budget.
         run_sd: standard deviation between runs, where it is known from elsewhere; None: it is estimated.
         confirming: images that a confirmation would score; 0: as many as here.
 
@@ -107,10 +103,7 @@ def screen(
     missing = {it.trial_id: it.missing or "it left no evidence" for it in absent}
     lineup = _line_up(entrants)
     curves = [seed.curve for name in lineup.ids for seed in settings[name] if seed.curve]
-    if run_sd is None:
-        noise = estimate_noise(lineup.run_scores, curves, others=repeats)
-    else:
-        noise = known_noise(run_sd, lineup.runs)
+    noise = estimate_noise(lineup.run_scores, curves) if run_sd is None else known_noise(run_sd, lineup.runs)
     images, weights = _image_deviations(lineup, draws, seed)
     contest = _contest(lineup, images, noise, seed, ALPHA)
     leader = settings[lineup.ids[contest.leader]][0]
@@ -120,7 +113,7 @@ def screen(
         [settings[name][0] for name in lineup.ids],
         seeds=[tuple(seed.trial_id for seed in settings[name]) for name in lineup.ids],
         stopped=stopped,
-        outside=count_repeats(repeats) + sum(bool(seed.sweep) for name in lineup.ids for seed in settings[name]),
+        outside=sum(bool(seed.sweep) for name in lineup.ids for seed in settings[name]),
         confirming=confirming or lineup.images,
         sweeps=tuple(dict.fromkeys(seed.sweep for name in lineup.ids for seed in settings[name] if seed.sweep)),
     )
@@ -134,7 +127,6 @@ def confirm(
     scene_margin: float = 0.02,
     draws: int = 10_000,
     seed: int = 0,
-    repeats: Sequence[np.ndarray] = (),
     folds: int = 0,
     alpha: float = ALPHA,
 ) -> Verdict:
@@ -145,7 +137,6 @@ def confirm(
     and enlarged for the training images that runs have in common (Nadeau and Bengio).
 
     Args:
-        repeats: scores of several seeds of a setting, of the screening; they tell of the same noise.
         folds: into how many parts the images were cut; 0: into as many as there are runs.
         alpha: one less the confidence of the intervals; smaller where the same runs are looked at more than once.
 
@@ -157,12 +148,10 @@ def confirm(
     chosen = [known[name] for name in lineup.ids]
     images, weights = _image_deviations(lineup, draws, seed)
     curves = [curve for finalist in chosen for curve in finalist.curves if curve]
-    noise = _noise_between_runs(lineup, images, curves, repeats, folds)
+    noise = _noise_between_runs(lineup, images, curves, folds)
     contest = _contest(lineup, images, noise, seed, alpha)
     judged = _Judged("confirmation", lineup, contest, noise, weights, margin, scene_margin)
-    return judged.verdict(
-        chosen, seeds=[()] * len(chosen), stopped=(), outside=count_repeats(repeats), confirming=lineup.images
-    )
+    return judged.verdict(chosen, seeds=[()] * len(chosen), stopped=(), outside=0, confirming=lineup.images)
 
 
 def _by_setting(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
@@ -213,7 +202,6 @@ def _noise_between_runs(
     lineup: AlignedEvidence,
     images: np.ndarray,
     curves: Sequence[Sequence[float]],
-    repeats: Sequence[np.ndarray],
     folds: int,
 ) -> Noise:
     """Return the noise between the runs of a confirmation.
@@ -232,10 +220,8 @@ def _noise_between_runs(
     own = images - images.mean(0)
     of_images = float(own.var(1, dtype=np.float64).sum()) / max(1, settings - 1) / per_run
     total = float((rest**2).sum())
-    squares = max(total - freedom * of_images, total / (1 + freedom)) + sum_squares(repeats)
-    return pool_noise(
-        squares, freedom + count_repeats(repeats), rise_of(curves), nothing, nothing, share, has_floor=True
-    )
+    squares = max(total - freedom * of_images, total / (1 + freedom))
+    return pool_noise(squares, freedom, rise_of(curves), nothing, nothing, share, has_floor=True)
 
 
 def _stopped(candidates: Sequence[Candidate], leader: Candidate) -> tuple[StoppedTrial, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from bddseg.words import count
-from sweeps.statistics.power import MOST_RUNS
+from sweeps.statistics.power import MOST_RUNS_PLANNED
 from sweeps.statistics.results import Gap, Interval, NoiseFigures, Rival, SampleSizeNeeded, Slice, StoppedTrial
 
 NAMED = 3
@@ -52,11 +52,6 @@ def _some(tied: int, rivals: int) -> str:
     return {1: "its only rival", 2: "both rivals"}.get(rivals, f"all {rivals} rivals")
 
 
-def describe_score(best: Rival, names: Mapping[str, str]) -> str:
-    """Return the leader's score with its interval."""
-    return f"{_name(best, names)} has {best.score.estimate:.3f} mIoU ({best.score.low:.3f} to {best.score.high:.3f})."
-
-
 def describe_sample_size(needed: SampleSizeNeeded | None, stage: str) -> str:
     """Return what would decide."""
     if needed is None:
@@ -66,7 +61,8 @@ def describe_sample_size(needed: SampleSizeNeeded | None, stage: str) -> str:
         now = "These images and runs show no lead at all."
     lead = f"a lead of {points(needed.lead)} points among {count(needed.finalists, 'setting')}"
     if needed.runs is None:
-        return f"{now} More than {MOST_RUNS} runs of each would be needed to find {lead}: this design cannot decide it."
+        few = f"More than {MOST_RUNS_PLANNED} runs of each would be needed to find {lead}"
+        return f"{now} {few}: this design cannot decide it."
     more = "A confirmation with" if stage == "screening" else "In total"
     return f"{now} {more} {count(needed.runs, 'run')} of each would find {lead} in 80 of 100 cases."
 

@@ -22,6 +22,7 @@ from bddseg.files import read_json
 from bddseg.json_shapes import difference
 from sweeps.errors import StorageError
 from sweeps.storage.relocation import present_path
+from sweeps.storage.tags import FOLDER
 
 Event = dict[str, Any]
 
@@ -178,7 +179,7 @@ class EventFile:
     def recorded_storage(self) -> Path | None:
         """Return the storage folder that the sweep was recorded in; None where no event names it."""
         first = next(iter(self.lines()), b"")
-        folder = (_object(first) or {}).get("tags", {}).get("sweep.folder") if b'"sweep.folder"' in first else None
+        folder = (_object(first) or {}).get("tags", {}).get(FOLDER) if FOLDER.encode() in first else None
         return Path(folder).parent if isinstance(folder, str) else None
 
     def _checked(self, offset: int) -> int:

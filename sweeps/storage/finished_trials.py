@@ -17,14 +17,13 @@ from bddseg.files import read_json, write_json
 from bddseg.json_shapes import difference
 from sweeps.storage.events import EVENTS, EventFile
 from sweeps.storage.folder import SweepFolder
+from sweeps.storage.outcomes import OWN_ENDS
 from sweeps.storage.sweep_json import read_manifest
 from sweeps.storage.sweeps import sweep_folders
+from sweeps.storage.tags import STOP_REASON
 
 FILE = "index.json"
 FORMAT = 1
-
-OWN_END = frozenset({"max_epochs", "plateau"})
-"""Ends of trials that nobody cut short."""
 
 log = logging.getLogger(__name__)
 
@@ -100,10 +99,10 @@ def _finished(folder: Path) -> dict[str, Any]:
     fingerprint = manifest["data"]["fingerprint"]
     trials: dict[str, list[Any]] = {}
     for event in EventFile(SweepFolder(folder).outbox).events(budgets, epochs=False):
-        reason = event["tags"].get("sweep.stop_reason", "") if event["kind"] == "end" else ""
+        reason = event["tags"].get(STOP_REASON, "") if event["kind"] == "end" else ""
         if event["kind"] in ("start", "end"):
             trials.pop(event["trial"], None)
-        if reason in OWN_END:
+        if reason in OWN_ENDS:
             trials[event["trial"]] = [budgets[event["trial"]], int(event["step"]), reason]
     return {"fingerprint": fingerprint, "trials": trials}
 

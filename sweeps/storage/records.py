@@ -5,15 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-REPLICATE_OF = "sweep.replicate_of"
-"""Tag of a further seed of a setting: the trial whose setting it is."""
-
-CONFIRMS, FINALIST, RUN, FOLD = "sweep.confirms", "sweep.finalist", "sweep.run", "sweep.fold"
-"""Tags: of the confirmation the screening sweep; of each of its trials the screened trial, the run and its fold."""
+from sweeps.storage.outcomes import OWN_ENDS, RunStatus
 
 Value = str | int | float | bool
-COMPLETED = ("max_epochs", "plateau")
-"""Stop reasons of trials that trained to an end of their own: the budget, or no better epoch for `train.patience`."""
 
 IDENTITY = re.compile(r"[\w.-]+", re.ASCII)
 """Ids of sweeps and trials; nothing that has a meaning in a query or a path."""
@@ -47,7 +41,7 @@ class TrialRow:
     @property
     def is_completed(self) -> bool:
         """Return whether it trained to an end of its own: neither stopped, nor interrupted, nor failed, nor running."""
-        return self.stop_reason in COMPLETED or (not self.stop_reason and self.status == "FINISHED")
+        return self.stop_reason in OWN_ENDS or (not self.stop_reason and self.status == RunStatus.FINISHED)
 
 
 @dataclass(frozen=True)

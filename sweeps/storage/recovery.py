@@ -8,9 +8,8 @@ from sweeps.errors import StorageError
 from sweeps.storage.events import OUTBOX, PARENT, Event, EventFile
 from sweeps.storage.heartbeat import HeartbeatRecord, read_pulse, remove_pulse
 from sweeps.storage.outbox import Outbox
-
-REASON = "driver_lost"
-STATUS = "KILLED"
+from sweeps.storage.outcomes import RunStatus, StopReason
+from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
 
 
 def lost_driver(folder: Path) -> HeartbeatRecord | None:
@@ -85,15 +84,15 @@ def _lost_runs(outbox: EventFile) -> set[str]:
         trial = str(event.get("trial"))
         if event.get("kind") == "start":
             found.discard(trial)
-        elif event.get("kind") == "end" and event.get("tags", {}).get("sweep.stop_reason") == REASON:
+        elif event.get("kind") == "end" and event.get("tags", {}).get(STOP_REASON) == StopReason.DRIVER_LOST:
             found.add(trial)
     return found
 
 
 def _end(trial: str, step: int, pulse: HeartbeatRecord) -> Event:
     """Return the end of a run at the moment when its driver was heard of last."""
-    tags = {"sweep.stop_reason": REASON, "sweep.stop_detail": f"{pulse.driver} ended without a word"}
-    end = _event("end", trial, status=STATUS, tags=tags, metrics={}, step=step, note=None)
+    tags = {STOP_REASON: StopReason.DRIVER_LOST, STOP_DETAIL: f"{pulse.driver} ended without a word"}
+    end = _event("end", trial, status=RunStatus.KILLED, tags=tags, metrics={}, step=step, note=None)
     return end | {"time_ms": int(pulse.time * 1000)} if pulse.time else end
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from bddseg.files import read_json, write_json
 from bddseg.json_shapes import difference
 from sweeps.errors import StorageError
-from sweeps.storage.records import REPLICATE_OF
+from sweeps.storage.tags import REPLICATE_OF
 
 SAMPLES = 20
 

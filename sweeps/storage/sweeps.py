@@ -18,8 +18,10 @@ from sweeps.errors import NoSweepError, StorageError
 from sweeps.storage.events import EVENTS, OUTBOX, PARENT, Event, EventFile
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.heartbeat import read_pulse
+from sweeps.storage.outcomes import RunStatus
 from sweeps.storage.sweep_json import FILE, read_manifest, to_come, to_replicate
-from sweeps.storage.trial_history import REUSED, TrialHistory, read_past
+from sweeps.storage.tags import REUSED
+from sweeps.storage.trial_history import TrialHistory, read_past
 
 SWEEP_NAME = re.compile(r".+-\d{8}-\d{6}-[0-9a-f]+")
 SHOWN_SWEEPS = 10
@@ -68,7 +70,9 @@ def was_refused(folder: Path) -> bool:
     Of one whose events cannot be read nothing is said here: whoever reads them next names it.
     """
     try:
-        return _last_word(EventFile(folder / OUTBOX).events(epochs=False)) == "FAILED" and not has_trained(folder)
+        return _last_word(EventFile(folder / OUTBOX).events(epochs=False)) == RunStatus.FAILED and not has_trained(
+            folder
+        )
     except StorageError:
         return False
 
@@ -84,7 +88,7 @@ def is_unfinished(folder: Path) -> bool:
     past = read_past(events, OBJECTIVE)
     sweep, trial_ids = SweepFolder(folder), [trial["trial_id"] for trial in manifest["trials"]]
     is_left = any(past.get(trial_id, TrialHistory()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
-    ends = ("FINISHED",) if to_come(manifest) else ("FINISHED", "FAILED")
+    ends = {RunStatus.FINISHED} if to_come(manifest) else {RunStatus.FINISHED, RunStatus.FAILED}
     return not (pulse and pulse.is_alive()) and (is_left or _last_word(events) not in ends)
 
 

@@ -5,13 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sweeps.storage.events import PARENT, Event
-
-REUSED = "sweep.reused_from"
-"""Tag with the id of the sweep that trained a trial."""
-
-CUT_OFF = frozenset({"user", "driver_lost", "time_budget"})
-"""Ends that say nothing about the trial: whoever resumes the sweep goes on with it."""
-
+from sweeps.storage.outcomes import CUT_OFF, StopReason
+from sweeps.storage.tags import STOP_REASON
 
 MEMORY_ATTEMPTS = 2
 """A trial for which memory is short is tried once more, with twice the share."""
@@ -57,12 +52,14 @@ class TrialHistory:
 
         A trial that the user cancelled and that was cut off by the loss of its driver ends itself as soon as it starts.
         """
-        is_unwanted = is_cancelled and self.reason == "user"
+        is_unwanted = is_cancelled and self.reason == StopReason.USER
         return not self.reason or (self.reason in CUT_OFF and not is_unwanted)
 
     def is_settled(self, is_cancelled: bool) -> bool:
         """Return whether the trial has come to an end that stays: not one that another pass may change."""
-        return not self.is_open(is_cancelled) and (self.reason != "oom" or self.memory_failures >= MEMORY_ATTEMPTS)
+        return not self.is_open(is_cancelled) and (
+            self.reason != StopReason.OOM or self.memory_failures >= MEMORY_ATTEMPTS
+        )
 
     def tell(self, event: Event, objective: str) -> None:
         """Take in the next event of the trial."""
@@ -73,9 +70,9 @@ class TrialHistory:
             self.values[int(event["step"])] = event["metrics"].get(objective)
             self.ending = str(event.get("ending") or "")
         elif kind == "end":
-            self.reason = str(event["tags"].get("sweep.stop_reason", ""))
+            self.reason = str(event["tags"].get(STOP_REASON, ""))
             self.ending = ""
-            self.memory_failures += self.reason == "oom"
+            self.memory_failures += self.reason == StopReason.OOM
 
 
 def read_past(events: Iterable[Event], objective: str) -> dict[str, TrialHistory]:

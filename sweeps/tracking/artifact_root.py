@@ -16,6 +16,7 @@ from bddseg.data.folders import is_visible
 from sweeps.errors import TrackingError
 from sweeps.storage.heartbeat import FILE as HEARTBEAT
 from sweeps.storage.heartbeat import read_pulse
+from sweeps.storage.tags import FOLDER
 from sweeps.tracking.client import EXPERIMENT, forget_artifacts
 from sweeps.tracking.uri import folder_of
 
@@ -106,7 +107,7 @@ def _was_moved(connection: sqlite3.Connection, before: Path, root: Path) -> bool
     folders = {path.name for path in root.iterdir()} if root.is_dir() else set()
     if any(run_id in folders for (run_id,) in connection.execute("SELECT run_uuid FROM runs")):
         return True
-    recorded = connection.execute("SELECT value FROM tags WHERE key = 'sweep.folder'")
+    recorded = connection.execute("SELECT value FROM tags WHERE key = ?", [FOLDER])
     sweeps = (Path(value) for (value,) in recorded)
     return any(path.parent == before.parent and is_visible(root.parent / path.name) for path in sweeps)
 

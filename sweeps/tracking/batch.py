@@ -8,14 +8,15 @@ from typing import Any
 
 from bddseg.result import OBJECTIVE
 from sweeps.storage.events import PARENT, Event
+from sweeps.storage.outcomes import ENDED, RunStatus
 from sweeps.storage.records import IDENTITY
+from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
 from sweeps.tracking.failures import ArtifactFileError
 
 LARGEST_INTEGER = 2**63 - 1
 NAME_CHARS, PARAM_CHARS, TAG_CHARS = 250, 6000, 8000
-STATUSES = ("FINISHED", "KILLED", "FAILED")
-STOP_TAGS = ("sweep.stop_reason", "sweep.stop_detail")
-"""Said when a run ends, and taken back when it goes on."""
+STOP_TAGS = (STOP_REASON, STOP_DETAIL)
+"""Set when a run ends, and removed when it continues."""
 
 Steps = dict[int, int]
 """Step -> timestamp of what was recorded there first, in milliseconds."""
@@ -97,7 +98,7 @@ def _add_start(batch: Batch, event: Event) -> None:
     for key in STOP_TAGS:
         batch.tags.pop(key, None)
     _add_tags(batch, event["tags"])
-    batch.status, batch.is_started, batch.name = "RUNNING", True, str(event.get("name") or "")[:NAME_CHARS]
+    batch.status, batch.is_started, batch.name = RunStatus.RUNNING, True, str(event.get("name") or "")[:NAME_CHARS]
 
 
 def _add_epoch(batch: Batch, event: Event) -> None:
@@ -105,8 +106,8 @@ def _add_epoch(batch: Batch, event: Event) -> None:
 
 
 def _add_end(batch: Batch, event: Event) -> None:
-    if event["status"] not in STATUSES:
-        raise ValueError(f"status is {event['status']!r}, but must be one of {', '.join(STATUSES)}")
+    if event["status"] not in ENDED:
+        raise ValueError(f"status is {event['status']!r}, but must be one of {', '.join(ENDED)}")
     batch.status, batch.time_ms = event["status"], _whole(event, "time_ms")
     _add_points(batch, event["metrics"], batch.time_ms, _whole(event, "step"))
     note = event.get("note")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sweeps.errors import TrackingError
 from sweeps.tracking.client import forget_database, open_client
 from sweeps.tracking.failures import GONE, code_of
-from sweeps.tracking.store import PROBE_TAG, check_active, experiment_id
+from sweeps.tracking.store import PROBE, check_active, experiment_id
 from sweeps.tracking.uri import check_uri, database_file
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Connection:
     def takes_writes(self) -> bool:
         """Return whether the store takes anything: one that is full or read-only still answers questions."""
         try:
-            self.client().set_experiment_tag(self.experiment, PROBE_TAG, str(int(time.time() * 1000)))
+            self.client().set_experiment_tag(self.experiment, PROBE, str(int(time.time() * 1000)))
         except Exception:  # noqa: BLE001 - stores raise what they like; the answer is no
             return False
         return True

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from bddseg.result import OBJECTIVE
 from sweeps.errors import NoSweepError
 from sweeps.storage.events import ARTIFACT_KIND, EPOCH, PARENT, TRIAL, Event, EventFile
+from sweeps.storage.outcomes import RunStatus
+from sweeps.storage.tags import INCOMPLETE, TRIAL_ID
 from sweeps.tracking.batch import STOP_TAGS, fault_of
 from sweeps.tracking.reader import Store
-from sweeps.tracking.run import INCOMPLETE_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -50,7 +51,7 @@ class _Expected:
     def add(self, event: Event) -> None:
         """Add an event of any kind but epoch."""
         if event["kind"] == "start":
-            self.status, self.params = "RUNNING", self.params or bool(event["params"])
+            self.status, self.params = RunStatus.RUNNING, self.params or bool(event["params"])
             self.tags = self.tags - set(STOP_TAGS) | set(event["tags"])
         elif event["kind"] == "end":
             self.status = str(event["status"])
@@ -61,7 +62,7 @@ class _Expected:
     def is_met(self, run: "Run", steps: set[int]) -> bool:
         """Return whether a run has all of it, files aside."""
         return (
-            INCOMPLETE_TAG not in run.data.tags
+            INCOMPLETE not in run.data.tags
             and self.status in ("", run.info.status)
             and bool(run.data.params) >= self.params
             and self.tags <= set(run.data.tags)
@@ -85,7 +86,7 @@ def what_is_lacking(events: EventFile, tracking_uri: str, sweep_id: str) -> Miss
         found = []
     runs: dict[str, list[Run]] = {}
     for run in found:
-        runs.setdefault(run.data.tags.get("sweep.trial_id", PARENT), []).append(run)
+        runs.setdefault(run.data.tags.get(TRIAL_ID, PARENT), []).append(run)
     steps = store.steps([run.info.run_id for run in found], OBJECTIVE) if found else {}
     whole = {trial: _whole(want, runs.get(trial, ()), steps) for trial, want in expected.items()}
     files = (file for trial, run in whole.items() if run for file in _missing_files(store, run, expected[trial]))

@@ -17,8 +17,24 @@ from bddseg.files import read_json
 from bddseg.result import OBJECTIVE
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.storage.album import FOLDER, INDEX, PredictionPanels, read_album
+from sweeps.storage.artifacts import EVIDENCE_FOLDER, evidence_file
+from sweeps.storage.outcomes import RunStatus
 from sweeps.storage.records import IDENTITY, Repeat, SweepRecord, TrialRow, Value, planned_settings
 from sweeps.storage.relocation import present_path
+from sweeps.storage.sweep_json import FILE as MANIFEST
+from sweeps.storage.tags import (
+    CONFIG_DIGEST,
+    FINALIST,
+    FINGERPRINT,
+    IS_REFERENCE,
+    LOG_FILE,
+    ROLE,
+    SETTING,
+    STOP_DETAIL,
+    STOP_REASON,
+    SWEEP_ID,
+    TRIAL_ID,
+)
 from sweeps.storage.tiles import MOST_BYTES
 from sweeps.tracking.access import Access
 from sweeps.tracking.client import EXPERIMENT
@@ -32,8 +48,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "sweep.json"
-EVIDENCE = "evidence/evidence-{part}.npz"
 PAGE_ROWS = 1000
 READERS = 4
 """Evidence files that are read at once."""
@@ -75,8 +89,8 @@ class Store:
 
     def sweep_ids(self) -> list[str]:
         """Return the ids of all sweeps, the last one first; what cannot be an id is left out."""
-        runs = self._search("tags.`sweep.role` = 'sweep'", "start_time DESC")
-        found = dict.fromkeys(run.data.tags.get("sweep.id", "") for run in runs)
+        runs = self._search(f"tags.`{ROLE}` = 'sweep'", "start_time DESC")
+        found = dict.fromkeys(run.data.tags.get(SWEEP_ID, "") for run in runs)
         return [sweep_id for sweep_id in found if IDENTITY.fullmatch(sweep_id)]
 
     def find_sweeps(self, wanted: Sequence[str]) -> list[str]:
@@ -98,16 +112,16 @@ class Store:
             NoSweepError: when there is none of that id; names those there are.
         """
         runs = self.runs_of(sweep_id)
-        parent = next((run for run in runs if run.data.tags.get("sweep.role") == "sweep"), None)
+        parent = next((run for run in runs if run.data.tags.get(ROLE) == "sweep"), None)
         if parent is None:
             raise NoSweepError(self._unknown(sweep_id))
         manifest = self.json_artifact(parent.info.run_id, MANIFEST) or {}
         if "report_command" in manifest:  # as it is from here: the storage folder may have been moved
             manifest["report_command"] = f"{report_command(self.tracking_uri)} {sweep_id}"
         planned = planned_settings(manifest)
-        trials = self._one_each([run for run in runs if run.data.tags.get("sweep.trial_id")])
+        trials = self._one_each([run for run in runs if run.data.tags.get(TRIAL_ID)])
         order = {trial_id: place for place, trial_id in enumerate(planned)}
-        rows = [trial_row(run, planned.get(run.data.tags["sweep.trial_id"])) for run in trials]
+        rows = [trial_row(run, planned.get(run.data.tags[TRIAL_ID])) for run in trials]
         rows = [replace(row, log_file=self._present_log(row.log_file, sweep_id)) for row in rows]
         return SweepRecord(
             sweep_id=sweep_id,
@@ -122,9 +136,9 @@ class Store:
         """Return the completed trials of all sweeps that are a seed of a setting, on frames of the fingerprint."""
         if not (IDENTITY.fullmatch(setting) and IDENTITY.fullmatch(fingerprint)):
             return []
-        same = f"tags.`sweep.setting` = '{setting}' and tags.`data.fingerprint` = '{fingerprint}'"
-        runs = self._search(f"{same} and attributes.status = 'FINISHED'")
-        found = [(run.data.tags.get("sweep.id", ""), run) for run in runs if run.data.tags.get("sweep.trial_id")]
+        same = f"tags.`{SETTING}` = '{setting}' and tags.`{FINGERPRINT}` = '{fingerprint}'"
+        runs = self._search(f"{same} and attributes.status = '{RunStatus.FINISHED}'")
+        found = [(run.data.tags.get(SWEEP_ID, ""), run) for run in runs if run.data.tags.get(TRIAL_ID)]
         rows = [Repeat(sweep_id, trial_row(run, None)) for sweep_id, run in found if IDENTITY.fullmatch(sweep_id)]
         return [repeat for repeat in rows if repeat.row.is_completed]
 
@@ -144,7 +158,7 @@ class Store:
         Raises:
             DataError: when the file is damaged.
         """
-        with self._at_hand(row.run_id, row.artifact_uri, EVIDENCE.format(part=part)) as path:
+        with self._at_hand(row.run_id, row.artifact_uri, f"{EVIDENCE_FOLDER}/{evidence_file(part)}") as path:
             return load_evidence(path) if path else None
 
     def read_evidence(self, rows: Sequence[TrialRow], part: str) -> dict[str, Evidence | DataError | None]:
@@ -220,7 +234,7 @@ class Store:
 
     def runs_of(self, sweep_id: str) -> list["Run"]:
         """Return the runs of a sweep, its own and those of its trials, in the order of their starts."""
-        return self._search(f"tags.`sweep.id` = '{sweep_id}'") if IDENTITY.fullmatch(sweep_id) else []
+        return self._search(f"tags.`{SWEEP_ID}` = '{sweep_id}'") if IDENTITY.fullmatch(sweep_id) else []
 
     def steps(self, run_ids: Sequence[str], key: str) -> dict[str, set[int]]:
         """Return run id -> the steps at which a metric was recorded."""
@@ -266,7 +280,7 @@ class Store:
         """Return one run of each trial: of two (an answer of the server was lost) the one with more epochs."""
         by_trial: dict[str, list[Run]] = {}
         for run in runs:
-            by_trial.setdefault(run.data.tags["sweep.trial_id"], []).append(run)
+            by_trial.setdefault(run.data.tags[TRIAL_ID], []).append(run)
         return [found[0] if len(found) == 1 else max(found, key=self._epochs) for found in by_trial.values()]
 
     def _epochs(self, run: "Run") -> int:
@@ -312,22 +326,23 @@ def trial_row(run: "Run", settings: Mapping[str, Value] | None) -> TrialRow:
     """Return what a run of MLflow says of a trial; its settings are those planned, or else its parameters."""
     tags = run.data.tags
     return TrialRow(
-        trial_id=tags["sweep.trial_id"],
+        trial_id=tags[TRIAL_ID],
         run_id=run.info.run_id,
         name=run.info.run_name or "",
         status=run.info.status,
-        stop_reason=tags.get("sweep.stop_reason", ""),
-        stop_detail=tags.get("sweep.stop_detail", ""),
-        log_file=tags.get("sweep.log_file", ""),
+        stop_reason=tags.get(STOP_REASON, ""),
+        stop_detail=tags.get(STOP_DETAIL, ""),
+        log_file=tags.get(LOG_FILE, ""),
         settings=dict(settings) if settings else {key: _typed(text) for key, text in run.data.params.items()},
         metrics=dict(run.data.metrics),
-        digest=tags.get("sweep.config_digest", ""),
-        is_reference=tags.get("sweep.reference") == "true",
+        digest=tags.get(CONFIG_DIGEST, ""),
+        is_reference=tags.get(IS_REFERENCE) == "true",
         started_ms=run.info.start_time,
-        ended_ms=run.info.end_time if run.info.status != "RUNNING" else None,  # a resumed run keeps its first end
-        finalist=tags.get("sweep.finalist", ""),
+        # MLflow keeps the first end of a run that was resumed
+        ended_ms=run.info.end_time if run.info.status != RunStatus.RUNNING else None,
+        finalist=tags.get(FINALIST, ""),
         artifact_uri=run.info.artifact_uri or "",
-        setting=tags.get("sweep.setting", ""),
+        setting=tags.get(SETTING, ""),
     )
 
 

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 from bddseg.files import sync_file, sync_folder
 from sweeps.storage.events import Event
-from sweeps.tracking.batch import STATUSES, STOP_TAGS, Batch, Steps
+from sweeps.storage.outcomes import ENDED, RunStatus
+from sweeps.storage.tags import INCOMPLETE, TRIAL_ID
+from sweeps.tracking.batch import STOP_TAGS, Batch, Steps
 from sweeps.tracking.failures import GONE, code_of
 from sweeps.tracking.uri import folder_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-INCOMPLETE_TAG = "sweep.incomplete"
-"""On a run that was made again, until it has all events of its trial: whoever finds it there goes on with that."""
 
 
 @dataclass
@@ -25,7 +24,7 @@ class KnownRun:
 
     run_id: str
     artifact_uri: str
-    status: str = "RUNNING"
+    status: str = RunStatus.RUNNING
     is_unnamed: bool = False
     """It is called by its trial's id."""
     params: Mapping[str, str] = field(default_factory=dict)
@@ -48,11 +47,11 @@ def adopted(run: "Run") -> KnownRun:
         run_id=run.info.run_id,
         artifact_uri=run.info.artifact_uri or "",
         status=run.info.status,
-        is_unnamed=run.info.run_name == tags.get("sweep.trial_id"),
+        is_unnamed=run.info.run_name == tags.get(TRIAL_ID),
         params=dict(run.data.params),
         stop_tags=frozenset(key for key in STOP_TAGS if key in tags),
         is_new=False,
-        is_incomplete=INCOMPLETE_TAG in tags,
+        is_incomplete=INCOMPLETE in tags,
     )
 
 
@@ -109,7 +108,7 @@ def _take_back(client: "MlflowClient", run: KnownRun, batch: Batch) -> None:
 
 
 def _set_status(client: "MlflowClient", run: KnownRun, batch: Batch) -> None:
-    if batch.status in STATUSES:
+    if batch.status in ENDED:
         client.set_terminated(run.run_id, batch.status, batch.time_ms)
     elif batch.status and batch.status != run.status:
         client.update_run(run.run_id, status=batch.status)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bddseg.data.folders import is_visible
 from sweeps.errors import TrackingError
+from sweeps.storage.tags import PROBE
 from sweeps.tracking.artifact_root import locked, repair_artifact_root
 from sweeps.tracking.client import EXPERIMENT, forget_database, open_client
 from sweeps.tracking.failures import code_of, reason
@@ -33,7 +34,7 @@ EXPERIMENT_TAGS = {
     "mlflow.experiment.primaryMetric.greaterIsBetter": "True",
     "mlflow.note.content": "Street-scene segmentation. A parent run is a sweep, its child runs are the sweep's trials.",
 }
-PROBE_FOLDER, PROBE_TAG = "probe", "sweep.probe"
+PROBE_FOLDER = "probe"
 OTHER = "choose another --tracking-uri"
 PROBE_SECONDS = 30
 """How long a store of files may take for a file of a few bytes."""
@@ -173,7 +174,7 @@ def _experiment_with_probe(uri: str) -> "Experiment":
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         raise TrackingError(f"the store at {hide_password(uri)} has no experiment {EXPERIMENT}")
-    client.set_experiment_tag(experiment.experiment_id, PROBE_TAG, str(int(time.time() * 1000)))
+    client.set_experiment_tag(experiment.experiment_id, PROBE, str(int(time.time() * 1000)))
     return experiment
 
 

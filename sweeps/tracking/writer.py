@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 from sweeps.errors import TrackingError
 from sweeps.storage.events import PARENT, Event, EventFile
 from sweeps.storage.records import IDENTITY
+from sweeps.storage.tags import INCOMPLETE, ROLE, SWEEP_ID, TRIAL_ID
 from sweeps.tracking.batch import NAME_CHARS, Steps, check_file, fault_of
 from sweeps.tracking.connection import Connection
 from sweeps.tracking.failures import GONE, PERMANENT, TRANSIENT, code_of, kind_of, reason
-from sweeps.tracking.run import INCOMPLETE_TAG, KnownRun, adopted, remove_tag, sync_artifact, write_batch
+from sweeps.tracking.run import KnownRun, adopted, remove_tag, sync_artifact, write_batch
 from sweeps.tracking.run_ids import load_ids, save_ids
 from sweeps.tracking.uri import hide_password
 
@@ -154,13 +155,13 @@ class Recorder:
             self._history.upload_again(trial)
             if trial == PARENT:
                 self._join_trials(run)
-            remove_tag(self._store.client(), run.run_id, INCOMPLETE_TAG)
+            remove_tag(self._store.client(), run.run_id, INCOMPLETE)
             run.is_incomplete = False
         return rejected
 
     def _join_trials(self, parent: KnownRun) -> None:
         """Let the runs of the trials point at their sweep's run, which was made again."""
-        client, query = self._store.client(), f"tags.`sweep.id` = '{self._sweep_id}' and tags.`sweep.role` = 'trial'"
+        client, query = self._store.client(), f"tags.`{SWEEP_ID}` = '{self._sweep_id}' and tags.`{ROLE}` = 'trial'"
         token: str | None = ""
         while token is not None:
             page = client.search_runs([self._store.experiment], query, max_results=PAGE_ROWS, page_token=token or None)
@@ -221,8 +222,8 @@ class Recorder:
         return run if run.info.lifecycle_stage == "active" else None
 
     def _search(self, trial: str) -> "Run | None":
-        role = f"tags.`sweep.trial_id` = '{trial}'" if trial != PARENT else "tags.`sweep.role` = 'sweep'"
-        query = f"tags.`sweep.id` = '{self._sweep_id}' and {role}"
+        role = f"tags.`{TRIAL_ID}` = '{trial}'" if trial != PARENT else f"tags.`{ROLE}` = 'sweep'"
+        query = f"tags.`{SWEEP_ID}` = '{self._sweep_id}' and {role}"
         found = self._store.client().search_runs(
             [self._store.experiment], query, max_results=1, order_by=["start_time ASC"]
         )
@@ -232,10 +233,10 @@ class Recorder:
         """Make the run of a trial: where events of it were delivered before, with a mark until it has them again."""
         before = next(iter(self._history.events_of(trial)), None)
         first = before or event
-        tags = {"sweep.id": self._sweep_id, "sweep.role": "sweep"} | ({INCOMPLETE_TAG: "true"} if before else {})
+        tags = {SWEEP_ID: self._sweep_id, ROLE: "sweep"} | ({INCOMPLETE: "true"} if before else {})
         if trial != PARENT:
             parent = self._parent(first)
-            tags |= {"sweep.role": "trial", "sweep.trial_id": trial, PARENT_TAG: parent.run_id}
+            tags |= {ROLE: "trial", TRIAL_ID: trial, PARENT_TAG: parent.run_id}
         name = str(first.get("name") or trial or self._sweep_id)[:NAME_CHARS]
         time_ms = first.get("time_ms", int(time.time() * 1000))
         run = self._store.client().create_run(self._store.experiment, start_time=time_ms, tags=tags, run_name=name)

@@ -10,12 +10,13 @@ import pytest
 
 import tune_main
 from bddseg.errors import printable
+from sweeps.notes import notes, show_notes
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 PROGRAM = """
 import atexit, sys
-from sweeps.cli.console import become
+from sweeps.cli.console import run_command
 
 atexit.register(print, "called at the end")
 
@@ -23,11 +24,11 @@ def main():
     print("printed", end=" ")
     {body}
 
-become(main)
+run_command(main)
 """
 
 
-QUIET = "from sweeps.cli.console import become; become(lambda: 7)"
+QUIET = "from sweeps.cli.console import run_command; run_command(lambda: 7)"
 
 
 def run(body: str) -> subprocess.CompletedProcess[str]:
@@ -116,7 +117,7 @@ def test_a_signal_during_the_last_words_changes_no_exit_code() -> None:
 import os, signal, sys
 import tune_main
 from sweeps.cli import tune as commands
-from sweeps.cli.console import become
+from sweeps.cli.console import run_command
 from sweeps.execution.signals import Interrupted
 
 def run(arguments):
@@ -129,7 +130,7 @@ class Impatient:
         return getattr(sys.__stderr__, name)
 
 commands.VERBS["space"] = run
-become(lambda: tune_main.main(["--space", "smoke"]))
+run_command(lambda: tune_main.main(["--space", "smoke"]))
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (143, "interrupted\n")
@@ -139,7 +140,7 @@ become(lambda: tune_main.main(["--space", "smoke"]))
 def test_a_second_process_neither_holds_up_the_end_nor_says_a_word(seconds: float) -> None:
     program = """
 import sys, time
-from sweeps.cli.console import become
+from sweeps.cli.console import run_command
 from sweeps.report.drawing_process import open_press
 
 def main():
@@ -147,8 +148,21 @@ def main():
         time.sleep(float(sys.argv[1]))
     return 7
 
-become(main)
+run_command(main)
 """
     command = [sys.executable, "-c", program, str(seconds)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_a_note_is_one_printable_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    show_notes()
+    notes.info("50 % of \x1b[2Jeverything")
+    assert capsys.readouterr() == ("", "50 % of \\x1b[2Jeverything\n")
+
+
+def test_quiet_commands_print_no_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    show_notes(is_quiet=True)
+    notes.info("starting Ray")
+    show_notes()
+    assert capsys.readouterr() == ("", "")

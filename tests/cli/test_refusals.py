@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from folders import write_folder
+from notes_heard import listening
 from recorded_trials import DATA, plan, planned, record
 from recording import start
 
@@ -24,7 +25,7 @@ from sweeps.storage.folder import making
 from sweeps.storage.outbox import PARENT, Outbox
 from sweeps.storage.sweep_json import save_manifest
 from sweeps.storage.sweeps import latest_sweep, unfinished_sweep, was_refused
-from sweeps.storage.trial_history import REUSED
+from sweeps.storage.tags import REUSED
 from sweeps.tracking.client import EXPERIMENT, open_client
 from sweeps.tracking.probe import check_database
 
@@ -71,7 +72,7 @@ def test_a_sweep_that_is_refused_after_it_reused_trials_leaves_nothing(tmp_path:
     record(tmp_path, "first", planned())
     before = contents(tmp_path)
     with pytest.raises(TrackingError):
-        run_sweep(make_order(tmp_path, stranger), lambda sentence: None)
+        run_sweep(make_order(tmp_path, stranger))
     assert contents(tmp_path) == before == {"first"}
 
 
@@ -82,8 +83,8 @@ def test_a_refused_sweep_leaves_no_storage_folder_that_it_made(tmp_path: Path) -
         if sentence == "starting Ray":
             raise TrackingError("no")
 
-    with pytest.raises(TrackingError):
-        run_sweep(make_order(storage, "sqlite:///unused.db", is_offline=True), refuse)
+    with pytest.raises(TrackingError), listening(refuse):
+        run_sweep(make_order(storage, "sqlite:///unused.db", is_offline=True))
     assert list(tmp_path.iterdir()) == []
 
 

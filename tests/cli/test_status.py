@@ -16,7 +16,7 @@ from sweeps.schedulers.state_file import save_memory
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import PARENT, Outbox
 from sweeps.storage.sweep_json import save_manifest
-from sweeps.storage.trial_history import REUSED
+from sweeps.storage.tags import REUSED
 
 
 @pytest.fixture

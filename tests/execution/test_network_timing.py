@@ -47,6 +47,6 @@ def test_networks_of_the_finalists_are_timed_before_time_is_up(tmp_path: Path) -
 
 
 def test_what_was_timed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / network_timing.LATENCY_FILE).write_text("{}")
+    (tmp_path / network_timing.LATENCY).write_text("{}")
     monkeypatch.setattr(network_timing, "measure_latency", pytest.fail)
     assert network_timing.save_latency(tmp_path, PLAN, 16, CPU).read_text() == "{}"

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from notes_heard import listening
 from recording import start
 
 import tune_main
@@ -53,19 +54,23 @@ def last_event(order: SweepSpec) -> dict[str, Any]:
     return list(Outbox(order.storage / "smoke-1" / "outbox").events())[-1]
 
 
+def kill_this_process(note: str) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def test_a_study_that_cannot_be_read_is_one_line_with_the_command_that_goes_on(order: SweepSpec) -> None:
     journal = order.storage / "smoke-1" / FILE
     journal.mkdir()
     with pytest.raises(StorageError) as found:
-        resume_sweep(order, "smoke-1", lambda sentence: None)
+        resume_sweep(order, "smoke-1")
     again = "once that is mended, go on with: python tune_main.py --resume smoke-1"
     assert str(found.value) == f"{journal} cannot be read or written: Is a directory; {again}"
     assert (last_event(order)["trial"], last_event(order)["status"]) == (PARENT, "FAILED")
 
 
 def test_a_signal_before_ray_starts_closes_the_sweep(order: SweepSpec) -> None:
-    with pytest.raises(Interrupted) as found:
-        resume_sweep(order, "smoke-1", lambda sentence: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted) as found, listening(kill_this_process):
+        resume_sweep(order, "smoke-1")
     assert found.value.resume_command == "python tune_main.py --resume smoke-1"
     assert (last_event(order)["trial"], last_event(order)["status"]) == (PARENT, "KILLED")
 
@@ -73,8 +78,8 @@ def test_a_signal_before_ray_starts_closes_the_sweep(order: SweepSpec) -> None:
 def test_what_was_to_go_on_from_another_sweep_is_closed_too(order: SweepSpec) -> None:
     first = PLAN.trials[0].trial_id
     Outbox(order.storage / "smoke-1" / "outbox").append(start(first))
-    with pytest.raises(Interrupted):
-        resume_sweep(order, "smoke-1", lambda sentence: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted), listening(kill_this_process):
+        resume_sweep(order, "smoke-1")
     (event,) = [
         event for event in Outbox(order.storage / "smoke-1" / "outbox").events({first}) if event["kind"] == "end"
     ]
@@ -116,6 +121,7 @@ def test_a_pass_that_failed_says_how_to_go_on(order: SweepSpec) -> None:
     def fail(sentence: str) -> None:
         raise PassError("no further trial could be suggested")
 
-    with pytest.raises(PassError, match=r"suggested; once that is mended, go on with: .* --resume smoke-1$"):
-        resume_sweep(order, "smoke-1", fail)
+    message = r"suggested; once that is mended, go on with: .* --resume smoke-1$"
+    with pytest.raises(PassError, match=message), listening(fail):
+        resume_sweep(order, "smoke-1")
     assert is_unfinished(order.storage / "smoke-1")

@@ -10,7 +10,7 @@ from sweeps.execution.progress import TrialTable
 from sweeps.execution.shown_trials import choose_exhibits
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.plan import Plan, build_plan
-from sweeps.storage.records import FINALIST, RUN
+from sweeps.storage.tags import FINALIST, RUN
 
 PLAN = build_plan(load_experiment("grid_lr_loss", profile="quick"), limit=4)
 REFERENCE, B, C, D = (trial.trial_id for trial in PLAN.trials)

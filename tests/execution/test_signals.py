@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from notes_heard import heard_notes
 
 from sweeps.execution.signals import SIGNALS, Interrupted, Interrupts, ignore_further
 
@@ -24,15 +25,14 @@ def send(number: int) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_deferred_signal_waits_to_be_seen(number: int) -> None:
-    said: list[str] = []
-    with Interrupts(said.append) as interrupts, interrupts.deferred():
+    with heard_notes() as sentences, Interrupts() as interrupts, interrupts.deferred():
         send(number)
         assert interrupts.is_requested() and interrupts.number == number
-    assert len(said) == 1 and "once more to end at once" in said[0]
+    assert len(sentences) == 1 and "once more to end at once" in sentences[0]
 
 
 def test_the_second_signal_ends_at_once_and_the_first_one_names_the_end() -> None:
-    with Interrupts(lambda _: None) as interrupts, interrupts.deferred():
+    with Interrupts() as interrupts, interrupts.deferred():
         send(signal.SIGTERM)
         with pytest.raises(Interrupted) as found:
             send(signal.SIGINT)
@@ -46,7 +46,7 @@ def test_last_words_are_not_interrupted() -> None:
 
 
 def test_a_plain_interrupt_that_ray_raises_in_place_of_ours_is_named_by_the_first_signal() -> None:
-    with Interrupts(lambda _: None) as interrupts:
+    with Interrupts() as interrupts:
         plain, other = KeyboardInterrupt(), ValueError()
         assert interrupts.named(plain) is plain
         with interrupts.deferred():
@@ -57,13 +57,13 @@ def test_a_plain_interrupt_that_ray_raises_in_place_of_ours_is_named_by_the_firs
 
 
 def test_outside_the_loop_a_signal_ends_at_once() -> None:
-    with pytest.raises(Interrupted) as found, Interrupts(lambda _: None):
+    with pytest.raises(Interrupted) as found, Interrupts():
         send(signal.SIGTERM)
     assert found.value.number == signal.SIGTERM
 
 
 def test_after_a_request_no_new_loop_begins() -> None:
-    with Interrupts(lambda _: None) as interrupts:
+    with Interrupts() as interrupts:
         with interrupts.deferred():
             send(signal.SIGINT)
         with pytest.raises(Interrupted), interrupts.deferred():
@@ -72,7 +72,7 @@ def test_after_a_request_no_new_loop_begins() -> None:
 
 def test_the_former_handlers_come_back() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with Interrupts(lambda _: None):
+    with Interrupts():
         assert signal.getsignal(signal.SIGINT) != before[0]
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
@@ -81,7 +81,7 @@ def test_off_the_main_thread_nothing_is_listened_to() -> None:
     found: list[object] = []
 
     def enter() -> None:
-        with Interrupts(lambda _: None):
+        with Interrupts():
             found.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=enter)

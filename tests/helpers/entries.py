@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sweeps.report.entries import REASONS, Entry
-from sweeps.report.facts import read_facts
+from sweeps.report.entries import Entry, read_facts
 from sweeps.report.gather import Report
 from sweeps.statistics.scores import Scores
+from sweeps.storage.outcomes import words_of
 
 STATES = {"max_epochs": "finished", "plateau": "finished", "asha": "stopped", "": "running"}
 
@@ -31,7 +31,7 @@ def make_entry(
         "epochs": max((epoch for epoch, _ in curve), default=0),
         "seconds": 6.0 * len(curve),
         "stop_reason": reason,
-        "stop_words": REASONS.get(reason, reason or "running"),
+        "stop_words": words_of(reason) or reason or "running",
         "stop_detail": "",
         "log_file": f"logs/{name}.log",
         "curve": curve,

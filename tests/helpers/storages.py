@@ -32,7 +32,7 @@ def make_storage(folder: Path) -> Path:
     shutil.copy(sweep / "record" / "sweep.json", sweep)
     (sweep / "logs").mkdir()
     (sweep / "logs" / "a.log").write_text("on a machine\n")
-    register(registration, lambda arguments: None)
+    register(registration)
     tidy_store(uri)
     return storage
 

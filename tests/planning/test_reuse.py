@@ -13,7 +13,8 @@ from sweeps.planning.reuse import Reused, is_same_budget, reuse_sentences, take_
 from sweeps.storage.finished_trials import FILE, FinishedTrial, find_finished
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Outbox
-from sweeps.storage.trial_history import REUSED, read_past
+from sweeps.storage.tags import REUSED
+from sweeps.storage.trial_history import read_past
 
 
 def taken(storage: Path, *trials: PlannedTrial, fingerprint: str = DATA) -> tuple[list[Reused], Outbox]:

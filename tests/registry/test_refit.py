@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from folders import write_folder
+from notes_heard import heard_notes, listening
 from tiny import make_config, make_frames, make_split
 
 from bddseg.checkpoint import load_checkpoint
@@ -80,8 +81,7 @@ def test_settings_that_train_otherwise_today_are_refused(monkeypatch: pytest.Mon
 
 
 def test_a_refit_trains_on_train_and_validation_and_counts_the_test_part_once() -> None:
-    said: list[str] = []
-    with refit(CONFIG, MATERIAL, said.append) as found:
+    with heard_notes() as said, refit(CONFIG, MATERIAL) as found:
         assert found.images == len(SPLIT.train) + len(SPLIT.val)
         assert found.test.names == tuple(FRAMES.names[index] for index in SPLIT.test)
         assert load_trained(load_checkpoint(found.weights)).config == CONFIG
@@ -90,7 +90,7 @@ def test_a_refit_trains_on_train_and_validation_and_counts_the_test_part_once() 
 
 
 def test_a_refit_that_is_done_leaves_nothing(cache: Path) -> None:
-    with refit(CONFIG, MATERIAL, print):
+    with refit(CONFIG, MATERIAL):
         assert cache_folder() == cache
     assert not [path for path in (cache / f"refits-{os.getuid()}").iterdir() if path.is_dir()]
 
@@ -98,21 +98,20 @@ def test_a_refit_that_is_done_leaves_nothing(cache: Path) -> None:
 def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     """Begin a refit and stop it after an epoch, everything saved."""
 
-    def say(words: str) -> None:
-        if words.startswith(f"epoch {after + 1} "):
+    def interrupt(note: str) -> None:
+        if note.startswith(f"epoch {after + 1} "):
             raise KeyboardInterrupt
 
     monkeypatch.setattr("sweeps.registry.refit.SAVE_SECONDS", 0)
-    with pytest.raises(KeyboardInterrupt), refit(CONFIG, MATERIAL, say):
+    with pytest.raises(KeyboardInterrupt), listening(interrupt), refit(CONFIG, MATERIAL):
         pass
 
 
 def test_an_interrupted_refit_goes_on_and_ends_in_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    with refit(CONFIG, MATERIAL, print) as found:
+    with refit(CONFIG, MATERIAL) as found:
         whole, test = load_checkpoint(found.weights)["weights"], found.test
     interrupted(monkeypatch, after=2)
-    said: list[str] = []
-    with refit(CONFIG, MATERIAL, said.append) as found:
+    with heard_notes() as said, refit(CONFIG, MATERIAL) as found:
         again = load_checkpoint(found.weights)["weights"]
     assert said[0].endswith("going on after epoch 2") and len(said) == 2
     assert all(np.array_equal(again[name], tensor) for name, tensor in whole.items())
@@ -120,10 +119,9 @@ def test_an_interrupted_refit_goes_on_and_ends_in_the_same_weights(monkeypatch: 
 
 
 def test_a_refit_that_was_not_handed_on_is_not_trained_again() -> None:
-    with pytest.raises(RuntimeError), refit(CONFIG, MATERIAL, print):
+    with pytest.raises(RuntimeError), refit(CONFIG, MATERIAL):
         raise RuntimeError
-    said: list[str] = []
-    with refit(CONFIG, MATERIAL, said.append) as found:
+    with heard_notes() as said, refit(CONFIG, MATERIAL) as found:
         assert len(found.test.names) == len(SPLIT.test)
     assert said == ["training 3 epochs on all 20 images of train and validation, going on after epoch 3"]
 
@@ -132,20 +130,19 @@ def test_a_torn_state_is_begun_anew(monkeypatch: pytest.MonkeyPatch, cache: Path
     interrupted(monkeypatch, after=1)
     (path,) = (cache / f"refits-{os.getuid()}").glob("*/last.pt")
     path.write_bytes(b"torn")
-    said: list[str] = []
-    with refit(CONFIG, MATERIAL, said.append):
+    with heard_notes() as said, refit(CONFIG, MATERIAL):
         assert len(said) == 4
 
 
 def test_a_refit_that_diverges_leaves_nothing_to_register() -> None:
     wild = CONFIG.with_overrides({"optim.lr": 1e30})
-    with pytest.raises(NothingToRegisterError, match="the refit diverged in epoch"), refit(wild, MATERIAL, print):
+    with pytest.raises(NothingToRegisterError, match="the refit diverged in epoch"), refit(wild, MATERIAL):
         pass
 
 
 def test_two_processes_do_not_train_the_same_model() -> None:
-    second = refit(CONFIG, MATERIAL, print)
-    with refit(CONFIG, MATERIAL, print), pytest.raises(ModelError, match="another process trains this model"), second:
+    second = refit(CONFIG, MATERIAL)
+    with refit(CONFIG, MATERIAL), pytest.raises(ModelError, match="another process trains this model"), second:
         pass
 
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from folders import write_folder
 from models import FRAMES, SPLIT, learnt, make_verdict, record_sweep, write_model
+from notes_heard import heard_notes
 from tiny import SCENES
 
 import report
@@ -56,8 +57,8 @@ def screened(recorded: Registration, tmp_path: Path) -> Registration:
 
 def done(registration: Registration) -> tuple[Version, list[str]]:
     """Register; return the version and what was said."""
-    said: list[str] = []
-    return register(registration, said.append), said
+    with heard_notes() as sentences:
+        return register(registration), sentences
 
 
 def aliases(registration: Registration) -> dict[str, str]:
@@ -198,7 +199,7 @@ def reported(registration: Registration, **changes: Any) -> Registration:
 def card_of(registration: Registration, tmp_path: Path) -> str:
     """Return the card of a screened trial."""
     record = registration.store.read_sweep(registration.report.sweep_id)
-    with _screened(registration, record, tmp_path, print) as card:
+    with _screened(registration, record, tmp_path) as card:
         return render_card(card)
 
 
@@ -332,7 +333,7 @@ def test_a_refit_is_recorded_as_an_opening_of_the_test_part_and_made_once(confir
 
 def test_the_card_of_a_refit_says_that_it_is_not_validated(confirmed: Registration, tmp_path: Path) -> None:
     record = confirmed.store.read_sweep(confirmed.report.sweep_id)
-    with _refitted(confirmed, record, tmp_path, print) as card:
+    with _refitted(confirmed, record, tmp_path) as card:
         text = render_card(card)
     assert "**Not itself validated.**" in text and "The verdict is of 5 runs of the same setting on folds" in text
     assert "| IoU | out of fold | test |" in text
@@ -352,10 +353,10 @@ class ClosedLedger:
 def test_a_refit_whose_opening_cannot_be_recorded_keeps_its_test_figures_sealed(
     confirmed: Registration, tmp_path: Path
 ) -> None:
-    record, said = confirmed.store.read_sweep(confirmed.report.sweep_id), list[str]()
-    with _refitted(replace(confirmed, ledger=ClosedLedger()), record, tmp_path, said.append) as card:
+    record, closed = confirmed.store.read_sweep(confirmed.report.sweep_id), replace(confirmed, ledger=ClosedLedger())
+    with heard_notes() as sentences, _refitted(closed, record, tmp_path) as card:
         assert card.test is None and not (tmp_path / TEST_EVIDENCE).exists()
-    assert "could NOT be recorded" in said[-1]
+    assert "could NOT be recorded" in sentences[-1]
 
 
 def test_of_a_confirmed_tie_the_recommended_setting_is_taken(confirmed: Registration) -> None:

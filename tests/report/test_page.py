@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from counts import sides
+from entries import make_entry, make_sweep
 from pages import NoPlates, Page, hostile_report, markdown_row
 from reports import LEADER, FakeStore, make_record, make_report
 
@@ -18,7 +19,7 @@ from sweeps.formatting import folder_name
 from sweeps.report.files import write_report
 from sweeps.report.formats import render_csv, render_json, render_table
 from sweeps.report.gather import Report
-from sweeps.report.page import build_sections, render_html, render_markdown
+from sweeps.report.page import build_sections, render_html, render_markdown, shorten_names
 
 CANNOT_SEE = "Run-to-run noise was not measured. It is bounded by the learning curves"
 
@@ -287,3 +288,28 @@ def test_sentences_below_a_table_fit_the_terminal() -> None:
 def test_several_sweeps_are_a_list_in_json() -> None:
     found: list[dict[str, Any]] = json.loads(render_json([make_report(), make_report(sweep_id="grid-2")]))
     assert [report["sweep_id"] for report in found] == ["grid-1", "grid-2"]
+
+
+def named(*names: str) -> Report:
+    entries = [make_entry(name, 0.5 - 0.1 * place, {"x": name}) for place, name in enumerate(names)]
+    return make_sweep(entries, ("x",))
+
+
+def test_words_that_all_have_are_left_out() -> None:
+    short = shorten_names(named("vanilla lr=1 wd=0", "vanilla lr=2 wd=0"))
+    assert [entry.name for entry in short.trials] == ["lr=1", "lr=2"]
+    assert (short.leader.name, short.in_common) == ("lr=1", "vanilla wd=0")
+
+
+def test_a_name_is_never_empty_nor_another_s() -> None:
+    for names in (("a", "a b"), ("a", "b"), ("a",), ("a b c", "c b a")):
+        assert [entry.name for entry in shorten_names(named(*names)).trials] == list(names)
+
+
+def test_the_sentence_has_the_short_names_and_the_leaderboard_the_whole_ones() -> None:
+    report = make_report()
+    assert report.verdict is not None
+    short = shorten_names(report)
+    assert short.verdict == replace(report.verdict, sentence=report.verdict.sentence.replace("vanilla-f8 ", ""),
+                                    scenes=short.verdict.scenes if short.verdict else None)  # fmt: skip
+    assert 'title="vanilla-f8 focal lr=0.0005"' in render_html(report, plates=NoPlates())

@@ -8,7 +8,7 @@ from counts import make_evidence, sides
 
 from bddseg.confusion import iou, pool
 from sweeps.sanitize import figure
-from sweeps.statistics.scores import compare_figures, leader, rank, score_evidence
+from sweeps.statistics.scores import compare_figures, rank, score_evidence
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,9 @@ class Trial:
         self.metrics["best/miou"] = self.miou
 
 
-def test_the_highest_score_leads_and_the_gap_is_to_the_next() -> None:
-    found = leader([Trial("a", 0.50), Trial("b", 0.75), Trial("c", 0.25)])
-    assert found is not None
-    assert found.runner_up is not None
-    assert (found.trial.name, found.runner_up.name, found.gap) == ("b", "a", 0.25)
-
-
-def test_of_equal_trials_the_earlier_in_the_plan_leads() -> None:
-    found = leader([Trial("reference", 0.5), Trial("other", 0.5)])
-    assert found is not None
-    assert (found.trial.name, found.gap) == ("reference", 0.0)
+def test_trials_are_ranked_by_their_score_and_of_equal_ones_the_earlier_comes_first() -> None:
+    ranked = rank([Trial("a", 0.50), Trial("b", 0.75), Trial("c", 0.50)])
+    assert [trial.name for trial in ranked] == ["b", "a", "c"]
 
 
 def test_a_trial_that_failed_leads_nothing() -> None:
@@ -45,18 +37,7 @@ def test_a_trial_that_was_stopped_early_is_ranked() -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_score_that_is_not_finite_is_none(value: float) -> None:
-    assert leader([Trial("a", value)]) is None
-
-
-def test_no_trial_has_no_leader() -> None:
-    assert leader([]) is None
-
-
-def test_a_single_trial_leads_without_a_gap() -> None:
-    found = leader([Trial("only", 0.5)])
-    assert found is not None
-    assert found.runner_up is None
-    assert math.isnan(found.gap)
+    assert rank([Trial("a", value)]) == []
 
 
 def test_iou_of_evidence_is_computed_from_the_sum_of_counts() -> None:

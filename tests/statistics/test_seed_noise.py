@@ -74,11 +74,6 @@ def test_repeats_that_spread_more_than_the_prior_says_outweigh_it() -> None:
     assert 4 <= noise.freedom < 4.1
 
 
-def test_repeats_of_other_sweeps_count() -> None:
-    noise = estimate_noise(scores([0.5], [0.6]), [], others=scores([0.50, 0.52, 0.54]))
-    assert (noise.sd, noise.repeats) == (pytest.approx(0.02), 2)
-
-
 def test_seeds_that_collapsed_to_one_score_measure_nothing() -> None:
     assert estimate_noise(scores([0.5, 0.5, 0.5]), []).is_unknown
 

@@ -114,12 +114,6 @@ def test_the_score_of_a_setting_is_that_of_its_seeds_together() -> None:
     assert screen(made, draws=DRAWS).rivals[0].score.estimate == pytest.approx(float(miou(np.asarray(counts))))
 
 
-def test_repeats_of_other_sweeps_count() -> None:
-    outside = [np.array([0.70, 0.71, 0.72])]
-    found = screen(WORLD.screening([0.0, 0.0], 0), draws=DRAWS, repeats=outside)
-    assert (found.noise.basis, found.noise.repeats, found.noise.outside) == ("measured", 2, 2)
-
-
 def test_trials_that_were_stopped_are_no_rivals() -> None:
     made = curved(WORLD.screening([0.0, 0.9, 0.5], 0), 0.5, 0.6, 0.6)
     stopped = replace(made[2], is_stopped=True, curve=(0.4,), overtaking=0.25)
@@ -338,9 +332,3 @@ def test_every_number_of_a_verdict_is_finite() -> None:
 def test_where_runs_differ_too_much_no_number_of_runs_decides() -> None:
     found = screened(0.0, 0.0, run_sd=0.2)
     assert found.needed is not None and found.needed.runs is None
-
-
-def test_seeds_of_the_screening_tell_of_the_noise_of_a_confirmation() -> None:
-    finalists, repeats = FOLD.confirmation([0.0, 0.3], 0), [np.array([0.700, 0.702, 0.704])]
-    found = confirm(finalists, draws=DRAWS, repeats=repeats)
-    assert (found.noise.repeats, found.noise.outside) == (4 + 2, 2)

@@ -11,7 +11,6 @@ from sweeps.statistics.wording import (
     describe_gap,
     describe_noise,
     describe_sample_size,
-    describe_score,
     describe_verdict,
     interval_words,
     points,
@@ -90,10 +89,6 @@ def test_a_headline_has_at_most_20_words_beside_the_name_and_two_figures(outcome
     words = describe_verdict(outcome, [BEST, OPEN, BEHIND], 0.005, {}, BOUNDED).split()
     assert len(words) <= 20
     assert sum(any(letter.isdigit() for letter in word) for word in words) <= 2
-
-
-def test_the_score_has_its_interval() -> None:
-    assert describe_score(BEST, {}) == "a has 0.500 mIoU (0.490 to 0.510)."
 
 
 def test_runs_that_would_decide_are_named_with_the_lead_they_find() -> None:

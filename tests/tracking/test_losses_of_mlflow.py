@@ -11,10 +11,10 @@ import tune_main
 from sweeps.errors import TrackingError
 from sweeps.storage.events import EventFile
 from sweeps.storage.outbox import Outbox
+from sweeps.storage.tags import INCOMPLETE
 from sweeps.tracking.client import EXPERIMENT, open_client
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.reader import Store
-from sweeps.tracking.run import INCOMPLETE_TAG
 from sweeps.tracking.sync import SyncResult, sync
 from sweeps.tracking.uri import database_file, default_tracking_uri
 from sweeps.tracking.writer import Recorder
@@ -140,7 +140,7 @@ def test_a_process_that_died_while_it_made_a_run_again_is_followed_up(
     with pytest.raises(KeyboardInterrupt):
         Delivery(outbox, uri, SWEEP).deliver_some()
     monkeypatch.undo()
-    assert INCOMPLETE_TAG in runs(uri)["a"].data.tags
+    assert INCOMPLETE in runs(uri)["a"].data.tags
     delivered(outbox, uri)
     assert what_mlflow_has(uri) == before
 

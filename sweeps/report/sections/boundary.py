@@ -66,7 +66,7 @@ def build_section(report: Report) -> Section | None:
     if not edges:
         return None
     data = {"edges": edges, "command": _command(report, edges)}
-    return Section("edge", "Search-space boundary", _say(edges), data=data)
+    return Section("boundary", "Search-space boundary", _say(edges), data=data)
 
 
 def build_edge(report: Report, key: str) -> BoundaryAxis | None:

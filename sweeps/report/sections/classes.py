@@ -1,15 +1,17 @@
 """Report -> how well each class is found, scene by scene."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from bddseg.labels import CLASSES, GROUPS, group_of
 from sweeps.formatting import GROUP_NAMES, write_iou, write_points
 from sweeps.report.gather import Entry, Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.sections.class_figures import draw_classes, draw_scenes
+from sweeps.report.theme import COLOUR, HALF_PX, NARROW_PX, build_canvas, quiet_axes
 from sweeps.statistics.scores import Column, score_images
 
 
@@ -31,7 +33,7 @@ def build_section(report: Report) -> Section:
     rows = _rows(tables)
     if rows:
         words = "Bars: validation mIoU of city and non-city images and of each scene"
-        drawings["scenes"] = Drawing(partial(draw_scenes, report, rows), words)
+        drawings["scenes"] = Drawing(partial(draw_bars, report, rows), words)
     return Section("classes", "Classes and scenes", f"{_say_classes(report)} {_say_groups(report)}", drawings, tables)
 
 
@@ -89,3 +91,26 @@ def _say_groups(report: Report) -> str:
         f"The leader's mIoU is {write_iou(scores.groups['city'])} on city images and "
         f"{write_iou(scores.groups['non_city'])} on the others, {write_points(scores.gap)} points."
     )
+
+
+def draw_classes(report: Report, *, wide: bool) -> Figure:
+    """Return the validation IoU of each class as bars, for the trials shown."""
+    rows = [(name, [entry.scores.iou.get(name) for entry in report.shown()]) for name in CLASSES]
+    return draw_bars(report, rows, wide=wide)
+
+
+def draw_bars(report: Report, rows: Sequence[tuple[str, Sequence[float | None]]], *, wide: bool) -> Figure:
+    """Return groups of horizontal bars from 0 to 1, one bar per shown trial, each with its figure."""
+    shown = report.shown()
+    height = (len(shown) * 19 + 14) * len(rows)
+    figure, axes = build_canvas(HALF_PX if wide else NARROW_PX, height + 8, left=88, right=46, top=4, bottom=4)
+    thickness = 16 / (len(shown) * 19 + 14)
+    for y, (_, values) in enumerate(rows):
+        for place, (entry, value) in enumerate(zip(shown, values, strict=True)):
+            at = y + (place - (len(shown) - 1) / 2) * thickness * 19 / 16
+            axes.barh(at, value or 0, height=thickness, color=COLOUR[report.role(entry)])
+            axes.text((value or 0) + 0.012, at, "–" if value is None else f"{value:.3f}", va="center", size=11)
+    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    quiet_axes(axes)
+    return figure

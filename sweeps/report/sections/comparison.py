@@ -38,7 +38,7 @@ def describe_standing(comparison: Comparison) -> str:
 
 
 def _build_standing(comparison: Comparison) -> Section:
-    return Section("standing", "Side by side", describe_standing(comparison), data=comparison)
+    return Section("comparison", "Side by side", describe_standing(comparison), data=comparison)
 
 
 def _build_bars(shown: Sequence[Contender]) -> Section:

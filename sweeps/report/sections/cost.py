@@ -15,6 +15,7 @@ from sweeps.report.sections.regret import Replay, replay
 from sweeps.report.theme import COLOUR, INK, NARROW_PX, PAPER, WIDE_PX, build_canvas
 from sweeps.schedulers.rungs import REASON, Schedule, Stop, read_stop
 from sweeps.statistics.regret import LEAST, Hindsight
+from sweeps.storage.outcomes import StopReason
 
 EARLY = frozenset(REASON.values())
 """Stop reasons of early stopping by comparison."""
@@ -158,7 +159,8 @@ def _how(entry: Entry) -> str:
         return "failed"
     if entry.stop_reason in EARLY:
         return "stopped early"
-    return {"max_epochs": "to the end", "plateau": "no longer improved"}.get(entry.stop_reason, "not ended")
+    names: dict[str, str] = {StopReason.MAX_EPOCHS: "to the end", StopReason.PLATEAU: "no longer improved"}
+    return names.get(entry.stop_reason, "not ended")
 
 
 def _share(report: Report, how: str, entries: Sequence[Entry]) -> OutcomeCost:

@@ -13,7 +13,7 @@ from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.sections.pivot import list_axes
 from sweeps.report.theme import are_logarithmic, are_numbers, shorten
-from sweeps.storage.records import COMPLETED
+from sweeps.storage.outcomes import OWN_ENDS, TrialState
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -122,7 +122,7 @@ def quiet() -> Iterator[None]:
 
 
 def _is_completed(entry: Entry) -> bool:
-    return entry.stop_reason in COMPLETED or (not entry.stop_reason and entry.state == "finished")
+    return entry.stop_reason in OWN_ENDS or (not entry.stop_reason and entry.state == TrialState.FINISHED)
 
 
 def _find_inert(entries: Sequence[Entry], key: str) -> frozenset[str]:

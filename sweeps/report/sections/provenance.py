@@ -11,10 +11,10 @@ from sweeps.report.gather import Report
 from sweeps.report.section import Section
 
 
-def build_check(report: Report) -> Section:
+def build_verification(report: Report) -> Section:
     """Return the comparison of the leader's figures with those recomputed from its saved weights."""
     disagrees = report.check is not None and not report.check.agrees
-    return Section("check", "Figures counted twice", _say_check(report), is_alarm=disagrees)
+    return Section("verification", "Figures counted twice", _say_check(report), is_alarm=disagrees)
 
 
 def build_data(report: Report) -> Section:
@@ -22,7 +22,7 @@ def build_data(report: Report) -> Section:
     return Section("data", "Data and split", _say_data(report))
 
 
-def build_again(report: Report) -> Section:
+def build_provenance(report: Report) -> Section:
     """Return the commands that do it again."""
     facts = report.facts
     commands = [
@@ -32,7 +32,7 @@ def build_again(report: Report) -> Section:
         *_use_commands(report),
     ]
     sentence = "These commands repeat the sweep, train its leader alone, write this page again, and use its model."
-    return Section("again", "Reproduce and use", sentence, data=[pair for pair in commands if pair[1]])
+    return Section("provenance", "Reproduce and use", sentence, data=[pair for pair in commands if pair[1]])
 
 
 def _use_commands(report: Report) -> list[tuple[str, str]]:

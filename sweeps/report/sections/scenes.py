@@ -1,21 +1,39 @@
 """Report -> the question of the scenes: do the models do as well off city streets as on them?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 from matplotlib.figure import Figure
 
+from bddseg.evidence import Evidence
+from bddseg.labels import CLASSES
+from sweeps.formatting import write_share
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
 from sweeps.report.sections.intervals import shorten, write_tick
 from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
+from sweeps.sanitize import clean
 from sweeps.statistics.results import Gap, Interval, Scenes
 
 SHOWN = 8
 """Most gaps that are drawn."""
 
 
-def build_section(report: Report) -> Section | None:
+@dataclass(frozen=True)
+class IgnoredShare:
+    """The ignored pixels of the images of one scene."""
+
+    scene: str
+    images: int
+    ignored: float
+    """Their share of all pixels."""
+    painted: Mapping[str, float]
+    """Class -> share of the ignored pixels on which it is predicted."""
+
+
+def build_scenes(report: Report) -> Section | None:
     """Return gaps, tests and slices; None without a verdict on them."""
     scenes = report.verdict.scenes if report.verdict else None
     if scenes is None or not scenes.gaps:
@@ -71,3 +89,36 @@ def _draw_rows(rows: Sequence[tuple[str, Interval, Interval | None, str]], margi
     axes.set_xlabel("points, city less elsewhere")
     axes.spines["left"].set_visible(False)
     return figure
+
+
+def build_ignored(report: Report) -> Section | None:
+    """Return the leader's predictions on ignored pixels; None without its evidence, or where nothing is ignored."""
+    evidence = report.evidence.get(report.leader.trial_id)
+    if evidence is None or not evidence.ignored.any():
+        return None
+    lines = count_ignored(evidence)
+    return Section("ignored", "On ignored regions", _say_ignored(lines[0]), data=lines)
+
+
+def count_ignored(evidence: Evidence) -> tuple[IgnoredShare, ...]:
+    """Return a line for all images, then one for each scene, the most images first."""
+    scenes = np.array([clean(scene) or "no scene known" for scene in evidence.scenes])
+    names, images = np.unique(scenes, return_counts=True)
+    order = np.argsort(-images, kind="stable")
+    every = _ignored_line("all images", evidence, np.ones(len(scenes), bool))
+    return (every, *(_ignored_line(str(name), evidence, scenes == name) for name in names[order]))
+
+
+def _ignored_line(scene: str, evidence: Evidence, keep: np.ndarray) -> IgnoredShare:
+    painted, judged = evidence.ignored[keep].sum(0), int(evidence.counts[keep].sum())
+    total = int(painted.sum())
+    shares = {name: int(pixels) / total if total else 0.0 for name, pixels in zip(CLASSES, painted, strict=True)}
+    return IgnoredShare(scene, int(keep.sum()), total / max(1, total + judged), shares)
+
+
+def _say_ignored(line: IgnoredShare) -> str:
+    first, second, *_ = sorted(line.painted.items(), key=lambda item: -item[1])
+    return (
+        f"{write_share(line.ignored)} of the validation pixels belong to no class of the task and count nowhere; there "
+        f"the leader paints {first[0]} ({write_share(first[1])}) and {second[0]} ({write_share(second[1])}) most."
+    )

@@ -34,7 +34,7 @@ def build_section(report: Report) -> Section:
     rows = tuple(HoldoutRow(found, report.trial(found.trial_id) or report.find(found.trial_id)) for found in opened)
     images = rows[0].found.scores.images if rows else dict.fromkeys(GROUPS, 0)
     is_alarm = report.test.is_all or any("NOT be recorded" in note for note in report.test.notes)
-    return Section("test", "Test figures", _say(report), data=HoldoutTable(rows, images), is_alarm=is_alarm)
+    return Section("test_set", "Test figures", _say(report), data=HoldoutTable(rows, images), is_alarm=is_alarm)
 
 
 def _say(report: Report) -> str:

@@ -12,10 +12,9 @@ from sweeps.formatting import write_iou, write_points, write_share, write_size
 from sweeps.report.gather import Entry, Report
 from sweeps.report.rendering import write_distance
 from sweeps.report.section import Section
-from sweeps.statistics.power import MOST_RUNS
+from sweeps.statistics.power import MOST_RUNS_PLANNED
 from sweeps.statistics.results import Interval, Rival, SampleSizeNeeded, Verdict
-from sweeps.statistics.rounds import CONFIRMING_RUNS
-from sweeps.statistics.rounds import MOST_RUNS as MOST_ROUNDS
+from sweeps.statistics.rounds import CONFIRMING_RUNS, MOST_RUNS_TRAINED
 from sweeps.statistics.scores import CAVEAT
 from sweeps.statistics.wording import describe_sample_size
 
@@ -174,12 +173,15 @@ def _after_screening(report: Report, verdict: Verdict, kept: Sequence[str]) -> t
     if verdict.outcome not in OPEN:
         return "Only a confirmation names a winner: it trains the finalists again on folds.", shlex.join(words)
     if runs is None and verdict.noise.basis == "measured" and not is_blind:
-        return f"No confirmation of up to {MOST_RUNS} runs of each would decide: use the recommended setting.", ""
+        return (
+            f"No confirmation of up to {MOST_RUNS_PLANNED} runs of each would decide: use the recommended setting.",
+            "",
+        )
     if runs is None:
         return "A confirmation measures the noise between runs, and may decide:", shlex.join(words)
     if runs > CONFIRMING_RUNS:
-        how = "would decide" if runs <= MOST_ROUNDS else "may decide"
-        said = f"A confirmation {how}; it adds runs where they decide most, up to {MOST_ROUNDS} of each:"
+        how = "would decide" if runs <= MOST_RUNS_TRAINED else "may decide"
+        said = f"A confirmation {how}; it adds runs where they decide most, up to {MOST_RUNS_TRAINED} of each:"
         return said, shlex.join([*words, "--until-decided"])
     return "A confirmation would decide: it trains the finalists again on folds.", shlex.join(words)
 
@@ -195,7 +197,7 @@ def _after_confirmation(report: Report, verdict: Verdict, kept: Sequence[str]) -
     if screening and report.facts["confirmation"].get("rounds"):
         return _after_rounds(report, verdict, words)
     if not screening or runs is None or runs <= verdict.runs:
-        return f"No number of runs up to {MOST_RUNS} of each would decide. Use the recommended setting.", ""
+        return f"No number of runs up to {MOST_RUNS_PLANNED} of each would decide. Use the recommended setting.", ""
     said = f"{runs} runs of each finalist instead of {verdict.runs} would decide:"
     return said, shlex.join([*words, "--runs", str(runs)])
 
@@ -203,7 +205,7 @@ def _after_confirmation(report: Report, verdict: Verdict, kept: Sequence[str]) -
 def _after_rounds(report: Report, verdict: Verdict, words: Sequence[str]) -> tuple[str, str]:
     """Return what comes after rounds that decided nothing: why they ended, and how they go on."""
     confirmation = report.facts["confirmation"]
-    most = _number(confirmation["rounds"], "most") or MOST_ROUNDS
+    most = _number(confirmation["rounds"], "most") or MOST_RUNS_TRAINED
     looks = confirmation.get("looks")
     last = looks[-1] if isinstance(looks, list) and looks else None
     ending = last.get("ending") if isinstance(last, Mapping) else ""
@@ -335,7 +337,7 @@ def _needed(needed: SampleSizeNeeded, verdict: Verdict) -> tuple[str, str]:
         return f"about {count(needed.runs, 'run')} of each", describe_sample_size(needed, verdict.stage)
     if needed.detectable >= 1:
         return "not known", "These images and runs show no lead at all; see below."
-    return f"more than {MOST_RUNS} runs of each", describe_sample_size(needed, verdict.stage)
+    return f"more than {MOST_RUNS_PLANNED} runs of each", describe_sample_size(needed, verdict.stage)
 
 
 def _name(report: Report, trial_id: str) -> str:

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html import unescape
 from typing import Any
@@ -18,8 +19,9 @@ from bddseg.labels import PALETTE
 from sweeps.report.formats import render_json
 from sweeps.report.gather import Report
 from sweeps.report.page import render_html, render_markdown
-from sweeps.report.sections import attention, ignored, predictions
-from sweeps.report.sections.ignored import count_ignored
+from sweeps.report.section import Section
+from sweeps.report.sections.predictions import Gallery, build_attention, build_predictions
+from sweeps.report.sections.scenes import build_ignored, count_ignored
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -28,15 +30,15 @@ def shown_report(**changes: Any) -> Report:
     return replace(make_report(), **{"evidence": {}, **changes})
 
 
-def gallery(**changes: Any) -> predictions.Gallery:
-    section = predictions.build_section(shown_report(album=shown_album(**changes)))
-    assert section is not None and isinstance(section.data, predictions.Gallery)
+def gallery(**changes: Any) -> Gallery:
+    section = build_predictions(shown_report(album=shown_album(**changes)))
+    assert section is not None and isinstance(section.data, Gallery)
     return section.data
 
 
-@pytest.mark.parametrize("room", [predictions, attention, ignored])
-def test_a_sweep_without_pictures_or_evidence_has_no_such_section(room: Any) -> None:
-    assert room.build_section(shown_report()) is None
+@pytest.mark.parametrize("build", [build_predictions, build_attention, build_ignored])
+def test_a_sweep_without_pictures_or_evidence_has_no_such_section(build: Callable[[Report], Section | None]) -> None:
+    assert build(shown_report()) is None
 
 
 def test_an_image_has_photograph_truth_and_two_tiles_for_each_trial() -> None:
@@ -76,12 +78,12 @@ def test_groups_come_in_the_order_of_their_reasons() -> None:
 
 
 def test_a_sentence_says_of_which_fold_the_images_are() -> None:
-    section = predictions.build_section(shown_report(album=shown_album(part="the fold of run 1")))
+    section = build_predictions(shown_report(album=shown_album(part="the fold of run 1")))
     assert section is not None and "paint on 1 image of the fold of run 1" in section.sentence
 
 
 def test_gates_are_named_by_their_size_the_deepest_first() -> None:
-    section = attention.build_section(shown_report(album=shown_album()))
+    section = build_attention(shown_report(album=shown_album()))
     assert section is not None
     assert [gate.label for gate in section.data.trials[0].gates] == ["1/8 size", "1/4 size", "1/2 size", "full size"]
     assert [tile.label.partition(",")[0] for tile in section.data.trials[0].rows[0].tiles][:2] == ["image", "1/8 size"]
@@ -102,7 +104,7 @@ def test_the_page_shows_all_three_and_fetches_nothing() -> None:
     evidence = make_evidence("city street", "highway")
     evidence = replace(evidence, ignored=np.ones_like(evidence.ignored))
     html = render_html(shown_report(album=shown_album(), evidence={LEADER: evidence}))
-    assert all(f'<section id="{name}"' in html for name in ("pictures", "attention", "ignored"))
+    assert all(f'<section id="{name}"' in html for name in ("predictions", "attention", "ignored"))
     sources = re.findall(r'<img[^>]* src="([^"]*)"', html)
     assert len(sources) > 10 and all(source.startswith("data:image/png;base64,") for source in sources)
     assert all('alt="' in image for image in re.findall(r"<img[^>]*>", html))

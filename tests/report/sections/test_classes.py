@@ -11,7 +11,7 @@ from svg import texts
 
 from bddseg.labels import CLASSES
 from sweeps.report.gather import Report
-from sweeps.report.sections.class_figures import draw_classes, draw_scenes
+from sweeps.report.sections.classes import draw_bars, draw_classes
 from sweeps.report.theme import render_svg
 from sweeps.statistics.scores import Scores
 
@@ -26,7 +26,7 @@ def make_scored_sweep() -> Report:
 
 
 def draw_two_scenes(report: Report, *, wide: bool) -> Figure:
-    return draw_scenes(report, [("city", (0.61, 0.51)), ("highway", (None, 0.41))], wide=wide)
+    return draw_bars(report, [("city", (0.61, 0.51)), ("highway", (None, 0.41))], wide=wide)
 
 
 def test_bars_carry_the_figure_of_each_class_for_each_trial() -> None:
