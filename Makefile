@@ -10,20 +10,20 @@ export OMP_NUM_THREADS := 1
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
-setup:  ## make .venv from constraints.txt; instant when it is there, repaired when it is broken
+setup:  ## create .venv from constraints.txt, or repair it; instant if it is complete
 	@$(PYTHON) setup_venv.py $(VENV)
 
-demo: setup  ## run learning rate x loss on the embedded streets and report it
+demo: setup  ## sweep learning rate x loss on the embedded streets and write the report
 	@$(BIN)/python tune_main.py --space grid_lr_loss --profile quick
 	@$(BIN)/python report.py
 
-test: setup  ## run the tests, two files side by side
+test: setup  ## run the tests, two files at a time
 	@$(BIN)/python -m pytest -m "not drill" -n 2 --dist loadfile
 
 drill: setup  ## run the slow fault drills
 	@$(BIN)/python -m pytest -m drill || [ $$? -eq 5 ]  # 5: none was selected
 
-bench: setup  ## measure training and sweeps against other ways of doing the same; about an hour on two cores
+bench: setup  ## measure training and sweeps against baselines; about an hour on two cores
 	@$(BIN)/python -m benchmarks
 
 check: setup  ## lint, types and import contracts

@@ -1,4 +1,4 @@
-"""Make the virtual environment that the Makefile uses, or leave it alone when it is whole. Standard library only."""
+"""Creates or repairs the Makefile's virtual environment; a complete one is left unchanged. Standard library only."""
 
 import configparser
 import hashlib
@@ -45,7 +45,7 @@ its upper modules. With `forget`, a package that lost a file loses its entry too
 
 
 def main(folder: str) -> int:
-    """Make or repair the environment; return the exit code."""
+    """Create or repair the environment; return the exit code."""
     if sys.version_info < OLDEST:
         print(f"error: Python is {sys.version.split()[0]}, but must be at least 3.11: make PYTHON=python3.11 ...")
         return 2
@@ -99,7 +99,7 @@ def fingerprint() -> str:
 
 
 def requirements() -> list[str]:
-    """Return what setup.cfg asks for, for use and for development."""
+    """Return the requirements in setup.cfg, for use and for development."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     asked = config["options"]["install_requires"] + config["options.extras_require"]["dev"]
@@ -133,7 +133,7 @@ def runs(target: Path) -> bool:
 
 
 def missing(target: Path) -> str:
-    """Return what the environment lacks, "" when nothing."""
+    """Return what the environment lacks; "" if it is complete."""
     try:
         done = run_check(target, "\n".join(pins()))
     except OSError as error:
@@ -141,9 +141,9 @@ def missing(target: Path) -> str:
     return (done.stderr.strip() or "its Python does not run").splitlines()[-1] if done.returncode else ""
 
 
-def run_check(target: Path, lines: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Let the environment's Python look at its packages."""
-    command = [python_of(target), "-I", "-c", CHECK, *words]
+def run_check(target: Path, lines: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run CHECK in the environment's own Python, on these pins."""
+    command = [python_of(target), "-I", "-c", CHECK, *options]
     return subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
 
 

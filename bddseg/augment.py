@@ -1,4 +1,4 @@
-"""Augmentation by name: batch operations on the device, image and mask together, drawn anew for each image.
+"""Augmentation by name: batch operations on the device, image and mask together, resampled for each image.
 
 Every random number is drawn on the device from its default generator, so that a step stays free of host reads and can
 be captured in a CUDA graph. (torchvision's transforms draw one set of Python numbers for a whole batch.)
@@ -91,7 +91,7 @@ def _recolour(images: Tensor) -> Tensor:
 
 @functools.cache
 def _luma(device: torch.device) -> Tensor:
-    """Return the weights of the channels on the device; made once, since a graph cannot capture a copy from the host.
+    """Return the channel weights on the device; cached, since a CUDA graph cannot capture a copy from the host.
 
     Shape:
         returns: (1, 3, 1, 1)

@@ -1,4 +1,4 @@
-"""Frames as batches on the device: uint8 until they are used, then normalised by the training part's statistics."""
+"""Batches of frames on the device: stored as uint8, normalised with the statistics of the training part."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -13,20 +13,25 @@ from bddseg.device import free_memory_bytes
 from bddseg.labels import CLASSES, IGNORE
 
 RESIDENT_SHARE = 0.4
-"""Frames that need at most this share of the GPU's free memory live on it; larger ones stay in the host's memory."""
+"""Frames that need at most this share of the GPU's free memory are kept on it, larger ones in host memory."""
 
 Placed = tuple[Tensor, ...]
-"""A batch on the device: (indices,) where the frames live there, otherwise (images, masks)."""
+"""A batch on the device: (indices,) where the frames are kept there, otherwise (images, masks)."""
 
 log = logging.getLogger(__name__)
 
 
 class Pixels:
-    """The frames of one trial, handed out in batches.
+    """The frames of one trial, in batches.
 
-    On a GPU they live in its memory as uint8 and a batch is a handful of indices. Where they would take too much of it
-    a batch is copied from page-locked host memory while the step before it computes. On the CPU a batch is a copy out
-    of the memory-mapped cache.
+    On a GPU they are kept in its memory as uint8 and a batch is a few indices. Where they would need too much of it, a
+    batch is copied from page-locked host memory while the previous step computes. On the CPU a batch is a copy from the
+    memory-mapped cache.
+
+    Args:
+        frames: every image of the dataset.
+        train: indices of the training images, whose channel statistics and class counts are computed.
+        device: where batches are needed.
     """
 
     def __init__(self, frames: Frames, train: np.ndarray, device: torch.device) -> None:
@@ -41,10 +46,10 @@ class Pixels:
             if fits(needed, free_memory_bytes(device)):
                 self._resident = tuple(torch.from_numpy(np.array(array)).to(device) for array in self._arrays)
             else:
-                log.info("the frames (%d MB) stay in the host's memory: the GPU has too little", needed / 1e6)
+                log.info("the frames (%d MB) stay in host memory: the GPU has too little free", needed / 1e6)
 
     def placed(self, batches: Sequence[np.ndarray]) -> Iterator[Placed]:
-        """Yield the batches, each an array of indices, on the device; where they live there, after one copy for all."""
+        """Yield the batches, each an array of indices, on the device; resident frames need one copy for all batches."""
         if self._resident:
             order = torch.from_numpy(np.concatenate(batches)).to(self._device)
             yield from ((index,) for index in order.split([len(batch) for batch in batches]))
@@ -66,8 +71,16 @@ class Pixels:
         return tensor if self._device.type == "cpu" else tensor.pin_memory().to(self._device, non_blocking=True)
 
 
+def cut_batches(order: np.ndarray, size: int) -> list[np.ndarray]:
+    """Return an order cut into batches, none empty; a last one of one image joins the previous: BatchNorm needs two."""
+    cuts = list(range(size, len(order), size))
+    if cuts and len(order) - cuts[-1] == 1:
+        cuts.pop()
+    return np.split(order, cuts) if len(order) else []
+
+
 def fits(needed_bytes: int, free_bytes: int) -> bool:
-    """Return whether frames may live on a device that has so much memory left."""
+    """Return whether frames fit on a device with so much free memory."""
     return needed_bytes <= RESIDENT_SHARE * free_bytes
 
 

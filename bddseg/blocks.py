@@ -1,4 +1,4 @@
-"""The blocks that every U-Net here is made of, one implementation of each."""
+"""Blocks of the U-Nets: double convolution, attention gate, weight initialisation."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Boundary IoU: how well a prediction follows the outlines of the truth, counted per image and class."""
+"""Boundary IoU: overlap of predicted and true outlines, counted per image and class."""
 
 import math
 
@@ -33,8 +33,8 @@ def count_boundaries(truth: Tensor, prediction: Tensor, classes: int) -> Tensor:
     valid = truth != IGNORE
     filled = torch.where(valid, truth, prediction)
     first, second = (_bands(masks, classes, width_px) & valid.unsqueeze(1) for masks in (filled, prediction))
-    both, either = (first & second).sum((2, 3)), (first | second).sum((2, 3))
-    return torch.stack([both, either], dim=2)
+    intersection, union = (first & second).sum((2, 3)), (first | second).sum((2, 3))
+    return torch.stack([intersection, union], dim=2)
 
 
 def _bands(masks: Tensor, classes: int, width_px: int) -> Tensor:

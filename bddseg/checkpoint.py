@@ -1,7 +1,7 @@
-"""The state of a training run and its best weights <-> files that appear whole or not at all.
+"""Checkpoints of a training run, written atomically.
 
-A folder of a run holds two files, so that weights can be kept when the rest is thrown away:
-`last.pt` has what going on needs, `best.pt` the best weights with the configuration and what using them needs.
+A run's folder holds two files, so that the weights can be kept when the rest is deleted: `last.pt` has the state that a
+resumed training needs, `best.pt` the best weights with the configuration and the normalisation that inference needs.
 """
 
 import errno
@@ -19,10 +19,10 @@ FORMAT = 1
 LAST, BEST = "last.pt", "best.pt"
 
 UNREADABLE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError)
-"""What torch raises for a file that is damaged or something else."""
+"""Raised by torch for a file that is damaged or no checkpoint."""
 
 DAMAGE = (None, errno.ENOENT, errno.EINVAL)
-"""Errors of the system that say that a file is missing, or torn: torch seeks before its beginning."""
+"""System errors that mean a missing or truncated file: torch seeks before its start."""
 
 
 def save_training(folder: Path, state: Mapping[str, Any]) -> None:
@@ -36,7 +36,7 @@ def load_training(folder: Path, device: torch.device | str = "cpu") -> dict[str,
     """Read the training state that `save_training` wrote.
 
     Raises:
-        DataError: when one of its files is missing or torn.
+        DataError: when one of its files is missing or truncated.
     """
     last, best = load_checkpoint(folder / LAST, device), load_checkpoint(folder / BEST, device)
     digest = best.pop("digest")
@@ -55,8 +55,8 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     """Read what `save_checkpoint` wrote, tensors placed on the device. Never unpickles code.
 
     Raises:
-        AccessError: when the system does not give the file.
-        DataError: when it is missing, torn or of another format.
+        AccessError: when the system refuses to read the file.
+        DataError: when it is missing, truncated or of another format.
     """
     try:
         content = torch.load(path, map_location=device, weights_only=True)

@@ -5,13 +5,27 @@ import functools
 import hashlib
 import json
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 from bddseg.errors import ConfigError, nearest
 from bddseg.plugins import digest_source, is_own
+from bddseg.setting_rules import (
+    FLOAT32,
+    NOT_NEGATIVE,
+    PATTERN,
+    POSITIVE,
+    PROBABILITY,
+    SHARE,
+    Value,
+    at_most,
+    check_value,
+    convert_value,
+    one_of,
+    one_of_or_own,
+    setting,
+)
 
 RECIPE = 3
 """Raised by one whenever a change to the core alters the figures of an unchanged configuration."""
@@ -32,11 +46,11 @@ LATER = (
     "optim.schedule",
     "optim.warmup",
 )
-"""Settings that came after the first digests were recorded. At their defaults, which change nothing, they are not
-hashed: a trial recorded before them is still the same trial."""
+"""Settings added after the first digests were recorded. They are not hashed at their defaults, which change nothing, so
+that a trial recorded before them keeps its digest."""
 
 EARLIER = {"model.init": ORIGINAL}
-"""What a record of an earlier version had where it names no such setting, if that is not the default of today."""
+"""Values that trials had before a setting existed, where they differ from its default."""
 
 CONDITIONAL = (
     "model.dropout",
@@ -48,88 +62,46 @@ CONDITIONAL = (
     "optim.momentum",
     "train.patience",
 )
-"""Settings that have an effect only where others let them."""
-
-Value = str | int | float | bool
-Rule = tuple[str, Callable[[Any], bool]]
-
-POSITIVE: Rule = ("must be > 0", lambda x: x > 0)
-NOT_NEGATIVE: Rule = ("must be >= 0", lambda x: x >= 0)
-SHARE: Rule = ("must be > 0 and < 1", lambda x: 0 < x < 1)
-PROBABILITY: Rule = ("must be >= 0 and < 1", lambda x: 0 <= x < 1)
-FLOAT32: Rule = ("must be < 3.4e38, the largest number of 32 bits", lambda x: x < 3.4e38)
-
-PATTERN: Rule = ("must be a regular expression", lambda x: _is_pattern(x))
-
-LARGEST_INTEGER = 2**63 - 1
-"""Seeds, records and arrays take 64 bits."""
+"""Settings that have an effect only in combination with others."""
 
 DOUBLINGS = {"unet": 3, "vanilla_unet": 4, "attention_unet": 4}
-"""Network -> how many times it halves an image's side, and doubles its channels."""
-
-
-def _is_pattern(text: str) -> bool:
-    try:
-        re.compile(text)
-    except (re.error, RecursionError, OverflowError):
-        return False
-    return True
-
-
-def at_most(most: int) -> Rule:
-    """Return the rule that a value is not larger: beyond, no machine could do it, and sizes overflow in torch."""
-    return (f"must be <= {most}", lambda x: x <= most)
-
-
-def one_of(*names: str) -> Rule:
-    """Return the rule that a value is one of the names."""
-    return (f"must be one of {', '.join(names)}", lambda x: x in names)
-
-
-def one_of_or_own(kind: str, *names: str) -> Rule:
-    """Return the rule that a value is one of the names, or names a class or function of the user's own."""
-    return (f"must be one of {', '.join(names)}, or package.module:{kind}", lambda x: x in names or is_own(x))
-
-
-def setting(default: Value, *rules: Rule) -> Any:
-    """Return a dataclass field with its default and the rules its value must obey."""
-    return field(default=default, metadata={"rules": rules})
+"""Network -> how many times it halves the side of an image and doubles the channels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """Which pixels a trial sees."""
+    """Data: image size, split and augmentation."""
 
     size: int = setting(128, POSITIVE, at_most(65_536))
     """Side of the square, in pixels, to which every image and mask is resized."""
     max_images: int = setting(0, NOT_NEGATIVE)
-    """Use only so many images, scene groups balanced; 0 uses all."""
+    """Largest number of images, balanced over scene groups; 0 uses all."""
     split_seed: int = setting(1337, NOT_NEGATIVE)
-    """Decides which image is in which part, together with the file names alone."""
+    """Seed of the split, which depends on it and on the file names alone."""
     augment: str = setting("none", one_of("none", "flip", "standard"))
-    """What is done to training images; standard mirrors, enlarges a part and changes colours."""
+    """Augmentation of training images; standard flips, crops and changes colours."""
     val_fraction: float = setting(0.2, SHARE)
     test_fraction: float = setting(0.1, SHARE)
     folds: int = setting(0, NOT_NEGATIVE)
-    """Cut train and validation images together into so many folds; 0 keeps the two parts as they are. With 1 all of
-    them train and none validates: for a setting that is settled."""
+    """Number of folds that train and validation images together are cut into; 0 keeps the two parts. With 1 all images
+    are trained on and none validates: for a final training."""
     fold: int = setting(0, NOT_NEGATIVE)
-    """The fold that validates, from 0; the others train."""
+    """The validation fold, from 0; the other folds are trained on."""
     cut: int = setting(0, NOT_NEGATIVE)
-    """Which of the many ways to cut them: repeated cross-validation takes several."""
+    """Index of the partition into folds; repeated cross-validation uses several."""
     drive_pattern: str = setting("", PATTERN)
-    """Regular expression at the beginning of image names; its first group is the drive. Empty: as BDD100K names them.
-    Drives stay whole when images are split, and are drawn whole when certainty is reckoned."""
+    """Regular expression at the start of image names; its first group is the drive. Empty: the names of BDD100K. Whole
+    drives are assigned to a part when images are split, and resampled when intervals are computed."""
 
     @property
     def has_validation(self) -> bool:
-        """Return whether any image is kept from training, to judge it by."""
+        """Return whether any images are held out for validation."""
         return self.folds != 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """Which network is trained."""
+    """The network."""
 
     name: str = setting("vanilla_unet", one_of_or_own("Class", *DOUBLINGS))
     base_filters: int = setting(64, POSITIVE, at_most(1_000_000))
@@ -137,12 +109,12 @@ class ModelSettings:
     dropout: float = setting(0.0, PROBABILITY)
     """Channel dropout after each ReLU; of the built-in networks only attention_unet has one."""
     init: str = setting("kaiming_uniform", one_of("kaiming_uniform", ORIGINAL))
-    """How weights are drawn before training, see `bddseg.blocks`; a network of your own draws its own."""
+    """Initialisation of the weights, see `bddseg.blocks`; a network of your own initialises itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:
-    """What is minimised."""
+    """The loss."""
 
     name: str = setting("cross_entropy", one_of_or_own("function", "cross_entropy", "focal", "dice", "ce_dice"))
     gamma: float = setting(2.0, NOT_NEGATIVE, FLOAT32)
@@ -153,16 +125,16 @@ class LossSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimSettings:
-    """How it is minimised."""
+    """The optimiser and its learning-rate schedule."""
 
     name: str = setting("adam", one_of("adam", "adamw", "sgd"))
     lr: float = setting(1e-4, POSITIVE, FLOAT32)
     """The learning rate; with a schedule, its highest value."""
     weight_decay: float = setting(1e-4, NOT_NEGATIVE, FLOAT32)
     momentum: float = setting(0.9, PROBABILITY)
-    """Of sgd; adam and adamw have moments of their own."""
+    """Momentum of sgd; adam and adamw have moments of their own."""
     schedule: str = setting("constant", one_of("constant", "cosine", "poly"))
-    """How the learning rate falls from step to step, to nearly 0 at the end of `train.epochs`; or constant."""
+    """Decay of the learning rate, step by step, to nearly 0 at the end of `train.epochs`; or constant."""
     warmup: float = setting(0.0, PROBABILITY)
     """Share of all steps in which the learning rate first rises from 0."""
 
@@ -174,18 +146,18 @@ class OptimSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """For how long, from which random start, in which arithmetic."""
+    """Training: length, seed and precision."""
 
     epochs: int = setting(50, POSITIVE, at_most(1_000_000))
     batch_size: int = setting(16, POSITIVE, at_most(1_000_000))
     patience: int = setting(7, NOT_NEGATIVE)
-    """Epochs without a better val/miou after which a trial ends itself; 0 never does."""
+    """Epochs without a better val/miou after which training stops; 0 disables this."""
     keep: str = setting("best", one_of("best", "last"))
-    """Which epoch counts, with its weights and evidence: the best by val/miou, or the last, whatever came before."""
+    """The epoch whose weights and evidence are kept: the best by val/miou, or the last."""
     average: float = setting(0.0, PROBABILITY)
-    """Share of the epochs, at the end, whose weights are averaged: such an epoch is validated with the mean so far."""
+    """Share of the last epochs whose weights are averaged; such an epoch is validated with the mean so far."""
     seed: int = setting(1337, NOT_NEGATIVE)
-    """Decides initial weights, batch order and dropout."""
+    """Seed of initial weights, batch order, augmentation and dropout."""
     precision: str = setting("auto", one_of("auto", "fp32", "bf16"))
     """auto is bf16 where the device has it in hardware, fp32 elsewhere."""
 
@@ -195,7 +167,7 @@ class TrainConfig:
     """Every setting of one trial.
 
     Raises:
-        ConfigError: from every way of making one, when a key is unknown or a value has the wrong type or size.
+        ConfigError: from every constructor, when a key is unknown or a value has the wrong type or is out of range.
     """
 
     data: DataSettings = DataSettings()
@@ -206,36 +178,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for key, value, spec in _settings(self):
-            _check(key, value, spec)
-        if self.data.val_fraction + self.data.test_fraction >= 1:
-            raise ConfigError(
-                f"data.val_fraction + data.test_fraction is {self.data.val_fraction + self.data.test_fraction:g}, "
-                "but must be < 1 to leave images for training"
-            )
-        if self.data.folds and self.data.fold >= self.data.folds:
-            raise ConfigError(f"data.fold is {self.data.fold}, but must be < data.folds, which is {self.data.folds}")
-        if not self.data.has_validation and self.train.keep != "last":
-            raise ConfigError("train.keep is 'best', but must be 'last' when data.folds is 1: nothing is validated on")
-        if self.model.name == "attention_unet" and self.model.base_filters % 2:
-            raise ConfigError(
-                f"model.base_filters is {self.model.base_filters}, but must be even for attention_unet: gates halve it"
-            )
-
-        self._check_bottleneck()
-
-    def _check_bottleneck(self) -> None:
-        """Refuse images of which the network's deepest level would have no whole pixel, or one for BatchNorm alone."""
-        name, size = self.model.name, self.data.size
-        multiple = 2 ** DOUBLINGS.get(name, 0)
-        if size < multiple:
-            raise ConfigError(
-                f"data.size is {size}, but must be >= {multiple} for {name}, which halves it {DOUBLINGS[name]} times"
-            )
-        if size == multiple > 1 and self.train.batch_size == 1:
-            raise ConfigError(
-                f"train.batch_size is 1, but must be >= 2 where data.size is {size}: at the deepest level of {name} an "
-                "image is one pixel, and BatchNorm needs two"
-            )
+            check_value(key, value, spec)
+        _check_combination(self)
 
     @property
     def bottleneck_pixels(self) -> int:
@@ -244,14 +188,14 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, nested: Mapping[str, Mapping[str, Any]]) -> Self:
-        """Return the configuration of a nested mapping, as `to_dict` gives; what is missing keeps its default."""
+        """Return the configuration of a nested mapping, as `to_dict` gives it; missing settings keep their defaults."""
         return cls().with_overrides(flatten(nested))
 
     @classmethod
     def from_record(cls, recorded: Mapping[str, Any]) -> Self:
         """Return the configuration of a record, nested or with dotted keys, of this version or an earlier one.
 
-        A setting that the record does not name did not exist then: it is what trials had instead.
+        A setting missing from the record did not exist at that time; it gets the value that trials had then.
         """
         return cls().with_overrides(EARLIER | flatten(recorded))
 
@@ -261,7 +205,7 @@ class TrainConfig:
         for key, value in overrides.items():
             section, _, name = key.partition(".")
             changes.setdefault(section, {})[name] = check_setting(key, value)
-        sections = {name: dataclasses.replace(getattr(self, name), **found) for name, found in changes.items()}
+        sections = {name: dataclasses.replace(getattr(self, name), **values) for name, values in changes.items()}
         return dataclasses.replace(self, **sections)
 
     def flat(self) -> dict[str, Value]:
@@ -282,13 +226,13 @@ class TrainConfig:
         return epoch > round((1 - self.train.average) * self.train.epochs)
 
     def own_names(self) -> dict[str, str]:
-        """Return the settings that name a class or function of the user's own, with these names."""
+        """Return the settings that name a plug-in, a class or function of the user, with their values."""
         names = {"model.name": self.model.name, "loss.name": self.loss.name}
         return {key: name for key, name in names.items() if is_own(name)}
 
     def folded(self) -> Self:
         """Return the configuration with settings that have no effect here set to their defaults, or switched off."""
-        changes = {key: value for key, value in self._inert().items() if self._value(key) != value}
+        changes = {key: value for key, value in _inert_settings(self).items() if self._value(key) != value}
         return self.with_overrides(changes) if changes else self
 
     def _value(self, key: str) -> Value:
@@ -296,42 +240,23 @@ class TrainConfig:
         return getattr(getattr(self, section), name)
 
     def has_effect(self, key: str) -> bool:
-        """Return whether a setting changes anything here; gamma does not without the focal loss."""
-        return key not in self._inert()
+        """Return whether a setting has an effect in this configuration; gamma has none without the focal loss."""
+        return key not in _inert_settings(self)
 
     @staticmethod
     def is_conditional(key: str) -> bool:
-        """Return whether it depends on other settings if this one has an effect."""
+        """Return whether the effect of a setting depends on other settings."""
         return key in CONDITIONAL
-
-    def _inert(self) -> dict[str, Value]:
-        """Return the settings without effect here, with what they are set to; CONDITIONAL has all that may be there."""
-        inert: dict[str, Value] = {}
-        if self.model.name != "attention_unet" and not is_own(self.model.name):
-            inert["model.dropout"] = 0.0
-        if is_own(self.model.name):
-            inert["model.init"] = ModelSettings().init
-        if self.loss.name != "focal":
-            inert["loss.gamma"] = LossSettings().gamma
-        if self.loss.name == "dice":
-            inert["loss.weighting"] = LossSettings().weighting
-        if self.optim.name != "sgd":
-            inert["optim.momentum"] = OptimSettings().momentum
-        if not self.data.folds:
-            inert["data.fold"] = inert["data.cut"] = 0
-        if self.train.keep == "last":
-            inert["train.patience"] = 0  # every epoch counts more than those before: none goes without a better one
-        return inert
 
     def digest(self) -> str:
         """Return 12 hex digits that name the configuration: equal for equal effect.
 
-        What is the user's own counts by its source. The epoch budget is left out, since a longer training begins as a
-        shorter one does, unless something follows it. `train.precision` should be resolved before (see
+        Plug-ins are hashed by their source. The epoch budget is left out unless a schedule depends on it, since a
+        longer training starts exactly as a shorter one. `train.precision` should be resolved before (see
         `bddseg.device.resolve_precision`): "auto" hashes as itself.
 
         Raises:
-            ConfigError: when the source of something of the user's own cannot be found.
+            ConfigError: when the source of a plug-in cannot be found.
         """
         return _hash(self._effective(() if self.follows_budget else ("train.epochs",)))
 
@@ -339,12 +264,12 @@ class TrainConfig:
         """Return 12 hex digits that are equal for all seeds of a setting under one epoch budget, and for them only.
 
         Raises:
-            ConfigError: when the source of something of the user's own cannot be found.
+            ConfigError: when the source of a plug-in cannot be found.
         """
         return _hash(self._effective(("train.seed",)))
 
     def _effective(self, left_out: tuple[str, ...]) -> dict[str, Any]:
-        """Return what decides the figures: recipe, settings that have an effect, the user's own source."""
+        """Return everything that determines the figures: recipe, settings with an effect, sources of plug-ins."""
         unused = {key: _specs()[key].default for key in LATER}
         recipe = RECIPE
         if self.model.init == ORIGINAL:
@@ -355,13 +280,66 @@ class TrainConfig:
         return {"recipe": recipe, **effective, **own}
 
 
+def _check_combination(config: TrainConfig) -> None:
+    """Refuse settings that do not fit together."""
+    if config.data.val_fraction + config.data.test_fraction >= 1:
+        raise ConfigError(
+            f"data.val_fraction + data.test_fraction is {config.data.val_fraction + config.data.test_fraction:g}, "
+            "but must be < 1 to leave images for training"
+        )
+    if config.data.folds and config.data.fold >= config.data.folds:
+        raise ConfigError(f"data.fold is {config.data.fold}, but must be < data.folds, which is {config.data.folds}")
+    if not config.data.has_validation and config.train.keep != "last":
+        raise ConfigError("train.keep is 'best', but must be 'last' when data.folds is 1: nothing is validated on")
+    if config.model.name == "attention_unet" and config.model.base_filters % 2:
+        raise ConfigError(
+            f"model.base_filters is {config.model.base_filters}, but must be even for attention_unet: gates halve it"
+        )
+    _check_bottleneck(config)
+
+
+def _check_bottleneck(config: TrainConfig) -> None:
+    """Refuse images of which the network's deepest level would have no whole pixel, or one for BatchNorm alone."""
+    name, size = config.model.name, config.data.size
+    multiple = 2 ** DOUBLINGS.get(name, 0)
+    if size < multiple:
+        raise ConfigError(
+            f"data.size is {size}, but must be >= {multiple} for {name}, which halves it {DOUBLINGS[name]} times"
+        )
+    if size == multiple > 1 and config.train.batch_size == 1:
+        raise ConfigError(
+            f"train.batch_size is 1, but must be >= 2 where data.size is {size}: at the deepest level of {name} an "
+            "image is one pixel, and BatchNorm needs two"
+        )
+
+
+def _inert_settings(config: TrainConfig) -> dict[str, Value]:
+    """Return the settings without effect and their neutral values; CONDITIONAL lists all that may be among them."""
+    inert: dict[str, Value] = {}
+    if config.model.name != "attention_unet" and not is_own(config.model.name):
+        inert["model.dropout"] = 0.0
+    if is_own(config.model.name):
+        inert["model.init"] = ModelSettings().init
+    if config.loss.name != "focal":
+        inert["loss.gamma"] = LossSettings().gamma
+    if config.loss.name == "dice":
+        inert["loss.weighting"] = LossSettings().weighting
+    if config.optim.name != "sgd":
+        inert["optim.momentum"] = OptimSettings().momentum
+    if not config.data.folds:
+        inert["data.fold"] = inert["data.cut"] = 0
+    if config.train.keep == "last":
+        inert["train.patience"] = 0  # the latest epoch always replaces the one before, so patience never runs out
+    return inert
+
+
 def _hash(values: Mapping[str, Any]) -> str:
     text = json.dumps(values, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARS]
 
 
 def flatten(nested: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `{"optim": {"lr": 1}}` as `{"optim.lr": 1}`; keys that are dotted already stay."""
+    """Return `{"optim": {"lr": 1}}` as `{"optim.lr": 1}`; dotted keys stay."""
     flat: dict[str, Any] = {}
     for key, value in nested.items():
         if isinstance(value, Mapping):
@@ -397,9 +375,9 @@ def check_setting(key: str, value: Any) -> Value:
         ConfigError: with value, rule and key.
     """
     spec = known_setting(key)
-    widened = _widened(value, spec)
-    _check(key, widened, spec)
-    return widened
+    setting_value = convert_value(value, spec)
+    check_value(key, setting_value, spec)
+    return setting_value
 
 
 @functools.cache
@@ -414,47 +392,9 @@ def _settings(config: TrainConfig) -> Iterator[tuple[str, Any, dataclasses.Field
 
 @functools.cache
 def _layout() -> tuple[tuple[str, str, str, dataclasses.Field[Any]], ...]:
-    """Return section, name, dotted key and field of every setting; looked up once, since plans make 10,000 of them."""
+    """Return section, name, dotted key and field of every setting; cached, since a plan has up to 10,000 trials."""
     return tuple(
         (section.name, spec.name, f"{section.name}.{spec.name}", spec)
         for section in dataclasses.fields(TrainConfig)
         for spec in dataclasses.fields(section.type)  # type: ignore[arg-type]
     )
-
-
-def _widened(value: Any, spec: dataclasses.Field[Any]) -> Any:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return float(value) if spec.type is float and is_whole else value
-
-
-def _check(key: str, value: Any, spec: dataclasses.Field[Any]) -> None:
-    if type(value) is not spec.type:
-        raise ConfigError(f"{key} is {value!r}, but must be {_kind(spec)}{_hint(value, spec)}")
-    if isinstance(value, int) and value > LARGEST_INTEGER:
-        raise ConfigError(f"{key} is a number of {value.bit_length()} bits, but must be <= {LARGEST_INTEGER}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"{key} is {value!r}, but must be finite")
-    for text, holds in spec.metadata["rules"]:
-        if not holds(value):
-            raise ConfigError(f"{key} is {value!r}, but {text}")
-
-
-def _kind(spec: dataclasses.Field[Any]) -> str:
-    return {int: "a whole number", float: "a number", str: "text"}[spec.type]  # type: ignore[index]
-
-
-def _hint(value: Any, spec: dataclasses.Field[Any]) -> str:
-    """Return how to write a number that YAML took for text: it reads 1e-4 as text, 1.0e-4 as a number."""
-    if spec.type is str or not isinstance(value, str):
-        return ""
-    try:
-        number = float(value)
-    except ValueError:
-        return ""
-    if not math.isfinite(number):
-        return ""
-    if spec.type is int or "e" not in value.lower():
-        return f"; write {number:g} without quotes" if spec.type is float else f"; write {number:.0f}"
-    mantissa, _, exponent = f"{number:e}".partition("e")
-    shortest = mantissa.rstrip("0")
-    return f"; write {shortest}{'0' if shortest.endswith('.') else ''}e{int(exponent)}"

@@ -23,9 +23,9 @@ def count_pixels(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.
 def iou(counts: np.ndarray) -> np.ndarray:
     """Return the intersection over union of each class.
 
-    A class of which the truth has no pixel is NaN, neither zero nor one, whatever was predicted: so a mean over classes
-    is over the same classes for every trial. (By the union of truth and prediction, one stray pixel of such a class
-    would cost a trial a whole class.)
+    A class without a true pixel is NaN, neither zero nor one, whatever was predicted: so the mean over classes covers
+    the same classes for every trial. (Were it defined by the union of truth and prediction, one stray pixel of such a
+    class would add a class with IoU 0.)
 
     Shape:
         counts: (..., C, C).  returns: (..., C), float64.
@@ -57,8 +57,8 @@ def boundary_iou(counts: np.ndarray) -> np.ndarray:
     Shape:
         counts: (..., C, 2).  returns: (..., C), float64.
     """
-    both, either = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
-    return np.divide(both, either, out=np.full_like(either, np.nan), where=either > 0)
+    intersection, union = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
+    return np.divide(intersection, union, out=np.full_like(union, np.nan), where=union > 0)
 
 
 def pool(counts: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:

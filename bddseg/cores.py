@@ -1,4 +1,4 @@
-"""How many cores this process may use: what its affinity, its control groups and its batch job leave of the machine."""
+"""Number of usable CPU cores: the machine's, limited by CPU affinity, control groups and batch job."""
 
 import math
 import os
@@ -14,7 +14,7 @@ GROUPS_OF_PROCESS, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class CoreLimit:
-    """A number of cores, and what sets it."""
+    """A limit on the number of cores and its source."""
 
     cores: int
     source: str

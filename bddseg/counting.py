@@ -1,4 +1,4 @@
-"""What a pass over some images came to: counted and summed on the device, read by the host once."""
+"""Loss and pixel counts of a pass over images: summed on the device, read by the host once."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ CHUNK = 512
 
 @dataclass(frozen=True, eq=False)
 class PassCounts:
-    """What one pass over some images gave.
+    """Loss and pixel counts of one pass over images.
 
     Shape:
         counts: (N, C, C), int64, rows truth.  ignored: (N, C), int64, predictions where the truth is IGNORE.
@@ -32,7 +32,12 @@ class PassCounts:
 
 
 class PassSums:
-    """Sums of a pass, kept on the device."""
+    """Sums of a pass, kept on the device.
+
+    Args:
+        device: where the sums are kept.
+        pooled: whether counts are summed over all images; otherwise they are kept image by image.
+    """
 
     def __init__(self, device: torch.device, *, pooled: bool) -> None:
         self._terms = torch.zeros(2, device=device, dtype=torch.float64)
@@ -40,7 +45,7 @@ class PassSums:
         self._counts: list[Tensor] = []
 
     def add(self, terms: Tensor, counts: Tensor) -> None:
-        """Take in one batch; both tensors may be overwritten afterwards.
+        """Add one batch; both tensors may be overwritten afterwards.
 
         Shape:
             terms: (2,), the two terms of the loss.  counts: (N, C + 1, C), as `count_pixels_on_device` gives them.
@@ -58,7 +63,7 @@ class PassSums:
 
 
 def read(*tallies: PassSums) -> list[PassCounts]:
-    """Return what the passes came to, after one copy from the device for all of them."""
+    """Return the counts of the passes after a single copy from the device."""
     flat = [tally.flat() for tally in tallies]
     lengths = [len(vector) for vector in flat]
     values = torch.cat(flat).cpu().numpy()

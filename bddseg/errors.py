@@ -1,11 +1,11 @@
-"""What a user can mend, each with its cure in the message.
+"""Errors that a user can correct; the message says how.
 
 UserError
 ├── DataError      files are missing, damaged or do not fit together
-│   └── AccessError   the system does not give a file, whose content may be sound
+│   └── AccessError   the system refuses to read a file, whose content may be sound
 ├── ConfigError    a setting has the wrong name, type or value
-├── DeviceError    the device is too small, or does not do what is asked of it
-└── ExportError    an exported network does not do what the original does
+├── DeviceError    the device has too little memory, or fails
+└── ExportError    an exported network computes something else than the original
 """
 
 import unicodedata
@@ -13,25 +13,25 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 BLANK = "Zs"
-"""Unicode's category of blanks, of which Python calls only one printable."""
+"""Unicode's category of blanks; Python counts only one of them as printable."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the question `did you mean NAME? ` with the known name that is most like a word; "" where none is."""
-    near = get_close_matches(word, list(known), n=1)
+def nearest(word: str, names: Iterable[str]) -> str:
+    """Return `did you mean NAME? ` with the most similar name; "" if none is similar."""
+    near = get_close_matches(word, list(names), n=1)
     return f"did you mean {near[0]}? " if near else ""
 
 
 def one_line(error: Exception) -> str:
-    """Return what an error says in one line; its type where it says nothing."""
+    """Return the message of an error in one line; its type if the message is empty."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def printable(text: str) -> str:
-    r"""Return the text as a terminal may show it: one line, with control characters as `\x1b`.
+    r"""Return the text as it is safe to print: one line, with control characters as `\x1b`.
 
-    Names of files and words from labels can hold anything, also what moves the cursor or hides a line. Invisible
-    marks that turn the direction of writing count as control characters; what is no valid text becomes `\udcdf`.
+    File names and label texts can hold anything, such as sequences that move the cursor or hide a line. Invisible
+    marks of writing direction count as control characters; bytes that are no valid text become `\udcdf`.
     """
     return "".join(
         char if char.isprintable() or unicodedata.category(char) == BLANK else _escaped(char) for char in text
@@ -43,7 +43,7 @@ def _escaped(char: str) -> str:
 
 
 class UserError(Exception):
-    """Something the user can mend; the message is one line: value, rule, place, known names."""
+    """An error that the user can correct; the message is one line: value, rule, location, known names."""
 
     exit_code = 2
 
@@ -56,7 +56,7 @@ class DataError(UserError):
 
 
 class AccessError(DataError):
-    """The system does not give a file, whose content may be sound: no permission, a failing disk, no memory."""
+    """The system refuses to read a file, whose content may be sound: no permission, a failing disk, no memory."""
 
 
 class DeviceError(UserError):
@@ -64,7 +64,7 @@ class DeviceError(UserError):
 
 
 class ExportError(UserError):
-    """An exported network does not do what the original does."""
+    """An exported network computes something else than the original."""
 
     exit_code = 1
 

@@ -1,4 +1,4 @@
-"""Per-image confusion counts of a trial with names and scenes <-> one file. Needs no torch."""
+"""Evidence: per-image confusion counts of a trial with names and scenes, in one file. Needs no torch."""
 
 import json
 import zipfile
@@ -18,7 +18,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a trial's best weights did on every image of one part.
+    """Counts of the predictions of a trial's best weights, for every image of one part.
 
     Shape:
         counts: (N, C, C), int64, rows truth.  ignored: (N, C), int64.  boundary: (N, C, 2), int64, or None.
@@ -36,12 +36,12 @@ class Evidence:
     ignored: np.ndarray
     """Pixels per class that were predicted where the truth is IGNORE."""
     fingerprint: str
-    """Of the frames it was counted on."""
+    """Fingerprint of the frames."""
     classes: tuple[str, ...] = CLASSES
     drives: tuple[str, ...] = ()
-    """Of each image, "" where it is not known; empty where names tell them by the rule of BDD100K."""
+    """Drive of each image, "" where unknown; empty where the names contain them as in BDD100K."""
     boundary: np.ndarray | None = None
-    """Pixels of both outlines in common, and of either, see `bddseg.boundary`; None in records of before."""
+    """Intersection and union of both outlines, see `bddseg.boundary`; None in earlier records."""
 
     def __post_init__(self) -> None:
         images, classes = len(self.names), len(self.classes)
@@ -64,7 +64,7 @@ OPTIONAL = ("boundary",)
 """Arrays that files of earlier versions lack."""
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
-"""What numpy raises for a file that is missing, damaged or something else."""
+"""Raised by numpy for a file that is missing, damaged or no evidence."""
 
 
 def save_evidence(path: Path, evidence: Evidence) -> None:
@@ -80,15 +80,15 @@ def load_evidence(path: Path) -> Evidence:
     """Read the evidence that `save_evidence` wrote.
 
     Raises:
-        DataError: when the file is missing, torn or of another format.
+        DataError: when the file is missing, truncated or of another format.
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            words = json.loads(file["words"].tobytes())
+            header = json.loads(file["words"].tobytes())
             arrays = {name: file[name] for name in (*ARRAYS, *OPTIONAL) if name in (*ARRAYS, *file.files)}
     except UNREADABLE as error:
         raise DataError(f"{path} is not readable evidence: {error}") from error
-    if words.pop("format", None) != FORMAT:
+    if header.pop("format", None) != FORMAT:
         raise DataError(f"{path} has another evidence format, but must have format {FORMAT}")
-    lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in words.items()}
+    lists: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in header.items()}
     return Evidence(**lists, **arrays)

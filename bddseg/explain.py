@@ -1,4 +1,4 @@
-"""A trained network and images -> what it sees: right and wrong pixels, IoU of each image, maps of its attention."""
+"""Explanations of predictions: correct and wrong pixels, IoU per image, attention maps."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +14,11 @@ from bddseg.labels import CLASSES, IGNORE
 from bddseg.predictor import Predictor
 
 RIGHT, WRONG, NOT_JUDGED = 0, 1, 2
-"""What `compare` says of a pixel; one whose truth is IGNORE is not judged."""
+"""Values of `compare`; a pixel whose truth is IGNORE is not judged."""
 
 
 def compare(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Return of every pixel whether the prediction is RIGHT or WRONG, or NOT_JUDGED.
+    """Return for every pixel whether the prediction is RIGHT, WRONG or NOT_JUDGED.
 
     Shape:
         truth, predicted: (..., H, W).  returns: (..., H, W), uint8.
@@ -28,7 +28,7 @@ def compare(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def score_images(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Return the mIoU of each image alone; NaN where nothing is judged.
+    """Return the mIoU of each image; NaN if none of its pixels is judged.
 
     Shape:
         truth, predicted: (N, H, W).  returns: (N,), float64.
@@ -37,7 +37,7 @@ def score_images(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def attention_maps(trained: Predictor, images: np.ndarray) -> np.ndarray:
-    """Return the coefficients of every gate, from 0 (shut) to 1 (open), the deepest first, enlarged to the image.
+    """Return the coefficients of every gate, from 0 (closed) to 1 (open), deepest first, upsampled to the image.
 
     Shape:
         images: (N, H, W, 3), uint8.  returns: (N, gates, H, W), float32; no gates for a network without attention.
@@ -47,18 +47,20 @@ def attention_maps(trained: Predictor, images: np.ndarray) -> np.ndarray:
         trained.score(images)
     if not seen:
         return np.zeros((len(images), 0, height, width), dtype=np.float32)
-    finest = tuple(seen[-1].shape[-2:])  # the image with the margin that the network added at the right and bottom
-    enlarged = [interpolate(found.float(), finest, mode="bilinear", align_corners=False) for found in seen]
+    finest = tuple(seen[-1].shape[-2:])  # the image with the padding that the network added at the right and bottom
+    enlarged = [
+        interpolate(coefficients.float(), finest, mode="bilinear", align_corners=False) for coefficients in seen
+    ]
     return torch.cat(enlarged, dim=1)[..., :height, :width].cpu().numpy()
 
 
 @contextmanager
 def _watched(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect what the gates let through, in the order in which they are asked, for as long as the context lasts."""
+    """Collect the coefficients of the gates within the context, in the order of their computation."""
     seen: list[Tensor] = []
 
-    def note(layer: nn.Module, given: tuple[Tensor, ...], found: Tensor) -> None:
-        seen.append(found)  # (N, 1, h, w)
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], coefficients: Tensor) -> None:
+        seen.append(coefficients)  # (N, 1, h, w)
 
     gates = [module for module in model.modules() if isinstance(module, AttentionGate)]
     hooks = [gate.psi.register_forward_hook(note) for gate in gates]

@@ -1,4 +1,4 @@
-"""A trained network -> a file that runs without this project, checked against the network before it is handed over."""
+"""Export of a trained network to ONNX or torch.export, checked against the network before the file appears."""
 
 import copy
 import json
@@ -21,23 +21,23 @@ from bddseg.predictor import Predictor
 from bddseg.resizing import Fit
 
 PICTURES = ((1, 1280, 720), (2, 90, 240), (5, 64, 64))
-"""Batch, width and height of the pictures that a file is tried with: as a camera gives them, tall, and small."""
+"""Batch, width and height of the pictures that a file is checked with: of a camera, tall, and small."""
 
 EXAMPLE = (2, 3, 60, 80)
-"""Shape of what it is traced with; any other batch, height and width must do as well."""
+"""Shape of the example for tracing; the file must accept any batch, height and width."""
 
 TOLERANCE = 1e-4
 """Largest difference of logits, as a share of the largest logit."""
 
 AGREEMENT = 0.999
-"""Smallest share of pixels of the same class: where two logits are nearly equal, rounding may choose."""
+"""Smallest share of pixels with the same class: where two logits are nearly equal, rounding decides."""
 
 INPUT, OUTPUT = "pixels", "logits"
 PREPROCESSING = (
     "RGB with 8 bits, upright, of any size: values 0 to 255 as float32, shape (N, 3, H, W); what follows is inside: "
     "the resize to size_px x size_px and the normalisation"
 )
-"""What the file's input is."""
+"""Description of the file's input."""
 
 POSTPROCESSING = (
     "logits, shape (N, classes, size_px, size_px): enlarge them to H x W (bilinear, align_corners=False); the class of "
@@ -45,14 +45,14 @@ POSTPROCESSING = (
 )
 
 METADATA = "model.json"
-"""Name under which a torch.export file holds what it says of itself."""
+"""Name of the metadata within a torch.export file."""
 
 Run = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far an exported file does what the network does, on generated images."""
+    """Agreement of an exported file with the network, on generated images."""
 
     images: int
     max_difference: float
@@ -67,7 +67,7 @@ class Agreement:
         return self.max_difference <= TOLERANCE * max(1.0, self.largest) and self.same_class >= AGREEMENT
 
     def sentence(self) -> str:
-        """Return the figures in words."""
+        """Return a sentence with the figures."""
         return (
             f"logits differ by at most {self.max_difference:.1e} (the largest is {self.largest:.3g}), "
             f"{self.same_class:.4%} of pixels have the same class ({self.images} images)"
@@ -75,7 +75,7 @@ class Agreement:
 
 
 class Raw(nn.Module):
-    """A network with the preprocessing in front: takes pictures of any size with values from 0 to 255."""
+    """A network preceded by its preprocessing: takes pictures of any size with values from 0 to 255."""
 
     mean: Tensor
     deviation: Tensor
@@ -106,12 +106,12 @@ class Raw(nn.Module):
 
 
 def export_model(trained: Predictor, path: Path, kind: str) -> Agreement:
-    """Write the network to a file of a kind in KINDS, with what it must be fed in its metadata; return how it agrees.
+    """Write the network to a file of a kind in KINDS, with its input described in the metadata; return the agreement.
 
-    In fp32, for batches of any size. The file appears whole, and only when it agrees.
+    In fp32, for batches of any size. The file is written atomically, and only if it agrees.
 
     Raises:
-        ExportError: when the file cannot be written, or, with the figures, when it does not do what the network does.
+        ExportError: when the file cannot be written, or computes something else than the network.
     """
     _, write, load = KINDS[kind]
     network = Raw(trained).eval()
@@ -121,7 +121,7 @@ def export_model(trained: Predictor, path: Path, kind: str) -> Agreement:
             write(network, torch.zeros(EXAMPLE), part, describe(trained))
             agreement = compare(network, load(part))
             if not agreement.is_good:
-                raise ExportError(f"the {kind} file does not do what the network does: {agreement.sentence()}")
+                raise ExportError(f"the {kind} file computes something else than the network: {agreement.sentence()}")
             part.replace(path)
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror or error}; choose another --out") from error
@@ -129,7 +129,7 @@ def export_model(trained: Predictor, path: Path, kind: str) -> Agreement:
 
 
 def describe(trained: Predictor) -> dict[str, str]:
-    """Return what an exported file says of itself: what goes in, what comes out, and what it was trained with."""
+    """Return the metadata of an exported file: input, output and training settings."""
     config = trained.config
     return {
         "preprocessing": PREPROCESSING,
@@ -145,7 +145,7 @@ def describe(trained: Predictor) -> dict[str, str]:
 
 @torch.no_grad()
 def compare(network: Raw, exported: Run) -> Agreement:
-    """Return how far a file, given pictures, agrees with the network behind Pillow's own resize."""
+    """Return the agreement of a file with the network after Pillow's own resize."""
     pairs = []
     for batch, width, height in PICTURES:
         pictures = sample_pictures(batch, width, height)
@@ -161,7 +161,7 @@ def compare(network: Raw, exported: Run) -> Agreement:
 
 
 def as_pixels(pictures: np.ndarray) -> Tensor:
-    """Return pictures as an exported file takes them.
+    """Return pictures as the input of an exported file.
 
     Shape:
         pictures: (N, H, W, 3), uint8.  returns: (N, 3, H, W), float32.
@@ -170,7 +170,7 @@ def as_pixels(pictures: np.ndarray) -> Tensor:
 
 
 def sample_pictures(number: int, width: int, height: int) -> np.ndarray:
-    """Return pictures of soft blotches with fine noise, the same ones every time.
+    """Return pictures of soft blotches with fine noise; equal arguments give equal pictures.
 
     Shape:
         returns: (number, height, width, 3), uint8.
@@ -193,7 +193,7 @@ def _write_onnx(network: nn.Module, example: Tensor, path: Path, metadata: Mappi
         external_data=False,  # one file
         verbose=False,
     )
-    assert program is not None  # it is without `dynamo` that nothing is returned
+    assert program is not None  # only without `dynamo` is nothing returned
     program.model.metadata_props.update(metadata)
     program.save(path)
 
@@ -227,4 +227,4 @@ KINDS: dict[str, tuple[str, Callable[[nn.Module, Tensor, Path, Mapping[str, str]
     "onnx": ("onnx", _write_onnx, _load_onnx),
     "torch": ("pt2", _write_torch, _load_torch),
 }
-"""Kind of file -> how its name ends, what writes it and what loads it."""
+"""Kind of file -> its suffix, its writer and its loader."""

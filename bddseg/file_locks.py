@@ -1,4 +1,4 @@
-"""A lock that processes of several users can hold, on a file in a folder that they share."""
+"""File locks that work between processes of several users in a shared folder."""
 
 import contextlib
 import fcntl
@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def locked(path: Path, *, waits: bool = True) -> Iterator[None]:
-    """Hold the lock of a file while the context lasts, and wait for it before; the file is made where it is not there.
+    """Wait for the lock of a file and hold it within the context; a missing file is created.
 
-    A file that another user has made may be read alone, which is enough. It is never deleted: who waits for it could
-    hold the lock of a file that is gone, beside the next one's.
+    A file of another user may be read-only, which is enough. It is never deleted: a waiting process could otherwise
+    lock the deleted file while another locks its successor.
 
     Args:
         path: the file.
@@ -25,7 +25,7 @@ def locked(path: Path, *, waits: bool = True) -> Iterator[None]:
     """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except PermissionError:  # somebody else's; in a folder for all, the kernel may refuse even the attempt to create it
+    except PermissionError:  # another user's: in a shared folder the kernel may refuse even the attempt to create it
         try:
             handle = os.open(path, os.O_RDONLY)
         except PermissionError as error:
@@ -39,7 +39,7 @@ def locked(path: Path, *, waits: bool = True) -> Iterator[None]:
 
 
 def owner_of(path: Path) -> str:
-    """Return the name of the user that a file belongs to, or the number where there is no name."""
+    """Return the name of a file's owner, or the user number if it has no name."""
     number = path.lstat().st_uid
     try:
         return pwd.getpwuid(number).pw_name

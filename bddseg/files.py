@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all; JSON that every reader accepts; reading that never blocks."""
+"""Atomic file writing, strict JSON, and reading that never blocks."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 LONGEST_NAME = 200
-"""Bytes of a file's name that its temporary name repeats: file systems take 255, and a random end follows."""
+"""Bytes of a file name that its temporary name repeats: file systems allow 255, and a random suffix follows."""
 
 
 KINDS = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
@@ -21,8 +21,7 @@ KINDS = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "soc
 def read_file(path: Path) -> bytes:
     """Return the content of a file.
 
-    What has the name of a file but is a pipe, socket, device or folder is refused at once: reading it could wait
-    forever.
+    A pipe, socket, device or folder is refused at once, since reading it could block forever.
 
     Raises:
         OSError: in the system's words, or saying what it is instead of a file.
@@ -62,20 +61,20 @@ def _check_is_file(status: os.stat_result) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, durable: bool = False, private: bool = False) -> Iterator[BinaryIO]:
-    """Give a binary file that takes the place of `path` once the context has ended without an error.
+    """Yield a binary file that replaces `path` when the context ends without an error.
 
-    Until then it has a hidden name in the same folder; after an error nothing is left of it.
+    Until then it has a hidden name in the same folder; after an error it is deleted.
 
     Args:
         path: the file to write; its folder must exist.
-        durable: whether content and name are on the disk before this returns, so that a power cut loses neither.
-        private: whether its owner alone may read it; otherwise the process's umask decides.
+        durable: whether content and name are flushed to disk first, so that a power cut loses neither.
+        private: whether only the owner may read it; otherwise the process's umask decides.
 
     Raises:
         OSError: when the file cannot be written.
     """
     temporary = path.with_name(f".{_beginning(path.name)}-{secrets.token_hex(4)}.tmp")
-    # created by hand, not by tempfile: the system then takes the umask away, where tempfile gives 0600 whatever it is
+    # not by tempfile, which ignores the umask and always sets the mode 0600
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -92,7 +91,7 @@ def replacing(path: Path, *, durable: bool = False, private: bool = False) -> It
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on the disk; where a file system cannot do this for folders, nothing happens."""
+    """Flush the names in a folder to disk, if the file system can do that for folders."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with contextlib.suppress(OSError):
@@ -102,7 +101,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Put the content of a file on the disk.
+    """Flush the content of a file to disk.
 
     Raises:
         OSError: when the file is missing, or the disk fails.
@@ -115,7 +114,7 @@ def sync_file(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Put the files of a folder, with all below it, on the disk.
+    """Flush all files below a folder to disk.
 
     Raises:
         OSError: when the disk fails.
@@ -129,7 +128,7 @@ def sync_tree(folder: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing, so that a power cut takes no name of them back.
+    """Create a folder and its missing parents, flushed to disk so that a power cut loses no name.
 
     Raises:
         OSError: when it cannot be made.
@@ -141,18 +140,18 @@ def make_folder(path: Path) -> None:
 
 
 def write_file(path: Path, content: bytes | str, *, durable: bool = False, private: bool = False) -> None:
-    """Write a file whole or not at all; text becomes UTF-8. See `replacing`."""
+    """Write a file atomically; text is encoded as UTF-8. See `replacing`."""
     with replacing(path, durable=durable, private=private) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = None, durable: bool = False) -> None:
-    """Write a value as strict JSON, whole or not at all; see `strict` for numbers that are none."""
+    """Write a value atomically as strict JSON; see `strict` for NaN and infinity."""
     write_file(path, json.dumps(strict(value), indent=indent, allow_nan=False) + "\n", durable=durable)
 
 
 def strict(value: Any) -> Any:
-    """Return the value with None in place of every NaN and infinity, for which JSON has no word."""
+    """Return the value with None in place of NaN and infinity, which JSON cannot express."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

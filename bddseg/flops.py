@@ -1,4 +1,4 @@
-"""What one forward pass of a network takes, counted on its outline: shapes pass through it, images do not."""
+"""Cost of a network's forward pass: weights, FLOPs and activations, counted on shapes without computing images."""
 
 import math
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from bddseg.plugins import is_own
 
 @dataclass(frozen=True)
 class Forward:
-    """One image's forward pass."""
+    """Cost of the forward pass of one image."""
 
     weights: int
     """Trainable weights of the network."""
     flops: int
-    """Floating-point operations of its convolutions: two, a product and a sum, for each weight at each place."""
+    """Floating-point operations of its convolutions: two, a product and a sum, per weight and position."""
     outputs: int
-    """Numbers that its convolutions put out, which the backward pass needs."""
+    """Output values of its convolutions, which the backward pass needs."""
 
 
 def count_forward(config: TrainConfig) -> Forward:
-    """Return what the network of a configuration takes for one image.
+    """Return the cost of one image for the network of a configuration.
 
-    Both figures of convolutions grow with the image's area alone, so that counting on the smallest image is exact.
-    Torch's meta device would outline any image, but loads torch's compiler for that: a second's work in every command.
+    Both figures of convolutions are proportional to the image's area, so counting on the smallest image is exact.
+    Torch's meta device would count any image, but it imports torch's compiler, which takes a second in every command.
     """
     if is_own(config.model.name):
         return _count_own(config.model, config.data.size)
@@ -40,7 +40,7 @@ def count_forward(config: TrainConfig) -> Forward:
 
 @cache
 def _count_smallest(name: str, base_filters: int) -> tuple[int, Forward]:
-    """Return the side of the smallest image that a network takes, and what that takes."""
+    """Return the side of the smallest image that a network accepts, and its cost."""
     with torch.device("meta"):
         network = build_model(name, classes=len(CLASSES), base_filters=base_filters).eval()
     assert isinstance(network, UNet)
@@ -48,11 +48,13 @@ def _count_smallest(name: str, base_filters: int) -> tuple[int, Forward]:
     outputs: list[int] = []
 
     def outline(layer: nn.Conv2d | nn.ConvTranspose2d, images: Tensor) -> Tensor:
-        """Return zeros of the shape that the layer puts out; ours keep the sides, or enlarge them by their stride."""
+        """Return zeros in the layer's output shape; our layers keep the sides or enlarge them by their stride."""
         count, _, height, width = images.shape
         factor = layer.stride[0] if isinstance(layer, nn.ConvTranspose2d) else 1
         output = images.new_zeros(count, layer.out_channels, height * factor, width * factor)
-        flops.append(2 * count * height * width * layer.weight.numel())  # the kernel is laid on each place of the input
+        flops.append(
+            2 * count * height * width * layer.weight.numel()
+        )  # the kernel is applied at each position of the input
         outputs.append(output.numel())
         return output
 
@@ -68,19 +70,19 @@ def _count_smallest(name: str, base_filters: int) -> tuple[int, Forward]:
 
 @cache
 def _count_own(settings: ModelSettings, size_px: int) -> Forward:
-    """Return what a network of the user's own takes for one image; it is built, and predicts one."""
+    """Return the cost of one image for a plug-in network, which is built and predicts one image."""
     network = model_of(settings).eval()
     flops: list[int] = []
     outputs: list[int] = []
 
     def count(layer: nn.Module, _: object, output: Tensor) -> None:
-        """Count two operations for each weight at each place that it is laid on, as `_count_smallest` does."""
+        """Count two operations per weight and position, as `_count_smallest` does."""
         weight = layer.weight
         assert isinstance(weight, Tensor)
-        places = output.numel() // (weight.shape[1] if isinstance(layer, nn.ConvTranspose2d) else weight.shape[0])
+        positions = output.numel() // (weight.shape[1] if isinstance(layer, nn.ConvTranspose2d) else weight.shape[0])
         if isinstance(layer, nn.ConvTranspose2d):
-            places //= math.prod(layer.stride)
-        flops.append(2 * places * weight.numel())
+            positions //= math.prod(layer.stride)
+        flops.append(2 * positions * weight.numel())
         outputs.append(output.numel())
 
     for layer in network.modules():

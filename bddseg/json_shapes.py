@@ -1,8 +1,8 @@
-"""What a JSON file must hold: a value is compared with a shape, and the first difference comes back in words.
+"""Shapes of JSON values: a value is compared with a shape, and the first difference is described.
 
 str, int, bool        a value of that type; true and false are no numbers
 float                 a finite number, whole or not
-object                anything
+object                any value
 [shape]               a list, each item of that shape
 {"key": shape}        an object with that key, which may be left out where it ends in "?"; other keys are ignored
 {"*": shape}          an object, each value of that shape
@@ -25,22 +25,22 @@ OPTIONAL, ANY_KEY = "?", "*"
 LARGEST = sys.float_info.max
 
 
-def difference(value: Any, shape: Any, place: str = "") -> str:
-    """Return where and how a value differs from a shape; "" where it does not.
+def difference(value: Any, shape: Any, path: str = "") -> str:
+    """Return where and how a value differs from a shape; "" if it does not.
 
     Args:
         value: as `json.loads` returns it.
         shape: see above.
-        place: what the value is called in the answer, such as `trials[3]`.
+        path: name of the value in the answer, such as `trials[3]`.
     """
-    if fits(value, shape):  # mostly, and words take time
+    if fits(value, shape):  # the usual case; describing a difference takes longer
         return ""
     if isinstance(shape, list) and isinstance(value, list):
-        inner = (difference(item, shape[0], f"{place}[{index}]") for index, item in enumerate(value))
+        inner = (difference(item, shape[0], f"{path}[{index}]") for index, item in enumerate(value))
         return next(filter(None, inner), "")
     if isinstance(shape, dict) and isinstance(value, dict):
-        return next(filter(None, (_in_object(value, key, shape[key], place) for key in shape)), "")
-    return _wrong(value, shape if isinstance(shape, tuple) else (shape,), place)
+        return next(filter(None, (_in_object(value, key, shape[key], path) for key in shape)), "")
+    return _wrong(value, shape if isinstance(shape, tuple) else (shape,), path)
 
 
 def fits(value: Any, shape: Any) -> bool:
@@ -63,21 +63,21 @@ def _has(value: Mapping[str, Any], key: str, shape: Any) -> bool:
     return fits(value[name], shape) if name in value else name != key
 
 
-def _in_object(value: Mapping[str, Any], key: str, shape: Any, place: str) -> str:
-    dot = "." if place else ""
+def _in_object(value: Mapping[str, Any], key: str, shape: Any, path: str) -> str:
+    dot = "." if path else ""
     if key == ANY_KEY:
-        inner = (difference(item, shape, f"{place}{dot}{name}") for name, item in value.items())
+        inner = (difference(item, shape, f"{path}{dot}{name}") for name, item in value.items())
         return next(filter(None, inner), "")
     name = key.removesuffix(OPTIONAL)
     if name not in value:
-        return "" if key.endswith(OPTIONAL) else f"{place}{dot}{name} is missing"
-    return difference(value[name], shape, f"{place}{dot}{name}")
+        return "" if key.endswith(OPTIONAL) else f"{path}{dot}{name} is missing"
+    return difference(value[name], shape, f"{path}{dot}{name}")
 
 
-def _wrong(value: Any, shapes: tuple[Any, ...], place: str) -> str:
+def _wrong(value: Any, shapes: tuple[Any, ...], path: str) -> str:
     kinds = [type(shape) if isinstance(shape, list | dict) else shape for shape in shapes]
     wanted = " or ".join("null" if kind is None else WORDS[kind] for kind in kinds)
-    return f"{place or 'its content'} is {_words(value)}, but must be {wanted}"
+    return f"{path or 'its content'} is {_words(value)}, but must be {wanted}"
 
 
 def _words(value: Any) -> str:

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 IGNORE = 255
-"""Mask value of pixels that count nowhere: not in the loss, not in any metric."""
+"""Mask value of pixels that are excluded from the loss and from every metric."""
 
 BDD_CLASSES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
@@ -17,7 +17,7 @@ CLASSES = ("road", "building", "vegetation", "sky", "car")
 """The task: the five BDD100K classes with the most pixels, in the order of the model's outputs."""
 
 PALETTE = ((128, 64, 128), (110, 110, 110), (34, 139, 34), (70, 130, 180), (220, 60, 30))
-"""RGB colour of each task class, the same in every picture."""
+"""RGB colour of each task class in all pictures."""
 
 CITY = "city street"
 """The scene of the first group."""
@@ -39,7 +39,7 @@ def group_of(scene: str) -> str:
 
 
 def slug(name: str) -> str:
-    """Return a name as it appears inside a metric name: lower case, words joined by `_`."""
+    """Return a name as a part of metric names: lower case, words joined by `_`."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
@@ -61,7 +61,7 @@ def is_known_label() -> np.ndarray:
     Shape:
         returns: (256,), bool
     """
-    known = np.zeros(256, dtype=bool)
-    known[: len(BDD_CLASSES)] = True
-    known[IGNORE] = True
-    return known
+    is_known = np.zeros(256, dtype=bool)
+    is_known[: len(BDD_CLASSES)] = True
+    is_known[IGNORE] = True
+    return is_known

@@ -1,4 +1,4 @@
-"""A network and a device -> how long it takes to predict, and how many numbers it has."""
+"""Latency: time of a network's prediction on a device, and its number of parameters."""
 
 import statistics
 import time
@@ -19,12 +19,12 @@ LEAST, MOST = 3, 50
 """Timed passes of one batch size."""
 
 SECONDS = 0.4
-"""So long passes of one batch size are repeated; one that takes longer by itself is not: its first time counts."""
+"""Passes of one batch size are repeated for so long; if one pass takes longer, it is timed once."""
 
 
 @dataclass(frozen=True)
 class Latency:
-    """What one network costs when it is used. Weights and dropout do not matter."""
+    """Inference cost of one network. Weights and dropout do not matter."""
 
     parameters: int
     batch_ms: tuple[float, ...]
@@ -34,19 +34,21 @@ class Latency:
 def measure_latency(
     settings: ModelSettings, size_px: int, device: torch.device, precision: str, seconds: float = SECONDS
 ) -> Latency:
-    """Return what predicting square images takes on the device; on the CPU with one thread.
+    """Return the inference cost of square images on the device; on the CPU with one thread.
 
-    Images lie on the device already, nothing is captured or compiled: the time is that of a plain forward pass.
+    Images are on the device already and nothing is captured or compiled: the time is that of a plain forward pass.
     """
     model = build_model(settings.name, classes=len(CLASSES), base_filters=settings.base_filters)
     model.eval().to(device).to(memory_format=torch.channels_last)
     with _one_thread():
-        found = tuple(_median_ms(_pass(model, batch, size_px, device, precision), device, seconds) for batch in BATCHES)
-    return Latency(count_parameters(model), found)
+        medians = tuple(
+            _median_ms(_pass(model, batch, size_px, device, precision), device, seconds) for batch in BATCHES
+        )
+    return Latency(count_parameters(model), medians)
 
 
 def _pass(model: nn.Module, batch: int, size_px: int, device: torch.device, precision: str) -> Callable[[], float]:
-    """Return what predicts one batch and says how many seconds it took."""
+    """Return a function that predicts one batch and returns the seconds."""
     images = torch.zeros(batch, 3, size_px, size_px, device=device).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
@@ -64,12 +66,12 @@ def _pass(model: nn.Module, batch: int, size_px: int, device: torch.device, prec
 def _median_ms(run: Callable[[], float], device: torch.device, seconds: float) -> float:
     first = run()
     if device.type == "cpu" and first > seconds:
-        return first * 1000  # what a first pass has to set up weighs nothing beside it
+        return first * 1000  # the set-up of a first pass is negligible beside it
     run()
-    taken: list[float] = []
-    while len(taken) < LEAST or (sum(taken) < seconds and len(taken) < MOST):
-        taken.append(run())
-    return statistics.median(taken) * 1000
+    times: list[float] = []
+    while len(times) < LEAST or (sum(times) < seconds and len(times) < MOST):
+        times.append(run())
+    return statistics.median(times) * 1000
 
 
 def _wait(device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""Losses on raw logits as two terms, so that a mean over many batches is divided once."""
+"""Losses on logits, each as a sum and its weight, so that a mean over many batches is divided once."""
 
 from collections.abc import Callable
 from functools import partial
@@ -34,12 +34,14 @@ def focal(logits: Tensor, target: Tensor, *, weight: Tensor | None, gamma: float
     Source: Lin et al. 2017, arXiv:1708.02002, equation 5, with the softmax in place of the sigmoid.
     """
     is_valid = target != IGNORE
-    index = target.masked_fill(~is_valid, 0).unsqueeze(1)  # (N, 1, H, W); any class will do where nothing counts
+    index = target.masked_fill(~is_valid, 0).unsqueeze(1)  # (N, 1, H, W); the class of ignored pixels does not matter
     nll = -log_softmax(logits.float(), dim=1).gather(1, index).squeeze(1)  # (N, H, W)
     weights = is_valid.float() if weight is None else weight[index.squeeze(1)] * is_valid
     if gamma == 0:
         return (weights * nll).sum(), weights.sum()
-    miss = (1 - (-nll).exp()).clamp(min=torch.finfo(nll.dtype).tiny)  # 1 - p; at 0 a gamma below 1 is infinitely steep
+    miss = (1 - (-nll).exp()).clamp(
+        min=torch.finfo(nll.dtype).tiny
+    )  # 1 - p; at 0 the gradient is infinite for gamma below 1
     focus = miss**gamma
     return (weights * (focus * nll)).sum(), weights.sum()
 
@@ -53,8 +55,8 @@ def mean(terms: LossTerms) -> Tensor:
 def dice(logits: Tensor, target: Tensor, *, weight: Tensor | None = None) -> LossTerms:
     """Return (N times the soft Dice loss of the batch, N): one less the mean Dice coefficient of the classes.
 
-    Each class is pooled over the batch, and counts where the truth has it; IGNORE counts nowhere. Class weights have
-    no effect: the mean over classes already gives rare and frequent ones the same share.
+    Each class is pooled over the batch and counts if the truth contains it; IGNORE is excluded. Class weights have no
+    effect: the mean over classes already gives rare and frequent ones the same weight.
 
     Shape:
         logits: (N, C, H, W), raw scores.  target: (N, H, W), int64.  returns: two scalars, fp32.
@@ -71,7 +73,7 @@ def dice(logits: Tensor, target: Tensor, *, weight: Tensor | None = None) -> Los
     coefficient = 2 * overlap / (predicted + true).clamp(min=1.0)  # at least one true pixel where the class counts
     present = is_present.sum()
     loss = 1 - (coefficient * is_present).sum() / present.clamp(min=1.0)
-    images = len(target) * (present > 0)  # nothing valid in the batch: it weighs nothing
+    images = len(target) * (present > 0)  # a batch without valid pixels has no weight
     return loss * images, images.float()
 
 
@@ -95,8 +97,13 @@ LOSSES: dict[str, Callable[..., LossTerms]] = {
 def build_loss(name: str, *, weight: Tensor | None, gamma: float) -> Callable[[Tensor, Tensor], LossTerms]:
     """Return the named loss as a function of (logits, target).
 
-    A name of the form `package.module:function` is the user's own: called with logits, target and weight (of each
-    class, or None), it returns two terms as those here do, or the mean loss of the batch.
+    A name of the form `package.module:function` is a plug-in: called with logits, target and weight (of each class, or
+    None), it returns two terms as the losses here do, or the mean loss of the batch.
+
+    Args:
+        name: one of LOSSES, or a plug-in.
+        weight: of each class; None weighs all alike.
+        gamma: focusing exponent of focal.
 
     Raises:
         ConfigError: listing the known names.
@@ -109,7 +116,7 @@ def build_loss(name: str, *, weight: Tensor | None, gamma: float) -> Callable[[T
 
 
 def _own_terms(own: Callable[..., Any], logits: Tensor, target: Tensor, *, weight: Tensor | None) -> LossTerms:
-    """Return the terms of a loss of the user's own; a mean counts once for every image."""
+    """Return the terms of a plug-in loss; a mean is weighted by the number of images."""
     loss = own(logits, target, weight=weight)
     if isinstance(loss, tuple):
         return loss

@@ -1,4 +1,4 @@
-"""How much memory a trial needs on a device, measured by training a few steps of it in a process of its own."""
+"""Peak memory of a trial on a device, measured by training a few steps in a separate process."""
 
 import json
 import os
@@ -12,27 +12,27 @@ from bddseg.config import TrainConfig
 from bddseg.cuda_graph import WARM_UP
 from bddseg.data.frames import Frames
 from bddseg.device import peak_memory_mb, resolve_device
-from bddseg.engine import EVALUATION_BATCHES, Engine
+from bddseg.engine import Engine
 from bddseg.errors import DeviceError
+from bddseg.evaluation import EVALUATION_BATCHES
 from bddseg.flops import count_forward
 from bddseg.labels import CLASSES
 
 TRAINING_BATCHES = WARM_UP + 2
-"""Enough that the step is captured and replayed, which takes memory of its own."""
+"""Enough batches for the step to be captured and replayed, which needs additional memory."""
 
 CALIBRATION_SECONDS = 300
-"""A measurement that takes longer is given up."""
-
+"""Time limit of a measurement."""
 
 ROOT = Path(__file__).resolve().parent.parent
-"""Where `python -m bddseg.memory` works, whatever the working directory."""
+"""The folder in which `python -m bddseg.memory` can be started."""
 
 ADAM_STATE = 4
-"""Numbers kept per weight: itself, its gradient and Adam's two moments."""
+"""Values kept per weight: itself, its gradient and Adam's two moments."""
 
 
 def least_memory_mb(config: TrainConfig) -> float:
-    """Return the memory in MB below which a training step cannot be done; no image is computed.
+    """Return a lower bound in MB on the memory of a training step, without computing an image.
 
     Weights, gradients and moments in fp32, and the output of every convolution, which its backward pass needs.
     """
@@ -43,16 +43,16 @@ def least_memory_mb(config: TrainConfig) -> float:
 
 
 def measure_peak_mb(config: TrainConfig, device: str) -> float:
-    """Return the memory in MB that a trial of this configuration takes at most, frames left out.
+    """Return the peak memory in MB of a trial of this configuration, without its frames.
 
-    It is measured in a new process, so that neither its memory nor a CUDA context stays with the caller.
+    It is measured in a new process, so that the caller keeps neither its memory nor a CUDA context.
 
     Raises:
-        DeviceError: when the trial does not fit on the device, or cannot be run there.
+        DeviceError: when the trial does not fit on the device, or fails there.
     """
     command = [sys.executable, "-m", "bddseg.memory", device]
     text = json.dumps(config.to_dict())
-    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(Path.cwd())]  # where modules of the user's own lie
+    paths = [*filter(None, [os.environ.get("PYTHONPATH")]), str(Path.cwd())]  # plug-ins may be there
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     try:
         done = subprocess.run(
@@ -85,16 +85,16 @@ def main() -> None:
 
 
 def make_noise(images: int, size: int) -> Frames:
-    """Return frames of random pixels and classes: what a step costs does not depend on what is in them."""
+    """Return frames of random pixels and classes: the cost of a step does not depend on their content."""
     rng = np.random.default_rng(0)
-    words = ("",) * images
+    blank = ("",) * images
     return Frames(
         images=rng.integers(0, 256, (images, size, size, 3), dtype=np.uint8),
         masks=rng.integers(0, len(CLASSES), (images, size, size), dtype=np.uint8),
-        names=words,
-        scenes=words,
-        weathers=words,
-        times_of_day=words,
+        names=blank,
+        scenes=blank,
+        weathers=blank,
+        times_of_day=blank,
         fingerprint="",
     )
 

@@ -1,4 +1,4 @@
-"""The U-Nets by name: one network, three shapes."""
+"""U-Nets by name: one implementation, three architectures."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,8 +18,16 @@ from bddseg.plugins import is_own, load_own
 class UNet(nn.Module):
     """Encoder, bottleneck and decoder with skip connections, `levels` deep.
 
-    A side that is no multiple of 2**levels is continued at the right and bottom by repeating the last pixels, and the
-    logits are cut back: the output has the size of the input.
+    A side that is no multiple of 2**levels is padded at the right and bottom with copies of the last pixels, and the
+    logits are cropped: the output has the size of the input.
+
+    Args:
+        classes: number of output channels.
+        base_filters: channels of the first level; each deeper level has twice as many.
+        levels: number of times that the encoder halves the sides.
+        dropout: probability of channel dropout after each ReLU.
+        init: one of `bddseg.blocks.INITIALISERS`.
+        has_gates: whether attention gates weigh the skip connections.
 
     Shape:
         images: (N, 3, H, W), normalised.  returns: (N, classes, H, W), raw scores.
@@ -28,7 +36,7 @@ class UNet(nn.Module):
     """
 
     multiple: int
-    """What the sides of images are padded to a multiple of."""
+    """Sides of images are padded to a multiple of this."""
 
     def __init__(
         self, classes: int, base_filters: int, *, levels: int, dropout: float, init: str, has_gates: bool
@@ -70,7 +78,7 @@ class UNet(nn.Module):
 
 
 class _Open(nn.Module):
-    """A gate that lets everything pass."""
+    """A gate that is always open."""
 
     def forward(self, gate: Tensor, skip: Tensor) -> Tensor:
         """Return the skip connection as it is."""
@@ -91,7 +99,7 @@ def build_model(
 ) -> nn.Module:
     """Return the named network with fresh weights, drawn from torch's global generator.
 
-    A name of the form `package.module:Class` is the user's own: called with classes, base_filters and dropout, it takes
+    A name of the form `package.module:Class` is a plug-in: called with classes, base_filters and dropout, it takes
     images (N, 3, H, W) and returns logits (N, classes, H, W).
 
     Raises:
@@ -122,14 +130,14 @@ def _build_own(name: str, **settings: Any) -> nn.Module:
         model = load_own("model.name", name)(**settings)
     except ConfigError:
         raise
-    except Exception as error:  # whatever the user's class raises is theirs to mend
-        given = ", ".join(f"{key}={value}" for key, value in settings.items())
-        raise ConfigError(f"model.name is {name!r}, but {name}({given}) fails: {one_line(error)}") from error
+    except Exception as error:  # any error of the user's class is theirs to correct
+        arguments = ", ".join(f"{key}={value}" for key, value in settings.items())
+        raise ConfigError(f"model.name is {name!r}, but {name}({arguments}) fails: {one_line(error)}") from error
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model.name is {name!r}, but it makes a {type(model).__name__}, not a torch.nn.Module")
     return model
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return how many trainable numbers the model has."""
+    """Return the number of trainable parameters."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -1,4 +1,4 @@
-"""Optimisers by name, fused into few kernels."""
+"""Optimisers by name, with fused kernels."""
 
 import inspect
 from collections.abc import Iterable
@@ -12,9 +12,12 @@ from bddseg.errors import ConfigError
 
 
 class _Uncompiled(Optimizer):
-    """An optimiser whose methods torch's compiler may see.
+    """Base of optimisers without the decorator with which torch keeps its methods from its compiler.
 
-    Torch hides these, and the steps, and loads the compiler to do so: a second in every process, for nothing.
+    That decorator (`torch._disable_dynamo`) imports the whole compiler at its first call: 1.4 of 1.5 s of CPU time
+    in the first training of a process, and 886 modules (torch 2.15, n = 3 each). We compile nothing, so the methods and
+    `step` are unwrapped. This is no longer needed once `torch._dynamo` is absent from `sys.modules` after a step of
+    `torch.optim.Adam`.
     """
 
     add_param_group = inspect.unwrap(Optimizer.add_param_group)
@@ -55,9 +58,14 @@ def build_optimizer(
 ) -> Optimizer:
     """Return the named optimiser over the parameters.
 
-    On CUDA its learning rate is a tensor and its step counts on the device, so that a CUDA graph can capture it.
+    On CUDA its learning rate is a tensor and it counts its steps on the device, so that a CUDA graph can capture it.
 
     Args:
+        name: one of OPTIMIZERS.
+        parameters: the weights that are trained.
+        lr: the learning rate.
+        weight_decay: an L2 term of the gradient for adam and sgd, decoupled from it for adamw.
+        device: where the weights are.
         momentum: of sgd; the others have moments of their own.
 
     Raises:
@@ -73,7 +81,7 @@ def build_optimizer(
     if is_sgd:
         options["momentum"] = momentum
     optimizer = OPTIMIZERS[name](parameters, **options)
-    optimizer._warned_capturable_if_run_uncaptured = True  # eager steps come first
+    optimizer._warned_capturable_if_run_uncaptured = True  # eager steps come first, which torch would warn of
     return optimizer
 
 

@@ -1,4 +1,4 @@
-"""Predicted classes -> pictures: colours over the image, a mask in the palette's colours, BDD100K's own numbers."""
+"""Pictures of predictions: colours over the image, a mask with a palette, or a mask with BDD100K's class numbers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,32 +15,38 @@ from bddseg.predictor import Predictor
 from bddseg.upsampling import enlarge_classes
 
 OPACITY = 0.5
-"""Of the colours over the image."""
+"""Opacity of the colours over the image."""
 
 BATCH = 8
-"""Images predicted at once; they are held at their full size meanwhile."""
+"""Largest number of images predicted at once; they stay in memory at full size."""
 
 PIXELS = 32_000_000
-"""Once images of a batch have so many pixels together it is as large as it gets: 96 MB."""
+"""A batch ends as soon as its images have so many pixels: 96 MB."""
 
 Paint = Callable[[Image.Image, np.ndarray], Image.Image]
 
 
 @dataclass(frozen=True)
 class Painted:
-    """What became of an image."""
+    """The pictures of one image, or the reasons for missing ones."""
 
     image: Path
     pictures: tuple[Path, ...]
-    """Files that were written."""
+    """The written files."""
     failures: tuple[DataError, ...]
-    """Why the image cannot be read, or a picture of it not be written."""
+    """Why the image cannot be read, or a picture cannot be written."""
 
 
 def paint_images(trained: Predictor, images: Sequence[Path], out: Path, kinds: Sequence[str]) -> Iterator[Painted]:
-    """Predict and paint images; yield what became of each. One that fails does not keep the others from being painted.
+    """Predict and paint images; yield the result of each. A failed image does not prevent the next.
 
-    A picture has the size of its image and appears whole; one of an earlier time is replaced.
+    A picture has the size of its image and is written atomically; an existing one is replaced.
+
+    Args:
+        trained: the network.
+        images: paths of the images.
+        out: an existing folder for the pictures.
+        kinds: keys of PICTURES.
     """
     for batch in _batches(images):
         good = {path: image for path, image in batch if isinstance(image, Image.Image)}
@@ -53,24 +59,24 @@ def paint_images(trained: Predictor, images: Sequence[Path], out: Path, kinds: S
 
 
 def file_name(stem: str, kind: str) -> str:
-    """Return the name of a picture of an image."""
+    """Return the file name of a picture."""
     return f"{stem}.{PICTURES[kind][0]}"
 
 
 def paint_overlay(image: Image.Image, classes: np.ndarray) -> Image.Image:
-    """Return the image with the colour of each pixel's class over it."""
+    """Return the image blended with the colour of each pixel's class."""
     return Image.blend(image, paint_mask(image, classes).convert("RGB"), OPACITY)
 
 
 def paint_mask(_: Image.Image, classes: np.ndarray) -> Image.Image:
-    """Return the classes as an image with a palette: its values are the classes, its colours those of all pictures."""
+    """Return the classes as a palette image: its values are the classes."""
     mask = Image.fromarray(classes)
     mask.putpalette([value for colour in PALETTE for value in colour])
     return mask
 
 
 def paint_labels(_: Image.Image, classes: np.ndarray) -> Image.Image:
-    """Return the classes in the numbers that BDD100K masks have, in grey."""
+    """Return the classes as a grey image with BDD100K's class numbers."""
     table = np.full(256, IGNORE, dtype=np.uint8)
     table[: len(CLASSES)] = [BDD_CLASSES.index(name) for name in CLASSES]
     return Image.fromarray(table[classes])
@@ -81,13 +87,13 @@ PICTURES: Mapping[str, tuple[str, Paint]] = {
     "mask": ("mask.png", paint_mask),
     "labels": ("labels.png", paint_labels),
 }
-"""Kind of picture -> how its file's name ends, and what paints it."""
+"""Kind of picture -> its file suffix and its painter."""
 
 FORMATS = {".jpg": ("JPEG", {"quality": 92}), ".png": ("PNG", {})}
 
 
 def _batches(images: Sequence[Path]) -> Iterator[list[tuple[Path, Image.Image | DataError]]]:
-    """Yield images that were read, with why some cannot be: few large ones at once, or several small ones."""
+    """Yield batches of images, each with its path; an error stands for an unreadable image."""
     batch: list[tuple[Path, Image.Image | DataError]] = []
     pixels = 0
     for path in images:
@@ -102,7 +108,7 @@ def _batches(images: Sequence[Path]) -> Iterator[list[tuple[Path, Image.Image | 
 
 
 def _read(path: Path) -> Image.Image | DataError:
-    """Return the image upright, in RGB."""
+    """Return the upright image in RGB, or the error."""
     try:
         return read_picture(path).image
     except DataError as error:
@@ -110,7 +116,7 @@ def _read(path: Path) -> Image.Image | DataError:
 
 
 def _score(trained: Predictor, images: Sequence[Image.Image]) -> np.ndarray:
-    """Return the scores of every class, at the size that the network sees.
+    """Return the scores of every class at the network's input size.
 
     Shape:
         returns: (N, C, size, size), float32.
@@ -136,7 +142,7 @@ def _painted(path: Path, image: Image.Image, scores: np.ndarray, out: Path, kind
 
 
 def _save(kind: str, image: Image.Image, classes: np.ndarray, out: Path, stem: str) -> Path | DataError:
-    """Return the file of a picture that was written, or why it cannot be."""
+    """Return the path of a written picture, or the error."""
     path = out / file_name(stem, kind)
     form, options = FORMATS[path.suffix]
     try:

@@ -1,4 +1,4 @@
-"""A model or loss of the user's own, tried once before anything is trained: one step on two made-up images."""
+"""Check of plug-in models and losses before any training: one step on two random images."""
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,10 @@ IMAGES = 2
 
 
 def check_own(config: TrainConfig) -> None:
-    """Build what is the user's own in a configuration, and take one step with it; nothing where nothing is.
+    """Build the plug-ins of a configuration and take one training step with them.
 
     Raises:
-        ConfigError: when it cannot be built, fails, or returns something of another kind or shape.
+        ConfigError: when a plug-in cannot be built, fails, or returns another type or shape.
     """
     if not config.own_names():
         return
@@ -37,7 +37,7 @@ def _predict(model: nn.Module, images: Tensor, name: str) -> Tensor:
         raise ConfigError(f"model.name is {name!r}, but it has no weight that can be trained")
     try:
         logits = model(images)
-    except Exception as error:  # whatever the user's network raises is theirs to mend
+    except Exception as error:  # any error of the user's network is theirs to correct
         raise ConfigError(
             f"model.name is {name!r}, but it fails on images of shape {tuple(images.shape)}: {_line(error)}"
         ) from error
@@ -56,7 +56,7 @@ def _measure(config: TrainConfig, logits: Tensor) -> Tensor:
         loss = mean(terms)
     except ConfigError:
         raise
-    except Exception as error:  # whatever the user's loss raises is theirs to mend
+    except Exception as error:  # any error of the user's loss is theirs to correct
         raise ConfigError(f"loss.name is {name!r}, but it fails on two images: {_line(error)}") from error
     if loss.shape != () or not bool(loss.isfinite()):
         raise ConfigError(f"loss.name is {name!r}, but the loss of two images is {loss.tolist()}, not a finite number")

@@ -1,4 +1,4 @@
-"""Models and losses of the user's own, named `package.module:Name`: found, imported, known by their source."""
+"""Plug-ins: models and losses of the user, named `package.module:Name` and hashed by their source."""
 
 import functools
 import hashlib
@@ -27,10 +27,11 @@ def is_own(name: str) -> bool:
 def load_own(key: str, name: str) -> Callable[..., Any]:
     """Return the class or function that a setting names.
 
-    Modules are looked for where Python looks, and in the working directory.
+    Modules are searched on Python's path and in the working directory.
 
     Args:
         key: the setting, for messages.
+        name: its value.
 
     Raises:
         ConfigError: when there is no such module or name in it, or it cannot be imported.
@@ -67,16 +68,16 @@ def _parts(key: str, name: str) -> tuple[str, str]:
 
 def _find(key: str, name: str, module: str) -> Path:
     """Return the file of a module."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # last: a file of the user must not hide a package
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.append(folder)  # last, so that a file of the user cannot hide a package
     try:
-        spec = importlib.util.find_spec(module)  # imports the packages above it
+        spec = importlib.util.find_spec(module)  # imports its parent packages
     except (ImportError, ValueError) as error:
         raise ConfigError(f"{key} is {name!r}, but {module} cannot be found: {error}") from error
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         raise ConfigError(
-            f"{key} is {name!r}, but there is no module {module}: looked in {here} and where Python looks (PYTHONPATH)"
+            f"{key} is {name!r}, but there is no module {module}: searched {folder} and Python's path (PYTHONPATH)"
         )
     return Path(spec.origin)
 
@@ -85,7 +86,7 @@ def _import(key: str, name: str, module: str) -> ModuleType:
     path = _find(key, name, module)
     try:
         return importlib.import_module(module)
-    except Exception as error:  # whatever the user's module raises is theirs to mend
+    except Exception as error:  # any error of the user's module is theirs to correct
         last = traceback.extract_tb(error.__traceback__)[-1]
         raise ConfigError(
             f"{key} is {name!r}, but {path} cannot be imported: {type(error).__name__}: {one_line(error)} "

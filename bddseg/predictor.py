@@ -1,4 +1,4 @@
-"""A trial's saved weights -> a network that predicts: loaded once and the same way by whoever uses them."""
+"""A trial's saved weights as a network that is ready for inference."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ from bddseg.models import model_of
 
 CPU = torch.device("cpu")
 REASON_CHARS = 160
-"""Of what torch says: it names every tensor that does not fit."""
+"""Length limit of torch's message, which names every tensor that does not fit."""
 
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A network with its best weights, ready to predict, and the settings it was trained with."""
+    """A network with its best weights, ready for inference, and its training settings."""
 
     model: nn.Module
     """In evaluation mode, channels last."""
     mean: Tensor
     deviation: Tensor
-    """Shape: (1, 3, 1, 1), of pixels from 0 to 1."""
+    """Mean and standard deviation of each channel, of pixels from 0 to 1; shape (1, 3, 1, 1)."""
     precision: str
     """fp32 or bf16: what `train.precision` means on the device."""
     config: TrainConfig
     device: torch.device
 
     def normalise(self, images: np.ndarray) -> Tensor:
-        """Return images as the network takes them.
+        """Return images normalised for the network.
 
         Shape:
             images: (N, H, W, 3), uint8.  returns: (N, 3, H, W), float32, channels last.
@@ -66,7 +66,7 @@ def load_trained(best: Mapping[str, Any], device: torch.device = CPU) -> Predict
     """Return the network of a `best.pt` as `load_checkpoint` gives it.
 
     Raises:
-        DataError: when it lacks something, or its weights are not those of its configuration.
+        DataError: when it is incomplete, or its weights do not fit its configuration.
     """
     try:
         config = TrainConfig.from_record(best["config"])

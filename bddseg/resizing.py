@@ -1,8 +1,8 @@
-"""Pillow's resize to a square, as arithmetic on tensors: it goes into exported files, and gives the same bytes.
+"""Pillow's resize to a square in tensor operations, for exported files; it gives the same bytes.
 
 Pillow resizes 8 bits in two passes, each with a triangle filter whose weights are whole numbers of 22 bits, and rounds
-to 8 bits after each. All products and sums are whole numbers below 2**53, so that float64 holds them exactly whatever
-order they are added in.
+to 8 bits after each. All products and sums are whole numbers below 2**53, so float64 holds them exactly in any order of
+summation.
 
 Source: Pillow 13.0, src/libImaging/Resample.c: precompute_coeffs, normalize_coeffs_8bpc, ImagingResample.
 """
@@ -39,29 +39,29 @@ class Fit(nn.Module):
     def _is_tall(self, pixels: Tensor) -> Tensor:
         """Return whether Pillow resizes columns before rows: where height is reduced much more than width.
 
-        Source: https://github.com/python-pillow/Pillow/pull/9549; the bound is what it comes to for a square.
+        Source: https://github.com/python-pillow/Pillow/pull/9549; the bound follows from it for a square.
         """
         height, width = (_length(length, pixels.device) for length in pixels.shape[2:])
         return (height > self.size_px) & (height + self.size_px > 2 * width)
 
 
 def _length(pixels: int, device: torch.device) -> Tensor:
-    """Return a length as a tensor, which keeps it out of the exporter's reasoning about shapes."""
+    """Return a length as a tensor, so that the exporter does not specialise on the shape."""
     return torch.arange(1, pixels + 1, dtype=torch.float64, device=device)[-1]
 
 
 def _weights(pixels: int, size_px: int, device: torch.device) -> Tensor:
-    """Return by how much each pixel of a line counts for each pixel of the resized line, in units of 2**-22.
+    """Return the weight of each pixel of a line for each pixel of the resized line, in units of 2**-22.
 
     Shape:
         returns: (size_px, pixels), float64, whole numbers.
     """
-    places = torch.arange(pixels, dtype=torch.float64, device=device)
+    positions = torch.arange(pixels, dtype=torch.float64, device=device)
     scale = _length(pixels, device) / size_px
     support = scale.clamp(min=1)
     centres = (torch.arange(size_px, dtype=torch.float64, device=device)[:, None] + 0.5) * scale
-    is_near = (places >= torch.floor(centres - support + 0.5)) & (places < torch.floor(centres + support + 0.5))
-    triangle = (1 - ((places - centres + 0.5) / support).abs()).clamp(min=0) * is_near
+    is_near = (positions >= torch.floor(centres - support + 0.5)) & (positions < torch.floor(centres + support + 0.5))
+    triangle = (1 - ((positions - centres + 0.5) / support).abs()).clamp(min=0) * is_near
     return torch.floor(triangle / triangle.sum(1, keepdim=True) * 2**WEIGHT_BITS + 0.5)
 
 

@@ -1,4 +1,4 @@
-"""What one epoch of a trial reports, and the names and directions of its metrics. Needs no torch."""
+"""The result of one epoch of a trial, and the names and directions of its metrics. Needs no torch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,14 +37,14 @@ class EpochResult:
     epoch: int
     """From 1."""
     metrics: Mapping[str, float]
-    """Values by the names in METRICS; NaN where nothing was there to measure."""
+    """Values by the names in METRICS; NaN where nothing could be measured."""
     is_best: bool
     """No earlier epoch had as high a val/miou; under `train.keep` "last" the newest epoch always is."""
     best_epoch: int
     best_miou: float
     stop_reason: str | None
-    """Why the trial ends with this epoch: max_epochs, plateau or diverged; None while it goes on."""
+    """Why the trial ends with this epoch: max_epochs, plateau or diverged; None if it continues."""
     state: Callable[[], Mapping[str, Any]]
-    """Everything needed to go on from here; see `bddseg.checkpoint`."""
+    """Returns the state needed to resume after this epoch; see `bddseg.checkpoint`."""
     best_evidence: Callable[[str], Evidence]
-    """Evidence of the best weights on a part: "val" was kept, "test" is computed on demand."""
+    """Returns the evidence of the best weights on a part: "val" is stored, "test" is computed on demand."""

@@ -1,4 +1,4 @@
-"""How the learning rate changes in the course of a training. Needs no torch."""
+"""Learning-rate schedules: warm-up and decay over the steps of a training. Needs no torch."""
 
 import math
 from collections.abc import Callable
@@ -30,10 +30,10 @@ SCHEDULES: dict[str, Callable[[float], float]] = {"constant": constant, "cosine"
 
 
 def learning_rate_factor(name: str, step: int, steps: int, warmup: float = 0.0) -> float:
-    """Return by what the learning rate is multiplied in a step of a training.
+    """Return the factor of the learning rate in a training step.
 
     The first `warmup` of all steps rise linearly to 1, then the named schedule starts. The factor depends on the step
-    alone, so a training that is resumed has the same one.
+    alone, so a resumed training uses the same one.
 
     Args:
         name: one of SCHEDULES.

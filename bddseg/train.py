@@ -1,4 +1,4 @@
-"""fit(): the one epoch loop, a generator. Whoever listens decides what to save and when to end it."""
+"""fit(): the training loop, a generator of epochs. The caller decides what to save and when to stop."""
 
 import math
 import time
@@ -35,11 +35,18 @@ def fit(
     """Train one configuration and yield an `EpochResult` after every epoch.
 
     Ends with the epoch budget, after `train.patience` epochs without a better val/miou, or when the loss is no longer
-    finite. Under `train.keep` "last" every epoch takes the place of the best; where nothing validates, figures of the
+    finite. With `train.keep` "last" every epoch replaces the best one; without validation images the figures of the
     validation part are NaN.
 
-    Batch order and dropout derive from (seed, epoch): going on from a `state()` equals never having stopped,
+    Batch order and dropout derive from (seed, epoch): a training resumed from a `state()` equals an uninterrupted one,
     bitwise on the CPU in fp32.
+
+    Args:
+        config: the settings.
+        frames: every image of the dataset.
+        split: training, validation and test part.
+        device: where to train.
+        resume: a `state()` of the same configuration to continue from.
 
     Raises:
         DataError: when `resume` belongs to another configuration.
@@ -73,7 +80,7 @@ def fit(
 
 @dataclass
 class _Best:
-    """The epoch that counts so far: its weights, and what they did on the validation part."""
+    """The epoch that is kept so far: its weights and their counts on the validation part."""
 
     keep: str = "best"
     epoch: int = 0
@@ -81,10 +88,10 @@ class _Best:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     validation: PassCounts | None = None
     boundary: np.ndarray | None = None
-    """Boundary counts of the validation part; None until they are asked for."""
+    """Boundary counts of the validation part; None until they are needed."""
 
     def offer(self, epoch: int, value: float, validation: PassCounts, engine: Engine) -> bool:
-        """Keep the epoch when its val/miou beats all earlier ones, the first of equals stays; or because it is last."""
+        """Keep the epoch if its val/miou is the highest so far, or if `keep` is last; return whether it is kept."""
         is_judged = len(validation.counts) > 0
         if (is_judged and math.isnan(value)) or (self.keep == "best" and value <= self.miou):
             return False
@@ -107,7 +114,7 @@ def _is_plateau(config: TrainConfig, epoch: int, best: _Best) -> bool:
 
 
 def _metrics(train: PassCounts, validation: PassCounts, scenes: list[str]) -> dict[str, float]:
-    """Return the epoch's figures; a validation whose loss is not finite has no IoU."""
+    """Return the metrics of the epoch; a validation whose loss is not finite has no IoU."""
     metrics = {"train/loss": train.loss, "val/loss": validation.loss}
     counts = validation.counts if math.isfinite(train.loss + validation.loss) else np.zeros_like(validation.counts)
     per_class = iou(pool(counts))
@@ -133,30 +140,34 @@ def _costs(seconds: float, images: int, device: torch.device) -> dict[str, float
 
 
 def _state(engine: Engine, config: TrainConfig, epoch: int, best: _Best) -> dict[str, Any]:
-    """Return everything that going on needs, in tensors and plain values; see `_resumed`, its reader."""
-    kept: dict[str, Any] = {
+    """Return the state that a resumed training needs, in tensors and plain values; `_resumed` reads it."""
+    best_state: dict[str, Any] = {
         "epoch": best.epoch,
         "miou": best.miou,
         "weights": dict(best.weights),
         "config": config.to_dict(),
-        "normalisation": engine.normalisation,
+        "normalisation": engine.network.normalisation,
     }
     if best.validation is not None:
-        kept["loss"] = best.validation.loss
-        kept["counts"] = torch.from_numpy(best.validation.counts)
-        kept["ignored"] = torch.from_numpy(best.validation.ignored)
-    return {"digest": config.digest(), "epoch": epoch, "best": kept, **engine.state()}
+        best_state["loss"] = best.validation.loss
+        best_state["counts"] = torch.from_numpy(best.validation.counts)
+        best_state["ignored"] = torch.from_numpy(best.validation.ignored)
+    return {"digest": config.digest(), "epoch": epoch, "best": best_state, **engine.state()}
 
 
 def _resumed(engine: Engine, config: TrainConfig, state: Mapping[str, Any]) -> tuple[_Best, int]:
     if state["digest"] != config.digest():
         raise DataError(f"the checkpoint is of trial {state['digest']}, but must be of {config.digest()}")
     engine.load_state(state)
-    kept = state["best"]
+    best_state = state["best"]
     validation = None
-    if "counts" in kept:
-        validation = PassCounts(kept["loss"], kept["counts"].cpu().numpy(), kept["ignored"].cpu().numpy())
-    return _Best(config.train.keep, kept["epoch"], kept["miou"], kept["weights"], validation), state["epoch"]
+    if "counts" in best_state:
+        validation = PassCounts(
+            best_state["loss"], best_state["counts"].cpu().numpy(), best_state["ignored"].cpu().numpy()
+        )
+    return _Best(config.train.keep, best_state["epoch"], best_state["miou"], best_state["weights"], validation), state[
+        "epoch"
+    ]
 
 
 def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, part: str) -> Evidence:
@@ -171,10 +182,10 @@ def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, pa
     scored, boundary = best.validation, best.boundary
     if part == "test" or boundary is None:
         with engine.with_weights(best.weights):
-            scored = engine.evaluate(indices) if part == "test" else scored
-            boundary = engine.count_boundaries(indices)
+            evaluated, boundary = engine.evaluate_boundaries(indices)
+        scored = evaluated if part == "test" else scored  # what was recorded of the validation part stays
     if part == "val":
-        best.boundary = boundary  # a checkpoint asks again, mostly of the same epoch
+        best.boundary = boundary  # the next checkpoint mostly asks for the same epoch
     return Evidence(
         part=part,
         epoch=best.epoch,
@@ -191,5 +202,5 @@ def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, pa
 
 
 def _drives(names: Sequence[str], pattern: str) -> tuple[str, ...]:
-    """Return the drive of each image; nothing where every name tells it to whoever reads the evidence."""
+    """Return the drive of each image; nothing where readers of the evidence can take it from the names."""
     return tuple(drive_of(name, pattern) or "" for name in names) if pattern else ()

@@ -1,4 +1,4 @@
-"""A trial's saved weights + frames -> its figures once more, by another road: torchmetrics over single images."""
+"""Verification of a trial: its figures recomputed from the saved weights with torchmetrics, image by image."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from bddseg.predictor import load_trained
 
 @dataclass(frozen=True)
 class Verification:
-    """The figures of one part as recorded, and as torchmetrics finds them from the saved weights."""
+    """The figures of one part as recorded and as recomputed by torchmetrics from the saved weights."""
 
     part: str
     images: int
@@ -46,7 +46,7 @@ class Verification:
 def verify(best: Mapping[str, Any], frames: Frames, indices: Sequence[int], evidence: Evidence) -> Verification:
     """Predict a part with the weights of a `best.pt`, one image at a time, and compare with the evidence.
 
-    Shares with the engine only the network and the pixels: not the batches, not the counting, not the division.
+    It shares only the network and the pixels with the engine, not the batches, the counting or the division.
     """
     from torchmetrics.classification import MulticlassJaccardIndex
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class WeightAverage:
-    """A running mean of weights, epoch by epoch; statistics of BatchNorm are averaged like weights.
+    """A running mean of weights, epoch by epoch; BatchNorm statistics are averaged like weights.
 
     With a constant learning rate the last epochs wander around a minimum: their mean lies nearer to it than any of
     them, and differs less between seeds (benchmarks/RESULTS.md). Source: Izmailov et al. 2018, Averaging weights leads
@@ -21,11 +21,11 @@ class WeightAverage:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether no epoch was taken in."""
+        """Return whether no epoch was added."""
         return not self._mean
 
     def add(self, weights: Mapping[str, Tensor]) -> None:
-        """Take in the weights of an epoch."""
+        """Add the weights of an epoch."""
         self._epochs += 1
         if not self._mean:
             self._mean = {name: tensor.detach().clone() for name, tensor in weights.items()}
@@ -37,14 +37,14 @@ class WeightAverage:
                 self._mean[name] = tensor.clone()  # counts of batches
 
     def mean(self) -> dict[str, Tensor]:
-        """Return a copy of the mean; empty before any epoch was taken in."""
+        """Return a copy of the mean; empty before the first epoch is added."""
         return {name: tensor.clone() for name, tensor in self._mean.items()}
 
     def state(self) -> dict[str, Any]:
-        """Return what going on needs."""
+        """Return the state that a resumed training needs."""
         return {"epochs": self._epochs, "mean": dict(self._mean)}
 
     def load_state(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Go on from what `state` returned."""
+        """Continue from what `state` returned."""
         self._epochs = int(state["epochs"])
         self._mean = {name: tensor.to(device) for name, tensor in state["mean"].items()}

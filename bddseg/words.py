@@ -1,6 +1,6 @@
-"""Numbers with their nouns."""
+"""Numbers followed by a noun in singular or plural."""
 
 
 def count(number: int, noun: str, several: str = "") -> str:
-    """Return `1 trial`, `2 trials`; `several` is the plural where it is another word or more than one."""
+    """Return `1 trial`, `2 trials`; `several` is the plural if it is irregular."""
     return f"{number:,} {noun if number == 1 else several or noun + 's'}"

@@ -1,1 +1,1 @@
-"""How fast training and sweeps are, as ratios to other ways of doing the same, measured side by side."""
+"""Benchmarks of training and sweeps: ratios to baselines measured side by side, each with a target."""

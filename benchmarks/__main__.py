@@ -1,6 +1,6 @@
-"""Every scenario in turn, each in a process of its own: `python -m benchmarks`, with the options all scripts take.
+"""Runs every scenario in a process of its own: `python -m benchmarks`, with the options of all scripts.
 
-Ends with the figures of all of them; exits with 1 when one misses its target or does not run.
+Prints the figures of all scenarios at the end; the exit code is 1 if one misses its target or fails.
 """
 
 import re
@@ -25,7 +25,7 @@ FIGURE = re.compile(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run all scenarios and print what they came to."""
+    """Run all scenarios and print their figures."""
     options = parser(str(__doc__))
     options.add_argument("--only", nargs="+", choices=SCENARIOS, default=SCENARIOS, metavar="NAME", help="scenarios")
     arguments = options.parse_args(argv)

@@ -21,7 +21,7 @@ from benchmarks.baseline_plain import Files
 from benchmarks.contender_inputs import ContenderInputs
 
 EVALUATION_BATCHES = 4
-"""As a careful author would: evaluation keeps no activations, so its batches may be larger."""
+"""Evaluation batches are larger than training batches, since no activations are kept."""
 
 
 def decode_all(samples: Sequence[Sample], inputs: ContenderInputs) -> tuple[Tensor, Tensor]:

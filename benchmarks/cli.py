@@ -1,4 +1,4 @@
-"""What every script of a scenario has: its options, its machine, one table, its figures and its exit code."""
+"""Shared by the scripts of all scenarios: options, machine description, table, figures and exit code."""
 
 import argparse
 import os
@@ -16,12 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def parser(text: str, *, rounds: int = 3) -> argparse.ArgumentParser:
-    """Return a parser with what all scripts take: --rounds and --cache."""
+    """Return a parser with the options of all scripts: --rounds and --cache."""
     options = argparse.ArgumentParser(
         description=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
     )
-    options.add_argument("--rounds", type=positive, default=rounds, metavar="N", help="turns of every contender")
-    options.add_argument("--cache", type=Path, default=cache_folder(), metavar="DIR", help="where made scenes are kept")
+    options.add_argument("--rounds", type=positive, default=rounds, metavar="N", help="measurements of every contender")
+    options.add_argument(
+        "--cache", type=Path, default=cache_folder(), metavar="DIR", help="folder for generated scenes"
+    )
     return options
 
 
@@ -33,14 +35,14 @@ def positive(text: str) -> int:
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder, the product's; without it, which a machine with a GPU may lack."""
+    """Return the product's cache folder without importing sweeps, which a machine with a GPU may lack."""
     own, common = os.environ.get("BDDSEG_CACHE"), os.environ.get("XDG_CACHE_HOME", "")
     home = Path(common) if Path(common).is_absolute() else Path.home() / ".cache"
     return Path(own).absolute() if own else home / "bddseg"
 
 
 def machine(device: torch.device = torch.device("cpu")) -> str:  # noqa: B008
-    """Return in one line on what is measured."""
+    """Return a one-line description of the machine."""
     cores = usable_cores()
     units = "bf16 units" if has_native_bf16(torch.device("cpu")) else "no bf16 units"
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
@@ -49,7 +51,7 @@ def machine(device: torch.device = torch.device("cpu")) -> str:  # noqa: B008
 
 
 def _processor() -> str:
-    """Return the processor's name and family; clouds often hide the model's number."""
+    """Return the processor's name and family; clouds often hide the model number."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return platform.processor() or platform.machine()
@@ -60,7 +62,7 @@ def _processor() -> str:
 
 
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> None:
-    """Print one table in aligned columns, and below it what must be known to read it; needs no library."""
+    """Print a table in aligned columns with notes below it."""
     cells = [columns, *rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
     print(title)
@@ -77,7 +79,7 @@ def close(figures: Sequence[Figure]) -> int:
 
 
 def cuda_missing() -> bool:
-    """Say that nothing is measured where there is no CUDA device, and return whether that is so."""
+    """Return whether there is no CUDA device, after printing that nothing is measured."""
     if torch.cuda.is_available():
         return False
     print("no CUDA device: not measured")

@@ -1,9 +1,9 @@
-"""Scale: what the driver keeps up with, tracking and delivery to MLflow included. `python -m benchmarks.driver_load`
+"""Scale: load that the driver sustains, including tracking and delivery to MLflow. `python -m benchmarks.driver_load`
 
-Many short trials: 200 of 1 s on two slots, which no driver can do in under 100 s. Many reports: two trials that report
+Many short trials: 200 of 1 s on two slots, which takes any driver at least 100 s. Many reports: two trials that report
 all metrics 50 times a second for 100 s. The targets are those of Ray's own release tests, scaled to two cores
 (bookkeeping_overhead allows 28 % above the least possible, result_throughput_single_node 20 %); theirs run without any
-tracking. What waits for MLflow when the last trial ends is delivered then, and that time is stated.
+tracking. Events not yet in MLflow when the last trial ends are delivered then, and that time is printed.
 """
 
 import argparse
@@ -45,7 +45,7 @@ SWEEP = "scale-20261123-000000-0000"
 
 @dataclass(frozen=True)
 class Ran:
-    """What a sweep of sleeping trials took."""
+    """Measurements of a sweep of sleeping trials."""
 
     seconds: float
     waiting: int
@@ -53,15 +53,17 @@ class Ran:
     drain_seconds: float
     undelivered: int
     driver_mb: float
-    """By which the driver grew."""
+    """Growth of the driver's memory."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--cache", type=Path, default=cache_folder(), metavar="DIR", help="where Ray's session lies")
+    options.add_argument("--cache", type=Path, default=cache_folder(), metavar="DIR", help="folder for Ray's session")
     options.add_argument("--trials", type=positive, default=200, metavar="N", help="short trials")
-    options.add_argument("--seconds", type=positive, default=100, metavar="N", help="of the two that report")
+    options.add_argument(
+        "--seconds", type=positive, default=100, metavar="N", help="duration of the two reporting trials"
+    )
     arguments = options.parse_args(argv)
     print(machine())
     with ray_cluster(arguments.cache):
@@ -83,13 +85,13 @@ def tell(label: str, ran: Ran, target: float) -> bool:
 
 
 def sleep_once(config: dict[str, Any], seconds: int = 0) -> None:
-    """Be a trial of one epoch."""
+    """Simulate a trial of one epoch."""
     time.sleep(TRIAL_SECONDS)
     tune.report({**dict.fromkeys(METRICS, 0.5), "epoch": 1, "stop_reason": "max_epochs"})
 
 
 def report_often(config: dict[str, Any], seconds: int = 0) -> None:
-    """Be a trial of very short epochs, at a steady pace; late ones are not waited for."""
+    """Simulate a trial of very short epochs at a steady rate."""
     began, epochs = time.monotonic(), seconds * REPORTS_PER_SECOND
     for epoch in range(1, epochs + 1):
         time.sleep(max(0.0, began + epoch / REPORTS_PER_SECOND - time.monotonic()))
@@ -98,7 +100,7 @@ def report_often(config: dict[str, Any], seconds: int = 0) -> None:
 
 
 def run_sleepers(number: int, function: Callable[..., None], seconds: int = 0) -> Ran:
-    """Run so many trials the way a sweep does, from Tune's loop to a database."""
+    """Run trials as a sweep does, from Tune's loop to a database."""
     trials = {trial.trial_id: trial for trial in map(planned, range(number))}
     kind = name_trials(wrap_function(tune.with_parameters(function, seconds=seconds)), reused=True)
     with tempfile.TemporaryDirectory(prefix="scale-") as name, delivered(Path(name)) as (outbox, delivery):
@@ -116,12 +118,12 @@ def run_sleepers(number: int, function: Callable[..., None], seconds: int = 0) -
         grown, waiting = psutil.Process().memory_info().rss - before, outbox.pending()
         undelivered = delivery.close(DRAIN_SECONDS)
         finished = sum(event["kind"] == "end" and event["status"] == "FINISHED" for event in outbox.events())
-        assert finished == number, f"{finished} of {number} trials came to their end"
+        assert finished == number, f"{finished} of {number} trials finished"
         return Ran(ended - began, waiting, time.monotonic() - ended, undelivered, grown / 1e6)
 
 
 def planned(number: int) -> PlannedTrial:
-    """Return a trial that no other has the settings of."""
+    """Return a trial with settings of its own."""
     config = TrainConfig().with_overrides({"train.seed": number})
     return PlannedTrial(config.digest(), f"sleeper {number}", config, {"train.seed": number}, number == 0)
 

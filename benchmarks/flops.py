@@ -1,4 +1,4 @@
-"""How much arithmetic a network needs, and how fast a device can do it."""
+"""FLOPs of a network per image, and the peak FLOP/s of a device."""
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -27,7 +27,7 @@ def flops_per_image(config: TrainConfig) -> tuple[int, int]:
 
 
 def peak(device: torch.device) -> float | None:
-    """Return the FLOP/s a device reaches in bf16, None where nobody has measured it."""
+    """Return the FLOP/s a device reaches in bf16, None if it was not measured."""
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)

@@ -81,14 +81,14 @@ def _cell(work: Path, init: str, rate: float, budget: int) -> str:
     return f"{np.mean(best):.1f} ± {np.std(best, ddof=1):.1f} ({len(best)})" if len(best) > 1 else "-"
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Train what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", choices=("real", "streets"))
     parser.add_argument("--data", type=Path, help="a BDD100K folder, for real")
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps finished trainings")
     parser.add_argument("--so-far", action="store_true", help="train nothing; print the table of what is there")
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args(argv)
     if not arguments.so_far and (arguments.source == "real") != bool(arguments.data):
         parser.error("--data is needed for real, and for it alone")
     work = arguments.work / arguments.source

@@ -1,4 +1,4 @@
-"""Contenders measured in turn, round after round: medians, spread, and figures against their targets."""
+"""Measurements of contenders in alternating rounds: timings, spread, and figures with their targets."""
 
 import math
 import statistics
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Timing:
-    """How long some work took."""
+    """Duration of some work."""
 
     wall: float
     """Seconds on the clock."""
@@ -48,7 +48,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a scenario came to, and what it must reach."""
+    """A figure of a scenario and its target."""
 
     name: str
     value: float
@@ -61,7 +61,7 @@ class Figure:
 
     @property
     def shown(self) -> float:
-        """The value to two decimals, rounded against us: what is printed is what is judged."""
+        """The value to two decimals, rounded to our disadvantage: the printed value is the judged one."""
         if not math.isfinite(self.value):
             return self.value
         direction = ROUND_CEILING if self.at_most else ROUND_FLOOR
@@ -69,7 +69,7 @@ class Figure:
 
     @property
     def passes(self) -> bool:
-        """Whether the target is met; what could not be measured does not meet it."""
+        """Whether the target is met; a missing value does not meet it."""
         return self.shown <= self.target if self.at_most else self.shown >= self.target
 
     def line(self) -> str:
@@ -78,7 +78,7 @@ class Figure:
 
 
 def time_of(work: Callable[[], object], synchronise: Callable[[], object] = lambda: None) -> Timing:
-    """Return how long the work took; `synchronise` waits for a device, before and after."""
+    """Return the duration of the work; `synchronise` waits for a device before and after it."""
     synchronise()
     wall, cpu = time.perf_counter(), time.process_time()
     work()
@@ -87,7 +87,7 @@ def time_of(work: Callable[[], object], synchronise: Callable[[], object] = lamb
 
 
 def interleave(contenders: Mapping[K, Callable[[], T]], rounds: int) -> dict[K, list[T]]:
-    """Return what every contender gave in every round; a round is each of them once, in the order given."""
+    """Return the results of every contender by round; each round runs every contender once, in order."""
     results: dict[K, list[T]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, turn in contenders.items():
@@ -96,7 +96,7 @@ def interleave(contenders: Mapping[K, Callable[[], T]], rounds: int) -> dict[K, 
 
 
 def ratios(theirs: Sequence[float], ours: Sequence[float]) -> Spread:
-    """Return how many times longer theirs took, round by round."""
+    """Return the ratio of their time to ours, round by round."""
     return Spread.of([their / our for their, our in zip(theirs, ours, strict=True)])
 
 

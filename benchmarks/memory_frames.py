@@ -1,4 +1,4 @@
-"""Frames made in memory, for what depends on their number and size alone."""
+"""Synthetic frames in memory, for measurements that depend only on their number and size."""
 
 import numpy as np
 

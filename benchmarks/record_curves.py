@@ -1,10 +1,10 @@
-"""A full grid, trained without early stopping -> one small file of curves, from which schedulers are replayed.
+"""Records the learning curves of a full grid without early stopping in one file, to replay schedulers on.
 
     python -m benchmarks.record_curves real --data DIR --work DIR     # a BDD100K folder
     python -m benchmarks.record_curves streets --work DIR             # the embedded streets
 
-Every trial is kept in the work folder as soon as it is done: a run that was cut off goes on where it was. The table
-is written to `benchmarks/curves_<name>.npz` when all trials are there. About 25 minutes per table on one core.
+Every finished trial is saved in the work folder, so an interrupted recording can be continued. The table is written to
+`benchmarks/curves_<name>.npz` once it is complete. About 25 minutes per table on one core.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Many seeds of a few settings, trained to their end -> one small file, on which verdicts are tried with real noise.
+"""Records many seeds of a few settings in one file, to test verdicts on real seed noise.
 
     python -m benchmarks.record_seeds real --data DIR --work DIR     # a BDD100K folder
     python -m benchmarks.record_seeds streets --work DIR             # the embedded streets
 
-Every training is kept in the work folder as soon as it is done: a run that was cut off goes on where it was. The table
-is written to `benchmarks/seeds_<name>.npz` when all are there. About three hours per table on one core. With --so-far
-FILE nothing is trained: what every setting has already is written there.
+Every finished training is saved in the work folder, so an interrupted recording can be continued. The table is written
+to `benchmarks/seeds_<name>.npz` once it is complete. About three hours per table on one core. With --so-far FILE
+nothing is trained: the seeds that all settings have are written there.
 """
 
 import argparse
@@ -30,7 +30,7 @@ FOLDER = Path(__file__).resolve().parent
 FORMAT = 1
 EPOCHS = 24
 BUDGETS = (4, 8, 12, 20, 24)
-"""A screening of so many epochs is the beginning of one of EPOCHS: the learning rate is constant."""
+"""Epochs of shorter screenings, which are the start of one of EPOCHS, since the learning rate is constant."""
 
 BASE: dict[str, Any] = {
     "data.size": 64,
@@ -90,7 +90,7 @@ class Seeds:
         return int(self.fold.max()) + 1
 
     def summary(self) -> str:
-        """Return in one line what the table has."""
+        """Return a one-line summary of the table."""
         images = f"{len(self.facts['screened']['names'])} validation images"
         return f"{len(self.settings)} settings, {self.seeds} seeds of each, {self.run_seeds} on every fold; {images}"
 

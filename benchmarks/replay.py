@@ -1,4 +1,4 @@
-"""Recorded curves of full grids -> what each scheduler would have spent, and whether the best trial survived.
+"""Replays recorded learning curves: epochs that each scheduler spends, and whether the best trial survives.
 
     python -m benchmarks.replay                    # 200 shuffled orders per table, about 2 minutes
     python -m benchmarks.replay --orders 20
@@ -76,7 +76,7 @@ class Curves:
 
 @dataclass(eq=False)
 class StandIn:
-    """What schedulers see of one of Ray's trials."""
+    """Stand-in for one of Ray's trials, as schedulers see it."""
 
     row: int
     trial_id: str
@@ -92,9 +92,14 @@ class StandIn:
 
 
 class Driver:
-    """What schedulers see of Ray's controller, and the clock.
+    """Stand-in for Ray's controller, with a simulated clock.
 
-    `paces` is how long an epoch takes, by row; without them all take one unit of time.
+    Args:
+        scheduler: what is measured.
+        curves: the recorded grid.
+        order: rows in the order of the plan.
+        slots: trials that run at the same time.
+        paces: duration of an epoch, by row; without it all take one unit of time.
     """
 
     def __init__(
@@ -117,12 +122,12 @@ class Driver:
         return self.trials
 
     def stop_trial(self, trial: StandIn) -> None:
-        """End a trial that waits."""
+        """End a waiting trial."""
         self.scheduler.on_trial_remove(self, trial)
         trial.status = Trial.TERMINATED
 
     def run(self) -> None:
-        """Run until nothing trains and the scheduler has nobody left to start."""
+        """Run until no trial is running and the scheduler has none to start."""
         for trial in self.trials:
             self.scheduler.on_trial_add(self, trial)
         self._fill()
@@ -205,7 +210,7 @@ RAYS: dict[str, Maker] = {
 
 @dataclass(frozen=True)
 class Figure:
-    """What a scheduler came to on one table with so many slots, over all orders."""
+    """Means of a scheduler on one table and number of slots over all orders."""
 
     table: str
     mode: str

@@ -1,4 +1,4 @@
-"""A screening as a sweep makes one: each setting once, then two more seeds of each of its two best."""
+"""Simulated screenings with replicates: each setting once, then two further seeds of each of the two best."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -26,7 +26,7 @@ from benchmarks.datasets import BenchmarkData, load
 from benchmarks.measuring import Figure, Spread
 
 POINTS = 2.0
-"""So far apart, in points of mIoU, may ours and P0 be."""
+"""Largest allowed difference between ours and P0, in points of mIoU."""
 CPU = torch.device("cpu")
 
 

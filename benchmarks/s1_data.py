@@ -26,7 +26,7 @@ from benchmarks.scenes import scenes_folder
 
 BATCH = 16
 LAPS = 10
-"""Times that every image is delivered in one turn of ours: once takes too short to be timed well."""
+"""Deliveries of every image in one measurement of ours: a single one is too short to be timed."""
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""S7 overhead: what a trial costs beside its training. `python -m benchmarks.s7_overhead`
+"""S7 overhead: time of a trial besides its training. `python -m benchmarks.s7_overhead`
 
 One slot, thirty trials of one tiny epoch: (last end - first start - seconds in training) / trials, from what each sweep
 recorded. Ours is `tune_main.py --max-concurrent 1`; P3 is stock Ray Tune with P2 as a plain function.

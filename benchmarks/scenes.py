@@ -15,9 +15,9 @@ SEED = 11
 
 
 def scenes_folder(cache: Path, images: int, *, width: int = WIDTH_PX, height: int = HEIGHT_PX) -> Path:
-    """Return a folder with so many scenes, drawn where it is not there yet.
+    """Return a folder with scenes, which are generated if it does not exist.
 
-    Their names carry no drive, so that a split meets its fractions exactly.
+    Their names contain no drive, so that a split meets its fractions exactly.
     """
     root = cache / f"benchmark-scenes-{images}-{width}x{height}-v{VERSION}"
     cache.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ PIXELS = 4000
 """Of an image, in all classes together."""
 
 LOGIT_PER_POINT = 0.0328 / 0.6
-"""What one point of mIoU is in units of the error rate's logit."""
+"""One point of mIoU in units of the error rate's logit."""
 
 NODES = 9
 """Of the quadrature over the luck of runs."""
@@ -38,7 +38,7 @@ def logit_of(points: float) -> float:
 
 @dataclass(frozen=True)
 class World:
-    """From which images and runs are drawn; deviations are in units of the error rate's logit."""
+    """Distribution of simulated images and runs; deviations are in units of the error rate's logit."""
 
     drives: int = 140
     images_per_drive: int = 5
@@ -227,7 +227,7 @@ class Drawn:
 
 @dataclass(eq=False)
 class Progress:
-    """A confirmation that is run round by round: run j of every finalist scores fold j of one cut, then of another."""
+    """A simulated confirmation, round by round: run j of every finalist scores fold j of one cut, then of another."""
 
     drawn: Drawn
     folds: int

@@ -1,4 +1,4 @@
-"""Store: what many finished trials cost those that come after them. `python -m benchmarks.store`
+"""Store: cost of many finished trials for a new sweep and for a resume. `python -m benchmarks.store`
 
 5,000 trials that ran to their end lie in one storage folder, once as fifty sweeps of a hundred, once as one sweep.
 Timed is what a new sweep does about them before Ray starts (which of its trials were trained before? reuse them), and

@@ -1,8 +1,8 @@
-"""V verdict: is it honest, and is it quick? `python -m benchmarks.verdict`
+"""V verdict: error rates, coverage, power and speed of verdicts. `python -m benchmarks.verdict`
 
 Simulated sweeps whose truth is known, and recorded seeds of real trainings: equal settings of which none may be
-excluded, intervals that should hold the truth, leads that should be found, confirmations that go on until they decide.
-Ends with what 100 and 1,000 trials of 700 images take.
+excluded, intervals that should contain the truth, leads that should be detected, confirmations that continue until
+they decide. Ends with the time for 100 and 1,000 trials of 700 images.
 """
 
 import random
@@ -27,7 +27,7 @@ from sweeps.statistics.verdict import screen
 
 DRAWS = 1000
 MOST_LEAD = 0.2
-"""A larger lead is not simulated: settings would reach the ends of what mIoU there is."""
+"""Largest simulated lead: with more, settings would reach the limits of mIoU."""
 
 SECONDS = {100: 1.5, 1000: 6.0}
 

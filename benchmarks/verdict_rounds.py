@@ -1,4 +1,4 @@
-"""V8 confirmations that go on until they decide, simulated as a sweep runs them, against a settled number of runs.
+"""V8 confirmations that continue until they decide, simulated and compared with a fixed number of runs.
 
 Each look is `sweeps.execution.interim_analysis.look` on all runs so far. A confirmation that goes on finds more than
 one that ends after five runs, so both are compared at equal power: with so many runs, settled before, as find a lead as

@@ -1,7 +1,7 @@
-"""V7 verdict on recorded seeds: real trainings, many seeds of a few settings, posed as sweeps of equal settings.
+"""V7 verdicts on recorded seeds: many real trainings of a few settings, presented as sweeps of equal settings.
 
 Nothing is simulated but which seed is taken for which: noise between seeds, their curves and their counts per image are
-those of real trainings (`benchmarks.record_seeds`), so that what a verdict supposes of noise is tried on what it is.
+those of real trainings (`benchmarks.record_seeds`), so that the verdict's assumptions about noise are tested.
 """
 
 from collections.abc import Iterator

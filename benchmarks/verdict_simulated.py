@@ -1,7 +1,7 @@
 """V1 to V4 verdicts on simulated sweeps whose truth is known: false exclusions, coverage, power.
 
 Screenings are made as a sweep makes them, with two further seeds of the two best settings; the noise between runs is
-not told to the verdict. Learning curves are missing, flat, or rise by more than the noise, in turn.
+unknown to the verdict. Learning curves are missing, flat, or rise by more than the noise, in turn.
 """
 
 import math
@@ -46,7 +46,7 @@ SPREAD = 3.0
 
 ALLOWED, HELD, HELD_NAMELESS = 5.0, 93.0, 90.0
 FOUND = (75.0, 90.0)
-"""Between these a lead is found that is said to be found in 80 of 100."""
+"""Allowed range of detections, in percent, of a lead whose stated power is 80 %."""
 
 
 @dataclass(frozen=True)

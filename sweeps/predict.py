@@ -143,10 +143,10 @@ def _in_folder(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
         DataError: when there is none, or the folder cannot be listed.
     """
     listing = list_folder(folder, has_image_name)
-    if not listing.taken:
-        content = f"; in it: {in_short(listing.others)}" if listing.others else ""
+    if not listing.accepted:
+        content = f"; in it: {in_short(listing.other_names)}" if listing.other_names else ""
         raise DataError(f"{folder} holds no image: none of its files ends in {', '.join(SUFFIXES)}{content}")
-    return sorted(listing.taken, key=_by_number), listing.others
+    return sorted(listing.accepted, key=_by_number), listing.other_names
 
 
 def check_out(images: Sequence[Path], out: Path) -> None:

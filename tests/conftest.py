@@ -73,8 +73,8 @@ def place(tmp_path: Path, template: Path) -> "Iterator[Site]":
     from drills import CACHE, site
 
     CACHE.mkdir(exist_ok=True)
-    with site(tmp_path, template) as found:
-        yield found
+    with site(tmp_path, template) as drill_site:
+        yield drill_site
 
 
 @pytest.fixture

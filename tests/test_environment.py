@@ -1,4 +1,4 @@
-"""Home, cache and temporary folders that cannot be used: what stands in for them, and what is said."""
+"""Unusable home, cache and temporary folders: their replacements and the messages."""
 
 import os
 import tempfile

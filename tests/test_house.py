@@ -1,10 +1,11 @@
-"""The house: floors, doors, requirements and pins say the same thing as the code."""
+"""The project as a whole: imports, sizes, variable names, requirements, pins and make targets."""
 
 import ast
 import configparser
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -16,12 +17,18 @@ OWN = {"bddseg", "sweeps", "benchmarks", "tune_main", "report"}
 HEAVY = {"torch", "ray", "mlflow"}
 REGISTRIES = ("py" + "pi.", "python" + "hosted", "download.py" + "torch", "index" + "-url", "conda" + ".anaconda")
 SHARED = "shared" + "/"
+LONGEST_CLASS, LONGEST_FUNCTION = 150, 60
+GENERIC_NAMES = {
+    "found", "it", "place", "places", "words", "left", "at", "one", "ones", "kept", "known", "taken", "told", "its",
+    "said", "what", "who", "others", "things", "rest", "given", "made", "both",
+}  # fmt: skip
+"""Names that do not say what a variable holds."""
 
 
 def config() -> configparser.ConfigParser:
-    found = configparser.ConfigParser()
-    found.read(ROOT / "setup.cfg")
-    return found
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
 
 
 def normal(requirement: str) -> str:
@@ -59,21 +66,46 @@ def at_module_level(node: ast.AST) -> Iterator[ast.AST]:
 def unrequired(paths: list[Path], allowed: set[str]) -> set[str]:
     """Return the modules that files import, wherever in them, and that no allowed distribution brings."""
     names = {name for path in paths for node in ast.walk(ast.parse(path.read_text())) for name in imports(node)}
-    others = names - OWN - {path.stem for path in paths} - set(sys.stdlib_module_names)
-    known = packages_distributions()
-    return {name for name in others if allowed.isdisjoint(map(normal, known.get(name, [])))}
+    foreign = names - OWN - {path.stem for path in paths} - set(sys.stdlib_module_names)
+    distributions = packages_distributions()
+    return {name for name in foreign if allowed.isdisjoint(map(normal, distributions.get(name, [])))}
 
 
-def make(*words: str) -> str:
-    """Return what make prints, as the user would see it."""
-    command = ["make", "--no-print-directory", *words]
+def sources(*folders: str) -> Iterator[tuple[Path, ast.Module]]:
+    """Yield every Python file below folders of the project, with its syntax tree."""
+    for path in sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        yield path.relative_to(ROOT), ast.parse(path.read_text())
+
+
+def lines_of(kinds: type[ast.AST] | tuple[type[ast.AST], ...]) -> dict[str, int]:
+    """Return the length of every class or function of the packages, by file and name."""
+    return {
+        f"{path}:{node.name}": node.end_lineno - node.lineno + 1  # type: ignore[attr-defined]
+        for path, tree in sources("bddseg", "sweeps")
+        for node in ast.walk(tree)
+        if isinstance(node, kinds)
+    }
+
+
+def bindings(tree: ast.AST) -> Iterator[str]:
+    """Yield the name of every variable and parameter, once for each time that it is bound."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+
+
+def make(*arguments: str) -> str:
+    """Return the output of make as a user sees it."""
+    command = ["make", "--no-print-directory", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 def tracked() -> list[Path]:
-    """Return the project's files as git sees them, those that are new included."""
-    words = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    """Return the files of the project that git tracks or would track."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip("not a git checkout")
     return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
@@ -93,6 +125,22 @@ def test_a_command_line_imports_nothing_heavy_at_module_level(name: str) -> None
 def test_an_import_within_a_condition_is_at_module_level_and_one_in_a_function_is_not() -> None:
     tree = ast.parse("if True:\n    import ray\ndef f():\n    import torch\n")
     assert [name for node in at_module_level(tree) for name in imports(node)] == ["ray"]
+
+
+def test_no_class_is_over_150_lines() -> None:
+    assert {name: lines for name, lines in lines_of(ast.ClassDef).items() if lines > LONGEST_CLASS} == {}
+
+
+def test_no_function_is_over_60_lines() -> None:
+    functions = lines_of((ast.FunctionDef, ast.AsyncFunctionDef))
+    assert {name: lines for name, lines in functions.items() if lines > LONGEST_FUNCTION} == {}
+
+
+@pytest.mark.parametrize("folder", ["bddseg", "sweeps", "benchmarks"])
+def test_fewer_than_one_variable_in_a_hundred_has_a_generic_name(folder: str) -> None:
+    names = Counter(name for _, tree in sources(folder) for name in bindings(tree))
+    generic = {name: number for name, number in names.items() if name in GENERIC_NAMES}
+    assert sum(generic.values()) < 0.01 * names.total(), generic
 
 
 def test_what_the_project_imports_it_requires() -> None:
@@ -119,13 +167,12 @@ def test_no_package_is_pinned_twice() -> None:
 
 
 def test_no_file_names_a_package_registry() -> None:
-    found = [(path.name, word) for path in tracked() for word in REGISTRIES if word in text_of(path)]
-    assert found == []
+    assert [(path.name, word) for path in tracked() for word in REGISTRIES if word in text_of(path)] == []
 
 
 def test_no_file_but_the_one_of_ci_names_a_folder_beside_the_project() -> None:
-    found = [path.relative_to(ROOT) for path in tracked() if SHARED in text_of(path)]
-    assert set(found) <= {Path(".ci/run")}
+    paths = [path.relative_to(ROOT) for path in tracked() if SHARED in text_of(path)]
+    assert set(paths) <= {Path(".ci/run")}
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "drill", "bench", "check"])

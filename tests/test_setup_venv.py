@@ -1,4 +1,4 @@
-"""Setting up the virtual environment: what goes wrong is one line."""
+"""Creating the virtual environment: each failure is one line."""
 
 import subprocess
 import sys
@@ -8,8 +8,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_a_folder_that_cannot_be_made_is_one_line() -> None:
-    words = [sys.executable, "setup_venv.py", "README.md/venv"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "setup_venv.py", "README.md/venv"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {ROOT}/README.md/venv cannot be made: Not a directory")
     assert len(done.stderr.splitlines()) == 1

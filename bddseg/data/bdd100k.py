@@ -1,4 +1,4 @@
-"""A folder in BDD100K's layout -> Samples (image, mask, scene, weather, time of day) and what is wrong with it."""
+"""Reads a dataset folder in BDD100K's layout: samples (image, mask, scene, weather, time of day) and its defects."""
 
 import os
 import re
@@ -26,18 +26,18 @@ CURE = (
 )
 
 CITY_WORDS = frozenset(("city", "cities", "street", "streets"))
-"""A scene with one of these may be meant as BDD100K's city street; whether it is, only the user can say."""
+"""A scene with one of these words may mean BDD100K's city street; only the user can tell."""
 
 LIKENESS = 0.85
-"""How like a known scene another one must be, from 0 to 1, to be taken for a misspelling of it."""
+"""Similarity to a known scene, from 0 to 1, above which another one counts as a misspelling."""
 
 Key = tuple[str, str]
-"""Part and name, under which an image's mask lies."""
+"""Part and name, which an image and its mask share."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with everything that is known of it."""
+    """One image with its mask and attributes."""
 
     name: str
     """File name without its extension."""
@@ -50,7 +50,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The usable samples of a folder, and how much was left out."""
+    """The usable samples of a folder, and what was left out."""
 
     root: Path
     samples: tuple[Sample, ...]
@@ -62,18 +62,18 @@ class Catalog:
     without_image: int
     """Entries of the det files that have no image."""
     unusable: tuple[str, ...] = ()
-    """Entries of the det files that give no scene, in words."""
+    """Descriptions of the det entries without a scene."""
     not_taken: tuple[str, ...] = ()
-    """What lies among the images or the masks and is none, by name; in words what is no file."""
+    """Names of what is in the image or mask folders but is no image or mask, with a note if it is no file."""
     beside: tuple[str, ...] = ()
-    """What lies beside the parts and is not read: other parts, parts with capitals, files."""
+    """Names beside the parts that are not read: other parts, parts with capitals, files."""
     masks_without_image: tuple[str, ...] = ()
-    """Masks that no image of their part has, by part and name."""
+    """Masks without an image in their part, by part and name."""
     odd: tuple[str, ...] = ()
-    """Weathers and times of day that are no text, in words."""
+    """Descriptions of weathers and times of day that are no text."""
 
     def summary(self) -> tuple[str, ...]:
-        """Return one line per thing worth saying: what is there, and what was left out and why."""
+        """Return lines about what the folder has, what was left out and why."""
         scenes = Counter(sample.scene for sample in self.samples)
         counts = ", ".join(f"{scene} {count}" for scene, count in scenes.most_common())
         lines = [f"{_images(len(self.samples))} with mask and scene in {self.root}: {counts}"]
@@ -88,11 +88,11 @@ class Catalog:
         if self.without_image:
             lines.append(f"entries of {DETS} without an image: {self.without_image}")
         if self.not_taken:
-            lines.append(f"not taken, for it is no image or mask: {len(self.not_taken)}: {in_short(self.not_taken)}")
+            lines.append(f"ignored, not an image or mask: {len(self.not_taken)}: {in_short(self.not_taken)}")
         if self.beside:
-            lines.append(f"not read, for only {_parts()} are: {len(self.beside)}: {in_short(self.beside)}")
+            lines.append(f"ignored, only {_parts()} are read: {len(self.beside)}: {in_short(self.beside)}")
         if self.odd:
-            lines.append(f"taken as undefined, for it is no text: {len(self.odd)}: {in_short(self.odd)}")
+            lines.append(f"counted as undefined, not text: {len(self.odd)}: {in_short(self.odd)}")
         lines += [
             f"{_images(scenes[scene])} with the scene {scene!r}, unknown to BDD100K: counted as not {CITY}"
             for scene, _ in scenes.most_common()
@@ -104,19 +104,19 @@ class Catalog:
 
 
 def is_dataset(root: Path) -> bool:
-    """Return whether a folder looks like BDD100K; no file is read."""
+    """Return whether a folder looks like BDD100K, without reading a file."""
     return os.path.isdir(root / IMAGES / "train")  # noqa: PTH112 - Path's own raises where it may not look
 
 
 def read_catalog(root: Path) -> Catalog:
     """Return the samples of a folder: every image that has a mask and a scene.
 
-    An image's mask is looked for in the same part (train, val), its scene by file name in both det files.
+    The mask of an image is searched in the same part (train, val), its scene by file name in both det files.
 
     Raises:
-        AccessError: when the system does not give a folder or a det file.
-        DataError: when a piece of the layout is missing, a det file is damaged, a scene is misspelt, two files have
-            one name, or nothing fits together.
+        AccessError: when the system refuses to read a folder or a det file.
+        DataError: when a part of the layout is missing, a det file is damaged, a scene is misspelt, two files have
+            the same name, or no image has both mask and scene.
     """
     check_root(root)
     images, other_files = _find(root / IMAGES, has_image_name)
@@ -153,11 +153,11 @@ def read_catalog(root: Path) -> Catalog:
 
 
 def check_root(root: Path) -> None:
-    """Refuse what is no folder.
+    """Refuse a root that is no folder.
 
     Raises:
-        AccessError: when the system does not say what it is.
-        DataError: with what belongs into it.
+        AccessError: when the system refuses access to it.
+        DataError: with the expected content.
     """
     try:
         is_folder = stat.S_ISDIR(root.stat().st_mode)
@@ -170,27 +170,27 @@ def check_root(root: Path) -> None:
         raise DataError(f"{root} {problem}: looked for {IMAGES}, {MASKS} and {DETS} in it; {CURE}")
 
 
-def _find(folder: Path, is_taken: Callable[[str], bool]) -> tuple[dict[Key, Path], list[str]]:
-    """Return the files of both parts whose names are taken, in order, and what else lies there."""
+def _find(folder: Path, is_accepted: Callable[[str], bool]) -> tuple[dict[Key, Path], list[str]]:
+    """Return the files of both parts whose names are accepted, in order, and the names of everything else."""
     files: dict[Key, Path] = {}
-    others: list[str] = []
+    other_names: list[str] = []
     for part in PARTS:
-        listing = list_folder(folder / part, is_taken)
-        others += listing.others
-        for path in listing.taken:
+        listing = list_folder(folder / part, is_accepted)
+        other_names += listing.other_names
+        for path in listing.accepted:
             first = files.setdefault((part, key_of(path.name)), path)
             if first != path:
                 raise _same_name(first, path)
-    return files, others
+    return files, other_names
 
 
 def _beside(root: Path, folder: str) -> Iterator[str]:
-    """Yield what lies beside the parts, with its folder; nothing where that may be entered but not listed."""
+    """Yield the names beside the parts, with their folder; none if the folder cannot be listed."""
     try:
         listing = list_folder(root / folder, lambda name: False)
     except AccessError:
         return
-    for name in listing.others:
+    for name in listing.other_names:
         if name.removesuffix(NO_FILE) not in PARTS:
             yield f"{folder}/{name}"
 
@@ -198,8 +198,8 @@ def _beside(root: Path, folder: str) -> Iterator[str]:
 def _check_parts(images: dict[Key, Path]) -> None:
     first: dict[str, Path] = {}
     for (_, name), path in images.items():
-        if (other := first.setdefault(name, path)) != path:
-            raise _same_name(other, path)
+        if (first_path := first.setdefault(name, path)) != path:
+            raise _same_name(first_path, path)
 
 
 def _same_name(first: Path, second: Path) -> DataError:
@@ -211,10 +211,10 @@ def _has_mask_name(name: str) -> bool:
 
 
 def _check_scenes(samples: Sequence[Sample]) -> None:
-    """Refuse scenes that are nearly those of BDD100K: taken as they are, they would count for the other group.
+    """Refuse scenes that resemble those of BDD100K: as they are, they would count for the other group.
 
     Raises:
-        DataError: naming them, how many images have them, and what was meant.
+        DataError: with these scenes, the number of their images, and the likely meaning.
     """
     unknown = Counter(sample.scene for sample in samples if sample.scene not in SCENES)
     meant = {scene: near for scene in unknown if (near := _meant_scenes(scene))}
@@ -231,7 +231,7 @@ def _check_scenes(samples: Sequence[Sample]) -> None:
 
 
 def _meant_scenes(scene: str) -> tuple[str, ...]:
-    """Return which of BDD100K's scenes may be meant by another word: those in it, or that it resembles."""
+    """Return the scenes of BDD100K that a name may mean: those it contains or resembles."""
     folded = _plain(scene).replace(" ", "")
     if contained := tuple(name for name in SCENES if name.replace(" ", "") in folded):
         return contained
@@ -241,16 +241,16 @@ def _meant_scenes(scene: str) -> tuple[str, ...]:
     return (near,) if near else ()
 
 
-def _misspelt(what: str, values: Iterable[str], known: Sequence[str]) -> Iterator[str]:
-    """Yield a line for each value that is nearly a known one: it is a slice of its own in the report."""
+def _misspelt(attribute: str, values: Iterable[str], names: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each value that resembles a known one, since the report would show it as a separate slice."""
     for value, count in Counter(values).most_common():
-        if value not in known and (near := _meant(value, known, LIKENESS)):
-            yield f"{_images(count)} with the {what} {value!r}, unknown to BDD100K: did you mean {near!r}?"
+        if value not in names and (near := _meant(value, names, LIKENESS)):
+            yield f"{_images(count)} with the {attribute} {value!r}, unknown to BDD100K: did you mean {near!r}?"
 
 
-def _meant(word: str, known: Sequence[str], likeness: float) -> str:
-    """Return the known word of which this is another spelling; "" where it is like none."""
-    plain = {_plain(name): name for name in known}
+def _meant(word: str, names: Sequence[str], likeness: float) -> str:
+    """Return the known name that a word misspells; "" if it resembles none."""
+    plain = {_plain(name): name for name in names}
     near = get_close_matches(_plain(word), plain, n=1, cutoff=likeness)
     return plain[near[0]] if near else ""
 

@@ -1,4 +1,4 @@
-"""The det files of a data set -> the attributes of each image; damage is refused by entry, file and place."""
+"""Reads the det files of a dataset: the attributes of each image. Damage is refused with entry, file and position."""
 
 import json
 import re
@@ -16,17 +16,17 @@ from bddseg.json_shapes import WORDS
 DETS = "labels/det_20"
 FILES = ("det_train.json", "det_val.json")
 UNDEFINED = "undefined"
-"""Weather or time of day that the labels do not give."""
+"""Weather or time of day that is missing in the labels."""
 
 FRAMES = "frames"
-"""Under this key a whole Scalabel data set holds the list that a det file is otherwise."""
+"""Key under which a complete Scalabel dataset holds the list of entries."""
 
 SCENE = "scene"
 ATTRIBUTES = (SCENE, "weather", "timeofday")
 SHAPE = "must be a list of objects with name and attributes.scene"
 CURE = "unpack or download it again"
 LOOKED_BACK_CHARS = 1_000_000
-"""How far before a fault in the text the name of its entry is looked for."""
+"""Range before a fault in the text in which the name of its entry is searched."""
 
 NAME = re.compile(r'"name"\s*:\s*"([^"]*)"')
 
@@ -39,7 +39,7 @@ _EMPTY: dict[str, Any] = {}
 
 
 class Attributes(NamedTuple):
-    """What the labels say of an image as a whole."""
+    """Attributes of an image as a whole."""
 
     scene: str
     weather: str
@@ -48,14 +48,14 @@ class Attributes(NamedTuple):
 
 @dataclass(frozen=True)
 class Entries:
-    """What the det files say."""
+    """The content of the det files."""
 
     attributes: Mapping[str, Attributes]
     """By the name's key, see `key_of`."""
     unusable: tuple[str, ...]
-    """In words, each entry that gives its image no scene."""
+    """Descriptions of the entries without a scene."""
     odd: tuple[str, ...] = ()
-    """In words, each weather and time of day that is no text: it counts as undefined."""
+    """Descriptions of weathers and times of day that are no text; they count as undefined."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class _Entry:
     name: str
     attributes: Attributes | None
     objection: str
-    """Why there are no attributes; empty where there are."""
+    """Why the attributes are missing; empty if they are not."""
     odd: tuple[str, ...] = ()
-    """Attributes other than the scene that are no text, in words."""
+    """Descriptions of attributes other than the scene that are no text."""
 
     @property
     def place(self) -> str:
@@ -77,7 +77,7 @@ class _Entry:
 
 
 class _Twice(tuple[Any, ...]):
-    """The values of a key that an object has more than once."""
+    """The values of a key that occurs more than once in an object."""
 
 
 def read_entries(root: Path) -> Entries:
@@ -86,7 +86,7 @@ def read_entries(root: Path) -> Entries:
     An entry without attributes or scene is kept apart; where the same image has a usable one, that counts.
 
     Raises:
-        AccessError: when the system does not give a file.
+        AccessError: when the system refuses to read a file.
         DataError: when there is no det file, or one is damaged: no JSON, of another shape, with two entries of one
             image that contradict each other, or without any usable entry.
     """
@@ -97,7 +97,7 @@ def read_entries(root: Path) -> Entries:
     unusable: dict[str, _Entry] = {}
     odd: list[str] = []
     for entry in (entry for path in paths for entry in _read_file(path)):
-        odd += (f"{words} of {entry.name} ({entry.place})" for words in entry.odd)
+        odd += (f"{text} of {entry.name} ({entry.place})" for text in entry.odd)
         if entry.attributes is None:
             unusable.setdefault(key_of(entry.name), entry)
             continue
@@ -162,7 +162,7 @@ def _read_list(path: Path) -> list[Any]:
 
 
 def _fault(error: json.JSONDecodeError) -> str:
-    """Return what is wrong with the text, where, and in whose entry."""
+    """Return what is wrong with the text, the position, and the name of its entry."""
     if not error.doc.strip():
         return "it is empty"
     start = max(0, error.pos - LOOKED_BACK_CHARS)
@@ -172,39 +172,39 @@ def _fault(error: json.JSONDecodeError) -> str:
 
 
 def _slim(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object without its boxes and polygons: they are nearly all of the real files' hundreds of MB."""
-    kept = [(key, value) for key, value in pairs if key in _KEPT]
-    if not kept:
+    """Return an object without its boxes and polygons, which make up most of the hundreds of MB of real files."""
+    items = [(key, value) for key, value in pairs if key in _KEPT]
+    if not items:
         return _EMPTY
-    slim = dict(kept)
-    if len(slim) < len(kept):
+    slim = dict(items)
+    if len(slim) < len(items):
         for key in slim:
-            values = _Twice(value for name, value in kept if name == key)
+            values = _Twice(value for name, value in items if name == key)
             slim[key] = values if len(values) > 1 else values[0]
     return slim
 
 
 def _entry(path: Path, number: int, entry: Any) -> _Entry:
-    place = f"{path}: entry {number}"
+    location = f"{path}: entry {number}"
     if not isinstance(entry, dict):
-        raise DataError(f"{place} is {_kind(entry)}, but must be an object with name and attributes.scene")
+        raise DataError(f"{location} is {_kind(entry)}, but must be an object with name and attributes.scene")
     name = entry.get("name")
     if not isinstance(name, str) or not name:
-        found = f"the name {_shown(name)}" if "name" in entry else "no name"
-        raise DataError(f"{place} has {found}, but must have the file name of an image as text")
+        problem = f"the name {_shown(name)}" if "name" in entry else "no name"
+        raise DataError(f"{location} has {problem}, but must have the file name of an image as text")
     attributes = entry.get("attributes")
     if not isinstance(attributes, dict) or not attributes:
-        given = "no attributes" if not attributes else f"the attributes are {_kind(attributes)}"
-        return _Entry(path, number, name, None, given)
-    words = {key: _word(attributes.get(key), key, f"{place} ({name})") for key in ATTRIBUTES}
-    if words["scene"] is None:
+        problem = "no attributes" if not attributes else f"the attributes are {_kind(attributes)}"
+        return _Entry(path, number, name, None, problem)
+    texts = {key: _word(attributes.get(key), key, f"{location} ({name})") for key in ATTRIBUTES}
+    if texts["scene"] is None:
         scene = attributes.get("scene")
         return _Entry(path, number, name, None, f"the scene is {_shown(scene)}" if scene else "no scene")
     return _Entry(
         path,
         number,
         name,
-        Attributes(words["scene"], words["weather"] or UNDEFINED, words["timeofday"] or UNDEFINED),
+        Attributes(texts["scene"], texts["weather"] or UNDEFINED, texts["timeofday"] or UNDEFINED),
         "",
         tuple(
             f"the {key}, {_kind(value)},"
@@ -214,14 +214,14 @@ def _entry(path: Path, number: int, entry: Any) -> _Entry:
     )
 
 
-def _word(value: Any, key: str, place: str) -> str | None:
-    """Return an attribute, None where it is missing, empty or no text."""
+def _word(value: Any, key: str, location: str) -> str | None:
+    """Return an attribute; None if it is missing, empty or no text."""
     if isinstance(value, _Twice):
-        raise DataError(f"{place} has {key} twice: {' and '.join(map(_shown, value))}; remove one")
+        raise DataError(f"{location} has {key} twice: {' and '.join(map(_shown, value))}; remove one")
     if not isinstance(value, str) or not value.strip():
         return None
     if not value.replace("\u00a0", " ").isprintable():
-        raise DataError(f"{place} has the {key} {value!r}, which holds control characters")
+        raise DataError(f"{location} has the {key} {value!r}, which holds control characters")
     return value
 
 
@@ -232,7 +232,7 @@ def _kind(value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as the file has it, shortened; numbers were read as floats."""
+    """Return a value as in the file, shortened; numbers were read as floats."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))[:40]
     return repr(value)[:80] if isinstance(value, str | float) else _kind(value)

@@ -1,4 +1,4 @@
-"""Names of images -> the drive they were taken on, and, where names count frames, which are neighbours."""
+"""Drives and neighbouring frames of images, derived from their names."""
 
 import functools
 import itertools
@@ -12,13 +12,14 @@ _NUMBERED = re.compile(r"(.*?)(\d*)$", re.DOTALL)
 
 
 def drive_of(name: str, pattern: str = "") -> str | None:
-    """Return the drive that a name tells, None where it tells none.
+    """Return the drive that a name contains, None if it contains none.
 
-    In small letters: the same drive may be written in either.
+    In lower case, since names of one drive may differ in case.
 
     Args:
-        pattern: regular expression at the beginning of a name (`data.drive_pattern`); its first group is the drive, or
-            all that matches where it has none. Empty: the rule of BDD100K.
+        name: of an image.
+        pattern: regular expression at the start of a name (`data.drive_pattern`); its first group is the drive, or the
+            whole match without groups. Empty: the rule of BDD100K.
     """
     match = _compiled(pattern or BDD100K).match(name)
     if match is None:
@@ -28,19 +29,19 @@ def drive_of(name: str, pattern: str = "") -> str | None:
 
 
 def unit_of(name: str, pattern: str = "") -> str:
-    """Return what a sample is kept together with where drives stay whole: its drive, or itself where it names none."""
+    """Return the unit that a split keeps together: the drive of a sample, or the sample itself without one."""
     return drive_of(name, pattern) or f"image {name}"
 
 
 def clip_of(name: str) -> tuple[str, int]:
-    """Return what precedes the last number of a name, and that number: frames of one clip are counted."""
+    """Return the clip of a name and the frame number in it: the last number and the text before it."""
     before, number = _NUMBERED.match(name).groups()  # type: ignore[union-attr]
     return before, int(number or 0)
 
 
 def count_neighbours(names: Sequence[str], among: Collection[int], of: Collection[int]) -> int:
-    """Return how many images `among` have the image before or after them in their clip `of` the others; positions."""
-    order = sorted((*among, *of), key=lambda place: clip_of(names[place]))
+    """Return how many of the images at `among` have a neighbour in their clip that is at `of`; both are positions."""
+    order = sorted((*among, *of), key=lambda position: clip_of(names[position]))
     chosen, leaking = frozenset(among), set[int]()
     for first, second in itertools.pairwise(order):
         if clip_of(names[first])[0] == clip_of(names[second])[0] and (first in chosen) != (second in chosen):

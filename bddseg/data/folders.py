@@ -1,4 +1,4 @@
-"""What lies in a folder: the files whose names are taken, and everything else by name, so that it can be counted."""
+"""Folder listings: files with accepted names, and the names of everything else."""
 
 import errno
 import os
@@ -12,64 +12,64 @@ from bddseg.errors import AccessError
 NO_SUCH_NAME = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 NO_FILE = " (no file)"
 NAMED = 3
-"""Of many names so many are shown."""
+"""Number of names shown of a long list."""
 
 
 @dataclass(frozen=True)
 class Listing:
     """The content of a folder, by name."""
 
-    taken: tuple[Path, ...]
-    others: tuple[str, ...]
-    """Names; with a note where it is no file."""
+    accepted: tuple[Path, ...]
+    other_names: tuple[str, ...]
+    """Names of everything else, with a note if it is no file."""
 
 
-def list_folder(folder: Path, is_taken: Callable[[str], bool]) -> Listing:
-    """Return what lies in a folder; nothing where there is none.
+def list_folder(folder: Path, is_accepted: Callable[[str], bool]) -> Listing:
+    """Return the content of a folder; empty if there is no such folder.
 
-    A link is taken for what it is named: one that leads nowhere is refused by name when it is read.
+    A link counts as a file: a broken one is refused by name when it is read.
 
     Raises:
-        AccessError: when the system does not list it.
+        AccessError: when the system refuses to list it.
     """
     try:
         with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+            items = sorted(entries, key=lambda entry: entry.name)
     except FileNotFoundError:
         return Listing((), ())
     except OSError as error:
         raise AccessError(f"{folder} cannot be listed: {error.strerror}") from error
-    files = {entry.name: _is_file(entry) for entry in found}
-    taken = tuple(folder / name for name, is_file in files.items() if is_file and is_taken(name))
-    others = (name for name, is_file in files.items() if not is_file or not is_taken(name))
-    return Listing(taken, tuple(name if files[name] else f"{name}{NO_FILE}" for name in others))
+    files = {entry.name: _is_file(entry) for entry in items}
+    accepted = tuple(folder / name for name, is_file in files.items() if is_file and is_accepted(name))
+    other_names = (name for name, is_file in files.items() if not is_file or not is_accepted(name))
+    return Listing(accepted, tuple(name if files[name] else f"{name}{NO_FILE}" for name in other_names))
 
 
 def is_there(path: Path) -> bool:
-    """Return whether something has this name, a link that leads nowhere included.
+    """Return whether a file, a folder or a link, even a broken one, has this name.
 
     Raises:
-        AccessError: when the system does not say so, mostly because a folder above may not be entered.
+        AccessError: when the system refuses the answer, mostly because a parent folder may not be entered.
     """
     return _status(path) is not None
 
 
 def is_visible(path: Path) -> bool:
-    """Return whether something is at the end of this path, for us: what may not be looked at is not."""
+    """Return whether the path exists and is accessible to us."""
     return os.path.exists(path)  # noqa: PTH110 - Path's own raises where it may not look
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether this is a folder, or a link to one; raises as `is_there` does."""
+    """Return whether the path is a folder or a link to one; raises as `is_there` does."""
     status = _status(path, follows=True)
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names of what lies in a folder, sorted; none where there is no such folder.
+    """Return the sorted names in a folder; none if there is no such folder.
 
     Raises:
-        AccessError: when the system does not list it.
+        AccessError: when the system refuses to list it.
     """
     try:
         return sorted(path.name for path in folder.iterdir())
@@ -91,18 +91,18 @@ def _status(path: Path, *, follows: bool = False) -> os.stat_result | None:
 
 
 def _names_nothing(error: Exception) -> bool:
-    """Return whether the system says that there is nothing of a name, or that nothing can have it."""
+    """Return whether an error means that the name does not exist, or cannot exist."""
     return isinstance(error, ValueError) or getattr(error, "errno", None) in NO_SUCH_NAME
 
 
 def in_short(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names and the number of the others."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Return whether this is a file or a link; what the system does not say is left to the reader of the file."""
+    """Return whether an entry is a file or a link; unknown ones count as files and fail when they are read."""
     try:
         return entry.is_symlink() or entry.is_file(follow_symlinks=False)
     except OSError:

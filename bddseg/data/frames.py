@@ -1,7 +1,8 @@
-"""Samples -> Frames: decoded, resized and remapped once into a cache; uint8, memory-mapped, fingerprinted.
+"""Frames of a dataset: decoded, resized and remapped once into a cache; uint8, memory-mapped, fingerprinted.
 
-A cache folder holds `images.npy`, `masks.npy` and `frames.json`. It appears whole, by a rename, under a lock that lets
-one process build while others wait. It is opened without the lock: a second start only looks at file sizes and times.
+A cache folder holds `images.npy`, `masks.npy` and `frames.json`. It appears atomically, by a rename, under a lock:
+one process builds it while others wait. It is opened without the lock, and a second start only compares file sizes and
+times.
 """
 
 import errno
@@ -39,10 +40,10 @@ FORMAT = 2
 """Raised by one whenever the same files would give other arrays or another cache layout."""
 
 ON_BAD_SAMPLE = ("fail", "skip")
-"""What happens to a sample that cannot be used: it ends the build, or it is left out; named in either case."""
+"""What to do about an unusable sample: end the build, or leave the sample out. It is named in either case."""
 
 AHEAD_PER_WORKER = 8
-"""Samples decoded before they are written; bounds the memory that a build needs."""
+"""Decoded samples that may wait to be written; bounds the memory of a build."""
 
 RECORD = "frames.json"
 SHAPE = {"pixels": str, "bad": {"*": {"why": str, "files": [[int]]}}, "turned": int}
@@ -50,7 +51,7 @@ PIXELS = re.compile(r"[0-9a-f]{128}")
 """Two SHA-256 hashes, one after the other."""
 
 IMAGE, MASK = "<image>", "<mask>"
-"""Stand for the paths of a sample in what is remembered: its folder may be moved."""
+"""Placeholders for the paths of a sample in the cache record, since its folder may be moved."""
 
 CACHE_CURE = "choose another cache folder"
 ACCESS_CURE = "its content was not judged: give access to it, or wait until the disk answers, and start again"
@@ -60,7 +61,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """One sample as it goes into the cache.
+    """One decoded sample.
 
     Shape:
         image: (H, W, 3), uint8 RGB.  mask: (H, W), uint8.
@@ -69,21 +70,21 @@ class Decoded:
     image: np.ndarray
     mask: np.ndarray
     is_turned: bool
-    """Whether EXIF turned the image."""
+    """Whether the image was rotated by its EXIF orientation."""
 
 
 @dataclass(frozen=True)
 class _Bad:
-    """One sample whose content cannot be used."""
+    """One unusable sample."""
 
     why: str
     files: list[list[int]]
-    """What the system says of its files, see `_identity`: the judgement holds for these alone."""
+    """Identity of its files, see `_identity`; other files are checked again."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """Every image and mask of a data set at one size.
+    """Every image and mask of a dataset at one size.
 
     Shape:
         images: (N, H, W, 3), uint8 RGB
@@ -97,11 +98,11 @@ class Frames:
     weathers: tuple[str, ...]
     times_of_day: tuple[str, ...]
     fingerprint: str
-    """16 hex digits of pixels, names and scenes: equal content at another place has the same."""
+    """16 hex digits of pixels, names and scenes, independent of the location."""
     skipped: tuple[str, ...] = ()
-    """Names of the samples that were left out because they cannot be used."""
+    """Names of unusable samples that were left out."""
     turned: int = 0
-    """Images that were stored turned, as their EXIF entry says, and are upright here."""
+    """Number of images that were rotated upright by their EXIF orientation."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -121,14 +122,14 @@ class _Cached:
     pixels: str
     """Hash of both arrays."""
     bad: Mapping[str, _Bad]
-    """What is wrong with each sample that is not in the arrays, by its name."""
+    """The unusable samples, which are not in the arrays, by name."""
     turned: int
-    """Images that EXIF turned."""
+    """Number of images rotated by EXIF."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What is to be decoded, and how."""
+    """The samples to decode and how."""
 
     samples: Sequence[Sample]
     size_px: int
@@ -146,21 +147,27 @@ def build_frames(
     workers: int = 0,
     progress: bool = False,
 ) -> Frames:
-    """Return the samples' frames in the order given, memory-mapped from the cache, which is built where needed.
+    """Return the frames of the samples in their order, memory-mapped from the cache, which is built if needed.
 
-    `workers` 0 takes all cores. With `progress` a bar runs on stderr while the cache is built.
+    Skipping is for damaged content. A file that the system refuses to read ends the build in any case and is not
+    recorded as bad: a mount that fails for a moment would otherwise make the dataset smaller.
 
-    Skipping is for damaged content. A file that the system does not give ends the build in any case and is not
-    remembered: a mount that fails for a moment would make the data set smaller.
+    Args:
+        samples: what to decode.
+        size_px: side of the square frames.
+        cache: folder of all frames caches.
+        on_bad_sample: one of ON_BAD_SAMPLE.
+        workers: threads that decode; 0 uses all cores.
+        progress: whether a progress bar is shown on stderr.
 
     Raises:
         ConfigError: when an argument is out of range.
-        AccessError: when the system does not give a file of a sample, or of the cache.
-        DataError: when a sample cannot be used (and is not to be skipped), or the cache cannot be written.
+        AccessError: when the system refuses to read a file of a sample, or of the cache.
+        DataError: when a sample is unusable (and not to be skipped), or the cache cannot be written.
     """
     _check(size_px, on_bad_sample, workers)
     folder = cache / f"frames-{_key(samples, size_px)}"
-    cached = _open(folder, samples, size_px, _log.debug)  # what is wrong is said under the lock, once
+    cached = _open(folder, samples, size_px, _log.debug)  # problems are reported under the lock, once
     if cached is None:
         job = _Job(samples, size_px, on_bad_sample == "skip", workers or usable_cores(), progress)
         cached = _build(folder, job)
@@ -183,16 +190,16 @@ def _frames(samples: Sequence[Sample], cached: _Cached) -> Frames:
         count, skipped = f"{len(cached.bad)} of {len(samples)} samples", printable(", ".join(cached.bad))
         verbs = "cannot be used and is" if len(cached.bad) == 1 else "cannot be used and are"
         _log.warning("%s %s left out: %s (first: %s)", count, verbs, skipped, first)
-    kept = [sample for sample in samples if sample.name not in cached.bad]
-    names, scenes = tuple(sample.name for sample in kept), tuple(sample.scene for sample in kept)
+    usable = [sample for sample in samples if sample.name not in cached.bad]
+    names, scenes = tuple(sample.name for sample in usable), tuple(sample.scene for sample in usable)
     content = json.dumps([cached.pixels, names, scenes, *split_marks(names)])
     return Frames(
         images=cached.images,
         masks=cached.masks,
         names=names,
         scenes=scenes,
-        weathers=tuple(sample.weather for sample in kept),
-        times_of_day=tuple(sample.timeofday for sample in kept),
+        weathers=tuple(sample.weather for sample in usable),
+        times_of_day=tuple(sample.timeofday for sample in usable),
         fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
         skipped=tuple(cached.bad),
         turned=cached.turned,
@@ -200,7 +207,7 @@ def _frames(samples: Sequence[Sample], cached: _Cached) -> Frames:
 
 
 def _key(samples: Sequence[Sample], size_px: int) -> str:
-    """Return the name of a cache: equal when the same files, by name, size and time, give the same arrays."""
+    """Return the name of a cache: equal for files with equal names, sizes and times that give equal arrays."""
     key = hashlib.sha256(repr((FORMAT, pillow_version, size_px)).encode())
     key.update(remap_table().tobytes() + is_known_label().tobytes())
     for sample in samples:
@@ -211,22 +218,23 @@ def _key(samples: Sequence[Sample], size_px: int) -> str:
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
         status = path.stat()
-    except OSError:  # the decoder will name it
+    except OSError:  # the decoder reports it
         return None
     return status.st_size, status.st_mtime_ns
 
 
 def _identity(sample: Sample) -> list[list[int]]:
-    """Return what changes when a file of the sample is mended, even with its former size and time kept.
+    """Return numbers that change when a file of the sample is repaired, even if its size and time are restored.
 
-    Sound samples go without: the time of the last change, which chmod and copying move, would build a cache again.
+    Not used for sound samples: it has the time of the last status change, so that chmod or copying would rebuild the
+    cache.
     """
     statuses = [path.stat() for path in (sample.image, sample.mask)]
     return [[status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns] for status in statuses]
 
 
 def _is_still_bad(sample: Sample, bad: _Bad) -> bool:
-    if not any(mark in bad.why for mark in (IMAGE, MASK)):  # earlier versions wrote paths, which may be old ones
+    if not any(mark in bad.why for mark in (IMAGE, MASK)):  # earlier versions recorded paths, which may be outdated
         return False
     try:
         return _identity(sample) == bad.files
@@ -237,10 +245,10 @@ def _is_still_bad(sample: Sample, bad: _Bad) -> bool:
 def _open(
     folder: Path, samples: Sequence[Sample], size_px: int, warn: Callable[..., None] = _log.warning
 ) -> _Cached | None:
-    """Return what a cache folder holds, None when it is not there, not whole, or a bad sample of it was mended.
+    """Return the content of a cache folder; None if it is missing, incomplete, or a bad sample of it was repaired.
 
     Raises:
-        AccessError: when the system does not give a file of it, which may be sound.
+        AccessError: when the system refuses to read a file of it, which may be sound.
     """
     if not is_there(folder):
         return None
@@ -268,13 +276,13 @@ def _open(
 
 
 def _with_paths(sample: Sample, bad: _Bad) -> _Bad:
-    """Return what is remembered of a bad sample, naming its files where they are now."""
+    """Return a recorded bad sample with the current paths of its files."""
     why = bad.why.replace(IMAGE, str(sample.image)).replace(MASK, str(sample.mask))
     return replace(bad, why=printable(why))
 
 
 def _without_paths(sample: Sample, bad: _Bad) -> _Bad:
-    """Return a bad sample as it is remembered: `_with_paths` gives its paths back."""
+    """Return a bad sample as it is recorded, without paths; `_with_paths` restores them."""
     why = bad.why.replace(printable(str(sample.image)), IMAGE).replace(printable(str(sample.mask)), MASK)
     return replace(bad, why=why if IMAGE in why or MASK in why else f"{IMAGE}: {why}")
 
@@ -286,7 +294,7 @@ def _load(folder: Path) -> _Cached:
     if not PIXELS.fullmatch(record["pixels"]) or record["turned"] < 0:
         raise ValueError(f"{RECORD}: pixels or turned are none that were written")
     return _Cached(
-        # A plain view of each map: it pickles as an array.
+        # a plain view of each memory map, which is pickled as an array
         images=np.asarray(np.load(folder / "images.npy", mmap_mode="r")),
         masks=np.asarray(np.load(folder / "masks.npy", mmap_mode="r")),
         pixels=record["pixels"],
@@ -296,10 +304,10 @@ def _load(folder: Path) -> _Cached:
 
 
 def _build(folder: Path, job: _Job) -> _Cached:
-    """Return the contents of the cache folder after building it, or after another process did.
+    """Return the content of the cache folder after this or another process has built it.
 
     Raises:
-        DataError: when it cannot be written, or a sample cannot be used.
+        DataError: when it cannot be written, or a sample is unusable.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -318,7 +326,7 @@ def _build(folder: Path, job: _Job) -> _Cached:
 
 def _write_whole(folder: Path, job: _Job) -> None:
     part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # left behind by a builder that was killed
+    shutil.rmtree(part, ignore_errors=True)  # of an earlier build that was killed
     part.mkdir()
     try:
         _write(part, job)
@@ -356,14 +364,14 @@ def _write(part: Path, job: _Job) -> None:
         raise DataError(f"none of {len(job.samples)} samples can be used{first}")
     record = {
         "pixels": images.digest.hexdigest() + masks.digest.hexdigest(),
-        "bad": {name: asdict(it) for name, it in remembered.items()},
+        "bad": {name: asdict(judgement) for name, judgement in remembered.items()},
         "turned": turned,
     }
     write_json(part / RECORD, record)
 
 
 class _Rows:
-    """A growing .npy file; written as a stream, since a full disk ends a process that writes through a memory map."""
+    """A growing .npy file, written as a stream: on a full disk, writing to a memory map would kill the process."""
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         self.count = 0
@@ -387,16 +395,16 @@ class _Rows:
             self._write_header()
 
     def _write_header(self) -> None:
-        """Write the header for the rows so far; NumPy pads it so that its length does not depend on their number."""
+        """Write the header for the rows so far; NumPy pads it to a length that does not depend on their number."""
         shape = (self.count, *self._shape)
         write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def _decoded(pool: ThreadPoolExecutor, job: _Job) -> Iterator[Future[Decoded | _Bad]]:
-    """Yield the decoded samples in order, a bounded number ahead.
+    """Yield the decoded samples in order; a bounded number is decoded in advance.
 
-    Threads: Pillow lets go of the interpreter while it decodes and resizes, and they were no slower than processes on
-    two cores (456 frames: 480x360 0.54 s against 0.73 s, 1280x720 1.9 s against 2.1 s).
+    Threads, since Pillow releases the interpreter lock while it decodes and resizes: they were no slower than
+    processes on two cores (456 frames: 480x360 0.54 s against 0.73 s, 1280x720 1.9 s against 2.1 s).
     """
     pending: deque[Future[Decoded | _Bad]] = deque()
     for sample in job.samples:
@@ -407,13 +415,13 @@ def _decoded(pool: ThreadPoolExecutor, job: _Job) -> Iterator[Future[Decoded | _
 
 
 def _try(sample: Sample, size_px: int) -> Decoded | _Bad:
-    """Return a decoded sample, or what is wrong with its content.
+    """Return a decoded sample, or the defect of its content.
 
     Raises:
-        AccessError: when the system does not give one of its files, or memory to decode it.
+        AccessError: when the system refuses to read one of its files, or memory to decode it.
     """
     try:
-        files = _identity(sample)  # before it is judged: a file that is mended meanwhile must be judged again
+        files = _identity(sample)  # before decoding: a file that is repaired meanwhile must be checked again
         return _decode(sample, size_px)
     except AccessError as error:
         raise AccessError(f"{error}; {ACCESS_CURE}") from error
@@ -429,8 +437,8 @@ def _decode(sample: Sample, size_px: int) -> Decoded:
     """Return image and mask of one sample.
 
     Raises:
-        AccessError: when the system does not give one of its files.
-        DataError: naming the file that cannot be used and why.
+        AccessError: when the system refuses to read one of its files.
+        DataError: naming the unusable file and why.
     """
     picture = read_picture(sample.image)
     small = shrink(picture.image, size_px)
@@ -442,9 +450,11 @@ def _decode(sample: Sample, size_px: int) -> Decoded:
 
 def _check_mask(mask: Image.Image, picture: Picture, sample: Sample) -> None:
     if mask.size != picture.image.size:
-        found, wanted = ("x".join(map(str, pixels)) for pixels in (mask.size, picture.image.size))
+        mask_size, image_size = ("x".join(map(str, pixels)) for pixels in (mask.size, picture.image.size))
         turned = f", which EXIF orientation {picture.orientation} turns" if picture.orientation != UPRIGHT else ""
-        raise DataError(f"{sample.mask} is {found} pixels, but must be {wanted} like its image {sample.image}{turned}")
+        raise DataError(
+            f"{sample.mask} is {mask_size} pixels, but must be {image_size} like its image {sample.image}{turned}"
+        )
     if mask.mode not in ("L", "P"):
         raise DataError(f"{sample.mask} has the mode {mask.mode}, but must have one channel of 8 bits (L or P)")
     present = np.array(mask.histogram()) > 0

@@ -1,12 +1,11 @@
-"""An image file -> RGB pixels, upright, and as a network sees them; the same for training and for new images.
+"""Reads image files as upright RGB pixels and resizes them, identically for training and inference.
 
-Every picture that the project reads comes through here, so that formats, orientation, depth and transparency have one
-rule each:
+Every picture of the project is read here, so that there is one rule for each of these:
 
-format        JPEG, PNG, WebP, BMP or TIFF, by content. Other decoders are never asked: some start programs.
-orientation   a picture is turned as its EXIF entry says; a mask as it was saved, or together with its picture.
-depth         16 bits become 8 by their range; 32-bit integers and floats have no certain range and are refused.
-transparency  what is transparent is black: composited over it.
+format        JPEG, PNG, WebP, BMP or TIFF, by content. Other decoders are never used: some start programs.
+orientation   a picture is rotated by its EXIF entry, a mask stays as saved or is rotated with its picture.
+depth         16 bits are scaled to 8; 32-bit integers and floats have no known range and are refused.
+transparency  transparent pixels are composited over black.
 size          a header that claims more than LARGEST_PIXELS is refused before anything is decoded.
 """
 
@@ -25,17 +24,17 @@ from bddseg.errors import AccessError, DataError
 from bddseg.files import read_file
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""How the names of images end, in capitals too."""
+"""Suffixes of image names, in upper case too."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 LOSSLESS = ("PNG", "BMP", "TIFF")
-"""What a mask may be: a lossy format changes class numbers."""
+"""Formats of masks: a lossy format would change class numbers."""
 
 LARGEST_PIXELS = 178_956_970
-"""Twice Pillow's own limit, from where on it refuses instead of warning."""
+"""Twice Pillow's limit: above it, Pillow refuses instead of warning."""
 
 RESIZE = "Pillow's BILINEAR resize to a square: a triangle filter, antialiased, rounded to 8 bits after each direction"
-"""What `shrink` does, in words, for whoever feeds a network elsewhere."""
+"""Description of `shrink`, for users of an exported network."""
 
 ORIENTATION = 0x0112
 UPRIGHT = 1
@@ -48,25 +47,25 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> what makes the picture upright. Source: Exif 3.0, table 7, tag 0112."""
+"""EXIF orientation -> the transposition that makes the picture upright. Source: Exif 3.0, table 7, tag 0112."""
 
 BITS_PER_SAMPLE, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
-"""Tags of TIFF, and the value of the second with which 0 is white."""
+"""Tags of TIFF, and the value of the second for which 0 is white."""
 
 PNG_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
-"""The last chunk of every PNG file; Pillow does not miss it."""
+"""The last chunk of every PNG file; Pillow does not check for it."""
 
 PNG_DEPTH = 24
-"""Where a PNG file's header has its bits per sample. With 2 or 4 of grey Pillow spreads the values over 8."""
+"""Position of the bits per sample in a PNG header. Pillow scales grey values of 2 or 4 bits to 8."""
 
 _DAMAGED_EXIF = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError, struct.error
 )  # fmt: skip
-"""What Pillow raises for an EXIF entry that is damaged."""
+"""Raised by Pillow for a damaged EXIF entry."""
 
 
 class _Silence:
-    """Keeps Pillow's warnings back for as long as any thread is within: filters belong to the whole process."""
+    """Suppresses Pillow's warnings while any thread is in the context: filters apply to the whole process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -89,25 +88,25 @@ class _Silence:
 
 
 _SILENCE = _Silence()
-"""What Pillow warns of is a limit of size, for which we have our own, or damage, which is met in decoding."""
+"""Pillow warns of sizes, for which we have our own limit, and of damage, which decoding reports."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image file as people see it."""
+    """An upright image file."""
 
     image: Image.Image
-    """In RGB, upright."""
+    """Upright, in RGB."""
     orientation: int
-    """EXIF's, from 1 to 8, by which it was turned; 1 where it was stored upright."""
+    """EXIF orientation, from 1 to 8, that was undone; 1 if it was stored upright."""
 
 
 def read_picture(path: Path) -> Picture:
     """Return an image file in RGB with 8 bits, upright.
 
     Raises:
-        AccessError: when the system does not give the file.
-        DataError: when its content cannot be used. Both name the file and say why.
+        AccessError: when the system refuses to read the file.
+        DataError: when its content is unusable. Both name the file and the reason.
     """
     image = _decode(path, _content(path), FORMATS)
     orientation = _orientation(image)
@@ -118,14 +117,14 @@ def read_picture(path: Path) -> Picture:
 
 
 def read_mask(path: Path, orientation: int) -> Image.Image:
-    """Return a mask in the mode in which it was saved, to be laid over a picture that was turned by an orientation.
+    """Return a mask, in its saved mode, that fits a picture whose orientation was undone.
 
-    A mask without an orientation of its own was drawn over the upright picture; one with its picture's orientation was
-    stored turned as the picture was, and is turned with it.
+    A mask without an orientation was drawn over the upright picture; one with its picture's orientation was stored
+    rotated as the picture was, and is rotated with it.
 
     Raises:
-        AccessError: when the system does not give the file.
-        DataError: when its content cannot be used, or its orientation is another than its picture's.
+        AccessError: when the system refuses to read the file.
+        DataError: when its content is unusable, or its orientation differs from that of its picture.
     """
     content = _content(path)
     mask = _decode(path, content, LOSSLESS)
@@ -141,19 +140,19 @@ def read_mask(path: Path, orientation: int) -> Image.Image:
 
 
 def shrink(image: Image.Image, size_px: int) -> Image.Image:
-    """Return the image in RGB, resized to a square, whatever its shape was."""
+    """Return the image resized to a square, whatever its shape."""
     return image.resize((size_px, size_px), Image.Resampling.BILINEAR)
 
 
 def has_image_name(name: str) -> bool:
-    """Return whether a file name ends as images' names do, and is not hidden."""
+    """Return whether a file name has a suffix of images and is not hidden."""
     return PurePath(name).suffix.lower() in SUFFIXES and not name.startswith(".")
 
 
 def key_of(name: str) -> str:
-    """Return the name under which an image, its mask and its labels belong together: without the suffix of an image.
+    """Return the key that an image, its mask and its labels share: the name without the suffix of an image.
 
-    In Unicode's composed form: macOS takes names apart that label files have in one piece.
+    In Unicode's composed form: macOS decomposes file names that label files have composed.
     """
     return unicodedata.normalize("NFC", PurePath(name).stem if PurePath(name).suffix.lower() in SUFFIXES else name)
 
@@ -172,7 +171,7 @@ def _no_memory(path: Path) -> AccessError:
 
 
 def _decode(path: Path, content: bytes, formats: tuple[str, ...]) -> Image.Image:
-    """Return the decoded image; all that fails here but memory lies in the bytes, which are read already."""
+    """Return the decoded image; any failure but lack of memory is a defect of the content, which was read before."""
     if not content:
         raise DataError(f"{path} cannot be read: it is empty")
     try:
@@ -193,14 +192,14 @@ def _decode(path: Path, content: bytes, formats: tuple[str, ...]) -> Image.Image
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return by which EXIF orientation the image has yet to be turned; damaged EXIF says nothing.
+    """Return the EXIF orientation that is still to be undone; damaged EXIF counts as upright.
 
-    It is asked once the image is decoded: PNG may have its entry behind the pixels, and TIFF is turned by Pillow.
+    It is read after decoding: PNG may have its entry behind the pixels, and Pillow rotates TIFF itself.
     """
     try:
         with _SILENCE:
             value = image.getexif().get(ORIENTATION, UPRIGHT)
-    except _DAMAGED_EXIF:  # the picture itself is whole
+    except _DAMAGED_EXIF:  # the picture itself is intact
         return UPRIGHT
     return value if value in TURNS else UPRIGHT
 
@@ -225,15 +224,15 @@ def _in_rgb(image: Image.Image, path: Path) -> Image.Image:
 
 
 def _in_8_bits(image: Image.Image) -> np.ndarray:
-    """Return grey of 16 bits, or of the 12 that a TIFF file may have, in 8: the largest value becomes 255.
+    """Return grey of 16 bits, or of 12 in some TIFF files, scaled to 8: the largest value becomes 255.
 
     Shape:
         returns: (H, W), uint8
     """
-    tags = getattr(image, "tag_v2", {})  # TIFF alone has them
+    tags = getattr(image, "tag_v2", {})  # only TIFF has them
     bits = tags.get(BITS_PER_SAMPLE, (16,))[0]
     largest = 2**bits - 1
     levels = (np.arange(2**16) * 255 + largest // 2) // largest
-    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:  # Pillow turns 8 bits of it round, but not 16
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:  # Pillow inverts 8 bits of it, but not 16
         levels = 255 - levels
     return levels.clip(0, 255).astype(np.uint8)[np.asarray(image)]

@@ -1,4 +1,4 @@
-"""Samples -> train / val / test, or folds: drives whole, scene groups balanced, decided by names and a seed alone."""
+"""Splits samples into train, val and test, or into folds: by whole drives, balanced over scene groups, seeded."""
 
 import hashlib
 from collections import Counter
@@ -17,45 +17,44 @@ PARTS = ("train", "val", "test")
 LEAK_WARNING = "names carry no drive, so neighbouring frames may be in different parts and scores can be too high"
 REMEDY = "say how names tell it: --set data.drive_pattern=REGEX"
 ATTEMPTS = 16
-"""Seeded orders in which drives are dealt out; the best balanced result is taken."""
-
+"""Seeded orders in which drives are assigned to parts; the best balanced result is used."""
 
 FEW_DRIVES, MANY_IMAGES = 4, 20
-"""Fewer drives than this, in so many validation images, are named."""
+"""A warning names fewer drives than this in at least so many validation images."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which samples are for training, for choosing, and sealed until the end; positions, ascending."""
+    """Positions of the samples in each part, ascending: training, validation and the sealed test part."""
 
     train: tuple[int, ...]
     val: tuple[int, ...]
     test: tuple[int, ...]
     by_drive: bool
-    """Whether every drive is in one part only; False where no name carries one."""
+    """Whether every drive is in one part only; False if no name contains a drive."""
     warning: str
-    """One sentence when frames of one drive may be in different parts, otherwise empty."""
+    """A sentence if frames of one drive may be in different parts, otherwise empty."""
     drive_pattern: str = ""
-    """How names tell their drive, see `bddseg.data.drives.drive_of`."""
+    """Regular expression for the drive in a name, see `bddseg.data.drives.drive_of`."""
 
 
 @dataclass(frozen=True)
 class _Item:
-    """One sample as the split sees it."""
+    """The properties of one sample that a split depends on."""
 
     position: int
     group: str
     unit: str
-    """What stays whole where drives do, see `unit_of`."""
+    """The drive, or the sample itself, which is kept together; see `unit_of`."""
     rank: str
-    """Seeded hash of the name: the order in which samples are drawn."""
+    """Seeded hash of the name, which orders the samples."""
 
 
 def split_marks(names: Sequence[str]) -> tuple[str, ...]:
-    """Return what the fingerprint of data has to say besides its content; nothing where the split never changed.
+    """Return additional input of the data fingerprint; empty if the split is that of earlier versions.
 
-    Earlier versions gave up all drives where one name carried none, or was written in capitals. Trials that were
-    trained on such a split must neither be resumed nor reused on the present one.
+    Earlier versions ignored all drives if one name had none, or was written in upper case. Trials that were trained on
+    such a split must neither be resumed nor reused on the current one.
     """
     drives = [drive_of(name) for name in names]
     was_by_drive = all(drive and name.startswith(drive) for drive, name in zip(drives, names, strict=True))
@@ -72,16 +71,24 @@ def split_samples(
     max_images: int = 0,
     drive_pattern: str = "",
 ) -> Split:
-    """Return the parts of the samples; the order in which they are given does not matter.
+    """Return the parts of the samples, independent of their order.
 
-    Where names carry drives, these stay whole and the fractions are met as well as they allow; a name without one
-    counts as a drive of its own, with a warning. Where no name carries one, frames are split one by one, the fractions
-    met exactly. Scene groups have nearly the same share in every part.
-    `max_images` > 0 thins the parts of the full split, so no image ever changes its part with it.
+    If names contain drives, these are kept whole and the fractions are met as well as possible; a name without one
+    counts as a drive of its own, with a warning. If no name contains one, frames are split one by one and the fractions
+    are met exactly. Scene groups have nearly the same share in every part.
+
+    Args:
+        names: file names without suffix.
+        scenes: scene of each sample.
+        seed: of the split.
+        val_fraction: share of the validation part.
+        test_fraction: share of the test part.
+        max_images: > 0 reduces the parts of the full split, so that no image changes its part; 0 keeps all.
+        drive_pattern: see `bddseg.data.drives.drive_of`.
 
     Raises:
         ConfigError: when a fraction or max_images is out of range.
-        DataError: when a part would be empty, or no name matches the pattern that is given.
+        DataError: when a part would be empty, or no name matches the pattern.
     """
     fractions = _fractions(val_fraction, test_fraction)
     if max_images < 0:
@@ -107,16 +114,16 @@ def split_samples(
     train, val, test = (tuple(sorted(item.position for item in part)) for part in parts)
     warnings = (
         _warning(names, strays, train, val),
-        _few_drives([unit_of(names[place], drive_pattern) for place in val]) if by_drive else "",
+        _few_drives([unit_of(names[index], drive_pattern) for index in val]) if by_drive else "",
         _no_drives(names, drive_pattern, train, val) if drive_pattern else "",
     )
     return Split(train, val, test, by_drive, "; ".join(filter(None, warnings)), drive_pattern)
 
 
 def split_of(data: DataSettings, split: Split, names: Sequence[str], scenes: Sequence[str]) -> Split:
-    """Return what a trial of these settings trains and is judged on: the usual split, or one fold made from it.
+    """Return the split of a trial: the usual one, or a fold made from it.
 
-    Where nothing is to be validated on, train and val both train.
+    With a single fold, train and val are both trained on.
     """
     if not data.folds:
         return split
@@ -135,11 +142,19 @@ def fold_split(
     seed: int = 1337,
     cut: int = 0,
 ) -> Split:
-    """Return train and val dealt anew: fold number `fold` of both together is val, the others train; test stays.
+    """Return a split for cross-validation: one fold of train and val together is val, the others train; test stays.
 
-    Every image of train and val is in exactly one fold; drives stay whole where the split kept them whole, and scene
-    groups have nearly the same share in every fold. Positions, as in the split, are those of names and scenes. Each
-    `cut` deals them another way.
+    Every image of train and val is in exactly one fold; drives are kept whole if the split keeps them whole, and scene
+    groups have nearly the same share in every fold. Positions refer to names and scenes, as in the split.
+
+    Args:
+        split: the usual split.
+        names: of all samples.
+        scenes: of all samples.
+        folds: number of folds.
+        fold: index of the validation fold, from 0.
+        seed: of the assignment.
+        cut: index of the partition into folds; each one assigns the images differently.
 
     Raises:
         ConfigError: when there is no such fold.
@@ -150,18 +165,20 @@ def fold_split(
     dealt = f"{seed}, cut {cut}" if cut else str(seed)
     items = [
         _Item(
-            place,
-            group_of(scenes[place]),
-            unit_of(names[place], split.drive_pattern),
-            _hash(dealt, f"fold:{names[place]}"),
+            position,
+            group_of(scenes[position]),
+            unit_of(names[position], split.drive_pattern),
+            _hash(dealt, f"fold:{names[position]}"),
         )
-        for place in (*split.train, *split.val)
+        for position in (*split.train, *split.val)
     ]
     items.sort(key=lambda item: item.rank)
     units = len({item.unit for item in items}) if split.by_drive else len(items)
     if units < folds:
-        what = f"drives (with {len(items)} images)" if split.by_drive else "images"
-        raise DataError(f"train and val have {units} {what}, too few for {folds} folds: ask for fewer, or add images")
+        unit_names = f"drives (with {len(items)} images)" if split.by_drive else "images"
+        raise DataError(
+            f"train and val have {units} {unit_names}, too few for {folds} folds: ask for fewer, or add images"
+        )
     shares = [Fraction(1, folds)] * folds
     parts = _deal_drives(items, shares, dealt) if split.by_drive else _deal_frames(items, shares)
     val = {item.position for item in parts[fold]}
@@ -170,12 +187,12 @@ def fold_split(
 
 
 def _warning(names: Sequence[str], strays: Sequence[str], train: Sequence[int], val: Sequence[int]) -> str:
-    """Return what names without a drive mean for the scores, and what helps; empty where there are none."""
+    """Return a warning about names without a drive, with its remedy; empty if there are none."""
     if not strays:
         return ""
     driveless = frozenset(strays)
-    among = [place for place in val if names[place] in driveless]
-    leaks = count_neighbours(names, among, [place for place in train if names[place] in driveless])
+    driveless_val = [position for position in val if names[position] in driveless]
+    leaks = count_neighbours(names, driveless_val, [position for position in train if names[position] in driveless])
     leak = f"; {leaks} of {len(val)} validation images have their neighbour in training" if leaks else ""
     if len(strays) == len(names):
         return f"{LEAK_WARNING}{leak}; {REMEDY}"
@@ -188,7 +205,7 @@ def _warning(names: Sequence[str], strays: Sequence[str], train: Sequence[int], 
 
 
 def _few_drives(val: Sequence[str]) -> str:
-    """Return what few drives of many validation images mean; empty where there are enough."""
+    """Return a warning about few drives among many validation images; empty if there are enough."""
     drives = len(set(val))
     if drives >= FEW_DRIVES or len(val) < MANY_IMAGES:
         return ""
@@ -196,7 +213,7 @@ def _few_drives(val: Sequence[str]) -> str:
 
 
 def _no_drives(names: Sequence[str], pattern: str, train: Sequence[int], val: Sequence[int]) -> str:
-    """Return that a pattern tells images apart rather than drives, where neighbours show it; otherwise empty."""
+    """Return a warning if neighbouring images show that a pattern matches images rather than drives."""
     drives = len({unit_of(name, pattern) for name in names})
     leaks = count_neighbours(names, val, train)
     if 2 * drives <= len(names) or 2 * leaks <= len(val):
@@ -208,7 +225,7 @@ def _no_drives(names: Sequence[str], pattern: str, train: Sequence[int], val: Se
 
 
 def apportion(total: int, weights: Sequence[Fraction | int]) -> list[int]:
-    """Return whole shares that sum to the total, by largest remainder; of equal remainders the later one wins.
+    """Return whole shares that sum to the total, by largest remainder; the later of equal remainders wins.
 
     With the weights' sum at least the total and all of them whole, no share exceeds its weight.
     """
@@ -239,7 +256,7 @@ def _hash(seed: int | str, text: str) -> str:
 
 
 def _deal_frames(items: Sequence[_Item], fractions: Sequence[Fraction]) -> list[list[_Item]]:
-    """Return the parts with exact totals, each group shared out in proportion to what the parts still need."""
+    """Return parts with exact totals; each group is divided in proportion to what the parts still need."""
     needed = apportion(len(items), fractions)
     parts: list[list[_Item]] = [[] for _ in fractions]
     for group in GROUPS:
@@ -253,7 +270,7 @@ def _deal_frames(items: Sequence[_Item], fractions: Sequence[Fraction]) -> list[
 
 
 def _deal_drives(items: Sequence[_Item], fractions: Sequence[Fraction], seed: str) -> list[list[_Item]]:
-    """Return the parts with whole drives: the best balanced of several seeded greedy deals."""
+    """Return parts of whole drives: the best balanced of several seeded greedy assignments."""
     sizes = _drive_sizes(items)
     whole = [sum(counts) for counts in zip(*sizes.values(), strict=True)]
     targets = [[float(fraction * count) for count in whole] for fraction in fractions]
@@ -264,7 +281,7 @@ def _deal_drives(items: Sequence[_Item], fractions: Sequence[Fraction], seed: st
 
 
 def _drive_sizes(items: Sequence[_Item]) -> dict[str, list[int]]:
-    """Return what each drive weighs: its images of every scene group, and in all."""
+    """Return the size of each drive: its images by scene group, and in total."""
     groups: dict[str, Counter[str]] = {}
     for item in items:
         groups.setdefault(item.unit, Counter())[item.group] += 1
@@ -274,12 +291,12 @@ def _drive_sizes(items: Sequence[_Item]) -> dict[str, list[int]]:
 def _deal(
     order: Sequence[str], sizes: Mapping[str, Sequence[int]], targets: Sequence[Sequence[float]]
 ) -> dict[str, int]:
-    """Return the part of every drive, each put where it lowers the imbalance most; no part is left without one."""
+    """Return the part of every drive, greedily where it lowers the imbalance most; every part gets at least one."""
     filled = [[0] * len(target) for target in targets]
     deal: dict[str, int] = {}
-    for left, drive in zip(range(len(order), 0, -1), order, strict=True):
+    for remaining, drive in zip(range(len(order), 0, -1), order, strict=True):
         empty = [part for part, counts in enumerate(filled) if not counts[-1]]
-        allowed = empty if left <= len(empty) else range(len(filled))
+        allowed = empty if remaining <= len(empty) else range(len(filled))
         part = min(allowed, key=lambda part: _growth(filled[part], sizes[drive], targets[part]))
         filled[part] = [count + extra for count, extra in zip(filled[part], sizes[drive], strict=True)]
         deal[drive] = part
@@ -298,18 +315,18 @@ def _imbalance(
     """Return the sum of (count - target)^2 / target over all parts, scene groups and totals."""
     imbalance = 0.0
     for part, target in enumerate(targets):
-        inside = [sizes[drive] for drive, place in deal.items() if place == part]
+        inside = [sizes[drive] for drive, drive_part in deal.items() if drive_part == part]
         counts = [sum(size[index] for size in inside) for index in range(len(target))]
         imbalance += sum((count - goal) ** 2 / goal for count, goal in zip(counts, target, strict=True) if goal)
     return imbalance
 
 
 def _thin(parts: Sequence[Sequence[_Item]], fractions: Sequence[Fraction], max_images: int) -> list[list[_Item]]:
-    """Return the parts cut down to their shares of max_images; within a part scene groups keep their shares."""
+    """Return the parts reduced to their shares of max_images; within a part scene groups keep their shares."""
     shares = apportion(max_images, fractions)
     room = [len(part) for part in parts]
     sizes = [min(share, most) for share, most in zip(shares, room, strict=True)]
-    for index, most in enumerate(room):  # a part that is too small leaves its share to the others, training first
+    for index, most in enumerate(room):  # the share of a part that is too small goes to the others, training first
         sizes[index] += min(max_images - sum(sizes), most - sizes[index])
     return [_draw(part, size) for part, size in zip(parts, sizes, strict=True)]
 

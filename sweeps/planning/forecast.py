@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bddseg.data.bdd100k import Catalog
-from bddseg.engine import EVALUATION_BATCHES
 from bddseg.errors import DeviceError
+from bddseg.evaluation import EVALUATION_BATCHES
 from bddseg.flops import count_forward
 from bddseg.labels import CLASSES
 from bddseg.memory import TRAINING_BATCHES, least_memory_mb, measure_peak_mb

@@ -1,4 +1,4 @@
-"""Augmentation: image and mask together, each image by its own draw."""
+"""Augmentation: image and mask together, with random numbers for each image."""
 
 import pytest
 import torch
@@ -59,8 +59,8 @@ def test_a_mask_gains_no_class() -> None:
     images, masks = make_batch()
     masks[masks == 3] = IGNORE
     torch.manual_seed(1)
-    _, found = build_augmentation("standard")(images, masks)
-    assert set(found.unique().tolist()) == {0, 1, 2, IGNORE}
+    _, augmented = build_augmentation("standard")(images, masks)
+    assert set(augmented.unique().tolist()) == {0, 1, 2, IGNORE}
 
 
 def test_a_crop_shows_no_less_than_its_smallest_share() -> None:
@@ -83,8 +83,8 @@ def test_image_and_mask_are_cropped_alike() -> None:
     torch.manual_seed(2)
     images, masks = make_batch(8, 64)
     images[:, 1:] = images[:, :1]  # grey: recolouring is a line through each image's values
-    found, labels = build_augmentation("standard")(images, masks)
-    for picture, mask in zip(found[:, 0], labels, strict=True):
+    augmented, labels = build_augmentation("standard")(images, masks)
+    for picture, mask in zip(augmented[:, 0], labels, strict=True):
         means = [picture[mask == index].mean() for index in mask.unique()]
         assert means == sorted(means)
 

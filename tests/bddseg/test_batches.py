@@ -1,4 +1,4 @@
-"""Frames as batches: statistics of the training part, and where the pixels live."""
+"""Batches of frames: statistics of the training part, and where pixels are stored."""
 
 import numpy as np
 import torch

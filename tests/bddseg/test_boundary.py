@@ -1,4 +1,4 @@
-"""Boundary IoU: bands counted by hand, against plain erosion, and what must not count."""
+"""Boundary IoU: bands counted by hand, against plain erosion, and ignored pixels."""
 
 import numpy as np
 import pytest
@@ -33,8 +33,8 @@ def test_the_edge_of_the_image_is_an_outline() -> None:
 
 
 def test_a_square_moved_by_one_pixel_keeps_part_of_its_rim() -> None:
-    both, either = count_boundaries(square(16, 4, 6), square(16, 5, 6), 2)[0, 1].tolist()
-    assert (both, either) == (2, 38)  # the rims cross twice: 20 + 20 - 2
+    intersection, union = count_boundaries(square(16, 4, 6), square(16, 5, 6), 2)[0, 1].tolist()
+    assert (intersection, union) == (2, 38)  # the rims cross twice: 20 + 20 - 2
 
 
 def test_what_is_ignored_is_not_counted_and_makes_no_outline() -> None:

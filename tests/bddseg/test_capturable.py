@@ -1,10 +1,11 @@
-"""On CUDA a step touches nothing but the device, so that a graph can capture it: watched on tensors without data.
+"""On CUDA a step stays on the device, so that a graph can capture it: observed on tensors without data.
 
 Only shapes and devices flow through here, so no GPU is needed. Gradients and the optimiser's kernel need a real one.
 """
 
 import contextlib
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -49,16 +50,17 @@ def engine_on_fake_cuda(monkeypatch: pytest.MonkeyPatch, loss: str) -> Iterator[
     settings = {"model_name": "attention_unet", "model_dropout": 0.2, "data_augment": "standard"}
     config = make_config(**settings, loss_name=loss, train_precision="bf16")
     engine = Engine(config, make_frames(), make_split().train, torch.device("cpu"))
-    engine.device = CUDA
+    network = engine.network
+    network.device = CUDA
     monkeypatch.setattr(torch.Tensor, "backward", lambda self: None)
     monkeypatch.setattr(engine.optimizer, "step", lambda: None)
     with FakeTensorMode(allow_non_fake_inputs=True):
         with torch.device(CUDA):
-            engine.model = build_model("attention_unet", classes=5, base_filters=4, dropout=0.2)
-            engine.loss = build_loss(loss, weight=torch.ones(5), gamma=2.0)
-            engine.pixels.mean, engine.pixels.deviation = torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)
+            network.model = build_model("attention_unet", classes=5, base_filters=4, dropout=0.2)
+            network.loss = build_loss(loss, weight=torch.ones(5), gamma=2.0)
+            network.pixels.mean, network.pixels.deviation = torch.zeros(1, 3, 1, 1), torch.ones(1, 3, 1, 1)
             frames = torch.zeros(24, 16, 16, 3, dtype=torch.uint8), torch.zeros(24, 16, 16, dtype=torch.uint8)
-        engine.pixels._resident = frames
+        network.pixels._resident = frames
         yield engine
     _luma.cache_clear()
 
@@ -68,10 +70,10 @@ def batch() -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
-@pytest.mark.parametrize("step", ["_train_batch", "_score_batch"])
+@pytest.mark.parametrize("step", ["_train_batch", "evaluator.score_batch"])
 def test_a_step_stays_on_the_device(step: str, loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with engine_on_fake_cuda(monkeypatch, loss) as engine:
-        run = getattr(engine, step)
+        run = attrgetter(step)(engine)
         run(batch())  # the first one may make constants
         with HostWatch() as watch:
             outputs = run(batch())

@@ -1,4 +1,4 @@
-"""Checkpoints <-> files: whole or not at all, and never code."""
+"""Checkpoint files: atomic, and never unpickled code."""
 
 import os
 import pickle
@@ -38,18 +38,18 @@ def saved(tmp_path: Path) -> Path:
 
 
 def test_what_was_saved_comes_back(saved: Path) -> None:
-    found = load_checkpoint(saved)
-    assert found.keys() == {"weights", "epoch"} and found["epoch"] == 3
-    assert torch.equal(found["weights"], torch.arange(1000.0))
+    loaded = load_checkpoint(saved)
+    assert loaded.keys() == {"weights", "epoch"} and loaded["epoch"] == 3
+    assert torch.equal(loaded["weights"], torch.arange(1000.0))
 
 
 def test_a_training_state_comes_back(tmp_path: Path) -> None:
     save_training(tmp_path, make_state())
-    found = load_training(tmp_path)
-    assert found.keys() == make_state().keys()
-    assert found["best"].keys() == make_state()["best"].keys()
-    assert torch.equal(found["model"]["w"], torch.arange(3.0))
-    assert torch.equal(found["best"]["weights"]["w"], torch.ones(3))
+    loaded = load_training(tmp_path)
+    assert loaded.keys() == make_state().keys()
+    assert loaded["best"].keys() == make_state()["best"].keys()
+    assert torch.equal(loaded["model"]["w"], torch.arange(3.0))
+    assert torch.equal(loaded["best"]["weights"]["w"], torch.ones(3))
 
 
 def test_a_training_folder_holds_two_files(tmp_path: Path) -> None:

@@ -279,6 +279,16 @@ def test_momentum_counts_under_sgd() -> None:
     assert changed(optim_name="sgd", optim_momentum=0.5).digest() != changed(optim_name="sgd").digest()
 
 
+def test_an_empty_value_of_a_choice_is_refused_with_the_known_names() -> None:
+    with pytest.raises(ConfigError, match=r"optim.schedule is '', but must be one of constant, cosine, poly"):
+        TrainConfig().with_overrides({"optim.schedule": None})  # as YAML reads an empty value
+
+
+def test_an_empty_value_takes_a_pattern_away() -> None:
+    config = changed(data_drive_pattern="(a+)")
+    assert config.with_overrides({"data.drive_pattern": None}) == TrainConfig()
+
+
 def test_every_fold_is_a_trial_of_its_own() -> None:
     assert len({changed(data_folds=folds, data_fold=fold).digest() for folds in (4, 5) for fold in range(4)}) == 8
 
@@ -298,8 +308,8 @@ def test_one_fold_leaves_nothing_to_choose_an_epoch_by() -> None:
 
 
 def test_only_one_fold_leaves_nothing_to_validate_on() -> None:
-    found = {folds: changed(data_folds=folds, train_keep="last").data.has_validation for folds in (0, 1, 2)}
-    assert found == {0: True, 1: False, 2: True}
+    has_validation = {folds: changed(data_folds=folds, train_keep="last").data.has_validation for folds in (0, 1, 2)}
+    assert has_validation == {0: True, 1: False, 2: True}
 
 
 def test_a_new_recipe_changes_every_digest(monkeypatch: pytest.MonkeyPatch) -> None:

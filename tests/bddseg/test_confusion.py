@@ -80,7 +80,7 @@ def test_nothing_counted_has_no_mean() -> None:
 
 def test_iou_of_many_images_is_that_of_each() -> None:
     counts = count_pixels(*random_masks(), 5)
-    assert iou(counts).tolist() == [iou(one).tolist() for one in counts]
+    assert iou(counts).tolist() == [iou(image).tolist() for image in counts]
 
 
 def test_iou_agrees_with_torchmetrics() -> None:

@@ -1,4 +1,4 @@
-"""How many cores this process may use: each limit is a real one where the system allows it."""
+"""Usable cores of a process: each limit is a real one where the system allows it."""
 
 import os
 import subprocess
@@ -25,8 +25,8 @@ def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def asked(*before: str) -> str:
     """Return what a process of its own says, started by other commands."""
-    words = [*before, sys.executable, "-c", ASK]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    command = [*before, sys.executable, "-c", ASK]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def test_a_process_pinned_to_one_core_may_use_one() -> None:
 
 @needs_two_cores
 def test_a_quota_of_half_a_core_counts_as_one_core(half_a_core: Path) -> None:
-    words = ("sh", "-c", f'echo $$ > {half_a_core}/cgroup.procs && exec "$0" "$@"')
-    assert asked(*words) == f"1 1 of {os.cpu_count()} cores (quota of the control group)"
+    command = ("sh", "-c", f'echo $$ > {half_a_core}/cgroup.procs && exec "$0" "$@"')
+    assert asked(*command) == f"1 1 of {os.cpu_count()} cores (quota of the control group)"
 
 
 @needs_two_cores

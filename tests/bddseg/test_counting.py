@@ -20,15 +20,15 @@ def random_masks(images: int = 6) -> tuple[np.ndarray, np.ndarray]:
 
 def test_counts_on_the_device_are_those_of_numpy() -> None:
     truth, prediction = random_masks()
-    found = count_pixels_on_device(torch.from_numpy(truth), torch.from_numpy(prediction)).numpy()
-    assert (found[:, :-1] == bddseg.confusion.count_pixels(truth, prediction, 5)).all()
+    counts = count_pixels_on_device(torch.from_numpy(truth), torch.from_numpy(prediction)).numpy()
+    assert (counts[:, :-1] == bddseg.confusion.count_pixels(truth, prediction, 5)).all()
 
 
 def test_the_last_row_is_what_was_predicted_on_ignored_pixels() -> None:
     truth, prediction = random_masks()
-    found = count_pixels_on_device(torch.from_numpy(truth), torch.from_numpy(prediction))[:, -1]
+    counts = count_pixels_on_device(torch.from_numpy(truth), torch.from_numpy(prediction))[:, -1]
     expected = [np.bincount(p[t == IGNORE], minlength=5) for t, p in zip(truth, prediction, strict=True)]
-    assert found.numpy().tolist() == np.array(expected).tolist()
+    assert counts.numpy().tolist() == np.array(expected).tolist()
 
 
 def test_every_pixel_is_counted_once() -> None:
@@ -38,8 +38,8 @@ def test_every_pixel_is_counted_once() -> None:
 
 def test_products_of_one_hot_rows_count_as_bincount_does() -> None:
     truth, prediction = (torch.from_numpy(array) for array in random_masks())
-    found = count_by_products(truth.clamp(max=5).flatten(1), prediction.flatten(1))
-    assert torch.equal(found, count_pixels_on_device(truth, prediction))
+    counts = count_by_products(truth.clamp(max=5).flatten(1), prediction.flatten(1))
+    assert torch.equal(counts, count_pixels_on_device(truth, prediction))
 
 
 @pytest.mark.parametrize("side", [1, 8, 23, 32])
@@ -89,9 +89,9 @@ def test_two_tallies_are_read_at_once() -> None:
     first.add(torch.tensor([1.0, 1.0]), counted(7))
     second.add(torch.tensor([1.0, 4.0]), counted(8))
     second.add(torch.tensor([1.0, 4.0]), counted(9))
-    found = read(first, second)
-    assert [one.loss for one in found] == [1.0, 0.25]
-    assert [one.counts[:, 0, 0].tolist() for one in found] == [[7], [8, 9]]
+    counts = read(first, second)
+    assert [pass_counts.loss for pass_counts in counts] == [1.0, 0.25]
+    assert [pass_counts.counts[:, 0, 0].tolist() for pass_counts in counts] == [[7], [8, 9]]
 
 
 def test_a_large_count_is_exact() -> None:

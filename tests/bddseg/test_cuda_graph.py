@@ -58,8 +58,8 @@ def test_a_size_is_captured_once_and_replayed_from_then_on() -> None:
 
 def test_a_replay_computes_from_the_batch_given() -> None:
     step = GraphedStep(total, Recorder())
-    found = [float(step(index(number, 1))[0]) for number in range(WARM_UP + 3)]
-    assert found == [number + 1.0 for number in range(WARM_UP + 3)]
+    outputs = [float(step(index(number, 1))[0]) for number in range(WARM_UP + 3)]
+    assert outputs == [number + 1.0 for number in range(WARM_UP + 3)]
 
 
 def test_every_batch_size_has_a_recording_of_its_own() -> None:
@@ -85,8 +85,8 @@ def failing(function: Callable[[], Outputs]) -> tuple[Callable[[], None], Output
 
 def test_a_step_that_cannot_be_captured_runs_eagerly_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     step = GraphedStep(total, failing)
-    found = [float(step(index(1, 2))[0]) for _ in range(WARM_UP + 3)]
-    assert found == [3.0] * (WARM_UP + 3)
+    outputs = [float(step(index(1, 2))[0]) for _ in range(WARM_UP + 3)]
+    assert outputs == [3.0] * (WARM_UP + 3)
     [record] = caplog.records
     assert record.message.startswith("a step of 2 images cannot be captured as a CUDA graph, all steps run eagerly: ")
     assert record.message.endswith("operation not permitted when stream is capturing")

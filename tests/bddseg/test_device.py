@@ -38,7 +38,7 @@ def test_auto_is_the_first_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:3"])
 def test_a_gpu_that_is_not_there_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     without_gpu(monkeypatch)
-    with pytest.raises(ConfigError, match=f"device {name} is not there: this machine has 0 CUDA devices"):
+    with pytest.raises(ConfigError, match=f"device {name} does not exist: this machine has 0 CUDA devices"):
         resolve_device(name)
 
 
@@ -77,9 +77,9 @@ def test_a_torch_that_does_not_know_the_processor_computes_in_fp32(monkeypatch: 
 def test_the_number_of_threads_is_at_least_one() -> None:
     before = torch.get_num_threads()
     use_threads(0)
-    found = torch.get_num_threads()
+    threads = torch.get_num_threads()
     use_threads(before)
-    assert found == 1
+    assert threads == 1
 
 
 def test_the_same_seed_draws_the_same_numbers() -> None:

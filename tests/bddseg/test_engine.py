@@ -11,6 +11,7 @@ from tiny import make_config, make_frames, make_split
 from torch import nn
 
 from bddseg.batches import Placed
+from bddseg.boundary import count_boundaries
 from bddseg.counting import PassCounts
 from bddseg.data.frames import Frames
 from bddseg.engine import Engine
@@ -28,20 +29,20 @@ def make_engine(frames: Frames = FRAMES, **changes: Any) -> Engine:
 def batches_of_an_epoch(engine: Engine, epoch: int, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """Return the frames that each step of an epoch loads."""
     placed: list[list[int]] = []
-    place = engine.pixels.placed
+    original_placed = engine.network.pixels.placed
 
     def listen(batches: Sequence[np.ndarray]) -> Iterator[Placed]:
         placed.extend(batch.tolist() for batch in batches)
-        return place(batches)
+        return original_placed(batches)
 
-    monkeypatch.setattr(engine.pixels, "placed", listen)
+    monkeypatch.setattr(engine.network.pixels, "placed", listen)
     engine.train_epoch(epoch)
     return placed
 
 
 def load(engine: Engine, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return normalised images and masks as one batch."""
-    return engine.pixels.load(next(engine.pixels.placed([np.array(indices)])))
+    return engine.network.pixels.load(next(engine.network.pixels.placed([np.array(indices)])))
 
 
 def one_image() -> tuple[torch.Tensor, torch.Tensor]:
@@ -77,11 +78,11 @@ def test_the_statistics_of_batchnorm_begin_at_those_of_the_first_batch() -> None
     engine = make_engine(train_batch_size=99, optim_lr=1e-9, train_precision="fp32")
     engine.train_epoch(1)
     images, _ = load(engine, SPLIT.train)
-    first = next(module for module in engine.model.modules() if isinstance(module, nn.BatchNorm2d))
+    first = next(module for module in engine.network.model.modules() if isinstance(module, nn.BatchNorm2d))
     seen: list[torch.Tensor] = []
     first.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     with torch.no_grad():
-        engine.model(images)
+        engine.network.model(images)
     assert torch.allclose(first.running_mean, seen[0].mean((0, 2, 3)), atol=1e-5)
 
 
@@ -104,9 +105,9 @@ def test_a_tail_of_one_joins_the_batch_before(size: int, expected: list[int], mo
 
 
 def test_a_training_pass_pools_its_counts() -> None:
-    found = make_engine().train_epoch(1)
-    assert found.counts.shape == (1, 5, 5) and found.ignored.shape == (1, 5)
-    assert found.counts.sum() + found.ignored.sum() == len(SPLIT.train) * 16 * 16
+    counts = make_engine().train_epoch(1)
+    assert counts.counts.shape == (1, 5, 5) and counts.ignored.shape == (1, 5)
+    assert counts.counts.sum() + counts.ignored.sum() == len(SPLIT.train) * 16 * 16
 
 
 def test_an_evaluation_counts_every_image_in_the_order_given() -> None:
@@ -122,6 +123,24 @@ def test_evaluation_counts_do_not_depend_on_the_batch_size() -> None:
     assert (small.evaluate(SPLIT.train).counts == engine.evaluate(SPLIT.train).counts).all()
 
 
+def test_boundaries_are_counted_on_the_same_predictions_as_pixels() -> None:
+    engine = trained()
+    scored, boundaries = engine.evaluate_boundaries(SPLIT.val)
+    assert (scored.counts == engine.evaluate(SPLIT.val).counts).all() and boundaries.shape == (len(SPLIT.val), 5, 2)
+    images, masks = load(engine, SPLIT.val)
+    with torch.no_grad():
+        predicted = engine.network.model.eval()(images).argmax(1)
+    assert (boundaries == count_boundaries(masks, predicted, 5).numpy()).all()
+
+
+def test_boundaries_cost_no_second_pass() -> None:
+    engine = trained()
+    seen: list[int] = []
+    engine.network.model.register_forward_hook(lambda model, inputs, logits: seen.append(len(logits)))
+    engine.evaluate_boundaries(SPLIT.test)
+    assert sum(seen) == len(SPLIT.test)
+
+
 def test_an_evaluation_changes_no_weights() -> None:
     engine = trained()
     before = engine.weights()
@@ -134,7 +153,7 @@ def test_the_loss_of_a_pass_is_divided_once(name: str) -> None:
     engine = trained(loss_name=name, train_batch_size=2)  # two batches of eight
     images, masks = load(engine, SPLIT.train)
     with torch.no_grad():
-        total, weight = engine.loss(engine.model.eval()(images), masks)
+        total, weight = engine.network.loss(engine.network.model.eval()(images), masks)
     assert engine.evaluate(SPLIT.train).loss == pytest.approx(float(total / weight), rel=1e-5)
 
 
@@ -147,28 +166,30 @@ def test_a_pass_without_a_valid_pixel_has_no_loss() -> None:
 def test_class_weights_come_from_the_training_part_alone() -> None:
     masks = FRAMES.masks.copy()
     masks[list(SPLIT.val)] = 0
-    first, second = (make_engine(frames).loss(*one_image())[1] for frames in (FRAMES, replace(FRAMES, masks=masks)))
+    first, second = (
+        make_engine(frames).network.loss(*one_image())[1] for frames in (FRAMES, replace(FRAMES, masks=masks))
+    )
     assert torch.equal(first, second)
 
 
 def test_weighting_none_weighs_every_valid_pixel_with_one() -> None:
-    _, weight = make_engine(loss_weighting="none").loss(*one_image())
+    _, weight = make_engine(loss_weighting="none").network.loss(*one_image())
     assert weight == (FRAMES.masks[0] != IGNORE).sum()
 
 
 def test_gamma_reaches_the_focal_loss() -> None:
     logits, target = one_image()
-    found, _ = make_engine(loss_name="focal", loss_gamma=3.0, loss_weighting="none").loss(logits, target)
-    assert torch.equal(found, build_loss("focal", weight=None, gamma=3.0)(logits, target)[0])
+    total, _ = make_engine(loss_name="focal", loss_gamma=3.0, loss_weighting="none").network.loss(logits, target)
+    assert torch.equal(total, build_loss("focal", weight=None, gamma=3.0)(logits, target)[0])
 
 
 def test_weights_are_copies_that_training_leaves_alone() -> None:
     engine = make_engine()
-    kept = engine.weights()
-    before = {name: tensor.clone() for name, tensor in kept.items()}
+    copies = engine.weights()
+    before = {name: tensor.clone() for name, tensor in copies.items()}
     engine.train_epoch(1)
-    assert all(torch.equal(before[name], kept[name]) for name in kept)
-    assert not all(torch.equal(tensor, kept[name]) for name, tensor in engine.weights().items())
+    assert all(torch.equal(before[name], copies[name]) for name in copies)
+    assert not all(torch.equal(tensor, copies[name]) for name, tensor in engine.weights().items())
 
 
 def test_weights_include_the_running_statistics() -> None:
@@ -207,8 +228,8 @@ def test_another_seed_gives_other_weights() -> None:
 def test_bf16_computes_close_to_fp32() -> None:
     fp32, bf16 = trained(), make_engine(train_precision="bf16")
     bf16.load_state(fp32.state())
-    found: list[PassCounts] = [engine.evaluate(SPLIT.val) for engine in (fp32, bf16)]
-    assert found[0].loss == pytest.approx(found[1].loss, rel=0.05)
+    scores: list[PassCounts] = [engine.evaluate(SPLIT.val) for engine in (fp32, bf16)]
+    assert scores[0].loss == pytest.approx(scores[1].loss, rel=0.05)
 
 
 def test_an_epoch_at_once_is_training_and_then_evaluation() -> None:
@@ -254,13 +275,13 @@ def test_captured_steps_agree_with_eager_ones() -> None:
 @needs_cuda
 def test_a_step_that_cannot_be_captured_runs_eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = on_cuda()
-    count = engine.loss
+    count = engine.network.loss
 
     def reading(logits: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         assert float(logits.sum()) is not None  # reads from the device
         return count(logits, masks)
 
-    monkeypatch.setattr(engine, "loss", reading)
+    monkeypatch.setattr(engine.network, "loss", reading)
     losses = [engine.train_epoch(epoch).loss for epoch in (1, 2, 3)]
     assert engine.captured_sizes == ((), ()) and losses[2] < losses[0]
 

@@ -1,4 +1,4 @@
-"""Evidence <-> file: what was saved comes back, what is damaged is named."""
+"""Evidence files: round trips, and damage that is named."""
 
 import dataclasses
 from pathlib import Path
@@ -54,9 +54,9 @@ def test_the_words_come_back(saved: Path) -> None:
 
 
 def test_the_counts_come_back_in_64_bits(saved: Path) -> None:
-    found, expected = load_evidence(saved), make_evidence()
-    assert found.counts.dtype == found.ignored.dtype == np.int64
-    assert (found.counts == expected.counts).all() and (found.ignored == expected.ignored).all()
+    loaded, expected = load_evidence(saved), make_evidence()
+    assert loaded.counts.dtype == loaded.ignored.dtype == np.int64
+    assert (loaded.counts == expected.counts).all() and (loaded.ignored == expected.ignored).all()
 
 
 def test_evidence_of_no_images_comes_back(tmp_path: Path) -> None:
@@ -86,16 +86,16 @@ def test_a_torn_file_is_named(saved: Path, share: float) -> None:
         load_evidence(saved)
 
 
-@pytest.mark.parametrize("place", range(20))
-def test_a_flipped_byte_is_never_a_traceback(saved: Path, place: int) -> None:
+@pytest.mark.parametrize("position", range(20))
+def test_a_flipped_byte_is_never_a_traceback(saved: Path, position: int) -> None:
     content = bytearray(saved.read_bytes())
-    content[place * len(content) // 20] ^= 0xFF
+    content[position * len(content) // 20] ^= 0xFF
     saved.write_bytes(bytes(content))
     try:
-        found = load_evidence(saved)
+        loaded = load_evidence(saved)
     except DataError:
         return
-    assert (found.counts == make_evidence().counts).all() and words(found) == words(make_evidence())
+    assert (loaded.counts == make_evidence().counts).all() and words(loaded) == words(make_evidence())
 
 
 def test_a_single_array_is_no_evidence(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a network sees: right and wrong pixels, IoU of single images, maps of its gates."""
+"""Explanations: correct and wrong pixels, IoU of single images, attention maps."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def test_the_last_map_is_what_the_gate_let_through() -> None:
     trained = make_trained("attention_unet")
     seen: list[torch.Tensor] = []
     gate: Any = trained.model.gates[0]
-    gate.psi.register_forward_hook(lambda layer, given, found: seen.append(found))
+    gate.psi.register_forward_hook(lambda layer, inputs, coefficients: seen.append(coefficients))
     maps = attention_maps(trained, FRAMES.images[:1])
     assert np.allclose(maps[0, 3], seen[0][0, 0].numpy())
 

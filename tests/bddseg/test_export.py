@@ -1,4 +1,4 @@
-"""Exported files do what the network does, say what they must be fed, and appear only when they agree."""
+"""Exported files compute what the network computes, describe their input, and are written only if they agree."""
 
 import json
 from pathlib import Path
@@ -88,10 +88,10 @@ def test_files_give_the_classes_of_the_network_from_pictures_of_any_size(
 def test_an_onnx_file_says_what_it_must_be_fed(exported: Path) -> None:
     import onnx
 
-    said = {item.key: item.value for item in onnx.load(exported / "model.onnx").metadata_props}
-    assert said["size_px"] == "16" and said["preprocessing"].startswith("RGB with 8 bits, upright, of any size")
-    assert "BILINEAR" in said["resize"] and "antialiased" in said["resize"]
-    assert json.loads(said["classes"]) == list(CLASSES)
+    metadata = {item.key: item.value for item in onnx.load(exported / "model.onnx").metadata_props}
+    assert metadata["size_px"] == "16" and metadata["preprocessing"].startswith("RGB with 8 bits, upright, of any size")
+    assert "BILINEAR" in metadata["resize"] and "antialiased" in metadata["resize"]
+    assert json.loads(metadata["classes"]) == list(CLASSES)
 
 
 def test_a_torch_file_says_what_it_must_be_fed(exported: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_file_that_disagrees_is_not_handed_over(
         return lambda pixels: torch.zeros(len(pixels), len(CLASSES), 16, 16)
 
     monkeypatch.setitem(KINDS, "torch", ("pt2", lambda *_: _[2].touch(), load))
-    with pytest.raises(ExportError, match="the torch file does not do what the network does: logits differ"):
+    with pytest.raises(ExportError, match="the torch file computes something else than the network: logits differ"):
         export_model(trained, tmp_path / "model.pt2", "torch")
     assert not list(tmp_path.iterdir())
 
@@ -126,7 +126,7 @@ def test_a_file_that_resizes_otherwise_is_not_handed_over(
         return lambda pixels: Raw(trained).score(interpolate(pixels, (16, 16), mode="bilinear"))
 
     monkeypatch.setitem(KINDS, "torch", ("pt2", lambda *_: _[2].touch(), without_antialiasing))
-    with pytest.raises(ExportError, match="the torch file does not do what the network does"):
+    with pytest.raises(ExportError, match="the torch file computes something else than the network"):
         export_model(trained, tmp_path / "model.pt2", "torch")
 
 
@@ -140,9 +140,9 @@ def test_a_format_that_cannot_be_written_does_not_keep_the_other_from_being_writ
 ) -> None:
     (tmp_path / "model.onnx").mkdir()
     assert main([str(model), "--out", str(tmp_path)]) == 1
-    said = capsys.readouterr()
-    assert said.err.startswith(f"error: {tmp_path / 'model.onnx'} cannot be written: ")
-    assert said.out == f"{tmp_path / 'model.pt2'}\n" and (tmp_path / "model.pt2").is_file()
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"error: {tmp_path / 'model.onnx'} cannot be written: ")
+    assert captured.out == f"{tmp_path / 'model.pt2'}\n" and (tmp_path / "model.pt2").is_file()
 
 
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""A lock between processes, of several users too."""
+"""Locks between processes, also of several users."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, readable by whom the umask lets, and JSON is strict."""
+"""Files are written atomically with the umask's mode, and JSON is strict."""
 
 import json
 import math

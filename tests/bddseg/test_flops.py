@@ -1,4 +1,4 @@
-"""What a forward pass takes: by hand, by torch's own counter, at any width."""
+"""Cost of a forward pass: by hand and by torch's own counter, at any width."""
 
 import subprocess
 import sys
@@ -42,8 +42,8 @@ def test_a_forward_pass_is_counted_as_torch_counts_it(name: str, size: int) -> N
     model = build_model(name, classes=5, base_filters=6).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, 3, size, size))
-    found = count_forward(make_config(model_name=name, model_base_filters=6, data_size=size))
-    assert (found.flops, found.weights) == (counter.get_total_flops(), count_parameters(model))
+    forward = count_forward(make_config(model_name=name, model_base_filters=6, data_size=size))
+    assert (forward.flops, forward.weights) == (counter.get_total_flops(), count_parameters(model))
 
 
 @pytest.mark.parametrize("name", MODELS)

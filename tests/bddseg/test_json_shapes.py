@@ -1,4 +1,4 @@
-"""What a JSON file must hold: the first difference from a shape, in words."""
+"""Shapes of JSON values: the first difference is described."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def test_what_has_the_shape_does_not_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"),
+    ("changed", "message"),
     [
         ({"name": None}, "name is null, but must be text"),
         ({"trials": {}}, "trials is an object, but must be a list"),
@@ -27,8 +27,8 @@ def test_what_has_the_shape_does_not_differ() -> None:
         ({"tags": {"a": 1}}, "tags.a is 1, but must be text"),
     ],
 )
-def test_the_first_difference_is_named_with_its_place(changed: dict[str, Any], words: str) -> None:
-    assert difference(SOUND | changed, SHAPE) == words
+def test_the_first_difference_is_named_with_its_place(changed: dict[str, Any], message: str) -> None:
+    assert difference(SOUND | changed, SHAPE) == message
 
 
 def test_a_value_that_is_no_object_is_called_the_content() -> None:

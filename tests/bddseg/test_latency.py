@@ -1,4 +1,4 @@
-"""How large and how fast a network is."""
+"""Size and latency of a network."""
 
 import torch
 
@@ -11,9 +11,9 @@ TINY = ModelSettings(name="attention_unet", base_filters=4)
 
 
 def test_every_batch_size_has_a_time_and_parameters_are_counted() -> None:
-    found = measure_latency(TINY, 16, CPU, "fp32", seconds=0.01)
-    assert len(found.batch_ms) == len(BATCHES) and all(time > 0 for time in found.batch_ms)
-    assert found.parameters == count_parameters(build_model("attention_unet", classes=5, base_filters=4))
+    latency = measure_latency(TINY, 16, CPU, "fp32", seconds=0.01)
+    assert len(latency.batch_ms) == len(BATCHES) and all(time > 0 for time in latency.batch_ms)
+    assert latency.parameters == count_parameters(build_model("attention_unet", classes=5, base_filters=4))
 
 
 def test_a_pass_that_takes_too_long_is_not_repeated() -> None:
@@ -24,7 +24,7 @@ def test_a_pass_that_takes_too_long_is_not_repeated() -> None:
         passes += 1
 
     handle = torch.nn.modules.module.register_module_forward_pre_hook(
-        lambda module, given: count() if type(module).__name__ == "UNet" else None
+        lambda module, inputs: count() if type(module).__name__ == "UNet" else None
     )
     measure_latency(TINY, 16, CPU, "fp32", seconds=0.0)
     handle.remove()

@@ -1,4 +1,4 @@
-"""Losses: numbers checked by hand, then torch and scikit-learn as references, then what must not matter."""
+"""Losses: numbers checked by hand, then torch and scikit-learn as references, then invariances."""
 
 import math
 
@@ -124,8 +124,8 @@ def test_dice_weighs_a_batch_by_its_images() -> None:
 
 def test_ce_dice_is_the_sum_of_both() -> None:
     logits, target = make_batch()
-    both = mean(cross_entropy(logits, target, weight=WEIGHT)) + mean(dice(logits, target))
-    assert mean(ce_dice(logits, target, weight=WEIGHT)).item() == pytest.approx(both.item(), rel=1e-6)
+    summed_losses = mean(cross_entropy(logits, target, weight=WEIGHT)) + mean(dice(logits, target))
+    assert mean(ce_dice(logits, target, weight=WEIGHT)).item() == pytest.approx(summed_losses.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -206,9 +206,9 @@ def test_balanced_weights_are_those_of_scikit_learn_over_valid_pixels(absent: tu
     pixels = np.random.default_rng(0).choice([0, 0, 0, 1, 2, 3, 3, 4, IGNORE], 5000)
     valid = pixels[~np.isin(pixels, (IGNORE, *absent))]
     present = np.unique(valid)
-    found = balanced_weights(np.bincount(valid, minlength=C))
-    assert found[present] == pytest.approx(compute_class_weight("balanced", classes=present, y=valid), rel=1e-6)
-    assert (found[list(absent)] == 0).all()
+    weights = balanced_weights(np.bincount(valid, minlength=C))
+    assert weights[present] == pytest.approx(compute_class_weight("balanced", classes=present, y=valid), rel=1e-6)
+    assert (weights[list(absent)] == 0).all()
 
 
 def test_balanced_weights_do_not_overflow_on_a_whole_data_set() -> None:

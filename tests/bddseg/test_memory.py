@@ -1,4 +1,4 @@
-"""How much memory a trial needs: the least by counting, the real peak by training a few steps."""
+"""Memory of a trial: a lower bound by counting, the peak by training a few steps."""
 
 import pytest
 from tiny import make_config

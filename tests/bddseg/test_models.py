@@ -89,8 +89,8 @@ def sees(hook: Callable[[Tensor], None]) -> Callable[..., None]:
 )
 def test_nets_have_as_many_parameters_as_their_description(name: str, base: int, parameters: int) -> None:
     with torch.device("meta"):  # counts without memory for the numbers
-        found = count_parameters(build_model(name, classes=5, base_filters=base))
-    assert found == parameters == counted_by_hand(name, base)
+        result = count_parameters(build_model(name, classes=5, base_filters=base))
+    assert result == parameters == counted_by_hand(name, base)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -114,9 +114,11 @@ def test_a_gate_of_one_inner_channel_by_hand() -> None:
         nn.init.constant_(branch[1].bias, bias)  # type: ignore[arg-type]
     signal = torch.tensor([1.0, 2.0, -1.0, 0.0]).view(1, 4, 1, 1)  # 0.5 x 2 = 1
     skip = torch.tensor([[3.0, -9.0], [1.0, 0.0]]).view(1, 2, 1, 2)  # sums 4 and -9; less 2: 2 and -11
-    found = gate(signal.expand(1, 4, 1, 2), skip)
-    left, right = torch.tensor([3.0 - 1, 0.0 - 1]).sigmoid()  # relu(1 + 2) = 3, relu(1 - 11) = 0; psi less 1
-    assert torch.allclose(found, skip * torch.stack([left, right]), atol=1e-4)
+    result = gate(signal.expand(1, 4, 1, 2), skip)
+    first_gate, second_gate = torch.tensor(
+        [3.0 - 1, 0.0 - 1]
+    ).sigmoid()  # relu(1 + 2) = 3, relu(1 - 11) = 0; psi less 1
+    assert torch.allclose(result, skip * torch.stack([first_gate, second_gate]), atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [4, 8])
@@ -136,8 +138,8 @@ def test_a_hook_on_psi_sees_the_coefficients_of_every_level() -> None:
         if isinstance(module, AttentionGate):
             module.psi.register_forward_hook(sees(maps.append))
     model(make_images(2, 3, 32, 32))
-    assert [tuple(found.shape) for found in maps] == [(2, 1, side, side) for side in (4, 8, 16, 32)]  # deepest first
-    assert all((found > 0).all() and (found < 1).all() for found in maps)
+    assert [tuple(result.shape) for result in maps] == [(2, 1, side, side) for side in (4, 8, 16, 32)]  # deepest first
+    assert all((result > 0).all() and (result < 1).all() for result in maps)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -64,12 +64,12 @@ def test_weight_decay_is_part_of_the_slope_in_adam_and_apart_from_it_in_adamw() 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_fused_steps_are_those_of_the_plain_optimiser(name: str, device: torch.device) -> None:
     net, twin = make_net().to(device), make_net().to(device)
-    found = descend(net, ours(net, name, device=device), steps=50)
+    fused = descend(net, ours(net, name, device=device), steps=50)
     momentum = {"momentum": 0.9} if name == "sgd" else {}
     plain = PLAIN[name](twin.parameters(), lr=1e-2, weight_decay=1e-2, foreach=False, fused=False, **momentum)
     expected = descend(twin, plain, steps=50)
-    for left, right in zip(found, expected, strict=True):
-        assert torch.allclose(left, right, rtol=1e-4, atol=1e-5)
+    for actual, wanted in zip(fused, expected, strict=True):
+        assert torch.allclose(actual, wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
@@ -91,7 +91,7 @@ def test_equal_starts_end_in_equal_bits() -> None:
     for _ in range(2):
         net = make_net()
         runs.append(descend(net, ours(net), steps=20))
-    assert all(torch.equal(left, right) for left, right in zip(*runs, strict=True))
+    assert all(torch.equal(actual, wanted) for actual, wanted in zip(*runs, strict=True))
 
 
 def test_going_on_from_a_state_equals_never_having_stopped() -> None:
@@ -102,7 +102,7 @@ def test_going_on_from_a_state_equals_never_having_stopped() -> None:
     later = ours(resumed, lr=0.5)  # the state brings its own rate
     later.load_state_dict(deepcopy(optimizer.state_dict()))  # as from a file: torch would share the moments
     pairs = zip(descend(net, optimizer, steps=10), descend(resumed, later, steps=10), strict=True)
-    assert all(torch.equal(left, right) for left, right in pairs)
+    assert all(torch.equal(actual, wanted) for actual, wanted in pairs)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

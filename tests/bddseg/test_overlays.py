@@ -51,7 +51,7 @@ def test_labels_are_bdd100ks_own_numbers() -> None:
 
 def painted(trained: Predictor, images: list[Path], out: Path, *kinds: str) -> dict[str, Painted]:
     """Return what became of each image, by its name."""
-    return {it.image.name: it for it in paint_images(trained, images, out, kinds or ("mask",))}
+    return {picture.image.name: picture for picture in paint_images(trained, images, out, kinds or ("mask",))}
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (33, 17), (1, 1), (3000, 1)])
@@ -75,9 +75,9 @@ def test_a_larger_mask_is_that_of_the_enlarged_scores(trained: Predictor, tmp_pa
     painted(trained, [tmp_path / "frame.png"], tmp_path)
     scores = trained.score(np.asarray(shrink(image, 16))[None])
     expected = interpolate(scores, (50, 90), mode="bilinear", align_corners=False).argmax(1)[0].numpy()
-    found = np.asarray(Image.open(tmp_path / "frame.mask.png"))
-    assert np.mean(found == expected) > 0.999  # where two scores are equal, rounding decides
-    assert len(np.unique(found, axis=1).T) > 16  # no blocks of the network's pixels
+    pictures = np.asarray(Image.open(tmp_path / "frame.mask.png"))
+    assert np.mean(pictures == expected) > 0.999  # where two scores are equal, rounding decides
+    assert len(np.unique(pictures, axis=1).T) > 16  # no blocks of the network's pixels
 
 
 def test_more_images_than_a_batch_are_all_painted_alike(trained: Predictor, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_more_images_than_a_batch_are_all_painted_alike(trained: Predictor, tmp_
 
 def test_large_images_are_held_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(overlays, "PIXELS", 1000)
-    images = [write_jpeg(tmp_path / f"{place}.jpg", 40, 30) for place in range(3)]
+    images = [write_jpeg(tmp_path / f"{number}.jpg", 40, 30) for number in range(3)]
     assert [len(batch) for batch in overlays._batches(images)] == [1, 1, 1]
 
 
@@ -99,9 +99,9 @@ def test_an_image_that_cannot_be_read_does_not_keep_others_from_being_painted(
 ) -> None:
     torn = tmp_path / "torn.jpg"
     torn.write_bytes(write_jpeg(tmp_path / "whole.jpg", 64, 48).read_bytes()[:300])
-    found = painted(trained, [torn, tmp_path / "whole.jpg"], tmp_path)
-    assert str(torn) in str(found["torn.jpg"].failures[0]) and found["torn.jpg"].pictures == ()
-    assert found["whole.jpg"] == Painted(tmp_path / "whole.jpg", (tmp_path / "whole.mask.png",), ())
+    pictures = painted(trained, [torn, tmp_path / "whole.jpg"], tmp_path)
+    assert str(torn) in str(pictures["torn.jpg"].failures[0]) and pictures["torn.jpg"].pictures == ()
+    assert pictures["whole.jpg"] == Painted(tmp_path / "whole.jpg", (tmp_path / "whole.mask.png",), ())
 
 
 def test_a_picture_that_cannot_be_written_does_not_keep_others_from_being_painted(
@@ -109,17 +109,21 @@ def test_a_picture_that_cannot_be_written_does_not_keep_others_from_being_painte
 ) -> None:
     (tmp_path / "a.overlay.jpg").mkdir()
     images = [write_jpeg(tmp_path / f"{name}.jpg", 20, 10) for name in "ab"]
-    found = painted(trained, images, tmp_path, "overlay", "mask")
-    assert str(found["a.jpg"].failures[0]).startswith(f"{tmp_path / 'a.overlay.jpg'} cannot be written: Is a directory")
-    assert found["a.jpg"].pictures == (tmp_path / "a.mask.png",) and len(found["b.jpg"].pictures) == 2
+    pictures = painted(trained, images, tmp_path, "overlay", "mask")
+    assert str(pictures["a.jpg"].failures[0]).startswith(
+        f"{tmp_path / 'a.overlay.jpg'} cannot be written: Is a directory"
+    )
+    assert pictures["a.jpg"].pictures == (tmp_path / "a.mask.png",) and len(pictures["b.jpg"].pictures) == 2
 
 
 def test_an_image_too_wide_for_a_jpeg_still_gets_its_mask(trained: Predictor, tmp_path: Path) -> None:
     image = tmp_path / "wide.png"
     Image.new("RGB", (66_000, 2)).save(image)
-    found = painted(trained, [image], tmp_path, "overlay", "mask")["wide.png"]
-    assert "wide.overlay.jpg cannot be written" in str(found.failures[0]) and "66000x2 pixels" in str(found.failures[0])
-    assert found.pictures == (tmp_path / "wide.mask.png",)
+    pictures = painted(trained, [image], tmp_path, "overlay", "mask")["wide.png"]
+    assert "wide.overlay.jpg cannot be written" in str(pictures.failures[0]) and "66000x2 pixels" in str(
+        pictures.failures[0]
+    )
+    assert pictures.pictures == (tmp_path / "wide.mask.png",)
 
 
 def test_a_photograph_taken_sideways_is_painted_upright(trained: Predictor, tmp_path: Path) -> None:

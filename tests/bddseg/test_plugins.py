@@ -1,4 +1,4 @@
-"""Models and losses of the user's own: found, tried, counted, known by their source."""
+"""Plug-in models and losses: imported, checked, hashed by their source."""
 
 import os
 import sys
@@ -146,7 +146,7 @@ def test_a_module_that_fails_is_named_with_its_line(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         ("def Net(**_): return 3", "makes a int, not a torch.nn.Module"),
         ("def Net(**_): raise KeyError('width')", "fails: 'width'"),
@@ -155,12 +155,12 @@ def test_a_module_that_fails_is_named_with_its_line(write: Write) -> None:
         ("from torch import nn\ndef Net(classes, **_): return nn.Conv2d(4, classes, 1)", "fails on images of shape"),
     ],
 )
-def test_a_model_that_cannot_be_trained_is_refused(body: str, words: str, write: Write) -> None:
-    assert words in refusal(lambda: check_own(make_config(model_name=f"{write(body)}:Net")))
+def test_a_model_that_cannot_be_trained_is_refused(body: str, message: str, write: Write) -> None:
+    assert message in refusal(lambda: check_own(make_config(model_name=f"{write(body)}:Net")))
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         ("def loss(logits, target, *, weight): return logits", "the loss of two images is"),
         ("def loss(logits, target): return logits.mean()", "fails on two images: TypeError"),
@@ -168,5 +168,5 @@ def test_a_model_that_cannot_be_trained_is_refused(body: str, words: str, write:
         ("def loss(logits, target, *, weight): return logits.detach().mean()", "no gradient can be computed"),
     ],
 )
-def test_a_loss_that_cannot_be_minimised_is_refused(body: str, words: str, write: Write) -> None:
-    assert words in refusal(lambda: check_own(make_config(loss_name=f"{write(body)}:loss")))
+def test_a_loss_that_cannot_be_minimised_is_refused(body: str, message: str, write: Write) -> None:
+    assert message in refusal(lambda: check_own(make_config(loss_name=f"{write(body)}:loss")))

@@ -1,4 +1,4 @@
-"""Saved weights become a network that predicts what the engine counted."""
+"""A network from saved weights predicts what the engine counted."""
 
 from typing import Any
 
@@ -27,9 +27,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
 
 
 def test_predictions_are_classes_in_the_images_shape(recorded: tuple[dict[str, Any], Evidence]) -> None:
-    found = load_trained(recorded[0]).predict(FRAMES.images[:3])
-    assert found.shape == (3, 16, 16) and found.dtype == np.int64
-    assert set(np.unique(found)) <= set(range(len(CLASSES)))
+    predicted = load_trained(recorded[0]).predict(FRAMES.images[:3])
+    assert predicted.shape == (3, 16, 16) and predicted.dtype == np.int64
+    assert set(np.unique(predicted)) <= set(range(len(CLASSES)))
 
 
 def test_predictions_are_those_that_the_evidence_counted(recorded: tuple[dict[str, Any], Evidence]) -> None:

@@ -1,4 +1,4 @@
-"""fit(): repeats bitwise, goes on bitwise, learns, stops for a reason, and counts what torchmetrics counts."""
+"""fit(): bitwise repetition and resume, learning, stop reasons, and counts as torchmetrics has them."""
 
 import functools
 import math
@@ -51,10 +51,10 @@ def are_equal(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.Tens
 
 def scripted(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> None:
     """Let the epochs' val/miou be the given values, whatever was learnt."""
-    given = iter(values)
+    series = iter(values)
 
-    def measure(*words: Any) -> dict[str, float]:
-        return {**_metrics(*words), OBJECTIVE: next(given)}
+    def measure(*arguments: Any) -> dict[str, float]:
+        return {**_metrics(*arguments), OBJECTIVE: next(series)}
 
     monkeypatch.setattr("bddseg.train._metrics", measure)
 
@@ -263,9 +263,11 @@ def test_the_weights_that_count_are_the_mean_of_the_last_epochs() -> None:
     for result in start(AVERAGED):
         results.append(result)
         ends.append({name: tensor.clone() for name, tensor in result.state()["model"].items()})
-    kept = results[-1].state()["best"]["weights"]
-    expected = {name: (ends[2][name] + ends[3][name]) / 2 for name in kept if kept[name].is_floating_point()}
-    assert all(torch.allclose(kept[name], tensor, atol=1e-6) for name, tensor in expected.items())
+    best_weights = results[-1].state()["best"]["weights"]
+    expected = {
+        name: (ends[2][name] + ends[3][name]) / 2 for name in best_weights if best_weights[name].is_floating_point()
+    }
+    assert all(torch.allclose(best_weights[name], tensor, atol=1e-6) for name, tensor in expected.items())
 
 
 def test_averaging_leaves_the_training_alone() -> None:
@@ -407,8 +409,8 @@ def test_a_saved_best_scores_what_was_recorded(tmp_path: Path, learnt: list[Epoc
     best = load_training(tmp_path)["best"]
     engine = Engine(make_config(train_epochs=25), FRAMES, SPLIT.train, CPU)
     with engine.with_weights(best["weights"]):
-        found = engine.evaluate(SPLIT.val)
-    assert float(miou(pool(found.counts))) == best["miou"] == learnt[-1].best_miou
+        scored = engine.evaluate(SPLIT.val)
+    assert float(miou(pool(scored.counts))) == best["miou"] == learnt[-1].best_miou
 
 
 # torchmetrics, also under the focal loss and per group
@@ -421,9 +423,9 @@ def trained_under(loss: str) -> tuple[EpochResult, np.ndarray]:
     result = next(start(config))
     engine = Engine(config, FRAMES, SPLIT.train, CPU)
     engine.load_state(result.state())
-    images, _ = engine.pixels.load(next(engine.pixels.placed([np.array(SPLIT.val)])))
+    images, _ = engine.network.pixels.load(next(engine.network.pixels.placed([np.array(SPLIT.val)])))
     with torch.no_grad():
-        return result, engine.model.eval()(images).argmax(1).numpy()
+        return result, engine.network.model.eval()(images).argmax(1).numpy()
 
 
 def torchmetrics_iou(prediction: np.ndarray, keep: np.ndarray) -> np.ndarray:
@@ -439,8 +441,8 @@ def torchmetrics_iou(prediction: np.ndarray, keep: np.ndarray) -> np.ndarray:
 def test_iou_by_class_agrees_with_torchmetrics(loss: str) -> None:
     result, prediction = trained_under(loss)
     expected = torchmetrics_iou(prediction, np.full(len(SPLIT.val), True))
-    found = [result.metrics[f"val/iou/{name}"] for name in CLASSES]
-    assert found == pytest.approx(expected.tolist(), abs=1e-6, nan_ok=True)
+    values = [result.metrics[f"val/iou/{name}"] for name in CLASSES]
+    assert values == pytest.approx(expected.tolist(), abs=1e-6, nan_ok=True)
     assert result.metrics[OBJECTIVE] == pytest.approx(np.nanmean(expected), abs=1e-6)
 
 

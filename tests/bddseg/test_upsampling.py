@@ -30,8 +30,8 @@ def test_at_the_size_of_the_network_nothing_changes() -> None:
 @pytest.mark.parametrize("size", [(40, 24), (5, 3), (9, 100), (1, 1)])
 def test_classes_are_those_of_torch(size: tuple[int, int]) -> None:
     width, height = size
-    found = interpolate(torch.from_numpy(scores())[None], (height, width), mode="bilinear", align_corners=False)
-    assert np.array_equal(enlarge_classes(scores(), width, height), found.argmax(1)[0].numpy())
+    enlarged = interpolate(torch.from_numpy(scores())[None], (height, width), mode="bilinear", align_corners=False)
+    assert np.array_equal(enlarge_classes(scores(), width, height), enlarged.argmax(1)[0].numpy())
 
 
 @pytest.mark.parametrize("tile", [1, 7, 64])

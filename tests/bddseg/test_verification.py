@@ -45,8 +45,8 @@ def test_recorded_figures_are_found_again_from_the_weights(tmp_path: Path, chang
 
 def test_the_test_part_is_found_again_too(recorded: Recorded) -> None:
     best, _, test = recorded
-    found = verify(best, FRAMES, SPLIT.test, test)
-    assert (found.part, found.images) == ("test", len(SPLIT.test)) and found.max_difference < 1e-6
+    verification = verify(best, FRAMES, SPLIT.test, test)
+    assert (verification.part, verification.images) == ("test", len(SPLIT.test)) and verification.max_difference < 1e-6
 
 
 def test_other_weights_do_not_agree(recorded: Recorded) -> None:
@@ -71,14 +71,14 @@ def test_evidence_that_lacks_a_class_does_not_agree(recorded: Recorded) -> None:
     best, val, _ = recorded
     counts = val.counts.copy()
     counts[:, 0, :] = counts[:, :, 0] = 0
-    found = verify(best, FRAMES, SPLIT.val, dataclasses.replace(val, counts=counts))
-    assert math.isfinite(found.recomputed["road"]) and not found.max_difference < 0.1
+    verification = verify(best, FRAMES, SPLIT.val, dataclasses.replace(val, counts=counts))
+    assert math.isfinite(verification.recomputed["road"]) and not verification.max_difference < 0.1
 
 
 def test_evidence_of_nothing_does_not_agree(recorded: Recorded) -> None:
     best, val, _ = recorded
-    found = verify(best, FRAMES, SPLIT.val, dataclasses.replace(val, counts=np.zeros_like(val.counts)))
-    assert not found.max_difference < 0.1
+    verification = verify(best, FRAMES, SPLIT.val, dataclasses.replace(val, counts=np.zeros_like(val.counts)))
+    assert not verification.max_difference < 0.1
 
 
 def test_a_class_that_is_absent_in_both_makes_no_difference() -> None:
@@ -87,8 +87,8 @@ def test_a_class_that_is_absent_in_both_makes_no_difference() -> None:
 
 
 def test_the_largest_difference_is_the_one_that_counts() -> None:
-    found = Verification("val", 1, {"miou": 0.5, "car": 0.25}, {"miou": 0.5, "car": 0.5})
-    assert found.max_difference == 0.25
+    verification = Verification("val", 1, {"miou": 0.5, "car": 0.25}, {"miou": 0.5, "car": 0.5})
+    assert verification.max_difference == 0.25
 
 
 def test_a_verification_is_written_as_plain_values(recorded: Recorded) -> None:

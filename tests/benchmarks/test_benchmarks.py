@@ -1,4 +1,4 @@
-"""What the benchmarks say is what was measured: arithmetic, equal counting, honest silence without a GPU."""
+"""Benchmarks: arithmetic of figures, equal counting by all contenders, nothing printed without a GPU."""
 
 import json
 import math
@@ -116,15 +116,15 @@ def test_p2_counts_as_the_engine_does_with_the_same_weights() -> None:
     inputs = measure(frames, split, config)
     engine = Engine(config, frames, split.train, CPU)
     careful = Careful(inputs, *tensors(frames.images, frames.masks, inputs), split.train, split.val, CPU)
-    careful.model.load_state_dict(engine.model.state_dict())
+    careful.model.load_state_dict(engine.network.model.state_dict())
     np.testing.assert_array_equal(careful.evaluate(), engine.evaluate(split.val).counts.sum(0))
 
 
 def test_everybody_is_given_the_normalisation_that_the_engine_uses() -> None:
     config, frames, split = make_config(), make_frames(), make_split()
     inputs, engine = measure(frames, split, config), Engine(config, frames, split.train, CPU)
-    np.testing.assert_allclose(inputs.mean, engine.normalisation["mean"].numpy(), rtol=1e-5)
-    np.testing.assert_allclose(inputs.deviation, engine.normalisation["deviation"].numpy(), rtol=1e-5)
+    np.testing.assert_allclose(inputs.mean, engine.network.normalisation["mean"].numpy(), rtol=1e-5)
+    np.testing.assert_allclose(inputs.deviation, engine.network.normalisation["deviation"].numpy(), rtol=1e-5)
 
 
 def test_what_is_given_survives_its_file(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_file_of_p0_is_what_the_engine_sees(tmp_path: Path) -> None:
     scenes = dict.fromkeys(("a", "b", "c", "d"), "city street")
     data = load(write_folder(tmp_path / "data", scenes), config, tmp_path / "cache")
     engine = data.ours(config, CPU)
-    images, masks = engine.pixels.load(next(engine.pixels.placed([np.arange(1)])))
+    images, masks = engine.network.pixels.load(next(engine.network.pixels.placed([np.arange(1)])))
     image, mask = Files(data.samples, data.inputs)[0]
     assert torch.equal(mask, masks[0])
     torch.testing.assert_close(image, images[0], rtol=1e-5, atol=1e-5)
@@ -208,7 +208,7 @@ def test_the_gpu_scenario_runs_from_end_to_end(monkeypatch: pytest.MonkeyPatch) 
         s4_gpu_trial.REHEARSAL, CPU, frames, split, measure(frames, split, settings(data_size=16)), ()
     )
     seconds = s4_gpu_trial._seconds(course, s4_gpu_trial.CASES[0], rounds=2)
-    assert {name: len(found) for name, found in seconds.items()} == {"ours": 2, "P2": 2}
+    assert {name: len(values) for name, values in seconds.items()} == {"ours": 2, "P2": 2}
 
 
 @pytest.fixture(scope="module")
@@ -235,8 +235,8 @@ def test_the_scenarios_for_a_gpu_need_bddseg_and_torch_alone(without_a_gpu: list
 
 def test_parity_gives_p0_the_order_of_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(make_config(train_seed=5), make_frames(), range(24), CPU)
-    placed, seen = engine.pixels.placed, []
-    monkeypatch.setattr(engine.pixels, "placed", lambda batches: seen.extend(batches) or placed(batches))
+    placed, seen = engine.network.pixels.placed, []
+    monkeypatch.setattr(engine.network.pixels, "placed", lambda batches: seen.extend(batches) or placed(batches))
     engine.train_epoch(1)
     begun = seen.pop(0)  # the statistics of BatchNorm begin at the first batch
     engine.train_epoch(2)
@@ -260,9 +260,9 @@ def seeds_of(skills: list[float], seeds: int, run_seeds: int) -> Seeds:
     drawn, settings = World(drives=10).draw(skills, 0), range(len(skills))
     screened = [[drawn.run(setting).counts for _ in range(seeds)] for setting in settings]
     runs = [[drawn.run(setting).counts for _ in range(run_seeds)] for setting in settings]
-    words = {"names": drawn.names.tolist()} | dict.fromkeys(("scenes", "weathers", "times_of_day"), [""] * 50)
-    known = {name: {} for name in list(SETTINGS)[: len(skills)]}
-    facts = {"fingerprint": "f" * 16, "settings": known, "screened": words, "confirmed": words}
+    labels = {"names": drawn.names.tolist()} | dict.fromkeys(("scenes", "weathers", "times_of_day"), [""] * 50)
+    table_settings = {name: {} for name in list(SETTINGS)[: len(skills)]}
+    facts = {"fingerprint": "f" * 16, "settings": table_settings, "screened": labels, "confirmed": labels}
     counts = np.repeat(np.asarray(screened)[:, :, None], len(BUDGETS), axis=2)
     curves = np.full((len(skills), seeds, EPOCHS), 0.5)
     return Seeds(facts, curves, counts, np.asarray(runs), np.repeat(np.arange(FOLDS), 50 // FOLDS))
@@ -286,7 +286,7 @@ def test_a_seed_counts_once_every_setting_has_it(tmp_path: Path) -> None:
 def test_recorded_seeds_are_posed_as_those_sweeps_for_which_there_are_enough() -> None:
     shares = verdict_seeds.measure("real", seeds_of([0.0, 0.0], 7, 2), 2)
     kinds = [f"a/a real k=2 epochs={budget}" for budget in BUDGETS]
-    assert [it.name for it in shares] == [*kinds, f"a/a real confirmation k=2 epochs={EPOCHS}"]
+    assert [share.name for share in shares] == [*kinds, f"a/a real confirmation k=2 epochs={EPOCHS}"]
 
 
 def test_a_setting_that_is_far_better_is_told_apart_on_recorded_seeds() -> None:

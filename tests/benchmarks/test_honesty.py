@@ -95,16 +95,16 @@ def test_five_runs_of_two_finalists_find_a_lead_of_three_points() -> None:
 @pytest.mark.parametrize("finalists", [2, 4])
 def test_the_lead_that_a_design_names_is_found_as_often_as_it_says(finalists: int) -> None:
     lead = Design(finalists, 5, 0.006, 0.0031, rise=0.0).smallest_lead()
-    found = confirm_many(FOLD, [lead, *[0.0] * (finalists - 1)], SWEEPS).found
-    assert at_least(0.8) <= found <= at_most(0.8)
+    share = confirm_many(FOLD, [lead, *[0.0] * (finalists - 1)], SWEEPS).found
+    assert at_least(0.8) <= share <= at_most(0.8)
 
 
 @pytest.mark.parametrize("noise", [0.6, 4.0])
 def test_looking_again_and_again_excludes_no_copy(noise: float) -> None:
     world = replace(with_noise(of_fold(FOLD_OF_FEW, 10), noise), rise=1.5)
     ended = [confirm_until(world, [0.0, 0.0], seed, Rounds(most=12)) for seed in range(15)]
-    assert 100 * np.mean([bool(it.excluded) for it in ended]) <= at_most(0.05, 15)
-    assert {it.runs for it in ended if not it.excluded} == {12.0}
+    assert 100 * np.mean([bool(ended_sweep.excluded) for ended_sweep in ended]) <= at_most(0.05, 15)
+    assert {ended_sweep.runs for ended_sweep in ended if not ended_sweep.excluded} == {12.0}
 
 
 def test_looks_have_the_levels_that_decide_soonest() -> None:

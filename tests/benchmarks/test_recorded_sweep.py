@@ -1,4 +1,4 @@
-"""A made-up sweep in a real database is read as any other, and its histories are what MLflow itself says."""
+"""A synthetic sweep in a real database is read as any other, with the histories that MLflow returns."""
 
 import math
 from pathlib import Path
@@ -33,9 +33,9 @@ def test_every_trial_is_there_with_its_epochs(store: Store, record: SweepRecord)
 
 
 def test_a_trial_s_evidence_has_its_score(store: Store, record: SweepRecord) -> None:
-    found = store.read_evidence(record.trials, "val")
+    evidence = store.read_evidence(record.trials, "val")
     for row in record.trials:
-        evidence = found[row.trial_id]
+        evidence = evidence[row.trial_id]
         assert isinstance(evidence, Evidence)
         assert float(miou(pool(evidence.counts))) == pytest.approx(row.metrics["best/miou"], abs=1e-6)
 
@@ -53,9 +53,9 @@ def test_the_table_of_metrics_says_what_mlflow_says(store: Store, record: SweepR
 def test_evidence_that_is_a_link_to_elsewhere_is_not_read(store: Store, record: SweepRecord, tmp_path: Path) -> None:
     root = local_root(record.trials[0].artifact_uri)
     assert root is not None
-    path, kept = root / "evidence" / "evidence-test.npz", tmp_path / "kept.npz"
-    path.rename(kept)
-    path.symlink_to(kept)
+    path, copy = root / "evidence" / "evidence-test.npz", tmp_path / "kept.npz"
+    path.rename(copy)
+    path.symlink_to(copy)
     assert store.evidence(record.trials[0], "test") is None
 
 

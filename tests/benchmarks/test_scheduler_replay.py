@@ -79,9 +79,9 @@ def test_means_are_taken_over_orders() -> None:
 
 
 def test_orders_have_the_reference_first_and_repeat() -> None:
-    found = replay.orders(CURVES, 20)
-    assert {order[0] for order, _ in found} == {R} and found == replay.orders(CURVES, 20)
-    assert {tuple(order[1:]) for order, _ in found} == {(A, B), (B, A)}
+    scores = replay.orders(CURVES, 20)
+    assert {order[0] for order, _ in scores} == {R} and scores == replay.orders(CURVES, 20)
+    assert {tuple(order[1:]) for order, _ in scores} == {(A, B), (B, A)}
 
 
 def test_rays_own_asha_runs_in_the_same_driver() -> None:
@@ -91,7 +91,10 @@ def test_rays_own_asha_runs_in_the_same_driver() -> None:
 
 
 def test_a_target_needs_both_halves() -> None:
-    figures = [Figure("t", "asha", 2, epochs, kept, 1, 200) for epochs, kept in ((0.3, 0.95), (0.31, 1), (0.2, 0.94))]
+    figures = [
+        Figure("t", "asha", 2, epochs, kept_share, 1, 200)
+        for epochs, kept_share in ((0.3, 0.95), (0.31, 1), (0.2, 0.94))
+    ]
     assert [figure.is_met for figure in figures] == [True, False, False]
 
 
@@ -169,8 +172,8 @@ def test_promotion_meets_the_target(name: str) -> None:
 def test_recorded_counts_give_the_recorded_best(name: str) -> None:
     table = load_table(FOLDER / f"curves_{name}.npz")
     over, under = table.intersection.sum(1), table.union.sum(1)  # (T, C)
-    found = np.nanmean(np.where(under > 0, over / np.maximum(under, 1), np.nan), axis=1)
-    assert found == pytest.approx(np.nanmax(table.curves, axis=1), abs=1e-5)
+    scores = np.nanmean(np.where(under > 0, over / np.maximum(under, 1), np.nan), axis=1)
+    assert scores == pytest.approx(np.nanmax(table.curves, axis=1), abs=1e-5)
 
 
 def test_the_recorded_tables_are_small() -> None:

@@ -37,5 +37,5 @@ def test_a_sweep_goes_on_after_a_power_cut(place: Site, tmp_path: Path) -> None:
     assert kept == reported[: len(kept)]
     assert all(event["time_ms"] > reported[-1]["time_ms"] - LAST_MS for event in reported[len(kept) :])
     assert after.run("--resume") == 0, after.said()[-3000:]
-    survived("power cut", after, injected=1, found=audit(after), repeated_at_most=8)
+    survived("power cut", after, injected=1, result=audit(after), repeated_at_most=8)
     assert json.loads((after.folder / "sweep.json").read_text())["version"] == 1

@@ -37,9 +37,11 @@ class Tab:
     def press(self, key: str) -> None:
         """Press a key, Enter or Space by its name, others as they are."""
         code = {"Enter": 13, "Space": 32}.get(key, 0)
-        words = {"key": " " if key == "Space" else key, "code": key, "windowsVirtualKeyCode": code}
-        self.send("Input.dispatchKeyEvent", type="keyDown", text="\r" if key == "Enter" else words["key"], **words)
-        self.send("Input.dispatchKeyEvent", type="keyUp", **words)
+        key_options = {"key": " " if key == "Space" else key, "code": key, "windowsVirtualKeyCode": code}
+        self.send(
+            "Input.dispatchKeyEvent", type="keyDown", text="\r" if key == "Enter" else key_options["key"], **key_options
+        )
+        self.send("Input.dispatchKeyEvent", type="keyUp", **key_options)
 
     def faults(self) -> list[str]:
         """Return what the page complained of."""
@@ -49,7 +51,7 @@ class Tab:
     def requests(self) -> list[str]:
         """Return every address that was asked for."""
         asked = [event["params"] for event in self.events if event["method"] == "Network.requestWillBeSent"]
-        return [str(found["request"]["url"]) for found in asked]
+        return [str(params["request"]["url"]) for params in asked]
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Wire:
     commands: IO[bytes]
     answers: IO[bytes]
     number: int = 0
-    rest: bytes = b""
+    unread: bytes = b""
 
     def ask(self, tab: Tab | None, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """Send a command and read until its answer comes."""
@@ -70,27 +72,27 @@ class Wire:
         self.commands.write(json.dumps(message).encode() + b"\0")
         self.commands.flush()
         while True:
-            found = self.read()
-            if found.get("id") == self.number:
-                assert "error" not in found, found["error"]
-                return dict(found["result"])
-            if tab and found.get("sessionId") == tab.session:
-                tab.events.append(found)
+            reply = self.read()
+            if reply.get("id") == self.number:
+                assert "error" not in reply, reply["error"]
+                return dict(reply["result"])
+            if tab and reply.get("sessionId") == tab.session:
+                tab.events.append(reply)
 
     def wait(self, tab: Tab, event: str) -> None:
         """Read until an event has come."""
-        while not any(found["method"] == event for found in tab.events):
-            found = self.read()
-            if found.get("sessionId") == tab.session:
-                tab.events.append(found)
+        while not any(reply["method"] == event for reply in tab.events):
+            reply = self.read()
+            if reply.get("sessionId") == tab.session:
+                tab.events.append(reply)
 
     def read(self) -> dict[str, Any]:
         """Return the next message."""
-        while b"\0" not in self.rest:
+        while b"\0" not in self.unread:
             part = os.read(self.answers.fileno(), 1 << 16)
             assert part, "the browser has gone"
-            self.rest += part
-        message, _, self.rest = self.rest.partition(b"\0")
+            self.unread += part
+        message, _, self.unread = self.unread.partition(b"\0")
         return dict(json.loads(message))
 
 
@@ -100,10 +102,10 @@ def browser() -> Iterator[Wire]:
     read_commands, write_commands = os.pipe()
     read_answers, write_answers = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        words = [str(FOUND), *OPTIONS, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
+        command = [str(FOUND), *OPTIONS, "--remote-debugging-pipe", f"--user-data-dir={profile}", "about:blank"]
         script = f'exec "$@" 3<&{read_commands} 4>&{write_answers}'
         with subprocess.Popen(
-            ["bash", "-c", script, "bash", *words],
+            ["bash", "-c", script, "bash", *command],
             pass_fds=(read_commands, write_answers),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""What the fault drills share: a sweep as a second process, what it did to whom, and the table of all drills."""
+"""Shared by the fault drills: a sweep in a second process, its audit, and the table of all drills."""
 
 import json
 import os
@@ -69,10 +69,10 @@ class Site:
     def uri(self) -> str:
         return default_tracking_uri(self.storage)
 
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a command line in a session, and a process group, of its own."""
         environment = os.environ | {"BDDSEG_CACHE": str(CACHE), "OMP_NUM_THREADS": "1"} | dict(self.environment)
-        command = [sys.executable, "tune_main.py", *words, "--storage", str(self.storage)]
+        command = [sys.executable, "tune_main.py", *arguments, "--storage", str(self.storage)]
         with (self.storage / "driver.log").open("ab") as log:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
@@ -80,9 +80,9 @@ class Site:
         self.processes.append(process)
         return process
 
-    def run(self, *words: str) -> int:
+    def run(self, *arguments: str) -> int:
         """Run a command line to its end; return its exit code."""
-        return self.start(*words).wait(PATIENCE_S)
+        return self.start(*arguments).wait(PATIENCE_S)
 
     def said(self) -> str:
         """Return all that the drivers have said."""
@@ -91,8 +91,8 @@ class Site:
     @property
     def folder(self) -> Path:
         """Return the folder of the only sweep."""
-        (found,) = self.storage.glob("*/sweep.json")
-        return found.parent
+        (path,) = self.storage.glob("*/sweep.json")
+        return path.parent
 
     @property
     def sweep_id(self) -> str:
@@ -105,26 +105,26 @@ class Site:
 
     def epochs(self, trial_id: str | None = None) -> list[tuple[str, int]]:
         """Return (trial, epoch) of every epoch that was reported, in order, repetitions too."""
-        told = [(event["trial"], int(event["step"])) for event in self.events() if event["kind"] == "epoch"]
-        return [found for found in told if trial_id in (None, found[0])]
+        reported = [(event["trial"], int(event["step"])) for event in self.events() if event["kind"] == "epoch"]
+        return [pair for pair in reported if trial_id in (None, pair[0])]
 
     def running(self) -> dict[str, int]:
         """Return the trials that run, as the sweep tells, with their last epoch."""
-        found: dict[str, int] = {}
+        last_epochs: dict[str, int] = {}
         for event in self.events():
             if event["kind"] == "end":
-                found.pop(event["trial"], None)
+                last_epochs.pop(event["trial"], None)
             elif event["trial"] != PARENT and event["kind"] in ("start", "epoch"):
-                found[event["trial"]] = int(event.get("step", 0))
-        return found
+                last_epochs[event["trial"]] = int(event.get("step", 0))
+        return last_epochs
 
     def await_epochs(self, number: int, trial_id: str | None = None) -> None:
         """Wait until so many epochs were reported, of all trials or of one."""
         self.await_that(lambda: len(self.epochs(trial_id)) >= number)
 
-    def await_sentence(self, words: str) -> None:
+    def await_sentence(self, sentence: str) -> None:
         """Wait until a driver says so."""
-        self.await_that(lambda: words in self.said())
+        self.await_that(lambda: sentence in self.said())
 
     def await_that(self, condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         """Wait for something to be so; show what the driver said if it never is."""
@@ -143,11 +143,11 @@ def site(folder: Path, template: Path, **environment: str) -> Iterator[Site]:
     storage = folder / "runs"
     storage.mkdir(parents=True)
     shutil.copy(template, storage / "mlflow.db")
-    found = Site(storage, environment)
+    prepared = Site(storage, environment)
     try:
-        yield found
+        yield prepared
     finally:
-        found.close()
+        prepared.close()
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ class Audit:
     @property
     def lost(self) -> int:
         """Return how many trials did not come to an end of their own, or have no run."""
-        is_whole = [trial for trial, found in self.reasons.items() if found[-1] in OWN_ENDS and self.runs.get(trial)]
+        is_whole = [trial for trial, ends in self.reasons.items() if ends[-1] in OWN_ENDS and self.runs.get(trial)]
         return self.planned - len(is_whole)
 
     @property
@@ -176,63 +176,65 @@ class Audit:
         return sum(number - 1 for number in self.runs.values())
 
 
-def audit(place: Site, uri: str | None = None) -> Audit:
+def audit(sweep_site: Site, uri: str | None = None) -> Audit:
     """Count what a sweep left behind; every trial's run must be there once, with every epoch once."""
-    planned = [trial["trial_id"] for trial in read_manifest(place.folder)["trials"]]
+    planned = [trial["trial_id"] for trial in read_manifest(sweep_site.folder)["trials"]]
     reasons: dict[str, list[str]] = {}
-    for event in place.events():
+    for event in sweep_site.events():
         if event["kind"] == "end" and event["trial"] != PARENT:
             reasons.setdefault(event["trial"], []).append(event["tags"]["sweep.stop_reason"])
-    client = open_client(uri or place.uri)
+    client = open_client(uri or sweep_site.uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
-    found = client.search_runs([experiment.experiment_id], f"tags.`sweep.id` = '{place.sweep_id}'")
+    runs = client.search_runs([experiment.experiment_id], f"tags.`sweep.id` = '{sweep_site.sweep_id}'")
     gaps = 0
-    for run in found:
+    for run in runs:
         if trial_id := run.data.tags.get("sweep.trial_id"):
             steps = sorted(point.step for point in client.get_metric_history(run.info.run_id, OBJECTIVE))
-            told_epochs = {epoch for _, epoch in place.epochs(trial_id)}
+            told_epochs = {epoch for _, epoch in sweep_site.epochs(trial_id)}
             gaps += len(set(steps) ^ told_epochs) + len(steps) - len(set(steps))
             gaps += len(set(range(1, max(told_epochs, default=0) + 1)) - told_epochs)
     return Audit(
         planned=len(planned),
         reasons=reasons,
-        runs=Counter(run.data.tags.get("sweep.trial_id", PARENT) for run in found),
-        statuses={run.data.tags.get("sweep.trial_id", PARENT): run.info.status for run in found},
+        runs=Counter(run.data.tags.get("sweep.trial_id", PARENT) for run in runs),
+        statuses={run.data.tags.get("sweep.trial_id", PARENT): run.info.status for run in runs},
         gaps=gaps,
-        repeated=len(place.epochs()) - len(set(place.epochs())),
+        repeated=len(sweep_site.epochs()) - len(set(sweep_site.epochs())),
     )
 
 
-def survived(name: str, place: Site, injected: int, found: Audit | None = None, repeated_at_most: int = 0) -> Audit:
+def survived(
+    name: str, sweep_site: Site, injected: int, result: Audit | None = None, repeated_at_most: int = 0
+) -> Audit:
     """Check that a sweep that is over lost nothing, and put it into the table."""
-    found = found or audit(place)
-    seconds = time.monotonic() - place.began
-    FAULTS.append(Fault(name, injected, found.lost, found.doubled, found.repeated, seconds))
-    assert (found.lost, found.doubled, found.gaps) == (0, 0, 0), (found, place.said()[-3000:])
-    assert "RUNNING" not in found.statuses.values(), found
-    assert len(found.runs) == found.planned + 1, found
-    assert found.repeated <= repeated_at_most, found
-    return found
+    result = result or audit(sweep_site)
+    seconds = time.monotonic() - sweep_site.began
+    FAULTS.append(Fault(name, injected, result.lost, result.doubled, result.repeated, seconds))
+    assert (result.lost, result.doubled, result.gaps) == (0, 0, 0), (result, sweep_site.said()[-3000:])
+    assert "RUNNING" not in result.statuses.values(), result
+    assert len(result.runs) == result.planned + 1, result
+    assert result.repeated <= repeated_at_most, result
+    return result
 
 
 def table() -> list[str]:
     """Return the table of all faults, and one line for each."""
     titles = ("fault", "injected", "trials lost", "runs doubled", "epochs repeated", "seconds")
     rows = [
-        tuple(f"{value:.0f}" if isinstance(value, float) else str(value) for value in astuple(found))
-        for found in FAULTS
+        tuple(f"{value:.0f}" if isinstance(value, float) else str(value) for value in astuple(fault))
+        for fault in FAULTS
     ]
     widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [titles, *rows]]
-    return [*lines, "", *(found.sentence() for found in FAULTS)]
+    return [*lines, "", *(fault.sentence() for fault in FAULTS)]
 
 
-def trial_process(place: Site, trial_id: str) -> int:
+def trial_process(sweep_site: Site, trial_id: str) -> int:
     """Return the process that runs a trial, as its log says; 0 before it says so."""
-    log = SweepFolder(place.folder).log(trial_id)
-    found = re.findall(r"process (\d+)$", log.read_text(), re.MULTILINE) if log.exists() else []
-    return int(found[-1]) if found else 0
+    log = SweepFolder(sweep_site.folder).log(trial_id)
+    processes = re.findall(r"process (\d+)$", log.read_text(), re.MULTILINE) if log.exists() else []
+    return int(processes[-1]) if processes else 0
 
 
 def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:

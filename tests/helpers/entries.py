@@ -44,7 +44,7 @@ def make_sweep(entries: Sequence[Entry], axes: Mapping[str, Any] | Sequence[str]
     """A report of the trials, ranked by their score; failed ones have no rank."""
     usable = [entry for entry in entries if entry.scores.miou is not None and entry.state != "failed"]
     best = sorted(usable, key=lambda entry: -(entry.scores.miou or 0.0))
-    ranked = [replace(entry, rank=place) for place, entry in enumerate(best, 1)]
+    ranked = [replace(entry, rank=rank) for rank, entry in enumerate(best, 1)]
     trials = (*ranked, *(entry for entry in entries if entry not in usable))
     keys = list(dict.fromkeys([*axes, *(key for entry in trials for key in entry.settings)]))
     varying = [key for key in keys if len({repr(entry.settings.get(key)) for entry in trials}) > 1]

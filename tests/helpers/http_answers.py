@@ -17,6 +17,6 @@ def raw_answer(status: int) -> Exception:
 
 
 def response(status: int) -> Any:
-    found = requests.Response()
-    found.status_code, found._content = status, b"<html>sorry</html>"
-    return found
+    response = requests.Response()
+    response.status_code, response._content = status, b"<html>sorry</html>"
+    return response

@@ -87,14 +87,14 @@ def record_sweep(
 ) -> Registration:
     """Record a sweep of one trial, `a`, as every sweep is; return what its registration starts from."""
     config, last = learnt()
-    place = folder / "record"
-    place.mkdir()
+    record = folder / "record"
+    record.mkdir()
     plan = [{"trial_id": "a", "name": "unet-f4", "settings": config.flat(), "reference": False}]
-    words = {"space": "made", "profile": "quick", "data": DATA, "trials": plan, **(manifest or {})}
-    (place / "sweep.json").write_text(json.dumps(words))
+    sweep_json = {"space": "made", "profile": "quick", "data": DATA, "trials": plan, **(manifest or {})}
+    (record / "sweep.json").write_text(json.dumps(sweep_json))
     for part in ("val", "test"):
-        save_evidence(place / f"evidence-{part}.npz", last.best_evidence(part))
-    files = [artifact(place / f"evidence-{part}.npz", folder="evidence") for part in ("val", "test")]
+        save_evidence(record / f"evidence-{part}.npz", last.best_evidence(part))
+    files = [artifact(record / f"evidence-{part}.npz", folder="evidence") for part in ("val", "test")]
     sweeps_own = start("")
     sweeps_own["tags"] |= {"sweep.folder": str(folder)}
     begun = start("a")
@@ -103,7 +103,7 @@ def record_sweep(
         Outbox(folder / "outbox"),
         uri,
         sweeps_own,
-        artifact(place / "sweep.json", trial=""),
+        artifact(record / "sweep.json", trial=""),
         begun,
         epoch(1, 0.6),
         epoch(2, 0.7),

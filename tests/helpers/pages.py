@@ -23,7 +23,7 @@ class Page(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
+        self.texts: list[str] = []
         self.feed(html)
         assert self.open == []
 
@@ -41,11 +41,11 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not {"style", "script"} & set(self.open):
-            self.words.append(data)
+            self.texts.append(data)
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
+        return " ".join(" ".join(self.texts).split())
 
 
 class NoFigures(RenderedFigures):
@@ -66,8 +66,8 @@ def hostile_report() -> Report:
         replace(row, name=f"{HOSTILE}{n}", stop_detail=HOSTILE, log_file=f"../../{HOSTILE}", digest=HOSTILE)
         for n, row in enumerate(make_record().trials)
     )
-    words = {"question": HOSTILE, "device": HOSTILE, "command": f"{HOSTILE}\n```"}
-    return make_report(sweep_id=f"../../{HOSTILE}", trials=rows, manifest=words)
+    texts = {"question": HOSTILE, "device": HOSTILE, "command": f"{HOSTILE}\n```"}
+    return make_report(sweep_id=f"../../{HOSTILE}", trials=rows, manifest=texts)
 
 
 def markdown_row(text: str, first: str) -> list[str]:

@@ -12,7 +12,7 @@ from sweeps.storage.album import Panel, PanelTrial, PredictionPanels
 def shown_album(**changes: Any) -> PredictionPanels:
     """Return the album of `test_album`, with the sweep's leader in the place of trial a."""
     album = make_album()
-    maps = tuple(replace(found, trial_id=LEADER) for found in album.attention)
+    maps = tuple(replace(attention, trial_id=LEADER) for attention in album.attention)
     trials = (PanelTrial(LEADER, "leader"), *album.trials[1:])
     return replace(album, trials=trials, attention=maps, **changes)
 

@@ -42,8 +42,8 @@ class Disk:
             self._held[inode] = os.dup(handle)
         path = Path(os.path.realpath(f"/proc/self/fd/{handle}"))
         if path.is_dir():
-            found = {name: os.stat(name, dir_fd=handle) for name in os.listdir(handle)}
-            names = {name: (status.st_ino, stat.S_ISDIR(status.st_mode)) for name, status in found.items()}
+            statuses = {name: os.stat(name, dir_fd=handle) for name in os.listdir(handle)}
+            names = {name: (status.st_ino, stat.S_ISDIR(status.st_mode)) for name, status in statuses.items()}
             self._keep("folders", inode, json.dumps(names).encode())
         else:
             self._keep("files", inode, path.read_bytes())

@@ -1,4 +1,4 @@
-"""What the tests of recording share: events, delivery to a real store, and what came to lie there."""
+"""Shared by the tests of recording: events, delivery to a real store, and its content."""
 
 import json
 import time
@@ -59,9 +59,9 @@ def runs(uri: str) -> dict[str, Any]:
     client = open_client(uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
-    found = client.search_runs([experiment.experiment_id])
-    by_trial = {run.data.tags.get("sweep.trial_id", ""): run for run in found}
-    assert len(by_trial) == len(found), "a trial has two runs"
+    runs = client.search_runs([experiment.experiment_id])
+    by_trial = {run.data.tags.get("sweep.trial_id", ""): run for run in runs}
+    assert len(by_trial) == len(runs), "a trial has two runs"
     return by_trial
 
 

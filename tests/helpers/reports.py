@@ -41,7 +41,7 @@ def make_row(lr: float, loss: str) -> TrialRow:
     name = f"lr{lr:.0e}-{loss}".replace("e-0", "e-")
     reason, detail, status, epochs = ENDS.get((lr, loss), ("max_epochs", "", "FINISHED", EPOCHS))
     best = BEST[lr, loss]
-    classes = {f"best/iou/{label}": best + 0.01 * (place - 2) for place, label in enumerate(CLASSES)}
+    classes = {f"best/iou/{label}": best + 0.01 * (number - 2) for number, label in enumerate(CLASSES)}
     groups = {"best/group_miou/city": best + 0.004, "best/group_miou/non_city": best - 0.011}
     return TrialRow(
         trial_id=name,
@@ -97,20 +97,20 @@ def measured(row: TrialRow, images: int = 12) -> Evidence:
     logged = [row.metrics.get(f"best/iou/{label}", best) for label in CLASSES]
     wanted = [best if math.isnan(value) else value for value in logged]
     hits = [5e5] * len(CLASSES)
-    for place in list(range(len(CLASSES))) * 40:  # IoU = hits / (2 million - hits of the class before), solved in turn
-        hits[place] = wanted[place] * (2e6 - hits[place - 1])
+    for label in list(range(len(CLASSES))) * 40:  # IoU = hits / (2 million - hits of the class before), solved in turn
+        hits[label] = wanted[label] * (2e6 - hits[label - 1])
     counts = np.zeros((images, len(CLASSES), len(CLASSES)), dtype=np.int64)
     for image in range(images):
         for label, hit in enumerate(hits):
-            found = round(hit) + (image % 3 - 1) * 5000
-            counts[image, label, label] = found
-            counts[image, label, (label + 1) % len(CLASSES)] = 1_000_000 - found
+            true_pixels = round(hit) + (image % 3 - 1) * 5000
+            counts[image, label, label] = true_pixels
+            counts[image, label, (label + 1) % len(CLASSES)] = 1_000_000 - true_pixels
     scenes = tuple("city street" if image % 2 else "highway" for image in range(images))
-    words = ("",) * images
+    unknown = ("",) * images
     names = tuple(f"image{image}" for image in range(images))
     ignored = np.zeros((images, len(CLASSES)), np.int64)
     return Evidence(
-        "val", int(row.metrics.get("best/epoch", 1)), names, scenes, words, words, counts, ignored, "f" * 16
+        "val", int(row.metrics.get("best/epoch", 1)), names, scenes, unknown, unknown, counts, ignored, "f" * 16
     )
 
 

@@ -16,18 +16,18 @@ class Server:
     """A real MLflow server on a port and a database of its own, which can be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as found:
-            self._port = int(found.getsockname()[1])
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self._port = int(listener.getsockname()[1])
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self.uri = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        words = ["--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
-        words += ["--backend-store-uri", f"sqlite:///{self._folder}/server.db"]
-        words += ["--artifacts-destination", str(self._folder / "files")]
+        options = ["--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
+        options += ["--backend-store-uri", f"sqlite:///{self._folder}/server.db"]
+        options += ["--artifacts-destination", str(self._folder / "files")]
         environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        command = [sys.executable, "-m", "mlflow", "server", *words]
+        command = [sys.executable, "-m", "mlflow", "server", *options]
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         assert until(self._answers, 90), (self._folder / "server.log").read_text()[-2000:]
@@ -50,9 +50,9 @@ class Server:
 @contextmanager
 def server(folder: Path) -> Iterator[Server]:
     """Run a server for as long as the context lasts."""
-    found = Server(folder)
-    found.start()
+    running = Server(folder)
+    running.start()
     try:
-        yield found
+        yield running
     finally:
-        found.kill()
+        running.kill()

@@ -56,9 +56,9 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def run_read_only(folder: Path, script: str, *words: str) -> subprocess.CompletedProcess[str]:
+def run_read_only(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a Python script in a process for which a folder is read-only; skip the test where that cannot be done."""
-    command = [sys.executable, "-c", script, *words]
+    command = [sys.executable, "-c", script, *arguments]
     if os.geteuid() != 0:
         return _without_leave(folder, command)
     mount = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'

@@ -1,4 +1,4 @@
-"""What several tests share: frames of coloured shapes that a small net learns in seconds, and what goes with them."""
+"""Tiny frames of coloured shapes that a small net learns in seconds, with split and settings."""
 
 import signal
 import subprocess

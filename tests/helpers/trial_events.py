@@ -22,8 +22,8 @@ def epoch(trial: str, step: int, miou: float | None = 0.5, seconds: float = 2.0)
 
 
 def end(trial: str, reason: str = "max_epochs", status: str = "FINISHED") -> dict[str, Any]:
-    words = {"reason": reason, "detail": f"because of {reason}"}
-    tags = {**{f"sweep.stop_{key}": word for key, word in words.items()}, "sweep.log_file": f"/logs/{trial}.log"}
+    stop = {"reason": reason, "detail": f"because of {reason}"}
+    tags = {**{f"sweep.stop_{key}": word for key, word in stop.items()}, "sweep.log_file": f"/logs/{trial}.log"}
     return {"kind": "end", "trial": trial, "time_ms": 0, "status": status, "tags": tags, "metrics": {}, "step": 1}
 
 

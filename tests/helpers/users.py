@@ -40,19 +40,19 @@ def folder_of(user: int, parent: Path | None = None) -> Iterator[Path]:
         shutil.rmtree(path)
 
 
-def start_as(user: int, *words: str, **variables: str) -> subprocess.Popen[str]:
+def start_as(user: int, *command: str, **variables: str) -> subprocess.Popen[str]:
     """Start Python as a user, in the project's folder."""
     settings = [f"{name}={value}" for name, value in {"PATH": "/usr/bin:/bin", **variables}.items()]
     identity = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "env", "-i", *settings]
-    command = ["unshare", "-m", "sh", "-c", _opened() + 'exec "$0" "$@"', *identity, sys.executable, *words]
+    command = ["unshare", "-m", "sh", "-c", _opened() + 'exec "$0" "$@"', *identity, sys.executable, *command]
     return subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
-def run_as(user: int, *words: str, **variables: str) -> tuple[int, str]:
+def run_as(user: int, *command: str, **variables: str) -> tuple[int, str]:
     """Run Python as a user to its end; return its exit code and what it printed."""
-    process = start_as(user, *words, **variables)
+    process = start_as(user, *command, **variables)
     printed, _ = process.communicate()
     return process.returncode, printed
 
@@ -71,7 +71,7 @@ def _opened() -> str:
     lines = ["set -e", "hold=$(mktemp -d)", "mount -t tmpfs none $hold"]
     for top, paths in closed.items():
         held = {f"$hold/{abs(hash(path))}": path for path in paths}
-        lines += [f"mkdir {place}; mount --bind '{path}' {place}" for place, path in held.items()]
+        lines += [f"mkdir {mount_point}; mount --bind '{path}' {mount_point}" for mount_point, path in held.items()]
         lines += [f"mount -t tmpfs -o mode=755 none '{top}'"]
-        lines += [f"mkdir -p '{path}'; mount --bind {place} '{path}'" for place, path in held.items()]
+        lines += [f"mkdir -p '{path}'; mount --bind {mount_point} '{path}'" for mount_point, path in held.items()]
     return "\n".join([*lines, ""] if closed else [""])

@@ -1,4 +1,4 @@
-"""Procedural street scenes in the BDD100K layout: the embedded default data, deterministic and deliberately hard.
+"""Generated street scenes in the BDD100K layout: the embedded default dataset, deterministic and difficult.
 
 A drive is a street with its own buildings, trees, traffic, light and weather; its frames look along it from places some
 metres apart. City, residential and highway scenes differ, and so does every drive from the next of its kind.
@@ -30,13 +30,13 @@ SETTINGS_FILE, WRONG_FILE = "streets.json", "wrong_masks.json"
 IMAGES, SEED, WIDTH_PX, HEIGHT_PX = 260, 7, 320, 180
 FRAMES_PER_DRIVE = 5
 WRONG_SHARE = 0.04
-"""Share of the masks in which the road is missing, as it is in some of BDD100K's."""
+"""Share of the masks without a road, as in some of BDD100K's."""
 
 
 def streets_folder(
     cache: Path, *, images: int = IMAGES, seed: int = SEED, width: int = WIDTH_PX, height: int = HEIGHT_PX
 ) -> Path:
-    """Return where in a cache the scenes of these settings lie; the name tells settings and version apart."""
+    """Return the folder of the scenes of these settings in a cache; its name depends on settings and version."""
     text = json.dumps([VERSION, images, seed, width, height])
     return cache / f"streets-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
@@ -44,12 +44,19 @@ def streets_folder(
 def write_streets(
     root: Path, *, images: int = IMAGES, seed: int = SEED, width: int = WIDTH_PX, height: int = HEIGHT_PX
 ) -> None:
-    """Write so many usable images with masks and scenes, and a few that lack something, as in the real data.
+    """Write usable images with masks and scenes, and a few incomplete ones, as in the real data.
 
-    The folder appears whole or not at all. One that was made with the same settings is left as it is.
+    The folder is written atomically. An existing one with the same settings is kept.
+
+    Args:
+        root: the folder to write.
+        images: number of usable images.
+        seed: of the scenes.
+        width: of the images, in pixels.
+        height: of the images, in pixels.
 
     Raises:
-        DataError: when the folder cannot be written, or holds something else.
+        DataError: when the folder cannot be written, or has other content.
     """
     settings = {"version": VERSION, "images": images, "seed": seed, "width": width, "height": height}
     root = root.absolute()
@@ -73,13 +80,13 @@ def write_streets(
 
 
 def _is_whole(root: Path, settings: dict[str, Any]) -> bool:
-    """Return whether the folder was made with these settings and has lost no file since."""
+    """Return whether the folder was written with these settings and still has all its files."""
     try:
-        made = read_json(root / SETTINGS_FILE)
+        recorded = read_json(root / SETTINGS_FILE)
     except (OSError, ValueError):
         return False
     files = sum(path.is_file() for path in root.rglob("*")) - 1
-    return made == {**settings, "files": files}
+    return recorded == {**settings, "files": files}
 
 
 def _write_all(root: Path, images: int, seed: int, size: tuple[int, int]) -> None:
@@ -104,8 +111,8 @@ def _write_all(root: Path, images: int, seed: int, size: tuple[int, int]) -> Non
         elif index % 2:  # an entry whose image is not in the 10k subset
             entries["train"].append(_entry(drive, f"{name[:8]}-{index:08x}"))
     (root / "labels/det_20").mkdir(parents=True)
-    for part, found in entries.items():
-        write_json(root / f"labels/det_20/det_{part}.json", found)
+    for part, part_entries in entries.items():
+        write_json(root / f"labels/det_20/det_{part}.json", part_entries)
     write_json(root / WRONG_FILE, sorted(wrong), indent=1)
 
 
@@ -115,7 +122,7 @@ def _entry(drive: Drive, name: str) -> dict[str, Any]:
 
 
 def _frames(seed: int, number: int) -> Iterator[tuple[Drive, int, str]]:
-    """Yield so many frames: drive, index in the drive, name."""
+    """Yield drive, index in the drive and name of a number of frames."""
     done = index = 0
     while done < number:
         drive = make_drive(seed, index)

@@ -1,4 +1,4 @@
-"""A drive seen from a place along it: camera, sky, ground, things from far to near, and the finished picture."""
+"""Renders a frame of a drive: camera, sky, ground, objects from far to near, and the finished picture."""
 
 import itertools
 
@@ -19,7 +19,7 @@ def draw(drive: Drive, frame: int, size: tuple[int, int], rng: np.random.Generat
     canvas = Canvas(_camera(drive, frame, size, rng), drive.air)
     _sky(canvas, rng)
     _ground(canvas, drive)
-    for thing in sorted(drive.things, key=lambda thing: -thing.far):
+    for thing in sorted(drive.objects, key=lambda thing: -thing.far):
         z = thing.s - canvas.camera.s
         is_behind = z + (thing.length if thing.kind in LINING else 0.0) <= NEAR_M + 0.4
         if not is_behind and z < VIEW_M:
@@ -103,7 +103,7 @@ def _marks(canvas: Canvas, drive: Drive) -> None:
 
 
 def _bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
-    """Draw the recording car's bonnet: it belongs to no class."""
+    """Draw the bonnet of the recording car, which belongs to no class."""
     width, height = canvas.camera.width_px, canvas.camera.height_px
     mount = np.random.Generator(np.random.PCG64([int(canvas.camera.focal_px * 1000), 6]))
     if mount.random() < 0.1:
@@ -116,7 +116,7 @@ def _bonnet(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _developed(canvas: Canvas, rng: np.random.Generator) -> tuple[Image.Image, np.ndarray]:
-    """Return the picture as a camera would give it, and the mask, at image size."""
+    """Return the picture with the camera's blur and noise, and the mask, at image size."""
     air = canvas.air
     mask = np.asarray(canvas.mask)[::OVERSAMPLING, ::OVERSAMPLING].copy()
     picture = canvas.picture.resize(mask.shape[::-1], Image.Resampling.BOX)

@@ -1,4 +1,4 @@
-"""Drives: streets under a sky, with all that stands and moves on them. Decides what there is, not how it looks."""
+"""Drives: streets with their weather and all objects on them. Decides their content; rendering is elsewhere."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -23,14 +23,14 @@ TIMES = (("daytime", 0.62), ("dawn/dusk", 0.18), ("night", 0.2))
 
 @dataclass(frozen=True)
 class Drive:
-    """One street under one sky."""
+    """One street with its light and weather."""
 
     name: str
     scene: str
     weather: str
     timeofday: str
     air: Air
-    things: tuple[Thing, ...]
+    objects: tuple[Thing, ...]
     road_m: tuple[float, float]
     """Left and right edge of the road."""
     walk_m: float
@@ -44,7 +44,7 @@ class Drive:
 
 
 def make_drive(seed: int, index: int) -> Drive:
-    """Return a drive: equal for equal seed and index, whatever was made before."""
+    """Return a drive, which depends on seed and index alone."""
     rng = np.random.Generator(np.random.PCG64([seed, 0, index]))
     scene, weather, time = (_chosen(rng, table) for table in (SCENES, WEATHERS, TIMES))
     lanes = {"city street": (1, 3), "residential": (1, 1), "highway": (2, 4)}[scene]
@@ -60,7 +60,7 @@ def make_drive(seed: int, index: int) -> Drive:
         weather=weather,
         timeofday=time,
         air=_air(rng, weather, time),
-        things=tuple(BUILDERS[scene](rng, -left - walk, right + walk)),
+        objects=tuple(BUILDERS[scene](rng, -left - walk, right + walk)),
         road_m=(-left, right),
         walk_m=walk,
         road=near(rng, (grey, grey, grey + 3), 8),

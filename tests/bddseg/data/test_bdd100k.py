@@ -285,8 +285,8 @@ def test_what_the_parser_does_not_take_is_one_line(tmp_path: Path, content: byte
 def test_a_det_file_that_is_no_file_is_refused_though_the_other_is_one(tmp_path: Path, kind: str) -> None:
     path = write_folder(tmp_path, {"a": CITY}) / "labels/det_20/det_val.json"
     {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to("gone")}[kind]()
-    words = {"folder": "it is a folder", "pipe": "it is a pipe", "link": "No such file"}[kind]
-    assert refusal(tmp_path).startswith(f"{path} cannot be read: {words}")
+    message = {"folder": "it is a folder", "pipe": "it is a pipe", "link": "No such file"}[kind]
+    assert refusal(tmp_path).startswith(f"{path} cannot be read: {message}")
 
 
 # --- scenes
@@ -324,7 +324,7 @@ def test_what_lies_beside_the_parts_is_named(tmp_path: Path) -> None:
     write_image(tmp_path, "c", part="Val")
     write_image(tmp_path, "stray", part=".")
     (line,) = read_catalog(root).summary()[1:]
-    assert line.startswith("not read, for only train and val are: 3: ")
+    assert line.startswith("ignored, only train and val are read: 3: ")
     assert line.endswith("images/10k/Val (no file), images/10k/stray.jpg, images/10k/test (no file)")
 
 
@@ -352,7 +352,7 @@ def test_a_weather_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = root / "labels/det_20/det_train.json"
     path.write_text(json.dumps([{"name": "a.jpg", "attributes": {"scene": CITY, "weather": ["rainy"]}}]))
     assert read_catalog(root).summary()[-1] == (
-        f"taken as undefined, for it is no text: 1: the weather, a list, of a.jpg (entry 1 of {path})"
+        f"counted as undefined, not text: 1: the weather, a list, of a.jpg (entry 1 of {path})"
     )
 
 
@@ -391,7 +391,7 @@ def test_what_is_neither_image_nor_mask_is_counted_and_named(tmp_path: Path) -> 
     (root / "images/10k/val/b.jpg").mkdir(parents=True)
     (root / "labels/sem_seg/masks/train/a_color.jpg").touch()
     assert read_catalog(root).summary()[1:] == (
-        "not taken, for it is no image or mask: 5: ._a.jpg, Thumbs.db, notes.txt and 2 more",
+        "ignored, not an image or mask: 5: ._a.jpg, Thumbs.db, notes.txt and 2 more",
     )
 
 

@@ -97,25 +97,25 @@ def test_a_uniform_mask_becomes_its_task_class(tmp_path: Path, cache: Path) -> N
         write_mask(write_folder(tmp_path, {}), name, label=label)
         write_image(tmp_path, name)
     paths = [(tmp_path / f"images/10k/train/{n}.jpg", tmp_path / f"labels/sem_seg/masks/train/{n}.png") for n in "abcd"]
-    made = build_frames([Sample(i.stem, i, m, "", "", "") for i, m in paths], 4, cache)
-    assert [set(mask.ravel().tolist()) for mask in made.masks] == [{0}, {4}, {IGNORE}, {IGNORE}]
+    built = build_frames([Sample(i.stem, i, m, "", "", "") for i, m in paths], 4, cache)
+    assert [set(mask.ravel().tolist()) for mask in built.masks] == [{0}, {4}, {IGNORE}, {IGNORE}]
 
 
 def test_pixels_are_those_of_pillow(samples: tuple[Sample, ...], cache: Path) -> None:
-    made = build_frames(samples, 8, cache)
+    built = build_frames(samples, 8, cache)
     for index, sample in enumerate(samples):
         image = Image.open(sample.image).convert("RGB").resize((8, 8), Image.Resampling.BILINEAR)
         mask = Image.open(sample.mask).resize((8, 8), Image.Resampling.NEAREST)
-        assert np.array_equal(made.images[index], np.asarray(image))
-        assert np.array_equal(made.masks[index], remap_table()[np.asarray(mask)])
+        assert np.array_equal(built.images[index], np.asarray(image))
+        assert np.array_equal(built.masks[index], remap_table()[np.asarray(mask)])
 
 
 def test_shapes_types_and_attributes_follow_the_samples(samples: tuple[Sample, ...], cache: Path) -> None:
-    made = build_frames(samples, 8, cache)
-    assert (made.images.shape, made.masks.shape) == ((4, 8, 8, 3), (4, 8, 8))
-    assert (made.images.dtype, made.masks.dtype, len(made), made.size_px) == (np.uint8, np.uint8, 4, 8)
-    assert (made.names, made.scenes, made.skipped) == (tuple(SCENES), tuple(SCENES.values()), ())
-    assert (made.weathers, made.times_of_day) == (("clear",) * 4, ("daytime",) * 4)
+    built = build_frames(samples, 8, cache)
+    assert (built.images.shape, built.masks.shape) == ((4, 8, 8, 3), (4, 8, 8))
+    assert (built.images.dtype, built.masks.dtype, len(built), built.size_px) == (np.uint8, np.uint8, 4, 8)
+    assert (built.names, built.scenes, built.skipped) == (tuple(SCENES), tuple(SCENES.values()), ())
+    assert (built.weathers, built.times_of_day) == (("clear",) * 4, ("daytime",) * 4)
 
 
 def test_a_palette_mask_is_read_as_its_indices(tmp_path: Path, samples: tuple[Sample, ...], cache: Path) -> None:
@@ -135,22 +135,22 @@ def test_the_order_is_that_of_the_samples(samples: tuple[Sample, ...], cache: Pa
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_the_number_of_workers_does_not_matter(samples: tuple[Sample, ...], tmp_path: Path, workers: int) -> None:
     many = tuple(replace(samples[index % 4], name=f"n{index}") for index in range(100))
-    made = build_frames(many, 4, tmp_path / "one", workers=workers)
-    assert np.array_equal(made.images, np.concatenate([build_frames(samples, 4, tmp_path / "all").images] * 25))
+    built = build_frames(many, 4, tmp_path / "one", workers=workers)
+    assert np.array_equal(built.images, np.concatenate([build_frames(samples, 4, tmp_path / "all").images] * 25))
 
 
 def test_frames_pickle_as_plain_arrays(samples: tuple[Sample, ...], cache: Path) -> None:
-    made = build_frames(samples, 8, cache)
-    copy = pickle.loads(pickle.dumps(made))
-    assert type(made.images) is type(copy.images) is type(copy.masks) is np.ndarray
-    assert np.array_equal(copy.images, made.images) and np.array_equal(copy.masks, made.masks)
-    assert (copy.names, copy.fingerprint) == (made.names, made.fingerprint)
+    built = build_frames(samples, 8, cache)
+    copy = pickle.loads(pickle.dumps(built))
+    assert type(built.images) is type(copy.images) is type(copy.masks) is np.ndarray
+    assert np.array_equal(copy.images, built.images) and np.array_equal(copy.masks, built.masks)
+    assert (copy.names, copy.fingerprint) == (built.names, built.fingerprint)
 
 
 def test_frames_are_mapped_read_only(samples: tuple[Sample, ...], cache: Path) -> None:
-    made = build_frames(samples, 8, cache)
-    assert isinstance(made.images.base, np.memmap)
-    assert not made.images.flags.writeable and not made.masks.flags.writeable
+    built = build_frames(samples, 8, cache)
+    assert isinstance(built.images.base, np.memmap)
+    assert not built.images.flags.writeable and not built.masks.flags.writeable
 
 
 # --- fingerprint
@@ -159,21 +159,21 @@ def test_frames_are_mapped_read_only(samples: tuple[Sample, ...], cache: Path) -
 def test_equal_content_at_another_path_has_the_same_fingerprint(tmp_path: Path, cache: Path) -> None:
     first = write_folder(tmp_path / "one", SCENES)
     shutil.copytree(first, tmp_path / "two")
-    made = [build_frames(read_catalog(root).samples, 8, cache) for root in (first, tmp_path / "two")]
-    assert made[0].fingerprint == made[1].fingerprint
-    assert len(made[0].fingerprint) == 16 and int(made[0].fingerprint, 16) >= 0
+    built = [build_frames(read_catalog(root).samples, 8, cache) for root in (first, tmp_path / "two")]
+    assert built[0].fingerprint == built[1].fingerprint
+    assert len(built[0].fingerprint) == 16 and int(built[0].fingerprint, 16) >= 0
 
 
 def test_one_other_pixel_name_scene_or_size_changes_the_fingerprint(samples: tuple[Sample, ...], cache: Path) -> None:
-    one = samples[:1]
-    prints = [build_frames(one, 8, cache).fingerprint, build_frames(one, 9, cache).fingerprint]
-    prints.append(build_frames([replace(one[0], name="other")], 8, cache).fingerprint)
-    prints.append(build_frames([replace(one[0], scene="tunnel")], 8, cache).fingerprint)
-    with Image.open(one[0].mask) as file:
+    first_sample = samples[:1]
+    prints = [build_frames(first_sample, 8, cache).fingerprint, build_frames(first_sample, 9, cache).fingerprint]
+    prints.append(build_frames([replace(first_sample[0], name="other")], 8, cache).fingerprint)
+    prints.append(build_frames([replace(first_sample[0], scene="tunnel")], 8, cache).fingerprint)
+    with Image.open(first_sample[0].mask) as file:
         mask = np.array(file)
     mask[:] = 10
-    Image.fromarray(mask).save(one[0].mask)
-    prints.append(build_frames(one, 8, cache).fingerprint)
+    Image.fromarray(mask).save(first_sample[0].mask)
+    prints.append(build_frames(first_sample, 8, cache).fingerprint)
     assert len(set(prints)) == 5
 
 
@@ -205,8 +205,8 @@ def test_a_changed_file_is_decoded_again(samples: tuple[Sample, ...], cache: Pat
 def test_a_changed_scene_is_seen_without_decoding(samples: tuple[Sample, ...], cache: Path, decoded: list[str]) -> None:
     build_frames(samples, 8, cache)
     moved = tuple(replace(sample, scene="tunnel", weather="rainy") for sample in samples)
-    made = build_frames(moved, 8, cache)
-    assert (set(made.scenes), set(made.weathers), len(decoded)) == ({"tunnel"}, {"rainy"}, 4)
+    built = build_frames(moved, 8, cache)
+    assert (set(built.scenes), set(built.weathers), len(decoded)) == ({"tunnel"}, {"rainy"}, 4)
 
 
 @pytest.mark.parametrize("name", ["images.npy", "masks.npy", "frames.json"])
@@ -300,9 +300,9 @@ def test_processes_that_start_together_build_once(samples: tuple[Sample, ...], c
     home = Path(frames_room.__file__).parents[2]
     command = [sys.executable, "-c", code, str(samples[0].image.parents[3]), str(cache)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=home) for _ in range(3)]
-    said = [process.communicate(timeout=60)[0].split() for process in started]
+    answers = [process.communicate(timeout=60)[0].split() for process in started]
     fingerprint = build_frames(samples, 8, cache).fingerprint
-    assert sorted(said) == [[fingerprint, "0", "False"], [fingerprint, "0", "False"], [fingerprint, "4", "False"]]
+    assert sorted(answers) == [[fingerprint, "0", "False"], [fingerprint, "0", "False"], [fingerprint, "4", "False"]]
 
 
 def test_a_cache_that_cannot_be_written_is_refused(samples: tuple[Sample, ...], tmp_path: Path) -> None:
@@ -383,12 +383,12 @@ def test_skipping_equals_building_without(
 ) -> None:
     samples[1].image.write_bytes(b"")
     with caplog.at_level(logging.WARNING):
-        made = build_frames(samples, 8, cache, on_bad_sample="skip")
+        built = build_frames(samples, 8, cache, on_bad_sample="skip")
     good = build_frames((samples[0], *samples[2:]), 8, cache)
-    assert made.skipped == ("b",)
+    assert built.skipped == ("b",)
     assert f"1 of 4 samples cannot be used and is left out: b (first: {samples[1].image} cannot" in caplog.text
-    assert (made.names, made.scenes, made.fingerprint) == (good.names, good.scenes, good.fingerprint)
-    assert np.array_equal(made.images, good.images) and np.array_equal(made.masks, good.masks)
+    assert (built.names, built.scenes, built.fingerprint) == (good.names, good.scenes, good.fingerprint)
+    assert np.array_equal(built.images, good.images) and np.array_equal(built.masks, good.masks)
 
 
 def test_skipped_samples_are_remembered(samples: tuple[Sample, ...], cache: Path, decoded: list[str]) -> None:
@@ -472,7 +472,7 @@ def test_an_image_without_permission_is_refused_and_not_remembered(open_folder: 
 
 @pytest.mark.parametrize("on_bad_sample", ["fail", "skip"])
 @pytest.mark.parametrize(
-    ("target", "words"),
+    ("target", "message"),
     [
         ("/proc/self/mem", "Input/output error"),
         ("nowhere", "No such file or directory"),
@@ -482,11 +482,11 @@ def test_an_image_without_permission_is_refused_and_not_remembered(open_folder: 
     ],
 )
 def test_a_link_that_cannot_be_followed_or_read_is_refused(
-    samples: tuple[Sample, ...], cache: Path, target: str, words: str, on_bad_sample: str
+    samples: tuple[Sample, ...], cache: Path, target: str, message: str, on_bad_sample: str
 ) -> None:
     samples[1].image.unlink()
     samples[1].image.symlink_to(target)
-    with pytest.raises(AccessError, match=f"{samples[1].image} cannot be read: {words}"):
+    with pytest.raises(AccessError, match=f"{samples[1].image} cannot be read: {message}"):
         build_frames(samples, 8, cache, on_bad_sample=on_bad_sample)
     assert [path for path in cache.iterdir() if path.is_dir()] == []
 
@@ -517,9 +517,9 @@ def test_an_image_that_was_stored_turned_is_laid_under_its_upright_mask(
     for orientation, turn in STORED.items():
         path = samples[1].image.with_suffix(".png")
         write_turned(samples[1].image, turn, orientation, path)
-        made = build_frames((samples[0], replace(samples[1], image=path)), 8, tmp_path / "turned")
-        assert np.array_equal(made.images[1], plain.images[1]) and np.array_equal(made.masks[1], plain.masks[1])
-        assert made.turned == 1
+        built = build_frames((samples[0], replace(samples[1], image=path)), 8, tmp_path / "turned")
+        assert np.array_equal(built.images[1], plain.images[1]) and np.array_equal(built.masks[1], plain.masks[1])
+        assert built.turned == 1
 
 
 def test_a_mask_that_was_stored_turned_with_its_image_is_turned_with_it(
@@ -529,8 +529,8 @@ def test_a_mask_that_was_stored_turned_with_its_image_is_turned_with_it(
     image, mask = samples[1].image.with_suffix(".png"), samples[1].mask
     write_turned(samples[1].image, Image.Transpose.ROTATE_90, 6, image)
     write_turned(mask, Image.Transpose.ROTATE_90, 6, mask)
-    made = build_frames((samples[0], replace(samples[1], image=image)), 8, tmp_path / "turned")
-    assert np.array_equal(made.images[1], plain.images[1]) and np.array_equal(made.masks[1], plain.masks[1])
+    built = build_frames((samples[0], replace(samples[1], image=image)), 8, tmp_path / "turned")
+    assert np.array_equal(built.images[1], plain.images[1]) and np.array_equal(built.masks[1], plain.masks[1])
 
 
 def test_a_mask_is_never_turned_alone(samples: tuple[Sample, ...], cache: Path) -> None:
@@ -586,20 +586,20 @@ def test_progress_goes_to_stderr_and_only_on_request(
 @needs_real_data
 def test_real_frames_have_the_pixels_of_pillow(tmp_path: Path) -> None:
     samples = read_catalog(REAL_DATA).samples[::40]
-    made = build_frames(samples, 128, tmp_path)
+    built = build_frames(samples, 128, tmp_path)
     for index, sample in enumerate(samples):
         image = Image.open(sample.image).convert("RGB").resize((128, 128), Image.Resampling.BILINEAR)
         mask = Image.open(sample.mask).resize((128, 128), Image.Resampling.NEAREST)
-        assert np.array_equal(made.images[index], np.asarray(image))
-        assert np.array_equal(made.masks[index], remap_table()[np.asarray(mask)])
+        assert np.array_equal(built.images[index], np.asarray(image))
+        assert np.array_equal(built.masks[index], remap_table()[np.asarray(mask)])
 
 
 @needs_real_data
 def test_all_real_frames_are_built(tmp_path: Path) -> None:
-    made = build_frames(read_catalog(REAL_DATA).samples, 32, tmp_path)
-    assert made.images.shape == (440, 32, 32, 3)
-    assert Counter(made.scenes) == {"city street": 345, "parking lot": 59, "highway": 27, "gas stations": 9}
-    assert set(np.unique(made.masks)) == {0, 1, 2, 3, 4, IGNORE}
+    built = build_frames(read_catalog(REAL_DATA).samples, 32, tmp_path)
+    assert built.images.shape == (440, 32, 32, 3)
+    assert Counter(built.scenes) == {"city street": 345, "parking lot": 59, "highway": 27, "gas stations": 9}
+    assert set(np.unique(built.masks)) == {0, 1, 2, 3, 4, IGNORE}
 
 
 def test_the_record_beside_the_arrays_is_json(samples: tuple[Sample, ...], cache: Path) -> None:

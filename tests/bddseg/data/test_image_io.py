@@ -1,4 +1,4 @@
-"""Pictures are opened in one room: formats, depth, transparency and size have one rule each."""
+"""Reading of pictures: one rule each for formats, depth, transparency and size."""
 
 import contextlib
 import os
@@ -72,10 +72,10 @@ def chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
-@pytest.mark.parametrize(("kind", "words"), [(np.int32, "32-bit integers"), (np.float32, "floats")])
-def test_values_without_a_certain_range_are_refused(tmp_path: Path, kind: type, words: str) -> None:
+@pytest.mark.parametrize(("kind", "message"), [(np.int32, "32-bit integers"), (np.float32, "floats")])
+def test_values_without_a_certain_range_are_refused(tmp_path: Path, kind: type, message: str) -> None:
     path = written(tmp_path, Image.fromarray((LEVELS / 255).astype(kind)), "street.tif")
-    assert f"holds {words}, whose range is not known: save it with 8 or 16 bits" in refusal(path)
+    assert f"holds {message}, whose range is not known: save it with 8 or 16 bits" in refusal(path)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])

@@ -167,7 +167,7 @@ def test_a_name_like_a_drive_is_not_taken_for_one() -> None:
 
 def test_capitals_write_the_same_drives() -> None:
     names = [f"{0xA0000000 + drive:08x}-{image:08x}" for drive in range(10) for image in range(4)]
-    mixed = [name.upper() if place % 2 else name for place, name in enumerate(names)]
+    mixed = [name.upper() if position % 2 else name for position, name in enumerate(names)]
     split = split_samples(mixed, [CITY] * 40)
     parts = [{drive_of(name) for name in part} for part in by_name(split, mixed)]
     assert (split.by_drive, split.warning, sum(map(len, parts))) == (True, "", 10)
@@ -176,7 +176,9 @@ def test_capitals_write_the_same_drives() -> None:
 def test_folds_keep_drives_whole_beside_names_without_one() -> None:
     names = [*drive_names(25, 4), "photo", "picture"]
     part = fold(names, scenes_for(names, 0.6), 1)
-    assert not {unit_of(names[place]) for place in part.train} & {unit_of(names[place]) for place in part.val}
+    assert not {unit_of(names[position]) for position in part.train} & {
+        unit_of(names[position]) for position in part.val
+    }
 
 
 @pytest.mark.parametrize(
@@ -338,7 +340,7 @@ def test_every_image_of_train_and_val_is_in_exactly_one_fold() -> None:
     scenes = scenes_for(names, 0.6)
     whole = split_samples(names, scenes)
     parts = [fold(names, scenes, number) for number in range(4)]
-    assert sorted(place for part in parts for place in part.val) == sorted(whole.train + whole.val)
+    assert sorted(position for part in parts for position in part.val) == sorted(whole.train + whole.val)
     assert all(sorted(part.train + part.val) == sorted(whole.train + whole.val) for part in parts)
 
 
@@ -353,7 +355,9 @@ def test_the_test_part_is_in_no_fold() -> None:
 def test_folds_keep_drives_whole() -> None:
     names = drive_names(25, 4)
     part = fold(names, scenes_for(names, 0.6), 1)
-    assert not {drive_of(names[place]) for place in part.train} & {drive_of(names[place]) for place in part.val}
+    assert not {drive_of(names[position]) for position in part.train} & {
+        drive_of(names[position]) for position in part.val
+    }
 
 
 def test_folds_of_frames_share_out_each_scene_group() -> None:

@@ -56,9 +56,9 @@ def test_names_carry_drives_of_several_frames(frames: Frames) -> None:
 
 
 def test_thin_and_rare_classes_and_unlabelled_regions_occur(catalog: Catalog) -> None:
-    found = np.unique(np.concatenate([np.unique(np.asarray(Image.open(sample.mask))) for sample in catalog.samples]))
+    values = np.unique(np.concatenate([np.unique(np.asarray(Image.open(sample.mask))) for sample in catalog.samples]))
     rare = {"pole", "traffic light", "traffic sign", "person", "rider", "bicycle", "truck", "bus", "fence", "wall"}
-    assert {BDD_CLASSES.index(name) for name in rare} | {IGNORE} <= set(found.tolist())
+    assert {BDD_CLASSES.index(name) for name in rare} | {IGNORE} <= set(values.tolist())
 
 
 def test_a_small_share_of_masks_has_no_road_and_is_listed(root: Path) -> None:
