@@ -198,9 +198,10 @@ def trained_again(ray: None, finished: Recorded, tmp_path_factory: pytest.TempPa
     return Recorded(storage)
 
 
-def test_a_resumed_sweep_ends_as_it_would_have_ended(resumed: Resumed) -> None:
-    assert resumed.code == 0
-    assert reasons_of(resumed.record.events) == reasons_of(resumed.whole)
+def test_a_resumed_sweep_trains_every_trial_to_an_end_of_its_own(resumed: Resumed) -> None:
+    reasons = reasons_of(resumed.record.events)
+    assert resumed.code == 0 and reasons.keys() == set(resumed.record.trial_ids)
+    assert set(reasons.values()) == {"max_epochs", "asha"}
 
 
 def test_what_was_recorded_before_stays_as_it_was(resumed: Resumed) -> None:
@@ -223,6 +224,7 @@ def test_a_resumed_trial_continues_from_its_checkpoint(resumed: Resumed) -> None
 
 def test_a_resumed_sweep_has_the_bits_of_one_that_was_never_interrupted(same_bits: None, resumed: Resumed) -> None:
     assert epochs_of(resumed.record.events) == epochs_of(resumed.whole)
+    assert reasons_of(resumed.record.events) == reasons_of(resumed.whole)
 
 
 def test_mlflow_has_every_epoch_of_a_resumed_sweep_once(resumed: Resumed) -> None:
