@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import StorageError
-from sweeps.storage.outbox import BLOCK_BYTES, Event, Outbox
+from sweeps.storage.append_file import BLOCK_BYTES
+from sweeps.storage.outbox import Event, Outbox
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
