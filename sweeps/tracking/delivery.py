@@ -6,16 +6,17 @@ An unreachable store delays a sweep only at its end.
 import math
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import partial
 
-from sweeps.storage.events import ARTIFACT_KIND, Event
+from sweeps.storage.events import ARTIFACT_KIND
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.delivered import DeliveredEvents
 from sweeps.tracking.failures import reason
-from sweeps.tracking.missing import what_is_lacking
+from sweeps.tracking.redelivery import Redelivery
 from sweeps.tracking.retry_thread import RetryThread
 from sweeps.tracking.store import tidy_store
+from sweeps.tracking.sweep_runs import SweepRuns
 from sweeps.tracking.uploads import FileUploads
 from sweeps.tracking.uri import hide_password
 from sweeps.tracking.writer import PATIENCE, Recorder
@@ -24,8 +25,6 @@ FILE_PATIENCE = 3
 """Rounds without any success after which a later delivery gives up on the remaining files."""
 
 EVENTS_AT_ONCE = 500
-TRIALS_AT_ONCE = 200
-"""Trials whose events are in memory together when they are delivered again."""
 
 
 class Delivery:
@@ -43,12 +42,14 @@ class Delivery:
         self._outbox = outbox
         self._uri, self._sweep_id = tracking_uri, sweep_id
         self._delivered = DeliveredEvents(outbox)
-        self._recorder = Recorder(tracking_uri, sweep_id, outbox, self._delivered, self._upload_again)
+        runs = SweepRuns(tracking_uri, sweep_id, outbox)
+        self._recorder = Recorder(runs, self._delivered, self._upload_again)
         self._uploads = FileUploads(outbox, self._recorder.upload, self._reason)
-        if self._recorder.runs.was_elsewhere:
+        self._redelivery = Redelivery(outbox, self._recorder, self._uploads, self._delivered)
+        if runs.was_elsewhere:
             outbox.commit(0)
             self._uploads.restart()
-            self._recorder.runs.note_store()
+            runs.note_store()
         self._one_at_a_time = threading.Lock()
         shown = f"MLflow at {hide_password(tracking_uri)}"
         self._events = RetryThread("mlflow-events", self._try_events, shown, f"events wait in {outbox.folder}")
@@ -80,7 +81,7 @@ class Delivery:
         deadline = time.monotonic() + seconds
         self._events.close(deadline)
         if is_checked and not self._outbox.pending_events() and time.monotonic() < deadline:
-            self._try(self._complete)
+            self._try(self._send_missing)
         self._files.close(deadline)
         return self._finished()
 
@@ -102,54 +103,12 @@ class Delivery:
         """
         again, failure = 0, self._events.drain(PATIENCE)
         if not failure:
-            again, failure = self._try(lambda: self._try_refused() + self._complete())
+            again, failure = self._try(lambda: self._redelivery.send_refused() + self._send_missing())
         failure = self._files.drain(FILE_PATIENCE) or failure
         return self._sent + again + self._uploads.uploaded, self._finished(), failure
 
-    def _complete(self) -> int:
-        """Send again what MLflow has lost; return how many events that were."""
-        missing = what_is_lacking(self._outbox, self._uri, self._sweep_id)
-        number, refused = self._send_again(missing.trials)
-        self._outbox.reject(refused)
-        self._uploads.add(missing.files)
-        for trial in missing.trials:
-            self._upload_again(trial)
-        return number - len(refused)
-
-    def _try_refused(self) -> int:
-        """Send refused events again; return how many of them are accepted now.
-
-        All events of their trials are sent, because a refused event may come before others that were accepted.
-        """
-        rejects = self._outbox.rejects()
-        files = [reject["event"] for reject in rejects if reject["event"].get("kind") == ARTIFACT_KIND]
-        refused_events = [reject for reject in rejects if reject["event"] not in files]
-        trials = {
-            reject["event"]["trial"] for reject in refused_events if isinstance(reject["event"].get("trial"), str)
-        }
-        hopeless = [
-            (reject["event"], str(reject["why"]))
-            for reject in refused_events
-            if reject["event"].get("trial") not in trials
-        ]
-        _, refused = self._send_again(trials)
-        self._uploads.add(files)
-        self._outbox.save_rejects([*hopeless, *refused])
-        return max(0, len(refused_events) - len(hopeless) - len(refused))
-
-    def _send_again(self, trials: Collection[str]) -> tuple[int, list[tuple[Event, str]]]:
-        """Send all events of these trials, from the first; return their number, and those that were refused.
-
-        Raises whatever a store raises that cannot be used.
-        """
-        number, refused, wanted = 0, [], sorted(trials)
-        for first in range(0, len(wanted), TRIALS_AT_ONCE):
-            chunk = wanted[first : first + TRIALS_AT_ONCE]
-            events = self._delivered.of_trials(chunk)
-            with self._one_at_a_time:
-                refused += self._recorder.record(events, is_all=True)
-            number += len(events)
-        return number, refused
+    def _send_missing(self) -> int:
+        return self._redelivery.send_missing(self._uri, self._sweep_id)
 
     def _upload_again(self, trial: str) -> None:
         self._uploads.add(self._delivered.files_of(trial))

@@ -70,7 +70,7 @@ class _Expected:
         )
 
 
-def what_is_lacking(events: EventFile, tracking_uri: str, sweep_id: str) -> MissingParts:
+def find_missing(events: EventFile, tracking_uri: str, sweep_id: str) -> MissingParts:
     """Return the parts of a sweep that MLflow has lost.
 
     Raises:

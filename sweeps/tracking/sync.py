@@ -17,7 +17,7 @@ from sweeps.storage.sweep_json import FILE
 from sweeps.storage.sweeps import sweep_folders
 from sweeps.tracking.artifact_root import ARTIFACTS
 from sweeps.tracking.delivery import Delivery
-from sweeps.tracking.missing import what_is_lacking
+from sweeps.tracking.missing import find_missing
 from sweeps.tracking.store import prepare_store
 from sweeps.tracking.sweep_runs import load_ids
 from sweeps.tracking.uri import (
@@ -105,7 +105,7 @@ def sync(folder: Path, tracking_uri: str | None, failures: dict[str, str] | None
         if uri in failures:
             raise TrackingError(failures[uri])
         events = EventFile(folder / OUTBOX)
-        if _is_settled(events, uri) and not what_is_lacking(events, uri, folder.name):
+        if _is_settled(events, uri) and not find_missing(events, uri, folder.name):
             return SyncResult(folder.name, 0, 0, closed=closed)
         return replace(_deliver(folder, uri), closed=closed)
     except TrackingError as error:

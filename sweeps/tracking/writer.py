@@ -7,11 +7,11 @@ once; tags and files replace themselves. A run that was deleted is created again
 import threading
 from collections.abc import Callable, Sequence
 
-from sweeps.storage.events import PARENT, Event, EventFile
+from sweeps.storage.events import PARENT, Event
 from sweeps.storage.tags import INCOMPLETE
 from sweeps.tracking.batch import check_file, fault_of
 from sweeps.tracking.delivered import DeliveredEvents
-from sweeps.tracking.failures import GONE, PERMANENT, TRANSIENT, code_of, kind_of, reason
+from sweeps.tracking.failures import GONE, PERMANENT, UNCLEAR, code_of, kind_of, reason
 from sweeps.tracking.run import KnownRun, remove_tag, sync_artifact, write_batch
 from sweeps.tracking.sweep_runs import PARENT_TAG, SweepRuns
 
@@ -26,26 +26,14 @@ class Recorder:
     """Records the events of one sweep.
 
     Args:
-        tracking_uri: the store.
-        sweep_id: of the sweep.
-        outbox: its events, beside which the ids of its runs are noted.
-        delivered: the earlier events, for a run that was lost.
+        runs: its runs in MLflow.
+        delivered: its earlier events, for a run that was lost.
         upload_again: queues the files of a trial, whose run was lost together with them.
-
-    Raises:
-        TrackingError: when the sweep's id cannot be searched for, or the address is no store's.
     """
 
-    def __init__(
-        self,
-        tracking_uri: str,
-        sweep_id: str,
-        outbox: EventFile,
-        delivered: DeliveredEvents,
-        upload_again: Callable[[str], None],
-    ) -> None:
-        self.runs = SweepRuns(tracking_uri, sweep_id, outbox)
-        self._store = self.runs.store
+    def __init__(self, runs: SweepRuns, delivered: DeliveredEvents, upload_again: Callable[[str], None]) -> None:
+        self._runs = runs
+        self._store = runs.store
         self._delivered = delivered
         self._upload_again = upload_again
         self._lock = threading.RLock()
@@ -97,7 +85,7 @@ class Recorder:
         except Exception:
             with self._lock:
                 self._store.check_experiment()
-                self.runs.is_active(event["trial"])
+                self._runs.is_active(event["trial"])
             raise
         sync_artifact(run, event)
 
@@ -114,7 +102,7 @@ class Recorder:
         if run.is_incomplete and not is_all:
             rejected = self._send_in_parts(trial, self._delivered.of_trial(trial))
         rejected += self._send_in_parts(trial, events)
-        if run.is_incomplete and self.runs.get(trial) is run:
+        if run.is_incomplete and self._runs.get(trial) is run:
             self._finish_again(trial, run)
         return rejected
 
@@ -122,7 +110,7 @@ class Recorder:
         """Queue the files of a run that was created again, and remove its mark: it has its events."""
         self._upload_again(trial)
         if trial == PARENT:
-            for run_id in self.runs.trial_run_ids():
+            for run_id in self._runs.trial_run_ids():
                 self._store.client().set_tag(run_id, PARENT_TAG, run.run_id)
         remove_tag(self._store.client(), run.run_id, INCOMPLETE)
         run.is_incomplete = False
@@ -138,7 +126,7 @@ class Recorder:
             if not self._is_permanent(error):
                 raise
             self._store.check_experiment()
-            if not self.runs.is_active(trial):
+            if not self._runs.is_active(trial):
                 return self._record_run(trial, events, is_all=False)  # its run was deleted: into a new one
             if len(events) == 1:
                 return [(events[0], reason(error, self._store.uri))]
@@ -159,12 +147,12 @@ class Recorder:
 
     def _run(self, trial: str, event: Event) -> KnownRun:
         """Return the run of a trial, created where there is none; `event` is the first that it is to have."""
-        if run := self.runs.find(trial):
+        if run := self._runs.find(trial):
             return run
         delivered = self._delivered.of_trial(trial)
         first = delivered[0] if delivered else event
         parent = self._parent(first) if trial != PARENT else None
-        return self.runs.create(trial, first, parent, is_incomplete=bool(delivered))
+        return self._runs.create(trial, first, parent, is_incomplete=bool(delivered))
 
     def _parent(self, event: Event) -> KnownRun:
         """Return the run of the sweep, completed."""
@@ -180,10 +168,9 @@ class Recorder:
     def _is_permanent(self, error: Exception) -> bool:
         """Return whether a failure is final.
 
-        An unclear one is after PATIENCE rounds, and only while the store takes other writes: one that is full refuses
-        every event, and none of them would be at fault.
+        An unclear one is after PATIENCE rounds, and only while the store takes other writes: a full one refuses all.
         """
         kind = kind_of(error)
-        if kind == TRANSIENT or (kind != PERMANENT and self._failures < PATIENCE):
-            return False
-        return kind == PERMANENT or self._store.takes_writes()
+        if kind == UNCLEAR and self._failures >= PATIENCE:
+            return self._store.takes_writes()
+        return kind == PERMANENT

@@ -81,12 +81,12 @@ def test_settings_that_train_otherwise_today_are_refused(monkeypatch: pytest.Mon
 
 
 def test_a_refit_trains_on_train_and_validation_and_counts_the_test_part_once() -> None:
-    with heard_notes() as said, refit(CONFIG, MATERIAL) as found:
-        assert found.images == len(SPLIT.train) + len(SPLIT.val)
-        assert found.test.names == tuple(FRAMES.names[index] for index in SPLIT.test)
-        assert load_trained(load_checkpoint(found.weights)).config == CONFIG
-    assert said[0] == "training 3 epochs on all 20 images of train and validation"
-    assert [line[:12] for line in said[1:]] == ["epoch 1 of 3", "epoch 2 of 3", "epoch 3 of 3"]
+    with heard_notes() as messages, refit(CONFIG, MATERIAL) as result:
+        assert result.images == len(SPLIT.train) + len(SPLIT.val)
+        assert result.test.names == tuple(FRAMES.names[index] for index in SPLIT.test)
+        assert load_trained(load_checkpoint(result.weights)).config == CONFIG
+    assert messages[0] == "training 3 epochs on all 20 images of train and validation"
+    assert [line[:12] for line in messages[1:]] == ["epoch 1 of 3", "epoch 2 of 3", "epoch 3 of 3"]
 
 
 def test_a_refit_that_is_done_leaves_nothing(cache: Path) -> None:
@@ -108,30 +108,30 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
 
 
 def test_an_interrupted_refit_goes_on_and_ends_in_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    with refit(CONFIG, MATERIAL) as found:
-        whole, test = load_checkpoint(found.weights)["weights"], found.test
+    with refit(CONFIG, MATERIAL) as result:
+        whole, test = load_checkpoint(result.weights)["weights"], result.test
     interrupted(monkeypatch, after=2)
-    with heard_notes() as said, refit(CONFIG, MATERIAL) as found:
-        again = load_checkpoint(found.weights)["weights"]
-    assert said[0].endswith("continuing after epoch 2") and len(said) == 2
+    with heard_notes() as messages, refit(CONFIG, MATERIAL) as result:
+        again = load_checkpoint(result.weights)["weights"]
+    assert messages[0].endswith("continuing after epoch 2") and len(messages) == 2
     assert all(np.array_equal(again[name], tensor) for name, tensor in whole.items())
-    assert np.array_equal(found.test.counts, test.counts)
+    assert np.array_equal(result.test.counts, test.counts)
 
 
 def test_a_refit_that_was_not_handed_on_is_not_trained_again() -> None:
     with pytest.raises(RuntimeError), refit(CONFIG, MATERIAL):
         raise RuntimeError
-    with heard_notes() as said, refit(CONFIG, MATERIAL) as found:
-        assert len(found.test.names) == len(SPLIT.test)
-    assert said == ["training 3 epochs on all 20 images of train and validation, continuing after epoch 3"]
+    with heard_notes() as messages, refit(CONFIG, MATERIAL) as result:
+        assert len(result.test.names) == len(SPLIT.test)
+    assert messages == ["training 3 epochs on all 20 images of train and validation, continuing after epoch 3"]
 
 
 def test_a_torn_state_is_begun_anew(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     interrupted(monkeypatch, after=1)
     (path,) = (cache / f"refits-{os.getuid()}").glob("*/last.pt")
     path.write_bytes(b"torn")
-    with heard_notes() as said, refit(CONFIG, MATERIAL):
-        assert len(said) == 4
+    with heard_notes() as messages, refit(CONFIG, MATERIAL):
+        assert len(messages) == 4
 
 
 def test_a_refit_that_diverges_leaves_nothing_to_register() -> None:
@@ -163,11 +163,11 @@ def test_frames_that_are_as_they_were_are_taken(tmp_path: Path) -> None:
     record = make_confirmation(make_run(0), root=str(root))
     with pytest.raises(ExperimentError) as caught:
         load_recorded(record, CONFIG)
-    now = str(caught.value).split("they are ")[1][:16]
-    assert len(load_recorded(make_confirmation(root=str(root), fingerprint=now), CONFIG).frames) == 12
+    present = str(caught.value).split("they are ")[1][:16]
+    assert len(load_recorded(make_confirmation(root=str(root), fingerprint=present), CONFIG).frames) == 12
     moved = root.rename(tmp_path / "moved")
-    assert len(load_recorded(make_confirmation(root=str(root), fingerprint=now), CONFIG, moved).frames) == 12
+    assert len(load_recorded(make_confirmation(root=str(root), fingerprint=present), CONFIG, moved).frames) == 12
     with pytest.raises(
         DataError, match=r"the data folder .*data does not exist any more: give the new folder of the data with --data"
     ):
-        load_recorded(make_confirmation(root=str(root), fingerprint=now), CONFIG)
+        load_recorded(make_confirmation(root=str(root), fingerprint=present), CONFIG)

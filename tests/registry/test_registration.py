@@ -49,7 +49,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Regist
 def screened(recorded: Registration, tmp_path: Path) -> Registration:
     """The sweep in a store of the test's own."""
     uri = default_tracking_uri(tmp_path)
-    source, target = (sqlite3.connect(database_file(it)) for it in (recorded.store.tracking_uri, uri))
+    source, target = (sqlite3.connect(database_file(address)) for address in (recorded.store.tracking_uri, uri))
     with closing(source), closing(target):
         source.backup(target)
     return replace(recorded, store=Store(uri), ledger=ReportUpload(uri))
@@ -62,14 +62,14 @@ def done(registration: Registration) -> tuple[Version, list[str]]:
 
 
 def aliases(registration: Registration) -> dict[str, str]:
-    found = open_client(registration.store.tracking_uri).get_registered_model(registration.name).aliases
-    return {alias: str(number) for alias, number in found.items()}
+    aliases_of = open_client(registration.store.tracking_uri).get_registered_model(registration.name).aliases
+    return {alias: str(number) for alias, number in aliases_of.items()}
 
 
 def test_the_leader_of_a_screening_becomes_champion(screened: Registration) -> None:
-    version, said = done(screened)
+    version, messages = done(screened)
     assert version.label == "version 1 of streets" and aliases(screened) == {"champion": "1"}
-    assert said == [
+    assert messages == [
         "trial a: the leader of a screening, not confirmed",
         "registered as version 1 of streets; @champion is version 1",
     ]
@@ -84,9 +84,9 @@ def test_a_version_says_where_it_comes_from(screened: Registration) -> None:
 
 def test_the_same_trial_is_registered_once(screened: Registration) -> None:
     done(screened)
-    version, said = done(screened)
+    version, messages = done(screened)
     assert version.number == "1" and aliases(screened) == {"champion": "1"}
-    assert said[1] == "already registered: version 1 of streets; @champion is version 1"
+    assert messages[1] == "already registered: version 1 of streets; @champion is version 1"
 
 
 def test_another_champion_takes_over_and_the_old_one_is_remembered(screened: Registration, tmp_path: Path) -> None:
@@ -129,9 +129,9 @@ def test_an_undecided_verdict_is_not_registered_unless_forced(screened: Registra
 def test_a_forced_registration_moves_no_alias_and_is_not_crowned(screened: Registration, tmp_path: Path) -> None:
     registry = Registry(screened.store)
     registry.promote(registry.add("streets", screened.report.run_id, write_model(tmp_path / "other").parent, {}, ""))
-    version, said = done(undecided(screened, is_forced=True))
-    assert said[0] == "trial a: the leader of an undecided verdict"
-    assert said[1].endswith("not made @champion, since the verdict is undecided: @champion stays version 1")
+    version, messages = done(undecided(screened, is_forced=True))
+    assert messages[0] == "trial a: the leader of an undecided verdict"
+    assert messages[1].endswith("not made @champion, since the verdict is undecided: @champion stays version 1")
     assert aliases(screened) == {"champion": "1"}
     tags = open_client(screened.store.tracking_uri).get_model_version("streets", version.number).tags
     assert CROWNED not in tags and tags["verdict.outcome"] == "undecided"
@@ -140,8 +140,8 @@ def test_a_forced_registration_moves_no_alias_and_is_not_crowned(screened: Regis
 def test_a_model_that_was_registered_undecided_is_crowned_once_the_verdict_is_decided(screened: Registration) -> None:
     done(undecided(screened, is_forced=True))
     assert aliases(screened) == {}
-    version, said = done(screened)
-    assert said[1] == "already registered: version 1 of streets; @champion is version 1"
+    version, messages = done(screened)
+    assert messages[1] == "already registered: version 1 of streets; @champion is version 1"
     assert (version.number, aliases(screened)) == ("1", {"champion": "1"})
 
 
@@ -170,8 +170,8 @@ def files(screened: Registration) -> Path:
     done(screened)
     client = open_client(screened.store.tracking_uri)
     source = client.get_model_version("streets", "1").source
-    place = client.get_logged_model(source.removeprefix("models:/")).artifact_location
-    return Path(place.removeprefix("file://"))
+    location = client.get_logged_model(source.removeprefix("models:/")).artifact_location
+    return Path(location.removeprefix("file://"))
 
 
 def test_a_version_holds_weights_settings_and_card(files: Path) -> None:
@@ -227,24 +227,24 @@ def test_a_trial_whose_weights_were_not_kept_is_refused(tmp_path: Path, uri: str
 
 
 def test_a_running_sweep_is_refused(tmp_path: Path, uri: str) -> None:
-    found = record_sweep(tmp_path, uri, weights=write_model(tmp_path / "weights"), status="")
+    registration = record_sweep(tmp_path, uri, weights=write_model(tmp_path / "weights"), status="")
     with pytest.raises(NothingToRegisterError, match="is running: its leader may still change"):
-        done(found)
+        done(registration)
 
 
 def test_torn_weights_are_refused_and_nothing_is_registered(tmp_path: Path, uri: str) -> None:
     path = write_model(tmp_path / "weights")
     path.write_bytes(path.read_bytes()[:2000])
-    found = record_sweep(tmp_path, uri, weights=path)
+    registration = record_sweep(tmp_path, uri, weights=path)
     with pytest.raises(NothingToRegisterError, match="is not a readable checkpoint"):
-        done(found)
+        done(registration)
     assert not open_client(uri).search_registered_models()
 
 
 def test_weights_of_another_trial_are_refused(tmp_path: Path, uri: str) -> None:
-    found = record_sweep(tmp_path, uri, weights=write_model(tmp_path / "weights", "vanilla_unet"))
+    registration = record_sweep(tmp_path, uri, weights=write_model(tmp_path / "weights", "vanilla_unet"))
     with pytest.raises(NothingToRegisterError, match=r"its weights are those of trial .*, but must be those of"):
-        done(found)
+        done(registration)
 
 
 class Malice:
@@ -278,16 +278,16 @@ def test_a_sweep_without_a_verdict_is_refused(screened: Registration) -> None:
 
 def test_a_tie_of_a_screening_registers_its_leader_and_names_the_recommended_one(screened: Registration) -> None:
     tie = make_verdict(outcome="tie", recommended="b", tied=("a", "b"))
-    version, said = done(reported(screened, verdict=tie))
-    assert said[0] == "trial a: the leader of a tie; recommended as cheaper and about as good: b"
+    version, messages = done(reported(screened, verdict=tie))
+    assert messages[0] == "trial a: the leader of a tie; recommended as cheaper and about as good: b"
     assert version.tags["verdict.outcome"] == "tie" and version.tags["sweep.trial_id"] == "a"
 
 
 def test_the_report_registers_the_sweep_that_it_is_of(
     screened: Registration, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["--tracking-uri", screened.store.tracking_uri, "--out", str(tmp_path / "reports"), "--no-upload"]
-    assert report.main([*words, "--register", "--model-name", "streets"]) == 0
+    options = ["--tracking-uri", screened.store.tracking_uri, "--out", str(tmp_path / "reports"), "--no-upload"]
+    assert report.main([*options, "--register", "--model-name", "streets"]) == 0
     assert "registered as version 1 of streets; @champion is version 1" in capsys.readouterr().err
     assert aliases(screened) == {"champion": "1"}
 
@@ -296,8 +296,8 @@ def test_the_exit_code_says_that_there_was_nothing_to_register(
     tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record_sweep(tmp_path, uri, weights=None)
-    words = ["--tracking-uri", uri, "--out", str(tmp_path / "reports"), "--no-upload", "--register"]
-    assert report.main(words) == 1
+    options = ["--tracking-uri", uri, "--out", str(tmp_path / "reports"), "--no-upload", "--register"]
+    assert report.main(options) == 1
     assert "its weights were not kept" in capsys.readouterr().err
 
 
@@ -309,14 +309,14 @@ def confirmed(tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> Regi
     config = learnt()[0]
     material = load_dataset(Source("full", root), config, tmp_path / "cache", on_bad_sample="fail", progress=False)
     manifest = {"data": {**material.to_dict(), "root": str(root)}}
-    found = record_sweep(tmp_path, uri, weights=None, tags={"sweep.finalist": "a"}, manifest=manifest)
-    return reported(found, verdict=make_verdict(stage="confirmation", outcome="winner", runs=5))
+    registration = record_sweep(tmp_path, uri, weights=None, tags={"sweep.finalist": "a"}, manifest=manifest)
+    return reported(registration, verdict=make_verdict(stage="confirmation", outcome="winner", runs=5))
 
 
 def test_a_confirmed_winner_is_trained_on_everything_and_crowned(confirmed: Registration, tmp_path: Path) -> None:
-    version, said = done(confirmed)
-    assert said[0] == "trial a: the winner"
-    assert said[1] == "training 2 epochs on all 22 images of train and validation"
+    version, messages = done(confirmed)
+    assert messages[0] == "trial a: the winner"
+    assert messages[1] == "training 2 epochs on all 22 images of train and validation"
     assert version.tags["model.refit"] == "true" and aliases(confirmed) == {"champion": "1"}
     with open_weights("streets@champion", confirmed.store) as path:
         best = load_checkpoint(path)
@@ -328,7 +328,7 @@ def test_a_refit_is_recorded_as_an_opening_of_the_test_part_and_made_once(confir
     done(confirmed)
     assert done(confirmed)[1][1].startswith("already registered: version 1")
     openings = read_openings(confirmed.store.read_sweep(confirmed.report.sweep_id).tags)
-    assert [it.names for it in openings if it.why == "refit of the confirmed setting"] == [("trial a",)]
+    assert [opening.names for opening in openings if opening.why == "refit of the confirmed setting"] == [("trial a",)]
 
 
 def test_the_card_of_a_refit_says_that_it_is_not_validated(confirmed: Registration, tmp_path: Path) -> None:

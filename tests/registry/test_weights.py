@@ -57,11 +57,11 @@ def test_a_run_that_is_not_there_is_one_line(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "complaint"),
     [("@champion", "no @champion of model bdd100k-unet is registered"), ("streets/7", "no version 7 of model streets")],
 )
-def test_a_version_that_is_not_there_says_how_to_make_one(store: Store, word: str, said: str) -> None:
-    with pytest.raises(ModelError, match=f"{said}.*--register makes one"), open_weights(word, store):
+def test_a_version_that_is_not_there_says_how_to_make_one(store: Store, word: str, complaint: str) -> None:
+    with pytest.raises(ModelError, match=f"{complaint}.*--register makes one"), open_weights(word, store):
         pass
 
 

@@ -23,15 +23,15 @@ def reader(folder: Path, **changed: bytes) -> Any:
 
 def saved(folder: Path) -> dict[str, Any]:
     save_album(folder, make_album())
-    found: dict[str, Any] = json.loads((folder / INDEX).read_text())
-    return found
+    content: dict[str, Any] = json.loads((folder / INDEX).read_text())
+    return content
 
 
 def test_an_album_comes_back_as_it_was(tmp_path: Path) -> None:
-    album, found = make_album(), read_album(saved(tmp_path), reader(tmp_path))
-    assert found is not None
-    assert (found.trials, found.panels, found.attention) == (album.trials, album.panels, album.attention)
-    assert all(np.array_equal(found.sheets[name].values, album.sheets[name].values) for name in album.sheets)
+    album, restored = make_album(), read_album(saved(tmp_path), reader(tmp_path))
+    assert restored is not None
+    assert (restored.trials, restored.panels, restored.attention) == (album.trials, album.panels, album.attention)
+    assert all(np.array_equal(restored.sheets[name].values, album.sheets[name].values) for name in album.sheets)
 
 
 @pytest.mark.parametrize(
@@ -53,21 +53,21 @@ def test_an_index_of_another_form_shows_nothing(tmp_path: Path, changes: dict[st
 def test_a_file_of_another_name_is_not_even_asked_for(tmp_path: Path, name: str) -> None:
     index = saved(tmp_path)
     index["panels"][0]["file"] = index["attention"][0]["file"] = name
-    found = read_album(index, lambda names: pytest.fail(f"asked for {names}"))
-    assert found is not None and not found.panels and not found.attention
+    album = read_album(index, lambda names: pytest.fail(f"asked for {names}"))
+    assert album is not None and not album.panels and not album.attention
 
 
 @pytest.mark.parametrize("content", [b"", b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\n"], ids=["empty", "svg", "torn"])
 def test_a_file_that_is_no_picture_is_left_out(tmp_path: Path, content: bytes) -> None:
-    found = read_album(saved(tmp_path), reader(tmp_path, **{"panel-001.png": content}))
-    assert found is not None and not found.panels and len(found.attention) == 1
+    album = read_album(saved(tmp_path), reader(tmp_path, **{"panel-001.png": content}))
+    assert album is not None and not album.panels and len(album.attention) == 1
 
 
 def test_a_picture_of_another_size_is_left_out_before_it_is_unpacked(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.new("P", (5000, 5000)).save(buffer, "PNG")
-    found = read_album(saved(tmp_path), reader(tmp_path, **{"panel-001.png": buffer.getvalue()}))
-    assert found is not None and not found.panels
+    album = read_album(saved(tmp_path), reader(tmp_path, **{"panel-001.png": buffer.getvalue()}))
+    assert album is not None and not album.panels
 
 
 @pytest.mark.parametrize(
@@ -78,23 +78,23 @@ def test_a_picture_of_another_size_is_left_out_before_it_is_unpacked(tmp_path: P
 def test_an_entry_of_another_form_is_left_out(tmp_path: Path, changes: dict[str, Any]) -> None:
     index = saved(tmp_path)
     index["panels"][0] |= changes
-    found = read_album(index, reader(tmp_path))
-    assert found is not None and not found.panels
+    album = read_album(index, reader(tmp_path))
+    assert album is not None and not album.panels
 
 
 def test_figures_that_are_none_are_not_shown(tmp_path: Path) -> None:
     index = saved(tmp_path)
     index["panels"][0]["mious"] = {"a": "0.9", "b": 7.0}
-    found = read_album(index, reader(tmp_path))
-    assert found is not None and found.panels[0].mious == (None, None)
+    album = read_album(index, reader(tmp_path))
+    assert album is not None and album.panels[0].mious == (None, None)
 
 
 @pytest.mark.parametrize("ranges", [[], [[0.1]], [[0.1, "b"]], "ab", [[0, 1]] * 40], ids=str)
 def test_maps_with_odd_ranges_are_left_out(tmp_path: Path, ranges: Any) -> None:
     index = saved(tmp_path)
     index["attention"][0]["ranges"] = ranges
-    found = read_album(index, reader(tmp_path))
-    assert found is not None and not found.attention
+    album = read_album(index, reader(tmp_path))
+    assert album is not None and not album.attention
 
 
 def test_no_index_is_no_album() -> None:

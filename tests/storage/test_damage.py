@@ -51,8 +51,8 @@ def damage(folder: Path, change: Change) -> None:
     (folder / FILE).write_text(json.dumps(content if changed is None else changed))
 
 
-def ask(folder: Path, *words: str) -> int:
-    return tune_main.main([*words, "--storage", str(folder.parent)])
+def ask(folder: Path, *options: str) -> int:
+    return tune_main.main([*options, "--storage", str(folder.parent)])
 
 
 DAMAGE: list[tuple[Change, str]] = [
@@ -68,14 +68,14 @@ DAMAGE: list[tuple[Change, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "words"), DAMAGE)
+@pytest.mark.parametrize(("change", "complaint"), DAMAGE)
 @pytest.mark.parametrize("verb", [("--status", SWEEP), ("--resume", SWEEP, "--dry-run"), ("--cancel", SWEEP, "smoke")])
 def test_a_damaged_manifest_is_one_line_with_its_place(
-    folder: Path, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...], change: Change, words: str
+    folder: Path, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...], change: Change, complaint: str
 ) -> None:
     damage(folder, change)
     assert ask(folder, *verb) == 2
-    assert f"{folder / FILE} cannot be read: it is damaged ({words})" in capsys.readouterr().err
+    assert f"{folder / FILE} cannot be read: it is damaged ({complaint})" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", ["profile", "data", "base", "trials", "scheduler", "terms"])

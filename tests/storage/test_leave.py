@@ -115,6 +115,6 @@ def test_a_model_in_a_closed_folder_is_there(tmp_path: Path) -> None:
     with folder_of(0) as folder, folder_of(NOBODY) as theirs:
         (folder / "image.png").write_bytes(b"")
         (folder / "closed").mkdir(mode=0o700)
-        words = (str(folder / "closed" / "x.pt"), str(folder / "image.png"), "--out", str(theirs / "out"))
-        code, printed = run_as(NOBODY, "-m", "sweeps.predict", *words)
+        options = (str(folder / "closed" / "x.pt"), str(folder / "image.png"), "--out", str(theirs / "out"))
+        code, printed = run_as(NOBODY, "-m", "sweeps.predict", *options)
     assert code == 2 and "x.pt cannot be read: Permission denied" in printed

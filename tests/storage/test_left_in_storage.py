@@ -34,6 +34,6 @@ def test_every_json_file_is_strict(tmp_path: Path) -> None:
 def test_the_umask_alone_decides_who_may_read_and_write(tmp_path: Path, umask: int) -> None:
     done = run_command([sys.executable, "-c", SCRIPT, f"{umask:o}", str(tmp_path / "new")])
     assert done.returncode == 0, done.stderr
-    found = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").rglob("*")}
-    wrong = {path for path, mode in found.items() if mode != (0o777 if path.is_dir() else 0o666) & ~umask}
-    assert (wrong, len(found) > 20) == (set(), True)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").rglob("*")}
+    wrong = {path for path, mode in modes.items() if mode != (0o777 if path.is_dir() else 0o666) & ~umask}
+    assert (wrong, len(modes) > 20) == (set(), True)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import StorageError
-from sweeps.storage.outbox import BLOCK_BYTES, Event, Outbox
+from sweeps.storage.append_file import BLOCK_BYTES
+from sweeps.storage.outbox import Event, Outbox
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -62,7 +63,7 @@ def test_reading_stops_at_the_limit_and_goes_on_behind_the_cursor(tmp_path: Path
     outbox = filled(tmp_path, 3)
     first, offset = outbox.read(2)
     outbox.commit(offset)
-    assert ([found["step"] for found in first], outbox.read(2)[0]) == ([1, 2], [event(3)])
+    assert ([entry["step"] for entry in first], outbox.read(2)[0]) == ([1, 2], [event(3)])
 
 
 def test_what_was_read_but_not_committed_is_read_again(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_a_damaged_line_is_handed_on_as_unreadable(tmp_path: Path, line: bytes) 
     with (tmp_path / "outbox.jsonl").open("ab") as file:
         file.write(line)
     outbox.append(event(2))
-    assert [found["kind"] for found in outbox.read(10)[0]] == ["epoch", "unreadable", "epoch"]
+    assert [entry["kind"] for entry in outbox.read(10)[0]] == ["epoch", "unreadable", "epoch"]
 
 
 def test_nan_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
@@ -156,7 +157,7 @@ def test_an_event_that_is_refused_again_is_kept_once(tmp_path: Path) -> None:
     for why in ("too long", "far too long"):
         outbox.reject([(event(1), why)])
     outbox.reject([(event(2), "too long")])
-    assert [found["event"] for found in outbox.rejects()] == [event(1), event(2)]
+    assert [reject["event"] for reject in outbox.rejects()] == [event(1), event(2)]
 
 
 def test_a_torn_reject_is_passed_over(tmp_path: Path) -> None:
@@ -219,7 +220,7 @@ def test_threads_do_not_tear_each_others_lines(tmp_path: Path) -> None:
         writer.start()
     for writer in writers:
         writer.join()
-    assert [found["kind"] for found in outbox.read(1000)[0]] == ["epoch"] * 800
+    assert [entry["kind"] for entry in outbox.read(1000)[0]] == ["epoch"] * 800
 
 
 def kill_while_writing(folder: Path, new_bytes: int) -> None:
@@ -239,7 +240,7 @@ def test_no_event_is_lost_or_torn_when_the_writer_is_killed(tmp_path: Path) -> N
     for _ in range(2):
         kill_while_writing(tmp_path, new_bytes=500_000)
     events, _ = Outbox(tmp_path).read(10**6)
-    restarts = [place for place, found in enumerate(events) if found["step"] == 1]
+    restarts = [index for index, event_read in enumerate(events) if event_read["step"] == 1]
     first, second = events[: restarts[1]], events[restarts[1] :]
     for part in (first, second):
-        assert [found["step"] for found in part] == list(range(1, len(part) + 1))
+        assert [event_read["step"] for event_read in part] == list(range(1, len(part) + 1))

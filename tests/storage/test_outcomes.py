@@ -39,12 +39,12 @@ def test_a_recorded_text_is_compared_with_the_sets_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "status", "words"), [("asha", "KILLED", "stopped early"), ("invented", "FAILED", "")]
+    ("reason", "status", "text"), [("asha", "KILLED", "stopped early"), ("invented", "FAILED", "")]
 )
 def test_a_reason_that_this_version_does_not_know_is_a_failure_without_words(
-    reason: str, status: str, words: str
+    reason: str, status: str, text: str
 ) -> None:
-    assert (status_of(reason), words_of(reason)) == (status, words)
+    assert (status_of(reason), words_of(reason)) == (status, text)
 
 
 def test_every_reason_has_words() -> None:

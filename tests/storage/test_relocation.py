@@ -53,8 +53,8 @@ def moved(original: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Pat
 def recorded_folders(storage: Path) -> list[Path]:
     """Return the folders that a database says that files lie in."""
     with closing(sqlite3.connect(storage / "mlflow.db")) as connection:
-        found = [row for table, column in COLUMNS for row in connection.execute(f"SELECT {column} FROM {table}")]
-    folders = [folder_of(address) for (address,) in found if address.startswith("file:")]
+        rows = [row for table, column in COLUMNS for row in connection.execute(f"SELECT {column} FROM {table}")]
+    folders = [folder_of(address) for (address,) in rows if address.startswith("file:")]
     return [folder for folder in folders if folder]
 
 
@@ -62,8 +62,8 @@ def move_addresses(old: Path, new: Path) -> None:
     """Let everything in a copy of a storage folder say that it was recorded there."""
     with closing(sqlite3.connect(new / "mlflow.db")) as connection, connection:
         for table, column in COLUMNS:
-            words = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
-            connection.execute(words, (old.as_uri(), new.as_uri()))
+            statement = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
+            connection.execute(statement, (old.as_uri(), new.as_uri()))
         connection.execute("UPDATE tags SET value = replace(value, ?, ?)", (str(old), str(new)))
     path = new / SWEEP / "outbox" / "outbox.jsonl"
     path.write_text(path.read_text().replace(json.dumps(str(old))[1:-1], json.dumps(str(new))[1:-1]))
@@ -71,8 +71,8 @@ def move_addresses(old: Path, new: Path) -> None:
     (path.parent / "outbox.files.json").write_text(json.dumps({"offset": path.stat().st_size, "waiting": []}))
 
 
-def call_report(storage: Path, out: Path, *words: str) -> int:
-    return report.main([SWEEP, "--tracking-uri", default_tracking_uri(storage), "--out", str(out), *words])
+def call_report(storage: Path, out: Path, *options: str) -> int:
+    return report.main([SWEEP, "--tracking-uri", default_tracking_uri(storage), "--out", str(out), *options])
 
 
 def test_every_command_works_after_a_move(moved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,11 +81,11 @@ def test_every_command_works_after_a_move(moved: Path, tmp_path: Path, capsys: p
     assert tune_main.main(["--sync", SWEEP, "--storage", str(moved)]) == 0
     assert capsys.readouterr().out == f"{SWEEP}: 0 events delivered\n"
     assert call_report(moved, tmp_path / "out", "--register", "--model-name", "streets") == 0
-    said = capsys.readouterr()
-    assert "no validation evidence" not in said.out and "already registered" in said.err
+    printed = capsys.readouterr()
+    assert "no validation evidence" not in printed.out and "already registered" in printed.err
     image = Path(__file__).parent.parent.parent / "docs" / "augment.jpg"
-    words = ["streets@champion", str(image), "--tracking-uri", default_tracking_uri(moved)]
-    code = predict.main([*words, "--out", str(tmp_path / "painted")])
+    options = ["streets@champion", str(image), "--tracking-uri", default_tracking_uri(moved)]
+    code = predict.main([*options, "--out", str(tmp_path / "painted")])
     assert (code, (tmp_path / "before").read_text()) == (0, "a file")
 
 
@@ -170,8 +170,8 @@ def test_a_database_elsewhere_keeps_the_addresses_of_its_files(template: Path, t
     Delivery(Outbox(tmp_path / "s" / SWEEP / "outbox"), uri, SWEEP)
     prepare_store(uri, tmp_path / "s" / "artifacts")
     with closing(sqlite3.connect(tmp_path / "all.db")) as connection:
-        (found,) = connection.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 1").fetchone()
-    assert found == (template.parent / "artifacts").as_uri()
+        (location,) = connection.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 1").fetchone()
+    assert location == (template.parent / "artifacts").as_uri()
 
 
 # --------------------------------------------------------------------------------------------------------------- paths
@@ -196,5 +196,5 @@ def test_a_path_into_the_folder_of_another_sweep_beside_it_is_found_too(tmp_path
 
 def test_only_paths_in_the_folder_are_written_relative() -> None:
     folder = Path("/runs/sweep-1")
-    found = [portable_path(path, folder) for path in ("/runs/sweep-1/a/b", "/runs/sweep-12/a", "/x")]
-    assert found == ["a/b", "/runs/sweep-12/a", "/x"]
+    paths = [portable_path(path, folder) for path in ("/runs/sweep-1/a/b", "/runs/sweep-12/a", "/x")]
+    assert paths == ["a/b", "/runs/sweep-12/a", "/x"]

@@ -24,11 +24,11 @@ from sweeps.storage.sweeps import check_events, find_sweep, find_trial, is_unfin
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A sweep of two trials that was begun."""
-    found = tmp_path / "smoke-1"
-    found.mkdir()
-    save_manifest(found, build_manifest("smoke-1", EXPERIMENT, PLAN, {}, {}))
-    told(found, PARENT)
-    return found
+    sweep = tmp_path / "smoke-1"
+    sweep.mkdir()
+    save_manifest(sweep, build_manifest("smoke-1", EXPERIMENT, PLAN, {}, {}))
+    told(sweep, PARENT)
+    return sweep
 
 
 def told(folder: Path, *trials: str) -> None:
@@ -83,11 +83,11 @@ def test_a_sweep_that_failed_to_suggest_its_trials_is_unfinished(folder: Path, s
 
 def test_the_latest_unfinished_sweep_is_the_one_that_was_begun_last(folder: Path) -> None:
     for name, hour in (("smoke-2", "12"), ("smoke-1", "09")):  # written last, begun first
-        place = folder.parent / name
-        place.mkdir(exist_ok=True)
+        path = folder.parent / name
+        path.mkdir(exist_ok=True)
         facts = {"started": f"2026-11-27T{hour}:00:00+00:00"}
-        save_manifest(place, build_manifest(name, EXPERIMENT, PLAN, {}, facts))
-        told(place, PARENT)
+        save_manifest(path, build_manifest(name, EXPERIMENT, PLAN, {}, facts))
+        told(path, PARENT)
     assert unfinished_sweep(folder.parent).name == "smoke-2"
 
 
@@ -175,9 +175,9 @@ def test_a_dry_run_of_a_resume_says_what_it_would_do_and_changes_nothing(
     ended(folder, FIRST)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert tune_main.main(["--resume", "--dry-run", "--storage", str(folder.parent)]) == 0
-    said = capsys.readouterr()
-    assert "stays as it ended: max_epochs" in said.out and "starts" in said.out
-    assert said.err.endswith("1 of 2 trials has ended, 1 starts\n")
+    printed = capsys.readouterr()
+    assert "stays as it ended: max_epochs" in printed.out and "starts" in printed.out
+    assert printed.err.endswith("1 of 2 trials has ended, 1 starts\n")
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 

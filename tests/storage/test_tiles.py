@@ -38,5 +38,5 @@ def test_large_frames_are_shown_reduced_and_classes_stay_classes() -> None:
 
 def test_a_sheet_comes_back_from_its_png() -> None:
     sheet = make_album().sheets["panel-001.png"]
-    found = decode(encode(sheet.values, sheet.palette), SIDE, 6)
-    assert found is not None and np.array_equal(found.values, sheet.values)
+    decoded = decode(encode(sheet.values, sheet.palette), SIDE, 6)
+    assert decoded is not None and np.array_equal(decoded.values, sheet.values)

@@ -28,9 +28,9 @@ from sweeps.tracking.writer import PATIENCE
 
 def test_a_trial_is_a_child_run_of_the_sweep(outbox: Outbox, uri: str) -> None:
     delivered(outbox, uri, start(""), start("a"), start("b"))
-    found = runs(uri)
-    parents = {trial: run.data.tags.get("mlflow.parentRunId") for trial, run in found.items()}
-    assert parents == {"": None, "a": found[""].info.run_id, "b": found[""].info.run_id}
+    recorded = runs(uri)
+    parents = {trial: run.data.tags.get("mlflow.parentRunId") for trial, run in recorded.items()}
+    assert parents == {"": None, "a": recorded[""].info.run_id, "b": recorded[""].info.run_id}
 
 
 def test_the_parent_run_appears_with_its_start(outbox: Outbox, uri: str) -> None:
@@ -82,8 +82,8 @@ def test_a_long_note_is_shortened_not_refused(outbox: Outbox, uri: str) -> None:
 def test_an_artifact_is_uploaded_into_its_folder(outbox: Outbox, uri: str, tmp_path: Path) -> None:
     (tmp_path / "evidence-val.npz").write_bytes(b"counts")
     delivered(outbox, uri, start(), artifact(tmp_path / "evidence-val.npz", folder="evidence"))
-    found = open_client(uri).list_artifacts(runs(uri)["a"].info.run_id, "evidence")
-    assert [item.path for item in found] == ["evidence/evidence-val.npz"]
+    files = open_client(uri).list_artifacts(runs(uri)["a"].info.run_id, "evidence")
+    assert [item.path for item in files] == ["evidence/evidence-val.npz"]
 
 
 def test_everything_new_about_a_run_goes_out_in_one_batch(
@@ -326,7 +326,7 @@ def test_a_fault_that_never_ends_is_put_aside_once_the_store_answers(
         with pytest.raises(RuntimeError, match="is damaged"):
             delivery.deliver_some()
     assert delivery.deliver_some() == 1
-    assert [found["why"] for found in rejects(outbox)] == ["the table of metrics is damaged"]
+    assert [reject["why"] for reject in rejects(outbox)] == ["the table of metrics is damaged"]
 
 
 # ------------------------------------------------------------------------------------------------------------- thread

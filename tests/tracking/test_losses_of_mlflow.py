@@ -34,9 +34,9 @@ def outbox(storage: Path) -> Outbox:
 
 
 def experiment_id(uri: str) -> str:
-    found = open_client(uri).get_experiment_by_name(EXPERIMENT)
-    assert found is not None
-    return str(found.experiment_id)
+    experiment = open_client(uri).get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    return str(experiment.experiment_id)
 
 
 def whole(outbox: Outbox, uri: str) -> Delivery:
@@ -50,7 +50,7 @@ def whole(outbox: Outbox, uri: str) -> Delivery:
 
 def what_mlflow_has(uri: str) -> dict[str, Any]:
     """Return everything about the runs of a sweep but their ids."""
-    found = runs(uri)
+    recorded = runs(uri)
     client = open_client(uri)
     return {
         trial: (
@@ -61,7 +61,7 @@ def what_mlflow_has(uri: str) -> dict[str, Any]:
             {key: client.get_metric_history(run.info.run_id, key) != [] for key in run.data.metrics},
             [item.path for item in client.list_artifacts(run.info.run_id, "evidence")],
         )
-        for trial, run in found.items()
+        for trial, run in recorded.items()
     }
 
 
@@ -125,8 +125,8 @@ def test_the_trials_belong_to_a_sweeps_run_that_is_made_again(outbox: Outbox, ur
     open_client(uri).delete_run(runs(uri)[""].info.run_id)
     outbox.append(end(trial=""))
     delivery.deliver_some()
-    found = runs(uri)
-    assert found["a"].data.tags["mlflow.parentRunId"] == found[""].info.run_id
+    recorded = runs(uri)
+    assert recorded["a"].data.tags["mlflow.parentRunId"] == recorded[""].info.run_id
 
 
 def test_a_process_that_died_while_it_made_a_run_again_is_followed_up(
@@ -184,8 +184,8 @@ def test_a_sync_of_all_sweeps_does_not_call_a_lost_database_delivered(
     whole(outbox, uri)
     remove_database(uri)
     assert tune_main.main(["--sync", "--storage", str(outbox.folder.parents[1])]) == 0
-    said = capsys.readouterr()
-    assert said.out == f"{SWEEP}: 7 events delivered\n" and "every event" not in said.err
+    printed = capsys.readouterr()
+    assert printed.out == f"{SWEEP}: 7 events delivered\n" and "every event" not in printed.err
 
 
 def test_a_sync_completes_a_database_of_an_older_backup(outbox: Outbox, uri: str, tmp_path: Path) -> None:
@@ -237,8 +237,8 @@ def test_a_sync_uploads_a_file_that_the_store_lost(outbox: Outbox, uri: str, dam
 def test_what_was_refused_is_tried_again_and_forgotten_once_it_is_taken(outbox: Outbox, uri: str) -> None:
     whole(outbox, uri)
     outbox.reject([(epoch(1, 0.1), "no figures today"), (end(), "no figures today")])
-    found = synced(outbox)
-    assert (found.delivered, found.rejects, found.is_left) == (2, (), False)
+    result = synced(outbox)
+    assert (result.delivered, result.rejects, result.is_left) == (2, (), False)
     assert EventFile(outbox.folder).rejects() == []
 
 
@@ -247,8 +247,8 @@ def test_a_sync_ends_with_1_as_long_as_anything_is_refused(
 ) -> None:
     whole(outbox, uri)
     outbox.append(epoch(3, name="mIoU%"))
-    words = ["--sync", "--storage", str(outbox.folder.parents[1])]
-    assert (tune_main.main(words), tune_main.main(words)) == (1, 1)
+    options = ["--sync", "--storage", str(outbox.folder.parents[1])]
+    assert (tune_main.main(options), tune_main.main(options)) == (1, 1)
     assert capsys.readouterr().out.count("warning: 1 event was refused, kept in outbox.rejected.jsonl") == 2
 
 
@@ -265,6 +265,6 @@ def test_a_store_that_cannot_be_asked_is_no_store_that_has_everything(
     outbox: Outbox, uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole(outbox, uri)
-    words = ["--sync", SWEEP, "--storage", str(outbox.folder.parents[1]), "--tracking-uri", "http://127.0.0.1:9"]
-    assert tune_main.main(words) == 1
+    options = ["--sync", SWEEP, "--storage", str(outbox.folder.parents[1]), "--tracking-uri", "http://127.0.0.1:9"]
+    assert tune_main.main(options) == 1
     assert "no MLflow server answers at http://127.0.0.1:9" in capsys.readouterr().out

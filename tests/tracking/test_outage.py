@@ -41,20 +41,20 @@ def counts(uri: str) -> dict[str, int]:
     client = open_client(uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment
-    found = client.search_runs([experiment.experiment_id])
+    recorded = client.search_runs([experiment.experiment_id])
     points = [
         point
-        for run in found
+        for run in recorded
         for key in [f"val/iou/{name}" for name in range(20)] + ["val/miou", "best/miou"]
         for point in client.get_metric_history(run.info.run_id, key)
     ]
     files = [
         item.path
-        for run in found
+        for run in recorded
         for folder in client.list_artifacts(run.info.run_id)
         for item in client.list_artifacts(run.info.run_id, folder.path)
     ]
-    return {"runs": len(found), "points": len(points), "artifacts": len(files)}
+    return {"runs": len(recorded), "points": len(points), "artifacts": len(files)}
 
 
 EXPECTED = {"runs": 3, "points": 2 * (EPOCHS * 21 + 1), "artifacts": 2 * (EPOCHS // EPOCHS_PER_FILE)}
@@ -105,7 +105,7 @@ def test_an_outage_of_a_server_is_not_noticed_by_who_appends(outbox: Outbox, tmp
         outbox.append(epoch(5, name="mIoU%"))
         outbox.append(end(metrics={"best/miou": 0.5}))
         assert delivery.close(60) == 0
-        assert (sorted(runs(mlflow.uri)), [found["event"]["step"] for found in rejects(outbox)]) == (
+        assert (sorted(runs(mlflow.uri)), [reject["event"]["step"] for reject in rejects(outbox)]) == (
             ["", "a", "b"],
             [5],
         )
@@ -165,14 +165,14 @@ def test_a_sweep_of_a_dead_driver_is_closed_and_delivered_by_a_sync(tmp_path: Pa
     done = subprocess.run([sys.executable, "-c", code, str(folder), str(file)], cwd=ROOT, check=False, timeout=60)
     assert done.returncode == -signal.SIGKILL
     with server(tmp_path) as mlflow:
-        words = ["--sync", SWEEP, "--storage", str(tmp_path / "runs"), "--tracking-uri", mlflow.uri]
-        assert tune_main.main(words) == 0
-        assert tune_main.main(words) == 0
+        options = ["--sync", SWEEP, "--storage", str(tmp_path / "runs"), "--tracking-uri", mlflow.uri]
+        assert tune_main.main(options) == 0
+        assert tune_main.main(options) == 0
         assert counts(mlflow.uri) == EXPECTED
-        found = runs(mlflow.uri)
-        assert {trial: run.info.status for trial, run in found.items()} == {
+        recorded = runs(mlflow.uri)
+        assert {trial: run.info.status for trial, run in recorded.items()} == {
             "": "FINISHED",
             "a": "FINISHED",
             "b": "KILLED",
         }
-        assert found["b"].data.tags["sweep.stop_reason"] == "driver_lost"
+        assert recorded["b"].data.tags["sweep.stop_reason"] == "driver_lost"

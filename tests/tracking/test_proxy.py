@@ -54,7 +54,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "said"),
+    ("status", "headers", "complaint"),
     [
         (407, {}, r"\(http_proxy\) refuses requests to it \(407\): .* or put user and password into http_proxy"),
         (
@@ -67,11 +67,11 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     ],
 )
 def test_a_refusal_by_a_proxy_is_named_as_the_proxys(
-    proxy: str, status: int, headers: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+    proxy: str, status: int, headers: dict[str, str], complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Refusing, "status", status)
     monkeypatch.setattr(Refusing, "headers_sent", headers)
-    with pytest.raises(TrackingError, match=said) as refusal:
+    with pytest.raises(TrackingError, match=complaint) as refusal:
         check_server(SERVER)
     assert f"MLflow at {SERVER} was not asked: the proxy {proxy} " in str(refusal.value)
 

@@ -220,11 +220,11 @@ def test_sweeps_do_not_mix(own: Store, tmp_path: Path) -> None:
 
 def test_of_two_runs_of_a_trial_the_one_with_more_epochs_is_kept(own: Store) -> None:
     client, row = open_client(own.tracking_uri), own.read_sweep(SWEEP).trials[1]
-    kept = client.get_run(row.run_id)
+    first = client.get_run(row.run_id)
     for start_time in (1, 10**12):
-        twin = client.create_run(kept.info.experiment_id, start_time, tags=dict(kept.data.tags))
+        twin = client.create_run(first.info.experiment_id, start_time, tags=dict(first.data.tags))
         client.log_metric(twin.info.run_id, "val/miou", 0.9, step=1)
-    assert [found.run_id for found in own.read_sweep(SWEEP).trials if found.trial_id == "a"] == [row.run_id]
+    assert [trial.run_id for trial in own.read_sweep(SWEEP).trials if trial.trial_id == "a"] == [row.run_id]
 
 
 def test_more_runs_than_a_page_are_all_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,12 +236,12 @@ def test_more_runs_than_a_page_are_all_read(store: Store, monkeypatch: pytest.Mo
 
 
 def as_text(histories: dict[str, dict[str, list[tuple[int, float]]]]) -> str:
-    return str({trial: dict(sorted(found.items())) for trial, found in sorted(histories.items())})
+    return str({trial: dict(sorted(by_metric.items())) for trial, by_metric in sorted(histories.items())})
 
 
 def test_histories_are_steps_and_values_with_nan(store: Store) -> None:
-    found = store.histories(store.read_sweep(SWEEP), ["val/miou", "nobody/knows"])
-    assert as_text(found) == as_text(
+    histories = store.histories(store.read_sweep(SWEEP), ["val/miou", "nobody/knows"])
+    assert as_text(histories) == as_text(
         {
             "a": {"val/miou": [(1, 0.25), (2, math.nan), (3, 0.5)]},
             "b": {"val/miou": [(1, 0.1)]},
@@ -285,9 +285,9 @@ def test_asking_run_by_run_gives_the_same_histories(store: Store, monkeypatch: p
 
 
 def test_evidence_comes_back_as_it_was_written(store: Store) -> None:
-    found = store.evidence(store.read_sweep(SWEEP).trials[1], "val")
-    assert found is not None
-    assert (found.names, found.epoch, found.counts.tolist()) == (("x", "y"), 2, evidence().counts.tolist())
+    read = store.evidence(store.read_sweep(SWEEP).trials[1], "val")
+    assert read is not None
+    assert (read.names, read.epoch, read.counts.tolist()) == (("x", "y"), 2, evidence().counts.tolist())
 
 
 @pytest.mark.parametrize(("trial", "part"), [(1, "test"), (0, "val"), (1, "../../val")])
@@ -345,8 +345,8 @@ def test_pictures_come_back_from_this_machine_and_from_afar(
 ) -> None:
     if not is_local:
         monkeypatch.setattr("sweeps.tracking.artifact_store.local_root", lambda uri: None)
-    found = own.album(pictured[0])
-    assert found is not None and found.panels == make_album().panels and len(found.attention) == 1
+    album = own.album(pictured[0])
+    assert album is not None and album.panels == make_album().panels and len(album.attention) == 1
 
 
 def test_a_picture_that_is_a_link_to_elsewhere_is_not_read(
@@ -355,8 +355,8 @@ def test_a_picture_that_is_a_link_to_elsewhere_is_not_read(
     run_id, root = pictured
     (root / "panels" / "panel-001.png").unlink()
     (root / "panels" / "panel-001.png").symlink_to(tmp_path / "panels" / "panel-001.png")
-    found = own.album(run_id)
-    assert found is not None and not found.panels and len(found.attention) == 1
+    album = own.album(run_id)
+    assert album is not None and not album.panels and len(album.attention) == 1
 
 
 def test_a_sweep_without_pictures_has_no_album(store: Store) -> None:
@@ -457,8 +457,8 @@ def test_a_server_gives_the_same_sweep_as_a_file(store: Store, tmp_path: Path) -
         ]
         expected = as_text(store.histories(local, ["val/miou", "train/loss"]))
         assert as_text(remote.histories(record, ["val/miou", "train/loss"])) == expected
-        found = remote.evidence(record.trials[1], "val")
-        assert found is not None and found.counts.tolist() == evidence().counts.tolist()
+        read = remote.evidence(record.trials[1], "val")
+        assert read is not None and read.counts.tolist() == evidence().counts.tolist()
         assert remote.json_artifact(record.run_id, "nothing.json") is None
 
 
@@ -471,8 +471,8 @@ def seed_of(store: Store, trial: str, **tags: str) -> None:
     """Mark a trial as a completed seed of the setting."""
     run_id = next(row.run_id for row in store.read_sweep(SWEEP).trials if row.trial_id == trial)
     client = open_client(store.tracking_uri)
-    found = {"sweep.setting": SETTING, "data.fingerprint": "f00d", "sweep.stop_reason": "max_epochs", **tags}
-    for key, value in found.items():
+    all_tags = {"sweep.setting": SETTING, "data.fingerprint": "f00d", "sweep.stop_reason": "max_epochs", **tags}
+    for key, value in all_tags.items():
         client.set_tag(run_id, key, value)
     client.update_run(run_id, "FINISHED")
 
@@ -481,8 +481,8 @@ def test_completed_seeds_of_a_setting_are_found_with_their_sweep(own: Store) -> 
     seed_of(own, "a")
     (repeat,) = own.find_repeats(SETTING, "f00d")
     assert (repeat.sweep_id, repeat.row.trial_id, repeat.row.setting) == (SWEEP, "a", SETTING)
-    found = own.read_evidence([repeat.row], "val")["a"]
-    assert isinstance(found, Evidence) and found.names == evidence().names
+    read = own.read_evidence([repeat.row], "val")["a"]
+    assert isinstance(read, Evidence) and read.names == evidence().names
 
 
 def test_seeds_on_other_data_of_other_settings_and_stopped_ones_are_no_repeats(own: Store) -> None:

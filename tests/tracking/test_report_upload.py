@@ -16,10 +16,10 @@ from sweeps.tracking.uri import default_tracking_uri
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("runs")
-    found = default_tracking_uri(folder)
-    prepare_store(found, folder / "artifacts")
-    delivered(Outbox(folder / "outbox"), found, start(""), start("a"))
-    return found
+    address = default_tracking_uri(folder)
+    prepare_store(address, folder / "artifacts")
+    delivered(Outbox(folder / "outbox"), address, start(""), start("a"))
+    return address
 
 
 def parent(uri: str) -> str:

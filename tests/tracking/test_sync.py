@@ -34,8 +34,8 @@ def waiting(storage: Path, sweep_id: str = SWEEP, tracking_uri: str | None = Non
     return storage / sweep_id
 
 
-def call(storage: Path, *words: str) -> int:
-    return tune_main.main(["--sync", *words, "--storage", str(storage)])
+def call(storage: Path, *options: str) -> int:
+    return tune_main.main(["--sync", *options, "--storage", str(storage)])
 
 
 def test_a_waiting_sweep_is_delivered_by_its_name(storage: Path, uri: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,8 +142,8 @@ def test_the_environment_beats_what_the_sweep_noted(
 
 def test_a_sweep_that_noted_an_address_without_its_password_asks_for_it(storage: Path) -> None:
     folder = waiting(storage, tracking_uri="http://***@there")
-    found = sync(folder, None)
-    assert (found.undelivered, found.why.startswith("it was recorded at http://***@there: set MLFLOW")) == (6, True)
+    result = sync(folder, None)
+    assert (result.undelivered, result.why.startswith("it was recorded at http://***@there: set MLFLOW")) == (6, True)
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}"])
@@ -171,8 +171,8 @@ def test_a_folder_that_was_moved_still_has_its_files(storage: Path, uri: str, tm
     (old / "spool" / "evidence.npz").write_bytes(b"counts")
     Outbox(old / "outbox").append(artifact(old / "spool" / "evidence.npz"))
     shutil.move(old, storage / SWEEP)
-    found = sync(storage / SWEEP, None)
-    assert (found.undelivered, found.rejects) == (0, ())
+    result = sync(storage / SWEEP, None)
+    assert (result.undelivered, result.rejects) == (0, ())
 
 
 def test_what_mlflow_refused_is_counted_and_named(storage: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,15 +88,15 @@ def test_a_sync_says_why_files_are_left_and_ends_with_1(outbox: Outbox, uri: str
     refused |= {"a"}
     append(outbox, "a")
     delivered(outbox, uri)
-    left, why = Delivery(outbox, uri, SWEEP).drain()
-    assert (left, "could not connect to the endpoint" in why) == (1, True)
+    undelivered, why = Delivery(outbox, uri, SWEEP).drain()
+    assert (undelivered, "could not connect to the endpoint" in why) == (1, True)
 
 
 def test_metrics_arrive_while_an_upload_hangs(outbox: Outbox, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow import MlflowClient
 
     go_on, upload = threading.Event(), MlflowClient.log_artifact
-    monkeypatch.setattr(MlflowClient, "log_artifact", lambda *words: (go_on.wait(60), upload(*words)))
+    monkeypatch.setattr(MlflowClient, "log_artifact", lambda *values: (go_on.wait(60), upload(*values)))
     append(outbox, "a", "b")
     delivery = Delivery(outbox, uri, SWEEP)
     delivery.start()
@@ -117,7 +117,7 @@ def test_a_file_that_is_too_large_is_put_aside_at_once(
     monkeypatch.setattr(MlflowClient, "log_artifact", too_large)
     append(outbox, "a")
     delivered(outbox, uri)
-    assert ([found["why"] for found in rejects(outbox)], outbox.pending()) == (["413 Request Entity Too Large"], 0)
+    assert ([reject["why"] for reject in rejects(outbox)], outbox.pending()) == (["413 Request Entity Too Large"], 0)
 
 
 def test_a_file_that_was_written_down_twice_is_uploaded_as_it_is_last(outbox: Outbox, uri: str) -> None:
@@ -192,5 +192,5 @@ def test_a_store_of_files_whose_library_is_missing_says_what_to_install(tmp_path
 def test_a_later_delivery_needs_no_store_of_files_for_its_metrics(outbox: Outbox, uri: str, refused: set[str]) -> None:
     refused |= {"a"}
     append(Outbox(outbox.folder.parent / SWEEP / "outbox"), "a")
-    found = sync(outbox.folder.parent / SWEEP, uri)
-    assert (found.delivered, found.undelivered, len(history(uri))) == (3, 1, 1)
+    result = sync(outbox.folder.parent / SWEEP, uri)
+    assert (result.delivered, result.undelivered, len(history(uri))) == (3, 1, 1)
