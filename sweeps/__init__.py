@@ -1,1 +1,1 @@
-"""Many trials: plan, schedule, track, judge and report them."""
+"""Hyperparameter sweeps: plan, schedule, track, compare and report trials."""

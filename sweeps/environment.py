@@ -1,6 +1,6 @@
-"""What a command finds on its machine: home, cache and temporary folders, and the user's name.
+"""Environment of a command: home, cache and temporary folders, and the user's name, replaced where unusable.
 
-Libraries raise, or write into wrong folders, where these cannot be used. They are settled once, when a command starts.
+Libraries raise, or write into wrong folders, where these cannot be used. They are checked once, when a command starts.
 """
 
 import contextlib
@@ -17,33 +17,33 @@ from sweeps.errors import StorageError
 
 CACHE, CACHE_HOME, HOME, TEMPORARY = "BDDSEG_CACHE", "XDG_CACHE_HOME", "HOME", "TMPDIR"
 LOGIN_VARIABLES = ("LOGNAME", "USER", "LNAME", "USERNAME")
-"""Where Python looks for the user's name before it asks the system, which does not know every container's user."""
+"""Variables that Python reads for the user's name before it asks the system, which lacks the users of containers."""
 
 
 def prepare_environment() -> list[str]:
-    """Replace what cannot be used in this process's environment; return a sentence about each replacement.
+    """Replace unusable variables of this process's environment; return a sentence about each replacement.
 
     Raises:
-        StorageError: where there is no replacement, with the cure.
+        StorageError: where there is no replacement, with what to do.
     """
     try:
         Path.cwd()
     except OSError as error:
-        raise StorageError("the working folder is gone: change to one that is there") from error
+        raise StorageError("the working directory was deleted: change to an existing one") from error
     if os.environ.get(CACHE):
         os.environ[CACHE] = str(_cache_path())
-    sentences = [*_settle_temporary(), *_settle_cache_home(), *_settle_home()]
-    _settle_user()
-    _settle_threads()
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_cache_path() / "inductor"))  # torch's own lies in /tmp
+    sentences = [*_check_temporary(), *_check_cache_home(), *_check_home()]
+    _set_user()
+    _set_threads()
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(_cache_path() / "inductor"))  # torch's default is in /tmp
     return sentences
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder for frames, streets and Ray's sessions; it is made where it is not there.
+    """Return the user's cache folder for frames, streets and Ray's sessions; it is created where it is missing.
 
     Raises:
-        StorageError: when it cannot be made or written.
+        StorageError: when it cannot be created or written.
     """
     folder = _cache_path()
     if flaw := flaw_of(folder):
@@ -53,7 +53,7 @@ def cache_folder() -> Path:
 
 
 def flaw_of(folder: Path) -> str:
-    """Return why no file can be written into a folder, made where it is not there: `is not a folder`; "" if one can."""
+    """Return why no file can be written into a folder, existing or to be created: `is not a folder`; "" if one can."""
     existing = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not is_folder(existing):
         return "is not a folder" if existing == folder else f"cannot be made: {existing} is not a folder"
@@ -66,7 +66,7 @@ def flaw_of(folder: Path) -> str:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a path is a folder; one that this user may not look at is none."""
+    """Return whether a path is a folder; False where this user may not look."""
     try:
         return path.is_dir()
     except OSError:
@@ -74,10 +74,10 @@ def is_folder(path: Path) -> bool:
 
 
 def own_folder() -> Path:
-    """Return this user's folder in the temporary folder, which nobody else can write; it is made where it is not there.
+    """Return this user's folder in the temporary folder, which only they can write; it is created where it is missing.
 
     Raises:
-        StorageError: when somebody else has made it, or can write it.
+        StorageError: when another user owns it or can write it.
     """
     folder = Path(tempfile.gettempdir()) / f"bddseg-{os.getuid()}"
     with contextlib.suppress(FileExistsError):
@@ -95,21 +95,21 @@ def _cache_path() -> Path:
     own, common = os.environ.get(CACHE), os.environ.get(CACHE_HOME, "")
     if own:
         return Path(own).absolute()
-    if Path(common).is_absolute():  # the specification says of others: invalid, to be ignored
+    if Path(common).is_absolute():  # the specification: relative paths are invalid and ignored
         return Path(common) / "bddseg"
     try:
         return Path.home() / ".cache" / "bddseg"
-    except RuntimeError:  # no variable, and a user whom the system does not know
+    except RuntimeError:  # no variable, and the system does not know the user
         return own_folder() / ".cache" / "bddseg"
 
 
-def _settle_temporary() -> Iterator[str]:
-    """Take away a folder for temporary files that cannot be used: Python passes over it, other programs do not."""
+def _check_temporary() -> Iterator[str]:
+    """Remove TMPDIR where it is unusable: Python skips it, other programs do not."""
     named = os.environ.get(TEMPORARY)
     if named:
-        flaw = flaw_of(Path(named).absolute()) if is_folder(Path(named)) else "is no folder"
+        flaw = flaw_of(Path(named).absolute()) if is_folder(Path(named)) else "is not a folder"
         if not flaw:
-            os.environ[TEMPORARY] = str(Path(named).absolute())  # trials run in folders of their own
+            os.environ[TEMPORARY] = str(Path(named).absolute())  # absolute: trials have other working directories
             return
         del os.environ[TEMPORARY]
         tempfile.tempdir = None
@@ -124,7 +124,7 @@ def _settle_temporary() -> Iterator[str]:
         yield f"{TEMPORARY} is {named}, which {flaw}: temporary files go to {folder}"
 
 
-def _settle_cache_home() -> Iterator[str]:
+def _check_cache_home() -> Iterator[str]:
     named = os.environ.get(CACHE_HOME)
     if not named:
         return
@@ -134,25 +134,25 @@ def _settle_cache_home() -> Iterator[str]:
         yield f"{CACHE_HOME} is {named}, which {flaw}: it is ignored"
 
 
-def _settle_home() -> Iterator[str]:
-    """Let libraries write where there is no home to write to; a home that can only be read stays, for what is in it."""
+def _check_home() -> Iterator[str]:
+    """Redirect libraries where the home folder cannot be written; a readable one stays, for its configuration files."""
     named = os.environ.get(HOME)
-    if named == "":  # Python would take the root folder
+    if named == "":  # Python would use the root folder
         del os.environ[HOME]
     home, is_cache_named = _find_home(), bool(os.environ.get(CACHE) or os.environ.get(CACHE_HOME))
     if home is None:
-        why = f"{HOME} is {named}, which is no folder" if named else "there is no home folder"
-        os.environ[HOME] = str(_stand_in())
+        why = f"{HOME} is {named}, which is not a folder" if named else "there is no home folder"
+        os.environ[HOME] = str(_home_replacement())
     elif why := flaw_of(home / ".cache"):
         why = f"{home / '.cache'} {why}"
-        os.environ.setdefault(CACHE_HOME, str(_stand_in() / ".cache"))
-        os.environ.setdefault("MPLCONFIGDIR", str(_stand_in() / "matplotlib"))
+        os.environ.setdefault(CACHE_HOME, str(_home_replacement() / ".cache"))
+        os.environ.setdefault("MPLCONFIGDIR", str(_home_replacement() / "matplotlib"))
     if why and not is_cache_named:
-        yield f"{why}: what is kept between commands is in {_cache_path()}; {CACHE} names another folder"
+        yield f"{why}: caches are in {_cache_path()}; set {CACHE} to use another folder"
 
 
 def _find_home() -> Path | None:
-    """Return the home folder; None where there is none: it is not made, whoever named it made a mistake."""
+    """Return the home folder; None where it is missing: it is not created, because its name must be a mistake."""
     try:
         home = Path.home()
     except RuntimeError:
@@ -160,15 +160,15 @@ def _find_home() -> Path | None:
     return home if home.is_absolute() and is_folder(home) else None
 
 
-def _stand_in() -> Path:
-    """Return what stands in for the home folder: the cache that the user names, or a temporary folder of the user."""
+def _home_replacement() -> Path:
+    """Return the replacement of the home folder: the given cache, or the user's temporary folder."""
     if not os.environ.get(CACHE):
         return own_folder()
     return cache_folder()
 
 
-def _settle_user() -> None:
-    """Give a user whom the system does not know a name: libraries ask for one, and raise."""
+def _set_user() -> None:
+    """Set a name for a user that the system does not know: libraries raise without one."""
     try:
         pwd.getpwuid(os.getuid())
     except KeyError:
@@ -176,7 +176,7 @@ def _settle_user() -> None:
             os.environ[LOGIN_VARIABLES[0]] = f"uid-{os.getuid()}"
 
 
-def _settle_threads() -> None:
-    """Let libraries compute with as many threads as there are cores to use: they see affinity alone, no other limit."""
+def _set_threads() -> None:
+    """Limit the threads of libraries to the usable cores: they respect affinity, but no other limit."""
     if hasattr(os, "sched_getaffinity") and usable_cores() < len(os.sched_getaffinity(0)):
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))

@@ -1,25 +1,25 @@
-"""What can go wrong in a sweep; each leaf says its exit code.
+"""Errors of sweeps that a user can fix, with their exit codes.
 
 UserError                     (bddseg.errors)
 └── SweepError
     ├── ExperimentError       2  experiments.yaml or a command-line setting is wrong
     ├── StorageError          2  the output folder cannot be used
     ├── ClusterError          2  no Ray can be started on this machine, or joined elsewhere
-    ├── PassError             2  Ray left trials open, or no further one could be suggested
+    ├── PassError             2  Ray left trials unfinished, or no further one could be suggested
     ├── TrackingError         2  the MLflow store cannot be reached or used
     ├── NoSweepError          2  no such sweep is recorded
     ├── ComparisonError       2  sweeps that cannot be compared
     ├── ModelError            2  a model's name or its registered files cannot be used
-    ├── NothingFinishedError  1  the sweep ran, but no trial gave a usable figure
-    ├── UndecidedError        2  a model of an undecided verdict is to be registered
-    └── NothingToRegisterError  1  the sweep has no weights that could be handed on
+    ├── NothingFinishedError  1  the sweep ran, but no trial has a usable score
+    ├── UndecidedError        2  registration of an undecided verdict without --force
+    └── NothingToRegisterError  1  the sweep has no weights to register
 """
 
 from bddseg.errors import UserError
 
 
 class SweepError(UserError):
-    """Something about a sweep that the user can mend or must know."""
+    """An error of a sweep that the user can fix or must know."""
 
 
 class ExperimentError(SweepError):
@@ -31,11 +31,11 @@ class StorageError(SweepError):
 
 
 class ClusterError(SweepError):
-    """A Ray cannot be started on this machine, or none answers at the address that is given."""
+    """Ray cannot be started on this machine, or no cluster answers at the given address."""
 
 
 class PassError(SweepError):
-    """A pass of a sweep left trials open, or no further trial could be suggested."""
+    """A pass of a sweep left trials unfinished, or no further trial could be suggested."""
 
 
 class TrackingError(SweepError):
@@ -47,24 +47,24 @@ class NoSweepError(SweepError):
 
 
 class ComparisonError(SweepError):
-    """Sweeps that cannot be compared; the message names them and says why."""
+    """Sweeps that cannot be compared; the message has their ids and the reason."""
 
 
 class NothingFinishedError(SweepError):
-    """The sweep ran, but no trial gave a usable figure."""
+    """The sweep ran, but no trial has a usable score."""
 
     exit_code = 1
 
 
 class ModelError(SweepError):
-    """A model's name, or what is registered under it, cannot be used."""
+    """A model's name or its registered files cannot be used."""
 
 
 class UndecidedError(SweepError):
-    """A model of an undecided verdict is to be registered, and nobody asked for that in so many words."""
+    """An undecided verdict is registered only with --force."""
 
 
 class NothingToRegisterError(SweepError):
-    """The sweep has no verdict or no weights that could be handed on."""
+    """The sweep has no verdict or no weights to register."""
 
     exit_code = 1

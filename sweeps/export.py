@@ -1,33 +1,34 @@
-"""Write a trained network as a file that runs without this project, checked against PyTorch.
+"""Export a trained network to a file that runs without this project, checked against PyTorch.
 
 python -m sweeps.export @champion --out exported
 python -m sweeps.export MODEL --out exported --format onnx
 
-From another folder it is called by its path: python /path/to/project/sweeps/export.py.
+From another folder, run it by its path: python /path/to/project/sweeps/export.py.
 """
 
 import sys
 from pathlib import Path
 
-if not __package__:  # called by its path: imports start at the project, where this folder would hide Python's modules
+if not __package__:  # run by its path: imports must start at the project, not here, where modules would hide Python's
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import argparse
 from collections.abc import Sequence
 
 from bddseg.errors import ExportError, printable
-from sweeps.cli.console import FINE, INCOMPLETE, MODEL_HELP, Parser, finish, make_folder, run_command
+from sweeps.cli import parsing
+from sweeps.cli.console import FINE, INCOMPLETE, MODEL_HELP, Parser, execute, make_folder, run_command
 from sweeps.paths import ROOT
 
 FORMATS = ("onnx", "torch")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Export the network that is named; return the exit code."""
-    return finish(run, build_parser().parse_args(arguments))
+    """Export the given network; return the exit code."""
+    return execute(run, build_parser().parse(arguments))
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(
         prog="python -m sweeps.export", description="Export a network to ONNX and to torch.export, in fp32."
@@ -38,14 +39,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--format", nargs="+", choices=FORMATS, default=list(FORMATS), metavar="KIND",
                         help="onnx, torch (default: both)")  # fmt: skip
-    parser.add_argument("--tracking-uri", metavar="URI",
-                        help="MLflow's store (default: MLFLOW_TRACKING_URI, else the database in runs)")  # fmt: skip
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parsing.add_tracking_uri(parser)
+    parsing.add_debug(parser)
     return parser
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write a file of each kind, print where, and say how well it agrees; one that fails is named, the rest is done."""
+    """Write a file of each kind, print its path and its agreement with PyTorch; a failure does not stop the others."""
     from bddseg.checkpoint import load_checkpoint
     from bddseg.export import KINDS, export_model
     from bddseg.predictor import load_trained

@@ -1,4 +1,4 @@
-"""Trials and numbers -> the names by which they are told apart: on the command line, in MLflow, in a report."""
+"""Names of trials and texts of numbers, on the command line, in MLflow and in reports."""
 
 import hashlib
 import math
@@ -20,7 +20,7 @@ ALWAYS_NAMED = ("model.name", "model.base_filters", "loss.name", "optim.lr", "op
 DIGITS = 6
 """Significant digits of a number in a name or a table."""
 MOST_DIGITS = 17
-"""So many tell any two numbers apart."""
+"""Digits that distinguish any two numbers."""
 ABBREVIATIONS = {
     "optim.lr": "lr",
     "optim.weight_decay": "wd",
@@ -31,20 +31,20 @@ ABBREVIATIONS = {
 
 
 def trial_name(
-    config: TrainConfig, axes: Sequence[str] = (), words: Mapping[str, Mapping[Any, str]] = MappingProxyType({})
+    config: TrainConfig, axes: Sequence[str] = (), longer: Mapping[str, Mapping[Any, str]] = MappingProxyType({})
 ) -> str:
-    """Return a short name that tells a trial from its neighbours: `vanilla-f128 cross_entropy lr=1e-3 wd=1e-4`.
+    """Return a short name that distinguishes a trial in its sweep: `vanilla-f128 cross_entropy lr=1e-3 wd=1e-4`.
 
     Args:
         config: the trial's settings.
-        axes: what varies in its sweep; of them the name says what it does not say always.
-        words: setting -> how those of its values are written that `compact` would write like others of the sweep.
+        axes: settings that vary in its sweep; those that are not always in the name are added.
+        longer: setting -> texts of those values that `compact` would write like others of the sweep.
     """
     settings, folded = config.flat(), config.folded().flat()
 
-    def word(key: str) -> str:
+    def term(key: str) -> str:
         value = settings[key]
-        text = words.get(key, {}).get(value) or compact(value)
+        text = longer.get(key, {}).get(value) or compact(value)
         return f"{ABBREVIATIONS.get(key, key.split('.')[-1])}={text}"
 
     inert = {key for key, value in settings.items() if folded[key] != value}
@@ -52,17 +52,17 @@ def trial_name(
     model, loss = (SHORT.get(name, name.rpartition(":")[2]) for name in (config.model.name, config.loss.name))
     always = [f"{model}-f{config.model.base_filters}", loss]
     varying = (key for key in axes if key not in shown)
-    return " ".join([*always, *map(word, ("optim.lr", "optim.weight_decay")), *map(word, varying)])
+    return " ".join([*always, *map(term, ("optim.lr", "optim.weight_decay")), *map(term, varying)])
 
 
 def compact(value: Any, digits: int = DIGITS) -> str:
-    """Return a number as people write it, with at most so many digits; other values as they are.
+    """Return a number in its usual notation with at most `digits` digits; other values as they are.
 
     0.0001 as 1e-4, 0.5 as 0.5.
     """
     if not isinstance(value, float):
         return str(value)
-    exact = Decimal(repr(value)) if digits > DIGITS else value  # its shortest digits: 0.3, not 0.29999999999999999
+    exact = Decimal(repr(value)) if digits > DIGITS else value  # from its shortest digits: 0.3, not 0.29999999999999999
     if value and (abs(value) < 0.01 or 1e5 <= abs(value) < math.inf):
         mantissa, exponent = f"{exact:.{max(digits, DIGITS + 1) - 1}e}".split("e")
         return f"{_short(mantissa, digits)}e{int(exponent)}"
@@ -79,16 +79,16 @@ def _plain(number: str) -> str:
 
 
 def longer_words(values: Iterable[Any]) -> dict[Any, str]:
-    """Return how those values are written that `compact` would write alike: with the fewest digits that differ."""
-    words = {value: compact(value) for value in dict.fromkeys(values)}
+    """Return the texts of those values that `compact` would write alike, with the fewest digits that differ."""
+    texts = {value: compact(value) for value in dict.fromkeys(values)}
     longer: dict[Any, str] = {}
     for digits in range(DIGITS + 1, MOST_DIGITS + 1):
-        often = Counter(words.values())
-        alike = [value for value, text in words.items() if often[text] > 1]
+        frequencies = Counter(texts.values())
+        alike = [value for value, text in texts.items() if frequencies[text] > 1]
         if not alike:
             break
         longer |= {value: compact(value, digits) for value in alike}
-        words |= longer
+        texts |= longer
     return longer
 
 
@@ -98,7 +98,7 @@ def _meaningless(config: TrainConfig) -> set[str]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time span as people say it: 45 s, 12 min, 3.5 h."""
+    """Return an estimated time span: 45 s, 12 min, 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -123,14 +123,14 @@ def write_size(value: float | None) -> str:
 
 
 def write_chance(p: float | None) -> str:
-    """Return a p-value; a very small one is never written as 0."""
+    """Return a p-value; a very small one as <0.001."""
     if p is None or math.isnan(p):
         return NONE
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def write_share(value: float | None) -> str:
-    """Return a share in percent; what is neither none nor all is never written as 0 or 100 %."""
+    """Return a share in percent; 0 % and 100 % are exact, other values near them are <1 % and >99 %."""
     if value is None:
         return NONE
     if 0 < value < 0.005:
@@ -139,13 +139,13 @@ def write_share(value: float | None) -> str:
 
 
 def write_time(seconds: float | None) -> str:
-    """Return a duration as people say it."""
+    """Return a measured time span: 45 s, 12 min 05 s, 3 h 30 min."""
     if seconds is None:
         return NONE
     if seconds < 60:
         return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+    minutes, remainder = divmod(round(seconds), 60)
+    return f"{minutes} min {remainder:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def write_value(value: Any, longer: Mapping[Any, str] = MappingProxyType({})) -> str:
@@ -154,7 +154,7 @@ def write_value(value: Any, longer: Mapping[Any, str] = MappingProxyType({})) ->
 
 
 def write_when(text: str) -> str:
-    """Return an ISO time as people write it, in UTC; any other text as it is."""
+    """Return an ISO time as `1 May 2026, 14:05 UTC`; any other text as it is."""
     try:
         time = datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
@@ -163,7 +163,7 @@ def write_when(text: str) -> str:
 
 
 def folder_name(sweep_id: str) -> str:
-    """Return the sweep's id as the name of one folder; an id that had to be changed gets a part of its hash."""
+    """Return a folder name for a sweep's id; a changed id gets a part of its hash."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", sweep_id).strip("._-")[:100]
     if name and name == sweep_id:
         return name

@@ -1,7 +1,7 @@
-"""Where the project lies, and how its commands are typed from here.
+"""Folder of the project, and its commands as they are typed in the working directory.
 
-One rule for paths: what is not given lies in the project's own folder (runs, reports, data/bdd100k, experiments.yaml);
-what is given is relative to the working directory, and is made absolute as soon as it is read.
+Default paths are in the project's folder (runs, reports, data/bdd100k, experiments.yaml). Paths that a user gives are
+relative to the working directory and are made absolute as soon as they are read.
 """
 
 import shlex
@@ -10,17 +10,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-
 PREDICT, EXPORT = "sweeps/predict.py", "sweeps/export.py"
 
 
 def program(file: str) -> str:
-    """Return the beginning of a command that starts a program of the project, whatever the working directory is."""
+    """Return the command that starts a program of the project from any working directory."""
     return shlex.join([sys.executable or "python", str(ROOT / file)])
 
 
 def command(script: str) -> str:
-    """Return how a script of the project is run from the working directory: `python tune_main.py` in its own folder."""
+    """Return the command of a script in the working directory; in the project's own folder `python tune_main.py`."""
     try:
         is_here = Path.cwd().samefile(ROOT)
     except OSError:  # the working directory was deleted

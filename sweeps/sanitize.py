@@ -1,33 +1,33 @@
-"""Text and numbers that were read back from a store, cleaned."""
+"""Cleaning of text and numbers that were read from a store."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
 DECIMALS = 6
-"""To which every figure is rounded, once; what a page prints is this number with fewer decimals."""
+"""Decimals to which every score is rounded once; a page prints it with fewer decimals."""
 
 
 def figure(value: Any) -> float | None:
-    """Return a number, rounded as everywhere; None for what is no finite number."""
+    """Return a number rounded to DECIMALS; None for anything but a finite number."""
     number = finite_number(value)
     return None if number is None else round(number, DECIMALS)
 
 
 def finite_number(value: Any) -> float | None:
-    """Return a number as a float; None for what is no finite number."""
+    """Return a number as a float; None for anything but a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
 
 
 def clean(value: Any) -> str:
-    """Return text without line breaks, control and direction characters: what was read back may hold anything."""
+    """Return text without line breaks, control and direction characters, which a store may hold."""
     return " ".join("".join(char if char.isprintable() else " " for char in str(value)).split())
 
 
 def clean_all(value: Any) -> Any:
-    """Return the value with every text in it cleaned, and None for numbers that are not finite."""
+    """Return the value with all its text cleaned, and None in place of numbers that are not finite."""
     if isinstance(value, Mapping):
         return {clean(key): clean_all(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

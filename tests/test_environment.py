@@ -12,7 +12,7 @@ from sweeps.errors import StorageError
 
 ASK = (
     "import getpass; from pathlib import Path; from sweeps.environment import *;"
-    "print(*settle_surroundings(), cache_folder(), Path.home(), getpass.getuser(), sep='\\n')"
+    "print(*prepare_environment(), cache_folder(), Path.home(), getpass.getuser(), sep='\\n')"
 )
 VARIABLES = (
     "BDDSEG_CACHE",
@@ -68,7 +68,7 @@ def test_a_relative_cache_of_the_systems_is_ignored(home: Path, monkeypatch: pyt
 def test_a_home_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "none"))
     (sentence,) = prepare_environment()
-    assert sentence.startswith(f"HOME is {tmp_path / 'none'}, which is no folder: what is kept between commands is in ")
+    assert sentence.startswith(f"HOME is {tmp_path / 'none'}, which is not a folder: caches are in ")
     assert not (tmp_path / "none").exists() and cache_folder() == tmp_path / f"bddseg-{os.getuid()}/.cache/bddseg"
 
 
@@ -97,7 +97,7 @@ def test_a_cache_below_a_file_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_temporary_folder_that_is_not_there_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "none"))
     (sentence,) = prepare_environment()
-    assert sentence.startswith(f"TMPDIR is {tmp_path / 'none'}, which is no folder: temporary files go to /")
+    assert sentence.startswith(f"TMPDIR is {tmp_path / 'none'}, which is not a folder: temporary files go to /")
     assert "TMPDIR" not in os.environ
 
 
@@ -122,7 +122,7 @@ def test_a_working_folder_that_is_gone_is_refused(tmp_path: Path, monkeypatch: p
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    with pytest.raises(StorageError, match="the working folder is gone"):
+    with pytest.raises(StorageError, match="the working directory was deleted"):
         prepare_environment()
 
 
@@ -132,7 +132,7 @@ def test_a_user_whom_the_system_does_not_know_gets_home_and_name() -> None:
         code, printed = run_as(UNKNOWN, "-c", ASK, TMPDIR=str(folder))
     own = folder / f"bddseg-{UNKNOWN}"
     assert (code, printed.splitlines()[1:]) == (0, [f"{own}/.cache/bddseg", str(own), f"uid-{UNKNOWN}"])
-    assert printed.startswith("there is no home folder: what is kept between commands is in ")
+    assert printed.startswith("there is no home folder: caches are in ")
 
 
 @needs_another_user

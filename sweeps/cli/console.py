@@ -1,4 +1,4 @@
-"""What all commands share: misuse in one line, exit codes, no traceback unless asked for, streams that never fail."""
+"""The frame of every command: parser, exit codes, errors in one line, streams that cannot fail."""
 
 import argparse
 import atexit
@@ -8,6 +8,7 @@ import io
 import os
 import re
 import select
+import signal
 import sys
 import tempfile
 import threading
@@ -20,36 +21,38 @@ from typing import Any, NoReturn
 
 from bddseg.errors import DataError, UserError, nearest, printable
 from sweeps.environment import prepare_environment
+from sweeps.execution.signals import ignore_further
 
 MODEL_HELP = "@champion, NAME@ALIAS, NAME@SWEEP, models:/NAME/VERSION, the id of a run, or a file or folder"
 
 INCOMPLETE = 1
-"""Exit code where something was done, and something failed."""
+"""Exit code when a part of the work was done and a part failed."""
 
-FINE, UNUSABLE, MISUSE, INTERRUPTED = 0, 1, 2, 130
+FINE, UNUSABLE, MISUSE = 0, 1, 2
 
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
 """Python's own is 700."""
 
 UNKNOWN = re.compile(r"unrecognized arguments: (--[\w-]+)")
-"""What argparse says of an option that there is not."""
+"""Argparse's message about an unknown option."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option besides what argparse knows."""
+    """An option's default and the verbs it goes with, which argparse does not know."""
 
     name: str
     default: Any
     verbs: tuple[str, ...]
-    """With which it has an effect; none for all."""
+    """Verbs for which it has an effect; empty for all."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Takes options by their whole names alone, says what is wrong in one line, refuses options without effect.
+    """Accepts options by their whole names only, reports misuse in one line, refuses options without effect.
 
-    `verbs` has the words of a command's verbs by name; the first is meant where no other is given. A verb is an option
-    of the same name.
+    Args:
+        verbs: verb -> how messages call it; the first one is the default. A verb is given as an option of its name.
+        terms: arguments of `argparse.ArgumentParser`.
     """
 
     def __init__(self, *, verbs: Mapping[str, str] = MappingProxyType({"": "it"}), **terms: Any) -> None:
@@ -60,19 +63,27 @@ class Parser(argparse.ArgumentParser):
     def option(
         self, group: "argparse._ActionsContainer", *names: str, verbs: str = "", default: Any = None, **terms: Any
     ) -> None:
-        """Add an option to a group, with the verbs that it has an effect with, in one text; none for all."""
+        """Add an option to a group.
+
+        Args:
+            group: the parser, or one of its groups.
+            names: of the option; the last one is used in messages.
+            verbs: those for which it has an effect, separated by blanks; empty for all.
+            default: its value where it is not given.
+            terms: other arguments of argparse's `add_argument`.
+        """
         action = group.add_argument(*names, default=argparse.SUPPRESS, **terms)
         self._options[action.dest] = Option(names[-1], default, tuple(verbs.split()))
 
     def parse(self, words: Sequence[str] | None = None) -> argparse.Namespace:
-        """Return the options of a command line, as `verb` what is to be done, as `words` what was typed.
+        """Return the options of a command line; `verb` is the action, `words` the command line itself.
 
         Misuse ends the program.
         """
         arguments = self.parse_args(words)
         arguments.words = list(sys.argv[1:] if words is None else words)
-        usual, *others = self._verbs
-        arguments.verb = next((verb for verb in others if verb in arguments), usual)
+        default_verb, *further_verbs = self._verbs
+        arguments.verb = next((verb for verb in further_verbs if verb in arguments), default_verb)
         self._check_verb(arguments)
         for dest, option in self._options.items():
             if dest not in arguments:
@@ -80,16 +91,16 @@ class Parser(argparse.ArgumentParser):
         return arguments
 
     def _check_verb(self, arguments: argparse.Namespace) -> None:
-        given = [option for dest, option in self._options.items() if dest in arguments and option.verbs]
-        wrong = [option for option in given if arguments.verb not in option.verbs]
+        options = [option for dest, option in self._options.items() if dest in arguments and option.verbs]
+        wrong = [option for option in options if arguments.verb not in option.verbs]
         if wrong:
             names = ", ".join(option.name for option in wrong)
             self.error(f"{self._verbs[arguments.verb]} does not go with {names}: {'; '.join(map(self._home, wrong))}")
 
     def _home(self, option: Option) -> str:
-        """Return in words what an option goes with."""
+        """Return the verbs of an option as a clause of a message."""
         if option.name in self._verbs.values():
-            return f"ask for {option.name} by itself"
+            return f"give {option.name} by itself"
         return f"{option.name} goes with {', '.join(self._verbs[verb] for verb in option.verbs)}"
 
     def error(self, message: str) -> NoReturn:
@@ -99,15 +110,17 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_command(main: Callable[[], int]) -> NoReturn:
-    """Let a command line be this process, from its first import to its exit code.
+    """Run a command line as this process and exit with its code.
 
-    Libraries load hundreds of thousands of objects that stay: looking for garbage among them each time some more have
-    come costs a fifth of loading, and taking them apart at the end two seconds. Everything else is done as Python ends:
-    threads are waited for, what was registered with `atexit` is called, what was printed is written.
+    Libraries load hundreds of thousands of objects that live until the end: collecting garbage among them repeatedly
+    takes a fifth of the loading time, and destroying them at exit takes two seconds. So the collector runs rarely, and
+    the process ends with `os._exit` after the steps of a normal exit: threads are joined, `atexit` functions are
+    called, streams are flushed. The two private functions are those that `Py_FinalizeEx` calls; if a Python lacks
+    them, `sys.exit(code)` is correct, only slower.
     """
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     outlets = protect_streams()
-    code = _settled() or _code_of(main)
+    code = _prepare() or _code_of(main)
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -119,7 +132,7 @@ def run_command(main: Callable[[], int]) -> NoReturn:
 
 
 def _code_of(main: Callable[[], int]) -> int:
-    """Run a command line to its end; return its exit code, also where argparse ends it, as --help does."""
+    """Run a command line; return its exit code, also when argparse ends it, as for --help."""
     try:
         return main()
     except SystemExit as end:
@@ -130,19 +143,19 @@ def _code_of(main: Callable[[], int]) -> int:
 
 
 class Outlet(io.RawIOBase):
-    """Writes to a file descriptor; from its first failure on everything is dropped, so that no print ends a command.
+    """Writes to a file descriptor and drops everything after its first failure, so that no print ends a command.
 
-    A reader may have seen enough, and a disk may be full, while a sweep still trains or a model is being registered.
+    The reader of a pipe may have closed it, or a disk may be full, while a sweep is training.
     """
 
     def __init__(self, handle: int, name: str) -> None:
         self.name = name
         self._handle = handle
         self.failure: OSError | None = None
-        """Why nothing is written any more."""
+        """The failure after which everything is dropped."""
 
     def writable(self) -> bool:
-        """Return whether it takes bytes: always."""
+        """Return True."""
         return True
 
     def fileno(self) -> int:
@@ -154,12 +167,12 @@ class Outlet(io.RawIOBase):
         return os.isatty(self._handle)
 
     def write(self, content: Any, /) -> int:
-        """Write, or drop what cannot be written; return how many bytes that were."""
+        """Write the bytes, or drop them after a failure; return their number."""
         size = memoryview(content).nbytes
         while self.failure is None:
             try:
                 return os.write(self._handle, content)
-            except BlockingIOError:  # the terminal was made non-blocking by another program
+            except BlockingIOError:  # another program made the terminal non-blocking
                 select.select([], [self._handle], [])
             except OSError as error:
                 self.failure = error
@@ -167,10 +180,10 @@ class Outlet(io.RawIOBase):
 
 
 def protect_streams() -> tuple[Outlet, ...]:
-    r"""Replace stdout and stderr by streams that no text and no reader can make fail; return where they write to.
+    r"""Replace stdout and stderr by streams that never raise; return their outlets.
 
-    Letters that the encoding does not have are written as `\xdf`. A stream that was closed by whoever started this
-    process is replaced by one that drops everything.
+    Characters that the encoding lacks are written as `\xdf`. A stream that is closed already is replaced by one that
+    drops everything.
     """
     outlets = []
     for name in ("stdout", "stderr"):
@@ -178,46 +191,57 @@ def protect_streams() -> tuple[Outlet, ...]:
         setattr(sys, f"__{name}__", stream)  # so that it stays open
         stream.flush()
         outlets.append(Outlet(stream.fileno(), f"<{name}>"))
-        settled = io.TextIOWrapper(
+        wrapped = io.TextIOWrapper(
             io.BufferedWriter(outlets[-1]),
             encoding=stream.encoding,
             errors="backslashreplace",
             line_buffering=stream.line_buffering,
             write_through=stream.write_through,
         )
-        settled.mode = "w"  # type: ignore[misc]
-        setattr(sys, name, settled)
+        wrapped.mode = "w"  # type: ignore[misc]
+        setattr(sys, name, wrapped)
     return tuple(outlets)
 
 
-def _settled() -> int:
-    """Settle what the machine lacks, saying what was replaced; return the exit code, 0 where the command can run."""
+def _prepare() -> int:
+    """Prepare the environment and print what was replaced in it; return 0, or the exit code of a failure."""
     try:
         for sentence in prepare_environment():
             print(f"note: {sentence}", file=sys.stderr)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        return print_error(error)
     return FINE
 
 
-def finish(run: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    """Run a command and return its exit code; `options` has `debug`."""
-    if code := _settled():
-        return code
+def execute(verb: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """Run a function of a command and return the exit code: its own, a user error's, or 128 and a signal's number.
+
+    Args:
+        verb: takes the options and returns an exit code.
+        options: have `debug`: print the traceback of a user error too.
+    """
     try:
-        return run(options)
+        return verb(options)
     except UserError as error:
-        if options.debug:
-            traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return INTERRUPTED
+        return print_error(error, with_traceback=options.debug)
+    except KeyboardInterrupt as interrupt:
+        ignore_further()
+        print("interrupted", file=sys.stderr)
+        if command := getattr(interrupt, "resume_command", ""):
+            print(f"resume with: {command}", file=sys.stderr)
+        return 128 + getattr(interrupt, "number", signal.SIGINT)
+
+
+def print_error(error: UserError, sweep: str = "", *, with_traceback: bool = False) -> int:
+    """Print an error in one line, with the sweep that it concerns; return its exit code."""
+    if with_traceback:
+        traceback.print_exception(error)
+    print(f"error: {f'{sweep}: ' if sweep and sweep not in str(error) else ''}{error}", file=sys.stderr)
+    return error.exit_code
 
 
 def make_folder(out: Path) -> None:
-    """Make the folder where there is none, and see that a file can be written there.
+    """Create the folder if it is missing, and check that a file can be written there.
 
     Raises:
         DataError: when that is not possible.

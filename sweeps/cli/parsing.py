@@ -1,21 +1,25 @@
-"""What is typed on a command line -> values: argparse calls these, and says in one line what they refuse."""
+"""Types of command-line options, for argparse, and the options that several commands share."""
 
 import argparse
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError, printable
 from sweeps.tracking.uri import check_uri
 
+if TYPE_CHECKING:
+    from sweeps.cli.console import Parser
+
 AUTO = "auto"
-"""Of --gpus-per-trial: as many trials on a GPU as were measured to fit."""
+"""Value of --gpus-per-trial: as many trials on a GPU as fit by measurement."""
 
 LONGEST_NUMBER = 18
-"""Digits of a whole number; there is no use for longer ones, and Python refuses to read some."""
+"""Digits of a whole number: longer ones have no use, and Python refuses to parse very long ones."""
 
 
 def folder(text: str) -> Path:
-    """Return a path that was typed, absolute.
+    """Return an absolute path.
 
     Raises:
         ArgumentTypeError: when it cannot be a path.
@@ -29,7 +33,7 @@ def folder(text: str) -> Path:
 
 
 def sweep_name(text: str) -> str:
-    """Return the id of a sweep that was typed.
+    """Return the id of a sweep.
 
     Raises:
         ArgumentTypeError: when it is empty, or a path.
@@ -44,7 +48,7 @@ def sweep_name(text: str) -> str:
 
 
 def address(text: str) -> str:
-    """Return an address of MLflow that was typed, with an absolute path where it is a file.
+    """Return an address of MLflow, with an absolute path where it is a file.
 
     Raises:
         ArgumentTypeError: when MLflow cannot record there.
@@ -60,7 +64,7 @@ def address(text: str) -> str:
 
 
 def some_text(value: str) -> str:
-    """Return a text that was typed.
+    """Return a text that is not blank.
 
     Raises:
         ArgumentTypeError: when it is empty.
@@ -74,7 +78,7 @@ def whole(text: str) -> int:
     """Return a whole number from 0.
 
     Raises:
-        ArgumentTypeError: when it is none.
+        ArgumentTypeError: when it is no such number.
     """
     return _integer(text, 0)
 
@@ -113,7 +117,7 @@ def points(text: str) -> float:
     """Return a difference of mIoU in points.
 
     Raises:
-        ArgumentTypeError: when it is none.
+        ArgumentTypeError: when it is no such number.
     """
     if not 0 < (value := _number(text)) < 100:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number of points between 0 and 100")
@@ -124,7 +128,7 @@ def hours(text: str) -> float:
     """Return a span of time in hours.
 
     Raises:
-        ArgumentTypeError: when it is none.
+        ArgumentTypeError: when it is no such number.
     """
     if not 0 < (value := _number(text)) < math.inf:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number of hours > 0")
@@ -136,3 +140,14 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         return math.nan
+
+
+def add_tracking_uri(parser: "Parser") -> None:
+    """Add --tracking-uri for a command that reads the store."""
+    parser.option(parser, "--tracking-uri", type=address, metavar="URI",
+                  help="MLflow store (default: MLFLOW_TRACKING_URI, otherwise the database in runs)")  # fmt: skip
+
+
+def add_debug(parser: "Parser") -> None:
+    """Add --debug."""
+    parser.option(parser, "--debug", action="store_true", default=False, help="show the traceback of an error")

@@ -1,4 +1,4 @@
-"""Where a sweep stands, from its own folder alone: every trial it set out to run, those that never started too."""
+"""Status of a sweep from its folder: every planned trial, those that never started included."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,16 +24,16 @@ from sweeps.storage.trial_history import TrialHistory
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of a sweep."""
+    """State of a sweep and of its trials."""
 
     state: str
     rows: tuple[TrialProgress, ...]
     to_follow: list[str]
-    """Trials that are not known yet, in words."""
+    """Sentences about trials that are not known yet."""
 
 
 def read_status(folder: Path) -> Status:
-    """Return where the sweep of a folder stands, as its manifest and its events tell.
+    """Return the status of the sweep of a folder, from its manifest and its events.
 
     Raises:
         StorageError: when the manifest is missing or damaged.
@@ -44,7 +44,7 @@ def read_status(folder: Path) -> Status:
         if (trial_id := event.get("trial")) in rows:
             rows[trial_id].apply(event)
             if REUSED in event.get("tags", {}) and event["kind"] == "start":
-                rows[trial_id].state = TrialState.WAITING  # it was another sweep that started it
+                rows[trial_id].state = TrialState.WAITING  # another sweep started it
         elif trial_id == PARENT and event.get("kind") in ("start", "end"):
             state = sweep_state(event.get("status", RunStatus.RUNNING))
     for trial_id in _paused(folder):
@@ -79,12 +79,12 @@ def _row(trial: Mapping[str, Any]) -> TrialProgress:
 
 
 def _look_around(row: TrialProgress, folder: SweepFolder) -> None:
-    """Add what no event tells: that the user has cancelled it, that it was cut off, and where its log is."""
+    """Add to a row what events lack: a cancellation, an interruption, and the path of its log."""
     row.is_cancelled = is_cancelled = folder.is_cancelled(row.trial_id)
     if is_cancelled and (row.state in (TrialState.WAITING, TrialState.PAUSED) or row.stop_reason == StopReason.USER):
         row.state, row.stop_detail = CANCELLED, row.stop_detail or "cancelled by the user"
     elif is_cancelled and row.state == TrialState.RUNNING:
-        row.stop_detail = "cancelled by the user: ends after its present epoch"
+        row.stop_detail = "cancelled by the user: stops after its current epoch"
     elif row.stop_reason in CUT_OFF:
         row.state = row.ending
     log = folder.log(row.trial_id)

@@ -1,4 +1,4 @@
-"""Tables and last words of the command line: results to stdout, words to stderr."""
+"""Tables of trials and closing sentences of tune_main.py: results to stdout, sentences to stderr."""
 
 import sys
 from collections import Counter
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from sweeps.planning.plan import Plan
 
 MOST_WRAPPED = 500
-"""Rows of a table whose long cells wrap on a terminal; wrapping 10,000 rows takes seconds."""
+"""Rows up to which long cells of a table wrap on a terminal; wrapping 10,000 rows takes seconds."""
 
 MOST_SCORES = 10
-"""Of a finalist's runs, on its line of the table."""
+"""Scores of runs in the row of a finalist."""
 
 
 def close(summary: "SweepResult") -> int:
@@ -30,7 +30,7 @@ def close(summary: "SweepResult") -> int:
     ignore_further()
     if is_confirmation := all(FINALIST in trial.tags for trial in summary.board.plan.trials):
         print_standings(summary.board)
-        notes.info("no verdict yet: the report pools the images of all runs, and may order close finalists anew")
+        notes.info("no verdict yet: report.py pools the images of all runs and may rank close finalists differently")
     else:
         print_leaderboard(summary.board, is_interrupted=summary.is_interrupted)
     if summary.weighs_cost:
@@ -38,15 +38,15 @@ def close(summary: "SweepResult") -> int:
     failed = [row for row in summary.board.rows.values() if row.state == "failed"]
     for row in failed:
         notes.info(f"failed: {row.name}: {row.stop_detail}; see {row.log_file}")
-    for sentence in last_words(summary):
+    for sentence in closing_sentences(summary):
         print(sentence, file=sys.stderr)
     if not is_confirmation and not summary.is_interrupted and summary.board.counts()["finished"] > 1:
         print(f"confirm: {summary.confirm_command}", file=sys.stderr)
     return summary.exit_code
 
 
-def last_words(summary: "SweepResult") -> Iterator[str]:
-    """Yield what MLflow does not have of a sweep, how far an interrupted one came, and what to do next."""
+def closing_sentences(summary: "SweepResult") -> Iterator[str]:
+    """Yield what MLflow lacks of a sweep, the progress of an interrupted one, and the next commands."""
     from sweeps.tracking.sync import reject_sentences
 
     if summary.undelivered:
@@ -56,13 +56,13 @@ def last_words(summary: "SweepResult") -> Iterator[str]:
     yield from reject_sentences(summary.rejects)
     if summary.is_interrupted:
         yield f"interrupted: {interruption(summary.board)}"
-        yield f"go on with: {summary.resume_command}"
+        yield f"resume with: {summary.resume_command}"
     if summary.board.best():
         yield f"report{', once it is delivered' if summary.undelivered else ''}: {summary.report_command}"
 
 
 def interruption(board: "TrialTable") -> str:
-    """Return how far an interrupted sweep came; every trial is counted once."""
+    """Return the progress of an interrupted sweep; every trial is counted once."""
     endings = Counter(row.ending for row in board.rows.values())
     cut, waiting = endings["interrupted"], endings["not started"] + endings["waiting"] + board.plan.to_follow
     total = len(board.rows) + board.plan.to_follow
@@ -73,7 +73,7 @@ def interruption(board: "TrialTable") -> str:
 
 
 def print_plan(plan: "Plan", experiment: "Experiment") -> None:
-    """Print the trials of a plan; of those that are still to be suggested, how many, and from what."""
+    """Print the trials of a plan; of those that will be suggested, their number and axes."""
     from sweeps.planning.axes import name_axis
 
     rows = [
@@ -83,13 +83,13 @@ def print_plan(plan: "Plan", experiment: "Experiment") -> None:
     print_table(("", "trial", "digest", "epochs", ""), rows)
     rungs = ", ".join(map(str, plan.rungs)) or "none"
     if plan.to_replicate:
-        print(f"\nand {plan.replicates} further seeds of each of the best {plan.to_replicate // plan.replicates}, "
+        print(f"\nand {plan.replicates} extra seeds of each of the best {plan.to_replicate // plan.replicates}, "
               "when these have ended")  # fmt: skip
     if not plan.to_come:
         print(f"\n{plan.size_words()}, of {count(plan.grid_points, 'point')}; rungs: {rungs}")
         return
     sampling = experiment.sampling
-    print(f"\nand {plan.to_come} that are suggested while others run ({sampling.sampler}, by "
+    print(f"\nand {plan.to_come} suggested while others run ({sampling.sampler}, by "
           f"{' and '.join(sampling.objectives)}), from:\n")  # fmt: skip
     print_table(("setting", "from"), [(key, name_axis(axis)) for key, axis in experiment.axes])
     print(f"\n{plan.size_words()}; rungs: {rungs}")
@@ -101,7 +101,7 @@ def print_leaderboard(board: "TrialTable", *, is_interrupted: bool = False) -> N
         (
             str(rank),
             row.name + ("  (reference)" if row.is_reference else ""),
-            figure(row.best_miou),
+            write_score(row.best_miou),
             str(row.best_epoch or "-"),
             str(row.epochs),
             "not started" if is_interrupted and row.state == "waiting" else row.ending,
@@ -112,40 +112,43 @@ def print_leaderboard(board: "TrialTable", *, is_interrupted: bool = False) -> N
 
 
 def print_front(board: "TrialTable") -> None:
-    """Print the trials that no other beats in accuracy and in cost at once, the cheapest first."""
+    """Print the Pareto front of accuracy and cost, the cheapest trial first."""
     from sweeps.execution.pareto import board_points, front
 
     points = board_points(board)
-    rows = [(board.rows[one].name, figure(points[one][0]), f"{points[one][1]:.4g}") for one in front(points)]
+    rows = [
+        (board.rows[trial_id].name, write_score(points[trial_id][0]), f"{points[trial_id][1]:.4g}")
+        for trial_id in front(points)
+    ]
     print()
-    print_table(("no other is better and cheaper", "best val/miou", "gflops an image"), rows)
+    print_table(("Pareto front", "best val/miou", "gflops per image"), rows)
 
 
 def print_standings(board: "TrialTable") -> None:
-    """Print the finalists, the best mean first: arithmetic over their runs, no verdict."""
+    """Print the finalists, the best mean of their runs first; this is not the verdict."""
     from sweeps.planning.confirmation import standings
 
     scores = {row.trial_id: row.best_miou for row in board.rows.values() if row.state == "finished"}
-    found = standings(board.plan, scores)
+    finalists = standings(board.plan, scores)
     rows = [
         (
             str(rank),
-            it.name + ("  (reference)" if it.is_reference else ""),
-            figure(it.mean),
-            figure(it.spread),
-            figure(it.ahead_of(found[0])) if rank > 1 else "",
-            _some(it.scores),
-            str(it.epochs),
+            finalist.name + ("  (reference)" if finalist.is_reference else ""),
+            write_score(finalist.mean),
+            write_score(finalist.spread),
+            write_score(finalist.ahead_of(finalists[0])) if rank > 1 else "",
+            _latest(finalist.scores),
+            str(finalist.epochs),
         )
-        for rank, it in enumerate(found, 1)
+        for rank, finalist in enumerate(finalists, 1)
     ]
     print_table(("", "finalist", "mean of the runs", "sd over runs", "to the first", "each run", "epochs"), rows)
 
 
-def _some(scores: Sequence[float]) -> str:
-    """Return the scores of the runs, the latest of many."""
+def _latest(scores: Sequence[float]) -> str:
+    """Return the scores of the runs; of many, the latest."""
     more = len(scores) - MOST_SCORES
-    return " ".join([*([f"({more} more)"] if more > 0 else []), *map(figure, scores[-MOST_SCORES:])])
+    return " ".join([*([f"({more} more)"] if more > 0 else []), *map(write_score, scores[-MOST_SCORES:])])
 
 
 def print_table(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
@@ -179,6 +182,6 @@ def aligned(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "\n".join(lines)
 
 
-def figure(value: float | None) -> str:
-    """Return a figure with four digits, - where there is none."""
+def write_score(value: float | None) -> str:
+    """Return a score with four decimals, - where there is none."""
     return "-" if value is None or value != value else f"{value:.4f}"

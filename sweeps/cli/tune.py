@@ -1,37 +1,21 @@
-"""What the command line can be asked for: each function is one of its verbs, and returns the exit code."""
+"""The verbs of tune_main.py: one function each, which takes the options and returns the exit code."""
 
 import argparse
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError, printable
-from bddseg.words import count
+from sweeps.cli.confirm import confirm
 from sweeps.cli.console import FINE, UNUSABLE
-from sweeps.cli.prepare import (
-    find_destination,
-    find_source,
-    local_machine,
-    make_plan,
-    prepare,
-    try_own_parts,
-    tune_command,
-)
-from sweeps.cli.tables import close, figure, print_plan, print_table
+from sweeps.cli.draft import draft_resume, draft_space, find_source
+from sweeps.cli.dry_run import dry_resume, dry_run
+from sweeps.cli.prepare import find_destination, open_store, prepare, tune_command
+from sweeps.cli.tables import close, print_table, write_score
 from sweeps.notes import notes
-
-if TYPE_CHECKING:
-    from sweeps.planning.confirmation import Confirmation
-    from sweeps.planning.dataset import ImageCounts, Source
-    from sweeps.planning.experiment import Experiment
-    from sweeps.planning.plan import Plan
-    from sweeps.storage.records import SweepRecord
-    from sweeps.tracking.reader import Store
 
 
 def list_spaces(arguments: argparse.Namespace) -> int:
-    """Print each space with its number of trials under the profile and its question; name those that cannot be used."""
+    """Print each space with its number of trials and its question; print an error for each unusable one."""
     from sweeps.errors import ExperimentError
     from sweeps.planning.dataset import choose_source
     from sweeps.planning.experiments_file import read_book
@@ -52,7 +36,7 @@ def list_spaces(arguments: argparse.Namespace) -> int:
 
 
 def _space_row(name: str, profile: str) -> tuple[str, ...]:
-    """Return a line of the list.
+    """Return a row of the list.
 
     Raises:
         ExperimentError: when the space cannot be used under the profile.
@@ -71,7 +55,7 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
 
 
 def show_status(arguments: argparse.Namespace) -> int:
-    """Print the trials of a recorded sweep: from its folder, or from MLflow where that is elsewhere."""
+    """Print the trials of a recorded sweep, from its folder or, where that is missing, from MLflow."""
     from bddseg.data.folders import is_folder, is_there
     from sweeps.cli.status import Status, read_status, row_of
     from sweeps.storage.folder import SweepFolder
@@ -94,7 +78,7 @@ def show_status(arguments: argparse.Namespace) -> int:
             row.state,
             f"{row.epochs}/{row.budget}" if row.budget else "-",
             row.stop_reason or "-",
-            figure(row.best_miou),
+            write_score(row.best_miou),
             row.stop_detail or "-",
             row.log_file or "-",
         )
@@ -103,7 +87,7 @@ def show_status(arguments: argparse.Namespace) -> int:
     print("; ".join([f"{sweep_id}: {status.state}", *status.to_follow]), file=sys.stderr)
     if lost := lost_driver(folder):
         closing = f"{tune_command(arguments)} --sync {sweep_id}"
-        print(f"its driver, {lost.driver}, is gone; close what it left open with: {closing}", file=sys.stderr)
+        print(f"its driver, {lost.driver}, is gone; close its open runs with: {closing}", file=sys.stderr)
     head = ("trial", "digest", "state", "epochs", "stopped by", "best val/miou", "why", "log file")
     logs = SweepFolder(folder).logs
     if sys.stdout.isatty() and is_folder(logs):  # a terminal has no room for paths
@@ -114,16 +98,8 @@ def show_status(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def open_store(arguments: argparse.Namespace) -> "Store":
-    """Return MLflow's store that the command line means."""
-    from sweeps.tracking.reader import Store
-    from sweeps.tracking.uri import resolve_tracking_uri
-
-    return Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage))
-
-
 def sync(arguments: argparse.Namespace) -> int:
-    """Deliver what MLflow does not have yet of one sweep, or of all; 0 when nothing is left."""
+    """Deliver missing records of one sweep, or of all, to MLflow; return 0 when none is missing any more."""
     from sweeps.storage.sweeps import find_sweep, sweep_folders, was_refused
     from sweeps.tracking.sync import sync_sweeps
 
@@ -131,27 +107,26 @@ def sync(arguments: argparse.Namespace) -> int:
     folders = [find_sweep(storage, arguments.sync)] if arguments.sync else sweep_folders(storage)
     refused = [] if arguments.sync else [folder for folder in folders if was_refused(folder)]
     for folder in refused:
-        notes.info(f"{folder.name} was refused before it trained anything: left out; delete {folder}")
-    folders = [folder for folder in folders if folder not in refused]
-    is_left = is_news = False
-    for synced in sync_sweeps(folders, arguments.tracking_uri):
-        is_left |= synced.is_left
+        notes.info(f"{folder.name} was refused before it trained anything: skipped; delete {folder}")
+    is_incomplete = is_news = False
+    for synced in sync_sweeps([folder for folder in folders if folder not in refused], arguments.tracking_uri):
+        is_incomplete |= synced.is_left
         if synced.is_news or arguments.sync:
             is_news = True
             for sentence in synced.sentences():
                 print(sentence)
     if not is_news:
         notes.info(f"every event of every sweep in {storage} is delivered")
-    return int(is_left)
+    return int(is_incomplete)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Plan, check everything that can be checked before Ray starts, then run the sweep."""
+    """Run a space as a new sweep, after everything that can be checked before Ray starts."""
     from sweeps.planning.experiment import load_experiment
     from sweeps.planning.plan import check_experiment
 
     if not arguments.space:
-        raise UserError("which space? give --space NAME, or --list to see them")
+        raise UserError("no space is given: use --space NAME, or --list to see the spaces")
     source = find_source(arguments)
     experiment = load_experiment(
         arguments.space,
@@ -167,16 +142,16 @@ def run(arguments: argparse.Namespace) -> int:
     if source:
         notes.info(f"{experiment.name}: {source.sentence()}")
     if source is None or arguments.dry_run:
-        return dry_run(make_plan(arguments, experiment), experiment, source, arguments)
-    where = find_destination(arguments)
-    order = prepare(arguments, experiment, source, where)
-    from sweeps.execution.runner import run_sweep
+        return dry_run(arguments, draft_space(arguments, experiment, source))
+    destination = find_destination(arguments)  # its checks are cheaper than a large plan
+    spec = prepare(arguments, draft_space(arguments, experiment, source), destination)
+    from sweeps.execution.runner import run_sweep  # imports Ray, after find_destination has set its variables
 
-    return close(run_sweep(order))
+    return close(run_sweep(spec))
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """Go on with a sweep as it was started; where the command line says how it runs, that counts."""
+    """Resume a sweep as it was started; options of the command line replace its recorded terms."""
     from sweeps.planning.dataset import recorded_source
     from sweeps.planning.manifest import recorded_experiment
     from sweeps.storage.sweep_json import read_manifest
@@ -192,15 +167,15 @@ def resume(arguments: argparse.Namespace) -> int:
     source = recorded_source(manifest["profile"], manifest["data"], arguments.data)
     if arguments.dry_run:
         return dry_resume(folder, source, arguments)
-    where = find_destination(arguments, folder, manifest)
-    order = prepare(arguments, experiment, source, where, manifest=manifest)
+    destination = find_destination(arguments, folder, manifest)
+    spec = prepare(arguments, draft_resume(arguments, experiment, source, manifest), destination)
     from sweeps.execution.runner import resume_sweep
 
-    return close(resume_sweep(order, folder.name))
+    return close(resume_sweep(spec, folder.name))
 
 
 def cancel(arguments: argparse.Namespace) -> int:
-    """Mark a trial of a sweep as not wanted any more."""
+    """Mark a trial of a sweep as cancelled; the driver of the sweep stops it."""
     from sweeps.storage.folder import SweepFolder
     from sweeps.storage.sweeps import find_sweep, find_trial
 
@@ -208,149 +183,7 @@ def cancel(arguments: argparse.Namespace) -> int:
     folder = find_sweep(arguments.storage, sweep)
     trial_id = find_trial(folder, word)
     SweepFolder(folder).cancel(trial_id)
-    notes.info(f"trial {trial_id} of {sweep} ends after its present epoch, or as soon as it would start")
-    return FINE
-
-
-def confirm(arguments: argparse.Namespace) -> int:
-    """Train the finalists of a recorded sweep again, on folds, with what was recorded of it."""
-    from bddseg.result import OBJECTIVE
-    from sweeps.planning.confirmation import plan_confirmation, screened_sd
-    from sweeps.planning.dataset import cache_folder, count_images, recorded_source
-    from sweeps.statistics.rounds import CONFIRMING_RUNS
-
-    if arguments.until_decided and arguments.runs:
-        raise UserError("--runs settles beforehand what --until-decided decides: give one of them")
-    if arguments.budget and not arguments.until_decided:
-        raise UserError("--budget goes with --until-decided only")
-    store = open_store(arguments)
-    record = store.read_sweep(arguments.confirm)
-    first = plan_confirmation(record, top=arguments.top, runs=arguments.runs or CONFIRMING_RUNS)
-    source = recorded_source(first.experiment.profile, first.data, arguments.data)
-    whole = first.experiment.base.with_overrides({"data.folds": 0, "data.fold": 0})
-    counted = count_images(source, whole, cache_folder())
-    if arguments.until_decided:
-        confirmation = plan_rounds(record, arguments, counted.open_units)
-    elif not arguments.runs and counted.open_units < CONFIRMING_RUNS:
-        confirmation = plan_confirmation(record, top=arguments.top, runs=max(2, counted.open_units))
-    else:
-        confirmation = first
-    histories = store.histories(record, [OBJECTIVE])
-    completed = [row.trial_id for row in record.trials if row.is_completed]
-    curves = [[value for _, value in histories[trial_id].get(OBJECTIVE, [])] for trial_id in completed]
-    run_sd, is_measured = screened_sd(record, curves)
-    for note in confirmation.notes:
-        notes.info(f"mind: {note}")
-    notes.info(f"{confirmation.screening}: {source.sentence()}")
-    for finalist in confirmation.finalists:
-        epochs = count(finalist.epochs, "epoch")
-        notes.info(f"finalist {finalist.name} ({finalist.why}): {epochs}")
-    describe_detectable_lead(confirmation, counted, run_sd, arguments, is_measured=is_measured)
-    if arguments.dry_run:
-        plan, experiment = confirmation.plan, confirmation.experiment
-        return dry_run(plan, experiment, source, arguments, run_sd=run_sd)
-    where = find_destination(arguments)
-    order = prepare(arguments, confirmation.experiment, source, where, confirmation=confirmation)
-    from sweeps.execution.runner import run_sweep
-
-    return close(run_sweep(order))
-
-
-def plan_rounds(record: "SweepRecord", arguments: argparse.Namespace, units: int) -> "Confirmation":
-    """Return the confirmation to which runs are added until it is decided.
-
-    Raises:
-        ExperimentError: when there is nothing to decide between.
-    """
-    from sweeps.errors import ExperimentError
-    from sweeps.planning.confirmation import plan_confirmation
-    from sweeps.statistics.rounds import FOLDS, Rounds
-
-    rounds = Rounds(folds=min(FOLDS, max(2, units)), hours=arguments.budget or 0.0)
-    confirmation = plan_confirmation(record, top=arguments.top, rounds=rounds)
-    if len(confirmation.finalists) < 2:
-        name = confirmation.finalists[0].name
-        raise ExperimentError(f"--until-decided: {name} is the only finalist, so there is nothing to decide")
-    return confirmation
-
-
-def describe_detectable_lead(
-    confirmation: "Confirmation",
-    counted: "ImageCounts",
-    run_sd: float | None,
-    arguments: argparse.Namespace,
-    *,
-    is_measured: bool,
-) -> None:
-    """Say what so many runs can show, and refuse so few that they show nothing.
-
-    Raises:
-        ExperimentError: naming the number of runs that can.
-    """
-    from sweeps.planning.detectable_lead import check_runs, describe, design_of
-
-    if len(confirmation.finalists) < 2:
-        return
-    rounds, finalists, units = confirmation.rounds, len(confirmation.finalists), counted.open_units
-    runs = rounds.folds if rounds else confirmation.runs
-    if sentence := check_runs(design_of(finalists, runs, units, run_sd if is_measured else None)):
-        notes.info(f"mind: {sentence}")
-    design, unit = design_of(finalists, runs, units, run_sd), counted.unit.removesuffix("s")
-    smallest, how = describe(design, count(units, unit), run_sd, knows_drives=counted.unit == "drives")
-    notes.info(f"smallest lead that this shows: {smallest}, {how}")
-    if rounds:
-        notes.info(f"runs are added until it is decided: at most {rounds.most} of each; smaller leads take more")
-
-
-def dry_run(
-    plan: "Plan",
-    experiment: "Experiment",
-    source: "Source | None",
-    arguments: argparse.Namespace,
-    *,
-    run_sd: float | None = None,
-) -> int:
-    """Print the trials that would run, and what they would take; without data, only the trials."""
-    from sweeps.planning.plan import imagine_plan
-
-    if source is None:
-        print_plan(plan, experiment)
-        notes.info("what it would take needs the data: its images are counted")
-        return 0
-    from sweeps.planning.forecast import forecast
-
-    notes.info(f"{plan.size_words()}: measuring what they take")
-    machine, whole = local_machine(arguments), imagine_plan(plan, experiment)
-    try_own_parts(whole)
-    machine.check_memory(whole)
-    table, sentences = forecast(
-        whole,
-        experiment.schedule.name,
-        source,
-        machine,
-        arguments.max_concurrent,
-        keeps_all=arguments.keep_weights == "all",
-        run_sd=run_sd,
-    )
-    print_plan(plan, experiment)
-    print()
-    print_table(("what it takes", "", ""), table)
-    for sentence in sentences:
-        notes.info(sentence)
-    return 0
-
-
-def dry_resume(folder: Path, source: "Source", arguments: argparse.Namespace) -> int:
-    """Print what a resume would do with each trial of a sweep; nothing is read but its folder."""
-    from sweeps.storage.sweeps import outlook
-
-    ahead = outlook(folder)
-    print_table(
-        ("trial", "digest", "epochs", "what a resume does"),
-        [(it.name, it.trial_id, f"{it.epochs}/{it.budget}", it.description) for it in ahead.trials],
-    )
-    notes.info(f"{folder.name}: {source.sentence()}")
-    notes.info(ahead.sentence())
+    notes.info(f"trial {trial_id} of sweep {sweep} will stop after its current epoch (at once if it has not started)")
     return FINE
 
 
@@ -363,4 +196,4 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "sync": sync,
     "list": list_spaces,
 }
-"""What can be asked for; each returns the exit code."""
+"""Verb -> what it does."""

@@ -1,4 +1,4 @@
-"""How fast this device trains the trials of a plan: their own steps timed, within a few seconds."""
+"""Speed of this device on the trials of a plan: their training steps are timed for a few seconds."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,25 +19,25 @@ STEPS, FEWEST_STEPS = 20, 4
 """Training steps of each kind of trial, fewer where they are slow: the first half warms up, the second is timed."""
 
 SECONDS = 12.0
-"""What the timing may take; kinds that do not fit are set against the largest that did, by their arithmetic."""
+"""Limit of the timing; kinds beyond it are estimated from the largest timed one, by their operation counts."""
 
 Key = tuple[str, int]
 """Kind of trial (with its device) and threads."""
 
 _timed: dict[Key, "MeasuredSpeed"] = {}
-"""What this process has timed; never kept on disk: the next process may share the machine with other work."""
+"""Speeds that this process has timed; never kept on disk, because the next process may share the machine."""
 
 
 @dataclass(frozen=True)
 class MeasuredSpeed:
-    """How long one image takes, in seconds."""
+    """Seconds per image, in training and in validation."""
 
     train_s: float
     val_s: float
     is_timed: bool
 
     def epoch_s(self, train_images: int, val_images: int) -> float:
-        """Return how long one epoch takes."""
+        """Return the seconds of one epoch."""
         return train_images * self.train_s + val_images * self.val_s
 
 
@@ -49,22 +49,22 @@ class Calibration:
     device: str
     threads: int
     seconds: float
-    """How long it took."""
+    """Duration of the timing itself."""
 
     def of(self, config: TrainConfig) -> MeasuredSpeed:
-        """Return the speed of the kind that the configuration is of."""
+        """Return the speed of a configuration's kind."""
         return self.speeds[kind(config, self.device)]
 
     def sentence(self) -> str:
-        """Return what was measured, in words."""
+        """Return how the speed was determined, as a sentence."""
         timed, kinds = sum(speed.is_timed for speed in self.speeds.values()), len(self.speeds)
-        how = f"on {self.device}, {count(self.threads, 'thread')}, nothing beside"
-        counted = "speed reckoned from arithmetic, good to about a factor of two"
+        how = f"on {self.device}, {count(self.threads, 'thread')}, without other trials"
+        counted = "speed estimated by counting operations, good to about a factor of two"
         if not timed:
             return counted
         trials = "such trials" if timed == kinds else f"{timed} of {kinds} kinds of trial"
-        words = f"speed measured by a few training steps of {trials} {how}, in {self.seconds:.0f} s"
-        return words if timed == kinds else f"{words}; the others' {counted}"
+        sentence = f"speed measured by a few training steps of {trials} {how}, in {self.seconds:.0f} s"
+        return sentence if timed == kinds else f"{sentence}; the others' {counted}"
 
 
 def calibrate(
@@ -72,23 +72,23 @@ def calibrate(
 ) -> Calibration:
     """Return the speed of each kind of trial among the configurations; the cheapest is timed first.
 
-    A kind is timed for as many steps as should fit into what is left of `seconds`, by its arithmetic and the speed of
-    what was timed before it.
+    A kind is timed for as many steps as should fit into the rest of `seconds`, by its operation count and the speed of
+    the kind timed before it.
     """
     began = time.perf_counter()
     kinds = {kind(config, device.type): config for config in configs}
     flops = {name: count_forward(config).flops for name, config in kinds.items()}
     cost = {name: flops[name] * config.train.batch_size for name, config in kinds.items()}
     rate = flops_per_second(kinds[min(cost, key=lambda name: cost[name])], device)
-    found: dict[str, MeasuredSpeed] = {}
+    speeds: dict[str, MeasuredSpeed] = {}
     for name in sorted(kinds, key=lambda name: cost[name]):
         key, step_s = (name, threads), cost[name] * (2 + BACKWARD_SHARE) / rate
         steps = min(STEPS, int((seconds - (time.perf_counter() - began)) / step_s))
         if key not in _timed and steps >= FEWEST_STEPS:
             _timed[key] = _time(kinds[name], device, threads, steps)
-        found[name] = _timed.get(key) or _counted(flops[name], rate)
-        rate = (1 + BACKWARD_SHARE) * flops[name] / found[name].train_s
-    return Calibration(found, device.type, threads, time.perf_counter() - began)
+        speeds[name] = _timed.get(key) or _counted(flops[name], rate)
+        rate = (1 + BACKWARD_SHARE) * flops[name] / speeds[name].train_s
+    return Calibration(speeds, device.type, threads, time.perf_counter() - began)
 
 
 def _time(config: TrainConfig, device: torch.device, threads: int, steps: int) -> MeasuredSpeed:
@@ -107,11 +107,11 @@ def _time(config: TrainConfig, device: torch.device, threads: int, steps: int) -
 
 
 def _counted(flops: float, rate: float) -> MeasuredSpeed:
-    """Return the speed of a kind by its arithmetic, at a rate in operations per second."""
+    """Return the speed of a kind by its operation count, at a rate in operations per second."""
     return MeasuredSpeed((1 + BACKWARD_SHARE) * flops / rate, flops / rate, is_timed=False)
 
 
 def _seconds(work: Callable[[], object]) -> float:
     began = time.perf_counter()
-    work()  # ends with a read from the device, so nothing is still under way
+    work()  # ends with a read from the device, so all of its work is done
     return time.perf_counter() - began

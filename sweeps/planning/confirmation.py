@@ -1,12 +1,12 @@
-"""A recorded screening sweep -> its confirmation: finalists trained anew, run j on fold j with a seed of its own.
+"""Confirmation of a recorded screening: its finalists are trained again, run j on fold j with its own seed.
 
 Every finalist gets the same (fold, seed) pairs, so that runs compare in pairs; data, initial weights and order of
 batches all vary at once. Source: Bouthillier et al. 2021, Accounting for Variance in Machine Learning Benchmarks.
 
-Every run trains for the whole budget of the screening, and no run chooses its epoch by the images that judge it: what
-counts is the mean of the weights of its last epochs. Source: Izmailov et al. 2018, Averaging Weights Leads to Wider
-Optima and Better Generalization, section 3. Choosing the epoch on an inner fold, and learning rates that decay, were
-tried beside it: runs spread 1.7 and 3.8 times as much (benchmarks/RESULTS.md).
+Every run trains for the full budget of the screening, and no run chooses its epoch on the images that score it: the
+mean of the weights of its last epochs is scored. Source: Izmailov et al. 2018, Averaging Weights Leads to Wider Optima
+and Better Generalization, section 3. Choosing the epoch on an inner fold, and decaying learning rates, were tried as
+well: the spread between runs was 1.7 and 3.8 times as large (benchmarks/RESULTS.md).
 """
 
 import math
@@ -35,32 +35,31 @@ AVERAGED = 0.25
 """Share of the epochs of a run, the last ones, whose weights are averaged."""
 
 FIRST_SEED = 1000
-"""How far the first run's seed lies from the screening's, whose replicates have the next ones."""
-
+"""Offset of the first run's seed from the screening's, whose replicates use the next seeds."""
 
 LEAST_REPEATS = 2
-"""Fewer seeds beside the first ones measure no noise."""
+"""Fewest repeated seeds that measure the noise between runs."""
 
 
 @dataclass(frozen=True)
 class PlannedFinalist:
-    """A setting that is confirmed."""
+    """A setting that a confirmation retrains."""
 
     trial_id: str
     """Of its best seed in the screening sweep."""
     name: str
     why: str
-    """The place it had, or reference, or best of its model."""
+    """Its place in the screening, `reference`, or `best` and its model."""
     is_reference: bool
     config: TrainConfig
 
     @property
     def epochs(self) -> int:
-        """Return what every run trains, to its end: the screening's budget."""
+        """Return the epochs of every run: the screening's budget."""
         return self.config.train.epochs
 
     def run(self, number: int, folds: int, seed: int) -> PlannedTrial:
-        """Return run `number`, from 0: the next fold validates, after all of them those of another cut."""
+        """Return run `number`, from 0, which validates on the next fold; after the last fold comes another cut."""
         cut, fold = divmod(number, folds)
         changes = {
             "data.folds": folds,
@@ -76,24 +75,24 @@ class PlannedFinalist:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What a confirmation sweep sets out to do, all of it from what was recorded of the screening."""
+    """A confirmation that is to be run, derived from the record of its screening."""
 
     screening: str
     experiment: Experiment
     plan: Plan
     finalists: tuple[PlannedFinalist, ...]
     runs: int
-    """Of each finalist; the first ones, where rounds follow."""
+    """Runs per finalist; with rounds, those before the first decision."""
     rounds: Rounds | None
     data: Mapping[str, Any]
     """The screening's data: root, embedded, fingerprint."""
     terms: Mapping[str, Any]
-    """How the screening ran."""
+    """Resources and other terms of the screening."""
     notes: tuple[str, ...]
-    """What the user should know of the choice."""
+    """Notes to the user about the choice of finalists."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for the manifest."""
+        """Return the confirmation as the manifest records it."""
         return {
             "screening": self.screening,
             "runs": self.runs,
@@ -101,27 +100,28 @@ class Confirmation:
             **({"rounds": self.rounds.to_dict()} if self.rounds else {}),
             "seeds": [trial.config.train.seed for trial in self.plan.trials[:: len(self.finalists)]],
             "finalists": [
-                {"trial_id": it.trial_id, "name": it.name, "why": it.why, "epochs": it.epochs} for it in self.finalists
+                {"trial_id": finalist.trial_id, "name": finalist.name, "why": finalist.why, "epochs": finalist.epochs}
+                for finalist in self.finalists
             ],
         }
 
     def check_data(self, fingerprint: str, root: Path) -> None:
-        """Refuse other frames than those that were screened, wherever they lie now.
+        """Refuse frames that differ from the screened ones, in whatever folder.
 
         Raises:
             ExperimentError: with both fingerprints.
         """
-        known = self.data["fingerprint"]
-        if fingerprint != known:
+        screened = self.data["fingerprint"]
+        if fingerprint != screened:
             raise ExperimentError(
-                f"{self.screening} was screened on frames {known} of {self.data['root']}, but those of {root} are "
+                f"{self.screening} was screened on frames {screened} of {self.data['root']}, but those of {root} are "
                 f"{fingerprint} now: give the folder as it was with --data, or screen again"
             )
 
 
 @dataclass(frozen=True)
 class FinalistScores:
-    """A finalist after its runs."""
+    """A finalist with the scores of its runs."""
 
     name: str
     is_reference: bool
@@ -144,8 +144,9 @@ class FinalistScores:
 
     def ahead_of(self, other: "FinalistScores") -> float:
         """Return the mean difference over the runs that both have; NaN without one."""
-        both = [mine - theirs for mine, theirs in zip(self.scores, other.scores, strict=False)]
-        return statistics.fmean(found) if (found := [value for value in both if not math.isnan(value)]) else math.nan
+        differences = [mine - theirs for mine, theirs in zip(self.scores, other.scores, strict=False)]
+        paired = [difference for difference in differences if not math.isnan(difference)]
+        return statistics.fmean(paired) if paired else math.nan
 
 
 def plan_confirmation(
@@ -153,11 +154,11 @@ def plan_confirmation(
 ) -> Confirmation:
     """Return the confirmation of a recorded sweep: `runs` runs of each finalist, run j of all before run j+1 of any.
 
-    With `rounds` these are only the first runs; others follow while nothing is decided, see `next_runs`.
+    With `rounds` these are only the first runs; more follow until the comparison is decided, see `next_runs`.
 
     Raises:
         ExperimentError: when the sweep is a confirmation itself, or its record is incomplete.
-        NothingFinishedError: when no trial finished: one that was stopped early never showed what it can do.
+        NothingFinishedError: when no trial completed: the score of one that was stopped early is not comparable.
     """
     if screening := record.tags.get(CONFIRMS):
         raise ExperimentError(f"{record.sweep_id} is itself a confirmation, of {screening}: confirm that one again")
@@ -194,53 +195,57 @@ def plan_confirmation(
 
 
 def next_runs(plan: Plan, remaining: Sequence[str]) -> tuple[PlannedTrial, ...]:
-    """Return one more run of each finalist that is still in question: the next fold, with a new seed."""
+    """Return one more run of each finalist that is not decided yet: on the next fold, with a new seed."""
     assert plan.rounds is not None
-    found = []
+    added = []
     for finalist in remaining:
-        first, *others = (trial for trial in plan.trials if trial.tags[FINALIST] == finalist)
+        first, *later = (trial for trial in plan.trials if trial.tags[FINALIST] == finalist)
         like = PlannedFinalist(finalist, finalist_name(first.name), "", first.is_reference, first.config)
-        run = like.run(1 + len(others), plan.rounds.folds, first.config.train.seed - FIRST_SEED)
-        found.append(replace(run, point={key: run.settings[key] for key in (*first.point, *RUN_AXES)}))
-    return tuple(found)
+        run = like.run(1 + len(later), plan.rounds.folds, first.config.train.seed - FIRST_SEED)
+        added.append(replace(run, point={key: run.settings[key] for key in (*first.point, *RUN_AXES)}))
+    return tuple(added)
 
 
 RUN_AXES = ("data.fold", "data.cut", "train.seed")
-"""What differs between runs of a finalist."""
+"""Settings in which the runs of a finalist differ."""
 
 
 def choose_finalists(record: SweepRecord, top: int) -> tuple[tuple[PlannedFinalist, ...], tuple[str, ...]]:
-    """Return the best `top` settings, the best of each model and the reference; and what is odd about them.
+    """Return the best `top` settings, the best of each model and the reference; and notes on the choice.
 
-    Trials that differ only in their seed are one setting, and the mean of them counts: the best of several seeds is
-    good luck for a part.
+    Trials that differ only in their seed are one setting, ranked by their mean: the best of several seeds is partly
+    luck.
 
     Raises:
-        NothingFinishedError: when no trial finished.
+        NothingFinishedError: when no trial completed.
     """
     settings = _settings(record)
     if not settings:
         raise NothingFinishedError(f"{record.sweep_id} has no finished trial, so there is nothing to confirm")
-    chosen = {id(seeds): f"place {place}" for place, seeds in enumerate(settings[:top], 1)}
+    chosen = {id(seeds): f"place {position}" for position, seeds in enumerate(settings[:top], 1)}
     for seeds in {seeds[0].settings["model.name"]: seeds for seeds in reversed(settings)}.values():
         chosen.setdefault(id(seeds), f"best {seeds[0].settings['model.name']}")
     notes = []
     if (reference := next((row for row in record.trials if row.is_reference), None)) is None:
         notes.append("the reference was not among the trials of the screening")
-    elif not (its := [seeds for seeds in settings if reference in seeds]):
+    elif not (reference_seeds := [seeds for seeds in settings if reference in seeds]):
         notes.append(f"the reference ({reference.name}) did not finish, so it is no finalist")
     else:
-        chosen.setdefault(id(its[0]), "reference")
+        chosen.setdefault(id(reference_seeds[0]), "reference")
     if record.status != RunStatus.FINISHED:
         notes.append(f"{record.sweep_id} is {record.status.lower()}, not finished: its finalists might change")
-    found = [_finalist(seeds, chosen[id(seeds)], record.sweep_id) for seeds in settings if id(seeds) in chosen]
-    return tuple(found), tuple(notes)
+    finalists = [_finalist(seeds, chosen[id(seeds)], record.sweep_id) for seeds in settings if id(seeds) in chosen]
+    return tuple(finalists), tuple(notes)
 
 
 def screened_sd(record: SweepRecord, curves: Sequence[Sequence[float]] = ()) -> tuple[float | None, bool]:
-    """Return the noise between runs by the seeds and the curves of a screening, and whether seeds were repeated.
+    """Return the standard deviation between runs in a screening, and whether it was measured on repeated seeds.
 
-    It is pooled as its verdict pools it; None where there are neither. `curves` has val/miou by epoch.
+    It is pooled from seeds and learning curves as the verdict pools it; None where there are neither.
+
+    Args:
+        record: the screening.
+        curves: val/miou by epoch of its completed trials.
     """
     scores = [np.asarray([score(row) for row in seeds]) for seeds in _settings(record)]
     repeats, rise = count_repeats(scores), rise_of(curves)
@@ -251,7 +256,7 @@ def screened_sd(record: SweepRecord, curves: Sequence[Sequence[float]] = ()) -> 
 
 
 def _settings(record: SweepRecord) -> list[list[TrialRow]]:
-    """Return the completed trials of each setting, the best seed first; the setting with the highest mean first."""
+    """Return the completed trials of each setting, best seed first; settings are ordered by their mean."""
     groups: dict[str, list[TrialRow]] = {}
     for row in rank([row for row in record.trials if row.is_completed]):
         groups.setdefault(setting_of(row.settings), []).append(row)
@@ -259,11 +264,11 @@ def _settings(record: SweepRecord) -> list[list[TrialRow]]:
 
 
 def standings(plan: Plan, scores: Mapping[str, float]) -> list[FinalistScores]:
-    """Return the finalists, the best mean first; `scores` is val/miou by trial, of runs that finished."""
+    """Return the finalists, the best mean first; `scores` has val/miou by trial, for completed runs."""
     of_finalist: dict[str, list[PlannedTrial]] = {}
     for trial in plan.trials:  # in the order of runs
         of_finalist.setdefault(trial.tags[FINALIST], []).append(trial)
-    found = [
+    finalists = [
         FinalistScores(
             finalist_name(runs[0].name),
             runs[0].is_reference,
@@ -272,7 +277,7 @@ def standings(plan: Plan, scores: Mapping[str, float]) -> list[FinalistScores]:
         )
         for runs in of_finalist.values()
     ]
-    return sorted(found, key=lambda it: (not it.done, -it.mean if it.done else 0.0))
+    return sorted(finalists, key=lambda finalist: (not finalist.done, -finalist.mean if finalist.done else 0.0))
 
 
 def _finalist(seeds: Sequence[TrialRow], why: str, sweep_id: str) -> PlannedFinalist:
@@ -299,4 +304,4 @@ def _varying(configs: Sequence[TrainConfig]) -> dict[str, tuple[Any, ...]]:
     """Return each setting in which the runs differ, with its values in order of appearance."""
     flat = [config.flat() for config in configs]
     values = {key: tuple(dict.fromkeys(settings[key] for settings in flat)) for key in setting_names()}
-    return {key: found for key, found in values.items() if len(found) > 1}
+    return {key: distinct for key, distinct in values.items() if len(distinct) > 1}

@@ -1,4 +1,4 @@
-"""Where a sweep's frames come from: a BDD100K folder that is found, or the embedded streets."""
+"""Dataset of a sweep: a BDD100K folder or the embedded streets, with its frames, split and image counts."""
 
 import os
 from collections import Counter
@@ -18,6 +18,7 @@ from bddseg.data.split import Split, split_of, split_samples
 from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.errors import DataError, nearest, printable
 from bddseg.labels import CLASSES, group_of
+from bddseg.words import count
 from sweeps.environment import cache_folder as cache_folder
 from sweeps.errors import ExperimentError
 from sweeps.paths import ROOT
@@ -34,17 +35,15 @@ class Source:
     root: Path | None
 
     def sentence(self) -> str:
-        """Return in words what is trained on, and why."""
+        """Return the profile and the data as a sentence."""
         if self.root is None:
-            return (
-                f"profile {self.profile} on the embedded streets (generated scenes: figures say nothing of real roads)"
-            )
+            return f"profile {self.profile} on the embedded streets (generated scenes: scores say nothing of real ones)"
         return f"profile {self.profile} on {self.root}"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What all trials of a sweep are trained and judged on."""
+    """Frames and split that all trials of a sweep share."""
 
     root: Path
     is_embedded: bool
@@ -76,21 +75,21 @@ class Dataset:
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """How many images there are in each part, before any is decoded."""
+    """Number of images in each part, before any is decoded."""
 
     images: int
-    """In all, whether a part has them or not."""
+    """In total, with those that are in no part."""
     train: int
     val: int
     test: int
     val_units: int
     """Drives of the validation part, or images where drives are not known."""
     open_units: int
-    """Likewise of train and validation together: what folds are made of."""
+    """The same of train and validation together, from which folds are cut."""
     unit: str
     """drives or images."""
     warning: str = ""
-    """Of the split."""
+    """The warning of the split."""
 
     def in_folds(self, folds: int) -> "ImageCounts":
         """Return the sizes, rounded, when train and validation are cut into so many folds; 0 leaves them."""
@@ -99,7 +98,7 @@ class ImageCounts:
 
 
 def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None, data: Path | None) -> Source:
-    """Return what to train on: `data` if given, otherwise what the profile asks for and the machine has.
+    """Return the data to train on: `data` if given, otherwise what the profile needs and the machine has.
 
     Without a profile: full where BDD100K is found, otherwise quick on the embedded streets.
 
@@ -114,51 +113,55 @@ def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None
     if data is not None:
         return Source(profile or "full", data.resolve())
     if profile is None:
-        found = _find_root()
-        return Source("full", found) if found else Source("quick", None)
+        root = _find_root()
+        return Source("full", root) if root else Source("quick", None)
     if profiles.get(profile, {}).get("data") == "streets":
         return Source(profile, None)
-    found = _find_root()
-    if found is None:
+    root = _find_root()
+    if root is None:
         variable = os.environ.get(ROOT_VARIABLE, "not set")
         raise DataError(
             f"profile {profile} needs BDD100K, looked for at --data (not given), {ROOT_VARIABLE} ({variable}) and "
             f"{DEFAULT_ROOT} (not there): get the 10k images, semantic segmentation and det_20 labels from the BDD100K "
             "project's download page, or use --profile quick"
         )
-    return Source(profile, found)
-
-
-def recorded_source(profile: str, data: Mapping[str, Any], given: Path | None) -> Source:
-    """Return what a recorded sweep was trained on: where it was, or the folder that is given in its place.
-
-    Raises:
-        DataError: when the folder is none.
-    """
-    if given is not None:
-        check_root(given)
-        return Source(profile, given.resolve())
-    root = None if data["embedded"] else Path(str(data["root"]))
-    if root and not is_folder(root):
-        raise DataError(
-            f"{root}, where the data lay, is no folder any more: say with --data where the same data lie now"
-        )
     return Source(profile, root)
 
 
-def count_images(source: Source, config: TrainConfig, cache: Path) -> ImageCounts:
-    """Return the sizes of the parts from names and scenes alone; the embedded streets are written where they are not.
-
-    Samples that turn out damaged later are counted too.
+def recorded_source(profile: str, data: Mapping[str, Any], moved_to: Path | None) -> Source:
+    """Return the data of a recorded sweep: in the recorded folder, or in `moved_to`.
 
     Raises:
-        DataError: when the folder, a part of the split or a fold of it cannot be used.
+        DataError: when there is no such folder.
     """
-    samples = read_catalog(source.root or _embedded(cache)).samples
-    names, split = _split_catalog(samples, config)
+    if moved_to is not None:
+        check_root(moved_to)
+        return Source(profile, moved_to.resolve())
+    root = None if data["embedded"] else Path(str(data["root"]))
+    if root and not is_folder(root):
+        raise DataError(f"the data folder {root} does not exist any more: give the new folder of the data with --data")
+    return Source(profile, root)
+
+
+def load_catalog(source: Source, cache: Path) -> Catalog:
+    """Return the dataset's file names and labels; the embedded streets are generated where they are missing.
+
+    Raises:
+        DataError: when the folder cannot be used.
+    """
+    return read_catalog(source.root or _embedded(cache))
+
+
+def count_images(catalog: Catalog, config: TrainConfig) -> ImageCounts:
+    """Return the sizes of the parts from names and scenes alone; damaged samples, not yet decoded, are counted too.
+
+    Raises:
+        DataError: when a part of the split or a fold of it cannot be used.
+    """
+    names, split = _split_catalog(catalog.samples, config)
 
     def units(part: Sequence[int]) -> int:
-        return len({unit_of(names[place], split.drive_pattern) for place in part}) if split.by_drive else len(part)
+        return len({unit_of(names[index], split.drive_pattern) for index in part}) if split.by_drive else len(part)
 
     return ImageCounts(
         images=len(names),
@@ -172,14 +175,30 @@ def count_images(source: Source, config: TrainConfig, cache: Path) -> ImageCount
     )
 
 
-def load_dataset(source: Source, config: TrainConfig, cache: Path, *, on_bad_sample: str, progress: bool) -> Dataset:
-    """Return frames and split, building the frames cache (and the streets) where it is not there yet.
+def load_dataset(
+    source: Source,
+    config: TrainConfig,
+    cache: Path,
+    *,
+    on_bad_sample: str,
+    progress: bool,
+    catalog: Catalog | None = None,
+) -> Dataset:
+    """Return frames and split; the cache of frames, and the streets, are built where they are missing.
+
+    Args:
+        source: the profile and the folder.
+        config: decides the split and the size of frames.
+        cache: the folder of all caches.
+        on_bad_sample: `fail` or `skip`.
+        progress: show a bar on stderr.
+        catalog: the folder's, where it was read already.
 
     Raises:
         DataError: when the folder, a file in it, or a part or fold of the split cannot be used.
     """
     root = source.root or _embedded(cache)
-    catalog = read_catalog(root)
+    catalog = catalog or read_catalog(root)
     _split_catalog(catalog.samples, config)  # a part that is empty is refused before minutes of decoding
     frames = build_frames(catalog.samples, config.data.size, cache, on_bad_sample=on_bad_sample, progress=progress)
     split = _split(frames.names, frames.scenes, config)
@@ -189,7 +208,7 @@ def load_dataset(source: Source, config: TrainConfig, cache: Path, *, on_bad_sam
 
 
 def check_trials(material: Dataset, configs: Iterable[TrainConfig]) -> None:
-    """Refuse data on which a trial is certain to fail, or to learn nothing.
+    """Refuse data on which a trial is certain to fail or to learn nothing.
 
     Raises:
         DataError: when a fold cannot be made, a part has no pixel of any class, or BatchNorm would see one pixel.
@@ -212,7 +231,7 @@ def check_trials(material: Dataset, configs: Iterable[TrainConfig]) -> None:
 
 
 def _absent(masks: np.ndarray, positions: Iterable[int]) -> tuple[str, ...]:
-    """Return the classes of which the masks at these positions have no pixel; reads on until all have been seen."""
+    """Return the classes without a pixel in the masks at these positions; stops once it has seen every class."""
     is_present = np.zeros(256, dtype=bool)
     for position in positions:
         is_present[np.unique(masks[position])] = True
@@ -222,7 +241,7 @@ def _absent(masks: np.ndarray, positions: Iterable[int]) -> tuple[str, ...]:
 
 
 def _split_catalog(samples: Sequence[Sample], config: TrainConfig) -> tuple[list[str], Split]:
-    """Return the names of the samples and their split, after trying the fold that the settings ask for."""
+    """Return the names of the samples and their split; an impossible fold of the settings is refused."""
     names, scenes = [sample.name for sample in samples], [sample.scene for sample in samples]
     split = _split(names, scenes, config)
     split_of(config.data, split, names, scenes)
@@ -244,7 +263,7 @@ def _split(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> 
 def _find_root() -> Path | None:
     named = os.environ.get(ROOT_VARIABLE)
     if named:
-        return Path(os.path.realpath(named))  # named by hand: when it is wrong, the catalog says so
+        return Path(os.path.realpath(named))  # set by the user: reading the catalog reports a wrong path
     return DEFAULT_ROOT.resolve() if is_dataset(DEFAULT_ROOT) else None
 
 
@@ -261,11 +280,10 @@ def _summary(catalog: Catalog, frames: Frames, split: Split) -> tuple[str, ...]:
     if frames.turned:
         lines.append(f"turned upright by EXIF, and their masks taken as drawn over the upright images: {frames.turned}")
     if frames.skipped:
-        count = len(frames.skipped)
-        lines.append(f"{count} bad sample{'' if count == 1 else 's'} skipped: {', '.join(frames.skipped)}")
+        lines.append(f"{count(len(frames.skipped), 'bad sample')} skipped: {', '.join(frames.skipped)}")
     lines.append(f"split: {parts} ({how})")
     if split.warning:
         lines.append(f"warning: {split.warning}")
     if absent := _absent(frames.masks, split.train):
-        lines.append(f"warning: no training mask has a pixel of {', '.join(absent)}: no trial can learn that")
+        lines.append(f"warning: no training mask has a pixel of {', '.join(absent)}: no trial can learn it")
     return tuple(map(printable, lines))

@@ -1,4 +1,4 @@
-"""experiments.yaml -> Experiment, checked against the settings that a trial really has."""
+"""A space of experiments.yaml under a profile -> Experiment, checked against the settings of a trial."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import yaml
 
 from bddseg.config import TrainConfig, known_setting
 from bddseg.errors import ConfigError
-from bddseg.result import METRICS, OBJECTIVE
+from bddseg.result import OBJECTIVE
 from sweeps.errors import ExperimentError
 from sweeps.planning.axes import (
     RANGE_KEYS,
@@ -30,32 +30,31 @@ from sweeps.planning.sampling import GRID, Sampling, build_sampling, check_grid
 from sweeps.schedulers.rungs import SCHEDULERS, Schedule
 
 GLUED = tuple(f"{name}:" for name in RANGE_KEYS)
-"""How a key of a range begins where the blank after the colon was left out."""
+"""Start of a key of a range when the blank after the colon is missing."""
 
 MOST_REPLICATES = 100
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Ten times as quick: a list of 10,000 values may be typed."""
+"""The loader in C is ten times as fast: a list may have 10,000 values."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A space under a profile, with every value settled but its axes."""
+    """A space under a profile: every setting has its value, except the axes."""
 
     name: str
     question: str
     profile: str
     base: TrainConfig
     axes: tuple[tuple[str, Axis], ...]
-    """Dotted setting -> the values it takes; without axes there is one trial."""
+    """Dotted setting -> its values; without axes there is one trial."""
     reference: Mapping[str, Any]
     schedule: Schedule
-    metric: str = OBJECTIVE
     sampling: Sampling = GRID
     points: tuple[Mapping[str, Any], ...] = ()
-    """Tried first, after the reference."""
+    """Points that are tried first, after the reference."""
     replicates: int | None = None
-    """Further seeds of each of the best settings; None: as many as are usual for the size of the sweep."""
+    """Extra seeds of each of the best settings; None: the default for the size of the sweep."""
 
 
 def load_experiment(
@@ -70,13 +69,21 @@ def load_experiment(
     replicates: int | None = None,
     path: Path | None = None,
 ) -> Experiment:
-    """Return the named space of experiments.yaml, or of another file, under a profile.
+    """Return a space of experiments.yaml, or of another file, under a profile.
 
-    `overrides` are `key=value` texts of the command line: a list or a range as value makes or replaces an axis, a
-    single value fixes the setting.
+    Args:
+        name: of the space.
+        profile: name of the profile.
+        overrides: `key=value` texts; a list or a range adds or replaces an axis, a single value fixes the setting.
+        scheduler: replaces the space's early-stopping rule.
+        search: replaces how points are chosen.
+        samples: replaces the number of trials of a random or Optuna search; 0 leaves it.
+        seed: of training and of the order of trials.
+        replicates: replaces the number of extra seeds of the best settings.
+        path: of the file; None for experiments.yaml.
 
     Raises:
-        ExperimentError: naming place, value, rule and known names.
+        ExperimentError: with location, value, rule and known names.
     """
     book = read_book(path)
     asked = CommandLineSettings(tuple(overrides), scheduler, {"name": search, "samples": samples}, seed, replicates)
@@ -88,7 +95,7 @@ def load_experiment(
 
 @dataclass(frozen=True)
 class CommandLineSettings:
-    """What the command line says besides a space and a profile."""
+    """Options of the command line besides space and profile."""
 
     overrides: tuple[str, ...]
     scheduler: str | None
@@ -99,21 +106,24 @@ class CommandLineSettings:
 
 def _load(book: ExperimentsFile, name: str, profile: str, asked: CommandLineSettings) -> Experiment:
     space, chosen, path = book.space(name), book.profile(profile), book.path
-    at = f"{path.name}: spaces.{name}"
-    axes = space_axes(space, at)
-    reference = build_point(space.get("reference", {}), axes, f"{at}.reference")
-    points = build_points(space.get("points", []), axes, f"{at}.points")
-    pinned = _pinned(space.get("pin", {}), axes, f"{at}.pin")
+    location = f"{path.name}: spaces.{name}"
+    _check_metric(book.defaults.get("metric", OBJECTIVE), path)
+    axes = space_axes(space, location)
+    reference = build_point(space.get("reference", {}), axes, f"{location}.reference")
+    points = build_points(space.get("points", []), axes, f"{location}.points")
+    pinned = _pinned(space.get("pin", {}), axes, f"{location}.pin")
     replacing = build_axes(chosen.get("grid", {}), f"{path.name}: profiles.{profile}.grid")
     axes |= {key: values for key, values in replacing.items() if key in axes}
-    axes |= _axes_under(space.get("under", {}), book, profile, axes, f"{at}.under")
+    axes |= _axes_under(space.get("under", {}), book, profile, axes, f"{location}.under")
     settings = {
         **build_settings(book.defaults.get("settings", {}), f"{path.name}: defaults.settings"),
-        **build_settings(space.get("settings", {}), f"{at}.settings"),
+        **build_settings(space.get("settings", {}), f"{location}.settings"),
         **build_settings(chosen.get("settings", {}), f"{path.name}: profiles.{profile}.settings"),
         **pinned,
     }
-    _config(settings, at)  # what the file says alone, so that its faults are not laid at the command line's door
+    _config(
+        settings, location
+    )  # the file's own settings first, so that its errors are not attributed to the command line
     typed = dict(_parse_override(text) for text in asked.overrides)
     if asked.seed is not None:
         typed.setdefault("train.seed", asked.seed)
@@ -121,64 +131,63 @@ def _load(book: ExperimentsFile, name: str, profile: str, asked: CommandLineSett
     base = _config(settings, "--set")
     usual = {key: first_value(axis, base.flat()[key]) for key, axis in axes.items()}
     standard = fill_point(reference, axes, usual)
-    sampling = build_sampling(space.get("search", "grid"), asked.sampling, f"{at}.search")
-    check_grid(axes, sampling, at)
+    sampling = build_sampling(space.get("search", "grid"), asked.sampling, f"{location}.search")
+    check_grid(axes, sampling, location)
     schedule = _schedule(
         {
             **as_mapping(book.defaults.get("scheduler", {}), f"{path.name}: defaults.scheduler"),
-            **as_mapping(space.get("scheduler", {}), f"{at}.scheduler"),
+            **as_mapping(space.get("scheduler", {}), f"{location}.scheduler"),
         },
         asked.scheduler,
-        at,
+        location,
     )
     if sampling.is_open and schedule.name == "asha_promote":
-        raise ExperimentError(f"{at}: asha_promote lets trials wait until all have come, so it does not go with optuna")
+        raise ExperimentError(f"{location}: asha_promote needs all trials at the start, so it does not go with optuna")
     return Experiment(
         name=name,
-        question=_question(space.get("question"), at),
+        question=_question(space.get("question"), location),
         profile=profile,
         base=base,
         axes=tuple(axes.items()),
         reference=standard,
         schedule=schedule,
-        metric=_metric(book.defaults.get("metric", OBJECTIVE), path),
         sampling=sampling,
         points=tuple(fill_point(point, axes, standard) for point in points),
-        replicates=_replicates(space.get("replicates"), at) if asked.replicates is None else asked.replicates,
+        replicates=_replicates(space.get("replicates"), location) if asked.replicates is None else asked.replicates,
     )
 
 
-def _question(said: Any, place: str) -> str:
-    if said is None or isinstance(said, str):
-        return said or ""
-    raise ExperimentError(f"{place}.question is {said!r}, but must be text")
+def _question(text: Any, location: str) -> str:
+    if text is None or isinstance(text, str):
+        return text or ""
+    raise ExperimentError(f"{location}.question is {text!r}, but must be text")
 
 
 def _axes_under(
-    section: Any, book: ExperimentsFile, profile: str, axes: Mapping[str, Axis], place: str
+    section: Any, book: ExperimentsFile, profile: str, axes: Mapping[str, Axis], location: str
 ) -> Mapping[str, Axis]:
-    """Return the axes that a space has other values for under a profile."""
+    """Return the axes whose values a space replaces under a profile."""
     replacing: dict[str, Mapping[str, Axis]] = {}
-    for name, values in as_mapping(section, place).items():
+    for name, values in as_mapping(section, location).items():
         if name not in book.profiles:
-            raise ExperimentError(f"{place}.{name} is no profile; known: {', '.join(book.profiles)}")
-        replacing[name] = build_axes(values, f"{place}.{name}")
+            raise ExperimentError(f"{location}.{name} is no profile; known: {', '.join(book.profiles)}")
+        replacing[name] = build_axes(values, f"{location}.{name}")
         for key in replacing[name]:
             if key not in axes:
-                raise ExperimentError(f"{place}.{name}.{key} is no axis of the space; known: {', '.join(axes)}")
+                raise ExperimentError(f"{location}.{name}.{key} is no axis of the space; known: {', '.join(axes)}")
     return replacing.get(profile, {})
 
 
-def _pinned(section: Any, axes: Mapping[str, Axis], place: str) -> dict[str, Any]:
-    pinned = build_settings(section, place)
+def _pinned(section: Any, axes: Mapping[str, Axis], location: str) -> dict[str, Any]:
+    pinned = build_settings(section, location)
     for key in pinned:
         if key in axes:
-            raise ExperimentError(f"{place}.{key} is an axis of the grid too, but must be only one of both")
+            raise ExperimentError(f"{location}.{key} is an axis of the grid too, but must be only one of the two")
     return pinned
 
 
 def _parse_override(text: str) -> tuple[str, Any]:
-    """Return key and value of `key=value`; here, unlike in YAML, 1e-4 is a number where a number is meant."""
+    """Return key and value of `key=value`; unlike in YAML, 1e-4 is a number where the setting is one."""
     key, equals, raw = text.partition("=")
     if not equals:
         raise ExperimentError(f"--set {text!r} has no '=', but must be key=value")
@@ -189,14 +198,14 @@ def _parse_override(text: str) -> tuple[str, Any]:
         raise ExperimentError(f"--set {text[:80]!r} has a value that is not YAML") from error
     except ConfigError as error:
         raise ExperimentError(f"--set {text[:80]!r}: {error}") from error
-    place = f"--set {key}"
+    location = f"--set {key}"
     if isinstance(value, dict) and (joined := [name for name in value if str(name).startswith(GLUED)]):
-        raise ExperimentError(f"{place}: {joined[0]!r} lacks a blank after the colon: {{low: 1, high: 2}}")
+        raise ExperimentError(f"{location}: {joined[0]!r} needs a blank after the colon: {{low: 1, high: 2}}")
     if isinstance(value, list):
-        return key, build_axis(key, [_number(item, spec.type) for item in value], place)
+        return key, build_axis(key, [_number(item, spec.type) for item in value], location)
     if isinstance(value, dict):
-        return key, build_axis(key, {name: _number(item, spec.type) for name, item in value.items()}, place)
-    return key, check_value(key, _number(value, spec.type), place)
+        return key, build_axis(key, {name: _number(item, spec.type) for name, item in value.items()}, location)
+    return key, check_value(key, _number(value, spec.type), location)
 
 
 def _number(value: Any, kind: Any) -> Any:
@@ -220,38 +229,37 @@ def _override(
     return axes, settings
 
 
-def _config(settings: Mapping[str, Any], place: str) -> TrainConfig:
+def _config(settings: Mapping[str, Any], location: str) -> TrainConfig:
     try:
         return TrainConfig().with_overrides(settings)
     except ConfigError as error:
-        raise ExperimentError(f"{place}: {error}") from error
+        raise ExperimentError(f"{location}: {error}") from error
 
 
-def _schedule(section: Mapping[str, Any], name: str | None, place: str) -> Schedule:
-    check_keys(section, "scheduler", f"{place}.scheduler")
+def _schedule(section: Mapping[str, Any], name: str | None, location: str) -> Schedule:
+    check_keys(section, "scheduler", f"{location}.scheduler")
     schedule = Schedule(name or section.get("name", "asha"), section.get("grace", 0.1), section.get("reduction", 3))
     if schedule.name not in SCHEDULERS:
         raise ExperimentError(
-            f"{place}.scheduler.name is {schedule.name!r}, but must be one of {', '.join(SCHEDULERS)}"
+            f"{location}.scheduler.name is {schedule.name!r}, but must be one of {', '.join(SCHEDULERS)}"
         )
     if not isinstance(schedule.grace, float) or not 0.1 <= schedule.grace <= 1:
-        raise ExperimentError(f"{place}.scheduler.grace is {schedule.grace!r}, but must be a number from 0.1 to 1.0")
+        raise ExperimentError(f"{location}.scheduler.grace is {schedule.grace!r}, but must be a number from 0.1 to 1.0")
     if type(schedule.reduction) is not int or schedule.reduction < 2:
-        raise ExperimentError(f"{place}.scheduler.reduction is {schedule.reduction!r}, but must be a whole number >= 2")
+        raise ExperimentError(
+            f"{location}.scheduler.reduction is {schedule.reduction!r}, but must be a whole number >= 2"
+        )
     return schedule
 
 
-def _replicates(value: Any, place: str) -> int | None:
+def _replicates(value: Any, location: str) -> int | None:
     if value is not None and (type(value) is not int or not 0 <= value <= MOST_REPLICATES):
         raise ExperimentError(
-            f"{place}.replicates is {value!r}, but must be a whole number from 0 to {MOST_REPLICATES}"
+            f"{location}.replicates is {value!r}, but must be a whole number from 0 to {MOST_REPLICATES}"
         )
     return value
 
 
-def _metric(name: Any, path: Path) -> str:
-    if name not in METRICS:
-        raise ExperimentError(f"{path.name}: defaults.metric is {name!r}, but must be one of {', '.join(METRICS)}")
+def _check_metric(name: Any, path: Path) -> None:
     if name != OBJECTIVE:
-        raise ExperimentError(f"{path.name}: defaults.metric is {name!r}, but {OBJECTIVE} decides throughout")
-    return OBJECTIVE
+        raise ExperimentError(f"{path.name}: defaults.metric is {name!r}, but must be {OBJECTIVE}, the deciding metric")

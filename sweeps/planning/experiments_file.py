@@ -1,4 +1,4 @@
-"""experiments.yaml -> its defaults, profiles and spaces; a mistake in one profile or space is that one's alone."""
+"""experiments.yaml -> defaults, profiles and spaces; an error in one profile or space affects only that one."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -37,34 +37,34 @@ SECTION_KEYS = {
 }
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}")
-"""Names of spaces and profiles: sweeps, and so folders and MLflow's runs, are called after them."""
+"""Names of spaces and profiles: sweeps, their folders and MLflow runs are named after them."""
 NAME_IN_WORDS = "must be 1 to 60 letters, digits and _ - . with a letter, digit or _ first"
 
 UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
-"""What PyYAML raises for a text: its own errors, those of dates and numbers that are none, and of endless depth."""
+"""What PyYAML raises for a text: its own errors, those of invalid dates and numbers, and of too deep nesting."""
 
-PLACE = re.compile(r"((?:defaults|profiles|spaces)(?:\.[\w.\[\]-]+)?)(?: has the unknown key '([^']*)')?")
+LOCATION = re.compile(r"((?:defaults|profiles|spaces)(?:\.[\w.\[\]-]+)?)(?: has the unknown key '([^']*)')?")
 
 
 @dataclass(frozen=True)
 class Section:
-    """A profile or a space as the file has it."""
+    """A profile or a space of the file."""
 
     section: Mapping[str, Any]
     problem: str
-    """Why it cannot be used; "" where it can, as far as names and keys go."""
+    """Why it cannot be used; "" where its name and keys are valid."""
 
 
 @dataclass(frozen=True)
 class ExperimentsFile:
-    """The file, by name and in its order."""
+    """The parsed file: sections by name, in its order."""
 
     path: Path
     defaults: Mapping[str, Any]
     profiles: Mapping[str, Section]
     spaces: Mapping[str, Section]
     lines: Mapping[str, int]
-    """Place, such as `spaces.smoke.grid.optim.lr[1]` -> its line, from 1."""
+    """Location, such as `spaces.smoke.grid.optim.lr[1]` -> its line, from 1."""
 
     def profile(self, name: str) -> Mapping[str, Any]:
         """Return the section of a profile.
@@ -83,15 +83,11 @@ class ExperimentsFile:
         return _named(self.spaces, name, "space", self.path)
 
     def profile_sections(self) -> dict[str, Mapping[str, Any]]:
-        """Return the sections of all profiles, those that cannot be used too."""
+        """Return the sections of all profiles, unusable ones included."""
         return {name: entry.section for name, entry in self.profiles.items()}
 
-    def problems(self) -> list[str]:
-        """Return what is wrong with names and keys of profiles and spaces."""
-        return [entry.problem for entry in (*self.profiles.values(), *self.spaces.values()) if entry.problem]
-
     def located(self, message: str) -> str:
-        """Return a message that begins with a place in the file, with the line of that place."""
+        """Return a message that starts with a location in the file, with the line of that location."""
         return locate(message, self.path, self.lines)
 
 
@@ -99,16 +95,16 @@ def read_book(path: Path | None = None) -> ExperimentsFile:
     """Return the file, experiments.yaml if none is given.
 
     Raises:
-        ExperimentError: when it is missing or no YAML, or what concerns every space is wrong.
+        ExperimentError: when it is missing or not YAML, or a part that concerns every space is wrong.
     """
     path = path or EXPERIMENTS
     root, loader = _compose(path)
     lines, repeated = _look_up(root)
     keys = {str(key.value): None for key, _ in _pairs(root)}
     check_keys(keys if isinstance(root, yaml.MappingNode) else _construct(loader, root, path), "", path.name)
-    for place in repeated:
-        if place[0] == "defaults" or len(place) == 1:
-            raise ExperimentError(_said_twice(place, lines, path))
+    for location in repeated:
+        if location[0] == "defaults" or len(location) == 1:
+            raise ExperimentError(_repeated_key(location, lines, path))
     book = as_mapping(_construct(loader, root, path, only="defaults"), path.name)
     defaults = as_mapping(book.get("defaults", {}), f"{path.name}: defaults")
     check_keys(defaults, "defaults", f"{path.name}: defaults")
@@ -116,43 +112,43 @@ def read_book(path: Path | None = None) -> ExperimentsFile:
     return ExperimentsFile(path, defaults, reader.entries(root, "profiles"), reader.entries(root, "spaces"), lines)
 
 
-def as_mapping(value: Any, place: str) -> dict[str, Any]:
+def as_mapping(value: Any, location: str) -> dict[str, Any]:
     """Return a mapping of the file.
 
     Raises:
         ExperimentError: when it is something else.
     """
     if not isinstance(value, Mapping):
-        raise ExperimentError(f"{place} is {value!r}, but must be a mapping")
+        raise ExperimentError(f"{location} is {value!r}, but must be a mapping")
     return dict(value)
 
 
-def check_keys(section: Any, kind: str, place: str) -> None:
+def check_keys(section: Any, kind: str, location: str) -> None:
     """Refuse keys that a section of this kind does not have.
 
     Raises:
         ExperimentError: naming the known ones.
     """
-    for key in as_mapping(section, place):
+    for key in as_mapping(section, location):
         if key not in SECTION_KEYS[kind]:
-            raise ExperimentError(f"{place} has the unknown key {key!r}; known: {', '.join(SECTION_KEYS[kind])}")
+            raise ExperimentError(f"{location} has the unknown key {key!r}; known: {', '.join(SECTION_KEYS[kind])}")
 
 
-Place = tuple[str, ...]
-"""Key of the file, name of the entry, dotted key within it: as many of them as there are."""
+Location = tuple[str, ...]
+"""Key of the file, name of the entry, dotted key within it: one to three of them."""
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Makes entries of the file's tree."""
+    """Builds sections from the YAML tree of the file."""
 
     path: Path
     loader: yaml.SafeLoader
     lines: Mapping[str, int]
-    repeated: Collection[Place]
+    repeated: Collection[Location]
 
     def entries(self, root: yaml.Node, kind: str) -> dict[str, Section]:
-        """Return the profiles or spaces by name, each with what is wrong with it.
+        """Return the profiles or spaces by name, each with its error.
 
         Raises:
             ExperimentError: when they are no mapping.
@@ -164,34 +160,34 @@ class _Reader:
 
     def _entry(self, kind: str, key: yaml.Node, node: yaml.Node) -> Section:
         section: Mapping[str, Any] = {}
-        name, place = str(key.value), f"{self.path.name}: {kind}.{key.value}"
+        name, location = str(key.value), f"{self.path.name}: {kind}.{key.value}"
         try:
             _check_name(_construct(self.loader, key, self.path), name, f"{_where(self.path, key)}: {kind}")
             for repeated in self.repeated:
                 if repeated[:2] == (kind, name):
-                    raise ExperimentError(_said_twice(repeated, self.lines, self.path))
-            section = as_mapping(_construct(self.loader, node, self.path), place)
-            check_keys(section, kind.removesuffix("s"), place)
+                    raise ExperimentError(_repeated_key(repeated, self.lines, self.path))
+            section = as_mapping(_construct(self.loader, node, self.path), location)
+            check_keys(section, kind.removesuffix("s"), location)
             if kind == "profiles" and section.get("data") not in DATA_SOURCES:
                 rule = f"must be one of {', '.join(DATA_SOURCES)}"
-                raise ExperimentError(f"{place}.data is {section.get('data')!r}, but {rule}")
+                raise ExperimentError(f"{location}.data is {section.get('data')!r}, but {rule}")
         except ExperimentError as error:
             return Section(section, locate(str(error), self.path, self.lines))
         return Section(section, "")
 
 
 def locate(message: str, path: Path, lines: Mapping[str, int]) -> str:
-    """Return a message that begins with a place in the file, such as `spaces.smoke.grid`, with that place's line."""
+    """Return a message that starts with a location such as `spaces.smoke.grid`, with the line of that location."""
     start = f"{path.name}: "
-    place = PLACE.match(message, len(start)) if message.startswith(start) else None
-    words = ".".join(filter(None, place.groups())) if place else ""
-    while words and words not in lines:
-        words = words[: max(words.rfind("."), words.rfind("["), 0)]
-    return f"{path.name}:{lines[words]}: {message[len(start) :]}" if words else message
+    match = LOCATION.match(message, len(start)) if message.startswith(start) else None
+    key = ".".join(filter(None, match.groups())) if match else ""
+    while key and key not in lines:
+        key = key[: max(key.rfind("."), key.rfind("["), 0)]
+    return f"{path.name}:{lines[key]}: {message[len(start) :]}" if key else message
 
 
 def _compose(path: Path) -> tuple[yaml.Node, yaml.SafeLoader]:
-    """Return the file's tree, and what makes values of its nodes."""
+    """Return the YAML tree of the file, and the loader that builds values from its nodes."""
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
         return loader.get_single_node() or yaml.ScalarNode("tag:yaml.org,2002:null", ""), loader
@@ -204,7 +200,7 @@ def _compose(path: Path) -> tuple[yaml.Node, yaml.SafeLoader]:
 
 
 def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path, *, only: str = "") -> Any:
-    """Return the value of a node; of a mapping the pair of one key, where that is all that is wanted."""
+    """Return the value of a node; of a mapping only the pair of one key, if `only` names it."""
     if only and isinstance(node, yaml.MappingNode):
         node = yaml.MappingNode(node.tag, [pair for pair in node.value if pair[0].value == only], node.start_mark)
     try:
@@ -213,26 +209,26 @@ def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path, *, only: st
         raise ExperimentError(f"{_where(path, node)}: {_problem(error)}") from error
 
 
-def _look_up(root: yaml.Node) -> tuple[dict[str, int], list[Place]]:
-    """Return the line of every key and list item by its place, and the places that are there more than once.
+def _look_up(root: yaml.Node) -> tuple[dict[str, int], list[Location]]:
+    """Return the line of every key and list item by its location, and the locations that occur more than once.
 
-    A node that others refer to by its anchor counts where it stands.
+    A node with an anchor counts where it is defined.
     """
-    lines: dict[Place, int] = {}
-    repeated: list[Place] = []
-    todo: list[tuple[Place, yaml.Node]] = [((), root)]
+    lines: dict[Location, int] = {}
+    repeated: list[Location] = []
+    todo: list[tuple[Location, yaml.Node]] = [((), root)]
     seen = {id(root)}
     while todo:
-        place, node = todo.pop()
+        location, node = todo.pop()
         for name, line, value in _children(node):
-            inner = (*place, name.removeprefix(".")) if len(place) < 3 else (*place[:2], place[2] + name)
+            inner = (*location, name.removeprefix(".")) if len(location) < 3 else (*location[:2], location[2] + name)
             if inner in lines:
                 repeated.append(inner)
             lines.setdefault(inner, line)
             if id(value) not in seen:
                 seen.add(id(value))
                 todo.append((inner, value))
-    return {".".join(place).replace(".[", "["): line for place, line in lines.items()}, repeated
+    return {".".join(location).replace(".[", "["): line for location, line in lines.items()}, repeated
 
 
 def _children(node: yaml.Node) -> Iterator[tuple[str, int, yaml.Node]]:
@@ -251,16 +247,16 @@ def _where(path: Path, node: yaml.Node) -> str:
     return f"{path.name}:{node.start_mark.line + 1}" if node.start_mark else path.name
 
 
-def _check_name(name: Any, written: str, place: str) -> None:
+def _check_name(name: Any, written: str, location: str) -> None:
     if not isinstance(name, str):
-        raise ExperimentError(f'{place}: {written[:80]} is no name to YAML: write it in quotes, "{written[:80]}"')
+        raise ExperimentError(f'{location}: {written[:80]} is not a text in YAML: write it in quotes, "{written[:80]}"')
     if not NAME.fullmatch(name):
-        raise ExperimentError(f"{place}: the name {name[:80]!r} {NAME_IN_WORDS}")
+        raise ExperimentError(f"{location}: the name {name[:80]!r} {NAME_IN_WORDS}")
 
 
 def _named(entries: Mapping[str, Section], name: str, kind: str, path: Path) -> Mapping[str, Any]:
     if name not in entries:
-        usable = [known for known, entry in entries.items() if not entry.problem]
+        usable = [usable_name for usable_name, entry in entries.items() if not entry.problem]
         raise ExperimentError(
             f"{kind} {name[:80]!r} is not in {path.name}; {nearest(name, usable)}known: {', '.join(usable)}"
         )
@@ -269,11 +265,11 @@ def _named(entries: Mapping[str, Section], name: str, kind: str, path: Path) -> 
     return entries[name].section
 
 
-def _said_twice(place: Place, lines: Mapping[str, int], path: Path) -> str:
-    words = ".".join(place)
-    return f"{path.name}:{lines.get(words, 1)}: {words} is given more than once, but must be given once"
+def _repeated_key(location: Location, lines: Mapping[str, int], path: Path) -> str:
+    key = ".".join(location)
+    return f"{path.name}:{lines.get(key, 1)}: {key} is given more than once, but must be given once"
 
 
 def _problem(error: Exception) -> str:
-    """Return what a parser says, in one line."""
+    """Return the message of a parser in one line."""
     return "it is nested too deeply" if isinstance(error, RecursionError) else one_line(error)

@@ -1,9 +1,10 @@
-"""What a plan will take, before it is run: trials, epochs, time, memory, disk, and the difference that it can show."""
+"""Forecast of a plan before it runs: trials, epochs, time, memory, disk, and the smallest lead it can detect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bddseg.data.bdd100k import Catalog
 from bddseg.engine import EVALUATION_BATCHES
 from bddseg.errors import DeviceError
 from bddseg.flops import count_forward
@@ -13,7 +14,7 @@ from bddseg.words import count
 from sweeps.formatting import duration
 from sweeps.planning.calibration import Calibration, calibrate
 from sweeps.planning.cost import epoch_share
-from sweeps.planning.dataset import ImageCounts, Source, cache_folder, count_images
+from sweeps.planning.dataset import ImageCounts, cache_folder, count_images
 from sweeps.planning.detectable_lead import describe, design_of
 from sweeps.planning.machine import Machine
 from sweeps.planning.plan import Plan, most_kept
@@ -22,22 +23,22 @@ from sweeps.statistics.rounds import CONFIRMING_RUNS
 from sweeps.storage.tags import FINALIST
 
 CONFIRMED = 4
-"""Finalists of a confirmation, unless told otherwise."""
+"""Default number of finalists of a confirmation."""
 
 START_AND_END_SECONDS = 14.0
 """From the command to the first epoch, and from the last one to the leaderboard: pictures, latencies, delivery."""
 
 CHECKPOINTS = 2
-"""A trial keeps its last so many."""
+"""Checkpoints that a trial keeps."""
 
 DATABASE_BYTES = 6_000_000
-"""MLflow's database of a few sweeps, with its log: measured."""
+"""Size of MLflow's database with its log after a few sweeps: measured."""
 
 PEAK_SECONDS = 4.0
-"""A memory measurement that is expected to take longer than this, start of its process aside, is not made."""
+"""Limit of a memory measurement, without the start of its process; slower ones are skipped."""
 
 Rows = list[tuple[str, str, str]]
-"""What, how much, and how that is known."""
+"""Quantity, value, and how it was determined."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +53,29 @@ class MemoryForecast:
 def forecast(
     plan: Plan,
     scheduler: str,
-    source: Source,
+    catalog: Catalog,
     machine: Machine,
     max_concurrent: int = 0,
     *,
     keeps_all: bool = False,
     run_sd: float | None = None,
 ) -> tuple[Rows, list[str]]:
-    """Return what the plan will take on this machine, and in words how its speed is known and what to mind.
+    """Return the rows of the forecast for this machine, and sentences: how the speed was determined, and warnings.
 
     Args:
+        plan: with trials imagined in place of those that will be suggested.
+        scheduler: name of the early-stopping rule.
+        catalog: the dataset's file names.
+        machine: this machine, with the resources per trial.
+        max_concurrent: limit on trials at a time; 0 for none.
+        keeps_all: the weights of all trials go to MLflow, not only the finalists'.
         run_sd: standard deviation between runs of a setting, where a screening measured it.
 
     Raises:
         DataError: when the data cannot be used.
     """
     first, cache = plan.trials[0].config, cache_folder()
-    counted = count_images(source, first, cache).in_folds(first.data.folds)
+    counted = count_images(catalog, first).in_folds(first.data.folds)
     speeds = calibrate([trial.config for trial in plan.trials], machine.device, int(machine.resources["CPU"]))
     memory = largest_memory(plan, speeds, cache)
     slots = min(machine.slots(max_concurrent), len(plan.trials))
@@ -81,49 +88,53 @@ def forecast(
 
 
 def largest_memory(plan: Plan, speeds: Calibration, cache: Path) -> MemoryForecast:
-    """Return the peak of the trial that needs most: remembered, measured where that is quick, or its least."""
+    """Return the peak of the largest trial: remembered, measured where that is quick, or a lower bound."""
     kinds = {kind(trial.config, speeds.device): trial for trial in plan.trials}
     least = {name: least_memory_mb(trial.config) for name, trial in kinds.items()}
     name = max(least, key=lambda name: least[name])
-    trial, known, speed = kinds[name], read_peaks(cache), speeds.speeds[name]
-    if name in known:
-        return MemoryForecast(known[name], trial.name, "measured before")
+    trial, peaks, speed = kinds[name], read_peaks(cache), speeds.speeds[name]
+    if name in peaks:
+        return MemoryForecast(peaks[name], trial.name, "measured earlier")
     batch = trial.config.train.batch_size
     if TRAINING_BATCHES * batch * (speed.train_s + EVALUATION_BATCHES * speed.val_s) > PEAK_SECONDS:
         return MemoryForecast(least[name], trial.name, "at least, by counting")
     try:
-        found = measure_peak_mb(trial.config, speeds.device)
+        peak_mb = measure_peak_mb(trial.config, speeds.device)
     except DeviceError as error:
         return MemoryForecast(least[name], trial.name, f"at least, by counting, since {error}")
-    remember_peaks(cache, {name: found})
-    return MemoryForecast(found, trial.name, "measured")
+    remember_peaks(cache, {name: peak_mb})
+    return MemoryForecast(peak_mb, trial.name, "measured")
 
 
 def _time(
     plan: Plan, scheduler: str, counted: ImageCounts, speeds: Calibration, resources: Mapping[str, float], slots: int
 ) -> Rows:
-    kept, how = epoch_share(plan, scheduler)
+    share, how = epoch_share(plan, scheduler)
     each = [trial.epochs * speeds.of(trial.config).epoch_s(counted.train, counted.val) for trial in plan.trials]
-    seconds, longest = sum(each), max(each)  # however many slots there are, one trial takes one of them
-    unit, share = ("cores", resources["CPU"]) if speeds.device == "cpu" else ("GPUs", resources["GPU"])
+    seconds, longest = sum(each), max(each)  # one trial runs in one slot, however many there are
+    unit, per_trial = ("cores", resources["CPU"]) if speeds.device == "cpu" else ("GPUs", resources["GPU"])
     rows = [
         ("trials", str(len(plan.trials)), _trials_in_words(plan)),
-        ("epochs, nothing stopped", str(plan.epochs_in_all), f"of {count(counted.train, 'training image')} each"),
-        (f"time of all {unit}, nothing stopped", duration(seconds * share), "training and validation"),
+        ("epochs without early stopping", str(plan.epochs_in_all), f"of {count(counted.train, 'training image')} each"),
+        (f"time of all {unit} without early stopping", duration(seconds * per_trial), "training and validation"),
         (
-            "time, nothing stopped",
+            "time without early stopping",
             duration(START_AND_END_SECONDS + max(seconds / slots, longest)),
-            f"{count(slots, 'trial')} side by side, with start and end",
+            f"{count(slots, 'trial')} at a time, with start and end",
         ),
     ]
     if plan.rungs:
         rows += [
-            ("epochs, stopped early", f"{kept * plan.epochs_in_all:.0f}", how),
-            (f"time of all {unit}, stopped early", duration(kept * seconds * share), f"{kept:.0%} of the epochs"),
+            ("epochs with early stopping", f"{share * plan.epochs_in_all:.0f}", how),
             (
-                "time, stopped early",
-                duration(START_AND_END_SECONDS + max(kept * seconds / slots, longest)),
-                f"{count(slots, 'trial')} side by side, with start and end",
+                f"time of all {unit} with early stopping",
+                duration(share * seconds * per_trial),
+                f"{share:.0%} of the epochs",
+            ),
+            (
+                "time with early stopping",
+                duration(START_AND_END_SECONDS + max(share * seconds / slots, longest)),
+                f"{count(slots, 'trial')} at a time, with start and end",
             ),
         ]
     return rows
@@ -131,43 +142,43 @@ def _time(
 
 def _trials_in_words(plan: Plan) -> str:
     further = len(plan.trials) - len(plan.originals)
-    words = f"{len(plan.originals)} distinct ones of {count(plan.grid_points, 'point')}"
-    return f"{words}, {further} further seeds of the best" if further else words
+    distinct = f"{len(plan.originals)} distinct of {count(plan.grid_points, 'point')}"
+    return f"{distinct}, {further} extra seeds of the best" if further else distinct
 
 
 def _room(plan: Plan, counted: ImageCounts, memory: MemoryForecast, slots: int, *, keeps_all: bool) -> Rows:
-    """Return memory and disk. A checkpoint has the weights twice (last and best), Adam's two moments, the evidence."""
+    """Return memory and disk. A checkpoint holds the weights twice (last, best), Adam's two moments, and evidence."""
     evidence = 8 * (len(CLASSES) ** 2 + len(CLASSES)) * (counted.val + counted.test)
     weights = [4 * count_forward(trial.config).weights for trial in plan.trials]
-    largest, kept = sorted(weights, reverse=True), len(plan.trials) if keeps_all else most_kept(plan)
-    in_mlflow = sum(largest[:kept]) + DATABASE_BYTES
-    written = sum(largest[:slots])  # by each trial that runs: once in Ray's session, once in the sweep's folder
+    largest, finalists = sorted(weights, reverse=True), len(plan.trials) if keeps_all else most_kept(plan)
+    in_mlflow = sum(largest[:finalists]) + DATABASE_BYTES
+    written = sum(largest[:slots])  # by each running trial: once in Ray's session, once in the sweep's folder
     running = CHECKPOINTS * sum(4 * size + evidence for size in weights) + 4 * 2 * written + in_mlflow
-    after = sum(4 * size + evidence for size in largest[:kept]) + in_mlflow
+    after = sum(4 * size + evidence for size in largest[:finalists]) + in_mlflow
     side = plan.trials[0].config.data.size
     return [
-        ("memory of a trial", _size(memory.mb * 1e6), f"{memory.how}: {memory.trial}; frames left out"),
+        ("memory of a trial", _size(memory.mb * 1e6), f"{memory.how}: {memory.trial}; without the frames"),
         (
-            "disk while it runs",
+            "disk while running",
             f"<= {_size(running)}",
             f"{count(CHECKPOINTS, 'checkpoint')} of each trial, and those being written",
         ),
         (
             "disk afterwards",
             f"<= {_size(after)}",
-            f"the last checkpoint of {count(kept, 'finalist')}, and their best weights in MLflow",
+            f"the last checkpoint of {count(finalists, 'finalist')}, and their best weights in MLflow",
         ),
         (
-            "disk of its evidence",
+            "disk of the evidence",
             f"<= {_size(2 * evidence * len(plan.trials))}",
-            "counts per image, here and in MLflow",
+            "counts per image, in the sweep's folder and in MLflow",
         ),
-        ("disk of the frames", _size(4 * side**2 * counted.images), "in the cache, once for all sweeps"),
+        ("disk of the frames", _size(4 * side**2 * counted.images), "in the cache, shared by all sweeps"),
     ]
 
 
 def _differences(plan: Plan, counted: ImageCounts, run_sd: float | None) -> Rows:
-    """Return the smallest lead that a confirmation of this sweep finds, in points, by simulation of its decision."""
+    """Return the smallest lead in points that a confirmation of this sweep detects, by simulating its decision."""
     runs, is_confirmation = max(2, min(CONFIRMING_RUNS, counted.open_units)), plan.trials[0].config.data.folds > 0
     finalists = min(CONFIRMED, len(plan.trials))
     if is_confirmation:
@@ -176,7 +187,9 @@ def _differences(plan: Plan, counted: ImageCounts, run_sd: float | None) -> Rows
     unit = counted.unit.removesuffix("s")
     design = design_of(finalists, runs, counted.open_units, run_sd)
     size, how = describe(design, count(counted.open_units, unit), run_sd, knows_drives=counted.unit == "drives")
-    return [("smallest lead" if is_confirmation else "smallest lead, once confirmed", size, how)]
+    return [
+        ("smallest detectable lead" if is_confirmation else "smallest detectable lead of a confirmation", size, how)
+    ]
 
 
 def _size(count: float) -> str:

@@ -1,4 +1,4 @@
-"""This machine as trials see it: their device, how many run side by side, and whether they fit at all."""
+"""This machine: the device of trials, how many run at a time, and whether they fit into its memory."""
 
 from dataclasses import dataclass
 
@@ -15,21 +15,21 @@ from sweeps.planning.resources import kind
 
 @dataclass(frozen=True)
 class Machine:
-    """Where trials run, and what one of them gets."""
+    """The device of trials, and the resources of each."""
 
     device: torch.device
     resources: dict[str, float]
-    """Of one trial: CPU and GPU."""
+    """CPU and GPU of one trial."""
 
     def slots(self, max_concurrent: int = 0) -> int:
-        """Return how many trials run side by side on this machine, at least 1."""
+        """Return how many trials run at a time on this machine, at least 1."""
         fitting = usable_cores() // int(self.resources["CPU"])
         if self.device.type == "cuda":
             fitting = min(fitting, int(torch.cuda.device_count() / self.resources["GPU"]))
         return max(1, min(fitting, max_concurrent or fitting))
 
     def memory_mb(self) -> float:
-        """Return the memory that one trial can have at most: the machine's, or its share of a GPU's."""
+        """Return the memory limit of one trial: the machine's, or its share of a GPU's."""
         if self.device.type == "cuda":
             return min(self.resources["GPU"], 1.0) * torch.cuda.get_device_properties(self.device).total_memory / 1e6
         return psutil.virtual_memory().total / 1e6
@@ -51,10 +51,10 @@ class Machine:
 
 
 def find_machine(cpus_per_trial: int, gpus_per_trial: float | None, *, is_cluster: bool) -> Machine:
-    """Return this machine for trials that ask for so much; without a number of GPUs, 1 where there is one.
+    """Return this machine with the resources per trial; without a number of GPUs, 1 where there is one.
 
     Raises:
-        ConfigError, ExperimentError: when this machine has not what is asked for; a cluster is asked later.
+        ConfigError, ExperimentError: when this machine lacks them; a cluster is checked later.
     """
     gpus = gpus_per_trial
     device = resolve_device("cpu" if gpus == 0 else "cuda" if gpus and not is_cluster else "auto")

@@ -1,4 +1,4 @@
-"""sweep.json: what a sweep set out to do, written before Ray starts and read by whoever reports it."""
+"""Experiment and plan <-> sweep.json, which is written before Ray starts."""
 
 import importlib.metadata
 import platform
@@ -8,6 +8,7 @@ from typing import Any
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
+from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.paths import ROOT
 from sweeps.planning.axes import record_axis, recorded_axis
@@ -24,7 +25,15 @@ PACKAGES = ("ray", "torch", "torchvision", "torchmetrics", "mlflow", "optuna", "
 def build_manifest(
     sweep_id: str, experiment: Experiment, plan: Plan, data: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return everything a report needs to know about the sweep; `facts` are device, commands and the start."""
+    """Return the content of sweep.json.
+
+    Args:
+        sweep_id: of the sweep.
+        experiment: the space under its profile.
+        plan: its trials.
+        data: facts about the dataset.
+        facts: device, commands and time of the start.
+    """
     reference = next((trial.trial_id for trial in plan.trials if trial.is_reference), "")
     return {
         "version": FORMAT,
@@ -33,7 +42,7 @@ def build_manifest(
         "question": experiment.question,
         "profile": experiment.profile,
         "seed": experiment.base.train.seed,
-        "metric": experiment.metric,
+        "metric": OBJECTIVE,
         "scheduler": {
             "name": experiment.schedule.name,
             "grace": plan.rungs[0] if plan.rungs else plan.epochs,
@@ -58,13 +67,13 @@ def build_manifest(
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that figures depend on."""
-    found = {"python": platform.python_version()}
+    package_versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            package_versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return package_versions
 
 
 def code_version() -> str:
@@ -76,17 +85,17 @@ def code_version() -> str:
         return "unknown"
 
 
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=True)
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 def record_trial(trial: PlannedTrial) -> dict[str, Any]:
-    """Return a trial as the manifest holds it."""
+    """Return a trial as the manifest records it."""
     return {
         "trial_id": trial.trial_id,
         "name": trial.name,
-        "digest": trial.digest,
+        "digest": trial.trial_id,
         "settings": trial.settings,
         "point": dict(trial.point),
         "reference": trial.is_reference,
@@ -98,7 +107,7 @@ def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
     """Return the experiment of a sweep as it was recorded.
 
     Raises:
-        StorageError: when this version of the project knows other settings.
+        StorageError: when this version of the project has other settings.
     """
     try:
         base = TrainConfig.from_record(manifest["base"])
@@ -106,7 +115,7 @@ def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
         raise _other_version(manifest, str(error)) from error
     axes = tuple((key, recorded_axis(axis)) for key, axis in manifest["axes"].items())
     if unknown := [key for key, _ in axes if key not in base.flat()]:
-        raise _other_version(manifest, f"it varies {unknown[0]!r}, which is no setting")
+        raise _other_version(manifest, f"it varies {unknown[0]!r}, which is not a setting")
     schedule = Schedule(manifest["scheduler"]["name"], manifest["grace_share"], manifest["scheduler"]["reduction"])
     points = {trial["trial_id"]: trial["point"] for trial in manifest["trials"]}
     return Experiment(
@@ -117,7 +126,6 @@ def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
         axes=axes,
         reference=points.get(manifest["reference"], {}),
         schedule=schedule,
-        metric=manifest["metric"],
         sampling=recorded_sampling(manifest.get("search", {})),
     )
 
@@ -126,7 +134,7 @@ def recorded_plan(manifest: Mapping[str, Any]) -> Plan:
     """Return the plan of a sweep as it was recorded, in its order.
 
     Raises:
-        StorageError: when a trial would be another one today: its figures would not go together.
+        StorageError: when this version would train a trial differently, so its scores would not be comparable.
     """
     schedule = manifest["scheduler"]
     return Plan(
@@ -159,7 +167,7 @@ def _trial(recorded: Mapping[str, Any], manifest: Mapping[str, Any]) -> PlannedT
 
 
 def _other_version(manifest: Mapping[str, Any], why: str) -> StorageError:
-    began = manifest["code_version"]
+    version = manifest["code_version"]
     return StorageError(
-        f"sweep {manifest['sweep_id']} was begun by another version ({began}) and cannot be resumed: {why}"
+        f"sweep {manifest['sweep_id']} was started by another version ({version}) and cannot be resumed: {why}"
     )

@@ -1,8 +1,8 @@
-"""An Optuna study of a sweep: what to try next, told what has become of what was tried; one file in its folder.
+"""The Optuna study of a sweep, in a file of its folder: suggests points and records the results of trials.
 
-The study can be rebuilt from the sweep's own plan and events: what it lacks of them when it is opened is told then, and
-a file that is damaged is set aside. Each suggestion follows from the seed, its number and what was told before, whether
-or not the process was another one meanwhile.
+The study can be rebuilt from the sweep's plan and events: missing trials and results are added when it is opened, and a
+damaged file is set aside. A suggestion depends only on the seed, its number and the results so far, so a resumed sweep
+gets the same suggestions as an uninterrupted one.
 """
 
 import logging
@@ -34,52 +34,94 @@ from sweeps.storage.trial_history import TrialHistory
 FILE = "study.journal"
 NAME = "sweep"
 TRIAL = "trial_id"
-"""Attribute of a study's trial: the sweep's own trial that it is."""
+"""Attribute of a study's trial: id of the trial of the sweep."""
 
 TWIN = "same_as"
-"""Attribute of a suggestion that was not trained: the trial that it would have been."""
+"""Attribute of a suggestion that repeats a trial: id of that trial."""
 
 INVALID = 20
-"""Suggestions in a row that make no configuration, until it is given up: a sampler may learn nothing from them."""
+"""Limit of invalid suggestions in a row: a sampler may not learn from them."""
 
 STARTUP = 8
-"""Suggestions at random, those that were planned among them, before a sampler models what it was told."""
+"""Number of trials, planned ones included, before a sampler models the results; until then it suggests at random."""
 
 PRUNED = STOPPED_EARLY | {StopReason.USER, StopReason.DIVERGED}
-"""Told as pruned. A diverged trial too, with NaN as its last value, so that the sampler keeps away from there."""
+"""Recorded as pruned. A diverged trial has NaN as its last value, so that the sampler avoids its neighbourhood."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Suggestion:
-    """A suggestion that is no trial yet."""
+    """A suggested point that is not a trial yet."""
 
     number: int
     point: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class StudyFile:
+    """An Optuna study with its storage, whose public methods reach trials that this process did not suggest."""
+
+    study: optuna.Study
+    storage: JournalStorage
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials by their numbers."""
+        return self.study.get_trials(deepcopy=False)
+
+    def fail(self, number: int) -> None:
+        """Record a trial as failed."""
+        self.study.tell(number, state=TrialState.FAIL)
+
+    def set_attribute(self, number: int, key: str, value: str) -> None:
+        """Record an attribute of a trial."""
+        self.storage.set_trial_user_attr(self._storage_id(number), key, value)
+
+    def set_score(self, number: int, epoch: int, value: float) -> None:
+        """Record the score of a trial after an epoch."""
+        self.storage.set_trial_intermediate_value(self._storage_id(number), epoch, value)
+
+    def _storage_id(self, number: int) -> int:
+        return self.storage.get_trial_id_from_study_id_trial_number(self.storage.get_study_id_from_name(NAME), number)
+
+
+def load_study(path: Path, sampling: Sampling, seed: int) -> StudyFile:
+    """Return the study of a file, which is created where it is missing."""
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    study = optuna.create_study(
+        storage=storage,
+        study_name=NAME,
+        directions=[StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE][: len(sampling.objectives)],
+        load_if_exists=True,
+        sampler=build_sampler(sampling, seed, 0),
+    )
+    return StudyFile(study, storage)
+
+
 @dataclass
 class Study:
-    """A study kept in a file; one process at a time may have it open."""
+    """A study in a file; only one process at a time may have it open."""
 
     path: Path
     sampling: Sampling
     base: TrainConfig
+    """Settings of every trial that the axes do not replace."""
     axes: Mapping[str, Axis]
     rungs: Sequence[int] = ()
-    _study: optuna.Study = field(init=False)
-    _known: dict[str, int] = field(init=False, default_factory=dict)
-    """Trial -> its number."""
-    _asked: Suggestion | None = field(init=False, default=None)
-    """Asked for, and not known as a trial: by this process, or by one that was lost at that moment."""
+    """Epochs whose scores are recorded for stopped trials."""
+    _file: StudyFile = field(init=False)
+    _numbers: dict[str, int] = field(init=False, default_factory=dict)
+    """Id of a trial -> its number in the study."""
+    _pending: Suggestion | None = field(init=False, default=None)
+    """Suggested, but neither accepted nor refused: by this process, or by one that was killed at that moment."""
 
     def __post_init__(self) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.open()
 
     def open(self) -> None:
-        """Read the file again; one that is damaged is set aside, and a new one begun.
+        """Read the file again; a damaged one is set aside and a new one started.
 
         Raises:
             OSError: when the file cannot be read or written.
@@ -88,100 +130,103 @@ class Study:
         try:
             self._load()
         except (ValueError, KeyError, TypeError, AssertionError) as error:
-            log.warning("%s is set aside, it is damaged (%s); it is written anew", self.path, error)
+            log.warning("%s is damaged (%s): it is set aside and written again", self.path, error)
             os.replace(self.path, self.path.with_suffix(".damaged"))
             self._load()
 
     def _load(self) -> None:
-        directions = [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE][: len(self.sampling.objectives)]
-        storage = JournalStorage(JournalFileBackend(str(self.path)))
-        self._study = optuna.create_study(
-            storage=storage, study_name=NAME, directions=directions, load_if_exists=True, sampler=self._sampler(0)
-        )
-        trials = self._study.get_trials(deepcopy=False)
-        self._known = {trial.user_attrs[TRIAL]: trial.number for trial in trials if TRIAL in trial.user_attrs}
-        open_ones = [trial for trial in trials if trial.state == TrialState.RUNNING and TRIAL not in trial.user_attrs]
-        self._asked = None
-        for trial in open_ones:
-            is_whole = self._asked is None and self._is_point(trial.params)
-            if is_whole:
-                self._asked = Suggestion(trial.number, dict(trial.params))
+        self._file = load_study(self.path, self.sampling, self.base.train.seed)
+        trials = self._file.trials()
+        self._numbers = {trial.user_attrs[TRIAL]: trial.number for trial in trials if TRIAL in trial.user_attrs}
+        self._pending = None
+        for trial in trials:
+            if trial.state != TrialState.RUNNING or TRIAL in trial.user_attrs:
+                continue
+            if self._pending is None and self._is_complete(trial.params):
+                self._pending = Suggestion(trial.number, dict(trial.params))
             else:
-                self._study.tell(trial.number, state=TrialState.FAIL)
+                self._file.fail(trial.number)
 
     def ask(self) -> Suggestion | None:
-        """Return a point to try: the same again until it was accepted or refused; None after many that are invalid."""
+        """Return a point to try, the same until it is accepted or refused; None after many invalid suggestions."""
         for _ in range(INVALID):
-            if self._asked is not None:
+            if self._pending is not None:
                 break
-            number = len(self._study.get_trials(deepcopy=False))
-            self._study.sampler = self._sampler(number)
+            number, study = len(self._file.trials()), self._file.study
+            study.sampler = build_sampler(self.sampling, self.base.train.seed, number)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
-                trial = self._study.ask()
+                trial = study.ask()
                 try:
                     point = draw_point(self.base, self.axes, lambda key, axis, trial=trial: _suggest(trial, key, axis))
-                except ConfigError as error:  # the values do not go together
-                    log.info("a suggestion is passed over: %s", error)
-                    self._study.tell(trial, state=TrialState.FAIL)
+                except ConfigError as error:  # the values are not compatible
+                    log.info("a suggestion is skipped: %s", error)
+                    self._file.fail(trial.number)
                     continue
-            self._asked = Suggestion(trial.number, point)
-        return self._asked
+            self._pending = Suggestion(trial.number, point)
+        return self._pending
 
-    def accept(self, asked: Suggestion, trial: PlannedTrial) -> None:
-        """Note that a suggestion is now a trial of the sweep."""
-        self._note(asked.number, TRIAL, trial.trial_id)
-        self._known[trial.trial_id] = asked.number
-        self._asked = None
+    def accept(self, suggestion: Suggestion, trial: PlannedTrial) -> None:
+        """Record that a suggestion is now a trial of the sweep."""
+        self._file.set_attribute(suggestion.number, TRIAL, trial.trial_id)
+        self._numbers[trial.trial_id] = suggestion.number
+        self._pending = None
 
-    def refuse(self, asked: Suggestion, twin: str) -> None:
-        """Note that a suggestion is a trial of the sweep already; it is not told twice what came of that."""
-        self._note(asked.number, TWIN, twin)
-        self._study.tell(asked.number, state=TrialState.FAIL)
-        self._asked = None
+    def refuse(self, suggestion: Suggestion, twin: str) -> None:
+        """Record that a suggestion repeats a trial of the sweep, whose result is not recorded twice."""
+        self._file.set_attribute(suggestion.number, TWIN, twin)
+        self._file.fail(suggestion.number)
+        self._pending = None
 
     def add_planned(self, trials: Iterable[PlannedTrial]) -> None:
-        """Take in trials of the sweep that the study does not know: those that were planned before any was suggested.
+        """Add trials of the sweep that the study lacks: those that were planned before any was suggested.
 
-        A suggestion that was lost before it was noted which trial it is is noted now.
+        A pending suggestion that equals one of them is accepted: its process was killed between the two writes.
         """
         for trial in trials:
-            if trial.trial_id in self._known:
+            if trial.trial_id in self._numbers:
                 continue
-            params = self._effective(trial)
-            if self._asked is not None and self._settled(self._asked.point) == params:
-                self.accept(self._asked, trial)
+            params = {key: value for key, value in trial.point.items() if trial.config.has_effect(key)}
+            if self._pending is not None and self._snapped(self._pending.point) == params:
+                self.accept(self._pending, trial)
                 continue
             space = {key: _distribution(self.axes[key]) for key in params}
-            self._study.add_trial(
+            self._file.study.add_trial(
                 create_trial(
                     state=TrialState.RUNNING, params=params, distributions=space, user_attrs={TRIAL: trial.trial_id}
                 )
             )
-            self._known[trial.trial_id] = len(self._study.get_trials(deepcopy=False)) - 1
+            self._numbers[trial.trial_id] = len(self._file.trials()) - 1
 
     def tell(self, trial_id: str, past: TrialHistory, cost: float, keep: str = "best") -> None:
-        """Tell what has become of a trial that has ended; one that is open, or was told before, changes nothing.
+        """Record the result of a trial that has ended; an open or an already recorded one changes nothing.
 
-        Who ran to its end is told with its best value, who was stopped as pruned, with the best value up to each rung
-        and to its last epoch, who failed as failed. Where the last epoch is kept, its value is told, not the best.
+        A completed trial gets its best value. A stopped one is pruned, with its best value up to each rung and up to
+        its last epoch. A failed one fails.
+
+        Args:
+            trial_id: of the trial.
+            past: its epochs and its end.
+            cost: its second objective, where there are two.
+            keep: of its settings; with `last` the value of the last epoch is recorded in place of the best.
         """
-        frozen = self._study.get_trials(deepcopy=False)[self._known[trial_id]]
+        frozen = self._file.trials()[self._numbers[trial_id]]
         if frozen.state != TrialState.RUNNING or not past.reason:
             return
         counted = past.usable() if keep == "last" else past.bests()
         if past.reason in OWN_ENDS and counted:
             values = {OBJECTIVE: counted[max(counted)]}
-            self._study.tell(frozen.number, [values.get(name, cost) for name in self.sampling.objectives])
+            self._file.study.tell(frozen.number, [values.get(name, cost) for name in self.sampling.objectives])
         elif past.reason in PRUNED:
             self._tell_stopped(frozen, past, counted)
         else:
-            self._study.tell(frozen.number, state=TrialState.FAIL)
+            self._file.fail(frozen.number)
 
     def end(self) -> None:
-        """Tell that what is still open has failed."""
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._study.tell(trial.number, state=TrialState.FAIL)
+        """Record all open trials as failed."""
+        for trial in self._file.trials():
+            if trial.state == TrialState.RUNNING:
+                self._file.fail(trial.number)
 
     def _tell_stopped(self, frozen: FrozenTrial, past: TrialHistory, counted: Mapping[int, float]) -> None:
         if len(self.sampling.objectives) == 1:  # Optuna has no intermediate values of several
@@ -190,50 +235,43 @@ class Study:
                 steps[past.epochs] = float("nan")
             for epoch, value in steps.items():
                 if epoch not in frozen.intermediate_values:
-                    self._study._storage.set_trial_intermediate_value(frozen._trial_id, epoch, value)
-        self._study.tell(frozen.number, state=TrialState.PRUNED)
+                    self._file.set_score(frozen.number, epoch, value)
+        self._file.study.tell(frozen.number, state=TrialState.PRUNED)
 
-    def _note(self, number: int, key: str, value: str) -> None:
-        frozen = self._study.get_trials(deepcopy=False)[number]
-        self._study._storage.set_trial_user_attr(frozen._trial_id, key, value)
-
-    def _effective(self, trial: PlannedTrial) -> dict[str, Any]:
-        """Return a trial's values on the axes that have an effect in it."""
-        return {key: value for key, value in trial.point.items() if trial.config.has_effect(key)}
-
-    def _settled(self, point: Mapping[str, Any]) -> dict[str, Any]:
+    def _snapped(self, point: Mapping[str, Any]) -> dict[str, Any]:
         return {key: snap_to_axis(self.axes[key], value) for key, value in point.items()}
 
-    def _is_point(self, params: Mapping[str, Any]) -> bool:
-        """Return whether nothing is missing of a suggestion: its process may have been lost in the middle of it."""
+    def _is_complete(self, params: Mapping[str, Any]) -> bool:
+        """Return whether a suggestion has all its values: its process may have been killed in the middle of it."""
         try:
             return params == draw_point(self.base, self.axes, lambda key, _: params[key])
         except (KeyError, ConfigError):
             return False
 
-    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        seed = int(np.random.SeedSequence([self.base.train.seed, number]).generate_state(1)[0])
-        if self.sampling.sampler == "gp":
-            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False)
-        if self.sampling.sampler == "nsga2":
-            population = max(4, self.sampling.samples // 5)
-            return optuna.samplers.NSGAIISampler(seed=seed, population_size=population)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            return optuna.samplers.TPESampler(
-                seed=seed, n_startup_trials=STARTUP, multivariate=True, group=True, constant_liar=True
-            )
+
+def build_sampler(sampling: Sampling, seed: int, number: int) -> optuna.samplers.BaseSampler:
+    """Return the sampler of one suggestion; its own seed makes it independent of the process that asks."""
+    seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    if sampling.sampler == "gp":
+        return optuna.samplers.GPSampler(seed=seed, n_startup_trials=STARTUP, warn_independent_sampling=False)
+    if sampling.sampler == "nsga2":
+        return optuna.samplers.NSGAIISampler(seed=seed, population_size=max(4, sampling.samples // 5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=STARTUP, multivariate=True, group=True, constant_liar=True
+        )
 
 
 def snap_to_axis(axis: Axis, value: Any) -> Any:
-    """Return a suggested value as it is trained."""
+    """Return a suggested value, rounded as it is trained."""
     return axis.settle(value) if isinstance(axis, Range) else value
 
 
 def cut_torn_line(path: Path) -> None:
-    """Cut what a killed process, or a full disk, has left of a line, and take away the lock that it held.
+    """Remove a partial last line, left by a killed process or a full disk, and the lock that it held.
 
-    The caller must be the only one who writes.
+    The caller must be the only writer.
     """
     Path(f"{path}.lock").unlink(missing_ok=True)
     if not path.exists():

@@ -1,4 +1,4 @@
-"""How many trials share a GPU: from the memory that each kind of trial was measured to take, remembered on disk."""
+"""Trials per GPU, from the measured peak memory of each kind of trial, which is remembered on disk."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -15,20 +15,20 @@ log = logging.getLogger(__name__)
 PEAKS_FILE = "peaks.json"
 
 CONTEXT_MB = 700
-"""What a process takes on a GPU beside its tensors: CUDA's context and the libraries' kernels."""
+"""Memory of a process on a GPU besides its tensors: CUDA's context and the libraries' kernels."""
 
 USABLE_SHARE = 0.95
-"""Part of the GPU's memory that trials may fill."""
+"""Share of the GPU's memory that trials may use."""
 
 MOST_AT_ONCE = ((32, 4), (64, 2))
-"""(base filters up to, trials side by side at most); wider networks fill a GPU alone."""
+"""(largest base filters, most trials at a time); a wider network fills a GPU alone."""
 
 Peaks = Mapping[str, float]
-"""Kind of trial -> most memory in MB that one took, frames left out."""
+"""Kind of trial -> peak memory in MB, without the frames."""
 
 
 def kind(config: TrainConfig, device: str) -> str:
-    """Return what a trial's memory depends on, as one line."""
+    """Return everything that a trial's memory depends on, as one line."""
     model, train = config.model, config.train
     return (
         f"{model.name} f{model.base_filters} batch={train.batch_size} size={config.data.size} "
@@ -37,7 +37,7 @@ def kind(config: TrainConfig, device: str) -> str:
 
 
 def read_peaks(cache: Path) -> dict[str, float]:
-    """Return what is remembered; nothing where the file is missing or damaged: it is measured again."""
+    """Return the remembered peaks; none where the file is missing or damaged, so they are measured again."""
     try:
         content = read_json(cache / PEAKS_FILE)
         return {str(name): float(value) for name, value in content.items()}
@@ -45,30 +45,30 @@ def read_peaks(cache: Path) -> dict[str, float]:
         return {}
 
 
-def remember_peaks(cache: Path, found: Peaks) -> None:
-    """Add to what is remembered; of two measurements of a kind the larger one stays. It only saves time."""
+def remember_peaks(cache: Path, measured: Peaks) -> None:
+    """Remember peaks; of two measurements of a kind the larger one stays. A failure is logged: peaks only save time."""
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with locked(cache / f"{PEAKS_FILE}.lock"):
-            known = read_peaks(cache)
-            merged = known | {name: max(value, known.get(name, 0.0)) for name, value in found.items()}
+            peaks = read_peaks(cache)
+            merged = peaks | {name: max(value, peaks.get(name, 0.0)) for name, value in measured.items()}
             write_json(cache / PEAKS_FILE, dict(sorted(merged.items())), indent=1)
     except OSError as error:
-        log.info("%s could not be written, what was measured is measured again: %s", cache / PEAKS_FILE, error)
+        log.info("%s could not be written, so peaks are measured again: %s", cache / PEAKS_FILE, error)
 
 
 def peaks_of(
     configs: Mapping[str, TrainConfig], device: str, cache: Path, measure: Callable[[TrainConfig], float]
 ) -> dict[str, float]:
-    """Return the peak in MB of each trial; each kind that is not remembered is measured once."""
-    known = read_peaks(cache)
+    """Return the peak in MB of each trial; kinds that are not remembered are measured once."""
+    peaks = read_peaks(cache)
     kinds = {trial_id: kind(config, device) for trial_id, config in configs.items()}
-    missing = {name: configs[trial_id] for trial_id, name in kinds.items() if name not in known}
+    missing = {name: configs[trial_id] for trial_id, name in kinds.items() if name not in peaks}
     measured = {name: measure(config) for name, config in missing.items()}
     if measured:
         remember_peaks(cache, measured)
-    known |= measured
-    return {trial_id: known[name] for trial_id, name in kinds.items()}
+    peaks |= measured
+    return {trial_id: peaks[name] for trial_id, name in kinds.items()}
 
 
 def trials_at_once(peak_mb: float, gpu_mb: float, base_filters: int) -> int:
@@ -103,7 +103,7 @@ def gpu_shares(
 
 
 def enlarged(resources: Mapping[str, float], cores: int) -> dict[str, float] | None:
-    """Return twice the share of the device, so that half as many trials run beside; None when it has it all already.
+    """Return twice the share of the device, so that half as many trials share it; None where it is the whole device.
 
     On a GPU its share is doubled; on the CPU the number of cores that the trial reserves.
     """

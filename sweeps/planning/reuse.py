@@ -1,8 +1,8 @@
-"""Trials that were trained before: their events, evidence and checkpoints taken over into a new sweep.
+"""Reuse of trials that earlier sweeps trained: events, evidence and checkpoints are copied into the new sweep.
 
-A trial is the same when its digest, the data's fingerprint and its budget are: it is not trained again. With a larger
-budget it goes on from its last checkpoint, where that was kept. What is taken over belongs to the new sweep (files are
-linked, or copied), so the old one may be deleted; events keep their times: they say when the trial was trained.
+A trial with the same digest, data fingerprint and budget is not trained again. With a larger budget it continues from
+its last checkpoint, if that was kept. Files are linked, or copied, into the new sweep, so the old sweep may be deleted.
+Events keep their times, which are those of the training.
 """
 
 import logging
@@ -24,17 +24,17 @@ from sweeps.storage.outcomes import StopReason
 from sweeps.storage.tags import IS_REFERENCE, REUSED, SETTING, SWEEP_ID
 
 EVIDENCE = evidence_file("val")
-"""The file without which a trial cannot be compared: it is trained again."""
+"""Evidence file: without it a trial cannot be compared and is trained again."""
 
-AT_A_TIME = 200
-"""Trials whose events are held in memory together."""
+BATCH = 200
+"""Trials whose events are in memory at the same time."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Reused:
-    """A trial of the new sweep that another one has trained, wholly or up to some epoch."""
+    """A trial of the new sweep that an earlier sweep trained, completely or up to some epoch."""
 
     trial: PlannedTrial
     entry: FinishedTrial
@@ -45,74 +45,85 @@ class Reused:
 
 
 def is_same_budget(entry: FinishedTrial, epochs: int) -> bool:
-    """Return whether a finished trial is the same under a budget: it used it up, or had given up by then."""
+    """Return whether a finished trial counts as complete under a budget: it used it, or reached its plateau earlier."""
     return entry.epochs <= epochs if entry.reason == StopReason.PLATEAU else entry.budget == epochs
 
 
 def take_over(
     plan: Plan, entries: Iterable[FinishedTrial], fingerprint: str, sweep_id: str, folder: SweepFolder, outbox: Outbox
 ) -> list[Reused]:
-    """Write what was recorded of the plan's trials into the new sweep; return which were found.
+    """Copy recorded trials of the plan into the new sweep; return those that could be reused.
 
-    Of several the newest whole one is taken, otherwise the one with the most epochs to go on from.
+    Of several candidates the newest complete one is used, otherwise the one with the most epochs.
+
+    Args:
+        plan: of the new sweep.
+        entries: finished trials of earlier sweeps, the newest first.
+        fingerprint: of the new sweep's data.
+        sweep_id: of the new sweep.
+        folder: of the new sweep.
+        outbox: of the new sweep; receives the events.
     """
     by_trial: dict[str, list[FinishedTrial]] = {}
     for entry in entries:
         if entry.fingerprint == fingerprint and entry.sweep != folder.path:
             by_trial.setdefault(entry.trial_id, []).append(entry)
-    found: dict[str, Reused] = {}
-    left = {it.trial_id: _candidates(it, by_trial[it.trial_id]) for it in plan.trials if it.trial_id in by_trial}
-    while left := {trial_id: ones for trial_id, ones in left.items() if ones and trial_id not in found}:
-        for ones in _together([ones.pop(0) for ones in left.values()]):
-            told = _events(ones)
-            taken = (it for it in ones if _take(it, told.get(it.trial.trial_id, []), sweep_id, folder, outbox))
-            found.update({it.trial.trial_id: it for it in taken})
+    queues = [_candidates(trial, by_trial.get(trial.trial_id, [])) for trial in plan.trials]
+    reused_by_id: dict[str, Reused] = {}
+    while queues := [queue for queue in queues if queue and queue[0].trial.trial_id not in reused_by_id]:
+        # the best candidate of each open trial; where it cannot be used, the next one in the next round
+        for batch in _batches([queue.pop(0) for queue in queues]):
+            events = _events(batch)
+            for reused in batch:
+                trial_id = reused.trial.trial_id
+                if _take(reused, events.get(trial_id, []), sweep_id, folder, outbox):
+                    reused_by_id[trial_id] = reused
     outbox.sync()  # once for all: each would take milliseconds
-    return [found[trial.trial_id] for trial in plan.trials if trial.trial_id in found]
+    return [reused_by_id[trial.trial_id] for trial in plan.trials if trial.trial_id in reused_by_id]
 
 
-def _candidates(trial: PlannedTrial, known: Sequence[FinishedTrial]) -> list[Reused]:
-    """Return what a trial might be taken over from, the best first."""
-    whole = [entry for entry in known if is_same_budget(entry, trial.epochs)]
-    begun = sorted((entry for entry in known if entry.epochs < trial.epochs), key=lambda entry: -entry.epochs)
-    return [Reused(trial, entry) for entry in (*whole, *(entry for entry in begun if entry not in whole))]
+def _candidates(trial: PlannedTrial, entries: Sequence[FinishedTrial]) -> list[Reused]:
+    """Return the recorded trials that can stand for a trial, the best first."""
+    whole = [entry for entry in entries if is_same_budget(entry, trial.epochs)]
+    shorter = sorted((entry for entry in entries if entry.epochs < trial.epochs), key=lambda entry: -entry.epochs)
+    return [Reused(trial, entry) for entry in (*whole, *(entry for entry in shorter if entry not in whole))]
 
 
-def _together(ones: Iterable[Reused]) -> Iterator[list[Reused]]:
-    """Yield those of one sweep together, so many at a time: its events are read once for all of them."""
+def _batches(candidates: Iterable[Reused]) -> Iterator[list[Reused]]:
+    """Yield the candidates of one sweep together, at most BATCH: its events are read once for all of them."""
     by_sweep: dict[Path, list[Reused]] = {}
-    for it in ones:
-        by_sweep.setdefault(it.entry.sweep, []).append(it)
-    for found in by_sweep.values():
-        yield from (found[first : first + AT_A_TIME] for first in range(0, len(found), AT_A_TIME))
+    for reused in candidates:
+        by_sweep.setdefault(reused.entry.sweep, []).append(reused)
+    for of_sweep in by_sweep.values():
+        yield from (of_sweep[first : first + BATCH] for first in range(0, len(of_sweep), BATCH))
 
 
-def _events(ones: Sequence[Reused]) -> dict[str, list[Event]]:
+def _events(batch: Sequence[Reused]) -> dict[str, list[Event]]:
     """Return the events of trials of one sweep."""
-    found: dict[str, list[Event]] = {}
-    events = EventFile(SweepFolder(ones[0].entry.sweep).outbox)
-    for event in events.events({it.trial.trial_id for it in ones}):
-        found.setdefault(event["trial"], []).append(event)
-    return found
+    by_trial: dict[str, list[Event]] = {}
+    file = EventFile(SweepFolder(batch[0].entry.sweep).outbox)
+    for event in file.events({reused.trial.trial_id for reused in batch}):
+        by_trial.setdefault(event["trial"], []).append(event)
+    return by_trial
 
 
-def reuse_sentences(found: Iterable[Reused], trials: int) -> Iterator[str]:
-    """Yield what is said of the trials that were taken over."""
-    whole = [it for it in found if it.is_whole]
-    begun = [it for it in found if not it.is_whole]
+def reuse_sentences(reused: Sequence[Reused], trials: int) -> Iterator[str]:
+    """Yield a sentence about the trials that were reused whole, and one about those that continue."""
+    whole = [trial for trial in reused if trial.is_whole]
+    continued = [trial for trial in reused if not trial.is_whole]
     same = "trained before with the same settings, data and budget"
     if whole:
         yield f"{len(whole)} of {trials} reused from {_sweeps(whole)}: {same}; --fresh trains them again"
-    if begun:
-        yield f"{len(begun)} of {trials} go on where {_sweeps(begun)} ended, with a larger budget"
+    if continued:
+        yield f"{len(continued)} of {trials} continue where {_sweeps(continued)} ended, with a larger budget"
 
 
-def _sweeps(found: Iterable[Reused]) -> str:
-    return ", ".join(dict.fromkeys(it.entry.sweep.name for it in found))
+def _sweeps(reused: Iterable[Reused]) -> str:
+    return ", ".join(dict.fromkeys(trial.entry.sweep.name for trial in reused))
 
 
 def _take(reused: Reused, events: Sequence[Event], sweep_id: str, folder: SweepFolder, outbox: Outbox) -> bool:
-    """Take one trial over; return whether it could be."""
+    """Copy one trial; return whether that was possible."""
     source, trial_id = SweepFolder(reused.entry.sweep), reused.trial.trial_id
     checkpoint = next(iter(source.checkpoints(trial_id)), None)
     try:
@@ -123,23 +134,23 @@ def _take(reused: Reused, events: Sequence[Event], sweep_id: str, folder: SweepF
             return False
         if checkpoint is not None:
             _link_tree(checkpoint, folder.path / "pass-0" / trial_id / checkpoint.name)
-        taken = [*_taken(events, reused, sweep_id, folder)]
+        copied = [*_copied_events(events, reused, sweep_id, folder)]
     except (OSError, DataError) as error:
         log.warning("%s of %s is trained again: %s", reused.trial.name, reused.entry.sweep.name, error)
         return False
-    outbox.extend(taken, is_synced=False)
+    outbox.extend(copied, is_synced=False)
     return True
 
 
-def _taken(events: Iterable[Event], reused: Reused, sweep_id: str, folder: SweepFolder) -> Iterator[Event]:
-    """Yield the events as those of the new sweep; of a trial that goes on, without its end."""
+def _copied_events(events: Iterable[Event], reused: Reused, sweep_id: str, folder: SweepFolder) -> Iterator[Event]:
+    """Yield the events as those of the new sweep; of a trial that continues, without its end."""
     mark, trial = {SWEEP_ID: sweep_id, REUSED: reused.entry.sweep.name}, reused.trial
     for event in events:
         if event["kind"] == "artifact":
             if reused.is_whole and Path(event["path"]).is_file():
                 yield event | {"path": str(_linked(Path(event["path"]), trial.trial_id, folder))}
         elif event["kind"] == "start":
-            setting = {SETTING: trial.config.setting_digest()}  # the budget may be another one here
+            setting = {SETTING: trial.config.setting_digest()}  # the budget may differ here
             tags = {
                 **event["tags"],
                 **mark,
@@ -159,11 +170,11 @@ def _is_evidence(event: Event) -> bool:
 
 
 def _linked(file: Path, trial_id: str, folder: SweepFolder) -> Path:
-    """Return the new sweep's own link to a file: a log beside its logs, anything else in its spool."""
-    place = folder.logs if file.suffix == ".log" else folder.outbox / "spool" / trial_id
-    place.mkdir(parents=True, exist_ok=True)
-    _link(file, place / file.name)
-    return place / file.name
+    """Return the new sweep's link to a file: a log is put beside its logs, any other file into its spool."""
+    target = (folder.logs if file.suffix == ".log" else folder.outbox / "spool" / trial_id) / file.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _link(file, target)
+    return target
 
 
 def _link_tree(source: Path, target: Path) -> None:
@@ -173,7 +184,7 @@ def _link_tree(source: Path, target: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Link a file, or copy it where the disks differ; files here are replaced whole, never written to."""
+    """Link a file, or copy it to another disk. Links are safe: files are replaced whole, never modified."""
     if target.exists():
         return
     try:

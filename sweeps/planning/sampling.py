@@ -1,4 +1,4 @@
-"""How the points of a space are chosen: all of a grid, at random, or by Optuna as figures come in."""
+"""Search of a space: the full grid, random points, or Optuna's adaptive suggestions."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -15,26 +15,26 @@ from sweeps.storage.sweep_json import SAMPLES
 SEARCHES = ("grid", "random", "optuna")
 SAMPLERS = ("tpe", "gp", "nsga2")
 COST = "gflops"
-"""The second objective: what one image costs the network, forward, in 10^9 operations. It is counted, not timed: a
-latency that is measured while other trials run beside says more of them than of the network."""
+"""The second objective: 10^9 operations of the network per image. They are counted, because a latency that is measured
+while other trials run depends on those trials."""
 OBJECTIVES = ((OBJECTIVE,), (OBJECTIVE, COST))
 OBJECTIVES_IN_WORDS = f"[{OBJECTIVE}] or [{OBJECTIVE}, {COST}]"
 MOST_POINTS = 20_000
-"""A plan has no more: each is a configuration, an entry of sweep.json and a run in MLflow. 10,000 take a second."""
+"""Limit of a plan: each point is a configuration, an entry of sweep.json and an MLflow run. 10,000 take a second."""
 PATIENCE = 1000
-"""So many points in a row that make no configuration, and none is drawn any more."""
+"""Number of invalid points in a row after which drawing ends."""
 KEYS = ("name", "samples", "sampler", "objectives")
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How points are chosen."""
+    """How the points of a space are chosen."""
 
     name: str = "grid"
     samples: int = SAMPLES
-    """Trials in all, the reference and the points to try first among them; a grid has as many as it has."""
+    """Total number of trials, with the reference and the first points; a grid ignores it."""
     sampler: str = "tpe"
-    """Optuna's: tree-structured Parzen estimator, Gaussian process, or NSGA-II."""
+    """Optuna's sampler: tree-structured Parzen estimator, Gaussian process, or NSGA-II."""
     objectives: tuple[str, ...] = (OBJECTIVE,)
 
     @property
@@ -43,7 +43,7 @@ class Sampling:
         return self.name == "optuna"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values; nothing for a grid that would not hold."""
+        """Return plain values, with the parameters that the search uses."""
         if self.name != "optuna":
             return {"name": self.name} | ({"samples": self.samples} if self.name == "random" else {})
         return {key: list(value) if isinstance(value := getattr(self, key), tuple) else value for key in KEYS}
@@ -52,34 +52,34 @@ class Sampling:
 GRID = Sampling()
 
 
-def build_sampling(section: Any, given: Mapping[str, Any], place: str) -> Sampling:
-    """Return what a space says, a name or a mapping, with what the command line gives instead.
+def build_sampling(section: Any, typed: Mapping[str, Any], location: str) -> Sampling:
+    """Return the search of a space, given as a name or a mapping, with the replacements of the command line.
 
     Raises:
-        ExperimentError: naming place, value and rule.
+        ExperimentError: naming location, value and rule.
     """
-    said = {"name": section} if isinstance(section, str) else section
-    if not isinstance(said, Mapping):
-        raise ExperimentError(f"{place} is {section!r}, but must be one of {', '.join(SEARCHES)}, or a mapping")
-    for key in said:
+    entries = {"name": section} if isinstance(section, str) else section
+    if not isinstance(entries, Mapping):
+        raise ExperimentError(f"{location} is {section!r}, but must be one of {', '.join(SEARCHES)}, or a mapping")
+    for key in entries:
         if key not in KEYS:
-            raise ExperimentError(f"{place} has an unknown key {key!r}; known: {', '.join(KEYS)}")
-    chosen = dict(said) | {key: value for key, value in given.items() if value}
+            raise ExperimentError(f"{location} has an unknown key {key!r}; known: {', '.join(KEYS)}")
+    chosen = dict(entries) | {key: value for key, value in typed.items() if value}
     objectives = chosen.get("objectives", [OBJECTIVE])
     if not isinstance(objectives, list):
-        raise ExperimentError(f"{place}.objectives is {objectives!r}, but must be {OBJECTIVES_IN_WORDS}")
-    found = Sampling(
+        raise ExperimentError(f"{location}.objectives is {objectives!r}, but must be {OBJECTIVES_IN_WORDS}")
+    sampling = Sampling(
         chosen.get("name", "grid"),
         chosen.get("samples", SAMPLES),
         chosen.get("sampler", "tpe"),
         tuple(objectives),
     )
-    _check(found, given, place)
-    return found
+    _check(sampling, typed, location)
+    return sampling
 
 
-def check_grid(axes: Mapping[str, Axis], sampling: Sampling, place: str) -> None:
-    """Refuse a grid with an axis that has no end of values.
+def check_grid(axes: Mapping[str, Axis], sampling: Sampling, location: str) -> None:
+    """Refuse a grid over a range.
 
     Raises:
         ExperimentError: naming the axis.
@@ -87,33 +87,35 @@ def check_grid(axes: Mapping[str, Axis], sampling: Sampling, place: str) -> None
     for key, axis in axes.items():
         if sampling.name == "grid" and isinstance(axis, Range):
             raise ExperimentError(
-                f"{place}: {key} is a range ({axis}), of which there is no grid: choose --search random or optuna, or "
+                f"{location}: {key} is a range ({axis}), so there is no grid: choose --search random or optuna, or "
                 f'give its values with --set "{key}=[...]"'
             )
 
 
 def recorded_sampling(recorded: Mapping[str, Any]) -> Sampling:
-    """Return what `to_dict` gave.
+    """Return the search that `to_dict` recorded.
 
     Raises:
-        StorageError: when it holds something else.
+        StorageError: when the record is invalid.
     """
-    values: dict[str, Any] = {key: tuple(it) if isinstance(it, list) else it for key, it in recorded.items()}
-    place = "the recorded search"
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in recorded.items()
+    }
+    location = "the recorded search"
     try:
         if unknown := [key for key in values if key not in KEYS]:
-            raise ExperimentError(f"{place} has an unknown key {unknown[0]!r}; known: {', '.join(KEYS)}")
+            raise ExperimentError(f"{location} has an unknown key {unknown[0]!r}; known: {', '.join(KEYS)}")
         sampling = Sampling(**values)
-        _check(sampling, {}, place)
+        _check(sampling, {}, location)
     except ExperimentError as error:
         raise StorageError(str(error)) from error
     return sampling
 
 
 def draw_points(base: TrainConfig, axes: Mapping[str, Axis], seed: int) -> Iterator[dict[str, Any]]:
-    """Yield points drawn at random: the same for the same seed, so that a longer plan begins as a shorter one does.
+    """Yield random points; the same for the same seed, so that a longer plan starts like a shorter one.
 
-    Points that make no valid configuration are passed over; the end comes when there is hardly any other.
+    Invalid points are skipped; drawing ends when there is hardly a valid one.
     """
     chance, invalid = random.Random(seed), 0
     while invalid < PATIENCE:
@@ -125,31 +127,35 @@ def draw_points(base: TrainConfig, axes: Mapping[str, Axis], seed: int) -> Itera
 
 
 def draw_point(base: TrainConfig, axes: Mapping[str, Axis], draw: Any) -> dict[str, Any]:
-    """Return a point whose values `draw(key, axis)` gives; a setting that has no effect there is not drawn.
+    """Return a point of values from `draw(key, axis)`; settings without effect at that point are not drawn.
 
     Raises:
-        ConfigError: when the values do not go together.
+        ConfigError: when the values are not compatible.
     """
     point: dict[str, Any] = {}
-    for key in sorted(axes, key=TrainConfig.is_conditional):  # what decides comes before what depends on it
+    for key in sorted(axes, key=TrainConfig.is_conditional):  # settings that others depend on come first
         if not TrainConfig.is_conditional(key) or base.with_overrides(point).has_effect(key):
             point[key] = draw(key, axes[key])
     base.with_overrides(point)
     return point
 
 
-def _check(sampling: Sampling, given: Mapping[str, Any], place: str) -> None:
+def _check(sampling: Sampling, typed: Mapping[str, Any], location: str) -> None:
     if sampling.name not in SEARCHES:
-        raise ExperimentError(f"{place}.name is {sampling.name!r}, but must be one of {', '.join(SEARCHES)}")
+        raise ExperimentError(f"{location}.name is {sampling.name!r}, but must be one of {', '.join(SEARCHES)}")
     if type(sampling.samples) is not int or sampling.samples < 1:
-        raise ExperimentError(f"{place}.samples is {sampling.samples!r}, but must be a whole number >= 1")
+        raise ExperimentError(f"{location}.samples is {sampling.samples!r}, but must be a whole number >= 1")
     if sampling.name != "grid" and sampling.samples > MOST_POINTS:
-        raise ExperimentError(f"{place}.samples is {sampling.samples:,}, but must be at most {MOST_POINTS:,}")
+        raise ExperimentError(f"{location}.samples is {sampling.samples:,}, but must be at most {MOST_POINTS:,}")
     if sampling.sampler not in SAMPLERS:
-        raise ExperimentError(f"{place}.sampler is {sampling.sampler!r}, but must be one of {', '.join(SAMPLERS)}")
+        raise ExperimentError(f"{location}.sampler is {sampling.sampler!r}, but must be one of {', '.join(SAMPLERS)}")
     if sampling.objectives not in OBJECTIVES:
-        raise ExperimentError(f"{place}.objectives is {list(sampling.objectives)!r}, but must be {OBJECTIVES_IN_WORDS}")
-    if sampling.name == "grid" and given.get("samples"):
-        raise ExperimentError(f"--samples goes with --search random or optuna, but the search of {place} is grid")
+        raise ExperimentError(
+            f"{location}.objectives is {list(sampling.objectives)!r}, but must be {OBJECTIVES_IN_WORDS}"
+        )
+    if sampling.name == "grid" and typed.get("samples"):
+        raise ExperimentError(f"--samples goes with --search random or optuna, but the search of {location} is grid")
     if sampling.sampler == "nsga2" and len(sampling.objectives) == 1:
-        raise ExperimentError(f"{place}.sampler is 'nsga2', which weighs two objectives, but there is one: {OBJECTIVE}")
+        raise ExperimentError(
+            f"{location}.sampler is 'nsga2', which needs two objectives, but there is one: {OBJECTIVE}"
+        )

@@ -92,13 +92,13 @@ class Suggestions:
         assert study is not None
         planned_ids = self.plan.trials
         for _ in range(TWINS):
-            asked = study.ask()
-            if asked is None:
+            suggestion = study.ask()
+            if suggestion is None:
                 break
-            trial = self._trial({key: snap_to_axis(axes[key], value) for key, value in asked.point.items()})
+            trial = self._trial({key: snap_to_axis(axes[key], value) for key, value in suggestion.point.items()})
             if trial.trial_id not in planned_ids:
                 return trial
-            study.refuse(asked, trial.trial_id)
+            study.refuse(suggestion, trial.trial_id)
         base = self.experiment.base
         drawn = map(self._trial, draw_points(base, axes, base.train.seed + len(planned_ids)))
         return next((trial for trial in islice(drawn, CHANCES) if trial.trial_id not in planned_ids), None)

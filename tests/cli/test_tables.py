@@ -1,4 +1,4 @@
-"""Tables and last words of the command line."""
+"""Tables and closing sentences of the command line."""
 
 from trial_events import A, B, epoch, make_board, start
 from trial_events import end as ended

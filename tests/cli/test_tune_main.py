@@ -112,7 +112,7 @@ def test_a_dry_run_without_data_prints_the_trials_and_the_rungs(
 ) -> None:
     assert tune_main.main(["--space", "grid_lr_loss", "--profile", "full", "--dry-run"]) == 0
     out, err = capsys.readouterr()
-    assert out.count("vanilla-f128") == 8 and "rungs: 5, 15, 45" in out and "what it takes" not in out
+    assert out.count("vanilla-f128") == 8 and "rungs: 5, 15, 45" in out and "estimate" not in out
     assert "looked for at --data" in err and "needs the data" in err
 
 
@@ -149,7 +149,7 @@ def test_a_plan_that_needs_more_memory_than_there_is_is_refused(capsys: pytest.C
         ([*QUICK, "--limit", "x"], "must be a whole number >= 1, got x"),
         ([*QUICK, "--gpus-per-trial", "inf"], "from 0 to 1"),
         ([*QUICK, "--cpus-per-trial", "999"], "this process may use"),
-        (["--profile", "quick"], "which space?"),
+        (["--profile", "quick"], "no space is given"),
         (["--space", "grid_lr_los", "--profile", "quick"], "did you mean grid_lr_loss?"),
         (["--space", "smoke", "--profile", "quik"], "did you mean quick?"),
         ([*QUICK, "--set", "lr=1"], "did you mean optim.lr?"),

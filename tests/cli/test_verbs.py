@@ -67,7 +67,7 @@ def test_a_refused_option_says_what_it_goes_with(capsys: pytest.CaptureFixture[s
 
 
 def test_two_verbs_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "--sync does not go with --list: ask for --list by itself" in refusal(["--sync", "--list"], capsys)
+    assert "--sync does not go with --list: give --list by itself" in refusal(["--sync", "--list"], capsys)
 
 
 @pytest.mark.parametrize("verb", ["--resume", "--status", "--sync"])

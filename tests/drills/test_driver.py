@@ -95,7 +95,7 @@ def test_a_signal_while_ray_starts_leaves_nothing_behind(place: Site) -> None:
     started = family(driver)
     os.killpg(driver.pid, signal.SIGTERM)
     assert driver.wait(120) == 128 + signal.SIGTERM
-    assert f"go on with: python tune_main.py --storage {place.storage} --resume {place.sweep_id}" in place.said()
+    assert f"resume with: python tune_main.py --storage {place.storage} --resume {place.sweep_id}" in place.said()
     assert (leftovers(started), session_folders()) == ([], [])
     assert place.run("--resume") == 0
     survived("sigterm_early", place, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cli.prepare import address_of
+from sweeps.cli.draft import address_of
 from sweeps.errors import ClusterError, ExperimentError
 from sweeps.execution.cluster import _object_folder, _why_ended, check_address, ray_cluster, slots
 

@@ -12,6 +12,7 @@ from notes_heard import listening
 from recording import start
 
 import tune_main
+from sweeps.cli.draft import draft_resume
 from sweeps.cli.prepare import Destination, find_destination, prepare
 from sweeps.errors import PassError, StorageError
 from sweeps.execution.runner import resume_sweep
@@ -92,7 +93,7 @@ def test_a_sweep_that_was_begun_offline_goes_on_offline(order: SweepSpec) -> Non
     for is_offline in (True, False):
         terms = {"terms": {"is_offline": is_offline}}
         where = find_destination(arguments, order.storage / "smoke-1", manifest | terms)
-        again = prepare(arguments, EXPERIMENT, Source("quick", None), where, manifest=manifest | terms)
+        again = prepare(arguments, draft_resume(arguments, EXPERIMENT, Source("quick", None), manifest | terms), where)
         assert again.is_offline is is_offline
 
 
@@ -103,7 +104,7 @@ def test_a_resumed_sweep_does_with_bad_samples_what_it_did(
     arguments = tune_main.build_parser().parse(["--resume", "smoke-1", "--quiet", "--gpus-per-trial", "0"])
     manifest = read_manifest(order.storage / "smoke-1") | {"terms": recorded}
     where = Destination(order.storage, order.tracking_uri, None, is_offline=True)
-    again = prepare(arguments, EXPERIMENT, Source("quick", None), where, manifest=manifest)
+    again = prepare(arguments, draft_resume(arguments, EXPERIMENT, Source("quick", None), manifest), where)
     assert again.on_bad_sample == again.terms()["on_bad_sample"] == expected
 
 

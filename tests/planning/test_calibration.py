@@ -24,7 +24,7 @@ def test_without_time_speeds_come_from_arithmetic(monkeypatch: pytest.MonkeyPatc
     assert not any(speed.is_timed for speed in found.speeds.values())
     ratio = found.of(WIDE).train_s / found.of(SMALL).train_s
     assert ratio == pytest.approx(count_forward(WIDE).flops / count_forward(SMALL).flops)
-    assert found.sentence() == "speed reckoned from arithmetic, good to about a factor of two"
+    assert found.sentence() == "speed estimated by counting operations, good to about a factor of two"
 
 
 def test_an_epoch_takes_as_long_as_its_images() -> None:

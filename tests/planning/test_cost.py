@@ -1,8 +1,6 @@
 """What a plan costs: arithmetic that can be counted, speed that is timed."""
 
-import argparse
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,10 +8,12 @@ import torch
 from tiny import make_config
 
 from bddseg.config import TrainConfig
+from bddseg.data.split import Split
 from bddseg.flops import count_forward
-from sweeps.cli.prepare import tell_price
-from sweeps.planning.cost import Price, epoch_share, estimate, flops_per_second, halving_epochs, stopping_epochs
+from sweeps.cli.prepare import warn_if_slow
+from sweeps.planning.cost import epoch_share, estimate_seconds, flops_per_second, halving_epochs, stopping_epochs
 from sweeps.planning.experiment import Experiment
+from sweeps.planning.machine import Machine
 from sweeps.planning.plan import Plan, build_plan
 from sweeps.schedulers.rungs import Schedule
 
@@ -31,37 +31,37 @@ def at_fixed_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweeps.planning.cost.flops_per_second", lambda config, device: 1e9)
 
 
-def price(plan: Plan, slots: int = 1, train: int = 10, val: int = 0) -> Price:
-    return estimate(plan, train_images=train, val_images=val, slots=slots, device=CPU)
+def price(plan: Plan, slots: int = 1, train: int = 10, val: int = 0) -> float:
+    return estimate_seconds(plan, train_images=train, val_images=val, slots=slots, device=CPU)
 
 
 def test_training_an_image_costs_three_forward_passes(at_fixed_speed: None) -> None:
     expected = count_forward(make_config()).flops * (3 * 10 + 5) * 3 / 1e9
-    assert price(make_plan(), train=10, val=5).seconds == pytest.approx(expected)
+    assert price(make_plan(), train=10, val=5) == pytest.approx(expected)
 
 
 def test_trials_add_up(at_fixed_speed: None) -> None:
-    both = price(make_plan(model_base_filters=[4, 8])).seconds
-    each = [price(make_plan(model_base_filters=[width])).seconds for width in (4, 8)]
+    both = price(make_plan(model_base_filters=[4, 8]))
+    each = [price(make_plan(model_base_filters=[width])) for width in (4, 8)]
     assert both == pytest.approx(sum(each))
 
 
 def test_slots_divide_the_time(at_fixed_speed: None) -> None:
     plan = make_plan(optim_lr=[1e-3, 1e-2])
-    assert price(plan, slots=2).seconds == pytest.approx(price(plan).seconds / 2)
+    assert price(plan, slots=2) == pytest.approx(price(plan) / 2)
 
 
 def test_more_slots_than_trials_do_not_help(at_fixed_speed: None) -> None:
     plan = make_plan(optim_lr=[1e-3, 1e-2])
-    assert price(plan, slots=99).seconds == price(plan, slots=2).seconds
+    assert price(plan, slots=99) == price(plan, slots=2)
 
 
 def test_each_trial_costs_its_own_epochs(at_fixed_speed: None) -> None:
     plan = make_plan()
     trial = plan.trials[0]
     longer = replace(trial, config=trial.config.with_overrides({"train.epochs": 6}))
-    assert price(replace(plan, trials=(longer,))).seconds == pytest.approx(2 * price(plan).seconds)
-    assert price(replace(plan, trials=(trial, longer))).seconds == pytest.approx(3 * price(plan).seconds)
+    assert price(replace(plan, trials=(longer,))) == pytest.approx(2 * price(plan))
+    assert price(replace(plan, trials=(trial, longer))) == pytest.approx(3 * price(plan))
 
 
 def test_halving_is_reckoned_as_by_hand() -> None:
@@ -98,9 +98,8 @@ def test_what_surely_takes_no_hour_is_not_timed(monkeypatch: pytest.MonkeyPatch)
         raise AssertionError("a step was timed")
 
     monkeypatch.setattr("sweeps.planning.cost.flops_per_second", refuse)
-    plan, split = make_plan(optim_lr=[1e-3]), SimpleNamespace(train=(0, 1), val=(2,))
-    order = SimpleNamespace(address=None, plan=plan, experiment=None, material=SimpleNamespace(split=split))
-    tell_price(order, argparse.Namespace())  # type: ignore[arg-type]
+    plan, split = make_plan(optim_lr=[1e-3]), Split((0, 1), (2,), (), by_drive=False, warning="")
+    warn_if_slow(plan, split, Machine(CPU, {"CPU": 1.0, "GPU": 0.0}), 0)
 
 
 def test_this_machine_has_a_believable_speed() -> None:

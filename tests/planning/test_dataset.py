@@ -59,7 +59,9 @@ def test_a_recorded_sweep_is_trained_where_its_data_lie_now(bare: Path) -> None:
     data = {"root": "/gone", "embedded": False}
     assert recorded_source("full", {**data, "root": str(bare)}, None) == Source("full", bare)
     assert recorded_source("full", data, bare) == Source("full", bare)
-    with pytest.raises(DataError, match="/gone, where the data lay, is no folder any more: say with --data"):
+    with pytest.raises(
+        DataError, match="the data folder /gone does not exist any more: give the new folder of the data with --data"
+    ):
         recorded_source("full", data, None)
     with pytest.raises(DataError, match="moved does not exist"):
         recorded_source("full", data, bare / "moved")
@@ -184,7 +186,7 @@ def test_one_training_image_of_one_pixel_is_refused(bare: Path) -> None:
 def test_classes_that_no_training_mask_has_are_named(bare: Path) -> None:
     summary = load(labelled(bare, 0)).summary
     assert summary[-1] == (
-        "warning: no training mask has a pixel of building, vegetation, sky, car: no trial can learn that"
+        "warning: no training mask has a pixel of building, vegetation, sky, car: no trial can learn it"
     )
 
 

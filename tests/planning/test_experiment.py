@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bddseg.result import METRICS, OBJECTIVE
+from bddseg.result import OBJECTIVE
 from sweeps.errors import ExperimentError
 from sweeps.planning.experiment import Experiment, load_experiment
 from sweeps.planning.experiments_file import read_book
@@ -278,13 +278,12 @@ def test_an_unknown_profile_lists_the_known_ones() -> None:
 
 
 def test_an_unknown_metric_lists_the_known_ones(load: Load) -> None:
-    with pytest.raises(ExperimentError, match=r"defaults\.metric is 'val/iou', but must be one of") as caught:
+    with pytest.raises(ExperimentError, match=r"defaults\.metric is 'val/iou', but must be val/miou"):
         load(defaults={"metric": "val/iou"})
-    assert all(name in str(caught.value) for name in METRICS)
 
 
 def test_a_metric_that_does_not_decide_is_refused(load: Load) -> None:
-    with pytest.raises(ExperimentError, match=r"defaults\.metric is 'val/loss', but val/miou decides throughout"):
+    with pytest.raises(ExperimentError, match=r"defaults\.metric is 'val/loss', but must be val/miou"):
         load(defaults={"metric": "val/loss"})
 
 

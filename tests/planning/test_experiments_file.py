@@ -33,6 +33,11 @@ def book_of(folder: Path, text: str = TEXT) -> ExperimentsFile:
     return read_book(folder / "book.yaml")
 
 
+def problems(book: ExperimentsFile) -> list[str]:
+    sections = (*book.profiles.values(), *book.spaces.values())
+    return [section.problem for section in sections if section.problem]
+
+
 def test_a_good_space_is_usable_beside_bad_ones(tmp_path: Path) -> None:
     book = book_of(tmp_path)
     assert book.space("good") == {"grid": {"optim.lr": [1e-4, 1e-3]}}
@@ -44,7 +49,7 @@ def test_a_good_space_is_usable_beside_bad_ones(tmp_path: Path) -> None:
     [
         ("misspelt", "book.yaml:9: spaces.misspelt has the unknown key 'setings'"),
         ("../../evil", "book.yaml:10: spaces: the name '../../evil' must be 1 to 60 letters, digits and _ - ."),
-        ("123", 'book.yaml:11: spaces: 123 is no name to YAML: write it in quotes, "123"'),
+        ("123", 'book.yaml:11: spaces: 123 is not a text in YAML: write it in quotes, "123"'),
         ("torn", "book.yaml:14: spaces.torn.settings.optim.lr is given more than once"),
         ("twice", "book.yaml:15: spaces.twice is given more than once"),
         ("when", "book.yaml:17: month must be in 1..12"),
@@ -61,8 +66,8 @@ def test_a_bad_profile_is_refused_with_its_line(tmp_path: Path) -> None:
         book_of(tmp_path).profile("torn")
 
 
-def test_every_problem_is_told(tmp_path: Path) -> None:
-    lines = [problem.split(":")[1] for problem in book_of(tmp_path).problems()]
+def test_every_problem_is_reported(tmp_path: Path) -> None:
+    lines = [problem.split(":")[1] for problem in problems(book_of(tmp_path))]
     assert lines == ["3", "9", "10", "11", "12", "14", "15", "17"]
 
 
@@ -83,7 +88,7 @@ def test_a_name_of_letters_digits_and_few_signs_is_taken(tmp_path: Path, name: s
 
 def test_a_space_named_like_a_key_of_another_is_not_given_twice(tmp_path: Path) -> None:
     text = 'spaces: {a: {grid: {optim.lr: [1.0]}}, a.grid: {question: Why}, "a.grid.optim": {question: Why}}'
-    assert book_of(tmp_path, text).problems() == []
+    assert problems(book_of(tmp_path, text)) == []
 
 
 def test_anchors_and_merged_keys_are_not_given_twice(tmp_path: Path) -> None:

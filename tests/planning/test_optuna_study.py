@@ -183,7 +183,7 @@ def test_a_damaged_file_is_set_aside_and_filled_from_the_plan(tmp_path: Path, ca
     (tmp_path / FILE).write_bytes(b"".join([lines[0], b"nonsense\n", *lines[2:]]))
     opened(tmp_path).add_planned([trial])
     assert [found.user_attrs[TRIAL] for found in recorded(tmp_path)] == [REFERENCE_ID, trial.trial_id]
-    assert "is set aside, it is damaged" in caplog.text
+    assert "it is set aside and written again" in caplog.text
     assert len((tmp_path / FILE).with_suffix(".damaged").read_bytes()) > 100
 
 

@@ -51,7 +51,7 @@ GRID = make_experiment(optim_lr=[1e-5, 1e-4, 5e-4, 1e-3], loss_name=["cross_entr
 @pytest.mark.parametrize(("space", "profile"), PLANS)
 def test_every_shipped_space_is_planned_under_every_profile(space: str, profile: str) -> None:
     plan = PLANS[space, profile]
-    assert plan.trials and plan.reference.is_reference
+    assert plan.trials and plan.trials[0].is_reference
     assert sum(trial.is_reference for trial in plan.trials) == 1
 
 
@@ -112,7 +112,7 @@ def test_a_folded_trial_has_the_settings_that_it_is_trained_with() -> None:
 
 def test_a_reference_that_was_folded_is_still_the_reference() -> None:
     plan = build_plan(make_experiment(model_dropout=[0.3, 0.2], optim_lr=[1e-3, 1e-4]))
-    assert plan.reference.is_reference and plan.reference.settings["optim.lr"] == 1e-3
+    assert plan.trials[0].is_reference and plan.trials[0].settings["optim.lr"] == 1e-3
 
 
 def test_an_experiment_without_axes_is_one_trial() -> None:
@@ -152,7 +152,7 @@ def test_the_same_settings_are_the_same_trial_in_two_spaces() -> None:
 
 def test_the_reference_comes_first() -> None:
     plans = [build_plan(make_experiment(seed=seed, optim_lr=[1e-3, 1e-4, 1e-5])) for seed in range(9)]
-    assert all(plan.trials[0].is_reference and plan.reference.settings["optim.lr"] == 1e-3 for plan in plans)
+    assert all(plan.trials[0].is_reference and plan.trials[0].settings["optim.lr"] == 1e-3 for plan in plans)
 
 
 def test_the_order_repeats() -> None:
@@ -330,7 +330,7 @@ def test_copies_of_one_setting_are_trials_named_by_their_seed(profile: str) -> N
 def test_two_more_seeds_of_the_two_best_are_planned_where_they_cost_a_third_at_most() -> None:
     assert (build_plan(GRID).to_replicate, build_plan(GRID).size_words()) == (
         4,
-        "12 trials, 50 epochs each, 4 of them further seeds of the best",
+        "12 trials, 50 epochs each, 4 of them extra seeds of the best",
     )
     seven = make_experiment(optim_lr=[1e-4, 2e-4, 3e-4, 4e-4, 5e-4, 6e-4, 7e-4])
     assert build_plan(seven).to_replicate == 0  # 4 of 11 trials

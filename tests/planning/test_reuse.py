@@ -150,7 +150,7 @@ def test_words_tell_whole_trials_from_those_that_go_on() -> None:
     whole = Reused(planned(3), FinishedTrial(Path("runs/a"), "x", DATA, 3, 3, "max_epochs"))
     begun = Reused(planned(5), FinishedTrial(Path("runs/b"), "y", DATA, 3, 3, "max_epochs"))
     first, second = reuse_sentences([whole, whole, begun], 8)
-    assert first.startswith("2 of 8 reused from a: ") and second.startswith("1 of 8 go on where b ended")
+    assert first.startswith("2 of 8 reused from a: ") and second.startswith("1 of 8 continue where b ended")
 
 
 def test_a_sweep_that_cannot_be_read_once_is_not_given_up(tmp_path: Path) -> None:

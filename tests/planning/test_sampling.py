@@ -103,7 +103,7 @@ def test_the_command_line_beats_the_file() -> None:
         ({"objectives": 5}, {}, "here.objectives is 5, but must be [val/miou] or [val/miou, gflops]"),
         ({"objectives": None}, {}, "here.objectives is None, but must be [val/miou] or [val/miou, gflops]"),
         ({"objectives": "val/miou"}, {}, "here.objectives is 'val/miou', but must be [val/miou] or [val/miou, gflops]"),
-        ({"name": "optuna", "sampler": "nsga2"}, {}, "which weighs two objectives, but there is one: val/miou"),
+        ({"name": "optuna", "sampler": "nsga2"}, {}, "which needs two objectives, but there is one: val/miou"),
         ("grid", {"samples": 4}, "--samples goes with --search random or optuna, but the search of here is grid"),
         (3, {}, "here is 3, but must be one of grid, random, optuna, or a mapping"),
     ],
@@ -118,10 +118,10 @@ def test_a_range_typed_on_the_command_line_is_an_axis() -> None:
     words = ["optim.lr={low: 1e-5, high: 1e-2, log: true}"]
     experiment = load_experiment("smoke", profile="quick", overrides=words, search="random", samples=4)
     assert dict(experiment.axes)["optim.lr"] == Range(1e-5, 1e-2, log=True)
-    with pytest.raises(ExperimentError, match=r"optim.lr is a range \(1e-05 to 0.01, log\), of which there is no grid"):
+    with pytest.raises(ExperimentError, match=r"optim.lr is a range \(1e-05 to 0.01, log\), so there is no grid"):
         load_experiment("smoke", profile="quick", overrides=words)
 
 
 def test_promotion_does_not_go_with_suggestions() -> None:
-    with pytest.raises(ExperimentError, match="asha_promote lets trials wait until all have come"):
+    with pytest.raises(ExperimentError, match="asha_promote needs all trials at the start"):
         load_experiment("optuna_wide", profile="quick", scheduler="asha_promote")

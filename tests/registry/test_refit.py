@@ -167,5 +167,7 @@ def test_frames_that_are_as_they_were_are_taken(tmp_path: Path) -> None:
     assert len(load_recorded(make_confirmation(root=str(root), fingerprint=now), CONFIG).frames) == 12
     moved = root.rename(tmp_path / "moved")
     assert len(load_recorded(make_confirmation(root=str(root), fingerprint=now), CONFIG, moved).frames) == 12
-    with pytest.raises(DataError, match=r"data, where the data lay, is no folder any more: say with --data"):
+    with pytest.raises(
+        DataError, match=r"the data folder .*data does not exist any more: give the new folder of the data with --data"
+    ):
         load_recorded(make_confirmation(root=str(root), fingerprint=now), CONFIG)

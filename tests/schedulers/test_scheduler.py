@@ -371,7 +371,7 @@ def test_the_plan_decides_rungs_and_reference() -> None:
     asha = build_scheduler(experiment, plan)
     assert isinstance(asha, Asha) and tuple(asha.rungs.values) == plan.rungs
     tell(asha, plan.trials[1].trial_id, 0.9, plan.rungs[0])
-    assert tell(asha, plan.reference.trial_id, 0.1, plan.rungs[0]) == GO
+    assert tell(asha, plan.trials[0].trial_id, 0.1, plan.rungs[0]) == GO
     assert tell(asha, plan.trials[2].trial_id, 0.1, plan.rungs[0]) == STOP
 
 

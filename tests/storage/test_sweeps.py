@@ -183,6 +183,6 @@ def test_a_dry_run_of_a_resume_says_what_it_would_do_and_changes_nothing(
 
 def test_a_trial_is_found_by_its_name_its_digest_or_the_beginning_of_one(folder: Path) -> None:
     first = PLAN.trials[0]
-    assert {find_trial(folder, word) for word in (first.name, first.digest, FIRST[:5], first.name[:-1])} == {FIRST}
+    assert {find_trial(folder, word) for word in (first.name, first.trial_id, FIRST[:5], first.name[:-1])} == {FIRST}
     with pytest.raises(NoSweepError, match="more than one trial"):
         find_trial(folder, first.name[:2])

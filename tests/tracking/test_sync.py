@@ -253,5 +253,5 @@ def test_the_status_of_a_lost_sweep_says_how_to_close_it(
     Delivery(Outbox(lost / "outbox"), uri, SWEEP).drain()
     assert tune_main.main(["--status", SWEEP, "--storage", str(lost.parent)]) == 0
     said = capsys.readouterr().err
-    assert "is gone; close what it left open with: python tune_main.py --storage" in said
+    assert "is gone; close its open runs with: python tune_main.py --storage" in said
     assert f"--sync {SWEEP}" in said

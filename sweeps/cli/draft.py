@@ -1,0 +1,122 @@
+"""Draft of a sweep: its data, machine, plan and the plan imagined in full, before any data are read."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bddseg.errors import DataError
+from sweeps.cli.parsing import AUTO
+from sweeps.notes import notes
+
+if TYPE_CHECKING:
+    from bddseg.data.bdd100k import Catalog
+    from sweeps.planning.confirmation import Confirmation
+    from sweeps.planning.dataset import Source
+    from sweeps.planning.experiment import Experiment
+    from sweeps.planning.machine import Machine
+    from sweeps.planning.plan import Plan
+
+
+def find_source(arguments: argparse.Namespace) -> "Source | None":
+    """Return the profile and the data to train on; None, with a note, for a dry run without data.
+
+    Raises:
+        DataError: when there are no data, or the given folder is none.
+    """
+    from bddseg.data.bdd100k import check_root
+    from sweeps.planning.dataset import choose_source
+    from sweeps.planning.experiments_file import read_book
+
+    if arguments.data is not None:
+        check_root(arguments.data)
+    try:
+        return choose_source(read_book().profile_sections(), arguments.profile, arguments.data)
+    except DataError as error:
+        if not arguments.dry_run:
+            raise
+        notes.info(str(error))
+        return None
+
+
+def local_machine(arguments: argparse.Namespace, terms: "Mapping[str, Any] | None" = None) -> "Machine":
+    """Return this machine, with the resources per trial of the command line, or else of a recorded sweep's terms."""
+    from sweeps.planning.machine import find_machine
+
+    recorded = (terms or {}).get("resources", {})
+    cpus = arguments.cpus_per_trial or int(recorded.get("CPU", 1))
+    gpus = None if arguments.gpus_per_trial == AUTO else arguments.gpus_per_trial
+    is_cluster = address_of(arguments, terms) is not None
+    return find_machine(cpus, recorded.get("GPU") if arguments.gpus_per_trial is None else gpus, is_cluster=is_cluster)
+
+
+def address_of(arguments: argparse.Namespace, terms: "Mapping[str, Any] | None" = None) -> str | None:
+    """Return the Ray cluster to join, by the command line, the environment or a sweep's terms; None to start one."""
+    address = arguments.address or os.environ.get("RAY_ADDRESS") or (terms or {}).get("address")
+    return None if address == "local" else address
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a command will train, as far as it is known before the data are read."""
+
+    experiment: "Experiment"
+    source: "Source | None"
+    """None for a dry run without data."""
+    plan: "Plan"
+    imagined: "Plan"
+    """The plan with random trials in place of those that will be suggested: for what is checked and estimated."""
+    machine: "Machine"
+    confirmation: "Confirmation | None" = None
+    terms: "Mapping[str, Any] | None" = None
+    """How the sweep ran that is resumed; None for a new one."""
+    catalog: "Catalog | None" = None
+    """The dataset's file names, where they were read already."""
+
+    def check(self, *, is_cluster: bool) -> None:
+        """Take one step with each model and loss of the user's own, and refuse trials larger than this machine.
+
+        Raises:
+            ConfigError: when a model or loss cannot be imported, built or trained.
+            ExperimentError: when a trial needs more memory than there is; a cluster's memory is not checked.
+        """
+        configs = (trial.config for trial in self.imagined.trials)
+        own = {(config.model, config.loss, config.data.size): config for config in configs if config.own_names()}
+        if own:
+            from bddseg.plugin_check import check_own  # imports torch
+
+            for config in own.values():
+                check_own(config)
+        if not is_cluster:
+            self.machine.check_memory(self.imagined)
+
+
+def draft_space(arguments: argparse.Namespace, experiment: "Experiment", source: "Source | None") -> Draft:
+    """Return the draft of a new sweep, for the device that will train."""
+    from bddseg.device import resolve_precision
+    from sweeps.planning.plan import build_plan, imagine_plan
+
+    machine = local_machine(arguments)
+    precision = resolve_precision("auto", machine.device)
+    plan = build_plan(experiment, precision=precision, limit=arguments.limit)
+    return Draft(experiment, source, plan, imagine_plan(plan, experiment), machine)
+
+
+def draft_confirmation(
+    arguments: argparse.Namespace, confirmation: "Confirmation", source: "Source", catalog: "Catalog"
+) -> Draft:
+    """Return the draft of a confirmation: its plan follows from the record of the screening."""
+    plan, machine = confirmation.plan, local_machine(arguments)
+    return Draft(confirmation.experiment, source, plan, plan, machine, confirmation, catalog=catalog)
+
+
+def draft_resume(
+    arguments: argparse.Namespace, experiment: "Experiment", source: "Source", manifest: Mapping[str, Any]
+) -> Draft:
+    """Return the draft of a sweep that is resumed, from its manifest."""
+    from sweeps.planning.manifest import recorded_plan
+    from sweeps.planning.plan import imagine_plan
+
+    plan, terms = recorded_plan(manifest), manifest["terms"]
+    return Draft(experiment, source, plan, imagine_plan(plan, experiment), local_machine(arguments, terms), terms=terms)
