@@ -110,11 +110,11 @@ def write_iou(value: float | None) -> str:
 
 
 def write_points(value: float | None) -> str:
-    """Return a difference of IoUs in points: 0.0129 as `+1.29`."""
+    """Return a difference of IoUs in points: 0.0129 as `+1.29`, and 0 without a sign."""
     if value is None:
         return NONE
-    points = round(value * 100, 2) + 0.0  # no minus before a zero
-    return f"{points:+.2f}".replace("-", "−")
+    points = f"{100 * value:+.2f}"
+    return "0.00" if points in ("+0.00", "-0.00") else points.replace("-", "−")
 
 
 def write_size(value: float | None) -> str:
@@ -151,6 +151,12 @@ def write_time(seconds: float | None) -> str:
 def write_value(value: Any, longer: Mapping[Any, str] = MappingProxyType({})) -> str:
     """Return a setting's value; `longer` has those that need more digits than usual."""
     return NONE if value is None else longer.get(value) or compact(value)
+
+
+def write_exact(value: Any) -> str:
+    """Return a value as `compact` writes it, or in full where that would lose digits: YAML reads the same value."""
+    short = compact(value)
+    return short if not isinstance(value, float) or float(short) == value else repr(value)
 
 
 def write_when(text: str) -> str:

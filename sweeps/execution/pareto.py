@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from bddseg.flops import count_forward
 from sweeps.execution.progress import TrialTable
+from sweeps.statistics.scores import pareto_front
 from sweeps.storage.outcomes import TrialState
 
 Point = tuple[float, float]
@@ -11,13 +12,8 @@ Point = tuple[float, float]
 
 
 def front(points: Mapping[str, Point]) -> list[str]:
-    """Return the names of the points that none is at least as good as in both and better in one; the cheapest first."""
-    found, best = [], -float("inf")
-    for name, (value, _) in sorted(points.items(), key=lambda item: (item[1][1], -item[1][0])):
-        if value > best:
-            found.append(name)
-            best = value
-    return found
+    """Return the names of the points on the Pareto front, the cheapest first."""
+    return pareto_front(points, lambda name: points[name][1], lambda name: points[name][0])
 
 
 def board_points(board: TrialTable) -> dict[str, Point]:

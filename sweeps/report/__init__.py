@@ -1,1 +1,1 @@
-"""Rows of the store -> Report -> its files: gathered, judged, drawn, written."""
+"""Read recorded sweeps, decide their verdict, and write their reports."""

@@ -1,4 +1,4 @@
-"""Several sweeps' reports -> one contest over all their settings on the same images, and the leaders side by side."""
+"""Compare the settings of several sweeps on the same images, and list their leaders."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ class Contender:
 
     report: Report
     title: str
-    """How the sweep is called: as no other one here."""
+    """The title of the sweep, unique in the comparison."""
     entry: Entry
     column: Column
     """Its figures on the validation part."""
     rival: Rival | None
-    """What the comparison says of its setting, over the seeds of all sweeps; None where it is not compared."""
+    """The rival that its setting is in the comparison, over the seeds of all sweeps; None if not compared."""
     left_out: str
-    """Why it is not compared, where it is not."""
+    """Why it is not compared; "" if it is."""
     latency: TrialLatency
 
     @property
@@ -54,32 +54,34 @@ class Comparison:
     """The highest validation mIoU first."""
     verdict: Verdict | None
     """Over all settings of the sweeps that were measured on the same images; None for fewer than two such sweeps."""
-    places: tuple[ComparedSetting, ...]
+    settings: tuple[ComparedSetting, ...]
     """These settings, the best first."""
-    made: str
+    written: str
 
     @property
     def title(self) -> str:
-        """Return the names of all; of sweeps of one space, how many there are."""
-        spaces = list(dict.fromkeys(str(it.report.facts["space"]) or it.title for it in self.contenders))
+        """Return the names of all spaces, or the space and the number of its sweeps."""
+        spaces = list(
+            dict.fromkeys(str(contender.report.facts["space"]) or contender.title for contender in self.contenders)
+        )
         return ", ".join(spaces) if len(spaces) > 1 else f"{spaces[0]}, {len(self.contenders)} sweeps"
 
 
 @dataclass(frozen=True)
 class _Contest:
-    """The verdict over several sweeps, and what is looked up of it."""
+    """The verdict over several sweeps, with lookups by trial and by setting."""
 
     verdict: Verdict
-    kept: Mapping[str, str]
-    """Trial or finalist, its sweep in its id -> the run as it was compared: one that several sweeps have is one."""
+    runs_by_trial: Mapping[str, str]
+    """Id of a trial or finalist with its sweep -> id of the compared run, which several sweeps may share."""
     sweeps: Mapping[str, tuple[str, ...]]
-    """What was compared -> the sweeps that have it."""
+    """Compared run -> the sweeps that have it."""
     names: Mapping[str, str]
 
     def rival(self, name: str) -> Rival | None:
         """Return the rival that a trial or finalist belongs to."""
-        kept = self.kept.get(name)
-        return next((rival for rival in self.verdict.rivals if kept in (rival.trial_id, *rival.seeds)), None)
+        run_id = self.runs_by_trial.get(name)
+        return next((rival for rival in self.verdict.rivals if run_id in (rival.trial_id, *rival.seeds)), None)
 
     def sweeps_of(self, rival: Rival) -> tuple[str, ...]:
         """Return the sweeps that have trained a setting."""
@@ -97,24 +99,26 @@ def build_comparison(reports: Sequence[Report]) -> Comparison:
     contest = _hold(reports, titles)
     if contest and len({sweep for rival in contest.verdict.rivals for sweep in contest.sweeps_of(rival)}) < 2:
         contest = None
-    found = [_contender(report, titles, contest) for report in reports]
-    ordered = sorted(found, key=lambda it: -math.inf if it.miou is None else it.miou, reverse=True)
-    made = max(report.made for report in reports)
+    contenders = [_contender(report, titles, contest) for report in reports]
+    ordered = sorted(
+        contenders, key=lambda contender: -math.inf if contender.miou is None else contender.miou, reverse=True
+    )
+    written = max(report.made for report in reports)
     if contest is None:
-        return Comparison(tuple(ordered), None, (), made)
-    places = tuple(_place(rival, contest, titles) for rival in contest.verdict.rivals)
-    return Comparison(tuple(ordered), contest.verdict, places, made)
+        return Comparison(tuple(ordered), None, (), written)
+    settings = tuple(_place(rival, contest, titles) for rival in contest.verdict.rivals)
+    return Comparison(tuple(ordered), contest.verdict, settings, written)
 
 
 def name_sweeps(reports: Sequence[Report]) -> dict[str, str]:
-    """Return what each sweep is called, by its id: its space; if others are called so too, with its start or its id."""
+    """Return a title for each sweep id: its space, with the start time or the id where several would be alike."""
     spaces = {report.sweep_id: _space(report) for report in reports}
     started = {report.sweep_id: write_when(report.facts["started"]).removesuffix(" UTC") for report in reports}
     dated = {name: f"{space} of {started[name]}" if started[name] else name for name, space in spaces.items()}
     named = dict(spaces)
     for names in (dated, {name: name for name in spaces}):
-        taken = list(named.values())
-        named = {name: names[name] if taken.count(title) > 1 else title for name, title in named.items()}
+        titles = list(named.values())
+        named = {name: names[name] if titles.count(title) > 1 else title for name, title in named.items()}
     return named
 
 
@@ -141,7 +145,7 @@ def _space(report: Report) -> str:
 
 
 def _hold(reports: Sequence[Report], titles: Mapping[str, str]) -> _Contest | None:
-    """Return the contest over all settings of the screenings; of confirmations alone, over all their finalists."""
+    """Return the comparison over all settings of the screenings; of confirmations alone, over all their finalists."""
     screenings = [report for report in reports if report.entrants and not report.is_confirmation]
     confirmations = [report for report in reports if report.entrants and report.is_confirmation]
     if len(screenings) > 1:
@@ -150,42 +154,48 @@ def _hold(reports: Sequence[Report], titles: Mapping[str, str]) -> _Contest | No
 
 
 def _screen(reports: Sequence[Report], titles: Mapping[str, str]) -> _Contest:
-    """Return the verdict over all completed trials of several sweeps; the seeds of a setting are one entrant."""
+    """Return the verdict over all completed trials of several sweeps; the seeds of a setting are compared as one."""
     runs: dict[object, Candidate] = {}
-    kept: dict[str, str] = {}
+    runs_by_trial: dict[str, str] = {}
     sweeps: dict[str, tuple[str, ...]] = {}
     for report in reports:
         digests = {entry.trial_id: entry.digest for entry in (*report.trials, *report.others)}
-        for it in report.entrants:
-            if not isinstance(it, Candidate) or it.evidence is None:
+        for candidate in report.entrants:
+            if not isinstance(candidate, Candidate) or candidate.evidence is None:
                 continue
-            name, sweep = _unique(report, it), it.sweep or report.sweep_id
-            own = replace(it, trial_id=name, sweep="", is_reference=False)
-            run = runs.setdefault((digests.get(it.trial_id) or name, frozenset(it.evidence.names)), own).trial_id
-            kept[name], sweeps[run] = run, tuple(dict.fromkeys((*sweeps.get(run, ()), sweep)))
+            name, sweep = _unique(report, candidate), candidate.sweep or report.sweep_id
+            own = replace(candidate, trial_id=name, sweep="", is_reference=False)
+            run = runs.setdefault(
+                (digests.get(candidate.trial_id) or name, frozenset(candidate.evidence.names)), own
+            ).trial_id
+            runs_by_trial[name], sweeps[run] = run, tuple(dict.fromkeys((*sweeps.get(run, ()), sweep)))
     candidates = _titled(list(runs.values()), sweeps, titles)
     margins = reports[0].margins
     verdict = screen(candidates, margin=margins.score, scene_margin=margins.scenes)
-    return _Contest(verdict, kept, sweeps, {it.trial_id: it.name for it in candidates})
+    return _Contest(verdict, runs_by_trial, sweeps, {candidate.trial_id: candidate.name for candidate in candidates})
 
 
 def _confirm(reports: Sequence[Report], titles: Mapping[str, str]) -> _Contest:
     """Return the verdict over the finalists of several confirmations."""
     finalists = [
-        replace(it, finalist_id=f"{report.sweep_id}/{it.finalist_id}", name=f"{it.name} ({titles[report.sweep_id]})")
+        replace(
+            finalist,
+            finalist_id=f"{report.sweep_id}/{finalist.finalist_id}",
+            name=f"{finalist.name} ({titles[report.sweep_id]})",
+        )
         for report in reports
-        for it in report.entrants
-        if isinstance(it, Finalist)
+        for finalist in report.entrants
+        if isinstance(finalist, Finalist)
     ]
     margins = reports[0].margins
     verdict = confirm(finalists, margin=margins.score, scene_margin=margins.scenes)
-    names = {it.finalist_id: it.name for it in finalists}
+    names = {finalist.finalist_id: finalist.name for finalist in finalists}
     sweeps = {name: (name.rpartition("/")[0],) for name in names}
     return _Contest(verdict, {name: name for name in names}, sweeps, names)
 
 
 def _unique(report: Report, candidate: Candidate) -> str:
-    """Return the id that a trial has among those of all sweeps; one of another sweep has it already."""
+    """Return an id that is unique over all sweeps; a trial of another sweep already has one."""
     return candidate.trial_id if candidate.sweep else f"{report.sweep_id}/{candidate.trial_id}"
 
 
@@ -194,9 +204,9 @@ def _titled(
 ) -> list[Candidate]:
     """Return the candidates by setting and images, named by their setting and the sweeps that have trained it."""
     settings: dict[tuple[str, frozenset[str]], list[Candidate]] = {}
-    for it in candidates:
-        images = frozenset(it.evidence.names) if it.evidence else frozenset()
-        settings.setdefault((it.setting or it.trial_id, images), []).append(it)
+    for candidate in candidates:
+        images = frozenset(candidate.evidence.names) if candidate.evidence else frozenset()
+        settings.setdefault((candidate.setting or candidate.trial_id, images), []).append(candidate)
     named = []
     for number, seeds in enumerate(settings.values()):
         owners = dict.fromkeys(titles.get(sweep, sweep) for seed in seeds for sweep in sweeps[seed.trial_id])
@@ -227,7 +237,7 @@ def _contender(report: Report, titles: Mapping[str, str], contest: _Contest | No
 
 
 def _look_up(report: Report, contest: _Contest | None) -> tuple[Rival | None, str]:
-    """Return what the contest says of a sweep's leader, or why it says nothing."""
+    """Return the rival that a sweep's leader is in the comparison, or why it was not compared."""
     if report.leader.trial_id not in report.evidence:
         return None, "it has no evidence"
     if contest is None:
@@ -235,8 +245,8 @@ def _look_up(report: Report, contest: _Contest | None) -> tuple[Rival | None, st
     runs = (
         [report.leader.trial_id] if report.is_confirmation else [seed.trial_id for seed in report.seeds(report.leader)]
     )
-    found = (contest.rival(f"{report.sweep_id}/{name}") for name in runs)
-    rival = next((rival for rival in found if rival is not None), None)
+    rivals = (contest.rival(f"{report.sweep_id}/{name}") for name in runs)
+    rival = next((rival for rival in rivals if rival is not None), None)
     if rival is not None:
         return rival, ""
     is_of_stage = report.is_confirmation == (contest.verdict.stage == "confirmation")

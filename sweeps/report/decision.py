@@ -1,4 +1,4 @@
-"""A sweep's validation evidence -> its verdict, and why a trial was not judged. The test part is not touched here."""
+"""Decide the verdict of a sweep from validation evidence; say why trials were not judged. Never reads the test set."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.report.seeds import EvidenceReader, OtherSeed, find_seeds, group_settings, join_evidence, name_settings
 from sweeps.sanitize import clean
-from sweeps.schedulers.rungs import REASON, read_stop
+from sweeps.schedulers.rungs import read_stop
 from sweeps.statistics.hypothesis_tests import ALPHA
 from sweeps.statistics.regret import Hindsight, weigh_stop
 from sweeps.statistics.results import Candidate, Finalist, Verdict
@@ -18,15 +18,12 @@ from sweeps.statistics.rounds import Rounds
 from sweeps.statistics.scores import rank, score
 from sweeps.statistics.verdict import confirm, screen
 from sweeps.storage.latency import NetworkTimings
-from sweeps.storage.outcomes import CUT_OFF, RunStatus
+from sweeps.storage.outcomes import CUT_OFF, STOPPED_EARLY, RunStatus
 from sweeps.storage.records import Repeat, SweepRecord, TrialRow, finalist_name
 
 FOLD, CUT = "data.fold", "data.cut"
 Fold = tuple[int, int]
-"""Which cut of the images, and which of its folds."""
-
-EARLY = frozenset(REASON.values())
-"""Stop reasons of early stopping by comparison."""
+"""The cut of the images, and the fold in it."""
 
 Histories = Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]
 """Trial -> metric -> (epoch, value)."""
@@ -42,20 +39,20 @@ class Margins:
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """What the evidence says."""
+    """The verdict of a sweep and the evidence behind it."""
 
     verdict: Verdict | None
     """None when no trial has evidence that can be compared."""
     runs: Mapping[str, Evidence] = field(default_factory=dict)
-    """Of each trial, as far as it can be used; also of the seeds of other sweeps."""
+    """Usable evidence of each trial, and of the seeds of other sweeps."""
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
-    """Of each setting or finalist that is compared, all its runs together."""
+    """Evidence of each compared setting or finalist, over all its runs."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Trial or finalist -> why it was not compared."""
     entrants: tuple[Candidate | Finalist, ...] = ()
     """What was compared."""
     repeats: Mapping[str, Repeat] = field(default_factory=dict)
-    """Seeds of other sweeps that count, by the id that the verdict has for them."""
+    """Seeds of other sweeps that are counted, by their id in the verdict."""
     hindsight: Mapping[str, Hindsight] = field(default_factory=dict)
     """Trial that was stopped early -> what it might have reached."""
 
@@ -68,29 +65,33 @@ def decide_screening(
     Seeds of one setting are judged together, with those that other sweeps have recorded of it.
     """
     rows = rank(record.trials)
-    found, left_out = _read([row for row in rows if row.is_completed], record, store)
+    evidence_by_trial, left_out = _read([row for row in rows if row.is_completed], record, store)
     left_out |= {clean(row.trial_id): _why_unfinished(row) for row in rows if not _is_over(row)}
-    judged = [row for row in rows if clean(row.trial_id) in found]
+    judged = [row for row in rows if clean(row.trial_id) in evidence_by_trial]
     if not judged:
-        return Decision(None, found, left_out=left_out)
+        return Decision(None, evidence_by_trial, left_out=left_out)
     settings = group_settings(judged)
-    others = {seed.name: seed for seed in find_seeds(settings, found, record, store)}
+    other_seeds = {seed.name: seed for seed in find_seeds(settings, evidence_by_trial, record, store)}
     curves = {row.trial_id: _curve(histories, row) for row in rows}
     hindsight = _look_back(rows, [curves[row.trial_id] for row in judged], best=score(judged[0]))
-    stopped = [row for row in rows if row.stop_reason in EARLY]
+    stopped = [row for row in rows if row.stop_reason in STOPPED_EARLY]
     names = name_settings(settings)
     candidates = [
-        *(_candidate(row, key, names[key], found, speed, curves) for key, seeds in settings.items() for row in seeds),
-        *(_other(seed, names) for seed in others.values()),
+        *(
+            _candidate(row, key, names[key], evidence_by_trial, speed, curves)
+            for key, seeds in settings.items()
+            for row in seeds
+        ),
+        *(_other(seed, names) for seed in other_seeds.values()),
         *(_stopped(row, curves[row.trial_id], hindsight) for row in stopped),
     ]
     verdict = screen(
         candidates, margin=margins.score, scene_margin=margins.scenes, confirming=_images_to_confirm(record)
     )
-    evidence = found | {name: seed.evidence for name, seed in others.items()}
+    evidence = evidence_by_trial | {name: seed.evidence for name, seed in other_seeds.items()}
     joined = {rival.trial_id: join_evidence([evidence[seed] for seed in rival.seeds]) for rival in verdict.rivals}
     left_out |= _spread(verdict.left_out, settings)
-    repeats = {name: seed.repeat for name, seed in others.items()}
+    repeats = {name: seed.repeat for name, seed in other_seeds.items()}
     return Decision(verdict, evidence, joined, left_out, _compared(candidates, verdict), repeats, hindsight)
 
 
@@ -107,12 +108,12 @@ def decide_confirmation(
     Seeds of the screening say nothing of the noise here: runs of a confirmation do not choose their epoch as they did.
     """
     rows = rank(record.trials)
-    found, left_out = _read(rows, record, store)
+    evidence_by_run, left_out = _read(rows, record, store)
     names = {clean(row.trial_id): clean(row.finalist) for row in rows}
     left_out = {names[trial_id]: why for trial_id, why in left_out.items()}
     folds: dict[str, dict[Fold, TrialRow]] = {}
     for row in rows:
-        if clean(row.trial_id) in found:
+        if clean(row.trial_id) in evidence_by_run:
             folds.setdefault(clean(row.finalist), {})[_fold(row)] = row
     rounds = Rounds.recorded(record.manifest)
     if rounds:
@@ -121,10 +122,10 @@ def decide_confirmation(
         shared, behind = _shared_folds(folds, is_final=record.status == RunStatus.FINISHED)
     left_out |= behind
     if not shared:
-        return Decision(None, found, left_out=left_out)
+        return Decision(None, evidence_by_run, left_out=left_out)
     screened = {clean(row.trial_id): score(row) for row in screening.trials} if screening else {}
     finalists = [
-        _finalist(name, [runs[fold] for fold in shared], found, screened, speed, histories)
+        _finalist(name, [runs[fold] for fold in shared], evidence_by_run, screened, speed, histories)
         for name, runs in folds.items()
         if name not in behind
     ]
@@ -139,7 +140,7 @@ def decide_confirmation(
     compared = {rival.trial_id for rival in verdict.rivals}
     left_out = {name: why for name, why in left_out.items() if name not in compared}
     entrants = tuple(finalist for finalist in finalists if finalist.finalist_id in compared)
-    return Decision(verdict, found, joined, {**left_out, **verdict.left_out}, entrants)
+    return Decision(verdict, evidence_by_run, joined, {**left_out, **verdict.left_out}, entrants)
 
 
 def _candidate(
@@ -177,14 +178,14 @@ def _stopped(row: TrialRow, curve: tuple[float, ...], hindsight: Mapping[str, Hi
 
 
 def _look_back(rows: Sequence[TrialRow], completed: Sequence[Sequence[float]], best: float) -> dict[str, Hindsight]:
-    """Return, of each trial that was stopped at a rung, what it might have reached."""
+    """Return what each trial that was stopped at a rung might have reached."""
     stops = {clean(row.trial_id): stop for row in rows if (stop := read_stop(clean(row.stop_detail))) is not None}
     weighed = {name: weigh_stop(stop.value, stop.rung, completed, best) for name, stop in stops.items()}
-    return {name: found for name, found in weighed.items() if found is not None}
+    return {name: chance for name, chance in weighed.items() if chance is not None}
 
 
 def _spread(left_out: Mapping[str, str], settings: Mapping[str, Sequence[TrialRow]]) -> dict[str, str]:
-    """Return why trials are left out, for all seeds of a setting that is."""
+    """Return the reasons with every seed of an excluded setting listed."""
     seeds = {clean(row.trial_id): [clean(seed.trial_id) for seed in rows] for rows in settings.values() for row in rows}
     return {seed: why for name, why in left_out.items() for seed in seeds.get(name, [name])}
 
@@ -195,11 +196,11 @@ def _compared(candidates: Sequence[Candidate], verdict: Verdict) -> tuple[Candid
 
 
 def _is_over(row: TrialRow) -> bool:
-    return row.is_completed or row.stop_reason in EARLY
+    return row.is_completed or row.stop_reason in STOPPED_EARLY
 
 
 def _why_unfinished(row: TrialRow) -> str:
-    """Return why a trial that came to no end of its own is not judged."""
+    """Return why a trial that did not complete is not judged."""
     if not row.stop_reason:
         return "it is still running" if row.status == RunStatus.RUNNING else "it has not run to its end"
     return "it was interrupted or cancelled" if row.stop_reason in CUT_OFF else "it did not run to its end"
@@ -226,7 +227,7 @@ def _read(
     """Return the evidence that can be used, by trial, and why that of the others cannot."""
     data = record.manifest.get("data")
     fingerprint = data.get("fingerprint") if isinstance(data, Mapping) else None
-    found, left_out = {}, {}
+    usable, left_out = {}, {}
     answers = store.read_evidence(rows, "val")
     for row in rows:
         answer, trial_id = answers.get(row.trial_id), clean(row.trial_id)
@@ -237,8 +238,8 @@ def _read(
         elif fingerprint and answer.fingerprint != fingerprint:
             left_out[trial_id] = f"its evidence is of other frames ({clean(answer.fingerprint)})"
         else:
-            found[trial_id] = answer
-    return found, left_out
+            usable[trial_id] = answer
+    return usable, left_out
 
 
 def _fold(row: TrialRow) -> Fold:
@@ -247,7 +248,7 @@ def _fold(row: TrialRow) -> Fold:
 
 
 def _folds(rows: Sequence[TrialRow]) -> int:
-    """Return into how many folds the images were cut; 0 where that is not recorded."""
+    """Return the number of folds; 0 where it is not recorded."""
     counts = {row.settings.get("data.folds") for row in rows}
     (count,) = counts if len(counts) == 1 else (0,)
     return count if type(count) is int else 0
@@ -256,7 +257,7 @@ def _folds(rows: Sequence[TrialRow]) -> int:
 def _last_round(
     folds: Mapping[str, Mapping[Fold, TrialRow]], exclusions: Mapping[str, int]
 ) -> tuple[list[Fold], dict[str, str]]:
-    """Return the folds of the last round that two finalists have ended, and why others have not.
+    """Return the folds of the last round that two finalists have completed, and why others have not.
 
     Where runs are added until it is decided, only finalists that are still in question get another.
     """
@@ -276,19 +277,19 @@ def _last_round(
 
 
 def _exclusions(record: SweepRecord) -> dict[str, int]:
-    """Return after how many runs a finalist was excluded, by the looks that were recorded."""
+    """Return the number of runs after which each finalist was excluded, from the recorded looks."""
     confirmation = record.manifest.get("confirmation")
     looks = confirmation.get("looks", []) if isinstance(confirmation, Mapping) else []
     before: set[str] = {clean(row.finalist) for row in record.trials}
-    found: dict[str, int] = {}
+    exclusions: dict[str, int] = {}
     for look in looks:
-        found |= dict.fromkeys(before - set(look["remaining"]), look["runs"])
+        exclusions |= dict.fromkeys(before - set(look["remaining"]), look["runs"])
         before &= set(look["remaining"])
-    return found
+    return exclusions
 
 
 def _shared_folds(folds: Mapping[str, Mapping[Fold, TrialRow]], *, is_final: bool) -> tuple[list[Fold], dict[str, str]]:
-    """Return the folds that all compared finalists have, and who is behind.
+    """Return the folds that all compared finalists have, and the finalists that lack some.
 
     Of a confirmation that has ended all folds count, and a finalist that lacks one is not compared; while it runs,
     those count that every finalist has.
@@ -307,17 +308,17 @@ def _shared_folds(folds: Mapping[str, Mapping[Fold, TrialRow]], *, is_final: boo
 def _finalist(
     name: str,
     runs: Sequence[TrialRow],
-    found: Mapping[str, Evidence],
+    evidence: Mapping[str, Evidence],
     screened: Mapping[str, float],
     speed: NetworkTimings,
     histories: Histories,
 ) -> Finalist:
-    known = screened.get(name)
+    screening_score = screened.get(name)
     latency = speed.of(clean(runs[0].trial_id))
     return Finalist(
         finalist_id=name,
-        runs=tuple(found[clean(run.trial_id)] for run in runs),
-        screening_score=None if known is None or math.isnan(known) else known,
+        runs=tuple(evidence[clean(run.trial_id)] for run in runs),
+        screening_score=None if screening_score is None or math.isnan(screening_score) else screening_score,
         latency_ms=latency.batch_1_ms,
         parameters=latency.parameters,
         is_reference=any(run.is_reference for run in runs),

@@ -1,25 +1,23 @@
-"""A second process that draws its share of a report's figures; it loads what it needs while the store is still read."""
+"""Draw the figures of a report in two processes. The second one starts while the tracking store is still read."""
 
 import io
 import multiprocessing
 import os
 import pickle
 import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, TypeVar, cast
 
 from bddseg.cores import usable_cores
 from bddseg.evidence import Evidence
-from sweeps.report.figures import RenderedFigure, draw_plate
+from sweeps.report.figures import RenderedFigure, render_figure
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
 
-CANNOT_TRAVEL = (pickle.PicklingError, TypeError, AttributeError)
+NOT_PICKLED = (pickle.PicklingError, TypeError, AttributeError)
 """What pickle raises for a drawing that cannot be sent."""
 
 T = TypeVar("T")
@@ -27,94 +25,70 @@ Key = tuple[str, str]
 """Section and name of a drawing."""
 
 AHEAD = 2
-"""Drawings that the second process is given before it is done with the first."""
+"""Drawings that the second process is given before it is done with the first.
 
-_sent: dict[Key, Drawing] = {}
-"""In the second process: what it may be asked to draw."""
+No more are submitted and cancelled later: in Python 3.11 a pool that breaks with a cancelled future never ends.
+"""
+
+_drawings: dict[Key, Drawing] = {}
+"""In the second process: the drawings of the report, sent once, since they share most of it."""
 
 
 class DrawingProcess:
-    """Draws with two processes; without the second one, or when it is lost, alone."""
+    """Draws with two processes; with one where there is no second process, or where it is lost."""
 
     def __init__(self, pool: ProcessPoolExecutor | None) -> None:
         self._pool = pool
 
     def begin(self, build: Callable[[Report], T], report: Report) -> Callable[[], T]:
-        """Let the second process build something of a report; return what gives it. The counts stay at home."""
-        if self._pool is None:
-            return partial(build, report)
-        try:
-            promise = self._pool.submit(_build, _pack((build, report)))
-        except (*CANNOT_TRAVEL, BrokenExecutor):
-            return partial(build, report)
+        """Start to build a part of the report in the second process; return a function that waits for it.
+
+        What is built has no counts per image: they are not sent.
+        """
+        future = self._submit(_build, (build, report))
 
         def receive() -> T:
             try:
-                return cast(T, promise.result())
-            except (*CANNOT_TRAVEL, BrokenExecutor):
+                return cast(T, future.result()) if future else build(report)
+            except (*NOT_PICKLED, BrokenExecutor):
                 return build(report)
 
         return receive
 
     def draw(self, sections: Sequence[Section]) -> dict[Key, RenderedFigure]:
-        """Return every drawing by section and name. The second process begins at the front, this one at the end."""
-        drawings = {(section.name, name): found for section in sections for name, found in section.drawings.items()}
-        share = _Share(self._pool, drawings)
-        share.begin()
-        drawn = {key: draw_plate(*key, drawings[key]) for key in iter(share.take_last, None)}
-        for key, promise in share.promised.items():
+        """Return every drawing by section and name: the second process draws from the first, this one from the last."""
+        drawings = {(section.name, name): drawing for section in sections for name, drawing in section.drawings.items()}
+        pool = self._pool if self._submit(_receive, drawings) else None
+        remaining, drawn = deque(drawings), {}
+        futures: dict[Key, Future[RenderedFigure]] = {}
+        while remaining:
+            if pool and sum(not future.done() for future in futures.values()) < AHEAD:
+                try:
+                    futures[remaining[0]] = pool.submit(_draw, remaining[0])
+                    remaining.popleft()
+                except RuntimeError:  # the pool is broken
+                    pool = None
+                continue
+            key = remaining.pop()
+            drawn[key] = render_figure(*key, drawings[key])
+        for key, future in futures.items():
             try:
-                drawn[key] = promise.result()
+                drawn[key] = future.result()
             except BrokenExecutor:  # it was killed, for instance for its memory
-                drawn[key] = draw_plate(*key, drawings[key])
+                drawn[key] = render_figure(*key, drawings[key])
         return drawn
 
-
-class _Share:
-    """What is still to be drawn; the second process gets the next one whenever it is done with one."""
-
-    def __init__(self, pool: ProcessPoolExecutor | None, drawings: Mapping[Key, Drawing]) -> None:
-        self._pool = pool
-        self._drawings = drawings
-        self._todo = deque(drawings)
-        self._lock = threading.RLock()
-        self.promised: dict[Key, Future[RenderedFigure]] = {}
-
-    def begin(self) -> None:
-        """Send the drawings to the second process, and give it its first ones."""
-        if self._pool is None:
-            return
+    def _submit(self, run: Callable[[bytes], Any], value: Any) -> Future[Any] | None:
+        """Let the second process run a function on a value; None where it cannot."""
         try:
-            self._pool.submit(_take, _pack(dict(self._drawings)))
-        except (*CANNOT_TRAVEL, BrokenExecutor):
-            return
-        for _ in range(AHEAD):
-            self._give()
-
-    def take_last(self) -> Key | None:
-        """Return the last that nobody draws; None when there is none left."""
-        with self._lock:
-            return self._todo.pop() if self._todo else None
-
-    def _give(self, before: Future[RenderedFigure] | None = None) -> None:
-        if before is not None and before.exception() is not None:
-            return
-        with self._lock:
-            if self._pool is None or not self._todo:
-                return
-            key = self._todo.popleft()
-            try:
-                promise = self._pool.submit(_draw, key)
-            except RuntimeError:  # the pool is broken or closed
-                self._todo.appendleft(key)
-                return
-            self.promised[key] = promise
-        promise.add_done_callback(self._give)
+            return self._pool.submit(run, _pack(value)) if self._pool else None
+        except (*NOT_PICKLED, BrokenExecutor):
+            return None
 
 
 @contextmanager
 def open_press() -> Iterator[DrawingProcess]:
-    """Give a press; its second process is started at once where there is a second core."""
+    """Give the drawing process; it starts at once where there is a second core."""
     if usable_cores() < 2:
         yield DrawingProcess(None)
         return
@@ -128,7 +102,7 @@ def open_press() -> Iterator[DrawingProcess]:
 
 
 class _Packer(pickle.Pickler):
-    """Leaves counts of images at home: nothing that is drawn needs them, and they are most of a report."""
+    """Leaves out counts per image: no drawing needs them, and they are most of a report."""
 
     def reducer_override(self, value: Any) -> Any:
         return (type(None), ()) if isinstance(value, Evidence) else NotImplemented
@@ -141,7 +115,7 @@ def _pack(value: Any) -> bytes:
 
 
 def _load() -> None:
-    """Load what figures are drawn with; an interrupt is the first process's to answer."""
+    """Load what drawing needs; the first process handles interrupts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import sweeps.report.page  # noqa: F401
     from sweeps.report.sections.fanova import load_optuna
@@ -149,9 +123,9 @@ def _load() -> None:
     load_optuna()
 
 
-def _take(packed: bytes) -> None:
-    _sent.clear()
-    _sent.update(pickle.loads(packed))  # noqa: S301 - from the process that started this one
+def _receive(packed: bytes) -> None:
+    _drawings.clear()
+    _drawings.update(pickle.loads(packed))  # noqa: S301 - from the process that started this one
 
 
 def _build(packed: bytes) -> Any:
@@ -160,4 +134,4 @@ def _build(packed: bytes) -> Any:
 
 
 def _draw(key: Key) -> RenderedFigure:
-    return draw_plate(*key, _sent[key])
+    return render_figure(*key, _drawings[key])

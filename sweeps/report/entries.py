@@ -1,4 +1,4 @@
-"""Rows of the store -> entries: what is known of one trial, typed, cleaned and rounded once for every format."""
+"""Convert recorded trials to entries: typed, cleaned and rounded once for every output format."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ from sweeps.storage.records import Repeat, TrialRow
 EPOCH_SECONDS = "time/epoch_s"
 
 RUNS = ("train.seed", "data.fold", "data.cut")
-"""What runs of one setting differ in."""
+"""Settings in which the runs of one setting differ."""
 
 DETAILS = (*(f"iou/{name}" for name in CLASSES), *(f"group_miou/{group}" for group in GROUPS))
 
@@ -38,7 +38,7 @@ FACTS: dict[str, Any] = {
         "split": {"train": "?", "val": "?", "test": "?", "by_drive": False, "warning": ""},
     },
 }
-"""What a page needs to know of a sweep, and what stands in for what its manifest does not say."""
+"""The facts that a page needs of a sweep, with defaults for what its manifest lacks."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Entry:
     """One trial as the leaderboard shows it; also a setting, over all its seeds, or a finalist, over all its runs."""
 
     rank: int | None
-    """Place of its setting in the verdict, from 1; None for what is not judged. Without a verdict, by its figure."""
+    """Rank of its setting in the verdict, from 1; None if not judged. Without a verdict, by its score."""
     trial_id: str
     run_id: str
     name: str
@@ -71,9 +71,9 @@ class Entry:
     """Epoch and validation mIoU; of several runs, their mean."""
     train_curve: tuple[tuple[int, float], ...]
     setting_id: str = ""
-    """The id of the setting, or finalist, that this is a run of; its own, of what is one."""
+    """The id of the setting or finalist that it is a run of; a setting has its own id."""
     sweep_id: str = ""
-    """The sweep that trained it, where that is another one."""
+    """The sweep that trained it, if it is another one."""
 
     @property
     def is_scored(self) -> bool:
@@ -88,7 +88,7 @@ class Entry:
 
     @property
     def is_cut_off(self) -> bool:
-        """Return whether it was interrupted before it came to an end of its own."""
+        """Return whether it was interrupted."""
         return self.stop_reason in CUT_OFF and self.stop_words != CANCELLED
 
     def at(self, epoch: int) -> float | None:
@@ -97,13 +97,13 @@ class Entry:
 
 
 def read_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a sweep's manifest, cleaned; what it lacks is as in FACTS."""
+    """Return a sweep's manifest, cleaned, with the defaults of FACTS."""
     return _with_defaults(clean_all(manifest), FACTS)
 
 
-def _with_defaults(found: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(recorded: Any, defaults: dict[str, Any]) -> dict[str, Any]:
     """Return the mapping with every default filled in; a value of another kind than its default is dropped."""
-    facts = {**defaults, **found} if isinstance(found, Mapping) else dict(defaults)
+    facts = {**defaults, **recorded} if isinstance(recorded, Mapping) else dict(defaults)
     for key, default in defaults.items():
         if isinstance(default, dict) and default:
             facts[key] = _with_defaults(facts[key], default)
@@ -113,18 +113,18 @@ def _with_defaults(found: Any, defaults: dict[str, Any]) -> dict[str, Any]:
 
 
 def complete_row(row: TrialRow, history: Mapping[str, Sequence[tuple[int, float]]]) -> TrialRow:
-    """Return the row with the best figures so far, where the trial has not ended and recorded them itself."""
+    """Return the row with the best figures so far if the trial has not recorded its own yet."""
     points = [point for point in history.get(OBJECTIVE, ()) if math.isfinite(point[1])]
     if SCORE in row.metrics or not points or row.status == FAILED:
         return row
     is_last = row.settings.get("train.keep") == "last"
     epoch, value = points[-1] if is_last else max(points, key=lambda point: (point[1], -point[0]))
-    found = {f"best/{name}": dict(history.get(f"val/{name}", ())).get(epoch, math.nan) for name in DETAILS}
-    return replace(row, metrics={**row.metrics, **found, SCORE: value, "best/epoch": epoch})
+    best = {f"best/{name}": dict(history.get(f"val/{name}", ())).get(epoch, math.nan) for name in DETAILS}
+    return replace(row, metrics={**row.metrics, **best, SCORE: value, "best/epoch": epoch})
 
 
 def build_entries(rows: Sequence[TrialRow], histories: Mapping[str, Any], state: str) -> dict[str, Entry]:
-    """Return the entries by the trial's id as it was recorded, in the order of their figures, and without one last."""
+    """Return the entries by recorded trial id, the best first and those without a figure last."""
     ranked = {row.trial_id: row for row in rank(rows)}
     ordered = ranked | {row.trial_id: row for row in rows if row.trial_id not in ranked}
     return {name: _entry(row, histories.get(name, {}), state) for name, row in ordered.items()}
@@ -162,8 +162,8 @@ def _mean_curve(curves: Sequence[tuple[tuple[int, float], ...]]) -> tuple[tuple[
     values: dict[int, list[float]] = {}
     for epoch, value in (point for curve in curves for point in curve):
         values.setdefault(epoch, []).append(value)
-    whole = [(epoch, found) for epoch, found in sorted(values.items()) if len(found) == len(curves)]
-    return tuple((epoch, round(fmean(found), DECIMALS)) for epoch, found in whole)
+    whole = [(epoch, scores) for epoch, scores in sorted(values.items()) if len(scores) == len(curves)]
+    return tuple((epoch, round(fmean(scores), DECIMALS)) for epoch, scores in whole)
 
 
 def _entry(row: TrialRow, history: Mapping[str, Any], sweep_state: str) -> Entry:
@@ -195,7 +195,7 @@ def _entry(row: TrialRow, history: Mapping[str, Any], sweep_state: str) -> Entry
 
 
 def _seconds(row: TrialRow, history: Sequence[tuple[int, float]]) -> float | None:
-    """Return how long a trial's epochs took; from start to end, pauses and interruptions too, where none was timed."""
+    """Return the time of a trial's epochs; from start to end, with pauses, where no epoch was timed."""
     if history:
         return figure(math.fsum(value for _, value in history))
     timed = row.started_ms is not None and row.ended_ms is not None

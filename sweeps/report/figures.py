@@ -1,4 +1,4 @@
-"""A drawing -> the SVG of a page in two widths, and files that stand alone: SVG and PNG in the colours of paper."""
+"""Render drawings as SVG in two widths for the page, and as separate SVG and PNG files."""
 
 import io
 import re
@@ -41,62 +41,62 @@ COLOURED = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecol
 
 @dataclass(frozen=True)
 class RenderedFigure:
-    """A drawing, drawn."""
+    """A rendered drawing."""
 
     wide: str
-    """SVG for wide pages, as `render_svg` made and escaped it."""
+    """SVG for wide pages, escaped by `render_svg`."""
     narrow: str
     png: bytes
 
 
 class FigureRenderer(Protocol):
-    """Whoever draws many at once, and meanwhile does other work."""
+    """A renderer of many drawings that also builds sections in the background."""
 
     def begin(self, build: Callable[[Report], T], report: Report) -> Callable[[], T]: ...
     def draw(self, sections: Sequence[Section]) -> dict[tuple[str, str], RenderedFigure]: ...
 
 
 class RenderedFigures:
-    """The drawings of a report's sections, each drawn once: all at once by a printer, or when they are asked for."""
+    """The drawings of a report's sections, each drawn once: all at once in a second process, or on request."""
 
-    def __init__(self, printer: FigureRenderer | None = None, sections: Sequence[Section] = ()) -> None:
-        self._drawn = printer.draw(sections) if printer else {}
+    def __init__(self, drawing_process: FigureRenderer | None = None, sections: Sequence[Section] = ()) -> None:
+        self._drawn = drawing_process.draw(sections) if drawing_process else {}
         """By section and name."""
 
     def show(self, section: Section, name: str) -> Markup:
         """Return a drawing twice: for wide pages and for narrow ones."""
-        plate = self._find(section, name)
-        both = f'<div class="figure wide">{plate.wide}</div>\n<div class="figure narrow">{plate.narrow}</div>'
-        return Markup(both)  # noqa: S704
+        rendered = self._find(section, name)
+        html = f'<div class="figure wide">{rendered.wide}</div>\n<div class="figure narrow">{rendered.narrow}</div>'
+        return Markup(html)  # noqa: S704
 
     def files(self, sections: Sequence[Section]) -> dict[str, bytes]:
         """Return the name and content of each drawing's files."""
-        found: dict[str, bytes] = {}
+        files: dict[str, bytes] = {}
         for section in sections:
             for name in section.drawings:
-                plate, stem = self._find(section, name), f"{section.name}-{name}"
-                found |= {f"{stem}.svg": stand_alone(plate.wide).encode(), f"{stem}.png": plate.png}
-        return found
+                rendered, stem = self._find(section, name), f"{section.name}-{name}"
+                files |= {f"{stem}.svg": stand_alone(rendered.wide).encode(), f"{stem}.png": rendered.png}
+        return files
 
     def _find(self, section: Section, name: str) -> RenderedFigure:
         key = (section.name, name)
         if key not in self._drawn:
-            self._drawn[key] = draw_plate(*key, section.drawings[name])
+            self._drawn[key] = render_figure(*key, section.drawings[name])
         return self._drawn[key]
 
 
-def draw_plate(section: str, name: str, drawing: Drawing) -> RenderedFigure:
+def render_figure(section: str, name: str, drawing: Drawing) -> RenderedFigure:
     """Return the drawing in both widths and as PNG; the same drawing is the same bytes."""
-    said = f"{drawing.words}; the tables of this page hold the same figures."
-    kept: list[Figure] = []
+    alt_text = f"{drawing.alt_text}; the tables of this page hold the same figures."
+    drawn: list[Figure] = []
 
     def draw_wide() -> Figure:
-        kept.append(drawing.draw(wide=True))
-        return kept[0]
+        drawn.append(drawing.draw(wide=True))
+        return drawn[0]
 
-    wide = render_svg(draw_wide, f"{section}-{name}-wide", said)
-    narrow = render_svg(partial(drawing.draw, wide=False), f"{section}-{name}-narrow", said)
-    return RenderedFigure(wide, narrow, render_png(kept[0]))
+    wide = render_svg(draw_wide, f"{section}-{name}-wide", alt_text)
+    narrow = render_svg(partial(drawing.draw, wide=False), f"{section}-{name}-narrow", alt_text)
+    return RenderedFigure(wide, narrow, render_png(drawn[0]))
 
 
 def stand_alone(svg: str) -> str:
@@ -122,7 +122,7 @@ def render_png(figure: Figure) -> bytes:
 
 
 def recolour(figure: Figure) -> None:
-    """Put the colours of light paper in place of those that stand in for them."""
+    """Replace the placeholder colours by those of light paper."""
     for artist in figure.findobj():
         for name in COLOURED:
             _recolour(artist, name)
@@ -148,8 +148,8 @@ def _recolour(artist: Artist, name: str) -> None:
 
 def _printed_row(row: Any) -> tuple[float, float, float, float]:
     red, green, blue, alpha = map(float, row)
-    known = PRINTED.get(to_hex((red, green, blue)))
-    return (red, green, blue, alpha) if known is None else to_rgba(known, alpha)
+    printed = PRINTED.get(to_hex((red, green, blue)))
+    return (red, green, blue, alpha) if printed is None else to_rgba(printed, alpha)
 
 
 def _printed(value: Any) -> Any:

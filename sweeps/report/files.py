@@ -1,4 +1,4 @@
-"""Report -> its files, below one folder of its own: the page, the same in other forms, every figure by itself."""
+"""Write the files of a report into one folder: page, Markdown, JSON, CSV and figures."""
 
 import hashlib
 import tempfile
@@ -18,24 +18,23 @@ from sweeps.report.sections import comparison as side_by_side
 PAGE, FIGURES = "index.html", "figures"
 
 
-def write_report(report: Report, out: Path, printer: FigureRenderer | None = None) -> Path:
+def write_report(report: Report, out: Path, drawing_process: FigureRenderer | None = None) -> Path:
     """Write the report below `out`; return the page's path.
 
     Raises:
         StorageError: when the folder cannot be written.
     """
-    sections = build_sections(report, printer)
-    plates = RenderedFigures(printer, sections)
+    sections = build_sections(report, drawing_process)
+    figures = RenderedFigures(drawing_process, sections)
     texts = {
-        PAGE: render_html(report, sections, plates),
+        PAGE: render_html(report, sections, figures),
         "report.md": render_markdown(report, sections),
         "report.json": render_json([report]),
         "verdict.json": render_verdict(report),
         "leaderboard.csv": render_csv([report]),
     }
     folder = out / folder_name(report.sweep_id)
-    figures = {f"{FIGURES}/{name}": content for name, content in plates.files(sections).items()}
-    write_files(folder, {**{name: text.encode(errors="replace") for name, text in texts.items()}, **figures})
+    _write_page(folder, texts, figures.files(sections))
     return folder / PAGE
 
 
@@ -45,21 +44,25 @@ def write_comparison(comparison: Comparison, out: Path) -> Path:
     Raises:
         StorageError: when the folder cannot be written.
     """
-    plates, ids = RenderedFigures(), "+".join(contender.report.sweep_id for contender in comparison.contenders)
+    figures, ids = RenderedFigures(), "+".join(contender.report.sweep_id for contender in comparison.contenders)
     texts = {
-        PAGE: render_comparison(comparison, "html", plates),
-        "comparison.md": render_comparison(comparison, "md", plates),
+        PAGE: render_comparison(comparison, "html", figures),
+        "comparison.md": render_comparison(comparison, "md", figures),
         "comparison.json": render_standing(comparison),
     }
-    figures = plates.files(side_by_side.build_sections(comparison))
     folder = out / f"comparison-{hashlib.sha256(ids.encode(errors='replace')).hexdigest()[:8]}"
-    found = {name: text.encode(errors="replace") for name, text in texts.items()}
-    write_files(folder, found | {f"{FIGURES}/{name}": content for name, content in figures.items()})
+    _write_page(folder, texts, figures.files(side_by_side.build_sections(comparison)))
     return folder / PAGE
 
 
+def _write_page(folder: Path, texts: Mapping[str, str], drawings: Mapping[str, bytes]) -> None:
+    """Write the texts of a page, and its drawings into a folder of their own."""
+    files = {name: text.encode(errors="replace") for name, text in texts.items()}
+    write_files(folder, files | {f"{FIGURES}/{name}": content for name, content in drawings.items()})
+
+
 def check_folder(out: Path) -> None:
-    """Make the folder for reports, and see that it can be written.
+    """Create the report folder, and check that it is writable.
 
     Raises:
         StorageError: when it cannot.
@@ -73,7 +76,7 @@ def check_folder(out: Path) -> None:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files below a folder, each whole or not at all; figures of an earlier report that are gone are deleted.
+    """Write files below a folder, each atomically; delete figures of an earlier report.
 
     Raises:
         StorageError: when the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Report -> JSON, CSV and a plain table: the same numbers as on the page."""
+"""Render a report as JSON, CSV and a plain table, with the same numbers as the page."""
 
 import csv
 import io
@@ -23,44 +23,44 @@ from sweeps.statistics.scores import CAVEAT
 SEED = "train.seed"
 FORMAT = 3
 DIFFERENCE = ("to_leader", "to_leader_low", "to_leader_high", "p_best", "tied")
-"""What the verdict says of a trial's setting; empty for one that it does not compare."""
+"""Columns of the verdict on a trial's setting; empty if it is not compared."""
 
 STOPPED = ("stopped/epoch", "stopped/leader_miou", "stopped/p_best")
-"""Of a trial that was stopped early: where, the leader's mIoU there, the probability that it would have been best."""
+"""Columns of a stopped trial: its last epoch, the leader's mIoU there, its probability of having become the best."""
 
 APART = ("evidence", "entrants", "album", "full_names", "in_common")
-"""What JSON leaves out: counts per image, pictures, and what only a page needs."""
+"""Fields that JSON omits: counts per image, pictures, and data for the page only."""
 
 
 def render_json(reports: Sequence[Report]) -> str:
-    """Return one object for one report, a list for several; what has no value is null."""
-    found = [_plain(report) for report in reports]
-    return _dump(found[0] if len(found) == 1 else found) + "\n"
+    """Return one JSON object for one report, a list for several; missing values are null."""
+    plain = [_plain(report) for report in reports]
+    return _dump(plain[0] if len(plain) == 1 else plain) + "\n"
 
 
 def render_verdict(report: Report) -> str:
     """Return the verdict alone as JSON: numbers, intervals and words."""
-    found = {"version": FORMAT, "sweep_id": report.sweep_id, "verdict": report.verdict, "left_out": report.left_out}
-    return _dump(found) + "\n"
+    record = {"version": FORMAT, "sweep_id": report.sweep_id, "verdict": report.verdict, "left_out": report.left_out}
+    return _dump(record) + "\n"
 
 
 def render_standing(comparison: Comparison) -> str:
     """Return a comparison as JSON: each sweep by its id, with its leader's figures."""
     rows = [
         {
-            "sweep_id": it.report.sweep_id,
-            "title": it.title,
-            "leader": it.entry.trial_id,
-            "name": it.entry.name,
-            "scores": it.entry.scores,
-            "compared": it.rival,
-            "left_out": it.left_out,
-            "latency": it.latency,
+            "sweep_id": contender.report.sweep_id,
+            "title": contender.title,
+            "leader": contender.entry.trial_id,
+            "name": contender.entry.name,
+            "scores": contender.entry.scores,
+            "compared": contender.rival,
+            "left_out": contender.left_out,
+            "latency": contender.latency,
         }
-        for it in comparison.contenders
+        for contender in comparison.contenders
     ]
-    found = {"version": FORMAT, "sweeps": rows, "settings": comparison.places, "verdict": comparison.verdict}
-    return _dump(found) + "\n"
+    record = {"version": FORMAT, "sweeps": rows, "settings": comparison.settings, "verdict": comparison.verdict}
+    return _dump(record) + "\n"
 
 
 def render_csv(reports: Sequence[Report], top: int | None = None) -> str:
@@ -85,8 +85,8 @@ def render_csv(reports: Sequence[Report], top: int | None = None) -> str:
         *DIFFERENCE,
         *(f"val/iou/{name}" for name in CLASSES),
     ]
-    rest = ["best_epoch", "epochs", "state", "stop_reason", "stop_detail", *STOPPED, "seconds", "digest", "log_file"]
-    writer.writerow([*fixed, *(f"val/group_miou/{group}" for group in GROUPS), "val/group_gap", *rest])
+    outcome = ["best_epoch", "epochs", "state", "stop_reason", "stop_detail", *STOPPED, "seconds", "digest", "log_file"]
+    writer.writerow([*fixed, *(f"val/group_miou/{group}" for group in GROUPS), "val/group_gap", *outcome])
     for report in reports:
         context = _Context.of(report)
         for entry in _csv_entries(report, top):
@@ -114,12 +114,12 @@ def render_table(reports: Sequence[Report], top: int | None = None, columns: int
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    said = [f"{report.sweep_id}: {describe_verdict(report)}" for report in reports]
+    verdicts = [f"{report.sweep_id}: {describe_verdict(report)}" for report in reports]
     caveats = dict.fromkeys(
         caveat for report in reports for caveat in (report.verdict.caveats if report.verdict else [CAVEAT])
     )
-    words = [textwrap.fill(sentence, columns) if columns else sentence for sentence in (*said, *caveats)]
-    return "\n".join([*lines, "", *words]) + "\n"
+    paragraphs = [textwrap.fill(sentence, columns) if columns else sentence for sentence in (*verdicts, *caveats)]
+    return "\n".join([*lines, "", *paragraphs]) + "\n"
 
 
 def _table_rows(report: Report, board: Leaderboard, top: int | None) -> Iterator[list[str]]:
@@ -133,7 +133,7 @@ def _table_rows(report: Report, board: Leaderboard, top: int | None) -> Iterator
         return
     for stopped in board.stopped:
         yield _table_row(report, stopped.entry, ended=describe_stopped(stopped))
-    for other in board.others:
+    for other in board.not_compared:
         why = other.entry.stop_detail if other.entry.state == "failed" and other.entry.stop_detail else other.why
         yield _table_row(report, other.entry, ended=f"{other.entry.stop_words}: {why}")
 
@@ -155,15 +155,15 @@ def _say_seed(seed: Entry) -> str:
 
 
 def _plain(report: Report) -> dict[str, Any]:
-    """Return the report as JSON has it: trials once, elsewhere by id; counts per image and pictures are left out."""
-    found = {"version": FORMAT, **{spec.name: getattr(report, spec.name) for spec in fields(report)}}
+    """Return the report as a JSON object: trials once, elsewhere by id; without counts per image and pictures."""
+    record = {"version": FORMAT, **{spec.name: getattr(report, spec.name) for spec in fields(report)}}
     for name in APART:
-        del found[name]
-    found["settings"] = [_setting(report, entry) for entry in report.settings]
+        del record[name]
+    record["settings"] = [_setting(report, entry) for entry in report.settings]
     for name in ("leader", "runner_up", "reference"):
         entry = getattr(report, name)
-        found[name] = entry.trial_id if entry else None
-    return found
+        record[name] = entry.trial_id if entry else None
+    return record
 
 
 def _setting(report: Report, entry: Entry) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _setting(report: Report, entry: Entry) -> dict[str, Any]:
 
 
 def _dump(value: Any) -> str:
-    """Return JSON; the quick way is for what has no number that JSON does not know."""
+    """Return JSON; NaN and infinity become null."""
     try:
         return json.dumps(value, default=_fields, allow_nan=False)
     except ValueError:
@@ -193,7 +193,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _values(value: Any) -> Any:
-    """Return plain values all the way down; None for numbers that JSON does not have."""
+    """Return plain values recursively; None for NaN and infinity."""
     if is_dataclass(value) and not isinstance(value, type):
         return {spec.name: _values(getattr(value, spec.name)) for spec in fields(value)}
     if isinstance(value, Mapping):
@@ -205,7 +205,7 @@ def _values(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Context:
-    """What is looked up for every line of a report's CSV."""
+    """Lookups for every line of a report's CSV."""
 
     report: Report
     rivals: Mapping[str, Rival]
@@ -222,9 +222,9 @@ class _Context:
 def _csv_row(context: _Context, entry: Entry, keys: Iterable[str]) -> list[Any]:
     report, scores, setting = context.report, entry.scores, context.settings.get(entry.setting_id)
     kind = "trial" if not report.is_confirmation else "finalist" if entry.trial_id == entry.setting_id else "run"
-    place = None if kind == "run" else entry.rank
+    rank = None if kind == "run" else entry.rank
     seed = None if kind == "finalist" else entry.seed
-    fixed = [report.sweep_id, kind, place, entry.setting_id, seed, entry.name, report.role(entry), entry.is_reference]
+    fixed = [report.sweep_id, kind, rank, entry.setting_id, seed, entry.name, report.role(entry), entry.is_reference]
     settings = [entry.settings.get(key) for key in keys]
     pooled = setting.scores.miou if setting else None
     figures = [
@@ -253,7 +253,7 @@ def _stopped_cells(context: _Context, entry: Entry) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
-    """Return what a CSV cell holds; a text that a spreadsheet would run as a formula stays text."""
+    """Return the content of a CSV cell; text that a spreadsheet would run as a formula is quoted."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):

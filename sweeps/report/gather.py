@@ -1,4 +1,4 @@
-"""Rows of the store -> Report: all that is said about a sweep, the verdict first, the test part last."""
+"""Gather everything about a sweep in a Report: the verdict first, the test set last."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +29,7 @@ CURVES = (OBJECTIVE, "train/miou", EPOCH_SECONDS)
 
 
 class Reader(Protocol):
-    """What is asked of the store."""
+    """The methods that are needed of the tracking store."""
 
     def histories(
         self, record: SweepRecord, keys: Sequence[str]
@@ -42,7 +42,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """All that is said about one sweep."""
+    """Everything that a report contains about one sweep."""
 
     sweep_id: str
     run_id: str
@@ -50,12 +50,12 @@ class Report:
     state: str
     """running, finished, interrupted or failed."""
     facts: dict[str, Any]
-    """The sweep's manifest, cleaned; what it lacks is as in FACTS."""
+    """The sweep's manifest, cleaned, with the defaults of FACTS."""
     budget: int
     """Epochs that a trial may train."""
     rungs: tuple[int, ...]
     made: str
-    """When the report was written; empty leaves it out."""
+    """When the report was written; "" to omit it."""
     trials: tuple[Entry, ...]
     """In a confirmation, the runs. Seeds of one setting together, in the order of the verdict; then those that were
     stopped early, the best first; then the others, those with a figure first."""
@@ -89,23 +89,23 @@ class Report:
     album: PredictionPanels | None = None
     """Pictures that were made when the sweep ended; None without them."""
     full_names: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    """Where names are short ones: trial or setting -> its whole name."""
+    """Trial or setting -> its full name, if names are shortened."""
     in_common: str = ""
-    """What short names leave out."""
+    """The words that shortened names omit."""
 
     @property
     def is_final(self) -> bool:
-        """Nothing about the sweep can change any more."""
+        """Return whether the sweep can no longer change."""
         return self.state in (SweepState.FINISHED, SweepState.FAILED)
 
     @property
     def noun(self) -> str:
-        """Return what the verdict compares, in one word."""
+        """Return the word for what the verdict compares."""
         return "finalist" if self.is_confirmation else "setting"
 
     @property
     def confidence(self) -> str:
-        """Return with how much confidence differences hold together: more where runs are looked at several times."""
+        """Return the simultaneous confidence of all differences: higher where runs are evaluated several times."""
         rounds = Rounds.recorded(self.facts) if self.verdict else None
         alpha = rounds.level(self.verdict.runs) if rounds and self.verdict else ALPHA
         return f"{100 * (1 - alpha):g} %"
@@ -114,20 +114,22 @@ class Report:
     def planned_epochs(self) -> int:
         """Return the epochs of all trials together, each with its own budget where that is known."""
         settings = [trial.get("settings") for trial in self.facts["trials"] if isinstance(trial, dict)]
-        known = [whole(found.get("train.epochs")) for found in settings if isinstance(found, dict)]
-        return sum(known) if len(known) == self.planned and all(known) else self.planned * self.budget
+        budgets = [
+            whole(trial_settings.get("train.epochs")) for trial_settings in settings if isinstance(trial_settings, dict)
+        ]
+        return sum(budgets) if len(budgets) == self.planned and all(budgets) else self.planned * self.budget
 
     def columns(self) -> tuple[str, ...]:
-        """Return the settings in which what is compared differs: those that vary, but for what only runs differ in."""
+        """Return the settings that vary between what is compared; not those in which only runs differ."""
         return tuple(key for key in self.varying if key not in RUNS)
 
     def unjudged(self) -> tuple[Entry, ...]:
-        """Return the trials that belong to nothing that is compared."""
+        """Return the trials that do not belong to a compared setting."""
         judged = {entry.trial_id for entry in self.settings}
         return tuple(entry for entry in self.trials if entry.setting_id not in judged)
 
     def listed(self) -> tuple[Entry, ...]:
-        """Return one entry for everything that has a place of its own: what is compared, then the other trials."""
+        """Return the compared settings, then the other trials."""
         return (*self.settings, *self.unjudged())
 
     def seeds(self, entry: Entry) -> tuple[Entry, ...]:
@@ -153,8 +155,8 @@ class Report:
 
     def shown(self) -> tuple[Entry, ...]:
         """Return leader, runner-up and reference, each once and only with figures."""
-        found = [self.leader, self.runner_up, self.reference]
-        return tuple({entry.trial_id: entry for entry in found if entry is not None and entry.is_scored}.values())
+        entries = [self.leader, self.runner_up, self.reference]
+        return tuple({entry.trial_id: entry for entry in entries if entry is not None and entry.is_scored}.values())
 
     def epochs_shown(self) -> tuple[int, ...]:
         """Return the epochs at which one of the trials shown has a figure."""
@@ -171,7 +173,7 @@ def gather_report(
     margins: Margins | None = None,
     reveal_all: bool = False,
 ) -> Report:
-    """Return all that is to be said about the sweep; test evidence is opened last, once the verdict is settled.
+    """Return the report of a sweep; test evidence is opened last, after the verdict is final.
 
     `screening` is the sweep that this one confirms, where it does and is recorded.
 
@@ -186,24 +188,26 @@ def gather_report(
         raise NothingFinishedError(_why_nothing(record))
     margins, speed = margins or Margins(), parse_timings(store.json_artifact(record.run_id, LATENCY))
     is_confirmation = CONFIRMS in record.tags or bool(record.manifest.get("confirmation"))
-    hearing = (
+    decision = (
         decide_confirmation(record, screening, store, speed, margins, histories)
         if is_confirmation
         else decide_screening(record, store, speed, margins, histories)
     )
-    report = replace(_build(record, histories, hearing, store, is_confirmation=is_confirmation), made=made, speed=speed)
+    report = replace(
+        _build(record, histories, decision, store, is_confirmation=is_confirmation), made=made, speed=speed
+    )
     report = replace(report, margins=margins, album=store.album(record.run_id))
     return replace(report, test=_open(report, screening if is_confirmation else record, store, ledger, reveal_all))
 
 
 def _build(
-    record: SweepRecord, histories: Mapping[str, Any], hearing: Decision, store: Reader, *, is_confirmation: bool
+    record: SweepRecord, histories: Mapping[str, Any], decision: Decision, store: Reader, *, is_confirmation: bool
 ) -> Report:
     state = sweep_state(record.status)
     entries = list(build_entries(record.trials, histories, state).values())
-    settings, trials, others = join_entries(entries, hearing, is_confirmation=is_confirmation)
-    places = settings or trials
-    order = [entry for entry in places if entry.is_scored] or list(places)
+    settings, trials, other_seeds = join_entries(entries, decision, is_confirmation=is_confirmation)
+    listed = settings or trials
+    order = [entry for entry in listed if entry.is_scored] or list(listed)
     leader, runner_up = order[0], order[1] if len(order) > 1 else None
     facts = read_facts(record.manifest)
     return Report(
@@ -224,20 +228,20 @@ def _build(
         gap=_gap(leader, runner_up),
         check=_read_check(leader, trials, store),
         is_confirmation=is_confirmation,
-        verdict=hearing.verdict,
-        left_out=hearing.left_out,
-        hindsight=hearing.hindsight,
-        others=others,
-        evidence=hearing.evidence,
-        entrants=hearing.entrants,
+        verdict=decision.verdict,
+        left_out=decision.left_out,
+        hindsight=decision.hindsight,
+        others=other_seeds,
+        evidence=decision.evidence,
+        entrants=decision.entrants,
     )
 
 
 def _read_check(leader: Entry, trials: Sequence[Entry], store: Reader) -> VerificationResult | None:
-    """Return the leader's figures counted twice: those of the first of its runs that was."""
+    """Return the verification of the leader's figures, from the first of its runs that has one."""
     own = [entry for entry in trials if leader.trial_id in (entry.setting_id, entry.trial_id)]
-    found = (store.json_artifact(entry.run_id, VERIFICATION) for entry in own)
-    verification = next(filter(None, found), None)
+    records = (store.json_artifact(entry.run_id, VERIFICATION) for entry in own)
+    verification = next(filter(None, records), None)
     return compare_figures(clean_all(verification)) if verification else None
 
 
@@ -262,12 +266,12 @@ def _why_nothing(record: SweepRecord) -> str:
 
 
 def _open(report: Report, owner: SweepRecord | None, store: Reader, ledger: HoldoutLog, reveal_all: bool) -> Holdout:
-    """Open the test part of the sweep that owns it: of a confirmation, the screening."""
+    """Open the test set of the sweep that owns it: for a confirmation, the screening."""
     before = read_openings(owner.tags) if owner else ()
     if not report.is_final:
         why = f"The test part stays sealed: the sweep is {report.state}, so its leader may still change."
     elif report.verdict is None:
-        why = "The test part stays sealed: without a verdict there is no trial to open it for."
+        why = "The test part stays sealed: without a verdict of the sweep is no trial to open it for."
     elif owner is None:
         why = "The test part stays sealed: the screening sweep, whose trials have test figures, is not in this store."
     else:

@@ -1,4 +1,4 @@
-"""The sealed test part: for whom it is opened, and the record of every opening, on the sweep whose trials it shows.
+"""Open the sealed test set for chosen trials, and record every opening on the sweep that owns it.
 
 Records are tags of the sweep's run, one each, with a key of its own: none ever replaces another.
 """
@@ -20,19 +20,19 @@ from sweeps.storage.records import SweepRecord, TrialRow
 
 TAG = "test.opened."
 TIED_SHOWN = 10
-"""Of a larger tie set only the best so many are opened: opening everything would seal nothing."""
+"""Tied settings that the test set is opened for at most; opening it for all would defeat its purpose."""
 
 NAMED = 20
-"""Trials that a record names; of more it has the number."""
+"""Trials that a record names at most; it always has their number."""
 
 
 @dataclass(frozen=True)
 class HoldoutAccess:
-    """One opening of the test part."""
+    """One opening of the test set."""
 
     when: str
     why: str
-    """The verdict that it followed, or that all was revealed."""
+    """The verdict that it followed, or --reveal-test all."""
     trials: int
     names: tuple[str, ...]
 
@@ -49,31 +49,31 @@ class HoldoutScores:
 
 @dataclass(frozen=True)
 class Holdout:
-    """What a report shows of the test part."""
+    """What a report shows of the test set."""
 
     __test__ = False
     opened: tuple[HoldoutScores, ...] = ()
     notes: tuple[str, ...] = ()
     openings: tuple[HoldoutAccess, ...] = ()
-    """All so far, this one included, the first one first."""
+    """All so far, this one included, in order of time."""
     is_all: bool = False
-    """All trials were revealed, as it was asked for."""
+    """Whether the test set was opened for all trials, on request."""
 
 
 class EvidenceReader(Protocol):
-    """What is asked of the store."""
+    """The methods that are needed of the tracking store."""
 
     def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
 
 
 class HoldoutLog(Protocol):
-    """Where openings are recorded."""
+    """The place where openings are recorded."""
 
     def write_tag(self, run_id: str, key: str, value: str) -> None: ...
 
 
 def choose_trials(verdict: Verdict, reference: str | None) -> list[str]:
-    """Return for whom the test part is opened: leader or winner, tie set, who is recommended, and the reference."""
+    """Return the trials that the test set is opened for: leader or winner, tied, recommended and reference."""
     tied = verdict.tied[:TIED_SHOWN] if verdict.outcome == "tie" else ()
     return list(dict.fromkeys([verdict.leader, *tied, verdict.recommended, *([reference] if reference else [])]))
 
@@ -100,16 +100,16 @@ def open_test(
     notes, opened = [], []
     answers = store.read_evidence(rows, "test")
     for row, name in zip(rows, names, strict=True):
-        found = _usable(answers.get(row.trial_id), record)
-        if isinstance(found, str):
-            notes.append(f"{name}: {found}")
+        evidence = _usable(answers.get(row.trial_id), record)
+        if isinstance(evidence, str):
+            notes.append(f"{name}: {evidence}")
         else:
-            opened.append(HoldoutScores(clean(row.trial_id), found.epoch, score_evidence(found)))
+            opened.append(HoldoutScores(clean(row.trial_id), evidence.epoch, score_evidence(evidence)))
     return Holdout(tuple(opened), tuple(notes), (*read_openings(record.tags), opening), is_all)
 
 
 def record_opening(run_id: str, opening: HoldoutAccess, ledger: HoldoutLog) -> str:
-    """Record an opening on the run of the sweep that owns the test part; return "", or in words that it failed."""
+    """Record an opening on the run of the sweep that owns the test set; return "" or an error message."""
     try:
         ledger.write_tag(run_id, *_tag(opening))
     except TrackingError as error:
@@ -118,9 +118,9 @@ def record_opening(run_id: str, opening: HoldoutAccess, ledger: HoldoutLog) -> s
 
 
 def read_openings(tags: Mapping[str, str]) -> tuple[HoldoutAccess, ...]:
-    """Return the openings that a sweep's tags record; one that cannot be read still counts."""
-    found = [_read_opening(value) for key, value in sorted(tags.items()) if key.startswith(TAG)]
-    return tuple(sorted(found, key=lambda opening: opening.when))
+    """Return the openings that a sweep's tags record; an unreadable one still counts."""
+    openings = [_read_opening(value) for key, value in sorted(tags.items()) if key.startswith(TAG)]
+    return tuple(sorted(openings, key=lambda opening: opening.when))
 
 
 def _tag(opening: HoldoutAccess) -> tuple[str, str]:
@@ -132,27 +132,27 @@ def _tag(opening: HoldoutAccess) -> tuple[str, str]:
 
 def _read_opening(value: str) -> HoldoutAccess:
     try:
-        found = json.loads(value)
+        record = json.loads(value)
     except ValueError:
-        found = None
-    found = found if isinstance(found, dict) else {}
-    names, number = found.get("names"), found.get("trials")
+        record = None
+    record = record if isinstance(record, dict) else {}
+    names, number = record.get("names"), record.get("trials")
     return HoldoutAccess(
-        when=clean(found.get("when", "at an unknown time")),
-        why=clean(found.get("why", "unknown")),
+        when=clean(record.get("when", "at an unknown time")),
+        why=clean(record.get("why", "unknown")),
         trials=number if type(number) is int else 0,
         names=tuple(map(clean, names)) if isinstance(names, list) else (),
     )
 
 
-def _usable(found: Evidence | DataError | None, record: SweepRecord) -> Evidence | str:
-    """Return the evidence, or in words why there is none to show."""
-    if isinstance(found, DataError):
-        return f"its test evidence is damaged: {clean(found)}."
-    if found is None:
+def _usable(evidence: Evidence | DataError | None, record: SweepRecord) -> Evidence | str:
+    """Return the evidence, or the reason why there is none to show."""
+    if isinstance(evidence, DataError):
+        return f"its test evidence is damaged: {clean(evidence)}."
+    if evidence is None:
         return "it left no test evidence, so there is no test figure."
     data = record.manifest.get("data")
-    known = data.get("fingerprint") if isinstance(data, Mapping) else None
-    if known and found.fingerprint != known:
-        return f"its test evidence is of other frames ({clean(found.fingerprint)}), so it is not shown."
-    return found
+    fingerprint = data.get("fingerprint") if isinstance(data, Mapping) else None
+    if fingerprint and evidence.fingerprint != fingerprint:
+        return f"its test evidence is of other frames ({clean(evidence.fingerprint)}), so it is not shown."
+    return evidence

@@ -1,4 +1,4 @@
-"""Report -> its sections, in order -> one self-contained HTML page, and Markdown with the same words and numbers."""
+"""Render a report as one self-contained HTML page, and as Markdown with the same words and numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -54,15 +54,15 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
     build_data,
     build_provenance,
 )
-"""The sections of a page, in order; a builder gives None where its section does not apply."""
+"""The sections of a page, in order; a builder returns None if its section does not apply."""
 
 
 SLOW = (importance.build_section,)
-"""Builders that have a lot to load and to compute: a printer does it meanwhile."""
+"""Slow builders, which run in the second process meanwhile."""
 
 
 def shorten_names(report: Report) -> Report:
-    """Return the report with names that leave out the words that every trial has; as it is where that says too little.
+    """Return the report with names without the words that all trials share, unless names would become ambiguous.
 
     Of `vanilla lr=1 wd=0` and `vanilla lr=2 wd=0` the names become `lr=1` and `lr=2`.
     """
@@ -93,7 +93,7 @@ def shorten_names(report: Report) -> Report:
 
 
 def _rename_in(verdict: Verdict, short: Mapping[str, str]) -> Verdict:
-    """Return the verdict with short names in its words; a name that is part of another comes after it."""
+    """Return the verdict with short names in its sentences; longer names are replaced first."""
     sentence, paragraph = verdict.sentence, verdict.scenes.paragraph if verdict.scenes else ""
     for name in sorted(short, key=len, reverse=True):
         sentence, paragraph = sentence.replace(name, short[name]), paragraph.replace(name, short[name])
@@ -101,26 +101,26 @@ def _rename_in(verdict: Verdict, short: Mapping[str, str]) -> Verdict:
     return replace(verdict, sentence=sentence, scenes=scenes)
 
 
-def build_sections(report: Report, printer: FigureRenderer | None = None) -> list[Section]:
+def build_sections(report: Report, drawing_process: FigureRenderer | None = None) -> list[Section]:
     """Return the sections that apply, with short names."""
     report = shorten_names(report)
-    begun = {build: printer.begin(build, report) for build in SLOW} if printer else {}
-    found = [begun[build]() if build in begun else build(report) for build in BUILDERS]
-    return [section for section in found if section is not None]
+    begun = {build: drawing_process.begin(build, report) for build in SLOW} if drawing_process else {}
+    built = [begun[build]() if build in begun else build(report) for build in BUILDERS]
+    return [section for section in built if section is not None]
 
 
 def render_html(
-    report: Report, sections: Sequence[Section] | None = None, plates: RenderedFigures | None = None
+    report: Report, sections: Sequence[Section] | None = None, figures: RenderedFigures | None = None
 ) -> str:
     """Return the page: everything in one file, nothing fetched, every text escaped."""
-    environment, plates = _with_values(build_environment(), report), plates or RenderedFigures()
+    environment, figures = _with_values(build_environment(), report), figures or RenderedFigures()
     report = shorten_names(report)
-    found = build_sections(report) if sections is None else sections
+    shown = build_sections(report) if sections is None else sections
     bodies = {
-        section.name: _render_body(environment, report, section, "html", figure=partial(plates.show, section))
-        for section in found
+        section.name: _render_body(environment, report, section, "html", figure=partial(figures.show, section))
+        for section in shown
     }
-    return environment.get_template("page.html.j2").render(_context(report), sections=found, bodies=bodies)
+    return environment.get_template("page.html.j2").render(_context(report), sections=shown, bodies=bodies)
 
 
 def render_markdown(report: Report, sections: Sequence[Section] | None = None, top: int | None = None) -> str:
@@ -130,27 +130,27 @@ def render_markdown(report: Report, sections: Sequence[Section] | None = None, t
     """
     environment = _with_values(build_markdown_environment(), report)
     report = shorten_names(report)
-    found = build_sections(report) if sections is None else sections
-    bodies = {section.name: _render_body(environment, report, section, "md", top=top) for section in found}
-    text = environment.get_template("report.md.j2").render(_context(report), sections=found, bodies=bodies)
+    shown = build_sections(report) if sections is None else sections
+    bodies = {section.name: _render_body(environment, report, section, "md", top=top) for section in shown}
+    text = environment.get_template("report.md.j2").render(_context(report), sections=shown, bodies=bodies)
     return space_blocks(text)
 
 
-def render_comparison(comparison: Comparison, form: str, plates: RenderedFigures | None = None) -> str:
+def render_comparison(comparison: Comparison, form: str, figures: RenderedFigures | None = None) -> str:
     """Return the page of several sweeps, `html` or `md`."""
     environment = build_environment() if form == "html" else build_markdown_environment()
-    found, plates = side_by_side.build_sections(comparison), plates or RenderedFigures()
+    shown, figures = side_by_side.build_sections(comparison), figures or RenderedFigures()
     bodies = {
-        section.name: _render_body(environment, None, section, form, figure=partial(plates.show, section))
-        for section in found
+        section.name: _render_body(environment, None, section, form, figure=partial(figures.show, section))
+        for section in shown
     }
     template = environment.get_template(f"comparison.{form}.j2")
-    text = template.render(comparison=comparison, sections=found, bodies=bodies)
+    text = template.render(comparison=comparison, sections=shown, bodies=bodies)
     return text if form == "html" else space_blocks(text)
 
 
 def _with_values(environment: Environment, report: Report) -> Environment:
-    """Return the environment with a filter that writes values so that no two of one setting look alike."""
+    """Return the environment with a filter that writes different values of a setting differently."""
     longer: dict[object, str] = {}
     for key in report.varying:
         longer |= longer_words(entry.settings[key] for entry in report.trials if key in entry.settings)
@@ -165,7 +165,7 @@ def _context(report: Report) -> dict[str, object]:
 def _render_body(
     environment: Environment, report: Report | None, section: Section, form: str, **more: object
 ) -> Markup:
-    """Return what stands below the section's sentence: its template's text, which escaped itself; empty without one."""
+    """Return the section's body from its template, already escaped; empty without a template."""
     name = f"sections/{section.name}.{form}.j2"
     if not (TEMPLATES / name).exists():
         return Markup()

@@ -1,4 +1,4 @@
-"""Trials -> what the verdict compares, each over all its runs, and the trials in the verdict's order."""
+"""Pool the runs of each setting or finalist, and order the trials as the verdict ranks them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,50 +15,50 @@ Joined = tuple[tuple[Entry, ...], tuple[Entry, ...], tuple[Entry, ...]]
 """Settings, trials, seeds of other sweeps."""
 
 
-def join_entries(trials: Sequence[Entry], hearing: Decision, *, is_confirmation: bool) -> Joined:
-    """Return what is compared, each over all its runs, and all runs in the order of `Report.trials`."""
-    entries = [_measured(entry, hearing) for entry in trials]
+def join_entries(trials: Sequence[Entry], decision: Decision, *, is_confirmation: bool) -> Joined:
+    """Return the compared settings, each over all its runs, and all runs in the order of `Report.trials`."""
+    entries = [_measured(entry, decision) for entry in trials]
     if is_confirmation:
-        return _join_finalists(entries, hearing)
-    if hearing.verdict is None:
-        scored = [replace(entry, rank=place) for place, entry in enumerate(_scored(entries), 1)]
+        return _join_finalists(entries, decision)
+    if decision.verdict is None:
+        scored = [replace(entry, rank=rank) for rank, entry in enumerate(_scored(entries), 1)]
         return (), (*scored, *(entry for entry in entries if not entry.is_scored)), ()
-    others = [_measured(other_entry(name, repeat), hearing) for name, repeat in hearing.repeats.items()]
-    return _join_seeds({entry.trial_id: entry for entry in (*entries, *others)}, hearing, hearing.verdict)
+    other_seeds = [_measured(other_entry(name, repeat), decision) for name, repeat in decision.repeats.items()]
+    return _join_seeds({entry.trial_id: entry for entry in (*entries, *other_seeds)}, decision, decision.verdict)
 
 
 def _scored(entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.is_scored]
 
 
-def _join_seeds(entries: Mapping[str, Entry], hearing: Decision, verdict: Verdict) -> Joined:
+def _join_seeds(entries: Mapping[str, Entry], decision: Decision, verdict: Verdict) -> Joined:
     """Return the settings of a screening, the trials in the verdict's order, and the seeds of other sweeps."""
-    names = {entrant.trial_id: entrant.name for entrant in hearing.entrants if isinstance(entrant, Candidate)}
+    names = {entrant.trial_id: entrant.name for entrant in decision.entrants if isinstance(entrant, Candidate)}
     settings: list[Entry] = []
     runs: dict[str, Entry] = {}
-    for place, rival in enumerate(verdict.rivals, 1):
-        seeds = [replace(entries[name], rank=place, setting_id=rival.trial_id) for name in rival.seeds]
-        scores = score_evidence(hearing.evidence[rival.trial_id])
+    for rank, rival in enumerate(verdict.rivals, 1):
+        seeds = [replace(entries[name], rank=rank, setting_id=rival.trial_id) for name in rival.seeds]
+        scores = score_evidence(decision.evidence[rival.trial_id])
         joined = join_runs(names[rival.trial_id], seeds, scores=scores) if len(seeds) > 1 else seeds[0]
         settings.append(joined)
         runs |= {seed.trial_id: seed for seed in seeds}
-    stopped = {it.trial_id: entries[it.trial_id] for it in verdict.stopped if it.trial_id in entries}
+    stopped = {trial.trial_id: entries[trial.trial_id] for trial in verdict.stopped if trial.trial_id in entries}
     first = runs | stopped
     ordered = first | {name: entry for name, entry in entries.items() if name not in first}
     trials = tuple(entry for entry in ordered.values() if not entry.sweep_id)
     return tuple(settings), trials, tuple(entry for entry in runs.values() if entry.sweep_id)
 
 
-def _join_finalists(runs: Sequence[Entry], hearing: Decision) -> Joined:
+def _join_finalists(runs: Sequence[Entry], decision: Decision) -> Joined:
     """Return the finalists, as the verdict ranks them, and their runs; one that is not compared has no figure."""
-    places = {rival.trial_id: place for place, rival in enumerate(hearing.verdict.rivals, 1)} if hearing.verdict else {}
+    ranks = {rival.trial_id: rank for rank, rival in enumerate(decision.verdict.rivals, 1)} if decision.verdict else {}
     owned: dict[str, list[Entry]] = {}
     for run in sorted(runs, key=_fold):
-        owned.setdefault(run.setting_id, []).append(replace(run, rank=places.get(run.setting_id)))
-    ordered = sorted(owned.items(), key=lambda item: places.get(item[0], math.inf))
+        owned.setdefault(run.setting_id, []).append(replace(run, rank=ranks.get(run.setting_id)))
+    ordered = sorted(owned.items(), key=lambda item: ranks.get(item[0], math.inf))
     joined = []
     for finalist, own in ordered:
-        scores = score_evidence(hearing.evidence[finalist]) if finalist in places else Scores(None, {}, {}, {})
+        scores = score_evidence(decision.evidence[finalist]) if finalist in ranks else Scores(None, {}, {}, {})
         joined.append(join_runs(finalist_name(own[0].name), own, scores=scores))
     return tuple(joined), tuple(run for _, own in ordered for run in own), ()
 
@@ -67,7 +67,7 @@ def _fold(run: Entry) -> tuple[int, int]:
     return whole(run.settings.get("data.cut")), whole(run.settings.get("data.fold"))
 
 
-def _measured(entry: Entry, hearing: Decision) -> Entry:
+def _measured(entry: Entry, decision: Decision) -> Entry:
     """Return a trial with the figures of its evidence, where it has any: those that the verdict is made from."""
-    evidence = hearing.runs.get(entry.trial_id)
+    evidence = decision.runs.get(entry.trial_id)
     return replace(entry, scores=score_evidence(evidence)) if evidence is not None else entry

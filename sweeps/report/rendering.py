@@ -1,4 +1,4 @@
-"""How figures, times and settings are written, on a page, in Markdown, on a terminal; the templates' environment."""
+"""Set up the template environments and the filters that format figures, times and settings."""
 
 import re
 from pathlib import Path
@@ -48,12 +48,12 @@ def build_environment(**options: Any) -> Environment:
 
 
 def build_markdown_environment() -> Environment:
-    """Return the environment of the Markdown templates: what would be markup there comes out as text."""
+    """Return the environment of the Markdown templates: markup in values is escaped."""
     return build_environment(finalize=_plain_markdown)
 
 
 def space_blocks(text: str) -> str:
-    """Return Markdown with a blank line between a table, a list, code and words, and none too many.
+    """Return Markdown with exactly one blank line between tables, lists, code and text.
 
     A sentence that follows a table at once becomes its last row, and one that follows a list its last point: which of
     them a section has depends on the report, so that no template can see to it.
@@ -79,8 +79,7 @@ def _kind(line: str) -> str:
 
 def write_distance(behind: float) -> str:
     """Return how far behind the leader a score is, or ahead: 0.0129 as `1.29 points behind the leader`."""
-    points = write_points(behind).lstrip("+−")
-    return f"{points} points {'behind' if behind >= 0 else 'ahead of'} the leader"
+    return f"{write_size(abs(behind))} points {'behind' if behind >= 0 else 'ahead of'} the leader"
 
 
 def write_interval(interval: Interval | None) -> str:

@@ -1,4 +1,4 @@
-"""What one part of a report is made of: a sentence, drawings, and data for its template."""
+"""A section of a report: a sentence, drawings, and data for its template."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that is drawn when a page wants it, once for wide pages and once for narrow ones."""
+    """A figure that is drawn on request, for wide and for narrow pages."""
 
     draw: Callable[..., Figure]
-    """Takes `wide`; draws in the stand-in colours of the theme."""
-    words: str
-    """What stands for it where it cannot be seen, without a full stop."""
+    """Takes `wide`; draws in the placeholder colours of the theme."""
+    alt_text: str
+    """The text alternative, without a full stop."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Section:
     name: str
     title: str
     sentence: str
-    """What the section says, in one sentence."""
+    """The section's main statement, in one sentence."""
     drawings: Mapping[str, Drawing] = field(default_factory=dict)
     """By name; the files are `figures/<section>-<drawing>.svg` and `.png`."""
     data: Any = None
-    """What its template shows besides the report."""
+    """Data for its template, besides the report."""
     mark: str = ""
-    """What a page gives it a sign and a colour for: the outcome of the verdict."""
+    """The outcome of the verdict, for which the page has a sign and a colour."""
     is_alarm: bool = False
-    """The sentence is shown as one that must not be overlooked."""
+    """Whether the sentence is shown as a warning."""

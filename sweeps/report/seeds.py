@@ -1,4 +1,4 @@
-"""Trials -> settings: the seeds of each, also those that other sweeps have recorded, and their evidence together."""
+"""Group trials by setting, add seeds of other sweeps, and pool their evidence."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,11 +15,11 @@ from sweeps.statistics.seed_noise import setting_of
 from sweeps.storage.records import Repeat, SweepRecord, TrialRow
 
 REPEATED = 4
-"""Of so many of the best settings seeds of other sweeps are looked for."""
+"""Best settings for which seeds of other sweeps are searched."""
 
 
 class EvidenceReader(Protocol):
-    """What is asked of the store."""
+    """The methods that are needed of the tracking store."""
 
     def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
     def find_repeats(self, setting: str, fingerprint: str) -> Sequence[Repeat]: ...
@@ -36,12 +36,12 @@ class OtherSeed:
 
     @property
     def name(self) -> str:
-        """Return its id here, which no trial of the sweep has."""
+        """Return an id that no trial of the sweep has."""
         return clean(f"{self.repeat.sweep_id}/{self.repeat.row.trial_id}")
 
 
 def setting_key(row: TrialRow) -> str:
-    """Return what is equal for all seeds of a setting, in every sweep, and for them only."""
+    """Return a key that all seeds of a setting share in every sweep, and only they."""
     if row.setting:
         return row.setting
     try:
@@ -68,7 +68,7 @@ def group_settings(rows: Iterable[TrialRow]) -> dict[str, list[TrialRow]]:
 
 
 def name_settings(settings: Mapping[str, Sequence[TrialRow]]) -> dict[str, str]:
-    """Return what each setting is called; where two would share a name, as their best trials are."""
+    """Return the name of each setting; settings that would share a name get that of their best trial."""
     names = {key: setting_name([clean(row.name) for row in rows]) for key, rows in settings.items()}
     often = Counter(names.values())
     return {key: name if often[name] == 1 else clean(settings[key][0].name) for key, name in names.items()}
@@ -86,22 +86,24 @@ def find_seeds(
     setting cannot be pooled with them.
     """
     digests = {row.digest for row in record.trials}
-    found: list[OtherSeed] = []
+    seeds: list[OtherSeed] = []
     for key, rows in list(settings.items())[:REPEATED]:
         own = evidence[clean(rows[0].trial_id)]
         answers = store.find_repeats(rows[0].setting, own.fingerprint) if rows[0].setting else ()
-        others = {it.row.digest: it for it in answers if it.row.digest not in digests}
-        read = store.read_evidence([it.row for it in others.values()], "val")
-        pairs = [(it, read.get(it.row.trial_id)) for it in others.values()]
-        found += [
-            OtherSeed(key, it, of) for it, of in pairs if isinstance(of, Evidence) and _is_of_same_images(of, own)
+        repeats = {repeat.row.digest: repeat for repeat in answers if repeat.row.digest not in digests}
+        read = store.read_evidence([repeat.row for repeat in repeats.values()], "val")
+        pairs = [(repeat, read.get(repeat.row.trial_id)) for repeat in repeats.values()]
+        seeds += [
+            OtherSeed(key, repeat, of)
+            for repeat, of in pairs
+            if isinstance(of, Evidence) and _is_of_same_images(of, own)
         ]
-    return found
+    return seeds
 
 
-def _is_of_same_images(one: Evidence, other: Evidence) -> bool:
-    alike = (one.part, one.classes, one.fingerprint) == (other.part, other.classes, other.fingerprint)
-    return alike and len(one.names) == len(other.names) and set(one.names) == set(other.names)
+def _is_of_same_images(first: Evidence, second: Evidence) -> bool:
+    alike = (first.part, first.classes, first.fingerprint) == (second.part, second.classes, second.fingerprint)
+    return alike and len(first.names) == len(second.names) and set(first.names) == set(second.names)
 
 
 def join_evidence(runs: Sequence[Evidence]) -> Evidence:
@@ -109,39 +111,39 @@ def join_evidence(runs: Sequence[Evidence]) -> Evidence:
     first = runs[0]
     if len(runs) == 1:
         return first
-    words = {
+    labels = {
         name: (scene, weather, time)
         for run in runs
         for name, scene, weather, time in zip(run.names, run.scenes, run.weathers, run.times_of_day, strict=True)
     }
-    scenes, weathers, times = zip(*words.values(), strict=True)
-    place = {name: at for at, name in enumerate(words)}
+    scenes, weathers, times = zip(*labels.values(), strict=True)
+    index_of = {name: index for index, name in enumerate(labels)}
     drives = {name: drive for run in runs for name, drive in zip(run.names, run.drives, strict=bool(run.drives))}
-    places = [np.asarray([place[name] for name in run.names], dtype=np.intp) for run in runs]
+    indices = [np.asarray([index_of[name] for name in run.names], dtype=np.intp) for run in runs]
     boundaries = [run.boundary for run in runs if run.boundary is not None]
     return Evidence(
         part=first.part,
         epoch=first.epoch,
-        names=tuple(words),
+        names=tuple(labels),
         scenes=scenes,
         weathers=weathers,
         times_of_day=times,
-        counts=_sum_at(places, [run.counts for run in runs], len(words)),
-        ignored=_sum_at(places, [run.ignored for run in runs], len(words)),
+        counts=_sum_at(indices, [run.counts for run in runs], len(labels)),
+        ignored=_sum_at(indices, [run.ignored for run in runs], len(labels)),
         fingerprint=first.fingerprint,
-        drives=tuple(drives.get(name, "") for name in words) if drives else (),
+        drives=tuple(drives.get(name, "") for name in labels) if drives else (),
         classes=first.classes,
-        boundary=_sum_at(places, boundaries, len(words)) if len(boundaries) == len(runs) else None,
+        boundary=_sum_at(indices, boundaries, len(labels)) if len(boundaries) == len(runs) else None,
     )
 
 
-def _sum_at(places: Sequence[np.ndarray], counts: Sequence[np.ndarray], images: int) -> np.ndarray:
-    """Return the counts of every image; `places` says which images those of a run are.
+def _sum_at(indices: Sequence[np.ndarray], counts: Sequence[np.ndarray], images: int) -> np.ndarray:
+    """Return the counts of every image; `indices` has the images of each run.
 
     Shape:
-        places, counts: of each run, (n,) and (n, ...).  returns: (images, ...).
+        indices, counts: of each run, (n,) and (n, ...).  returns: (images, ...).
     """
     total = np.zeros((images, *counts[0].shape[1:]), dtype=np.int64)
-    for at, values in zip(places, counts, strict=True):
-        np.add.at(total, at, values)
+    for rows, values in zip(indices, counts, strict=True):
+        np.add.at(total, rows, values)
     return total

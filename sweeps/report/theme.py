@@ -1,4 +1,4 @@
-"""What figures are drawn on: the page's colours, sizes and type, and a figure -> SVG that takes them from the page."""
+"""Colours, sizes, type and scales of figures, and their rendering as SVG in the page's colours."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ THEME = {
     "#080808": "quiet",
     "#090909": "heat",
 }
-"""Colour in a figure -> name of the page's colour that takes its place, in light and in dark."""
+"""Placeholder colour in a figure -> name of the page's colour, light or dark, that replaces it."""
 
 COLOUR = {name: colour for colour, name in THEME.items()}
 PALEST, DARKEST = 0.06, 0.6
@@ -61,11 +61,11 @@ TITLE = "title:"
 LABEL_CHARS = 26
 FRACTION = re.compile(r"-?\d+\.\d{3,}")
 LOGARITHMIC, LARGEST = 20, 1e300
-"""Numbers whose largest is so many times the smallest get a logarithmic scale."""
+"""Ratio of largest to smallest number from which the scale is logarithmic; numbers above LARGEST are ignored."""
 
 
-def render_svg(draw: Callable[[], Figure], name: str, words: str) -> str:
-    """Return the drawn figure as one `<svg>` element whose text alternative is `words`.
+def render_svg(draw: Callable[[], Figure], name: str, alt_text: str) -> str:
+    """Return the drawn figure as one `<svg>` element whose text alternative is `alt_text`.
 
     The same figure is the same text, whenever and wherever it is made; `name` keeps its ids apart from others'.
     """
@@ -74,21 +74,21 @@ def render_svg(draw: Callable[[], Figure], name: str, words: str) -> str:
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a name may hold any letter
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         draw().savefig(buffer, format="svg", dpi=72, metadata=nothing)
-    return _adopt(buffer.getvalue(), name, words)
+    return _adopt(buffer.getvalue(), name, alt_text)
 
 
-def title_gid(words: str) -> str:
-    """Return the group id with which an artist shows words where the pointer rests on it."""
-    return f"{TITLE}{words}"
+def title_gid(title: str) -> str:
+    """Return the group id that gives an artist a tooltip."""
+    return f"{TITLE}{title}"
 
 
-def _adopt(svg: str, name: str, words: str) -> str:
+def _adopt(svg: str, name: str, alt_text: str) -> str:
     """Return the SVG as part of a page: no prologue, no global style, own ids, colours and type of the page."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
     box = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', body)
     width = box.group(1) if box else str(WIDE_PX)
-    opening = f'<svg role="img" aria-label="{escape(words)}" style="max-width: {width}px" viewBox='
+    opening = f'<svg role="img" aria-label="{escape(alt_text)}" style="max-width: {width}px" viewBox='
     body = re.sub(r"<svg\b.*?viewBox=", lambda _: opening, body, count=1, flags=re.DOTALL)
     body = re.sub(rf"<g id=(['\"]){TITLE}(.*?)\1>", r"<g><title>\2</title>", body)
     body = re.sub(r' id="', f' id="{name}-', body)
@@ -100,7 +100,7 @@ def _adopt(svg: str, name: str, words: str) -> str:
 
 
 def _shorten(attribute: re.Match[str]) -> str:
-    """Return an attribute with its numbers to a hundredth of a pixel: a third of the text, to the eye the same."""
+    """Return an attribute with its numbers rounded to a hundredth of a pixel: a third of the size, visually equal."""
     return f' {attribute[1]}="{re.sub(FRACTION, _round, attribute[2])}"'
 
 
@@ -114,55 +114,68 @@ def order_values(values: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(sorted(distinct) if are_numbers(distinct) else sorted(distinct, key=str))
 
 
-def shorten(keys: Sequence[str]) -> dict[str, str]:
-    """Return a short name for each setting, as long as no two are alike: `lr`, `loss`; else its whole key."""
+def short_keys(keys: Sequence[str]) -> dict[str, str]:
+    """Return a short name for each setting: `lr`, `loss`; its whole key where two would be alike."""
     names = {key: key.split(".")[0] if key.endswith(".name") else key.split(".")[-1] for key in keys}
     alike = {name for name in names.values() if list(names.values()).count(name) > 1}
     return {key: key if name in alike else name for key, name in names.items()}
 
 
-def plain_name(words: str) -> str:
-    """Return a name for files and ids; one that had to be changed for that gets a part of its hash."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", words)[:100]
-    return plain if plain == words else f"{plain}-{hashlib.sha256(words.encode(errors='replace')).hexdigest()[:8]}"
+def plain_name(text: str) -> str:
+    """Return a name for files and ids; a changed name gets a part of its hash."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", text)[:100]
+    return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def are_numbers(values: Iterable[Any]) -> bool:
     """Return whether all values are numbers; true and false are names here."""
-    found = list(values)
-    return len(pick_numbers(found)) == len(found)
+    listed = list(values)
+    return len(pick_numbers(listed)) == len(listed)
 
 
 def pick_numbers(values: Iterable[Any]) -> list[float]:
-    """Return those of the values that are numbers, finite ones."""
+    """Return the finite numbers among the values."""
     numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
     return [value for value in numbers if abs(value) < LARGEST]
 
 
 def write_label(value: Any) -> str:
-    """Return a value as it stands beside an axis: short enough to leave room for the rest."""
+    """Return a value as an axis label, shortened to fit."""
     return write_labels([value])[0]
 
 
 def write_labels(values: Sequence[Any]) -> list[str]:
-    """Return the values as they stand beside an axis: numbers with the digits that tell them apart."""
+    """Return the values as axis labels: numbers with enough digits to differ."""
     longer = longer_words(values)
     texts = [longer.get(value) or compact(value) for value in values]
     return [text if len(text) <= LABEL_CHARS else f"{text[: LABEL_CHARS - 1]}…" for text in texts]
 
 
+def write_tick(value: float) -> str:
+    """Return a difference in points as a tick label, with as few digits as possible."""
+    return f"{round(value * 100, 2) + 0.0:+g}".replace("-", "−") if abs(value) > 1e-9 else "0"
+
+
+def shorten_middle(name: str, letters: int) -> str:
+    """Return a name shortened in its middle: both ends distinguish trials."""
+    if len(name) <= letters:
+        return name
+    half = (letters - 1) // 2
+    return f"{name[:half]}…{name[-half:]}"
+
+
 def are_logarithmic(values: Iterable[float]) -> bool:
-    """Return whether values are better seen on a logarithmic scale: positive, and far apart."""
-    found = list(values)
-    return min(found) > 0 and max(found) / min(found) >= LOGARITHMIC
+    """Return whether values need a logarithmic scale: positive, and far apart."""
+    numbers = list(values)
+    return min(numbers) > 0 and max(numbers) / min(numbers) >= LOGARITHMIC
 
 
 def scale_axis(axes: Axes, along: str, values: Sequence[Any]) -> dict[Any, float]:
-    """Give the axis along "x" or "y" the scale and ticks that its values ask for; return where each value stands."""
+    """Scale the axis "x" or "y" for its values, and set its ticks; return the position of each value."""
     axis = axes.xaxis if along == "x" else axes.yaxis
     if not are_numbers(values):
         axis.set_ticks(range(len(values)), write_labels(values))
-        return {value: place for place, value in enumerate(values)}
+        return {value: index for index, value in enumerate(values)}
     if not are_logarithmic(values):
         return {value: value for value in values}
     (axes.set_xscale if along == "x" else axes.set_yscale)("log")
@@ -172,8 +185,8 @@ def scale_axis(axes: Axes, along: str, values: Sequence[Any]) -> dict[Any, float
 
 def scale_ticks(axis: Axis, values: Iterable[float]) -> None:
     """Give a logarithmic axis ticks at the powers of ten that the values lie between."""
-    found = list(values)
-    powers = range(math.floor(math.log10(min(found))), math.ceil(math.log10(max(found))) + 1)
+    numbers = list(values)
+    powers = range(math.floor(math.log10(min(numbers))), math.ceil(math.log10(max(numbers))) + 1)
     low, high = axis.get_view_interval()
     axis.set_ticks([10.0**power for power in powers], [compact(10.0**power) for power in powers])
     axis.set_ticks([], minor=True)
@@ -190,7 +203,7 @@ def build_canvas(
 
 
 def quiet_axes(axes: Axes) -> None:
-    """Take away the scale along x."""
+    """Remove the scale along x."""
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     axes.tick_params(axis="y", colors=INK)
@@ -202,7 +215,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, tuple[int, float]]]) -> Non
     height = axes.get_window_extent().height  # in pixels: the figure has 72 dots per inch
     lowest = -1e9
     for name, (epoch, value) in sorted(ends, key=lambda end: end[1][1]):
-        at = max((value - low) / (high - low) * height, lowest + 15)
-        lowest = at
-        axes.annotate(name, (epoch, at / height), (8, 0), xycoords=("data", "axes fraction"),
+        height_px = max((value - low) / (high - low) * height, lowest + 15)
+        lowest = height_px
+        axes.annotate(name, (epoch, height_px / height), (8, 0), xycoords=("data", "axes fraction"),
                       textcoords="offset points", va="center", size=12)  # fmt: skip

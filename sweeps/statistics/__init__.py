@@ -1,1 +1,1 @@
-"""Evidence -> intervals, tests and what is said of them: the arithmetic below the verdict, without I/O."""
+"""Verdicts from evidence: intervals, tests, noise and sentences, without I/O."""

@@ -1,4 +1,4 @@
-"""Candidates or finalists -> those that can be compared, on the same images in the same order, and why not others."""
+"""Align the evidence of settings on the same images in the same order, and say why others cannot be compared."""
 
 import itertools
 from collections import Counter
@@ -19,7 +19,7 @@ Images = tuple[str, tuple[str, ...], str, int]
 
 @dataclass(frozen=True, eq=False)
 class AlignmentInput:
-    """A setting that asks to be compared: an id, and the evidence of each of its runs."""
+    """A setting to be compared: its id, and the evidence of each of its runs."""
 
     trial_id: str
     runs: tuple[Evidence, ...]
@@ -31,7 +31,7 @@ class AlignmentInput:
 
 @dataclass(frozen=True, eq=False)
 class AlignedEvidence:
-    """The settings that are compared. Images are in order of unit and name, whatever order they came in.
+    """The compared settings, with images sorted by resampling unit and name.
 
     Counts of an image are summed over the runs of a setting that scored it.
 
@@ -53,7 +53,7 @@ class AlignedEvidence:
     truth: np.ndarray
     """Pixels of each class in the mask, per run of the first setting."""
     left_out: dict[str, str]
-    places: "_Places"
+    image_order: "_ImageOrder"
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ class AlignedEvidence:
 
     @property
     def without_drive(self) -> int:
-        """Return how many images have a name that carries no drive."""
+        """Return the number of images whose name has no drive."""
         return int((~self.has_drive).sum())
 
     @cached_property
@@ -91,17 +91,17 @@ class AlignedEvidence:
         """Return the mIoU of each run of each setting; T arrays of (its runs,), float64."""
         return tuple(np.asarray([score_of(run) for run in entrant.runs]) for entrant in self.entrants)
 
-    def counts_of(self, place: int) -> np.ndarray:
+    def counts_of(self, index: int) -> np.ndarray:
         """Shape: returns: (N, C, C)."""
-        return self.places.counts(self.entrants[place].runs)
+        return self.image_order.counts(self.entrants[index].runs)
 
-    def counts_of_runs(self, place: int) -> np.ndarray:
+    def counts_of_runs(self, index: int) -> np.ndarray:
         """Shape: returns: (runs, N, C, C)."""
-        return np.stack([self.places.counts([run]) for run in self.entrants[place].runs])
+        return np.stack([self.image_order.counts([run]) for run in self.entrants[index].runs])
 
     @cached_property
     def bearing_units(self) -> np.ndarray:
-        """Return in how many units the masks have each class.
+        """Return the number of units whose masks have each class.
 
         Shape:
             returns: (C,).
@@ -149,11 +149,11 @@ def mean_iou(intersection: np.ndarray, union: np.ndarray, truth: np.ndarray) -> 
     return np.asarray((intersection[..., present] / union[..., present]).mean(-1))
 
 
-def build_lineup(entrants: Sequence[AlignmentInput]) -> AlignedEvidence | None:
-    """Return those that can be compared; None when nobody can.
+def align_evidence(entrants: Sequence[AlignmentInput]) -> AlignedEvidence | None:
+    """Return the settings that can be compared; None if there are none.
 
-    Evidence compares when it is of the same images of the same frames, each scored equally often. Of several groups
-    that do the largest stays; of equally large ones that with the reference, then the earlier.
+    Evidence is comparable when it is of the same images of the same frames, each scored equally often. Of several
+    comparable groups the largest is kept; of equally large groups that with the reference, then the earlier.
     """
     left_out = {entrant.trial_id: entrant.missing or "it left no evidence" for entrant in entrants if not entrant.runs}
     present = [entrant for entrant in entrants if entrant.runs]
@@ -169,26 +169,26 @@ def build_lineup(entrants: Sequence[AlignmentInput]) -> AlignedEvidence | None:
     }
     objections = _objections(alike)
     left_out |= {name: reason for name, reason in objections.items() if reason}
-    kept = [entrant for entrant in alike if not objections[entrant.trial_id]]
-    return _lineup(kept, left_out) if kept else None
+    comparable = [entrant for entrant in alike if not objections[entrant.trial_id]]
+    return _align(comparable, left_out) if comparable else None
 
 
 @dataclass(frozen=True, eq=False)
-class _Places:
-    """Where the images of runs stand in the lineup."""
+class _ImageOrder:
+    """The index of each image in the aligned order."""
 
     number: Mapping[str, int]
-    """Image -> its place."""
-    known: dict[tuple[str, ...], np.ndarray]
+    """Image -> its index."""
+    indices: dict[tuple[str, ...], np.ndarray]
 
     def of(self, names: tuple[str, ...]) -> np.ndarray:
         """Shape: returns: (images of the run,)."""
-        if names not in self.known:
-            self.known[names] = np.asarray([self.number[name] for name in names], dtype=np.intp)
-        return self.known[names]
+        if names not in self.indices:
+            self.indices[names] = np.asarray([self.number[name] for name in names], dtype=np.intp)
+        return self.indices[names]
 
     def counts(self, runs: Sequence[Evidence]) -> np.ndarray:
-        """Return the counts summed over runs, in the order of the lineup.
+        """Return the counts summed over runs, in the aligned order.
 
         Shape:
             returns: (N, C, C), int64.
@@ -234,7 +234,7 @@ def _truth_digest(run: Evidence) -> bytes:
 
 
 def _difference(entrant: AlignmentInput, model: AlignmentInput) -> str:
-    """Return why an entrant's evidence is not of the images of another's."""
+    """Return how a setting's evidence differs from that of the compared settings."""
     own, usual = Counter(_images(run) for run in entrant.runs), Counter(_images(run) for run in model.runs)
     if len(own) != len(usual):
         return f"it has evidence of {count(len(entrant.runs), 'run')}, the others of {len(model.runs)}"
@@ -266,23 +266,23 @@ def score_of(run: Evidence) -> float:
     return float(mean_iou(above, truth + pooled.sum(0) - above, truth))
 
 
-def _lineup(kept: Sequence[AlignmentInput], left_out: dict[str, str]) -> AlignedEvidence:
-    model = kept[0]
-    words = {
+def _align(comparable: Sequence[AlignmentInput], left_out: dict[str, str]) -> AlignedEvidence:
+    model = comparable[0]
+    labels = {
         name: (scene, weather, time)
         for run in model.runs
         for name, scene, weather, time in zip(run.names, run.scenes, run.weathers, run.times_of_day, strict=True)
     }
     drives = {name: drive for run in model.runs for name, drive in zip(run.names, run.drives, strict=bool(run.drives))}
-    names = list(words)
+    names = list(labels)
     units = find_units(names, [drives[name] for name in names] if drives else ())
-    order = sorted(range(len(names)), key=lambda at: (units.labels[at], names[at]))
-    ordered = [names[at] for at in order]
-    places = _Places({name: place for place, name in enumerate(ordered)}, {})
-    cells = [_cells(places.counts(entrant.runs)) for entrant in kept]
-    scenes, weathers, times = zip(*(words[name] for name in ordered), strict=True)
+    order = sorted(range(len(names)), key=lambda index: (units.labels[index], names[index]))
+    ordered = [names[index] for index in order]
+    image_order = _ImageOrder({name: index for index, name in enumerate(ordered)}, {})
+    cells = [_cells(image_order.counts(entrant.runs)) for entrant in comparable]
+    scenes, weathers, times = zip(*(labels[name] for name in ordered), strict=True)
     return AlignedEvidence(
-        entrants=tuple(kept),
+        entrants=tuple(comparable),
         classes=model.runs[0].classes,
         scenes=scenes,
         weathers=weathers,
@@ -292,16 +292,16 @@ def _lineup(kept: Sequence[AlignmentInput], left_out: dict[str, str]) -> Aligned
         drives=units.drives,
         intersection=np.stack([above for above, _ in cells]),
         union=np.stack([below for _, below in cells]),
-        truth=places.counts(model.runs).sum(2),
+        truth=image_order.counts(model.runs).sum(2),
         left_out=left_out,
-        places=places,
+        image_order=image_order,
     )
 
 
 def _numbers(units: Units, order: Sequence[int]) -> np.ndarray:
     """Return the units of the images in order, numbered from 0 in order of appearance."""
-    labels = [units.labels[at] for at in order]
-    return np.cumsum([0, *(int(now != before) for before, now in itertools.pairwise(labels))])
+    labels = [units.labels[index] for index in order]
+    return np.cumsum([0, *(int(after != before) for before, after in itertools.pairwise(labels))])
 
 
 def _cells(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Bootstrap draws of drives (or images) and runs, the same for every trial, and mIoU under each of them.
+"""Bootstrap drives or images with the same draws for every trial, and compute mIoU under each draw.
 
 Only intersection and union of every class are needed, so a draw is a row of weights and all draws are matrix products.
 """
@@ -12,11 +12,11 @@ DRAWN, WEIGHED = 256, 1024
 """Draws at a time: bounds memory."""
 
 EXACT = 2**24
-"""Below it single precision holds every whole number, so that sums of counts are exact in whatever order."""
+"""Below it single precision represents every integer, so that sums of counts are exact in any order."""
 
 
 def draw_units(units: int, draws: int, seed: int) -> np.ndarray:
-    """Return how often each draw takes each unit: the plain bootstrap.
+    """Return the weights of a plain bootstrap: how often each draw contains each unit.
 
     Source: Davison and Hinkley 1997, Bootstrap Methods, section 3.8 (units drawn whole).
 
@@ -33,7 +33,7 @@ def draw_units(units: int, draws: int, seed: int) -> np.ndarray:
 
 
 def weigh(table: np.ndarray, draws: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield the sums of the table under each draw, some draws at a time; sums are exact.
+    """Yield the weighted sums of a table for each draw, in batches of draws; sums are exact.
 
     In single precision, over as many units at a time as keep every sum below EXACT; in double where these are few.
 
@@ -57,7 +57,7 @@ def weigh(table: np.ndarray, draws: np.ndarray) -> Iterator[tuple[slice, np.ndar
 
 
 def _edges(heavy: np.ndarray) -> list[int] | None:
-    """Return where to cut the units so that no sum over a piece reaches EXACT; None when pieces would be tiny."""
+    """Return the boundaries of unit ranges whose sums stay below EXACT; None if the ranges would be tiny."""
     units, pieces = len(heavy), 1
     while units // pieces >= min(32, units):
         edges = np.linspace(0, units, pieces + 1).astype(int)
@@ -70,7 +70,7 @@ def _edges(heavy: np.ndarray) -> list[int] | None:
 def resample_deviations(
     intersection: np.ndarray, union: np.ndarray, truth: np.ndarray, draws: np.ndarray, widening: np.ndarray
 ) -> np.ndarray:
-    """Return by how much the mIoU of each deviates under every draw, each class's share of it widened by itself.
+    """Return the deviation of each mIoU under every draw, with each class's contribution widened separately.
 
     A class that a draw leaves without a true pixel deviates by nothing in it. Classes that few units have are the ones
     that a bootstrap understates; widened together with all others they would decide about every interval.
@@ -92,7 +92,7 @@ def resample_deviations(
 
 
 def mean_ratio(above: np.ndarray, below: np.ndarray, axis: int) -> np.ndarray:
-    """Return the mean of above / below along the axis over what has a positive below; NaN where nothing has."""
+    """Return the mean of above / below along the axis where below is positive; NaN where it never is."""
     if below.min(initial=1) > 0:
         return (above / below).mean(axis)
     present = below > 0

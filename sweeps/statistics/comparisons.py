@@ -1,24 +1,21 @@
-"""Scores and how they scatter -> simultaneous intervals, who is excluded, who is close, the outcome. Pure."""
+"""Compare settings with the leader: simultaneous intervals, exclusions, ties and the outcome. No I/O."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sweeps.statistics.hypothesis_tests import ALPHA
+from sweeps.statistics.hypothesis_tests import ALPHA, POWER
 from sweeps.statistics.results import Interval, Rival
 
 LEADERS = 64
-"""Of how many possible leaders all comparisons are covered at once; more than 64 settings rarely could lead."""
+"""Possible leaders that the simultaneous intervals cover; more than 64 settings could rarely lead."""
 
 RANKED = 32
-"""Among more settings the shares of every rank are left out."""
+"""Settings up to which the shares of every rank are computed."""
 
 PART = 256
 """Replicates at a time."""
-
-POWER = 0.8
-"""How often a lead of the detection limit is found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +27,10 @@ class Comparisons:
     """
 
     order: np.ndarray
-    """Places of settings, the best first; of equal ones the earlier."""
+    """Indices of settings, the best first; of equal ones the earlier."""
     scores: np.ndarray
     scatter: np.ndarray
-    """Deviation of each score in each replicate, all that is uncertain in it."""
+    """Deviation of each score in each replicate, from images and runs."""
     variance: np.ndarray
     """Of each score by itself."""
     error: np.ndarray
@@ -43,11 +40,11 @@ class Comparisons:
     low: np.ndarray
     high: np.ndarray
     p_best: np.ndarray
-    """NaN where nothing can be said."""
+    """NaN where it cannot be estimated."""
     critical: float = 0.0
     """Reach in units of the error."""
     is_blind: bool = False
-    """Too few units, or nothing known of the noise: nothing can be said."""
+    """Whether nothing can be concluded: there are too few units, or the noise is unknown."""
 
     @property
     def leader(self) -> int:
@@ -60,31 +57,31 @@ class Comparisons:
 
     @property
     def tied(self) -> list[int]:
-        """Return the places not excluded, the leader first."""
-        return [int(at) for at in self.order if at == self.leader or self.high[at] >= 0]
+        """Return the indices of settings not excluded, the leader first."""
+        return [int(index) for index in self.order if index == self.leader or self.high[index] >= 0]
 
     def is_surely_close(self, margin: float) -> np.ndarray:
-        """Return who is surely less than the margin behind; the leader is."""
+        """Return which settings are significantly less than the margin behind; the leader always is."""
         return self.low > -margin
 
     def is_close(self, margin: float) -> np.ndarray:
-        """Return whose estimated deficit is at most the margin, or one standard error where that is larger.
+        """Return which settings are estimated to be at most the margin, or one standard error, behind.
 
         Source: Breiman et al. 1984, Classification and Regression Trees, section 3.4.3, the one-standard-error rule.
         """
         return -self.difference <= np.maximum(margin, self.error)
 
 
-def hold_contest(
+def compare_settings(
     scores: np.ndarray,
     images: np.ndarray,
-    luck: np.ndarray,
-    luck_variance: np.ndarray,
+    run_noise: np.ndarray,
+    run_variance: np.ndarray,
     *,
     alpha: float = ALPHA,
     is_blind: bool = False,
 ) -> Comparisons:
-    """Return the contest. Its intervals hold for all rivals at once, and whoever of LEADERS happens to lead.
+    """Return the comparisons, with intervals that hold for all rivals and any of LEADERS possible leaders at once.
 
     The leader is chosen on the same data, so the critical value is that of the largest studentised difference between
     any possible leader and any setting (Tukey's range, by simulation), not between one given leader and its rivals.
@@ -93,22 +90,22 @@ def hold_contest(
     Args:
         scores: (T,).
         images: (T, B), deviations that other images would have brought, the same draw for all settings.
-        luck: (T, B), deviations that other runs would have brought, independent between settings.
-        luck_variance: (T,), the estimated variance of luck. It is not taken from the draws: where it is known with few
-            degrees of freedom their tails are too heavy for a standard deviation.
+        run_noise: (T, B), deviations that other runs would have brought, independent between settings.
+        run_variance: (T,), the estimated variance of run_noise. It is not taken from the draws: where it is known with
+            few degrees of freedom, their tails are too heavy for a standard deviation.
         alpha: one less the confidence of all intervals together.
-        is_blind: whether nothing can be said.
+        is_blind: whether nothing can be concluded.
     """
     order = np.argsort(-scores, kind="stable")
-    scatter = images + luck
-    variance = images.var(1, dtype=np.float64) + luck_variance if images.shape[1] else luck_variance
+    scatter = images + run_noise
+    variance = images.var(1, dtype=np.float64) + run_variance if images.shape[1] else run_variance
     if is_blind or not scatter.shape[1]:
         reach = np.where(np.arange(len(scores)) == order[0], 0.0, 1.0)
         unknown = np.full(len(scores), np.nan)
         return Comparisons(order, scores, scatter, variance, reach, reach, -reach, reach, unknown, is_blind=True)
-    p_best = _p_best(scores, images, luck, luck_variance)
+    p_best = _p_best(scores, images, run_noise, run_variance)
     leaders = _possible_leaders(scores, variance)
-    errors = _errors(images, leaders, luck_variance)
+    errors = _errors(images, leaders, run_variance)
     error = errors[int(np.flatnonzero(leaders == order[0])[0])]
     critical = _critical(scatter, leaders, errors, alpha)
     reach = critical * error
@@ -117,18 +114,18 @@ def hold_contest(
     return Comparisons(order, scores, scatter, variance, error, reach, low, high, p_best, critical)
 
 
-def own_intervals(contest: Comparisons) -> list[Interval]:
+def own_intervals(comparisons: Comparisons) -> list[Interval]:
     """Return the 95 % interval of each score by itself, from its scatter."""
-    if contest.is_blind:
-        return [Interval(float(score), 0.0, 1.0) for score in contest.scores]
-    halves = np.quantile(np.abs(contest.scatter), 1 - ALPHA, axis=1)
+    if comparisons.is_blind:
+        return [Interval(float(score), 0.0, 1.0) for score in comparisons.scores]
+    halves = np.quantile(np.abs(comparisons.scatter), 1 - ALPHA, axis=1)
     return [
         Interval(float(score), float(score - half), float(score + half))
-        for score, half in zip(contest.scores, halves, strict=True)
+        for score, half in zip(comparisons.scores, halves, strict=True)
     ]
 
 
-def optimism(contest: Comparisons) -> float:
+def optimism(comparisons: Comparisons) -> float:
     """Return by how much the leader's score is expected to exceed its truth because it was chosen as the highest.
 
     In every replicate whoever leads there is compared with its mean over all replicates. mIoU is no linear function of
@@ -136,22 +133,22 @@ def optimism(contest: Comparisons) -> float:
     and is left out. Source: Efron 1983, Estimating the error rate of a prediction rule, section 2 (the bootstrap
     estimate of optimism).
     """
-    if not contest.scatter.shape[1]:
+    if not comparisons.scatter.shape[1]:
         return 0.0
-    scores = contest.scores[:, None].astype(contest.scatter.dtype)
-    centre = contest.scatter.mean(1, dtype=np.float64)[:, None].astype(contest.scatter.dtype)
+    scores = comparisons.scores[:, None].astype(comparisons.scatter.dtype)
+    centre = comparisons.scatter.mean(1, dtype=np.float64)[:, None].astype(comparisons.scatter.dtype)
     total = 0.0
-    for part in _parts(contest.scatter):
+    for part in _parts(comparisons.scatter):
         deviations = part - centre
         chosen = (deviations + scores).argmax(0)
         total += float(deviations[chosen, np.arange(deviations.shape[1])].sum(dtype=np.float64))
-    return max(0.0, total / contest.scatter.shape[1])  # below 0 by rounding only
+    return max(0.0, total / comparisons.scatter.shape[1])  # below 0 by rounding only
 
 
-def _p_best(scores: np.ndarray, images: np.ndarray, luck: np.ndarray, luck_variance: np.ndarray) -> np.ndarray:
+def _p_best(scores: np.ndarray, images: np.ndarray, run_noise: np.ndarray, run_variance: np.ndarray) -> np.ndarray:
     """Return the probability that each setting is the best, from scores that are shrunk towards their mean.
 
-    The highest of many scores is high by luck too; drawn around the scores themselves the leader would win too often.
+    The highest of many scores is partly luck; with draws around the scores themselves the leader would win too often.
     Settings are taken to differ around their mean with the variance that the scores have beyond their errors; of
     settings that differ by no more than their errors each has the same probability.
     Source: Efron and Morris 1973, Stein's estimation rule and its competitors (empirical Bayes); shares of equal
@@ -164,7 +161,7 @@ def _p_best(scores: np.ndarray, images: np.ndarray, luck: np.ndarray, luck_varia
     if settings == 1 or not draws:
         return np.full(settings, 1 / settings)
     common = images.mean(0)
-    error = (images - common).var(1, dtype=np.float64) + luck_variance
+    error = (images - common).var(1, dtype=np.float64) + run_variance
     spread = max(0.0, float(scores.var(ddof=1)) - float(error.mean()))
     if spread == 0 or not np.isfinite(spread):
         return np.full(settings, 1 / settings)
@@ -175,40 +172,40 @@ def _p_best(scores: np.ndarray, images: np.ndarray, luck: np.ndarray, luck_varia
     won = np.zeros(settings)
     for start in range(0, draws, PART):
         cut = slice(start, start + PART)
-        values = means[:, None] + scale[:, None] * (images[:, cut] - common[cut] + luck[:, cut])
+        values = means[:, None] + scale[:, None] * (images[:, cut] - common[cut] + run_noise[:, cut])
         is_best = values == values.max(0)
         won += is_best @ (1 / is_best.sum(0))
     return np.asarray(won / draws)
 
 
 def _parts(scatter: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the replicates some at a time: what fits into a processor's cache is several times as fast."""
+    """Yield the replicates in parts that fit into the processor's cache, which is several times as fast."""
     for start in range(0, scatter.shape[1], PART):
         yield np.ascontiguousarray(scatter[:, start : start + PART])
 
 
 def _possible_leaders(scores: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Return the places of those that might lead in a replicate: the highest by score and three standard errors."""
+    """Return the indices of possible leaders: the highest by score plus three standard errors."""
     if len(scores) <= LEADERS:
         return np.arange(len(scores))
     highest = np.argsort(-(scores + 3 * np.sqrt(variance)), kind="stable")[: LEADERS - 1]
     return np.asarray(sorted({int(np.argmax(scores)), *map(int, highest)}))
 
 
-def _errors(images: np.ndarray, leaders: np.ndarray, luck_variance: np.ndarray) -> np.ndarray:
+def _errors(images: np.ndarray, leaders: np.ndarray, run_variance: np.ndarray) -> np.ndarray:
     """Return the standard errors of differences; 0 between a setting and itself.
 
     Shape:
         returns: (L, T).
     """
-    square, both = np.zeros(len(images)), np.zeros((len(leaders), len(images)))
+    square, products = np.zeros(len(images)), np.zeros((len(leaders), len(images)))
     for part in _parts(images):
         wide = part.astype(np.float64)
         square += (wide**2).sum(1) / images.shape[1]
-        both += wide[leaders] @ wide.T / images.shape[1]
+        products += wide[leaders] @ wide.T / images.shape[1]
     whole = square[leaders, None] + square
-    of_images = whole - 2 * both
-    variance = np.where(of_images > 1e-12 * whole, of_images, 0.0) + luck_variance[leaders, None] + luck_variance
+    of_images = whole - 2 * products
+    variance = np.where(of_images > 1e-12 * whole, of_images, 0.0) + run_variance[leaders, None] + run_variance
     variance[leaders[:, None] == np.arange(len(images))] = 0.0
     return np.sqrt(variance)
 
@@ -227,43 +224,43 @@ def _critical(scatter: np.ndarray, leaders: np.ndarray, errors: np.ndarray, alph
     return float(np.quantile(np.concatenate(largest), 1 - alpha, method="higher"))
 
 
-def decide(contest: Comparisons, margin: float, *, surpassing: str) -> str:
-    """Return the outcome: who is alone ahead of all rivals is `surpassing` (leader or winner)."""
-    rivals = contest.tied[1:]
+def decide(comparisons: Comparisons, margin: float, *, surpassing: str) -> str:
+    """Return the outcome; a setting alone ahead of all rivals is `surpassing` (leader or winner)."""
+    rivals = comparisons.tied[1:]
     if not rivals:
-        return surpassing if len(contest.scores) > 1 else "leader"
-    is_open = [contest.low[at] < -margin and contest.high[at] > margin for at in rivals]
+        return surpassing if len(comparisons.scores) > 1 else "leader"
+    is_open = [comparisons.low[index] < -margin and comparisons.high[index] > margin for index in rivals]
     return "undecided" if any(is_open) else "tie"
 
 
-def detectable(contest: Comparisons) -> float:
-    """Return the smallest true lead over all rivals still in question that would leave one alone in POWER of sweeps.
+def detectable(comparisons: Comparisons) -> float:
+    """Return the smallest true lead over the rivals in question that is detected with POWER.
 
     In question are the tied ones; where the leader is alone, the next best.
     """
-    rivals = np.asarray(contest.tied[1:] or contest.order[1:2], dtype=int)
+    rivals = np.asarray(comparisons.tied[1:] or comparisons.order[1:2], dtype=int)
     if not len(rivals):
         return float("nan")
-    if contest.is_blind:
+    if comparisons.is_blind:
         return float("inf")
-    gaps = contest.scatter[rivals] - contest.scatter[contest.leader] + contest.reach[rivals, None]
+    gaps = comparisons.scatter[rivals] - comparisons.scatter[comparisons.leader] + comparisons.reach[rivals, None]
     return float(np.quantile(gaps.max(0), POWER))
 
 
-def recommend(contest: Comparisons, margin: float, costs: Sequence[Sequence[float | None]]) -> int:
-    """Return the cheapest of the tied ones that are close, by each cost that is known of all of them in turn."""
-    close = contest.is_close(margin)
-    field = [at for at in contest.tied if close[at]]
+def recommend(comparisons: Comparisons, margin: float, costs: Sequence[Sequence[float | None]]) -> int:
+    """Return the cheapest of the tied settings that are close, by each cost in turn that is known of all."""
+    close = comparisons.is_close(margin)
+    field = [index for index in comparisons.tied if close[index]]
     for cost in costs:
-        known = {at: cost[at] for at in field}
-        if all(value is not None for value in known.values()):
-            least = min(value for value in known.values() if value is not None)
-            field = [at for at in field if known[at] == least]
+        known_costs = {index: cost[index] for index in field}
+        if all(value is not None for value in known_costs.values()):
+            least = min(value for value in known_costs.values() if value is not None)
+            field = [index for index in field if known_costs[index] == least]
     return field[0]
 
 
 def describe_rivals(
-    contest: Comparisons,
+    comparisons: Comparisons,
     ids: Sequence[str],
     margin: float,
     latencies: Sequence[float | None],
@@ -271,24 +268,24 @@ def describe_rivals(
     scores: Sequence[Interval],
     run_scores: Sequence[np.ndarray],
 ) -> tuple[Rival, ...]:
-    """Return all that were compared, the best first; `scores` are their own intervals."""
-    surely, close = contest.is_surely_close(margin), contest.is_close(margin)
-    tied, shares = set(contest.tied), _rank_shares(contest)
+    """Return all compared settings, the best first; `scores` are their own intervals."""
+    surely, close = comparisons.is_surely_close(margin), comparisons.is_close(margin)
+    tied, shares = set(comparisons.tied), _rank_shares(comparisons)
     return tuple(
         Rival(
-            trial_id=ids[at],
-            score=_interval(scores[at].estimate, scores[at].low, scores[at].high, 0, 1),
-            difference=_interval(contest.difference[at], contest.low[at], contest.high[at], -1, 1),
-            p_best=None if contest.is_blind else float(contest.p_best[at]),
-            is_tied=at in tied,
-            is_close=bool(close[at]),
-            is_surely_close=bool(surely[at]),
-            latency_ms=latencies[at],
-            parameters=parameters[at],
-            run_scores=tuple(float(score) for score in run_scores[at]),
-            rank_shares=shares[at] if shares else (),
+            trial_id=ids[index],
+            score=_interval(scores[index].estimate, scores[index].low, scores[index].high, 0, 1),
+            difference=_interval(comparisons.difference[index], comparisons.low[index], comparisons.high[index], -1, 1),
+            p_best=None if comparisons.is_blind else float(comparisons.p_best[index]),
+            is_tied=index in tied,
+            is_close=bool(close[index]),
+            is_surely_close=bool(surely[index]),
+            latency_ms=latencies[index],
+            parameters=parameters[index],
+            run_scores=tuple(float(score) for score in run_scores[index]),
+            rank_shares=shares[index] if shares else (),
         )
-        for at in map(int, contest.order)
+        for index in map(int, comparisons.order)
     )
 
 
@@ -296,11 +293,11 @@ def _interval(estimate: float, low: float, high: float, least: float, most: floa
     return Interval(float(estimate), float(max(low, least)), float(min(high, most)))
 
 
-def _rank_shares(contest: Comparisons) -> list[tuple[float, ...]]:
-    """Return, for each setting, in what share of replicates it came first, second, ...; equal ones share a rank."""
-    settings = len(contest.scores)
-    if settings > RANKED or contest.is_blind:
+def _rank_shares(comparisons: Comparisons) -> list[tuple[float, ...]]:
+    """Return the share of replicates in which each setting has each rank; equal scores share a rank."""
+    settings = len(comparisons.scores)
+    if settings > RANKED or comparisons.is_blind:
         return []
-    values = contest.scatter + contest.scores[:, None].astype(contest.scatter.dtype)
+    values = comparisons.scatter + comparisons.scores[:, None].astype(comparisons.scatter.dtype)
     ranks = np.stack([(values > value).sum(0) for value in values])
     return [tuple(np.bincount(row, minlength=settings) / ranks.shape[1]) for row in ranks]

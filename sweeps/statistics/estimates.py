@@ -1,4 +1,4 @@
-"""A figure under many draws, with the noise of runs -> its interval, and whether it is surely small or surely not 0."""
+"""Intervals and tests of one figure from its bootstrap draws and the noise of runs."""
 
 import math
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ LOST = 0.05
 
 @dataclass(frozen=True, eq=False)
 class ResampledFigure:
-    """A figure, what it is in every draw of the units, and the variance that other runs would bring."""
+    """A figure with its value in every bootstrap draw, and the variance between runs."""
 
     estimate: float
     draws: np.ndarray
     units: int
-    """On how many units it rests."""
+    """Number of units behind it."""
     run_variance: float = 0.0
     run_freedom: float = math.inf
     """Degrees of freedom with which the variance is known."""
 
     def error(self) -> tuple[float, float]:
-        """Return standard error and degrees of freedom; NaN and 0 where there is no saying.
+        """Return standard error and degrees of freedom; NaN and 0 where they cannot be estimated.
 
         Source of the degrees of freedom of a sum: Satterthwaite 1946, An approximate distribution of estimates of
         variance components.
@@ -49,7 +49,7 @@ class ResampledFigure:
         return max(above[0], 1 - above[2]), 2 * min(above[1], 1 - above[1])
 
     def interval(self, alpha: float = ALPHA) -> Interval | None:
-        """Return the 1 - alpha interval; None where there is no saying."""
+        """Return the 1 - alpha interval; None where it cannot be estimated."""
         error, freedom = self.error()
         half = error * t_quantile(1 - alpha / 2, freedom)
         return Interval(self.estimate, self.estimate - half, self.estimate + half) if math.isfinite(half) else None

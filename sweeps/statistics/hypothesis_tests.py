@@ -1,4 +1,4 @@
-"""Small samples and many questions: quantiles of Student's t, Holm's correction, the corrected paired t test."""
+"""Student's t for small samples, Holm's correction, and the variance of overlapping training sets."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,8 @@ import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
 ALPHA = 0.05
+POWER = 0.8
+"""Power with which a detectable lead is found."""
 
 
 def t_quantile(probability: float, freedom: float) -> float:
@@ -24,7 +26,7 @@ def p_above(t: float, freedom: float) -> float:
 
 
 def widening(units: float) -> float:
-    """Return by how much the spread of a bootstrap over so few units is to be enlarged; infinite for one.
+    """Return the factor that corrects the spread of a bootstrap over few units; infinite for one unit.
 
     sqrt(n / (n - 1)) for the variance that resampling loses, times t / z for its being estimated: 1.59 for n = 5.
     """
@@ -54,7 +56,7 @@ def holm_levels(p_values: Sequence[float] | np.ndarray, alpha: float = ALPHA) ->
 
 
 def overlap(runs: int, folds: int) -> float:
-    """Return by what the variance of a run is multiplied to be that of the mean of so many runs on folds.
+    """Return the variance of the mean of runs on folds, as a multiple of the variance of one run.
 
     1 / runs, and the share of their variance that runs have in common, since they train on the same images.
 

@@ -1,4 +1,4 @@
-"""What a confirmation of so many runs will find: `sweeps.statistics.verdict.confirm`, simulated beforehand."""
+"""Simulate the power of a confirmation: which lead a number of runs detects."""
 
 import math
 from dataclasses import dataclass
@@ -6,41 +6,37 @@ from functools import lru_cache
 
 import numpy as np
 
-from sweeps.statistics.hypothesis_tests import ALPHA, overlap
+from sweeps.statistics.hypothesis_tests import ALPHA, POWER, overlap
 from sweeps.statistics.seed_noise import pool_variance
 
-POWER = 0.8
 MOST_RUNS_PLANNED = 100
 """Runs of a setting up to which a sample size is searched; a larger design is reported as out of reach."""
 
 SIMULATED, DRAWS = 2000, 2000
-"""Confirmations by which a power is found, and replicates by which a critical value is."""
+"""Simulated confirmations for a power, and replicates for a critical value."""
 
 UNIT_SD = 0.065
 """Standard deviation, over images or drives, of the difference in mIoU between two trained networks; measured on real
 frames at 64 px."""
 
-STEP = 0.0001
-"""Leads are found to a hundredth of a point."""
-
 
 @dataclass(frozen=True)
 class Design:
-    """A confirmation: so many finalists, each run once on every fold, with what is known of its noise beforehand."""
+    """The design of a confirmation: finalists, runs of each on folds, and the expected noise."""
 
     finalists: int
     runs: int
     run_sd: float
-    """Between runs of a setting, apart from their images."""
+    """Standard deviation between runs of a setting, apart from their images."""
     image_sd: float
     """Standard error that the images of all folds together leave in the difference of two settings."""
     rise: float | None = None
     """See `Noise.rise`: the prior of the confirmation, where curves are known."""
 
     def finds(self, lead: float) -> float:
-        """Return how often the best of equal rivals is alone ahead when its true lead is this.
+        """Return the power: how often the best of equal rivals is alone ahead with this true lead.
 
-        Source of the procedure: `sweeps.statistics.comparisons.hold_contest`.
+        Source of the procedure: `sweeps.statistics.comparisons.compare_settings`.
         """
         if self.runs < 2 or self.finalists < 2:
             return 0.0
@@ -48,7 +44,7 @@ class Design:
         return float((differences + lead > reach[:, None]).all(1).mean())
 
     def smallest_lead(self) -> float:
-        """Return the smallest true lead that it finds with POWER; infinite where it never does."""
+        """Return the smallest true lead that is detected with POWER; infinite if none is."""
         if self.runs < 2 or self.finalists < 2:
             return math.inf
         differences, reach = _simulate(self)
@@ -56,7 +52,7 @@ class Design:
 
 
 def runs_to_find(lead: float, finalists: int, run_sd: float, image_sd: float, rise: float | None = None) -> int | None:
-    """Return the fewest runs of each finalist that find a lead; None when it takes more than MOST_RUNS_PLANNED."""
+    """Return the fewest runs of each finalist that detect a lead; None for more than MOST_RUNS_PLANNED."""
     low, high = 1, MOST_RUNS_PLANNED
     if Design(finalists, high, run_sd, image_sd, rise).smallest_lead() > lead:
         return None
@@ -87,12 +83,12 @@ def _simulate(design: Design) -> tuple[np.ndarray, np.ndarray]:
     squares = np.maximum(
         total - freedom * fold_variance, total / (1 + freedom)
     )  # as `sweeps.statistics.verdict` has it
-    variance, known = pool_variance(squares, freedom, design.rise, has_floor=True)
+    variance, known_freedom = pool_variance(squares, freedom, design.rise, has_floor=True)
     errors = np.sqrt(2 * variance * overlap(runs, runs) + design.image_sd**2)
-    least, most = float(known.min()), float(known.max())
+    least, most = float(known_freedom.min()), float(known_freedom.max())
     critical = np.full(SIMULATED, _critical(design, most))
     if most > least:  # between the two, by how many degrees of freedom each has
-        critical += (_critical(design, least) - critical) * (1 / known - 1 / most) / (1 / least - 1 / most)
+        critical += (_critical(design, least) - critical) * (1 / known_freedom - 1 / most) / (1 / least - 1 / most)
     return means[:, :1] - means[:, 1:], critical * errors
 
 
@@ -101,7 +97,7 @@ def _critical(design: Design, freedom: float) -> float:
     generator = np.random.default_rng([design.finalists, design.runs, 1])
     share = overlap(design.runs, design.runs)
     pooled = np.sqrt(freedom / generator.chisquare(freedom, DRAWS))
-    luck = design.run_sd * math.sqrt(share) * generator.standard_normal((design.finalists, DRAWS)) * pooled
-    scatter = luck + design.image_sd / math.sqrt(2) * generator.standard_normal((design.finalists, DRAWS))
+    run_noise = design.run_sd * math.sqrt(share) * generator.standard_normal((design.finalists, DRAWS)) * pooled
+    scatter = run_noise + design.image_sd / math.sqrt(2) * generator.standard_normal((design.finalists, DRAWS))
     error = math.hypot(math.sqrt(2 * share) * design.run_sd, design.image_sd)
     return float(np.quantile(np.ptp(scatter, axis=0) / error, 1 - ALPHA)) if error else 0.0

@@ -1,14 +1,14 @@
-"""How a confirmation goes on until it is decided: in rounds of one run of each finalist that is still in question."""
+"""Rounds of a confirmation: one more run of each finalist in question, until the verdict is decided."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 CONFIRMING_RUNS = 5
-"""Of each finalist, where neither a number of runs nor rounds are asked for."""
+"""Default runs of each finalist."""
 
 FOLDS = 10
-"""Of one cut of the images; a run trains on nine tenths of them, and ten runs have judged them all."""
+"""Folds of one cut of the images: a run trains on nine tenths of them, and ten runs score all of them."""
 
 MOST_RUNS_TRAINED = 30
 """Runs of a finalist that rounds train at most: three cuts. More gain nothing, since runs share training images."""
@@ -29,7 +29,7 @@ that took the fewest runs in simulation.
 
 @dataclass(frozen=True)
 class Rounds:
-    """How a confirmation goes on."""
+    """The rules by which a confirmation adds rounds."""
 
     folds: int = FOLDS
     most: int = MOST_RUNS_TRAINED
@@ -39,10 +39,10 @@ class Rounds:
     margin: float = 0.005
     """A difference in mIoU that does not matter, as a fraction of 1."""
     hours: float = 0.0
-    """No round begins that would end later than so many hours of running; 0: as long as it takes."""
+    """Hours after which no round may end; 0: no limit."""
 
     def level(self, runs: int) -> float:
-        """Return the level of the look after so many runs of a finalist."""
+        """Return the significance level of the look after a number of runs."""
         levels = (level for most, level in LEVELS if runs <= most)
         return self.alpha or next(levels, LAST_LEVEL)
 
@@ -52,7 +52,7 @@ class Rounds:
 
     @classmethod
     def recorded(cls, manifest: Mapping[str, Any]) -> Self | None:
-        """Return what a sweep's manifest says; None where its runs are settled beforehand."""
+        """Return the rounds that a sweep's manifest records; None where the number of runs is fixed."""
         confirmation = manifest.get("confirmation")
         values = confirmation.get("rounds") if isinstance(confirmation, Mapping) else None
         return cls(**values) if isinstance(values, Mapping) else None

@@ -1,4 +1,4 @@
-"""What an open verdict takes: the lead that is in question, and how many runs of a confirmation find it."""
+"""Find the number of runs that would decide an open verdict, and the lead in question."""
 
 from sweeps.statistics.comparisons import Comparisons, detectable
 from sweeps.statistics.power import UNIT_SD, runs_to_find
@@ -6,13 +6,13 @@ from sweeps.statistics.results import SampleSizeNeeded
 from sweeps.statistics.seed_noise import Noise
 
 ENOUGH_UNITS = 10
-"""From so many drives on their spread is taken as it was measured."""
+"""Drives from which their measured spread is used."""
 
 
 def find_needed(
-    contest: Comparisons, noise: Noise, margin: float, *, images: int, units: int, confirming: int
+    comparisons: Comparisons, noise: Noise, margin: float, *, images: int, units: int, confirming: int
 ) -> SampleSizeNeeded | None:
-    """Return what decides between the settings that are not excluded; None where there is nothing to compare.
+    """Return the sample size that decides between the settings not excluded; None without rivals.
 
     A confirmation is simulated with the noise that is known here and the images it will have. It runs each finalist as
     often as it has folds: more runs do not score more images.
@@ -22,37 +22,37 @@ def find_needed(
         units: drives, or blocks or images, that these are drawn as.
         confirming: scored by a confirmation, which has training images too.
     """
-    if len(contest.scores) < 2:
+    if len(comparisons.scores) < 2:
         return None
-    limit = min(detectable(contest), 1.0)
-    rivals = contest.tied[1:]
-    nearest = int(rivals[0]) if rivals else int(contest.order[1])
-    lead = max(margin, float(-contest.difference[nearest]))
-    if contest.is_blind or not rivals:
-        return SampleSizeNeeded(1.0 if contest.is_blind else limit, lead, len(contest.tied), None)
+    limit = min(detectable(comparisons), 1.0)
+    rivals = comparisons.tied[1:]
+    nearest = int(rivals[0]) if rivals else int(comparisons.order[1])
+    lead = max(margin, float(-comparisons.difference[nearest]))
+    if comparisons.is_blind or not rivals:
+        return SampleSizeNeeded(1.0 if comparisons.is_blind else limit, lead, len(comparisons.tied), None)
     is_known = units >= ENOUGH_UNITS  # the spread of a few drives is no measure of drives
-    image_variance = _image_variance(contest, noise, nearest) if is_known else UNIT_SD**2 / units
+    image_variance = _image_variance(comparisons, noise, nearest) if is_known else UNIT_SD**2 / units
     image_variance *= images / max(images, confirming)
-    runs = runs_to_find(lead, len(contest.tied), round(noise.sd, 4), round(image_variance**0.5, 4))
-    return SampleSizeNeeded(limit, lead, len(contest.tied), runs)
+    runs = runs_to_find(lead, len(comparisons.tied), round(noise.sd, 4), round(image_variance**0.5, 4))
+    return SampleSizeNeeded(limit, lead, len(comparisons.tied), runs)
 
 
-def _image_variance(contest: Comparisons, noise: Noise, rival: int) -> float:
-    """Return the variance of the difference to a rival that is owed to images alone."""
-    luck = noise.variance[[contest.leader, rival]].sum()
-    return max(0.0, float(contest.error[rival] ** 2 - luck))
+def _image_variance(comparisons: Comparisons, noise: Noise, rival: int) -> float:
+    """Return the variance of the difference to a rival due to images alone."""
+    run_noise = noise.variance[[comparisons.leader, rival]].sum()
+    return max(0.0, float(comparisons.error[rival] ** 2 - run_noise))
 
 
-def bearable_sd(contest: Comparisons, noise: Noise) -> float | None:
-    """Return the largest standard deviation between runs with which the leader would still be alone ahead.
+def bearable_sd(comparisons: Comparisons, noise: Noise) -> float | None:
+    """Return the largest standard deviation between runs at which the leader would still lead alone.
 
     None where it is not. A lead holds while it exceeds critical * sqrt(variance of images + sd^2 * shares of both).
     """
-    rivals = contest.order[1:]
-    if contest.is_blind or not len(rivals) or len(contest.tied) > 1:
+    rivals = comparisons.order[1:]
+    if comparisons.is_blind or not len(rivals) or len(comparisons.tied) > 1:
         return None
-    luck, leader = noise.variance, contest.leader
-    images = contest.error[rivals] ** 2 - luck[rivals] - luck[leader]
-    room = (contest.difference[rivals] / contest.critical) ** 2 - images
+    run_noise, leader = noise.variance, comparisons.leader
+    images = comparisons.error[rivals] ** 2 - run_noise[rivals] - run_noise[leader]
+    room = (comparisons.difference[rivals] / comparisons.critical) ** 2 - images
     share = noise.share[rivals] + noise.share[leader]
     return float(max((room / share).min(), 0.0) ** 0.5)

@@ -1,7 +1,7 @@
-"""Rank trials, score evidence, find the Pareto front, and compare two countings. No I/O."""
+"""Rank trials, score evidence, find the Pareto front, and verify figures. No I/O."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -13,20 +13,20 @@ from bddseg.labels import GROUPS, group_of
 from sweeps.sanitize import DECIMALS, figure, finite_number
 
 TOLERANCE = 1e-6
-"""Two ways of counting the same pixels may differ by so much: the rounding of single precision."""
+"""Allowed difference between two countings of the same pixels: the rounding of single precision."""
 
 SCORE = "best/miou"
-"""What decides: the highest validation mIoU that a trial reached."""
+"""The deciding metric: the highest validation mIoU that a trial reached."""
 
 CAVEAT = "This is the arg-max of one run each; it cannot see run-to-run noise."
-"""What has to stand beside every leader."""
+"""The caveat of every leader without a verdict."""
 
 FAILED = "FAILED"
-"""Status of a trial that diverged, ran out of memory or broke: its figures lead nothing."""
+"""Status of a trial that diverged, ran out of memory or broke: its figures do not count."""
 
 
 class Scored(Protocol):
-    """What is asked of a trial."""
+    """The attributes of a trial that ranking needs."""
 
     @property
     def status(self) -> str: ...
@@ -35,6 +35,7 @@ class Scored(Protocol):
 
 
 TrialT = TypeVar("TrialT", bound=Scored)
+PointT = TypeVar("PointT")
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,10 @@ class Scores:
     @property
     def boundary_iou(self) -> float | None:
         """Return the mean boundary IoU over the classes that the truth has; None where it was not counted."""
-        known = [value for name, value in self.boundary.items() if value is not None and self.iou.get(name) is not None]
-        return figure(sum(known) / len(known)) if known else None
+        values = [
+            value for name, value in self.boundary.items() if value is not None and self.iou.get(name) is not None
+        ]
+        return figure(sum(values) / len(values)) if values else None
 
     @property
     def gap(self) -> float | None:
@@ -66,7 +69,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """The leader's figures, counted by the sweep and once more from the saved weights by torchmetrics."""
+    """The leader's figures, counted by the sweep and by torchmetrics from the saved weights."""
 
     part: str
     images: int | None
@@ -86,8 +89,22 @@ def score(trial: Scored) -> float:
 
 
 def rank(trials: Sequence[TrialT]) -> list[TrialT]:
-    """Return the trials that have a score, the best first; of equal ones the earlier in the plan comes first."""
+    """Return the trials that have a score, the best first; equal scores keep the order of the plan."""
     return sorted((trial for trial in trials if not math.isnan(score(trial))), key=score, reverse=True)
+
+
+def pareto_front(
+    points: Iterable[PointT], cost: Callable[[PointT], float], value: Callable[[PointT], float]
+) -> list[PointT]:
+    """Return the points that no other point beats or equals in both cost and value, the cheapest first.
+
+    Of (1 ms, 0.5), (2 ms, 0.4) and (3 ms, 0.6) the second is beaten by the first.
+    """
+    front: list[PointT] = []
+    for point in sorted(points, key=lambda point: (cost(point), -value(point))):
+        if not front or value(point) > value(front[-1]):
+            front.append(point)
+    return front
 
 
 def score_evidence(evidence: Evidence) -> Scores:
@@ -114,20 +131,20 @@ def compare_figures(record: Mapping[str, Any]) -> VerificationResult:
     """Return the comparison; the largest difference is taken from the figures shown, not from a summary of them."""
     ours, theirs = (_flat(record.get(side)) for side in ("evidence", "torchmetrics"))
     rows = tuple((name, ours.get(name), theirs.get(name)) for name in dict.fromkeys([*ours, *theirs]))
-    both = [abs(a - b) for _, a, b in rows if a is not None and b is not None]
-    known = [*both, finite_number(record.get("max_difference")) or 0.0]
+    differences = [abs(a - b) for _, a, b in rows if a is not None and b is not None]
+    recorded = [*differences, finite_number(record.get("max_difference")) or 0.0]
     one_sided = any((a is None) != (b is None) for _, a, b in rows)
     images = record.get("images")
     return VerificationResult(
         part=str(record.get("part", "")),
         images=images if isinstance(images, int) else None,
         rows=rows,
-        difference=None if one_sided or not both else max(known),
+        difference=None if one_sided or not differences else max(recorded),
     )
 
 
 def _flat(side: Any) -> dict[str, float | None]:
-    """Return mean and class IoUs of one side, unrounded: a difference in the seventh decimal is to be seen."""
+    """Return mean and class IoUs of one side, unrounded: the seventh decimal matters."""
     if not isinstance(side, Mapping):
         return {}
     classes = side.get("iou")

@@ -1,4 +1,4 @@
-"""Run-to-run noise: by how much another seed would change a score. Measured from repeats, or bounded by the curves.
+"""Estimate run-to-run noise: how much another seed changes a score. Measured on repeats, or bounded by curves.
 
 One formula for all cases: a scaled inverse chi-squared prior, pooled with every repeat of a setting,
 
@@ -92,7 +92,7 @@ class Noise:
 
     @property
     def variance(self) -> np.ndarray:
-        """Return the variance of each setting's score that is owed to its runs.
+        """Return the variance of each setting's score due to its runs.
 
         Shape:
             returns: (T,).
@@ -100,7 +100,7 @@ class Noise:
         return self.run_variance * self.share
 
     def draw(self, draws: int, seed: int) -> np.ndarray:
-        """Return deviations of scores as other runs would have brought them; of Student's t, since sd is an estimate.
+        """Return simulated deviations of scores between runs; of Student's t, since sd is an estimate.
 
         The pooled variance is drawn once for all settings, that of a setting with repeats around it.
 
@@ -114,9 +114,9 @@ class Noise:
         pooled = self.sd**2 * _inverse_chisquare(generator, self.freedom, draws)  # (draws,)
         deviations = generator.standard_normal((settings, draws), dtype=np.float32)
         scale = np.broadcast_to(pooled, (settings, draws)).astype(np.float32)
-        for place in np.flatnonzero(self.own_freedom):
-            squares, freedom = self.own_squares[place], SHRINKAGE + self.own_freedom[place]
-            scale[place] = (SHRINKAGE * pooled + squares) / generator.chisquare(freedom, draws)
+        for index in np.flatnonzero(self.own_freedom):
+            squares, freedom = self.own_squares[index], SHRINKAGE + self.own_freedom[index]
+            scale[index] = (SHRINKAGE * pooled + squares) / generator.chisquare(freedom, draws)
         return deviations * np.sqrt(scale * self.share[:, None].astype(np.float32))
 
 
@@ -126,9 +126,9 @@ def _inverse_chisquare(generator: np.random.Generator, freedom: float, draws: in
 
 
 def setting_of(settings: Mapping[str, Any]) -> str:
-    """Return what is the same for all seeds of a setting, and for them only; empty where nothing is known of it."""
-    known = {key: value for key, value in settings.items() if key != SEED}
-    return json.dumps(known, sort_keys=True) if known else ""
+    """Return a key that all seeds of a setting share, and only they; empty where no settings are recorded."""
+    apart_from_seed = {key: value for key, value in settings.items() if key != SEED}
+    return json.dumps(apart_from_seed, sort_keys=True) if apart_from_seed else ""
 
 
 def rise_of(curves: Sequence[Sequence[float]]) -> float | None:
@@ -184,7 +184,7 @@ def pool_noise(
 def pool_variance(
     squares: np.ndarray, repeats: int, rise: float | None, has_floor: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return variances and their degrees of freedom as `pool_noise` has them, for many sums of squares at once."""
+    """Return the variances and degrees of freedom of `pool_noise` for many sums of squares at once."""
     floor = FLOOR, has_floor * PRIOR_FREEDOM * min(1.0, repeats / ENOUGH) ** 2
     scale, prior = floor if rise is None else _prior(rise, repeats)
     trust = np.minimum(1.0, scale**2 * repeats / np.maximum(squares, 1e-12))  # 1e-12: a millionth of the score
@@ -193,7 +193,7 @@ def pool_variance(
 
 
 def known_noise(sd: float, runs: np.ndarray) -> Noise:
-    """Return the noise of settings with so many runs each, where its standard deviation is known."""
+    """Return the noise of settings whose standard deviation is known."""
     nothing = np.zeros(len(runs))
     return Noise(sd, math.inf, 0, None, nothing, nothing, 1 / runs)
 
@@ -206,7 +206,7 @@ def _prior(rise: float, repeats: int) -> tuple[float, float]:
 
 
 def count_repeats(groups: Sequence[np.ndarray]) -> int:
-    """Return how many runs of settings there are beyond the first of each."""
+    """Return the number of runs beyond the first of each setting."""
     return sum(map(_freedom, groups))
 
 
@@ -216,7 +216,7 @@ def sum_squares(groups: Sequence[np.ndarray]) -> float:
 
 
 def _freedom(scores: np.ndarray) -> int:
-    """Return how many repeats there are; none where all have the same score: such a setting has collapsed."""
+    """Return the number of repeats; 0 where all have the same score: such a setting has collapsed."""
     return len(scores) - 1 if len(scores) > 1 and np.ptp(scores) > 0 else 0
 
 

@@ -1,4 +1,4 @@
-"""City against other scenes: how large the gap is, whether it is surely small, and whether settings differ in it.
+"""Compare city and other scenes: the gap, its equivalence test, and differences between settings.
 
 Drives are drawn alike for all settings, so that gaps compare in pairs and a drive with images of both groups is drawn
 with both. What another seed would change in a gap is part of every interval.
@@ -20,7 +20,7 @@ from sweeps.statistics.seed_noise import SHRINKAGE, Noise
 from sweeps.statistics.wording import describe_gap, describe_scenes
 
 DRIVES = 10
-"""With fewer drives in a group nothing can be said of it."""
+"""Drives that a group needs for a conclusion."""
 
 TELLING = 2.927
 """Quantiles of the normal distribution at 95 and 90 %: two one-sided tests show equivalence with a power of 80 %."""
@@ -33,7 +33,7 @@ Figure = Callable[[np.ndarray], np.ndarray]
 
 
 def answer_scenes(
-    lineup: AlignedEvidence,
+    aligned: AlignedEvidence,
     draws: np.ndarray,
     shown: Sequence[int],
     margin: float,
@@ -41,19 +41,19 @@ def answer_scenes(
     noise: Noise,
 ) -> Scenes | None:
     """Return the answer for the settings shown, the leader first; None when a group has no labelled image."""
-    groups = np.asarray([group_of(scene) for scene in lineup.scenes])
+    groups = np.asarray([group_of(scene) for scene in aligned.scenes])
     sides = [groups == group for group in GROUPS]
-    counts = [lineup.counts_of(place) for place in shown]
+    counts = [aligned.counts_of(index) for index in shown]
     if not all(counts[0][side].any() for side in sides):
         return None
-    sampled = _resample(lineup, np.stack(counts), sides, draws)
+    sampled = _resample(aligned, np.stack(counts), sides, draws)
     pairs = [
-        _Pair(lineup, place, of_place, drawn, sides, noise)
-        for place, of_place, drawn in zip(shown, counts, sampled, strict=True)
+        _Pair(aligned, index, own_counts, drawn, sides, noise)
+        for index, own_counts, drawn in zip(shown, counts, sampled, strict=True)
     ]
     gaps = tuple(pair.gap(margin) for pair in pairs)
-    between = _between([lineup.ids[place] for place in shown], [pair.contrast(miou) for pair in pairs])
-    slices = find_slices(lineup, draws, shown[0], noise)
+    between = _between([aligned.ids[index] for index in shown], [pair.contrast(miou) for pair in pairs])
+    slices = find_slices(aligned, draws, shown[0], noise)
     return Scenes(margin, gaps, between, slices, describe_scenes(gaps, between, slices, margin, names))
 
 
@@ -73,8 +73,8 @@ class _Pair:
         counts: (N, C, C).  sampled: (2, B, C, C).
     """
 
-    lineup: AlignedEvidence
-    place: int
+    aligned: AlignedEvidence
+    index: int
     counts: np.ndarray
     sampled: np.ndarray
     sides: Sequence[np.ndarray]
@@ -84,8 +84,8 @@ class _Pair:
         """Return a figure of the city images less that of the others."""
         city, other = (figure(pooled) for pooled in self.pooled)
         first, second = (figure(sampled) for sampled in self.sampled)
-        units = min(count_units(self.lineup, side) for side in self.sides)
-        variance, freedom = gap_noise(self.lineup, self.place, self.sides, self.noise, figure)
+        units = min(count_units(self.aligned, side) for side in self.sides)
+        variance, freedom = gap_noise(self.aligned, self.index, self.sides, self.noise, figure)
         return ResampledFigure(float(city - other), first - second, units, variance, freedom)
 
     @property
@@ -101,18 +101,18 @@ class _Pair:
         return self.contrast(lambda counts: standard_miou(counts, mix)) if common.any() else None
 
     def gap(self, margin: float) -> Gap:
-        """Return all that is said of the setting."""
-        lineup, whole, standard = self.lineup, self.contrast(miou), self.standardised()
+        """Return the gap of the setting with all its tests."""
+        aligned, whole, standard = self.aligned, self.contrast(miou), self.standardised()
         sides = dict(zip(GROUPS, self.sides, strict=True))
         images = {group: int(side.sum()) for group, side in sides.items()}
-        drives = {group: count_units(lineup, side & lineup.has_drive) for group, side in sides.items()}
+        drives = {group: count_units(aligned, side & aligned.has_drive) for group, side in sides.items()}
         is_known = all(drives.values())
         p_equivalence, p_difference = whole.tests(margin)
         answer = answer_gap(whole, standard, margin, drives)
         wide = Interval(whole.estimate, -1.0, 1.0)
-        needed = drives_to_tell(whole, margin, lineup.drives) if is_known else None
+        needed = drives_to_tell(whole, margin, aligned.drives) if is_known else None
         return Gap(
-            trial_id=lineup.ids[self.place],
+            trial_id=aligned.ids[self.index],
             answer=answer,
             why=describe_gap(answer, whole.interval() or wide, margin, drives if is_known else {}, DRIVES, needed),
             gap=whole.interval() or wide,
@@ -120,8 +120,8 @@ class _Pair:
             p_equivalence=p_equivalence,
             p_difference=p_difference,
             by_class={
-                name: self.contrast(lambda counts, at=at: iou(counts)[..., at]).interval()  # type: ignore[misc]
-                for at, name in enumerate(lineup.classes)
+                name: self.contrast(lambda counts, index=index: iou(counts)[..., index]).interval()  # type: ignore[misc]
+                for index, name in enumerate(aligned.classes)
             },
             standardised=standard.interval() if standard else None,
             images=images,
@@ -131,7 +131,7 @@ class _Pair:
 
 
 def gap_noise(
-    lineup: AlignedEvidence, place: int, sides: Sequence[np.ndarray], noise: Noise, figure: Figure
+    aligned: AlignedEvidence, index: int, sides: Sequence[np.ndarray], noise: Noise, figure: Figure
 ) -> tuple[float, float]:
     """Return the variance that other runs would bring into a setting's gap, and its degrees of freedom.
 
@@ -141,20 +141,20 @@ def gap_noise(
     if noise.is_unknown:
         return float("nan"), 0.0
     shares = [float(side.mean()) for side in sides]
-    scaled = float(noise.run_variance[place]) * sum(1 / share for share in shares)
-    squares, repeats = 0.0, int(noise.own_freedom[place])
+    scaled = float(noise.run_variance[index]) * sum(1 / share for share in shares)
+    squares, repeats = 0.0, int(noise.own_freedom[index])
     if repeats:
-        runs = lineup.counts_of_runs(place)
+        runs = aligned.counts_of_runs(index)
         of_runs = np.asarray([figure(run[sides[0]].sum(0)) - figure(run[sides[1]].sum(0)) for run in runs])
         squares = float(((of_runs - of_runs.mean()) ** 2).sum())
         if not np.isfinite(squares):
             squares, repeats = 0.0, 0
     variance = (SHRINKAGE * scaled + squares) / (SHRINKAGE + repeats)
-    return variance * float(noise.share[place]), min(noise.freedom, SHRINKAGE + repeats) if repeats else noise.freedom
+    return variance * float(noise.share[index]), min(noise.freedom, SHRINKAGE + repeats) if repeats else noise.freedom
 
 
 def drives_to_tell(whole: ResampledFigure, margin: float, drives: int) -> int | None:
-    """Return with how many drives in total a gap near 0 is shown to lie within the margin, with a power of 80 %.
+    """Return the number of drives that shows a gap near 0 to lie within the margin with a power of 80 %.
 
     None where the noise of runs alone is too large for that. Source: Julious 2004, Sample sizes for clinical trials
     with normal data, section 5 (equivalence).
@@ -202,9 +202,9 @@ def standard_miou(counts: np.ndarray, mix: np.ndarray) -> np.ndarray:
     return np.asarray(mean_ratio(above, below, axis=-1))
 
 
-def find_slices(lineup: AlignedEvidence, draws: np.ndarray, place: int, noise: Noise) -> tuple[Slice, ...]:
+def find_slices(aligned: AlignedEvidence, draws: np.ndarray, index: int, noise: Noise) -> tuple[Slice, ...]:
     """Return each scene, weather and time of day against all other images, corrected for their number (Holm)."""
-    labels = zip(KINDS, (lineup.scenes, lineup.weathers, lineup.times_of_day), strict=True)
+    labels = zip(KINDS, (aligned.scenes, aligned.weathers, aligned.times_of_day), strict=True)
     masks = {
         (kind, value): np.asarray(values) == value
         for kind, values in labels
@@ -214,14 +214,14 @@ def find_slices(lineup: AlignedEvidence, draws: np.ndarray, place: int, noise: N
     masks = {key: mask for key, mask in masks.items() if not mask.all()}
     if not masks:
         return ()
-    counts = lineup.counts_of(place)
-    everything = np.ones(lineup.images, dtype=bool)
-    *sampled, whole = _resample(lineup, counts[None], [*masks.values(), everything], draws)[0]
+    counts = aligned.counts_of(index)
+    everything = np.ones(aligned.images, dtype=bool)
+    *sampled, whole = _resample(aligned, counts[None], [*masks.values(), everything], draws)[0]
     samples = {}
     for (key, mask), inside in zip(masks.items(), sampled, strict=True):
         estimate = miou(counts[mask].sum(0)) - miou(counts[~mask].sum(0))
-        units = min(count_units(lineup, mask), count_units(lineup, ~mask))
-        variance, freedom = gap_noise(lineup, place, (mask, ~mask), noise, miou)
+        units = min(count_units(aligned, mask), count_units(aligned, ~mask))
+        variance, freedom = gap_noise(aligned, index, (mask, ~mask), noise, miou)
         samples[key] = ResampledFigure(float(estimate), miou(inside) - miou(whole - inside), units, variance, freedom)
     return _corrected(samples, {key: int(mask.sum()) for key, mask in masks.items()})
 
@@ -229,23 +229,23 @@ def find_slices(lineup: AlignedEvidence, draws: np.ndarray, place: int, noise: N
 def _corrected(
     samples: Mapping[tuple[str, str], ResampledFigure], images: Mapping[tuple[str, str], int]
 ) -> tuple[Slice, ...]:
-    intervals = {key: found.interval() for key, found in samples.items()}
-    usable = [key for key, found in intervals.items() if found is not None]
+    intervals = {key: figure.interval() for key, figure in samples.items()}
+    usable = [key for key, figure in intervals.items() if figure is not None]
     corrected = holm([samples[key].tests(0.0)[1] for key in usable])
     return tuple(
-        Slice(*key, images[key], found, float(p), bool(p < ALPHA))
+        Slice(*key, images[key], figure, float(p), bool(p < ALPHA))
         for key, p in zip(usable, corrected, strict=True)
-        if (found := intervals[key]) is not None
+        if (figure := intervals[key]) is not None
     )
 
 
-def count_units(lineup: AlignedEvidence, mask: np.ndarray) -> int:
-    """Return over how many drives, or images, the chosen images are spread."""
-    return len(np.unique(lineup.unit[mask]))
+def count_units(aligned: AlignedEvidence, mask: np.ndarray) -> int:
+    """Return the number of units that the chosen images belong to."""
+    return len(np.unique(aligned.unit[mask]))
 
 
 def _resample(
-    lineup: AlignedEvidence, counts: np.ndarray, masks: Sequence[np.ndarray], draws: np.ndarray
+    aligned: AlignedEvidence, counts: np.ndarray, masks: Sequence[np.ndarray], draws: np.ndarray
 ) -> np.ndarray:
     """Return the pooled counts of each trial on each set of images in every draw.
 
@@ -253,8 +253,8 @@ def _resample(
         counts: (T, N, C, C).  masks: M of (N,).  returns: (T, M, B, C, C), float64.
     """
     chosen = np.stack([counts * mask[:, None, None] for mask in masks], axis=1)  # (T, M, N, C, C)
-    table = np.moveaxis(lineup.by_unit(chosen, axis=2), 2, -1)  # (T, M, C, C, U)
-    found = np.empty((*table.shape[:-1], len(draws)))
-    for at, sums in weigh(table, draws):
-        found[..., at] = sums
-    return np.moveaxis(found, -1, 2)
+    table = np.moveaxis(aligned.by_unit(chosen, axis=2), 2, -1)  # (T, M, C, C, U)
+    pooled = np.empty((*table.shape[:-1], len(draws)))
+    for chosen_draws, sums in weigh(table, draws):
+        pooled[..., chosen_draws] = sums
+    return np.moveaxis(pooled, -1, 2)

@@ -1,4 +1,4 @@
-"""Names of images -> what is drawn as a whole: a drive, or, where names carry none, a block of neighbouring names."""
+"""Group images into resampling units: drives, or blocks of neighbouring names where drives are unknown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Student's t says truly what few blocks do to the width of intervals.
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """What each image is drawn with.
+    """The resampling unit of each image.
 
     Shape:
         labels: N texts, equal for images that are drawn together.  has_drive: (N,), bool.
@@ -29,7 +29,7 @@ class Units:
     @property
     def drives(self) -> int:
         """Return how many drives there are."""
-        return len({label for label, known in zip(self.labels, self.has_drive, strict=True) if known})
+        return len({label for label, has_drive in zip(self.labels, self.has_drive, strict=True) if has_drive})
 
 
 def find_units(names: Sequence[str], drives: Sequence[str] = ()) -> Units:
@@ -39,14 +39,16 @@ def find_units(names: Sequence[str], drives: Sequence[str] = ()) -> Units:
     are put in order of what precedes their last number and of that number, and cut into blocks that never cross what
     precedes it: frames of one clip are neighbours.
     """
-    known = drives or [drive_of(name) or "" for name in names]
-    blocks = _blocks([name for name, drive in zip(names, known, strict=True) if not drive])
-    labels = tuple(f"drive {drive}" if drive else blocks[name] for name, drive in zip(names, known, strict=True))
-    return Units(labels, np.asarray([bool(drive) for drive in known], dtype=bool))
+    drive_of_name = drives or [drive_of(name) or "" for name in names]
+    blocks = _blocks([name for name, drive in zip(names, drive_of_name, strict=True) if not drive])
+    labels = tuple(
+        f"drive {drive}" if drive else blocks[name] for name, drive in zip(names, drive_of_name, strict=True)
+    )
+    return Units(labels, np.asarray([bool(drive) for drive in drive_of_name], dtype=bool))
 
 
 def _blocks(names: Sequence[str]) -> dict[str, str]:
-    """Return the block of each name: every clip is cut in proportion to its length, none into pieces of nothing."""
+    """Return the block of each name: clips are cut in proportion to their length, never into empty pieces."""
     clips: dict[str, list[tuple[int, str]]] = {}
     for name in sorted(set(names)):
         before, number = clip_of(name)
@@ -56,5 +58,5 @@ def _blocks(names: Sequence[str]) -> dict[str, str]:
     for before, clip in clips.items():
         pieces = min(len(clip), max(1, round(len(clip) * share)))
         for piece, part in enumerate(np.array_split(np.arange(len(clip)), pieces)):
-            blocks |= {sorted(clip)[at][1]: f"block {before}#{piece}" for at in part}
+            blocks |= {sorted(clip)[index][1]: f"block {before}#{piece}" for index in part}
     return blocks

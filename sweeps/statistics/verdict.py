@@ -1,4 +1,4 @@
-"""Evidence -> verdict: who leads or has won, with intervals, or that nobody can tell. Nothing is read or written."""
+"""Decide the verdict from evidence: a leader or winner with intervals, a tie, or undecided. No I/O."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,13 +8,13 @@ import numpy as np
 
 from bddseg.words import count
 from sweeps.errors import NothingFinishedError
-from sweeps.statistics.alignment import AlignedEvidence, AlignmentInput, build_lineup, score_of
+from sweeps.statistics.alignment import AlignedEvidence, AlignmentInput, align_evidence, score_of
 from sweeps.statistics.bootstrap import draw_units, resample_deviations
 from sweeps.statistics.comparisons import (
     Comparisons,
+    compare_settings,
     decide,
     describe_rivals,
-    hold_contest,
     optimism,
     own_intervals,
     recommend,
@@ -59,13 +59,13 @@ __all__ = [
 ]
 
 WIDEST = 100.0
-"""Of a bootstrap over too few units nothing is concluded; its spread stays finite all the same."""
+"""Limit of the widening, so that the spread over too few units stays finite; nothing is concluded from it."""
 
 RARE = 10
-"""A class of the mean in fewer units than these is named."""
+"""Units below which a class of the mean is named in the caveats."""
 
 SHOWN = 8
-"""Of how many settings the scenes are looked into."""
+"""Settings whose scenes are compared at most."""
 
 
 def screen(
@@ -99,23 +99,23 @@ def screen(
         )
         for name, seeds in settings.items()
     ]
-    absent = [it for it in candidates if it.evidence is None and not it.is_stopped]
-    missing = {it.trial_id: it.missing or "it left no evidence" for it in absent}
-    lineup = _line_up(entrants)
-    curves = [seed.curve for name in lineup.ids for seed in settings[name] if seed.curve]
-    noise = estimate_noise(lineup.run_scores, curves) if run_sd is None else known_noise(run_sd, lineup.runs)
-    images, weights = _image_deviations(lineup, draws, seed)
-    contest = _contest(lineup, images, noise, seed, ALPHA)
-    leader = settings[lineup.ids[contest.leader]][0]
+    absent = [trial for trial in candidates if trial.evidence is None and not trial.is_stopped]
+    missing = {trial.trial_id: trial.missing or "it left no evidence" for trial in absent}
+    aligned = _align(entrants)
+    curves = [seed.curve for name in aligned.ids for seed in settings[name] if seed.curve]
+    noise = estimate_noise(aligned.run_scores, curves) if run_sd is None else known_noise(run_sd, aligned.runs)
+    images, weights = _image_deviations(aligned, draws, seed)
+    comparisons = _compare(aligned, images, noise, seed, ALPHA)
+    leader = settings[aligned.ids[comparisons.leader]][0]
     stopped = _stopped([candidate for candidate in candidates if candidate.is_stopped], leader)
-    judged = _Judged("screening", lineup, contest, noise, weights, margin, scene_margin)
+    judged = _Judged("screening", aligned, comparisons, noise, weights, margin, scene_margin)
     verdict = judged.verdict(
-        [settings[name][0] for name in lineup.ids],
-        seeds=[tuple(seed.trial_id for seed in settings[name]) for name in lineup.ids],
+        [settings[name][0] for name in aligned.ids],
+        seeds=[tuple(seed.trial_id for seed in settings[name]) for name in aligned.ids],
         stopped=stopped,
-        outside=sum(bool(seed.sweep) for name in lineup.ids for seed in settings[name]),
-        confirming=confirming or lineup.images,
-        sweeps=tuple(dict.fromkeys(seed.sweep for name in lineup.ids for seed in settings[name] if seed.sweep)),
+        outside=sum(bool(seed.sweep) for name in aligned.ids for seed in settings[name]),
+        confirming=confirming or aligned.images,
+        sweeps=tuple(dict.fromkeys(seed.sweep for name in aligned.ids for seed in settings[name] if seed.sweep)),
     )
     return replace(verdict, left_out={**missing, **verdict.left_out})
 
@@ -143,15 +143,15 @@ def confirm(
     Raises:
         NothingFinishedError: when no finalist has usable evidence.
     """
-    lineup = _line_up([AlignmentInput(it.finalist_id, it.runs, "", it.is_reference) for it in finalists])
-    known = {finalist.finalist_id: finalist for finalist in finalists}
-    chosen = [known[name] for name in lineup.ids]
-    images, weights = _image_deviations(lineup, draws, seed)
+    aligned = _align([AlignmentInput(each.finalist_id, each.runs, "", each.is_reference) for each in finalists])
+    by_id = {finalist.finalist_id: finalist for finalist in finalists}
+    chosen = [by_id[name] for name in aligned.ids]
+    images, weights = _image_deviations(aligned, draws, seed)
     curves = [curve for finalist in chosen for curve in finalist.curves if curve]
-    noise = _noise_between_runs(lineup, images, curves, folds)
-    contest = _contest(lineup, images, noise, seed, alpha)
-    judged = _Judged("confirmation", lineup, contest, noise, weights, margin, scene_margin)
-    return judged.verdict(chosen, seeds=[()] * len(chosen), stopped=(), outside=0, confirming=lineup.images)
+    noise = _noise_between_runs(aligned, images, curves, folds)
+    comparisons = _compare(aligned, images, noise, seed, alpha)
+    judged = _Judged("confirmation", aligned, comparisons, noise, weights, margin, scene_margin)
+    return judged.verdict(chosen, seeds=[()] * len(chosen), stopped=(), outside=0, confirming=aligned.images)
 
 
 def _by_setting(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
@@ -170,36 +170,36 @@ def _seed_order(seed: Candidate) -> tuple[bool, float]:
     return bool(seed.sweep), -score_of(seed.evidence) if seed.evidence else math.inf
 
 
-def _line_up(entrants: Sequence[AlignmentInput]) -> AlignedEvidence:
-    lineup = build_lineup(entrants)
-    if lineup is None:
+def _align(entrants: Sequence[AlignmentInput]) -> AlignedEvidence:
+    aligned = align_evidence(entrants)
+    if aligned is None:
         raise NothingFinishedError(
             f"no usable evidence of {count(len(entrants), 'setting')}, so there is nothing to compare"
         )
-    return lineup
+    return aligned
 
 
-def _image_deviations(lineup: AlignedEvidence, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return what other images would change in each score, and how often each draw takes each unit.
+def _image_deviations(aligned: AlignedEvidence, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the deviations of each score over bootstrap draws of images, and the weights of the draws.
 
     Shape:
         returns: (T, B), (B, U).
     """
-    weights = draw_units(lineup.units, draws, seed)
-    wide = np.asarray([min(widening(units), WIDEST) for units in lineup.bearing_units])
-    return resample_deviations(lineup.above, lineup.below, lineup.true, weights, wide), weights
+    weights = draw_units(aligned.units, draws, seed)
+    wide = np.asarray([min(widening(units), WIDEST) for units in aligned.bearing_units])
+    return resample_deviations(aligned.above, aligned.below, aligned.true, weights, wide), weights
 
 
-def _contest(lineup: AlignedEvidence, images: np.ndarray, noise: Noise, seed: int, alpha: float) -> Comparisons:
-    """Return the contest; blind where nothing is known of the noise, or a class of the mean is in one unit only."""
-    is_blind = noise.is_unknown or int(lineup.bearing_units[lineup.bearing_units > 0].min(initial=2)) < 2
+def _compare(aligned: AlignedEvidence, images: np.ndarray, noise: Noise, seed: int, alpha: float) -> Comparisons:
+    """Return the comparisons; blind where the noise is unknown, or a class of the mean occurs in one unit only."""
+    is_blind = noise.is_unknown or int(aligned.bearing_units[aligned.bearing_units > 0].min(initial=2)) < 2
     variance = np.zeros(len(images)) if noise.is_unknown else noise.variance
-    luck = noise.draw(images.shape[1], seed)
-    return hold_contest(lineup.scores, images, luck, variance, alpha=alpha, is_blind=is_blind)
+    run_noise = noise.draw(images.shape[1], seed)
+    return compare_settings(aligned.scores, images, run_noise, variance, alpha=alpha, is_blind=is_blind)
 
 
 def _noise_between_runs(
-    lineup: AlignedEvidence,
+    aligned: AlignedEvidence,
     images: np.ndarray,
     curves: Sequence[Sequence[float]],
     folds: int,
@@ -210,16 +210,16 @@ def _noise_between_runs(
     noise of runs and that of the fold's images; the latter is known from the bootstrap of all images, of which a fold
     has its share. Few residuals may be small by chance: taken from them, the images' share would leave no noise at all.
     """
-    scores = np.stack(lineup.run_scores)  # (T, R)
+    scores = np.stack(aligned.run_scores)  # (T, R)
     settings, runs = scores.shape
     nothing = np.zeros(settings)
     share = nothing + overlap(runs, folds or runs)
     freedom = (settings - 1) * (runs - 1)
-    rest = scores - scores.mean(0) - scores.mean(1, keepdims=True) + scores.mean()
-    per_run = len(lineup.entrants[0].runs[0].names) / lineup.images
+    residuals = scores - scores.mean(0) - scores.mean(1, keepdims=True) + scores.mean()
+    per_run = len(aligned.entrants[0].runs[0].names) / aligned.images
     own = images - images.mean(0)
     of_images = float(own.var(1, dtype=np.float64).sum()) / max(1, settings - 1) / per_run
-    total = float((rest**2).sum())
+    total = float((residuals**2).sum())
     squares = max(total - freedom * of_images, total / (1 + freedom))
     return pool_noise(squares, freedom, rise_of(curves), nothing, nothing, share, has_floor=True)
 
@@ -247,11 +247,11 @@ def _best(curve: Sequence[float]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Judged:
-    """A contest that was held, and what it was held over."""
+    """The comparisons of all settings and the evidence behind them: what a verdict is made from."""
 
     stage: str
-    lineup: AlignedEvidence
-    contest: Comparisons
+    aligned: AlignedEvidence
+    comparisons: Comparisons
     noise: Noise
     weights: np.ndarray
     margin: float
@@ -267,42 +267,42 @@ class _Judged:
         confirming: int,
         sweeps: tuple[str, ...] = (),
     ) -> Verdict:
-        """Return all that is said; `chosen` and `seeds` are in the order of the lineup."""
-        lineup, contest = self.lineup, self.contest
-        costs = [it.latency_ms for it in chosen], [it.parameters for it in chosen]
-        names = {name: it.name for name, it in zip(lineup.ids, chosen, strict=True) if it.name}
-        rivals = self._rivals(costs, dict(zip(lineup.ids, seeds, strict=True)), stopped)
-        outcome = decide(contest, self.margin, surpassing="winner" if self.stage == "confirmation" else "leader")
-        recommended = recommend(contest, self.margin, costs)
+        """Return the verdict; `chosen` and `seeds` are in the order of `aligned`."""
+        aligned, comparisons = self.aligned, self.comparisons
+        costs = [setting.latency_ms for setting in chosen], [setting.parameters for setting in chosen]
+        names = {name: setting.name for name, setting in zip(aligned.ids, chosen, strict=True) if setting.name}
+        rivals = self._rivals(costs, dict(zip(aligned.ids, seeds, strict=True)), stopped)
+        outcome = decide(comparisons, self.margin, surpassing="winner" if self.stage == "confirmation" else "leader")
+        recommended = recommend(comparisons, self.margin, costs)
         noise = self._noise_figures(outside, sweeps)
         needed = find_needed(
-            contest,
+            comparisons,
             self.noise,
             self.margin,
-            images=lineup.images,
-            units=int(lineup.unit[-1]) + 1,
+            images=aligned.images,
+            units=int(aligned.unit[-1]) + 1,
             confirming=confirming,
         )
-        shown = _shown(contest, recommended, chosen)
+        shown = _shown(comparisons, recommended, chosen)
         return Verdict(
             stage=self.stage,
             outcome=outcome,
-            leader=lineup.ids[contest.leader],
-            recommended=lineup.ids[recommended],
-            tied=tuple(lineup.ids[place] for place in contest.tied),
+            leader=aligned.ids[comparisons.leader],
+            recommended=aligned.ids[recommended],
+            tied=tuple(aligned.ids[index] for index in comparisons.tied),
             rivals=rivals,
             stopped=stopped,
             corrected=self._corrected(rivals[0].score),
             margin=self.margin,
-            images=lineup.images,
-            drives=lineup.drives,
-            runs=int(lineup.runs.max()),
+            images=aligned.images,
+            drives=aligned.drives,
+            runs=int(aligned.runs.max()),
             draws=len(self.weights),
             noise=noise,
             needed=needed,
-            left_out=lineup.left_out,
-            kendall_tau=_agreement(lineup, chosen),
-            scenes=answer_scenes(lineup, self.weights, shown, self.scene_margin, names, self.noise),
+            left_out=aligned.left_out,
+            kendall_tau=_agreement(aligned, chosen),
+            scenes=answer_scenes(aligned, self.weights, shown, self.scene_margin, names, self.noise),
             sentence=describe_verdict(outcome, rivals, self.margin, names, noise),
             caveats=self._caveats(noise, stopped),
         )
@@ -313,20 +313,22 @@ class _Judged:
         seeds: Mapping[str, tuple[str, ...]],
         stopped: Sequence[StoppedTrial],
     ) -> tuple[Rival, ...]:
-        """Return all that were compared; what stopped trials might have won is taken from all alike."""
-        lineup, scores = self.lineup, own_intervals(self.contest)
-        rivals = describe_rivals(self.contest, lineup.ids, self.margin, *costs, scores, lineup.run_scores)
+        """Return all rivals; their probabilities leave room for stopped trials in proportion."""
+        aligned, scores = self.aligned, own_intervals(self.comparisons)
+        rivals = describe_rivals(self.comparisons, aligned.ids, self.margin, *costs, scores, aligned.run_scores)
         remaining = 1 - sum(trial.p_best for trial in stopped)
         return tuple(
-            replace(it, p_best=None if it.p_best is None else it.p_best * remaining, seeds=seeds[it.trial_id])
-            for it in rivals
+            replace(
+                rival, p_best=None if rival.p_best is None else rival.p_best * remaining, seeds=seeds[rival.trial_id]
+            )
+            for rival in rivals
         )
 
     def _corrected(self, score: Interval) -> Interval | None:
-        """Return the leader's score less what choosing the highest adds to it; None where nothing can be said."""
-        if self.contest.is_blind:
+        """Return the leader's score corrected for selection bias; None where it cannot be estimated."""
+        if self.comparisons.is_blind:
             return None
-        shift = optimism(self.contest)
+        shift = optimism(self.comparisons)
         return Interval(score.estimate - shift, max(score.low - shift, 0.0), min(score.high - shift, 1.0))
 
     def _noise_figures(self, outside: int, sweeps: tuple[str, ...]) -> NoiseFigures:
@@ -337,31 +339,31 @@ class _Judged:
         return NoiseFigures(basis, sd, freedom, noise.repeats, outside, noise.rise, sweeps)
 
     def _caveats(self, noise: NoiseFigures, stopped: Sequence[StoppedTrial]) -> tuple[str, ...]:
-        lineup, units = self.lineup, self.lineup.units
-        occurrences = dict(zip(lineup.classes, map(int, lineup.bearing_units), strict=True))
+        aligned, units = self.aligned, self.aligned.units
+        occurrences = dict(zip(aligned.classes, map(int, aligned.bearing_units), strict=True))
         return describe_caveats(
             noise=noise,
-            bearable_sd=bearable_sd(self.contest, self.noise),
+            bearable_sd=bearable_sd(self.comparisons, self.noise),
             stage=self.stage,
             units=units,
-            drives=lineup.drives,
-            without_drive=lineup.without_drive,
+            drives=aligned.drives,
+            without_drive=aligned.without_drive,
             absent=[name for name, count in occurrences.items() if not count],
             rare={name: count for name, count in occurrences.items() if 0 < count < min(RARE, units)},
             stopped=stopped,
         )
 
 
-def _shown(contest: Comparisons, recommended: int, chosen: Sequence[Candidate | Finalist]) -> list[int]:
-    """Return the leader, the recommended one, the reference and the next best: SHOWN at most."""
-    references = [at for at, it in enumerate(chosen) if it.is_reference]
-    return list(dict.fromkeys([contest.leader, recommended, *references, *map(int, contest.order)]))[:SHOWN]
+def _shown(comparisons: Comparisons, recommended: int, chosen: Sequence[Candidate | Finalist]) -> list[int]:
+    """Return the indices of the leader, the recommended setting, the reference and the next best: SHOWN at most."""
+    references = [index for index, setting in enumerate(chosen) if setting.is_reference]
+    return list(dict.fromkeys([comparisons.leader, recommended, *references, *map(int, comparisons.order)]))[:SHOWN]
 
 
-def _agreement(lineup: AlignedEvidence, chosen: Sequence[Candidate | Finalist]) -> float | None:
-    """Return Kendall's tau between the scores of the screening and these; None where there is no order to compare."""
-    screened = [getattr(it, "screening_score", None) for it in chosen]
-    pairs = [(old, new) for old, new in zip(screened, lineup.scores, strict=True) if old is not None]
+def _agreement(aligned: AlignedEvidence, chosen: Sequence[Candidate | Finalist]) -> float | None:
+    """Return Kendall's tau between the screening's scores and these; None where scores are equal or missing."""
+    screened = [getattr(setting, "screening_score", None) for setting in chosen]
+    pairs = [(old, new) for old, new in zip(screened, aligned.scores, strict=True) if old is not None]
     if len({old for old, _ in pairs}) < 2 or len({new for _, new in pairs}) < 2:
         return None
     from scipy.stats import kendalltau

@@ -101,8 +101,8 @@ CANCELLED = "cancelled"
 """How the detail of a trial begins that the user cancelled; with reason USER, any other trial was interrupted."""
 
 REASON_WORDS = {
-    StopReason.MAX_EPOCHS: "ran to the end",
-    StopReason.PLATEAU: "no longer improved",
+    StopReason.MAX_EPOCHS: "completed",
+    StopReason.PLATEAU: "stopped improving",
     **dict.fromkeys(STOPPED_EARLY, "stopped early"),
     StopReason.DIVERGED: "diverged",
     StopReason.OOM: "out of memory",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from counts import make_evidence, sides
-from pages import NoPlates
+from pages import NoFigures
 from reports import LEADER, REFERENCE, make_record, measured, rising_curve
 
 import report
@@ -84,7 +84,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.report.files.Plates", NoPlates)
+    monkeypatch.setattr("sweeps.report.files.Plates", NoFigures)
     monkeypatch.setattr("sweeps.report.drawing_process.usable_cores", lambda: 1)
 
 

@@ -48,10 +48,10 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-class NoPlates(RenderedFigures):
+class NoFigures(RenderedFigures):
     """Draws nothing: most facts about a page are in its words."""
 
-    def __init__(self, printer: FigureRenderer | None = None, sections: Sequence[Section] = ()) -> None:
+    def __init__(self, drawing_process: FigureRenderer | None = None, sections: Sequence[Section] = ()) -> None:
         super().__init__()
 
     def show(self, section: Section, name: str) -> Markup:

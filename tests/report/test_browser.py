@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from browser import FOUND, MISSING, Tab, Wire, browser, open_page, resize
-from pages import NoPlates
+from pages import NoFigures
 from repeats import with_replicates
 from reports import FakeLedger, FakeStore, make_record, make_report
 
@@ -100,7 +100,7 @@ def test_of_many_trials_thirty_are_shown_at_first(wire: Wire, tmp_path: Path) ->
         for row in rows
     ]
     path = tmp_path / "many.html"
-    path.write_text(render_html(make_report(trials=tuple(many)), plates=NoPlates()))
+    path.write_text(render_html(make_report(trials=tuple(many)), figures=NoFigures()))
     tab = open_page(wire, path)
     assert len(names(tab)) == 30
     tab.run("document.querySelector('.more button').click()")
@@ -110,7 +110,7 @@ def test_of_many_trials_thirty_are_shown_at_first(wire: Wire, tmp_path: Path) ->
 def test_seeds_stay_below_their_setting_however_the_leaderboard_is_sorted(wire: Wire, tmp_path: Path) -> None:
     path = tmp_path / "seeds.html"
     report = gather_report(with_replicates(), FakeStore(), FakeLedger())
-    path.write_text(render_html(report, plates=NoPlates()))
+    path.write_text(render_html(report, figures=NoFigures()))
     tab = open_page(wire, path)
     tab.run(f"{HEAD.format('val mIoU')}.click(); {HEAD.format('val mIoU')}.click()")
     rows = tab.run(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from comparisons import weaker
 from decisions import confirmation, finalists, of_folds, runs_of
-from pages import HOSTILE, NoPlates, Page
+from pages import HOSTILE, NoFigures, Page
 from repeats import seeded
 from reports import LEADER, FakeLedger, FakeStore, make_record, make_report, measured
 
@@ -50,7 +50,7 @@ def test_a_leader_measured_on_other_images_is_listed_but_not_compared() -> None:
         store.val_evidence[row.trial_id] = replace(evidence, names=tuple(f"other{n}" for n in range(12)))
     found = build_comparison([make_report(), make_report(store, sweep_id="grid-2")])
     assert found.verdict is None
-    page = Page(render_comparison(found, "html", NoPlates()))
+    page = Page(render_comparison(found, "html", NoFigures()))
     assert "Not compared: other images." in page.text
     assert "bars" not in [attributes.get("id") for _, attributes in page.tags]
 
@@ -64,12 +64,12 @@ def test_sweeps_of_one_space_have_names_of_their_own_and_links_to_their_pages() 
     found = build_comparison(reports)
     assert {it.title for it in found.contenders} == {"grid-1", "grid-2", "grid_lr_loss of 27 November 2026, 09:30"}
     assert found.title == "grid_lr_loss, 3 sweeps"
-    assert 'href="../grid-3/index.html"' in render_comparison(found, "html", NoPlates())
+    assert 'href="../grid-3/index.html"' in render_comparison(found, "html", NoFigures())
 
 
 def test_the_page_and_markdown_have_the_same_figures() -> None:
     found = build_comparison([make_report(), weaker()])
-    page, text = Page(render_comparison(found, "html", NoPlates())).text, render_comparison(found, "md")
+    page, text = Page(render_comparison(found, "html", NoFigures())).text, render_comparison(found, "md")
     for words in ("0.843", "0.831", "grid-2", "other"):
         assert words in page
         assert words in text
@@ -77,7 +77,7 @@ def test_the_page_and_markdown_have_the_same_figures() -> None:
 
 def test_hostile_names_are_text() -> None:
     found = build_comparison([make_report(), weaker(f"../{HOSTILE}", HOSTILE)])
-    page = Page(render_comparison(found, "html", NoPlates()))
+    page = Page(render_comparison(found, "html", NoFigures()))
     assert [tag for tag, _ in page.tags].count("script") == 1
     assert "<script" not in render_comparison(found, "md")
 

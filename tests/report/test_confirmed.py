@@ -7,13 +7,13 @@ from statistics import fmean
 
 import pytest
 from decisions import confirmation, finalists, of_folds, runs_of
-from pages import NoPlates, Page
+from pages import NoFigures, Page
 from reports import FakeLedger, make_record
 
 from sweeps.report.formats import render_csv
 from sweeps.report.gather import Report, gather_report
+from sweeps.report.next_step import next_step
 from sweeps.report.page import render_html, render_markdown
-from sweeps.report.sections.verdict import next_step
 from sweeps.statistics.results import SampleSizeNeeded
 
 
@@ -27,7 +27,7 @@ def test_the_mean_of_the_runs_stands_beside_the_score_of_all_images_together(con
     assert confirmed.verdict is not None
     mean = fmean(confirmed.verdict.rivals[0].run_scores)
     words = f"36 validation images, 3 runs together; mean of the runs {mean:.3f}"
-    assert words in Page(render_html(confirmed, plates=NoPlates())).text
+    assert words in Page(render_html(confirmed, figures=NoFigures())).text
     assert words in render_markdown(confirmed)
 
 
@@ -84,8 +84,8 @@ def test_a_confirmation_that_was_interrupted_is_resumed_without_the_options_of_a
 def test_runs_on_several_cuts_of_the_images_say_on_which(confirmed: Report) -> None:
     trials = tuple(replace(run, settings={**run.settings, "data.cut": n}) for n, run in enumerate(confirmed.trials))
     cut = replace(confirmed, trials=trials, varying=(*confirmed.varying, "data.cut"))
-    assert "Run Cut Fold Seed" in Page(render_html(cut, plates=NoPlates())).text
-    assert "Run Fold Seed" in Page(render_html(confirmed, plates=NoPlates())).text
+    assert "Run Cut Fold Seed" in Page(render_html(cut, figures=NoFigures())).text
+    assert "Run Fold Seed" in Page(render_html(confirmed, figures=NoFigures())).text
 
 
 def test_in_csv_finalists_have_ranks_and_runs_have_none(confirmed: Report) -> None:

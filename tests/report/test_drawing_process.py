@@ -38,8 +38,8 @@ def test_two_processes_draw_what_one_draws(sections: list[Section], press: Drawi
 
 
 def test_what_was_drawn_together_is_what_a_page_shows(sections: list[Section], press: DrawingProcess) -> None:
-    plates = RenderedFigures(press, sections)
-    assert plates.files(sections) == RenderedFigures().files(sections)
+    figures = RenderedFigures(press, sections)
+    assert figures.files(sections) == RenderedFigures().files(sections)
 
 
 def test_a_process_that_is_lost_is_done_without(sections: list[Section]) -> None:

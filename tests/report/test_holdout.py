@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pages import NoPlates, Page
+from pages import NoFigures, Page
 from reports import FakeLedger, FakeStore, make_record
 
 from sweeps.report.gather import Report, gather_report
@@ -32,7 +32,7 @@ def test_a_later_report_says_how_often_it_was_opened() -> None:
     for hour in (10, 11, 12):
         report = report_with(ledger, made=f"2026-11-27T{hour}:00:00+00:00")
     assert len(ledger.tags) == 3
-    text = Page(render_html(report, plates=NoPlates())).text
+    text = Page(render_html(report, figures=NoFigures())).text
     assert "it was opened 3 times, first on 27 November 2026, 10:00 UTC" in text
 
 
@@ -49,7 +49,7 @@ def test_to_reveal_all_is_asked_for_recorded_and_marked() -> None:
     report = report_with(ledger, reveal=True)
     assert len(report.test.opened) == 7
     assert read_openings(ledger.tags)[0].why == "--reveal-test all"
-    html = render_html(report, plates=NoPlates())
+    html = render_html(report, figures=NoFigures())
     assert "All trials were revealed on the test part" in Page(html).text
     assert "says alarm" in html
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from counts import sides
 from entries import make_entry, make_sweep
-from pages import NoPlates, Page, hostile_report, markdown_row
+from pages import NoFigures, Page, hostile_report, markdown_row
 from reports import LEADER, FakeStore, make_record, make_report
 
 from sweeps.errors import StorageError
@@ -25,7 +25,7 @@ CANNOT_SEE = "Run-to-run noise was not measured. It is bounded by the learning c
 
 
 def render(report: Report) -> str:
-    return render_html(report, plates=NoPlates())
+    return render_html(report, figures=NoFigures())
 
 
 @pytest.fixture(scope="module")
@@ -312,4 +312,4 @@ def test_the_sentence_has_the_short_names_and_the_leaderboard_the_whole_ones() -
     short = shorten_names(report)
     assert short.verdict == replace(report.verdict, sentence=report.verdict.sentence.replace("vanilla-f8 ", ""),
                                     scenes=short.verdict.scenes if short.verdict else None)  # fmt: skip
-    assert 'title="vanilla-f8 focal lr=0.0005"' in render_html(report, plates=NoPlates())
+    assert 'title="vanilla-f8 focal lr=0.0005"' in render_html(report, figures=NoFigures())

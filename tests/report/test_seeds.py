@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from pages import NoPlates, Page, markdown_row
+from pages import NoFigures, Page, markdown_row
 from repeats import seeded, with_replicates
 from reports import LEADER, FakeLedger, FakeStore, make_record, measured
 
@@ -27,7 +27,7 @@ def replicated() -> Report:
 
 @pytest.fixture(scope="module")
 def text(replicated: Report) -> str:
-    return render_html(replicated, plates=NoPlates())
+    return render_html(replicated, figures=NoFigures())
 
 
 def test_seeds_of_a_setting_are_one_entrant_and_one_row(replicated: Report) -> None:
@@ -86,7 +86,7 @@ def test_a_seed_of_another_sweep_counts_and_the_page_says_where_the_noise_comes_
     report = gather_report(tagged(), FakeStore(repeats=[other_seed()]), FakeLedger())
     assert report.verdict is not None
     assert (report.verdict.noise.outside, report.verdict.noise.sweeps) == (1, ("grid-0",))
-    page = Page(render_html(report, plates=NoPlates())).text
+    page = Page(render_html(report, figures=NoFigures())).text
     assert (
         "1 repeat (from sweep grid-0 on the same data) and the learning curves together: a standard deviation" in page
     )

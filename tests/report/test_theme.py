@@ -18,7 +18,7 @@ from sweeps.report.theme import (
     plain_name,
     render_svg,
     scale_axis,
-    shorten,
+    short_keys,
 )
 
 
@@ -95,8 +95,8 @@ def test_names_stand_beside_each_other() -> None:
 
 
 def test_settings_have_short_names_unless_two_are_alike() -> None:
-    assert shorten(["optim.lr", "loss.name"]) == {"optim.lr": "lr", "loss.name": "loss"}
-    assert shorten(["a.size", "b.size"]) == {"a.size": "a.size", "b.size": "b.size"}
+    assert short_keys(["optim.lr", "loss.name"]) == {"optim.lr": "lr", "loss.name": "loss"}
+    assert short_keys(["a.size", "b.size"]) == {"a.size": "a.size", "b.size": "b.size"}
 
 
 def test_names_at_the_ends_of_lines_never_overlap() -> None:

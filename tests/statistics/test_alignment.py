@@ -7,7 +7,7 @@ from counts import make_evidence
 
 from bddseg.confusion import miou
 from bddseg.evidence import Evidence
-from sweeps.statistics.alignment import AlignedEvidence, AlignmentInput, build_lineup
+from sweeps.statistics.alignment import AlignedEvidence, AlignmentInput, align_evidence
 
 EVIDENCE = make_evidence("city street", "highway", "city street")
 
@@ -17,7 +17,7 @@ def entrant(name: str, *runs: Evidence, **changes: bool | str) -> AlignmentInput
 
 
 def lined_up(*entrants: AlignmentInput) -> AlignedEvidence:
-    found = build_lineup(entrants)
+    found = align_evidence(entrants)
     assert found is not None
     return found
 
@@ -69,12 +69,12 @@ def test_with_fewer_runs_than_the_others_one_is_left_out() -> None:
 
 
 def test_nobody_can_be_compared_without_evidence() -> None:
-    assert build_lineup([entrant("none")]) is None
-    assert build_lineup([]) is None
+    assert align_evidence([entrant("none")]) is None
+    assert align_evidence([]) is None
 
 
 def test_evidence_without_a_pixel_is_none() -> None:
-    assert build_lineup([entrant("empty", replace(EVIDENCE, counts=EVIDENCE.counts * 0))]) is None
+    assert align_evidence([entrant("empty", replace(EVIDENCE, counts=EVIDENCE.counts * 0))]) is None
 
 
 def test_images_are_lined_up_whatever_their_order() -> None:

@@ -9,10 +9,10 @@ from scipy.stats import t as student
 
 from sweeps.statistics.comparisons import (
     Comparisons,
+    compare_settings,
     decide,
     describe_rivals,
     detectable,
-    hold_contest,
     optimism,
     own_intervals,
     recommend,
@@ -25,13 +25,13 @@ def contest(*scores: float, sd: float = SD, draws: int = 40_000) -> Comparisons:
     """Return a contest of scores whose runs all have the same noise; images have none."""
     shape = (len(scores), draws)
     luck = np.random.default_rng(0).normal(0, sd, shape).astype(np.float32)
-    return hold_contest(np.array(scores), np.zeros(shape, dtype=np.float32), luck, np.full(len(scores), sd**2))
+    return compare_settings(np.array(scores), np.zeros(shape, dtype=np.float32), luck, np.full(len(scores), sd**2))
 
 
 def of_images(*scores: float, sd: float = SD, draws: int = 40_000) -> Comparisons:
     """Return a contest of scores that other images would change, each independently."""
     images = np.random.default_rng(0).normal(0, sd, (len(scores), draws)).astype(np.float32)
-    return hold_contest(np.array(scores), images, np.zeros_like(images), np.zeros(len(scores)))
+    return compare_settings(np.array(scores), images, np.zeros_like(images), np.zeros(len(scores)))
 
 
 @pytest.mark.parametrize("make", [contest, of_images])
@@ -49,13 +49,13 @@ def test_an_estimated_noise_widens_the_reach_to_student_s_t() -> None:
     generator = np.random.default_rng(0)
     scale = np.sqrt(4 / generator.chisquare(4, 40_000))
     luck = (generator.normal(0, SD, (2, 40_000)) * scale).astype(np.float32)
-    reach = hold_contest(np.array([0.5, 0.4]), np.zeros_like(luck), luck, np.full(2, SD**2)).reach[1]
+    reach = compare_settings(np.array([0.5, 0.4]), np.zeros_like(luck), luck, np.full(2, SD**2)).reach[1]
     assert reach == pytest.approx(student.ppf(0.975, 4) * SD * math.sqrt(2), rel=0.03)
 
 
 def test_what_images_do_to_all_alike_does_not_count() -> None:
     images = np.tile(np.random.default_rng(0).normal(0, SD, (1, 500)), (2, 1)).astype(np.float32)
-    assert hold_contest(np.array([0.5, 0.4]), images, np.zeros_like(images), np.zeros(2)).reach.tolist() == [0, 0]
+    assert compare_settings(np.array([0.5, 0.4]), images, np.zeros_like(images), np.zeros(2)).reach.tolist() == [0, 0]
 
 
 def test_the_leader_differs_from_itself_by_nothing() -> None:
@@ -69,7 +69,7 @@ def test_a_rival_far_behind_is_excluded() -> None:
 
 def test_a_smaller_alpha_makes_intervals_wider() -> None:
     luck = np.random.default_rng(0).normal(0, SD, (2, 40_000)).astype(np.float32)
-    strict = hold_contest(np.array([0.5, 0.4]), np.zeros_like(luck), luck, np.full(2, SD**2), alpha=0.01)
+    strict = compare_settings(np.array([0.5, 0.4]), np.zeros_like(luck), luck, np.full(2, SD**2), alpha=0.01)
     assert strict.reach[1] == pytest.approx(norm.ppf(0.995) * SD * math.sqrt(2), rel=0.03)
 
 
@@ -102,7 +102,7 @@ def test_the_probability_of_being_best_comes_from_shrunken_scores() -> None:
 
 def test_identical_ones_share_every_win_and_tie() -> None:
     images = np.tile(np.random.default_rng(0).normal(0, SD, (1, 500)), (3, 1)).astype(np.float32)
-    made = hold_contest(np.array([0.5, 0.5, 0.5]), images, np.zeros_like(images), np.zeros(3))
+    made = compare_settings(np.array([0.5, 0.5, 0.5]), images, np.zeros_like(images), np.zeros(3))
     assert (made.p_best.tolist(), made.reach.tolist()) == (pytest.approx([1 / 3] * 3), [0.0, 0.0, 0.0])
     assert decide(made, 0.005, surpassing="winner") == "tie"
 
@@ -114,14 +114,14 @@ def test_the_detection_limit_is_found_in_80_of_100() -> None:
 
 def test_too_few_units_exclude_nobody() -> None:
     nothing = np.zeros((2, 100), dtype=np.float32)
-    made = hold_contest(np.array([0.9, 0.1]), nothing, nothing, np.zeros(2), is_blind=True)
+    made = compare_settings(np.array([0.9, 0.1]), nothing, nothing, np.zeros(2), is_blind=True)
     assert (made.tied, detectable(made)) == ([0, 1], math.inf)
     assert decide(made, 0.005, surpassing="winner") == "undecided"
 
 
 def test_too_few_units_give_no_probability_of_being_best() -> None:
     luck = np.random.default_rng(0).normal(0, SD, (2, 100)).astype(np.float32)
-    made = hold_contest(np.array([0.9, 0.1]), np.zeros_like(luck), luck, np.full(2, SD**2), is_blind=True)
+    made = compare_settings(np.array([0.9, 0.1]), np.zeros_like(luck), luck, np.full(2, SD**2), is_blind=True)
     rivals = describe_rivals(made, "ab", 0.005, [None] * 2, [None] * 2, own_intervals(made), [np.zeros(1)] * 2)
     assert [rival.p_best for rival in rivals] == [None, None]
 
@@ -140,13 +140,13 @@ def test_a_leader_far_ahead_is_not_flattered() -> None:
 
 def test_what_all_replicates_lie_off_the_scores_is_not_owed_to_choosing() -> None:
     few = np.array([[-0.03, -0.01], [-0.01, -0.03]], dtype=np.float32)  # by its mean, -0.02: 0.01 below and above
-    made = hold_contest(np.array([0.5, 0.5]), few, np.zeros_like(few), np.zeros(2))
+    made = compare_settings(np.array([0.5, 0.5]), few, np.zeros_like(few), np.zeros(2))
     assert optimism(made) == pytest.approx(0.01, abs=1e-6)  # each leads where it is 0.01 above
 
 
 def test_a_leader_that_leads_in_every_replicate_is_not_raised_by_their_bias() -> None:
     few = np.array([[-0.03, -0.01], [-0.01, -0.03]], dtype=np.float32)
-    made = hold_contest(np.array([0.9, 0.5]), few, np.zeros_like(few), np.zeros(2))
+    made = compare_settings(np.array([0.9, 0.5]), few, np.zeros_like(few), np.zeros(2))
     assert optimism(made) == pytest.approx(0.0, abs=1e-6)
     assert optimism(made) >= 0
 

@@ -10,7 +10,7 @@ from bddseg.confusion import miou
 from bddseg.evidence import Evidence
 from bddseg.labels import GROUPS
 from benchmarks.simulated_evidence import World
-from sweeps.statistics.alignment import AlignedEvidence, AlignmentInput, build_lineup
+from sweeps.statistics.alignment import AlignedEvidence, AlignmentInput, align_evidence
 from sweeps.statistics.bootstrap import draw_units
 from sweeps.statistics.estimates import ResampledFigure
 from sweeps.statistics.results import Scenes
@@ -30,7 +30,7 @@ DRIVES = {"city": 12, "non_city": 12}
 
 
 def lined_up(*evidence: Evidence) -> AlignedEvidence:
-    found = build_lineup([AlignmentInput(f"trial{at}", (one,)) for at, one in enumerate(evidence)])
+    found = align_evidence([AlignmentInput(f"trial{at}", (one,)) for at, one in enumerate(evidence)])
     assert found is not None
     return found
 

@@ -13,7 +13,7 @@ from bddseg.confusion import count_pixels, miou
 from benchmarks.simulated_evidence import World
 from benchmarks.verdict import shuffled
 from sweeps.errors import NothingFinishedError
-from sweeps.statistics.comparisons import hold_contest
+from sweeps.statistics.comparisons import compare_settings
 from sweeps.statistics.sample_size import bearable_sd
 from sweeps.statistics.seed_noise import known_noise
 from sweeps.statistics.verdict import Candidate, Verdict, confirm, screen
@@ -179,7 +179,7 @@ def test_a_class_in_one_drive_decides_nothing() -> None:
 def test_a_lead_holds_up_to_the_noise_that_is_said() -> None:
     noise = known_noise(0.001, np.ones(2))
     nothing = np.zeros((2, 50), dtype=np.float32)
-    contest = hold_contest(np.array([0.5, 0.4]), nothing, noise.draw(50, 0), noise.variance)
+    contest = compare_settings(np.array([0.5, 0.4]), nothing, noise.draw(50, 0), noise.variance)
     assert bearable_sd(contest, noise) == pytest.approx(0.1 / contest.critical / 2**0.5)
 
 

@@ -13,7 +13,6 @@ from sweeps.statistics.wording import (
     describe_sample_size,
     describe_verdict,
     interval_words,
-    points,
 )
 
 ITSELF = Interval(0.0, 0.0, 0.0)
@@ -36,11 +35,6 @@ def caveats(**changes: Any) -> tuple[str, ...]:
     """Return the caveats of a screening with nothing to note but its noise, and what the changes add."""
     plain = {"noise": MEASURED, "stage": "screening", "units": 50, "drives": 50, "without_drive": 0, "absent": []}
     return describe_caveats(**{**plain, "rare": {}, "stopped": (), "bearable_sd": None, **changes})
-
-
-@pytest.mark.parametrize(("value", "text"), [(0.0123, "1.23"), (-0.00001, "0.00"), (1.0, "100.00")])
-def test_fractions_are_written_in_points(value: float, text: str) -> None:
-    assert points(value) == text
 
 
 def test_bounds_have_signs() -> None:
@@ -77,7 +71,7 @@ def test_where_any_rival_could_be_better_the_headline_says_all_of_them(rivals: i
 
 
 def test_where_noise_is_not_known_nothing_is_decided() -> None:
-    assert "nothing says by how much another seed" in describe_verdict("undecided", [BEST, OPEN], 0.005, {}, UNKNOWN)
+    assert "the noise between seeds is unknown" in describe_verdict("undecided", [BEST, OPEN], 0.005, {}, UNKNOWN)
 
 
 def test_a_single_setting_is_compared_with_nothing() -> None:

@@ -1,1 +1,1 @@
-"""The parts of a report: each room builds one of them, from the Report alone."""
+"""The sections of a report; each module builds one or two from the Report alone."""

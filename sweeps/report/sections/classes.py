@@ -1,4 +1,4 @@
-"""Report -> how well each class is found, scene by scene."""
+"""Report IoU by class and by scene."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from sweeps.statistics.scores import Column, score_images
 
 @dataclass(frozen=True)
 class ClassTable:
-    """Class by scene, of one trial."""
+    """IoU of one trial by class and scene."""
 
     entry: Entry
     columns: tuple[Column, ...]
@@ -32,8 +32,8 @@ def build_section(report: Report) -> Section:
         drawings["classes"] = Drawing(partial(draw_classes, report), "Bars: validation IoU of each class")
     rows = _rows(tables)
     if rows:
-        words = "Bars: validation mIoU of city and non-city images and of each scene"
-        drawings["scenes"] = Drawing(partial(draw_bars, report, rows), words)
+        alt_text = "Bars: validation mIoU of city and non-city images and of each scene"
+        drawings["scenes"] = Drawing(partial(draw_bars, report, rows), alt_text)
     return Section("classes", "Classes and scenes", f"{_say_classes(report)} {_say_groups(report)}", drawings, tables)
 
 
@@ -53,7 +53,7 @@ def _columns(report: Report, entry: Entry) -> list[Column]:
 
 
 def _logged_columns(entry: Entry) -> list[Column]:
-    """Return what the trial recorded of itself: no scenes, and of groups the mean only."""
+    """Return the figures that the trial recorded itself: no scenes, and only the mean of each group."""
     groups = [(GROUP_NAMES[group], entry.scores.groups.get(group)) for group in GROUPS]
     return [
         Column("all", None, entry.scores.miou, entry.scores.iou),
@@ -62,18 +62,18 @@ def _logged_columns(entry: Entry) -> list[Column]:
 
 
 def _rows(tables: tuple[ClassTable, ...]) -> list[tuple[str, list[float | None]]]:
-    """Return a row of bars for each group and scene; none where nothing is known of them."""
+    """Return a row of bars for each group and scene that has a figure."""
     titles = dict.fromkeys(column.title for table in tables for column in table.columns[1:])
-    found = [{column.title: column.miou for column in table.columns} for table in tables]
-    rows = [(title, [values.get(title) for values in found]) for title in titles]
+    mious = [{column.title: column.miou for column in table.columns} for table in tables]
+    rows = [(title, [values.get(title) for values in mious]) for title in titles]
     return [row for row in rows if any(value is not None for value in row[1])]
 
 
 def _say_classes(report: Report) -> str:
-    known = sorted((value, name) for name, value in report.leader.scores.iou.items() if value is not None)
-    if not known:
+    ranked = sorted((value, name) for name, value in report.leader.scores.iou.items() if value is not None)
+    if not ranked:
         return "The leader has no figures per class."
-    (low, weakest), (high, best) = known[0], known[-1]
+    (low, weakest), (high, best) = ranked[0], ranked[-1]
     return f"The leader is best at {best} ({write_iou(high)}) and weakest at {weakest} ({write_iou(low)})."
 
 
@@ -106,10 +106,10 @@ def draw_bars(report: Report, rows: Sequence[tuple[str, Sequence[float | None]]]
     figure, axes = build_canvas(HALF_PX if wide else NARROW_PX, height + 8, left=88, right=46, top=4, bottom=4)
     thickness = 16 / (len(shown) * 19 + 14)
     for y, (_, values) in enumerate(rows):
-        for place, (entry, value) in enumerate(zip(shown, values, strict=True)):
-            at = y + (place - (len(shown) - 1) / 2) * thickness * 19 / 16
-            axes.barh(at, value or 0, height=thickness, color=COLOUR[report.role(entry)])
-            axes.text((value or 0) + 0.012, at, "–" if value is None else f"{value:.3f}", va="center", size=11)
+        for number, (entry, value) in enumerate(zip(shown, values, strict=True)):
+            centre = y + (number - (len(shown) - 1) / 2) * thickness * 19 / 16
+            axes.barh(centre, value or 0, height=thickness, color=COLOUR[report.role(entry)])
+            axes.text((value or 0) + 0.012, centre, "–" if value is None else f"{value:.3f}", va="center", size=11)
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     quiet_axes(axes)

@@ -1,4 +1,4 @@
-"""Comparison -> the sections of its page: who is best, and the leaders class by class."""
+"""Report a comparison of sweeps: the best setting of all, and the leaders by class."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,28 +13,36 @@ from sweeps.report.section import Drawing, Section
 from sweeps.report.theme import COLOUR, NARROW_PX, WIDE_PX, build_canvas, quiet_axes
 
 COLOURS = ("leader", "runner-up", "reference", "heat", "quiet")
-"""Of the first five; more start again."""
+"""Colours of the first five contenders; further ones repeat them."""
 
 
 def build_sections(comparison: Comparison) -> list[Section]:
-    """Return all that the page shows; bars of those only that were measured on the same images."""
-    shown = [it for it in comparison.contenders if it.rival is not None]
+    """Return the sections; bars only for leaders that were measured on the same images."""
+    shown = [contender for contender in comparison.contenders if contender.rival is not None]
     return [_build_standing(comparison), *([_build_bars(shown)] if shown else [])]
 
 
 def describe_standing(comparison: Comparison) -> str:
-    """Return who is best of those that compare, and who does not."""
-    unheard = [it.title for it in comparison.contenders if it.report.leader.trial_id not in it.report.evidence]
-    if comparison.verdict is None and unheard:
-        return f"Not compared: the leader of {', '.join(unheard)} left no evidence."
+    """Return the verdict of the comparison, and the sweeps that are not compared."""
+    without_evidence = [
+        contender.title
+        for contender in comparison.contenders
+        if contender.report.leader.trial_id not in contender.report.evidence
+    ]
+    if comparison.verdict is None and without_evidence:
+        return f"Not compared: the leader of {', '.join(without_evidence)} left no evidence."
     if comparison.verdict is None:
         return (
             f"Not compared: other images. The {len(comparison.contenders)} leaders were not measured on the same "
-            "validation images, so their figures stand side by side and say nothing of each other."
+            "validation images, so their figures cannot be compared."
         )
-    apart = [f"{it.title} ({it.left_out or 'other images'})" for it in comparison.contenders if it.rival is None]
-    rest = f" Not compared: {', '.join(apart)}." if apart else ""
-    return comparison.verdict.sentence + rest
+    apart = [
+        f"{contender.title} ({contender.left_out or 'other images'})"
+        for contender in comparison.contenders
+        if contender.rival is None
+    ]
+    left_out = f" Not compared: {', '.join(apart)}." if apart else ""
+    return comparison.verdict.sentence + left_out
 
 
 def _build_standing(comparison: Comparison) -> Section:
@@ -42,19 +50,19 @@ def _build_standing(comparison: Comparison) -> Section:
 
 
 def _build_bars(shown: Sequence[Contender]) -> Section:
-    words = f"Bars: validation IoU of each class and mIoU by scene group, of {count(len(shown), 'leader')}"
-    legend = [(COLOURS[place % len(COLOURS)], it) for place, it in enumerate(shown)]
+    alt_text = f"Bars: validation IoU of each class and mIoU by scene group, of {count(len(shown), 'leader')}"
+    legend = [(COLOURS[number % len(COLOURS)], contender) for number, contender in enumerate(shown)]
     return Section(
         "bars",
         "Classes and scenes",
-        "The leaders of the sweeps, class by class, in the city and elsewhere.",
-        {"bars": Drawing(partial(_draw, shown), words)},
+        "The leaders of the sweeps by class and by scene group.",
+        {"bars": Drawing(partial(_draw, shown), alt_text)},
         legend,
     )
 
 
 def _draw(shown: Sequence[Contender], *, wide: bool) -> Figure:
-    rows: list[tuple[str, Callable[[Contender], float | None]]] = [("mIoU", lambda it: it.entry.scores.miou)]
+    rows: list[tuple[str, Callable[[Contender], float | None]]] = [("mIoU", lambda shown: shown.entry.scores.miou)]
     rows += [(name, partial(_class_iou, name)) for name in CLASSES]
     rows += [(f"mIoU, {GROUP_NAMES[group]}", partial(_group_miou, group)) for group in GROUPS]
     pitch = len(shown) * 15 + 14
@@ -62,11 +70,11 @@ def _draw(shown: Sequence[Contender], *, wide: bool) -> Figure:
         WIDE_PX if wide else NARROW_PX, pitch * len(rows) + 8, left=104, right=46, top=4, bottom=4
     )
     for y, (_, read) in enumerate(rows):
-        for place, contender in enumerate(shown):
-            at = y + (place - (len(shown) - 1) / 2) * 15 / pitch
+        for number, contender in enumerate(shown):
+            centre = y + (number - (len(shown) - 1) / 2) * 15 / pitch
             value = read(contender)
-            axes.barh(at, value or 0, height=13 / pitch, color=COLOUR[COLOURS[place % len(COLOURS)]])
-            axes.text((value or 0) + 0.006, at, write_iou(value), va="center", size=10)
+            axes.barh(centre, value or 0, height=13 / pitch, color=COLOUR[COLOURS[number % len(COLOURS)]])
+            axes.text((value or 0) + 0.006, centre, write_iou(value), va="center", size=10)
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     quiet_axes(axes)

@@ -1,4 +1,4 @@
-"""Report -> epochs and hours spent and saved, and what stopping trials early may have cost."""
+"""Report epochs and time spent and saved, and the estimated cost of early stopping."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,25 +7,22 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from bddseg.words import count
-from sweeps.formatting import write_points, write_share, write_time
+from sweeps.formatting import write_share, write_size, write_time
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
 from sweeps.report.sections.regret import Replay, replay
 from sweeps.report.theme import COLOUR, INK, NARROW_PX, PAPER, WIDE_PX, build_canvas
-from sweeps.schedulers.rungs import REASON, Schedule, Stop, read_stop
+from sweeps.schedulers.rungs import Schedule, Stop, read_stop
 from sweeps.statistics.regret import LEAST, Hindsight
-from sweeps.storage.outcomes import StopReason
-
-EARLY = frozenset(REASON.values())
-"""Stop reasons of early stopping by comparison."""
+from sweeps.storage.outcomes import STOPPED_EARLY, StopReason
 
 USUAL = Schedule("asha", 0.1, 3)
-"""The rule that is asked about a sweep in which nothing was stopped."""
+"""The rule that is replayed for a sweep without early stopping."""
 
 ENDED = {
-    "to the end": "leader",
-    "no longer improved": "heat",
+    "completed": "leader",
+    "stopped improving": "heat",
     "stopped early": "runner-up",
     "failed": "ink",
     "not ended": "quiet",
@@ -38,16 +35,16 @@ REPLAYED = ("asha", "asha_promote")
 
 @dataclass(frozen=True)
 class OutcomeCost:
-    """The trials that ended in one way."""
+    """The trials that ended in the same way."""
 
     how: str
     trials: int
     epochs: int
     seconds: float
-    left: int
+    untrained: int
     """Epochs of their budget that were not trained."""
     saved_seconds: float
-    """Those epochs at each trial's own pace."""
+    """The time of those epochs at each trial's own speed."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +58,19 @@ class StoppedChance:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a sweep took."""
+    """The epochs and time of a sweep, and the estimated cost of its stops."""
 
     shares: tuple[OutcomeCost, ...]
     planned: int
     not_started: int
     """Epochs of trials that were never started."""
     replayed: Replay | None
-    """The rule asked again about the trials that ran to the end."""
+    """The rule replayed on the completed trials."""
     is_usual: bool
-    """Nothing was stopped: the rule asked is the usual one."""
+    """Whether the default rule is replayed, because the sweep has no early stopping."""
     chances: tuple[StoppedChance, ...]
     full: int
-    """Trials that ran to the end."""
+    """Completed trials."""
 
     @property
     def spent(self) -> int:
@@ -84,12 +81,12 @@ class Cost:
         return sum(share.seconds for share in self.shares)
 
     def share(self, how: str) -> OutcomeCost | None:
-        """Return the trials that ended so, where there are any."""
+        """Return the trials that ended in this way, if any."""
         return next((share for share in self.shares if share.how == how), None)
 
 
 def build_section(report: Report) -> Section:
-    """Return what the sweep took, with a bar of its epochs."""
+    """Return the cost of the sweep, with a bar of its epochs."""
     cost = build_cost(report)
     drawing = Drawing(
         partial(draw_cost, cost), "Bar: epochs of the sweep by how their trials ended, and those not trained"
@@ -101,13 +98,13 @@ def build_section(report: Report) -> Section:
 
 
 def build_cost(report: Report) -> Cost:
-    """Return the sweep's epochs and hours, and what can be said about the stops."""
+    """Return the sweep's epochs and time, and the estimated cost of its stops."""
     ended: dict[str, list[Entry]] = {}
     for entry in report.trials:
         ended.setdefault(_how(entry), []).append(entry)
     shares = tuple(_share(report, how, ended[how]) for how in ENDED if how in ended)
-    begun = sum(share.epochs + share.left for share in shares)
-    curves = [dict(entry.curve) for entry in report.trials if _how(entry) == "to the end" and entry.curve]
+    begun = sum(share.epochs + share.untrained for share in shares)
+    curves = [dict(entry.curve) for entry in report.trials if _how(entry) == "completed" and entry.curve]
     stops = {entry.trial_id: stop for entry in report.trials if (stop := read_stop(entry.stop_detail)) is not None}
     rules = {stop.rule for stop in stops.values()}
     is_asked = not report.is_confirmation and rules <= set(REPLAYED)
@@ -123,17 +120,17 @@ def build_cost(report: Report) -> Cost:
 
 
 def _chances(report: Report, stops: Mapping[str, Stop]) -> tuple[StoppedChance, ...]:
-    """Return what stopped trials might have reached, the likeliest to have led first."""
-    found = [
+    """Return what stopped trials might have reached, the most likely leader first."""
+    chances = [
         StoppedChance(name, stop, report.hindsight[name]) for name, stop in stops.items() if name in report.hindsight
     ]
-    return tuple(sorted(found, key=lambda it: (-it.weighed.overtaking, -it.weighed.regret)))
+    return tuple(sorted(chances, key=lambda chance: (-chance.weighed.overtaking, -chance.weighed.regret)))
 
 
 def _reduction(report: Report) -> int:
-    """Return the share that goes on at a rung, as it was recorded; the usual one where that is no such number."""
-    found = report.facts["scheduler"].get("reduction")
-    return found if type(found) is int and found > 1 else USUAL.reduction
+    """Return the recorded reduction factor of the rungs; the default where it is not a valid number."""
+    reduction = report.facts["scheduler"].get("reduction")
+    return reduction if type(reduction) is int and reduction > 1 else USUAL.reduction
 
 
 def draw_cost(cost: Cost, *, wide: bool) -> Figure:
@@ -141,15 +138,15 @@ def draw_cost(cost: Cost, *, wide: bool) -> Figure:
     width = WIDE_PX if wide else NARROW_PX
     figure, axes = build_canvas(width, 76, left=2, right=2, top=4, bottom=26)
     parts = [(share.how, share.epochs, COLOUR[ENDED[share.how]], 0.8) for share in cost.shares]
-    saved, at = cost.planned - cost.spent, 0
+    saved, start = cost.planned - cost.spent, 0
     for how, epochs, colour, opacity in [*parts, ("not trained", max(0, saved), COLOUR["quiet"], 0.25)]:
-        axes.barh(0, epochs, left=at, height=1, color=colour, alpha=opacity)
+        axes.barh(0, epochs, left=start, height=1, color=colour, alpha=opacity)
         if epochs * (width - 4) / max(cost.planned, 1) > 7.4 * len(how):
-            axes.annotate(how, (at, -0.5), (1, -12), textcoords="offset points", size=12, color=INK)
-            axes.annotate(f"{epochs:,}", (at, 0), (6, -4), textcoords="offset points", size=12, color=INK,
+            axes.annotate(how, (start, -0.5), (1, -12), textcoords="offset points", size=12, color=INK)
+            axes.annotate(f"{epochs:,}", (start, 0), (6, -4), textcoords="offset points", size=12, color=INK,
                           bbox={"facecolor": PAPER, "alpha": 0.75, "edgecolor": "none", "pad": 1.5})  # fmt: skip
-        at += epochs
-    axes.set(xlim=(0, max(cost.planned, at, 1)), ylim=(-0.5, 0.5), xticks=[], yticks=[])
+        start += epochs
+    axes.set(xlim=(0, max(cost.planned, start, 1)), ylim=(-0.5, 0.5), xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     return figure
 
@@ -157,42 +154,42 @@ def draw_cost(cost: Cost, *, wide: bool) -> Figure:
 def _how(entry: Entry) -> str:
     if entry.state == "failed":
         return "failed"
-    if entry.stop_reason in EARLY:
+    if entry.stop_reason in STOPPED_EARLY:
         return "stopped early"
-    names: dict[str, str] = {StopReason.MAX_EPOCHS: "to the end", StopReason.PLATEAU: "no longer improved"}
+    names: dict[str, str] = {StopReason.MAX_EPOCHS: "completed", StopReason.PLATEAU: "stopped improving"}
     return names.get(entry.stop_reason, "not ended")
 
 
 def _share(report: Report, how: str, entries: Sequence[Entry]) -> OutcomeCost:
-    left = {entry.trial_id: max(0, _budget(report, entry) - entry.epochs) for entry in entries}
-    saved = [left[e.trial_id] * e.seconds / e.epochs for e in entries if e.seconds is not None and e.epochs]
+    untrained = {entry.trial_id: max(0, _budget(report, entry) - entry.epochs) for entry in entries}
+    saved = [untrained[e.trial_id] * e.seconds / e.epochs for e in entries if e.seconds is not None and e.epochs]
     seconds = sum(entry.seconds or 0.0 for entry in entries)
     return OutcomeCost(
-        how, len(entries), sum(entry.epochs for entry in entries), seconds, sum(left.values()), sum(saved)
+        how, len(entries), sum(entry.epochs for entry in entries), seconds, sum(untrained.values()), sum(saved)
     )
 
 
 def _budget(report: Report, entry: Entry) -> int:
-    found = entry.settings.get("train.epochs")
-    return found if type(found) is int and found > 0 else report.budget
+    epochs = entry.settings.get("train.epochs")
+    return epochs if type(epochs) is int and epochs > 0 else report.budget
 
 
 def _say(cost: Cost) -> str:
     stopped = cost.share("stopped early")
     spent = f"{cost.spent:,} of {cost.planned:,} planned epochs were trained, in {write_time(cost.seconds)}"
     if stopped is None:
-        return f"{spent}; nothing was saved by stopping trials early."
+        return f"{spent}; no epochs were saved by early stopping."
     return (
-        f"{spent}; stopping {count(stopped.trials, 'trial')} early saved {count(stopped.left, 'epoch')} "
-        f"({write_share(stopped.left / max(cost.planned, 1))}), about {write_time(stopped.saved_seconds)}."
+        f"{spent}; stopping {count(stopped.trials, 'trial')} early saved {count(stopped.untrained, 'epoch')} "
+        f"({write_share(stopped.untrained / max(cost.planned, 1))}), about {write_time(stopped.saved_seconds)}."
     )
 
 
 def _say_stops(report: Report, cost: Cost) -> list[str]:
-    """Return what stopping cost, or would have, in sentences."""
+    """Return sentences about what early stopping cost, or would have cost."""
     if cost.full < LEAST:
-        few = f"{count(cost.full, 'trial')} ran to the end, and at least {LEAST} are needed"
-        return [f"What early stopping cost is not known: {few}."] if cost.share("stopped early") else []
+        few = f"only {count(cost.full, 'trial')} completed, and at least {LEAST} are needed"
+        return [f"The cost of early stopping is unknown: {few}."] if cost.share("stopped early") else []
     return [*_say_chances(cost), *_say_replay(cost)]
 
 
@@ -202,29 +199,25 @@ def _say_chances(cost: Cost) -> list[str]:
     expected = sum(chance.weighed.overtaking for chance in cost.chances)
     first = cost.chances[0].weighed
     passed = f"{expected:.1f} of them would have passed the leader, the likeliest in {write_share(first.overtaking)} "
-    passed += f"of the cases, by {_size(first.regret)} points on average"
+    passed += f"of the cases, by {write_size(first.regret)} points on average"
     return [
         (
             f"If the {count(len(cost.chances), 'stopped trial')} had gained as much after their rung as a completed "
             f"trial did, {passed if first.overtaking else 'none would have passed the leader'}. This is an "
-            "assumption: what a stopped trial would have reached was not seen."
+            "assumption: stopped trials were not trained further."
         )
     ]
 
 
 def _say_replay(cost: Cost) -> list[str]:
-    found = cost.replayed
-    if found is None:
+    replayed = cost.replayed
+    if replayed is None:
         return []
     rule = "Early stopping by ASHA with its default settings" if cost.is_usual else "The sweep's stopping rule"
     costs = (
-        f"stopped the best of them in {write_share(found.lost)} of the orders, at a cost of {_size(found.regret)} "
-        f"points on average, and trained {write_share(found.epochs)} of their epochs."
+        f"stopped the best of them in {write_share(replayed.lost)} of the orders, at a cost of "
+        f"{write_size(replayed.regret)} points on average, and trained {write_share(replayed.epochs)} of their epochs."
     )
-    harder = "" if cost.is_usual else " They are the survivors, so this test is harder than the sweep was."
-    who = f"the {count(found.trials, 'trial')} that ran to the end"
-    return [f"{rule}, replayed on {who} in random orders of arrival, would have {costs}{harder}"]
-
-
-def _size(difference: float) -> str:
-    return write_points(difference).lstrip("+")
+    harder = "" if cost.is_usual else " They survived the rungs, so this test is harder than the sweep was."
+    trials = f"the {count(replayed.trials, 'trial')} that completed"
+    return [f"{rule}, replayed on {trials} in random orders of arrival, would have {costs}{harder}"]

@@ -1,4 +1,4 @@
-"""Report -> learning curves: every trial, the rungs and cut-offs, runs of one setting as bands."""
+"""Report learning curves: every trial, the rungs and cut-offs, runs of one setting as bands."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, bu
 from sweeps.schedulers.rungs import Stop, read_stop
 
 MANY = 60
-"""More trials than this are drawn finer."""
+"""Above this number, trials are drawn with thinner lines and without names."""
 
 MOST_POINTS = 6000
-"""Of all thin lines together; more are thinned to every second, third, ... epoch."""
+"""Points of all thin lines in total; more are thinned to every second, third, ... epoch."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Band:
     """Those with a curve, the best first."""
 
     def spread(self) -> list[tuple[int, float, float, float]]:
-        """Return epoch, lowest, median and highest value, as far as every run goes."""
+        """Return epoch, lowest, median and highest value, over the epochs that all runs share."""
         curves = [dict(entry.curve) for entry in self.runs]
         shared = sorted(set.intersection(*(set(curve) for curve in curves)))
         rows = [(epoch, sorted(curve[epoch] for curve in curves)) for epoch in shared]
@@ -53,7 +53,7 @@ class Rung:
 
     epoch: int
     reached: int
-    """Trials that came so far."""
+    """Trials that reached the rung."""
     stops: tuple[Stop, ...]
     closest: tuple[Entry, Stop] | None
     """The stopped trial that missed its cut-off by the least."""
@@ -61,31 +61,31 @@ class Rung:
     @property
     def cutoffs(self) -> tuple[float, float] | None:
         """Return the lowest and highest cut-off that stopped a trial."""
-        found = [stop.cutoff for stop in self.stops]
-        return (min(found), max(found)) if found else None
+        cutoffs = [stop.cutoff for stop in self.stops]
+        return (min(cutoffs), max(cutoffs)) if cutoffs else None
 
 
 def build_section(report: Report) -> Section:
     """Return the curves of all trials, and those of the leader on both parts."""
     bands, rungs = build_bands(report), build_rungs(report)
-    words = "Lines: validation mIoU of every trial over epochs, with the rungs at which trials were compared"
-    drawings = {"curves": Drawing(partial(draw_curves, report, bands, rungs), words)}
+    alt_text = "Lines: validation mIoU of every trial over epochs, with the rungs at which trials were compared"
+    drawings = {"curves": Drawing(partial(draw_curves, report, bands, rungs), alt_text)}
     if report.leader.train_curve and report.leader.curve:
-        words = "Lines: training and validation mIoU of the leader"
-        drawings["fit"] = Drawing(partial(draw_fit, report), words)
+        alt_text = "Lines: training and validation mIoU of the leader"
+        drawings["fit"] = Drawing(partial(draw_fit, report), alt_text)
     curves = tuple(entry for entry in report.trials if entry.curve)
     data = {"bands": bands, "rungs": rungs, "step": _step(report), "named": curves if len(curves) <= MANY else ()}
     return Section("curves", "Learning curves", _say(report, bands, rungs), drawings, data)
 
 
 def build_bands(report: Report) -> tuple[Band, ...]:
-    """Return the settings of which there are several runs that share an epoch."""
-    found: dict[str, list[Entry]] = {}
+    """Return the settings with several runs that share an epoch."""
+    runs_by_setting: dict[str, list[Entry]] = {}
     for entry in report.trials:
         if entry.curve:
             own = sorted((key, repr(value)) for key, value in entry.settings.items() if key not in RUNS)
-            found.setdefault(repr(own), []).append(entry)
-    bands = [Band(tuple(runs)) for runs in found.values() if len(runs) > 1]
+            runs_by_setting.setdefault(repr(own), []).append(entry)
+    bands = [Band(tuple(runs)) for runs in runs_by_setting.values() if len(runs) > 1]
     return tuple(band for band in bands if band.spread())
 
 
@@ -98,7 +98,7 @@ def build_rungs(report: Report) -> tuple[Rung, ...]:
 
 def _build_rung(report: Report, epoch: int, stops: Sequence[tuple[Entry, Stop]]) -> Rung:
     reached = sum(entry.epochs >= epoch for entry in report.trials)
-    closest = min(stops, key=lambda found: found[1].cutoff - found[1].value, default=None)
+    closest = min(stops, key=lambda pair: pair[1].cutoff - pair[1].value, default=None)
     return Rung(epoch, reached, tuple(stop for _, stop in stops), closest)
 
 
@@ -161,13 +161,13 @@ def _role(report: Report, band: Band) -> str:
 
 
 def _step(report: Report) -> int:
-    """Return of how many epochs one is drawn of the thin lines."""
+    """Return the thinning of the thin lines: every how many epochs a point is drawn."""
     points = sum(len(entry.curve) for entry in report.trials)
     return -(-points // MOST_POINTS)
 
 
 def _draw_thin(axes: Axes, entries: Sequence[Entry], report: Report) -> None:
-    """Draw the curves of trials, each with its name; of very many as one path without names."""
+    """Draw the curves of trials, each with its name; many trials become one path without names."""
     step = _step(report)
     points = [_thinned(entry, step) for entry in entries]
     if len(report.trials) <= MANY:
@@ -183,12 +183,12 @@ def _draw_thin(axes: Axes, entries: Sequence[Entry], report: Report) -> None:
 
 
 def _thinned(entry: Entry, step: int) -> list[tuple[float, float]]:
-    """Return every so many points of a curve, its first, last and best one among them."""
+    """Return a thinned curve that keeps its first, last and best point."""
     best, last = max((value for _, value in entry.curve), default=None), len(entry.curve) - 1
     return [
         (float(epoch), value)
-        for place, (epoch, value) in enumerate(entry.curve)
-        if place % step == 0 or place == last or value == best
+        for index, (epoch, value) in enumerate(entry.curve)
+        if index % step == 0 or index == last or value == best
     ]
 
 
@@ -203,7 +203,7 @@ def _draw_ends(axes: Axes, entries: Sequence[Entry]) -> None:
 
 
 def _draw_line(axes: Axes, entry: Entry, colour: str) -> None:
-    """Draw the curve of a trial that is shown, to its end."""
+    """Draw the curve of a highlighted trial and how it ended."""
     dashes: Mapping[str, Any] = {"ls": (0, (4, 2))} if entry.is_reference and colour != COLOUR["leader"] else {}
     (line,) = axes.plot(*zip(*entry.curve, strict=True), color=colour, lw=2.2, solid_capstyle="round", **dashes)
     line.set_gid(title_gid(entry.name))

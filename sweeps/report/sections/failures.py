@@ -1,4 +1,4 @@
-"""Report -> why trials failed: by reason, with what they have in common and where their logs are."""
+"""Report failed trials by reason, with what they have in common and where their logs are."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from sweeps.report.gather import Report
 from sweeps.report.section import Section
 
 MOST_SHOWN = 5
-"""Trials listed of one fault; the others can be unfolded."""
+"""Trials listed per failure; the others can be unfolded."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class FailureGroup:
     """Of the first of them."""
     entries: tuple[Entry, ...]
     shared: Mapping[str, Any]
-    """Settings that vary in the sweep, but that all of these have alike and no other trial has."""
+    """Values of varying settings that all of these trials have, and no other trial."""
 
     @property
     def shown(self) -> tuple[Entry, ...]:
@@ -41,12 +41,12 @@ def build_section(report: Report) -> Section | None:
 
 
 def build_faults(report: Report) -> tuple[FailureGroup, ...]:
-    """Return the faults, the commonest first; details that differ in numbers and names in quotes only are one."""
-    found: dict[tuple[str, str], list[Entry]] = {}
+    """Return the failures by reason, the most frequent first; numbers and quoted names in details are ignored."""
+    groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in report.trials:
         if entry.state == "failed":
-            found.setdefault((entry.stop_words, _kind(entry.stop_detail)), []).append(entry)
-    ordered = sorted(found.items(), key=lambda item: -len(item[1]))
+            groups.setdefault((entry.stop_words, _kind(entry.stop_detail)), []).append(entry)
+    ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
     return tuple(FailureGroup(key[0], same[0].stop_detail, tuple(same), _shared(report, same)) for key, same in ordered)
 
 
@@ -55,17 +55,17 @@ def _kind(detail: str) -> str:
 
 
 def _shared(report: Report, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return the settings that tell these trials from all others; of one trial alone none, which could be chance."""
+    """Return the settings that only these trials have; none for a single trial, where it could be chance."""
     if len(entries) < 2:
         return {}
     ids = {entry.trial_id for entry in entries}
-    others = [entry for entry in report.trials if entry.trial_id not in ids]
+    remaining = [entry for entry in report.trials if entry.trial_id not in ids]
     alike = {key: entries[0].settings.get(key) for key in report.varying}
     return {
         key: value
         for key, value in alike.items()
         if all(entry.settings.get(key) == value for entry in entries)
-        and all(entry.settings.get(key) != value for entry in others)
+        and all(entry.settings.get(key) != value for entry in remaining)
     }
 
 

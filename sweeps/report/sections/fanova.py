@@ -1,4 +1,4 @@
-"""Report -> a study in Optuna's words, so that its importance and its plots can be used on any sweep."""
+"""Convert a report to an Optuna study, so that its importance and plots work for any sweep."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from bddseg.errors import ConfigError
 from sweeps.report.entries import Entry
 from sweeps.report.gather import Report
 from sweeps.report.sections.pivot import list_axes
-from sweeps.report.theme import are_logarithmic, are_numbers, shorten
+from sweeps.report.theme import are_logarithmic, are_numbers, short_keys
 from sweeps.storage.outcomes import OWN_ENDS, TrialState
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 FEW_TREES, MANY_TREES, MANY = 32, 64, 300
-"""Trees of fANOVA's forest: the usual number, and half of it for more trials than this, which take longer."""
+"""Trees of fANOVA's forest: the default number, and half of it for more than MANY trials, which take longer."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class FinishedPoint:
     names: Mapping[str, str]
     """Setting that varies -> its short name."""
     inert: Mapping[str, frozenset[str]]
-    """Setting -> trials in which it changes nothing, such as the dropout of a network without one."""
+    """Setting -> trials in which it has no effect, such as dropout in a network without it."""
 
     @property
     def everywhere(self) -> tuple[str, ...]:
@@ -41,7 +41,7 @@ class FinishedPoint:
 
     @cached_property
     def study(self) -> "Study":
-        """The trials as Optuna's plots and measures want them, made when it is first asked for."""
+        """The trials as an Optuna study, created on first use."""
         return build_study(self)
 
     def thinned(self, most: int) -> "FinishedPoint":
@@ -49,8 +49,8 @@ class FinishedPoint:
         count = len(self.entries)
         if count <= most:
             return self
-        kept = sorted({place * (count - 1) // (most - 1) for place in range(most)})
-        return FinishedPoint(tuple(self.entries[place] for place in kept), self.names, self.inert)
+        indices = sorted({index * (count - 1) // (most - 1) for index in range(most)})
+        return FinishedPoint(tuple(self.entries[index] for index in indices), self.names, self.inert)
 
 
 def build_sample(report: Report) -> FinishedPoint:
@@ -62,10 +62,10 @@ def build_sample(report: Report) -> FinishedPoint:
     entries = tuple(sorted(completed, key=lambda entry: -(entry.scores.miou or 0.0)))
     axes = [key for key in list_axes(report) if len({repr(entry.settings.get(key)) for entry in entries}) > 1]
     inert = {key: _find_inert(entries, key) for key in axes}
-    kept = [
+    keys = [
         key for key in axes if len({repr(e.settings.get(key)) for e in entries if e.trial_id not in inert[key]}) > 1
     ]
-    return FinishedPoint(entries, shorten(kept), {key: inert[key] for key in kept})
+    return FinishedPoint(entries, short_keys(keys), {key: inert[key] for key in keys})
 
 
 def build_study(sample: FinishedPoint) -> "Study":
@@ -78,13 +78,13 @@ def build_study(sample: FinishedPoint) -> "Study":
     for entry in sample.entries:
         own = [key for key in sample.names if entry.trial_id not in sample.inert[key]]
         params = {sample.names[key]: _plain(entry.settings.get(key)) for key in own}
-        known = {sample.names[key]: spans[key] for key in own}
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=known, value=entry.scores.miou))
+        distributions = {sample.names[key]: spans[key] for key in own}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=entry.scores.miou))
     return study
 
 
 def load_optuna() -> None:
-    """Load what measuring and plotting take, which is long: whoever waits anyway can have it ready."""
+    """Import the slow parts of Optuna ahead of time, while the process waits anyway."""
     with quiet():
         import optuna.importance
         import optuna.visualization.matplotlib
@@ -107,8 +107,8 @@ def measure_importance(sample: FinishedPoint) -> dict[str, float]:
     with quiet():
         evaluator = FanovaImportanceEvaluator(n_trees=trees, seed=0)
         names = [sample.names[key] for key in sample.everywhere]
-        found = get_param_importances(sample.study, evaluator=evaluator, params=names, normalize=False)
-    return {name: float(share) for name, share in found.items()}
+        shares = get_param_importances(sample.study, evaluator=evaluator, params=names, normalize=False)
+    return {name: float(share) for name, share in shares.items()}
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def _kind(entry: Entry) -> tuple[Any, ...]:
 
 
 def is_inert(entry: Entry, key: str, values: Sequence[Any]) -> bool:
-    """Return whether the trial would be the same with any of the values."""
+    """Return whether the trial would be the same with each of the values."""
     try:
         configs = [TrainConfig.from_record({**entry.settings, key: value}).folded() for value in values]
     except ConfigError:
@@ -150,7 +150,7 @@ def is_inert(entry: Entry, key: str, values: Sequence[Any]) -> bool:
 
 
 def _span(values: Sequence[Any]) -> "BaseDistribution":
-    """Return between what a setting varied: numbers from the lowest to the highest, names as they are."""
+    """Return the distribution of a setting: a range for numbers, categories for names."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if not are_numbers(values):

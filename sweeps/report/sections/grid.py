@@ -1,4 +1,4 @@
-"""Validation mIoU at every pair of settings: heat maps, bars for one setting, points where values are many."""
+"""Report validation mIoU over pairs of settings: heat maps, bars for one setting, points for many values."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -28,14 +28,14 @@ from sweeps.report.theme import (
     plain_name,
     quiet_axes,
     scale_axis,
-    shorten,
+    short_keys,
     write_label,
     write_labels,
 )
 
 TALLEST_PX = 1200
 TINY_PX, SMALL_PX = 34, 64
-"""Cells narrower than this have a figure of two decimals and no note; a short note."""
+"""Widths below which a cell has two decimals and no note, and a short note."""
 
 
 def build_section(report: Report) -> Section | None:
@@ -45,7 +45,7 @@ def build_section(report: Report) -> Section | None:
         return None
     grids = {plain_name("-".join(keys)): build_grid(report, keys) for keys in list_pairs(axes)}
     drawings = {name: Drawing(partial(draw_grid, report, grid), _alternative(grid)) for name, grid in grids.items()}
-    short = shorten(axes)
+    short = short_keys(axes)
     titles = {name: " × ".join(short[key] for key in grid.keys) for name, grid in grids.items()}
     dropped = max(0, len(axes) * (len(axes) - 1) // 2 - MOST_PAIRS)
     data = {"titles": titles, "grids": grids, "dropped": dropped}
@@ -64,12 +64,12 @@ def _draw_heat(report: Report, grid: Grid, *, wide: bool) -> Figure:
     if (across < down) if wide else (across > down):  # the longer axis along the longer side
         grid = grid.turned()
     columns, rows = (write_labels(values) for values in grid.values)
-    left = 16 + 7.2 * max(map(len, rows))
-    cell = min(150.0, ((WIDE_PX if wide else NARROW_PX) - left - 4) / len(columns))
+    left_px = 16 + 7.2 * max(map(len, rows))
+    cell = min(150.0, ((WIDE_PX if wide else NARROW_PX) - left_px - 4) / len(columns))
     tilted = max(map(len, columns)) * 7.2 > cell
     bottom = 48 + (7.2 * max(map(len, columns)) if tilted else 0)
     figure, axes = build_canvas(
-        left + cell * len(columns) + 4, 60 * len(rows) + bottom + 4, left=left, right=4, top=4, bottom=bottom
+        left_px + cell * len(columns) + 4, 60 * len(rows) + bottom + 4, left=left_px, right=4, top=4, bottom=bottom
     )
     span = _range(grid)
     for x, column in enumerate(grid.values[0]):
@@ -84,11 +84,17 @@ def _draw_heat(report: Report, grid: Grid, *, wide: bool) -> Figure:
 
 
 def _draw_cell(
-    axes: Axes, at: tuple[int, int], grid: Grid, point: tuple[Any, ...], shade: float, report: Report, width_px: float
+    axes: Axes,
+    centre: tuple[int, int],
+    grid: Grid,
+    point: tuple[Any, ...],
+    shade: float,
+    report: Report,
+    width_px: float,
 ) -> None:
-    """Draw one cell; the leader's has a frame, the reference's says so."""
+    """Draw one cell; the leader's has a frame, the reference's a note."""
     entry = grid.cells.get(point)
-    corner = (at[0] - 0.47, at[1] - 0.46)
+    corner = (centre[0] - 0.47, centre[1] - 0.46)
     leads = entry is not None and entry.trial_id == report.leader.trial_id
     edge, line = (INK, 2.0) if leads else (RULE, 0.8)
     heat = to_rgba(COLOUR["heat"], shade)
@@ -98,14 +104,14 @@ def _draw_cell(
     lift = {0: 0.0, 1: 0.13}.get(len(notes), 0.22)
     size = 14.0 if width_px >= SMALL_PX else 11.0 if width_px >= TINY_PX else 9.0
     text = value if width_px >= TINY_PX or "." not in value else f"{float(value):.2f}".lstrip("0")
-    axes.text(at[0], at[1] - lift, text, ha="center", va="center", size=size, weight="bold")
-    for place, note in enumerate(notes):
-        down = at[1] + (0.22 if len(notes) == 1 else 0.08 + 0.24 * place)
-        axes.text(at[0], down, note, ha="center", va="center", size=8 if width_px < SMALL_PX else 10)
+    axes.text(centre[0], centre[1] - lift, text, ha="center", va="center", size=size, weight="bold")
+    for line_number, note in enumerate(notes):
+        down = centre[1] + (0.22 if len(notes) == 1 else 0.08 + 0.24 * line_number)
+        axes.text(centre[0], down, note, ha="center", va="center", size=8 if width_px < SMALL_PX else 10)
 
 
 def _words(report: Report, grid: Grid, point: tuple[Any, ...], *, short: bool = False) -> tuple[str, list[str]]:
-    """Return what stands in a cell: the figure; how its trial ended where not at the end; the mean of the others."""
+    """Return the text of a cell: its figure, how its trial ended if it did not complete, and the mean of all."""
     entry, score = grid.cells.get(point), grid.score(point)
     if entry is None:
         return "–", [_why_empty(report, grid, point)]
@@ -114,12 +120,12 @@ def _words(report: Report, grid: Grid, point: tuple[Any, ...], *, short: bool = 
     mean, count = grid.means[point]
     ended = {"failed": entry.stop_words, "stopped": f"stopped at {entry.epochs}"}.get(entry.state, "")
     ended = f"at {entry.epochs}" if short and entry.state == "stopped" else ended
-    taken = (f"({mean:.3f})" if short else f"mean {mean:.3f} of {count}") if count > 1 else ""
-    return f"{score:.3f}", [*filter(None, [ended, taken or ("reference" if entry.is_reference else "")])]
+    average = (f"({mean:.3f})" if short else f"mean {mean:.3f} of {count}") if count > 1 else ""
+    return f"{score:.3f}", [*filter(None, [ended, average or ("reference" if entry.is_reference else "")])]
 
 
 def _why_empty(report: Report, grid: Grid, point: tuple[Any, ...]) -> str:
-    """Return why no trial has these settings: one of them changes nothing here, or it was not run."""
+    """Return why no trial has these settings: one of them has no effect here, or it was not run."""
     wanted = dict(zip(grid.keys, point, strict=True))
     try:
         folded = TrainConfig.from_record({**report.leader.settings, **wanted}).folded().flat()
@@ -129,7 +135,7 @@ def _why_empty(report: Report, grid: Grid, point: tuple[Any, ...]) -> str:
 
 
 def _range(grid: Grid) -> tuple[float, float]:
-    """Return the lowest and the highest figure of all cells: shades tell all of them apart."""
+    """Return the lowest and the highest figure of all cells, between which shades are scaled."""
     scores = [score for point in grid.cells if (score := grid.score(point)) is not None]
     return min(*scores, max(scores) - 1e-9), max(scores)
 
@@ -143,9 +149,9 @@ def _shade(score: float | None, span: tuple[float, float]) -> float:
 
 def _draw_values(report: Report, grid: Grid, *, wide: bool) -> Figure:
     names = write_labels(grid.values[0])
-    left = 16 + 7.2 * max(map(len, names))
+    left_px = 16 + 7.2 * max(map(len, names))
     figure, axes = build_canvas(
-        WIDE_PX if wide else NARROW_PX, 38 * len(names) + 44, left=left, right=200 if wide else 120, top=4, bottom=40
+        WIDE_PX if wide else NARROW_PX, 38 * len(names) + 44, left=left_px, right=200 if wide else 120, top=4, bottom=40
     )
     for y, value in enumerate(grid.values[0]):
         entry, score = grid.cells.get((value,)), grid.score((value,))
@@ -164,9 +170,9 @@ def _draw_values(report: Report, grid: Grid, *, wide: bool) -> Figure:
 def _draw_points(report: Report, grid: Grid, *, wide: bool) -> Figure:
     """Return a point for each cell: where its settings are, its figure as its shade; of one axis, as its height."""
     labels = [] if len(grid.keys) == 1 or are_numbers(grid.values[1]) else write_labels(grid.values[1])
-    left = 16 + 7.2 * max(map(len, labels)) if labels else 64.0
+    left_px = 16 + 7.2 * max(map(len, labels)) if labels else 64.0
     height = min(44 * len(labels), TALLEST_PX) + 58 if labels else 420 if wide else 340
-    figure, axes = build_canvas(WIDE_PX if wide else NARROW_PX, height, left=left, right=16, top=10, bottom=48)
+    figure, axes = build_canvas(WIDE_PX if wide else NARROW_PX, height, left=left_px, right=16, top=10, bottom=48)
     across = scale_axis(axes, "x", grid.values[0])
     down = scale_axis(axes, "y", grid.values[1]) if len(grid.keys) > 1 else {}
     span = _range(grid)
@@ -200,7 +206,7 @@ def _alternative(grid: Grid) -> str:
 
 
 def _sentence(report: Report, grid: Grid, pairs: int) -> str:
-    at = " and ".join(f"{key} {write_label(report.leader.settings.get(key))}" for key in grid.keys)
-    taken = f"; the best over {', '.join(grid.others)} stands for the rest" if grid.others else ""
-    more = f"; {pairs} pairs of settings can be chosen" if pairs > 1 else ""
-    return f"The highest validation mIoU is at {at}{taken}{more}."
+    point = " and ".join(f"{key} {write_label(report.leader.settings.get(key))}" for key in grid.keys)
+    best_over = f"; each cell shows the best over {', '.join(grid.other_axes)}" if grid.other_axes else ""
+    more = f"; {pairs} pairs of settings are available" if pairs > 1 else ""
+    return f"The highest validation mIoU is at {point}{best_over}{more}."

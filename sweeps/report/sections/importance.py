@@ -1,4 +1,4 @@
-"""Which settings matter: importance, parallel coordinates and slices, all computed and drawn by Optuna."""
+"""Report hyperparameter importance, parallel coordinates and slices, computed and drawn by Optuna."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from optuna import Study
 
 LEAST_TRIALS = 10
-"""With fewer, a forest says nothing about settings."""
+"""With fewer trials, the forest gives no reliable importance."""
 
 NAMED = 4
-"""So many settings are named, the most important first."""
+"""Settings that are named at most, the most important first."""
 
 ROUNDED = 0.005
 """A smaller share is written as 0 %."""
 
 MOST_DRAWN = 300
-"""Trials drawn of more; importance is measured on all."""
+"""Trials that are drawn at most; importance is measured on all."""
 
 MOST_TICKS = 6
 MOST_SLICES = 9
@@ -55,7 +55,7 @@ SLICE_PX = (346, 230)
 
 
 def build_section(report: Report) -> Section | None:
-    """Return importance and plots; why there are none where too little varies; None where no setting does."""
+    """Return importance and plots, or the reason why there are none; None where no setting varies."""
     if report.is_confirmation:
         return None
     sample = build_sample(report)
@@ -68,8 +68,8 @@ def build_section(report: Report) -> Section | None:
     drawn = sample.thinned(MOST_DRAWN)
     drawings = {"parallel": Drawing(partial(draw_parallel, drawn, shares), _parallel_words(sample))}
     if shares:
-        words = "Bars: share of the variance in validation mIoU that each setting explains"
-        drawings["importance"] = Drawing(partial(draw_importance, drawn, shares), words)
+        alt_text = "Bars: share of the variance in validation mIoU that each setting explains"
+        drawings["importance"] = Drawing(partial(draw_importance, drawn, shares), alt_text)
     weighed = sorted(sample.names, key=lambda key: -shares.get(sample.names[key], 0.0))
     slices = {key: plain_name(f"slice-{key}") for key in weighed[:MOST_SLICES]}
     for key, name in slices.items():
@@ -90,8 +90,10 @@ def draw_importance(sample: FinishedPoint, shares: Mapping[str, float], *, wide:
             return dict(shares)
 
     axes = _plot(lambda study: plot_param_importances(study, evaluator=Known(), params=list(shares)), sample)
-    left = min(16 + 7.2 * max(map(len, shares)), 160)
-    figure = _place(axes, WIDE_PX if wide else NARROW_PX, 34 * len(shares) + 12, left=left, right=60, top=6, bottom=6)
+    left_px = min(16 + 7.2 * max(map(len, shares)), 160)
+    figure = _place(
+        axes, WIDE_PX if wide else NARROW_PX, 34 * len(shares) + 12, left=left_px, right=60, top=6, bottom=6
+    )
     axes.set(xlim=(0, 1.0), xticks=[], xlabel="", ylabel="")
     explained = sum(shares.values())  # Optuna draws what adds up to 1
     for label, bar in zip(axes.texts, axes.patches, strict=True):
@@ -120,9 +122,9 @@ def draw_parallel(sample: FinishedPoint, shares: Mapping[str, float], *, wide: b
     lines.set_array(None)
     lines.set(color=[to_rgba(COLOUR["heat"], 0.05 + 0.9 * share**2) for share in heat])
     lines.set_linewidth([0.8 + 1.6 * share**2 for share in heat])
-    for name, one in zip([label.get_text() for label in axes.get_xticklabels()], figure.axes, strict=True):
+    for name, parallel in zip([label.get_text() for label in axes.get_xticklabels()], figure.axes, strict=True):
         key = next((key for key in sample.names if sample.names[key] == name), "")
-        _mark_values(one, sample, key, size=11 if wide else 9)
+        _mark_values(parallel, sample, key, size=11 if wide else 9)
     return figure
 
 
@@ -149,7 +151,7 @@ def draw_slice(sample: FinishedPoint, key: str, *, wide: bool) -> Figure:
 
 
 def _mark_values(axes: Axes, sample: FinishedPoint, key: str, *, size: int) -> None:
-    """Give one of the parallel axes ticks that can be read over lines: at its values where they are few."""
+    """Give one of the parallel axes readable ticks: at its values where they are few."""
     axes.spines[:].set_color(RULE)
     if axes.get_yscale() == "log":
         scale_ticks(axes.yaxis, _values(sample, key))
@@ -165,14 +167,12 @@ def _mark_values(axes: Axes, sample: FinishedPoint, key: str, *, size: int) -> N
 
 
 def _refuse(sample: FinishedPoint) -> str:
-    """Return why importance cannot be had; nothing where it can."""
+    """Return why importance cannot be measured; "" where it can."""
     if len(sample.names) == 1:
-        return (
-            f"Only {next(iter(sample.names))} varies, so there is nothing to weigh it against; the grid has its values."
-        )
+        return f"Only {next(iter(sample.names))} varies, so there is nothing to compare it with; see the grid."
     if len(sample.entries) < LEAST_TRIALS:
         completed = count(len(sample.entries), "completed trial")
-        return f"Which setting matters most cannot be said from {completed}; it takes {LEAST_TRIALS}."
+        return f"Hyperparameter importance needs at least {LEAST_TRIALS} completed trials; this sweep has {completed}."
     if len({entry.scores.miou for entry in sample.entries}) == 1:
         return "All completed trials have the same figure, so there is nothing to explain."
     return ""
@@ -180,23 +180,23 @@ def _refuse(sample: FinishedPoint) -> str:
 
 def _say(sample: FinishedPoint, shares: Mapping[str, float]) -> str:
     if not shares:
-        return "Too few settings have an effect in every trial to weigh them against each other."
+        return "Too few settings have an effect in every trial to compare their importance."
     keys = {name: key for key, name in sample.names.items()}
-    first, *others = [(keys[name], share) for name, share in shares.items()][:NAMED]
-    named = "".join(f", {key} {write_share(share)}" for key, share in others)
+    first, *following = [(keys[name], share) for name, share in shares.items()][:NAMED]
+    named = "".join(f", {key} {write_share(share)}" for key, share in following)
     return (
         f"Of what differs between {count(len(sample.entries), 'completed trial')}, {first[0]} explains "
-        f"{write_share(first[1])} by itself{named}{_say_rest(sample, first[1] + sum(share for _, share in others))}."
+        f"{write_share(first[1])} by itself{named}{_say_rest(sample, first[1] + sum(share for _, share in following))}."
     )
 
 
 def _say_rest(sample: FinishedPoint, named: float) -> str:
-    """Return where the variance lies that no named setting explains; nothing where they explain all of it."""
-    rest = 1 - named
-    if rest < ROUNDED:
+    """Return a clause about the variance that no named setting explains; "" where there is none."""
+    unexplained = 1 - named
+    if unexplained < ROUNDED:
         return ""
     where = "other settings and in how settings act together" if len(sample.names) > NAMED else ""
-    return f"; the other {write_share(rest)} lies in {where or 'how settings act together'}"
+    return f"; the other {write_share(unexplained)} lies in {where or 'how settings act together'}"
 
 
 def _parallel_words(sample: FinishedPoint) -> str:
@@ -204,14 +204,14 @@ def _parallel_words(sample: FinishedPoint) -> str:
 
 
 def _plot(draw: "Callable[[Study], Any]", sample: FinishedPoint) -> Axes:
-    """Return what Optuna draws of the sample, without its title, legend and colour bar."""
+    """Return Optuna's plot of the sample, without its title, legend and colour bar."""
     mpl.use("Agg")  # Optuna draws through pyplot, which would open a window
     from matplotlib import pyplot
 
     with quiet(), mpl.rc_context():  # Optuna sets a style of its own for all that is drawn later
         axes: Axes = draw(sample.study)
     figure = _figure_of(axes)
-    for item in [one for one in figure.axes if one.get_label() == "<colorbar>"]:
+    for item in [plot for plot in figure.axes if plot.get_label() == "<colorbar>"]:
         item.remove()
     pyplot.close(figure)
     axes.set_title("", loc="left")
@@ -232,13 +232,13 @@ def _plot(draw: "Callable[[Study], Any]", sample: FinishedPoint) -> Axes:
 def _place(
     axes: Axes, width_px: float, height_px: float, *, left: float, right: float, top: float, bottom: float
 ) -> Figure:
-    """Give Optuna's figure a size in pixels and its plots a place in it; return the figure."""
+    """Set the size and the margins of Optuna's figure in pixels; return the figure."""
     figure = _figure_of(axes)
     figure.set_dpi(72)
     figure.set_size_inches(width_px / 72, height_px / 72)
     box = (left / width_px, bottom / height_px, 1 - (left + right) / width_px, 1 - (top + bottom) / height_px)
-    for one in figure.axes:
-        one.set_position(box)
+    for plot in figure.axes:
+        plot.set_position(box)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Report -> the leaderboard: settings in the verdict's order with their seeds, stopped trials, and all others."""
+"""Report the leaderboard: settings in the verdict's order with their seeds, stopped trials, and all others."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,17 @@ FEW_VALUES = 12
 
 @dataclass(frozen=True)
 class Bar:
-    """An interval as it is drawn in a cell: places from 0 to 100 on the scale that all rows share."""
+    """An interval as it is drawn in a cell, in percent of the scale that all rows share."""
 
     low: float
     high: float
-    at: float
+    estimate: float
     zero: float
     is_cut_low: bool
-    """The interval goes on beyond the lower end of the scale."""
+    """Whether the interval continues below the scale."""
     is_cut_high: bool
     is_beyond: bool
-    """Its estimate lies beyond the scale, too."""
+    """Whether its estimate lies off the scale, too."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class LeaderboardRow:
     rival: Rival | None
     bar: Bar | None
     left_out: str
-    """Why the verdict does not compare it, where it does not."""
+    """Why the verdict does not compare it; "" if it does."""
     mean: float | None
     """Of its runs."""
     seeds: tuple[Entry, ...]
-    """Of a setting with several of them, those of other sweeps last."""
+    """The seeds of a setting with several, those of other sweeps last."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,19 @@ class OtherRow:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """The leaderboard and what it can be filtered by."""
+    """The rows of the leaderboard and its filters."""
 
     lines: tuple[LeaderboardRow, ...]
     stopped: tuple[StoppedRow, ...]
-    others: tuple[OtherRow, ...]
+    not_compared: tuple[OtherRow, ...]
     filters: tuple[tuple[str, tuple[str, ...]], ...]
-    """Setting and its values, as they are written in the cells."""
+    """Settings and their values, as they are written in the cells."""
     ends: tuple[str, ...]
     has_speed: bool
     has_boundary: bool
-    """Boundary IoU was counted."""
+    """Whether boundary IoU was counted."""
     has_chance: bool
-    """The probabilities of being best are shown."""
+    """Whether probabilities of being best are shown."""
 
 
 def build_leaderboard(report: Report) -> Section:
@@ -96,13 +96,13 @@ def build_board(report: Report) -> Leaderboard:
     lines = tuple(_lines(report))
     stopped = tuple(_stopped_lines(report))
     shown = {line.entry.trial_id for line in lines} | {line.entry.trial_id for line in stopped}
-    others = tuple(
+    not_compared = tuple(
         OtherRow(entry, _why_not(report, entry)) for entry in report.unjudged() if entry.trial_id not in shown
     )
     return Leaderboard(
         lines=lines,
         stopped=stopped,
-        others=others,
+        not_compared=not_compared,
         filters=tuple(_filters(report)),
         ends=tuple(sorted({entry.stop_words for entry in report.listed()})),
         has_speed=any(line.rival and line.rival.latency_ms is not None for line in lines),
@@ -141,30 +141,30 @@ def _lines(report: Report) -> list[LeaderboardRow]:
 
 
 def _seeds(report: Report) -> Mapping[str, tuple[Entry, ...]]:
-    """Return the runs of every setting, those of other sweeps last; of a confirmation none, they are listed apart."""
-    found: dict[str, list[Entry]] = {}
+    """Return the runs of every setting, those of other sweeps last; none for a confirmation, which lists them apart."""
+    runs_by_setting: dict[str, list[Entry]] = {}
     for run in () if report.is_confirmation else (*report.trials, *report.others):
         if run.setting_id:
-            found.setdefault(run.setting_id, []).append(run)
-    return {name: tuple(runs) for name, runs in found.items()}
+            runs_by_setting.setdefault(run.setting_id, []).append(run)
+    return {name: tuple(runs) for name, runs in runs_by_setting.items()}
 
 
 def _stopped_lines(report: Report) -> list[StoppedRow]:
     trials = {entry.trial_id: entry for entry in report.trials}
     lines = []
-    for it in report.verdict.stopped if report.verdict else ():
-        entry = trials.get(it.trial_id)
+    for trial in report.verdict.stopped if report.verdict else ():
+        entry = trials.get(trial.trial_id)
         if entry is not None:
-            behind = it.leader_score - it.score
-            known = None if math.isnan(it.score) else it.score
+            behind = trial.leader_score - trial.score
+            score = None if math.isnan(trial.score) else trial.score
             lines.append(
                 StoppedRow(
                     entry=entry,
-                    epoch=it.epoch or entry.epochs,
-                    score=figure(known if known is not None else entry.scores.miou),
-                    leader_score=figure(it.leader_score),
+                    epoch=trial.epoch or entry.epochs,
+                    score=figure(score if score is not None else entry.scores.miou),
+                    leader_score=figure(trial.leader_score),
                     behind=figure(behind),
-                    p_best=it.p_best,
+                    p_best=trial.p_best,
                 )
             )
     return lines
@@ -180,22 +180,22 @@ def _why_not(report: Report, entry: Entry) -> str:
 
 def _bar(interval: Interval, span: tuple[float, float]) -> Bar:
     low, high = span
-    places = [100 * (value - low) / (high - low) for value in (interval.low, interval.high, interval.estimate, 0.0)]
-    start, end, at, zero = (round(min(100.0, max(0.0, place)), 1) for place in places)
+    percents = [100 * (value - low) / (high - low) for value in (interval.low, interval.high, interval.estimate, 0.0)]
+    start, end, estimate, zero = (round(min(100.0, max(0.0, percent)), 1) for percent in percents)
     is_beyond = not low <= interval.estimate <= high
-    return Bar(start, end, at, zero, interval.low < low, interval.high > high, is_beyond)
+    return Bar(start, end, estimate, zero, interval.low < low, interval.high > high, is_beyond)
 
 
 def _filters(report: Report) -> list[tuple[str, tuple[str, ...]]]:
-    found = []
+    filters = []
     entries: Sequence[Entry] = report.listed()
     for key in report.columns():
         values = dict.fromkeys(
             write_value(value) for value in sorted({entry.settings.get(key) for entry in entries}, key=_order)
         )
         if 1 < len(values) <= FEW_VALUES:
-            found.append((key, tuple(values)))
-    return found
+            filters.append((key, tuple(values)))
+    return filters
 
 
 def _order(value: object) -> tuple[bool, float, str]:

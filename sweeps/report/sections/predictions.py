@@ -1,4 +1,4 @@
-"""Report -> pictures: what a few trials paint on the same images, and where that is right."""
+"""Report predictions of a few trials on the same images, and the maps of their attention gates."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -15,24 +15,24 @@ from sweeps.storage.album import KINDS, Attention, Panel, PredictionPanels
 from sweeps.storage.tiles import COLOURS, IGNORED, RIGHT, WRONG, TileStrip, encode, map_colours
 
 NAMES = (*CLASSES, "not judged", "right", "wrong")
-"""What the values of a sheet below 8 mean, in words."""
+"""The meaning of the values below 8 in a tile strip."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One small picture, what stands below it, and what stands for it where it cannot be seen."""
+    """One small picture with its label and text alternative."""
 
     source: str
     """A `data:` address."""
     label: str
-    words: str
+    alt_text: str
     is_exact: bool
     """Its pixels are classes: enlarged, they must not be blurred."""
 
 
 @dataclass(frozen=True)
 class PictureRow:
-    """One image with everything that is shown of it."""
+    """One image with all its tiles."""
 
     name: str
     scene: str
@@ -41,13 +41,13 @@ class PictureRow:
 
     @property
     def columns(self) -> int:
-        """Return into how many columns the tiles go on a narrow page, pairs beside each other."""
+        """Return the number of columns of tiles on a narrow page, with pairs side by side."""
         return len(self.tiles) if len(self.tiles) <= 5 else 4
 
 
 @dataclass(frozen=True)
 class Group:
-    """The images that are shown for one reason."""
+    """The images that were chosen for the same reason."""
 
     kind: str
     title: str
@@ -56,7 +56,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Gallery:
-    """What the section's template shows."""
+    """The data of the section's template."""
 
     trials: tuple[tuple[str, str], ...]
     """Role and name."""
@@ -67,7 +67,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class AttentionGate:
-    """One gate of a network, and what its colours stand for."""
+    """One gate of a network, and the range of its colour scale."""
 
     label: str
     low: float
@@ -76,7 +76,7 @@ class AttentionGate:
 
 @dataclass(frozen=True)
 class Gated:
-    """A trial with gates on every image."""
+    """The attention maps of one trial."""
 
     role: str
     name: str
@@ -86,7 +86,7 @@ class Gated:
 
 @dataclass(frozen=True)
 class Maps:
-    """What the section's template shows."""
+    """The data of the section's template."""
 
     bar: str
     """Picture of the colours, from the lowest to the highest value."""
@@ -110,7 +110,7 @@ def name_trial(report: Report, trial_id: str) -> str:
 
 
 def picture_source(content: bytes) -> str:
-    """Return a PNG as an address that holds it."""
+    """Return a PNG as a data URI."""
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
@@ -120,22 +120,22 @@ def photograph(sheet: TileStrip, name: str) -> Tile:
 
 
 def _say(album: PredictionPanels) -> str:
-    *others, last = [trial.role for trial in album.trials]
-    who = f"the {', '.join(others)} and {last} paint" if others else f"the {last} paints"
+    *first_roles, last = [trial.role for trial in album.trials]
+    subject = f"the {', '.join(first_roles)} and {last}" if first_roles else f"the {last}"
     images = len({panel.file for panel in album.panels})
     is_usual = album.part == "validation"
     shown = count(images, "validation image") if is_usual else f"{count(images, 'image')} of {album.part}"
     fixed = sum(panel.kind == "fixed" for panel in album.panels)
-    always = "the same in every sweep on these data" if is_usual else "drawn by their names"
-    return f"What {who} on {shown}; the first {fixed} are {always}."
+    always = "the same in every sweep on these data" if is_usual else "chosen by a hash of their names"
+    return f"Predictions of {subject} on {shown}; the first {fixed} are {always}."
 
 
 def _groups(album: PredictionPanels) -> Iterator[Group]:
-    found: dict[tuple[str, str], list[Panel]] = {}
+    panels_by_kind: dict[tuple[str, str], list[Panel]] = {}
     for panel in sorted(album.panels, key=lambda panel: KINDS.index(panel.kind)):
-        found.setdefault((panel.kind, panel.against), []).append(panel)
+        panels_by_kind.setdefault((panel.kind, panel.against), []).append(panel)
     roles = {trial.trial_id: trial.role for trial in album.trials}
-    for (kind, against), panels in found.items():
+    for (kind, against), panels in panels_by_kind.items():
         rows = tuple(_row(album, panel) for panel in panels)
         yield Group(kind, _title(kind, len(rows), roles.get(against, "other trial"), album), rows)
 
@@ -161,28 +161,30 @@ def _row(album: PredictionPanels, panel: Panel) -> PictureRow:
     return PictureRow(panel.name, panel.scene or "no scene known", tuple(tiles), panel.mious)
 
 
-def _painted(sheet: TileStrip, place: int, label: str, what: str) -> Tile:
-    shares = _shares(sheet.tile(place))
+def _painted(sheet: TileStrip, number: int, label: str, title: str) -> Tile:
+    shares = _shares(sheet.tile(number))
     parts = [f"{NAMES[value]} {write_share(shares[value])}" for value in np.argsort(-shares) if shares[value] > 0]
-    return Tile(picture_source(sheet.picture(place)), label, f"{what}: {', '.join(parts)}", is_exact=True)
+    return Tile(picture_source(sheet.picture(number)), label, f"{title}: {', '.join(parts)}", is_exact=True)
 
 
-def _judged(sheet: TileStrip, place: int, role: str) -> Tile:
-    shares = _shares(sheet.tile(place))
+def _judged(sheet: TileStrip, number: int, role: str) -> Tile:
+    shares = _shares(sheet.tile(number))
     judged = shares[RIGHT] + shares[WRONG]
     right = f"{write_share(shares[RIGHT] / judged)} of the pixels judged" if judged else "nothing is judged"
-    return Tile(picture_source(sheet.picture(place)), "agreement", f"Where the {role} is right: {right}", is_exact=True)
+    return Tile(
+        picture_source(sheet.picture(number)), "agreement", f"Where the {role} is right: {right}", is_exact=True
+    )
 
 
 def _shares(values: np.ndarray) -> np.ndarray:
-    """Return the share of the pixels that have each value with a meaning.
+    """Return the share of pixels of each meaningful value.
 
     Shape:
         returns: (8,), float64.
     """
     meant = np.where(values < len(NAMES), values, IGNORED)
-    found: np.ndarray = np.bincount(meant.ravel(), minlength=len(NAMES)) / values.size
-    return found
+    shares: np.ndarray = np.bincount(meant.ravel(), minlength=len(NAMES)) / values.size
+    return shares
 
 
 def build_attention(report: Report) -> Section | None:
@@ -195,39 +197,39 @@ def build_attention(report: Report) -> Section | None:
 
 
 def _say_gates(album: PredictionPanels) -> str:
-    gates = max(len(found.ranges) for found in album.attention)
-    who = " and the ".join(dict.fromkeys(found.role for found in album.attention))
+    gates = max(len(maps.ranges) for maps in album.attention)
+    roles = " and the ".join(dict.fromkeys(maps.role for maps in album.attention))
     return (
-        f"How much of each skip connection the {gates} gates of the {who} let through, the deepest gate first; each "
+        f"How much of each skip connection the {gates} gates of the {roles} let through, the deepest gate first; each "
         "gate has a colour scale of its own."
     )
 
 
 def _gated_trials(album: PredictionPanels, report: Report) -> Iterator[Gated]:
-    found: dict[str, list[Attention]] = {}
-    for it in album.attention:
-        found.setdefault(it.trial_id, []).append(it)
-    for trial_id, maps in found.items():
+    maps_by_trial: dict[str, list[Attention]] = {}
+    for attention in album.attention:
+        maps_by_trial.setdefault(attention.trial_id, []).append(attention)
+    for trial_id, maps in maps_by_trial.items():
         ranges = maps[0].ranges
-        gates = tuple(AttentionGate(_gate_label(place, len(ranges)), *ends) for place, ends in enumerate(ranges))
-        rows = tuple(_gate_row(album, it, gates) for it in maps if it.ranges == ranges)
+        gates = tuple(AttentionGate(_gate_label(number, len(ranges)), *ends) for number, ends in enumerate(ranges))
+        rows = tuple(_gate_row(album, attention, gates) for attention in maps if attention.ranges == ranges)
         yield Gated(maps[0].role, name_trial(report, trial_id), gates, rows)
 
 
-def _gate_label(place: int, gates: int) -> str:
-    """Return at what size a gate works: the decoder comes from below, doubling it each time."""
-    depth = gates - 1 - place
+def _gate_label(number: int, gates: int) -> str:
+    """Return the resolution of a gate: the decoder doubles it at each level."""
+    depth = gates - 1 - number
     return f"1/{2**depth} size" if depth else "full size"
 
 
-def _gate_row(album: PredictionPanels, it: Attention, gates: tuple[AttentionGate, ...]) -> PictureRow:
-    sheet = album.sheets[it.file]
-    panel = next((panel for panel in album.panels if panel.name == it.name), None)
-    tiles = [photograph(album.sheets[panel.file], it.name)] if panel else []
-    for place, gate in enumerate(gates):
-        mean = gate.low + (gate.high - gate.low) * float(sheet.tile(place).mean()) / 255
-        words = f"Map of the gate at {gate.label} on {it.name}: {mean:.2f} on average"
+def _gate_row(album: PredictionPanels, attention: Attention, gates: tuple[AttentionGate, ...]) -> PictureRow:
+    sheet = album.sheets[attention.file]
+    panel = next((panel for panel in album.panels if panel.name == attention.name), None)
+    tiles = [photograph(album.sheets[panel.file], attention.name)] if panel else []
+    for number, gate in enumerate(gates):
+        mean = gate.low + (gate.high - gate.low) * float(sheet.tile(number).mean()) / 255
+        alt_text = f"Map of the gate at {gate.label} on {attention.name}: {mean:.2f} on average"
         tiles.append(
-            Tile(picture_source(sheet.picture(place)), f"{gate.label}, mean {mean:.2f}", words, is_exact=False)
+            Tile(picture_source(sheet.picture(number)), f"{gate.label}, mean {mean:.2f}", alt_text, is_exact=False)
         )
-    return PictureRow(it.name, it.scene or "no scene known", tuple(tiles), ())
+    return PictureRow(attention.name, attention.scene or "no scene known", tuple(tiles), ())

@@ -1,11 +1,11 @@
-"""Report -> where its figures come from: counted twice, the data, the commands and versions."""
+"""Report the provenance of a sweep: its verification, its data, and the commands and versions to reproduce it."""
 
 import itertools
 import shlex
 from typing import Any
 
 from bddseg.words import count
-from sweeps.formatting import compact
+from sweeps.formatting import write_exact
 from sweeps.paths import EXPORT, PREDICT, program
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
@@ -14,21 +14,21 @@ from sweeps.report.section import Section
 def build_verification(report: Report) -> Section:
     """Return the comparison of the leader's figures with those recomputed from its saved weights."""
     disagrees = report.check is not None and not report.check.agrees
-    return Section("verification", "Figures counted twice", _say_check(report), is_alarm=disagrees)
+    return Section("verification", "Verification", _say_check(report), is_alarm=disagrees)
 
 
 def build_data(report: Report) -> Section:
-    """Return data and split."""
+    """Return the section on data and split."""
     return Section("data", "Data and split", _say_data(report))
 
 
 def build_provenance(report: Report) -> Section:
-    """Return the commands that do it again."""
+    """Return the commands that reproduce the sweep and use its model."""
     facts = report.facts
     commands = [
-        ("The sweep", facts["command"]),
-        ("Its leader alone", _leader_command(report)),
-        ("This page", facts["report_command"]),
+        ("Repeat the sweep", facts["command"]),
+        ("Train its leader alone", _leader_command(report)),
+        ("Write this page again", facts["report_command"]),
         *_use_commands(report),
     ]
     sentence = "These commands repeat the sweep, train its leader alone, write this page again, and use its model."
@@ -41,33 +41,33 @@ def _use_commands(report: Report) -> list[tuple[str, str]]:
     if not command or verdict is None:
         return []
     if verdict.outcome == "undecided":
-        register = ("Its model in the registry, not as @champion: the verdict is undecided", "--register --force")
+        register = ("Register its model, not as @champion: the verdict is undecided", "--register --force")
     else:
-        register = ("Its model in the registry, as @champion", "--register")
+        register = ("Register its model as @champion", "--register")
     registered = f"@{report.sweep_id}"  # and not @champion, which may be another sweep's model
     return [(register[0], f"{command} {register[1]}"), *use_commands(registered, _store_flag(command))]
 
 
 def use_commands(model: str, store: str) -> list[tuple[str, str]]:
-    """Return the commands that paint with a registered model and export it; `store` is how the command names that."""
+    """Return the commands that predict with a registered model and export it; `store` is their option for the store."""
     return [
-        ("New images painted by it", f"{program(PREDICT)} {model} IMAGES --out painted{store}"),
-        ("A file that runs without this project", f"{program(EXPORT)} {model} --out exported{store}"),
+        ("Predict new images with it", f"{program(PREDICT)} {model} IMAGES --out painted{store}"),
+        ("Export it to a file that runs without this project", f"{program(EXPORT)} {model} --out exported{store}"),
     ]
 
 
 def _store_flag(report_command: str) -> str:
-    """Return how a command names the store, with a blank before it; "" where it does not."""
+    """Return the option by which a command names the store, with a leading space; "" without one."""
     try:
-        words = shlex.split(report_command)
+        arguments = shlex.split(report_command)
     except ValueError:  # no command of ours
         return ""
-    uri = dict(itertools.pairwise(words)).get("--tracking-uri", "")
+    uri = dict(itertools.pairwise(arguments)).get("--tracking-uri", "")
     return f' --tracking-uri "{uri}"' if uri.startswith("$") else f" --tracking-uri {shlex.quote(uri)}" if uri else ""
 
 
 def describe_source(facts: dict[str, Any]) -> str:
-    """Return where the frames come from."""
+    """Return the source of the frames."""
     data = facts["data"]
     return "the embedded street scenes (generated pictures, no real data)" if data["embedded"] else str(data["root"])
 
@@ -75,7 +75,7 @@ def describe_source(facts: dict[str, Any]) -> str:
 def _say_check(report: Report) -> str:
     check = report.check
     if check is None and not report.is_final:
-        return "The leader's figures have not been recomputed yet: that is done when a sweep ends."
+        return "The leader's figures are recomputed when the sweep ends."
     if check is None:
         return "The leader's figures were not recomputed: its run holds no verification.json."
     if check.difference is None:
@@ -93,8 +93,8 @@ def _say_data(report: Report) -> str:
     split = report.facts["data"]["split"]
     trained = count(split["train"], "image") if isinstance(split["train"], int) else f"{split['train']} images"
     return (
-        f"Trained and measured on {describe_source(report.facts)}: {trained} to train, {split['val']} to "
-        f"validate, {split['test']} to test, {'drives whole' if split['by_drive'] else 'split frame by frame'}."
+        f"Trained and evaluated on {describe_source(report.facts)}: {trained} for training, {split['val']} for "
+        f"validation, {split['test']} for testing, {'split by drive' if split['by_drive'] else 'split frame by frame'}."
     )
 
 
@@ -104,11 +104,5 @@ def _leader_command(report: Report) -> str:
         return ""  # its trials are runs of settings, not points of a grid
     command = report.facts["command"]
     axes = [key for key in report.facts["axes"] if key in report.leader.settings]
-    pinned = [f"--set {shlex.quote(f'{key}={_exact(report.leader.settings[key])}')}" for key in axes]
+    pinned = [f"--set {shlex.quote(f'{key}={write_exact(report.leader.settings[key])}')}" for key in axes]
     return " ".join([command, *pinned]) if command else ""
-
-
-def _exact(value: Any) -> str:
-    """Return a value as people write it, or in full where that would lose digits."""
-    short = compact(value)
-    return short if not isinstance(value, float) or float(short) == value else repr(value)

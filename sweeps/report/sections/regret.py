@@ -1,4 +1,4 @@
-"""What early stopping would have done to the trials that ran to the end. Curves in, figures out."""
+"""Replay early stopping on the completed trials of a sweep."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -13,24 +13,24 @@ Curve = Mapping[int, float]
 
 ORDERS = 200
 MOST = 100
-"""Of more trials than this a part is replayed."""
+"""Trials that are replayed at most."""
 
 
 @dataclass(frozen=True)
 class Replay:
-    """The rule of the rungs, asked again about trials that ran to the end, in other orders of arrival."""
+    """The results of the rungs' rule on completed trials in random orders of arrival."""
 
     trials: int
     lost: float
-    """Share of orders in which the best of them would have been stopped."""
+    """Share of orders in which the best trial would have been stopped."""
     regret: float
-    """Mean of what the best that would have been left is behind the best, as a fraction of 1."""
+    """Mean deficit of the best remaining trial to the best of all, as a fraction of 1."""
     epochs: float
     """Share of their epochs that would have been trained."""
 
 
 def replay(curves: Sequence[Curve], rungs: Sequence[int], reduction: int, *, seed: int = 0) -> Replay | None:
-    """Return what the rule would have done to these trials; None where they are too few to say.
+    """Return the outcome of the rule on these trials; None for too few trials.
 
     A trial arrives at all its rungs before the next one comes, as with a single slot. The best is who has the highest
     value at any epoch.
@@ -53,7 +53,7 @@ def replay(curves: Sequence[Curve], rungs: Sequence[int], reduction: int, *, see
 class _Course:
     epochs: int
     best: float
-    at: Mapping[int, float]
+    best_at: Mapping[int, float]
     """Rung -> best value up to there."""
 
 
@@ -63,13 +63,13 @@ def _course(curve: Curve, rungs: Sequence[int]) -> _Course:
 
 
 def _replay_once(order: Sequence[_Course], reduction: int) -> tuple[float, int]:
-    """Return the best value of the trials that are left, and the epochs trained."""
-    memory, epochs, left = Rungs(reduction), 0, 0.0
-    for place, course in enumerate(order):
-        stop = next((rung for rung, value in course.at.items() if memory.judge(rung, str(place), value)), None)
+    """Return the best value of the remaining trials, and the epochs trained."""
+    memory, epochs, best = Rungs(reduction), 0, 0.0
+    for number, course in enumerate(order):
+        stop = next((rung for rung, value in course.best_at.items() if memory.judge(rung, str(number), value)), None)
         epochs += stop or course.epochs
-        left = left if stop else max(left, course.best)
-    return left, epochs
+        best = best if stop else max(best, course.best)
+    return best, epochs
 
 
 def _best(curve: Curve, until: int | None = None) -> float:
@@ -79,4 +79,4 @@ def _best(curve: Curve, until: int | None = None) -> float:
 def _thin(ranked: Sequence[Curve]) -> list[Curve]:
     """Return at most so many curves, evenly from the best to the worst."""
     count = len(ranked)
-    return list(ranked) if count <= MOST else [ranked[place * (count - 1) // (MOST - 1)] for place in range(MOST)]
+    return list(ranked) if count <= MOST else [ranked[index * (count - 1) // (MOST - 1)] for index in range(MOST)]

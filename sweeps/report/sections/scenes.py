@@ -1,4 +1,4 @@
-"""Report -> the question of the scenes: do the models do as well off city streets as on them?"""
+"""Report city versus other scenes, and the predictions on ignored regions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,7 @@ from bddseg.labels import CLASSES
 from sweeps.formatting import write_share
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.sections.intervals import shorten, write_tick
-from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas
+from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas, shorten_middle, write_tick
 from sweeps.sanitize import clean
 from sweeps.statistics.results import Gap, Interval, Scenes
 
@@ -39,8 +38,8 @@ def build_scenes(report: Report) -> Section | None:
     if scenes is None or not scenes.gaps:
         return None
     gaps = scenes.gaps[:SHOWN]
-    words = f"Intervals: mIoU on city images less mIoU on the others, of {len(gaps)}"
-    drawings = {"gaps": Drawing(partial(_draw_gaps, report, scenes, gaps), words)}
+    alt_text = f"Intervals: mIoU on city images less mIoU on the others, of {len(gaps)}"
+    drawings = {"gaps": Drawing(partial(_draw_gaps, report, scenes, gaps), alt_text)}
     if any(interval is not None for interval in gaps[0].by_class.values()):
         drawings["classes"] = Drawing(
             partial(_draw_classes, scenes, gaps[0]),
@@ -54,22 +53,22 @@ def _draw_gaps(report: Report, scenes: Scenes, gaps: Sequence[Gap], *, wide: boo
     for gap in gaps:
         entry = report.find(gap.trial_id)
         role = report.role(entry) if entry else ""
-        long = shorten(entry.name, 36) if entry else gap.trial_id
+        long = shorten_middle(entry.name, 36) if entry else gap.trial_id
         name = role or (long if wide or entry is None else f"place {entry.rank}")
         rows.append((f"{name}: {gap.answer}", gap.gap, gap.equivalence, role))
     return _draw_rows(rows, scenes.margin, wide=wide)
 
 
 def _draw_classes(scenes: Scenes, gap: Gap, *, wide: bool) -> Figure:
-    rows = [(name, found, None, "leader") for name, found in gap.by_class.items() if found is not None]
+    rows = [(name, interval, None, "leader") for name, interval in gap.by_class.items() if interval is not None]
     return _draw_rows(rows, scenes.margin, wide=wide)
 
 
 def _draw_rows(rows: Sequence[tuple[str, Interval, Interval | None, str]], margin: float, *, wide: bool) -> Figure:
     """Return intervals around zero; the margin as a band, the inner interval of an equivalence test as a thick line."""
-    left = 330 if wide else 164
+    left_px = 330 if wide else 164
     figure, axes = build_canvas(
-        WIDE_PX if wide else NARROW_PX, 34 * len(rows) + 60, left=left, right=16, top=8, bottom=44
+        WIDE_PX if wide else NARROW_PX, 34 * len(rows) + 60, left=left_px, right=16, top=8, bottom=44
     )
     axes.axvspan(-margin, margin, color=COLOUR["heat"], alpha=0.14, lw=0)
     axes.axvline(0, color=MUTED, lw=1)
@@ -97,11 +96,11 @@ def build_ignored(report: Report) -> Section | None:
     if evidence is None or not evidence.ignored.any():
         return None
     lines = count_ignored(evidence)
-    return Section("ignored", "On ignored regions", _say_ignored(lines[0]), data=lines)
+    return Section("ignored", "Ignored regions", _say_ignored(lines[0]), data=lines)
 
 
 def count_ignored(evidence: Evidence) -> tuple[IgnoredShare, ...]:
-    """Return a line for all images, then one for each scene, the most images first."""
+    """Return a row for all images, then one for each scene, the largest first."""
     scenes = np.array([clean(scene) or "no scene known" for scene in evidence.scenes])
     names, images = np.unique(scenes, return_counts=True)
     order = np.argsort(-images, kind="stable")
@@ -119,6 +118,6 @@ def _ignored_line(scene: str, evidence: Evidence, keep: np.ndarray) -> IgnoredSh
 def _say_ignored(line: IgnoredShare) -> str:
     first, second, *_ = sorted(line.painted.items(), key=lambda item: -item[1])
     return (
-        f"{write_share(line.ignored)} of the validation pixels belong to no class of the task and count nowhere; there "
-        f"the leader paints {first[0]} ({write_share(first[1])}) and {second[0]} ({write_share(second[1])}) most."
+        f"{write_share(line.ignored)} of the validation pixels belong to no class of the task and are ignored; there "
+        f"the leader predicts mostly {first[0]} ({write_share(first[1])}) and {second[0]} ({write_share(second[1])})."
     )

@@ -1,4 +1,4 @@
-"""Report -> the figures of the sealed test part, and how often it was opened."""
+"""Report test figures, and how often the sealed test set was opened."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,28 +13,30 @@ from sweeps.report.section import Section
 
 @dataclass(frozen=True)
 class HoldoutRow:
-    """One trial on the test part."""
+    """One trial on the test set."""
 
-    found: HoldoutScores
+    holdout: HoldoutScores
     entry: Entry | None
     """As the report lists it; None for a trial of the screening that is no finalist."""
 
 
 @dataclass(frozen=True)
 class HoldoutTable:
-    """Who was opened, the best on validation first."""
+    """The trials with test figures, the best on validation first."""
 
     rows: tuple[HoldoutRow, ...]
     images: Mapping[str, int]
 
 
 def build_section(report: Report) -> Section:
-    """Return the test figures of those for whom the test part was opened."""
+    """Return the figures of the trials that the test set was opened for."""
     opened = report.test.opened
-    rows = tuple(HoldoutRow(found, report.trial(found.trial_id) or report.find(found.trial_id)) for found in opened)
-    images = rows[0].found.scores.images if rows else dict.fromkeys(GROUPS, 0)
+    rows = tuple(
+        HoldoutRow(holdout, report.trial(holdout.trial_id) or report.find(holdout.trial_id)) for holdout in opened
+    )
+    images = rows[0].holdout.scores.images if rows else dict.fromkeys(GROUPS, 0)
     is_alarm = report.test.is_all or any("NOT be recorded" in note for note in report.test.notes)
-    return Section("test_set", "Test figures", _say(report), data=HoldoutTable(rows, images), is_alarm=is_alarm)
+    return Section("test_set", "Test set", _say(report), data=HoldoutTable(rows, images), is_alarm=is_alarm)
 
 
 def _say(report: Report) -> str:
@@ -43,22 +45,20 @@ def _say(report: Report) -> str:
         return f"No test figures are shown. {times}".strip()
     if report.test.is_all:
         return (
-            "All trials were revealed on the test part, as --reveal-test all asked, to reproduce earlier figures: "
-            f"whoever chooses by them has no test part left. {times}"
+            "The test set was opened for all trials, as --reveal-test all asked, to reproduce earlier figures: "
+            f"a choice based on them leaves no unseen test set. {times}"
         )
     whose = " of the screened weights" if report.is_confirmation else ""
     return (
-        f"Opened last, after the verdict was settled, for the leader, those tied with it, the recommended setting and "
-        f"the reference only; these figures{whose} choose nothing. {times}"
+        f"The test set was opened after the verdict was final, only for the leader, settings tied with it, the "
+        f"recommended setting and the reference; these figures{whose} do not affect the verdict. {times}"
     )
 
 
 def _say_times(report: Report) -> str:
     openings = report.test.openings
     if not openings:
-        return "The test part of this sweep was never opened." if not report.test.opened else ""
+        return "The test set of this sweep has never been opened." if not report.test.opened else ""
     times = "once" if len(openings) == 1 else count(len(openings), "time")
     widest = max(opening.trials for opening in openings)
-    return (
-        f"So far it was opened {times}, first on {write_when(openings[0].when)}, for at most {count(widest, 'trial')}."
-    )
+    return f"It has been opened {times}, first on {write_when(openings[0].when)}, for at most {count(widest, 'trial')}."

@@ -1,4 +1,4 @@
-"""Accuracy against size and speed: which trials no other one beats in both."""
+"""Report accuracy against size and speed, with the Pareto front."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
 from sweeps.report.theme import COLOUR, HALF_PX, INK, NARROW_PX, RULE, are_logarithmic, build_canvas, scale_ticks
 from sweeps.statistics.results import Interval
+from sweeps.statistics.scores import pareto_front
 
 MEASURES = {
     "batch_1_ms": "milliseconds for one image",
     "batch_16_ms": "milliseconds for 16 images",
     "parameters": "weights of the network",
 }
-"""What accuracy is set against -> how an axis says it."""
+"""Measure of cost -> its label on an axis."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,20 @@ class Point:
 def build_section(report: Report) -> Section | None:
     """Return accuracy against each measure that is known; None while a sweep runs and nothing is known yet."""
     points = build_points(report)
-    known = [measure for measure in MEASURES if any(measure in point.costs for point in points)]
-    if len(points) > 1 and known and not any(_differs(points, measure) for measure in known):
+    measured = [measure for measure in MEASURES if any(measure in point.costs for point in points)]
+    if len(points) > 1 and measured and not any(_differs(points, measure) for measure in measured):
         return Section("tradeoff", "Accuracy, size and speed", _say_alike(points))
-    if not known:
-        why = "Size and speed of the networks were not measured when this sweep ended, so nothing can be weighed."
+    if not measured:
+        why = "The size and speed of the networks were not measured at the end of this sweep."
         return Section("tradeoff", "Accuracy, size and speed", why) if report.is_final else None
-    fronts = {measure: find_front(points, measure) for measure in known}
-    words = "Points: validation mIoU against {}, a line through the trials that no other one beats in both"
+    fronts = {measure: find_front(points, measure) for measure in measured}
+    alt_text = "Points: validation mIoU against {}, a line through the trials that no other one beats in both"
     drawings = {
-        measure: Drawing(partial(draw_tradeoff, report, points, measure), words.format(MEASURES[measure]))
-        for measure in known
+        measure: Drawing(partial(draw_tradeoff, report, points, measure), alt_text.format(MEASURES[measure]))
+        for measure in measured
     }
-    first = known[0]
-    data = {"fronts": fronts, "measures": {name: MEASURES[name] for name in known}, "device": _device(report)}
+    first = measured[0]
+    data = {"fronts": fronts, "measures": {name: MEASURES[name] for name in measured}, "device": _device(report)}
     return Section("tradeoff", "Accuracy, size and speed", _say(report, fronts[first], first), drawings, data)
 
 
@@ -68,27 +69,20 @@ def build_points(report: Report) -> list[Point]:
 
 
 def find_front(points: Sequence[Point], measure: str) -> list[Point]:
-    """Return the points that no other one beats or equals in both, the cheapest first.
-
-    Of (1 ms, 0.5), (2 ms, 0.4) and (3 ms, 0.6) the second is beaten by the first.
-    """
-    found: list[Point] = []
-    known = [point for point in points if measure in point.costs]
-    for point in sorted(known, key=lambda point: (point.costs[measure], -point.miou)):
-        if not found or point.miou > found[-1].miou:
-            found.append(point)
-    return found
+    """Return the points that no other point beats or equals in both cost and accuracy, the cheapest first."""
+    measured = [point for point in points if measure in point.costs]
+    return pareto_front(measured, lambda point: point.costs[measure], lambda point: point.miou)
 
 
 def draw_tradeoff(report: Report, points: Sequence[Point], measure: str, *, wide: bool) -> Figure:
     """Return all points, and the front as a staircase with the intervals of those on it."""
     figure, axes = build_canvas(HALF_PX if wide else NARROW_PX, 320, left=48, right=76, top=12, bottom=46)
-    known = [point for point in points if measure in point.costs]
-    costs, front = [point.costs[measure] for point in known], find_front(known, measure)
-    axes.scatter(costs, [point.miou for point in known], s=24, color=COLOUR["quiet"], alpha=0.7, lw=0, zorder=2)
+    measured = [point for point in points if measure in point.costs]
+    costs, front = [point.costs[measure] for point in measured], find_front(measured, measure)
+    axes.scatter(costs, [point.miou for point in measured], s=24, color=COLOUR["quiet"], alpha=0.7, lw=0, zorder=2)
     stairs = [(point.costs[measure], point.miou) for point in front] + [(max(costs), front[-1].miou)]
     axes.plot(*zip(*stairs, strict=True), color=COLOUR["heat"], lw=1.4, drawstyle="steps-post", zorder=3)
-    named = [point for point in known if report.role(point.entry)]
+    named = [point for point in measured if report.role(point.entry)]
     for point in {point.entry.trial_id: point for point in [*front, *named]}.values():
         _draw_point(axes, point, point.costs[measure], report.role(point.entry))
     if are_logarithmic(costs):
@@ -98,7 +92,7 @@ def draw_tradeoff(report: Report, points: Sequence[Point], measure: str, *, wide
         axes.set_xlim(0, max(costs) * 1.04)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     axes.xaxis.set_major_formatter(lambda value, _: _size(value))
-    axes.set_ylim(_floor(known, front))
+    axes.set_ylim(_floor(measured, front))
     axes.set_xlabel(f"{MEASURES[measure]} across, validation mIoU up", x=0, ha="left")
     axes.grid(color=RULE, lw=0.6)
     axes.set_axisbelow(True)
@@ -111,12 +105,12 @@ def _differs(points: Sequence[Point], measure: str) -> bool:
 
 def _say_alike(points: Sequence[Point]) -> str:
     costs = {measure: cost for point in points for measure, cost in point.costs.items()}
-    said = ", ".join(f"{_size(cost)} {MEASURES[measure]}" for measure, cost in costs.items())
-    return f"All networks compared are of one size and speed ({said}), so that only accuracy tells them apart."
+    costs_alike = ", ".join(f"{_size(cost)} {MEASURES[measure]}" for measure, cost in costs.items())
+    return f"All compared networks have the same size and speed ({costs_alike}), so they differ in accuracy only."
 
 
 def _floor(points: Sequence[Point], front: Sequence[Point]) -> float:
-    """Return where the scale of mIoU begins: the lower half of the field is cut off, what is on the front is not."""
+    """Return the lower end of the mIoU scale: the lower half of all points is cut off, the front is not."""
     middle = median(point.miou for point in points)
     lowest = min(point.interval.low if point.interval else point.miou for point in front)
     floor = min(middle, lowest)
@@ -142,7 +136,7 @@ def _draw_point(axes: Axes, point: Point, cost: float, role: str) -> None:
 
 
 def _device(report: Report) -> str:
-    """Return on what was measured, in words; empty where nothing says so."""
+    """Return the device and precision of the measurement; "" if not recorded."""
     return ", ".join(filter(None, [report.speed.device, report.speed.precision]))
 
 

@@ -37,7 +37,7 @@ def make_costly_sweep(runs: int = 7) -> Report:
 
 def test_epochs_are_counted_by_how_trials_ended() -> None:
     cost = build_cost(make_costly_sweep())
-    found = [(share.how, share.trials, share.epochs, share.left) for share in cost.shares]
+    found = [(share.how, share.trials, share.epochs, share.untrained) for share in cost.shares]
     assert found == [("to the end", 7, 70, 0), ("stopped early", 1, 2, 8), ("failed", 1, 10, 0)]
     assert (cost.spent, cost.planned, cost.not_started) == (82, 100, 10)
 
@@ -75,7 +75,7 @@ def test_where_nothing_was_stopped_the_usual_rule_is_asked() -> None:
 def test_a_plateau_saves_epochs_that_early_stopping_does_not_count() -> None:
     short = make_entry("p", 0.5, {**BUDGET, "x": 1}, reason="plateau", curve=((1, 0.1), (2, 0.5)))
     cost = build_cost(make_sweep([short], ("x",)))
-    assert [(share.how, share.left) for share in cost.shares] == [("no longer improved", 8)]
+    assert [(share.how, share.untrained) for share in cost.shares] == [("no longer improved", 8)]
 
 
 @pytest.mark.parametrize("reduction", [0, 1, "x", None, 2.5])

@@ -64,7 +64,7 @@ def test_a_cell_has_the_best_trial_and_the_mean_of_all() -> None:
     grid = build_grid(make_grid_sweep(), ("optim.lr", "loss.name"))
     assert grid.score((1e-2, "focal")) == pytest.approx(0.45)
     assert grid.means[1e-2, "focal"] == (pytest.approx(0.4), 2)
-    assert grid.others == ("optim.weight_decay",)
+    assert grid.other_axes == ("optim.weight_decay",)
 
 
 def test_a_sweep_without_axes_has_no_grid() -> None:

@@ -171,4 +171,4 @@ def test_a_hostile_setting_names_no_file_and_stays_text() -> None:
     section = section_of(make_sweep(entries, ("optim.lr", hostile)))
     assert all(re.fullmatch(r"[\w.-]+", name) for name in section.drawings)
     for name, drawing in section.drawings.items():
-        assert "<script" not in render_svg(partial(drawing.draw, wide=True), name, drawing.words)
+        assert "<script" not in render_svg(partial(drawing.draw, wide=True), name, drawing.alt_text)

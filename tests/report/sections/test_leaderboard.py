@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pages import NoPlates, Page
+from pages import NoFigures, Page
 from reports import FakeStore, make_record, make_report, measured
 
 from sweeps.report.formats import render_csv, render_verdict
+from sweeps.report.next_step import next_step
 from sweeps.report.page import render_html, render_markdown
 from sweeps.report.sections.leaderboard import _bar, build_board
-from sweeps.report.sections.verdict import agrees_with_chance, build_verdict, next_step
+from sweeps.report.sections.verdict import agrees_with_chance, build_verdict
 from sweeps.statistics.results import Interval, SampleSizeNeeded, Verdict
 
 CHANCE = "Probability of being best"
@@ -50,7 +51,7 @@ def with_boundaries() -> FakeStore:
 def test_boundary_iou_is_shown_on_the_leaderboard_and_by_class() -> None:
     report = make_report(with_boundaries())
     assert report.leader.scores.boundary_iou == pytest.approx(0.4)  # four classes with a half, one with none
-    page, text = Page(render_html(report, plates=NoPlates())).text, render_markdown(report)
+    page, text = Page(render_html(report, figures=NoFigures())).text, render_markdown(report)
     assert "Boundary IoU To the leader" in page and "a band of 2 % of the image's diagonal" in page
     assert "| car | 0.863 | 0.863 | 0.863 | 0.863 | 0.000 |" in text
 
@@ -58,7 +59,7 @@ def test_boundary_iou_is_shown_on_the_leaderboard_and_by_class() -> None:
 def test_boundary_iou_decides_nothing_and_is_left_out_where_it_was_not_counted() -> None:
     counted, plain = make_report(with_boundaries()), make_report()
     assert counted.verdict == plain.verdict
-    assert "oundary IoU" not in Page(render_html(plain, plates=NoPlates())).text
+    assert "oundary IoU" not in Page(render_html(plain, figures=NoFigures())).text
     assert not build_board(plain).has_boundary
 
 
@@ -138,6 +139,6 @@ def test_the_headline_has_at_most_twenty_words_and_two_figures() -> None:
 
 
 def test_no_score_stands_beside_two_intervals() -> None:
-    text = Page(render_html(make_report(), plates=NoPlates())).text.split("Leaderboard")[0]
+    text = Page(render_html(make_report(), figures=NoFigures())).text.split("Leaderboard")[0]
     score = "0.843 ("
     assert text.count(score) == 1

@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pages import NoPlates, Page
+from pages import NoFigures, Page
 from reports import make_report
 
 from sweeps.paths import PREDICT, program
 from sweeps.report.gather import Report
 from sweeps.report.page import render_html, render_markdown
-from sweeps.report.sections.provenance import build_again
+from sweeps.report.sections.provenance import build_provenance
 
 
 def decided(outcome: str, report_command: str = "python report.py grid-1", **changes: Any) -> Report:
@@ -22,7 +22,7 @@ def decided(outcome: str, report_command: str = "python report.py grid-1", **cha
 
 
 def commands(report_command: str, outcome: str = "leader") -> dict[str, str]:
-    return dict(build_again(decided(outcome, report_command)).data)
+    return dict(build_provenance(decided(outcome, report_command)).data)
 
 
 @pytest.mark.parametrize("store", ["", " --tracking-uri http://host:5000", ' --tracking-uri "$MLFLOW_TRACKING_URI"'])
@@ -56,5 +56,5 @@ def test_every_command_on_a_page_names_its_sweep(outcome: str, state: str) -> No
     }  # these start new sweeps
     assert len(found - alone) >= 4
     assert [command for command in found - alone if "grid-1" not in command] == []
-    page = Page(render_html(report, plates=NoPlates())).text
+    page = Page(render_html(report, figures=NoFigures())).text
     assert all(" ".join(command.split()) in page for command in found)
