@@ -11,7 +11,7 @@ from sweeps.execution.signals import ignore_further
 from sweeps.notes import notes
 
 if TYPE_CHECKING:
-    from sweeps.execution.progress import TrialTable
+    from sweeps.execution.progress import TrialProgress, TrialTable
     from sweeps.execution.spec import SweepResult
     from sweeps.planning.experiment import Experiment
     from sweeps.planning.plan import Plan
@@ -113,15 +113,24 @@ def print_leaderboard(board: "TrialTable", *, is_interrupted: bool = False) -> N
 
 def print_front(board: "TrialTable") -> None:
     """Print the Pareto front of accuracy and cost, the cheapest trial first."""
-    from sweeps.execution.pareto import board_points, front
-
-    points = board_points(board)
-    rows = [
-        (board.rows[trial_id].name, write_score(points[trial_id][0]), f"{points[trial_id][1]:.4g}")
-        for trial_id in front(points)
-    ]
+    rows = [(row.name, write_score(row.best_miou), f"{gflops:.4g}") for row, gflops in front_of(board)]
     print()
     print_table(("Pareto front", "best val/miou", "gflops per image"), rows)
+
+
+def front_of(board: "TrialTable") -> "list[tuple[TrialProgress, float]]":
+    """Return the completed trials on the Pareto front, the cheapest first, with the GFLOPs of a forward pass."""
+    from bddseg.flops import count_forward
+    from sweeps.statistics.scores import pareto_front
+    from sweeps.storage.outcomes import TrialState
+
+    configs = {trial.trial_id: trial.config for trial in board.plan.trials}
+    points = [
+        (row, count_forward(configs[row.trial_id]).flops / 1e9)
+        for row in board.rows.values()
+        if row.is_scored and row.state == TrialState.FINISHED
+    ]
+    return pareto_front(points, cost=lambda point: point[1], value=lambda point: point[0].best_miou)
 
 
 def print_standings(board: "TrialTable") -> None:

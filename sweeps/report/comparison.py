@@ -20,14 +20,14 @@ class Contender:
 
     report: Report
     title: str
-    """How the sweep is called: as no other one here."""
+    """The title of the sweep, unique in the comparison."""
     entry: Entry
     column: Column
     """Its figures on the validation part."""
     rival: Rival | None
-    """What the comparison says of its setting, over the seeds of all sweeps; None where it is not compared."""
+    """The rival that its setting is in the comparison, over the seeds of all sweeps; None if not compared."""
     left_out: str
-    """Why it is not compared, where it is not."""
+    """Why it is not compared; "" if it is."""
     latency: TrialLatency
 
     @property
@@ -73,9 +73,9 @@ class _Contest:
 
     verdict: Verdict
     runs_by_trial: Mapping[str, str]
-    """Trial or finalist, its sweep in its id -> the run as it was compared: one that several sweeps have is one."""
+    """Id of a trial or finalist with its sweep -> id of the compared run, which several sweeps may share."""
     sweeps: Mapping[str, tuple[str, ...]]
-    """What was compared -> the sweeps that have it."""
+    """Compared run -> the sweeps that have it."""
     names: Mapping[str, str]
 
     def rival(self, name: str) -> Rival | None:

@@ -10,7 +10,7 @@ from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.report.seeds import EvidenceReader, OtherSeed, find_seeds, group_settings, join_evidence, name_settings
 from sweeps.sanitize import clean
-from sweeps.schedulers.rungs import REASON, read_stop
+from sweeps.schedulers.rungs import read_stop
 from sweeps.statistics.hypothesis_tests import ALPHA
 from sweeps.statistics.regret import Hindsight, weigh_stop
 from sweeps.statistics.results import Candidate, Finalist, Verdict
@@ -18,15 +18,12 @@ from sweeps.statistics.rounds import Rounds
 from sweeps.statistics.scores import rank, score
 from sweeps.statistics.verdict import confirm, screen
 from sweeps.storage.latency import NetworkTimings
-from sweeps.storage.outcomes import CUT_OFF, RunStatus
+from sweeps.storage.outcomes import CUT_OFF, STOPPED_EARLY, RunStatus
 from sweeps.storage.records import Repeat, SweepRecord, TrialRow, finalist_name
 
 FOLD, CUT = "data.fold", "data.cut"
 Fold = tuple[int, int]
-"""Which cut of the images, and which of its folds."""
-
-EARLY = frozenset(REASON.values())
-"""Stop reasons of early stopping by comparison."""
+"""The cut of the images, and the fold in it."""
 
 Histories = Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]
 """Trial -> metric -> (epoch, value)."""
@@ -47,15 +44,15 @@ class Decision:
     verdict: Verdict | None
     """None when no trial has evidence that can be compared."""
     runs: Mapping[str, Evidence] = field(default_factory=dict)
-    """Of each trial, as far as it can be used; also of the seeds of other sweeps."""
+    """Usable evidence of each trial, and of the seeds of other sweeps."""
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
-    """Of each setting or finalist that is compared, all its runs together."""
+    """Evidence of each compared setting or finalist, over all its runs."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Trial or finalist -> why it was not compared."""
     entrants: tuple[Candidate | Finalist, ...] = ()
     """What was compared."""
     repeats: Mapping[str, Repeat] = field(default_factory=dict)
-    """Seeds of other sweeps that count, by the id that the verdict has for them."""
+    """Seeds of other sweeps that are counted, by their id in the verdict."""
     hindsight: Mapping[str, Hindsight] = field(default_factory=dict)
     """Trial that was stopped early -> what it might have reached."""
 
@@ -77,7 +74,7 @@ def decide_screening(
     other_seeds = {seed.name: seed for seed in find_seeds(settings, evidence_by_trial, record, store)}
     curves = {row.trial_id: _curve(histories, row) for row in rows}
     hindsight = _look_back(rows, [curves[row.trial_id] for row in judged], best=score(judged[0]))
-    stopped = [row for row in rows if row.stop_reason in EARLY]
+    stopped = [row for row in rows if row.stop_reason in STOPPED_EARLY]
     names = name_settings(settings)
     candidates = [
         *(
@@ -199,7 +196,7 @@ def _compared(candidates: Sequence[Candidate], verdict: Verdict) -> tuple[Candid
 
 
 def _is_over(row: TrialRow) -> bool:
-    return row.is_completed or row.stop_reason in EARLY
+    return row.is_completed or row.stop_reason in STOPPED_EARLY
 
 
 def _why_unfinished(row: TrialRow) -> str:

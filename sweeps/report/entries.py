@@ -16,7 +16,7 @@ from sweeps.storage.records import Repeat, TrialRow
 EPOCH_SECONDS = "time/epoch_s"
 
 RUNS = ("train.seed", "data.fold", "data.cut")
-"""What runs of one setting differ in."""
+"""Settings in which the runs of one setting differ."""
 
 DETAILS = (*(f"iou/{name}" for name in CLASSES), *(f"group_miou/{group}" for group in GROUPS))
 
@@ -38,7 +38,7 @@ FACTS: dict[str, Any] = {
         "split": {"train": "?", "val": "?", "test": "?", "by_drive": False, "warning": ""},
     },
 }
-"""What a page needs to know of a sweep, and what stands in for what its manifest does not say."""
+"""The facts that a page needs of a sweep, with defaults for what its manifest lacks."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Entry:
     """One trial as the leaderboard shows it; also a setting, over all its seeds, or a finalist, over all its runs."""
 
     rank: int | None
-    """Place of its setting in the verdict, from 1; None for what is not judged. Without a verdict, by its figure."""
+    """Rank of its setting in the verdict, from 1; None if not judged. Without a verdict, by its score."""
     trial_id: str
     run_id: str
     name: str
@@ -71,9 +71,9 @@ class Entry:
     """Epoch and validation mIoU; of several runs, their mean."""
     train_curve: tuple[tuple[int, float], ...]
     setting_id: str = ""
-    """The id of the setting, or finalist, that this is a run of; its own, of what is one."""
+    """The id of the setting or finalist that it is a run of; a setting has its own id."""
     sweep_id: str = ""
-    """The sweep that trained it, where that is another one."""
+    """The sweep that trained it, if it is another one."""
 
     @property
     def is_scored(self) -> bool:

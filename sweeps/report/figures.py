@@ -44,7 +44,7 @@ class RenderedFigure:
     """A rendered drawing."""
 
     wide: str
-    """SVG for wide pages, as `render_svg` made and escaped it."""
+    """SVG for wide pages, escaped by `render_svg`."""
     narrow: str
     png: bytes
 

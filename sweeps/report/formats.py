@@ -23,13 +23,13 @@ from sweeps.statistics.scores import CAVEAT
 SEED = "train.seed"
 FORMAT = 3
 DIFFERENCE = ("to_leader", "to_leader_low", "to_leader_high", "p_best", "tied")
-"""What the verdict says of a trial's setting; empty for one that it does not compare."""
+"""Columns of the verdict on a trial's setting; empty if it is not compared."""
 
 STOPPED = ("stopped/epoch", "stopped/leader_miou", "stopped/p_best")
-"""Of a trial that was stopped early: where, the leader's mIoU there, the probability that it would have been best."""
+"""Columns of a stopped trial: its last epoch, the leader's mIoU there, its probability of having become the best."""
 
 APART = ("evidence", "entrants", "album", "full_names", "in_common")
-"""What JSON leaves out: counts per image, pictures, and what only a page needs."""
+"""Fields that JSON omits: counts per image, pictures, and data for the page only."""
 
 
 def render_json(reports: Sequence[Report]) -> str:

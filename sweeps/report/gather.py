@@ -50,12 +50,12 @@ class Report:
     state: str
     """running, finished, interrupted or failed."""
     facts: dict[str, Any]
-    """The sweep's manifest, cleaned; what it lacks is as in FACTS."""
+    """The sweep's manifest, cleaned, with the defaults of FACTS."""
     budget: int
     """Epochs that a trial may train."""
     rungs: tuple[int, ...]
     made: str
-    """When the report was written; empty leaves it out."""
+    """When the report was written; "" to omit it."""
     trials: tuple[Entry, ...]
     """In a confirmation, the runs. Seeds of one setting together, in the order of the verdict; then those that were
     stopped early, the best first; then the others, those with a figure first."""
@@ -89,9 +89,9 @@ class Report:
     album: PredictionPanels | None = None
     """Pictures that were made when the sweep ended; None without them."""
     full_names: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    """Where names are short ones: trial or setting -> its whole name."""
+    """Trial or setting -> its full name, if names are shortened."""
     in_common: str = ""
-    """What short names leave out."""
+    """The words that shortened names omit."""
 
     @property
     def is_final(self) -> bool:

@@ -20,10 +20,10 @@ from sweeps.storage.records import SweepRecord, TrialRow
 
 TAG = "test.opened."
 TIED_SHOWN = 10
-"""Of a larger tie set only the best so many are opened: opening everything would seal nothing."""
+"""Tied settings that the test set is opened for at most; opening it for all would defeat its purpose."""
 
 NAMED = 20
-"""Trials that a record names; of more it has the number."""
+"""Trials that a record names at most; it always has their number."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class HoldoutAccess:
 
     when: str
     why: str
-    """The verdict that it followed, or that all was revealed."""
+    """The verdict that it followed, or --reveal-test all."""
     trials: int
     names: tuple[str, ...]
 
@@ -55,9 +55,9 @@ class Holdout:
     opened: tuple[HoldoutScores, ...] = ()
     notes: tuple[str, ...] = ()
     openings: tuple[HoldoutAccess, ...] = ()
-    """All so far, this one included, the first one first."""
+    """All so far, this one included, in order of time."""
     is_all: bool = False
-    """All trials were revealed, as it was asked for."""
+    """Whether the test set was opened for all trials, on request."""
 
 
 class EvidenceReader(Protocol):

@@ -12,10 +12,10 @@ from sweeps.statistics.results import Verdict
 from sweeps.statistics.rounds import CONFIRMING_RUNS, MOST_RUNS_TRAINED
 
 PLACES = ("--storage", "--tracking-uri", "--address")
-"""Options of the sweep's command that whatever comes next needs too."""
+"""Options of the sweep's command that any next command needs."""
 
 KEPT = (*PLACES, "--top")
-"""Those that another confirmation needs; a screening has no --top."""
+"""Options that another confirmation needs; a screening has no --top."""
 
 OPEN = ("tie", "undecided")
 """Outcomes that a confirmation, or more runs, may still decide."""

@@ -54,11 +54,11 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
     build_data,
     build_provenance,
 )
-"""The sections of a page, in order; a builder gives None where its section does not apply."""
+"""The sections of a page, in order; a builder returns None if its section does not apply."""
 
 
 SLOW = (importance.build_section,)
-"""Builders that have a lot to load and to compute: a drawing_process does it meanwhile."""
+"""Slow builders, which run in the second process meanwhile."""
 
 
 def shorten_names(report: Report) -> Report:

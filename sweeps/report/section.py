@@ -12,7 +12,7 @@ class Drawing:
     """A figure that is drawn on request, for wide and for narrow pages."""
 
     draw: Callable[..., Figure]
-    """Takes `wide`; draws in the stand-in colours of the theme."""
+    """Takes `wide`; draws in the placeholder colours of the theme."""
     alt_text: str
     """The text alternative, without a full stop."""
 
@@ -28,8 +28,8 @@ class Section:
     drawings: Mapping[str, Drawing] = field(default_factory=dict)
     """By name; the files are `figures/<section>-<drawing>.svg` and `.png`."""
     data: Any = None
-    """What its template shows besides the report."""
+    """Data for its template, besides the report."""
     mark: str = ""
-    """What a page gives it a sign and a colour for: the outcome of the verdict."""
+    """The outcome of the verdict, for which the page has a sign and a colour."""
     is_alarm: bool = False
-    """The sentence is shown as one that must not be overlooked."""
+    """Whether the sentence is shown as a warning."""

@@ -15,7 +15,7 @@ from sweeps.statistics.seed_noise import setting_of
 from sweeps.storage.records import Repeat, SweepRecord, TrialRow
 
 REPEATED = 4
-"""Of so many of the best settings seeds of other sweeps are looked for."""
+"""Best settings for which seeds of other sweeps are searched."""
 
 
 class EvidenceReader(Protocol):

@@ -28,7 +28,7 @@ THEME = {
     "#080808": "quiet",
     "#090909": "heat",
 }
-"""Colour in a figure -> name of the page's colour that takes its place, in light and in dark."""
+"""Placeholder colour in a figure -> name of the page's colour, light or dark, that replaces it."""
 
 COLOUR = {name: colour for colour, name in THEME.items()}
 PALEST, DARKEST = 0.06, 0.6
@@ -61,7 +61,7 @@ TITLE = "title:"
 LABEL_CHARS = 26
 FRACTION = re.compile(r"-?\d+\.\d{3,}")
 LOGARITHMIC, LARGEST = 20, 1e300
-"""Numbers whose largest is so many times the smallest get a logarithmic scale."""
+"""Ratio of largest to smallest number from which the scale is logarithmic; numbers above LARGEST are ignored."""
 
 
 def render_svg(draw: Callable[[], Figure], name: str, alt_text: str) -> str:

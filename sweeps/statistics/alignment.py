@@ -178,7 +178,7 @@ class _ImageOrder:
     """The index of each image in the aligned order."""
 
     number: Mapping[str, int]
-    """Image -> its place."""
+    """Image -> its index."""
     indices: dict[tuple[str, ...], np.ndarray]
 
     def of(self, names: tuple[str, ...]) -> np.ndarray:

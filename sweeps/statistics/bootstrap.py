@@ -12,7 +12,7 @@ DRAWN, WEIGHED = 256, 1024
 """Draws at a time: bounds memory."""
 
 EXACT = 2**24
-"""Below it single precision holds every whole number, so that sums of counts are exact in whatever order."""
+"""Below it single precision represents every integer, so that sums of counts are exact in any order."""
 
 
 def draw_units(units: int, draws: int, seed: int) -> np.ndarray:

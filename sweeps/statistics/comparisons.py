@@ -5,20 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweeps.statistics.hypothesis_tests import ALPHA
+from sweeps.statistics.hypothesis_tests import ALPHA, POWER
 from sweeps.statistics.results import Interval, Rival
 
 LEADERS = 64
-"""Of how many possible leaders all comparisons are covered at once; more than 64 settings rarely could lead."""
+"""Possible leaders that the simultaneous intervals cover; more than 64 settings could rarely lead."""
 
 RANKED = 32
-"""Among more settings the shares of every rank are left out."""
+"""Settings up to which the shares of every rank are computed."""
 
 PART = 256
 """Replicates at a time."""
-
-POWER = 0.8
-"""How often a lead of the detection limit is found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +27,10 @@ class Comparisons:
     """
 
     order: np.ndarray
-    """Places of settings, the best first; of equal ones the earlier."""
+    """Indices of settings, the best first; of equal ones the earlier."""
     scores: np.ndarray
     scatter: np.ndarray
-    """Deviation of each score in each replicate, all that is uncertain in it."""
+    """Deviation of each score in each replicate, from images and runs."""
     variance: np.ndarray
     """Of each score by itself."""
     error: np.ndarray
@@ -43,11 +40,11 @@ class Comparisons:
     low: np.ndarray
     high: np.ndarray
     p_best: np.ndarray
-    """NaN where nothing can be said."""
+    """NaN where it cannot be estimated."""
     critical: float = 0.0
     """Reach in units of the error."""
     is_blind: bool = False
-    """Too few units, or nothing known of the noise: nothing can be said."""
+    """Whether nothing can be concluded: there are too few units, or the noise is unknown."""
 
     @property
     def leader(self) -> int:
@@ -97,7 +94,7 @@ def compare_settings(
         run_variance: (T,), the estimated variance of run_noise. It is not taken from the draws: where it is known with
             few degrees of freedom, their tails are too heavy for a standard deviation.
         alpha: one less the confidence of all intervals together.
-        is_blind: whether nothing can be said.
+        is_blind: whether nothing can be concluded.
     """
     order = np.argsort(-scores, kind="stable")
     scatter = images + run_noise

@@ -19,7 +19,7 @@ class ResampledFigure:
     estimate: float
     draws: np.ndarray
     units: int
-    """On how many units it rests."""
+    """Number of units behind it."""
     run_variance: float = 0.0
     run_freedom: float = math.inf
     """Degrees of freedom with which the variance is known."""

@@ -7,6 +7,8 @@ import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
 ALPHA = 0.05
+POWER = 0.8
+"""Power with which a detectable lead is found."""
 
 
 def t_quantile(probability: float, freedom: float) -> float:

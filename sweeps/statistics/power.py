@@ -6,22 +6,18 @@ from functools import lru_cache
 
 import numpy as np
 
-from sweeps.statistics.hypothesis_tests import ALPHA, overlap
+from sweeps.statistics.hypothesis_tests import ALPHA, POWER, overlap
 from sweeps.statistics.seed_noise import pool_variance
 
-POWER = 0.8
 MOST_RUNS_PLANNED = 100
 """Runs of a setting up to which a sample size is searched; a larger design is reported as out of reach."""
 
 SIMULATED, DRAWS = 2000, 2000
-"""Confirmations by which a power is found, and replicates by which a critical value is."""
+"""Simulated confirmations for a power, and replicates for a critical value."""
 
 UNIT_SD = 0.065
 """Standard deviation, over images or drives, of the difference in mIoU between two trained networks; measured on real
 frames at 64 px."""
-
-STEP = 0.0001
-"""Leads are found to a hundredth of a point."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class Design:
     finalists: int
     runs: int
     run_sd: float
-    """Between runs of a setting, apart from their images."""
+    """Standard deviation between runs of a setting, apart from their images."""
     image_sd: float
     """Standard error that the images of all folds together leave in the difference of two settings."""
     rise: float | None = None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEAST = 6
-"""Completed trials without which nothing is said."""
+"""Completed trials that an extrapolation needs."""
 
 
 @dataclass(frozen=True)
@@ -13,9 +13,9 @@ class Hindsight:
     """What a stopped trial might have reached: an extrapolation, for it was not trained further."""
 
     overtaking: float
-    """Share of the completed trials whose gain would have lifted it over the best."""
+    """Share of completed trials with a gain that would have taken it past the best."""
     regret: float
-    """Mean of what it would then have been ahead of the best; 0 with a gain that would not."""
+    """Its mean lead over the best in those cases; other cases count as 0."""
 
 
 def weigh_stop(value: float, epoch: int, completed: Sequence[Sequence[float]], best: float) -> Hindsight | None:

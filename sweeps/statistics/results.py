@@ -32,17 +32,17 @@ class Candidate:
     setting: str = ""
     """Equal for trials that differ in their seed only (`noise.setting_of`); empty: a setting of its own."""
     name: str = ""
-    """How sentences call it; empty: by its id."""
+    """Its name in sentences; "": its id."""
     missing: str = ""
-    """Why there is no evidence, where there is none."""
+    """Why it has no evidence; "" if it has some."""
     curve: tuple[float, ...] = ()
     """val/miou by epoch, from the first; empty where it is not known."""
     is_stopped: bool = False
-    """It was stopped before its end: it is compared with the leader at the epoch it reached, and not judged."""
+    """Whether it was stopped early: it is compared with the leader at its last epoch, and not judged."""
     overtaking: float = 0.0
-    """Of a stopped trial: the probability that it would have passed the leader, had it gone on."""
+    """For a stopped trial: the probability that it would have passed the leader."""
     sweep: str = ""
-    """The sweep that it is of, where that is another one: it counts as a seed, and never stands for its setting."""
+    """Its sweep, if it is another one: the trial counts as a seed, but never represents its setting."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,19 +67,19 @@ class Rival:
     """One compared setting or finalist; the leader is among them, with a difference of 0."""
 
     trial_id: str
-    """The trial that stands for the setting: the best of its seeds."""
+    """The trial that represents the setting: the best of its seeds."""
     score: Interval
     """Its own mIoU with a 95 % interval; of several seeds, that of their counts together."""
     difference: Interval
     """Its score less the leader's, in simultaneous 95 % intervals."""
     p_best: float | None
-    """Probability of being the best of all; None where nothing can be said."""
+    """Probability of being the best of all; None where it cannot be estimated."""
     is_tied: bool
     """Not excluded: its interval reaches 0."""
     is_close: bool
     """Its estimated deficit is at most the margin, or one standard error."""
     is_surely_close: bool
-    """Its deficit is surely under the margin."""
+    """Whether its deficit is significantly less than the margin."""
     latency_ms: float | None
     parameters: int | None
     run_scores: tuple[float, ...] = ()
@@ -102,7 +102,7 @@ class StoppedTrial:
     leader_score: float
     """The leader's best up to the same epoch; NaN where none is known."""
     p_best: float
-    """Probability that it would have been the best of all, had it gone on."""
+    """Probability that it would have become the best of all."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +110,13 @@ class SampleSizeNeeded:
     """The lead that is detectable, and the runs that would detect the lead in question."""
 
     detectable: float
-    """Smallest true lead that the present images and runs show with a power of 80 %; 1 where they show none."""
+    """Smallest true lead that the present images and runs detect with a power of 80 %; 1 if none."""
     lead: float
     """The lead in question: that of the leader over the nearest rival, but no less than the margin."""
     finalists: int
     """The settings in question: those not excluded."""
     runs: int | None
-    """Runs of each finalist that find such a lead with a power of 80 %; None: no number up to 100 does."""
+    """Runs of each finalist that detect this lead with a power of 80 %; None if 100 are not enough."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Gap:
     drives: Mapping[str, int]
     """By group; empty where drives are not known."""
     drives_to_tell: int | None
-    """Drives in total with which a gap near 0 would be shown to lie within the margin; None: no number alone would."""
+    """Drives in total that would show a gap near 0 to lie within the margin; None if no number would."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class Scenes:
     gaps: tuple[Gap, ...]
     """Of the leader first."""
     between: Mapping[str, Interval]
-    """Trial -> how much larger its gap is than the leader's, in intervals that hold for all of them at once."""
+    """Trial -> its gap less the leader's, in simultaneous intervals."""
     slices: tuple[Slice, ...]
     paragraph: str
 

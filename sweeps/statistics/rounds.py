@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 CONFIRMING_RUNS = 5
-"""Of each finalist, where neither a number of runs nor rounds are asked for."""
+"""Default runs of each finalist."""
 
 FOLDS = 10
-"""Of one cut of the images; a run trains on nine tenths of them, and ten runs have judged them all."""
+"""Folds of one cut of the images: a run trains on nine tenths of them, and ten runs score all of them."""
 
 MOST_RUNS_TRAINED = 30
 """Runs of a finalist that rounds train at most: three cuts. More gain nothing, since runs share training images."""
@@ -39,7 +39,7 @@ class Rounds:
     margin: float = 0.005
     """A difference in mIoU that does not matter, as a fraction of 1."""
     hours: float = 0.0
-    """No round begins that would end later than so many hours of running; 0: as long as it takes."""
+    """Hours after which no round may end; 0: no limit."""
 
     def level(self, runs: int) -> float:
         """Return the significance level of the look after a number of runs."""

@@ -6,7 +6,7 @@ from sweeps.statistics.results import SampleSizeNeeded
 from sweeps.statistics.seed_noise import Noise
 
 ENOUGH_UNITS = 10
-"""From so many drives on their spread is taken as it was measured."""
+"""Drives from which their measured spread is used."""
 
 
 def find_needed(

@@ -13,16 +13,16 @@ from bddseg.labels import GROUPS, group_of
 from sweeps.sanitize import DECIMALS, figure, finite_number
 
 TOLERANCE = 1e-6
-"""Two ways of counting the same pixels may differ by so much: the rounding of single precision."""
+"""Allowed difference between two countings of the same pixels: the rounding of single precision."""
 
 SCORE = "best/miou"
-"""What decides: the highest validation mIoU that a trial reached."""
+"""The deciding metric: the highest validation mIoU that a trial reached."""
 
 CAVEAT = "This is the arg-max of one run each; it cannot see run-to-run noise."
-"""What has to stand beside every leader."""
+"""The caveat of every leader without a verdict."""
 
 FAILED = "FAILED"
-"""Status of a trial that diverged, ran out of memory or broke: its figures lead nothing."""
+"""Status of a trial that diverged, ran out of memory or broke: its figures do not count."""
 
 
 class Scored(Protocol):

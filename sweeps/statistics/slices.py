@@ -20,7 +20,7 @@ from sweeps.statistics.seed_noise import SHRINKAGE, Noise
 from sweeps.statistics.wording import describe_gap, describe_scenes
 
 DRIVES = 10
-"""With fewer drives in a group nothing can be said of it."""
+"""Drives that a group needs for a conclusion."""
 
 TELLING = 2.927
 """Quantiles of the normal distribution at 95 and 90 %: two one-sided tests show equivalence with a power of 80 %."""

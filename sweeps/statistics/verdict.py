@@ -59,13 +59,13 @@ __all__ = [
 ]
 
 WIDEST = 100.0
-"""Of a bootstrap over too few units nothing is concluded; its spread stays finite all the same."""
+"""Limit of the widening, so that the spread over too few units stays finite; nothing is concluded from it."""
 
 RARE = 10
-"""A class of the mean in fewer units than these is named."""
+"""Units below which a class of the mean is named in the caveats."""
 
 SHOWN = 8
-"""Of how many settings the scenes are looked into."""
+"""Settings whose scenes are compared at most."""
 
 
 def screen(

@@ -8,7 +8,7 @@ from sweeps.statistics.power import MOST_RUNS_PLANNED
 from sweeps.statistics.results import Gap, Interval, NoiseFigures, Rival, SampleSizeNeeded, Slice, StoppedTrial
 
 NAMED = 3
-"""So many other sweeps are named."""
+"""Other sweeps that are named at most."""
 
 
 def interval_words(interval: Interval) -> str:

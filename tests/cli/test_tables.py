@@ -3,7 +3,7 @@
 from trial_events import A, B, epoch, make_board, start
 from trial_events import end as ended
 
-from sweeps.cli.tables import aligned, interruption
+from sweeps.cli.tables import aligned, front_of, interruption
 
 CUT = {"sweep.stop_reason": "user", "sweep.stop_detail": "cut off"}
 
@@ -24,3 +24,9 @@ def test_columns_are_aligned_and_a_row_is_one_line() -> None:
     first, second, third = text.splitlines()
     assert first == "a          long title" and second == f"wide cell  {'x' * 500}"
     assert third == f"中         y{' ' * 499}  z"
+
+
+def test_only_completed_trials_are_on_the_front() -> None:
+    board = make_board(start(A), epoch(A, 1, 0.25), ended(A), start(B), epoch(B, 1, 0.9), ended(B, "asha", "KILLED"))
+    ((row, gflops),) = front_of(board)
+    assert (row.trial_id, row.best_miou) == (A, 0.25) and gflops > 0

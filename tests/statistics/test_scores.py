@@ -8,7 +8,7 @@ from counts import make_evidence, sides
 
 from bddseg.confusion import iou, pool
 from sweeps.sanitize import figure
-from sweeps.statistics.scores import compare_figures, rank, score_evidence
+from sweeps.statistics.scores import compare_figures, pareto_front, rank, score_evidence
 
 
 @dataclass(frozen=True)
@@ -94,3 +94,15 @@ def test_a_class_absent_on_one_side_cannot_be_compared() -> None:
 @pytest.mark.parametrize("record", [{}, {"evidence": 3, "torchmetrics": []}, {"evidence": {"miou": "x", "iou": None}}])
 def test_a_record_without_figures_never_agrees(record: dict[str, object]) -> None:
     assert not compare_figures(record).agrees
+
+
+def test_the_front_has_the_points_that_no_other_beats_in_both() -> None:
+    points = [("a", 0.5, 2.0), ("b", 0.4, 1.0), ("c", 0.4, 3.0), ("d", 0.6, 4.0), ("e", 0.3, 1.5)]
+    front = pareto_front(points, cost=lambda point: point[2], value=lambda point: point[1])
+    assert [name for name, *_ in front] == ["b", "a", "d"]
+
+
+def test_of_equal_cost_the_better_is_on_the_front_and_of_equals_one() -> None:
+    points = [("a", 0.5, 1.0), ("b", 0.6, 1.0), ("c", 0.6, 1.0)]
+    front = pareto_front(points, cost=lambda point: point[2], value=lambda point: point[1])
+    assert [name for name, *_ in front] == ["b"]

@@ -17,7 +17,7 @@ from sweeps.report.sections.pivot import list_axes
 from sweeps.report.theme import are_logarithmic, pick_numbers
 
 NEAR = 0.05
-"""Of a range, this share of its width at either end is its edge."""
+"""Share of a range's width at either end that counts as its boundary."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class BoundaryAxis:
     side: str
     """lowest or highest; empty within."""
     step: float | None
-    """The value to try next; None within, or where no further one is allowed."""
+    """The next value to try; None within the range, or if none is allowed."""
     rule: str
     """Why no further value is allowed."""
     inner: float | None
-    """Best validation mIoU of the settings that are not at that edge; None within, or where there are none."""
+    """Best validation mIoU of the settings away from the boundary; None without any."""
     tied: int
-    """Settings not distinguished from the leader that are not at that edge."""
+    """Settings away from the boundary that are not distinguished from the leader."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from sweeps.report.section import Drawing, Section
 from sweeps.report.theme import COLOUR, NARROW_PX, WIDE_PX, build_canvas, quiet_axes
 
 COLOURS = ("leader", "runner-up", "reference", "heat", "quiet")
-"""Of the first five; more start again."""
+"""Colours of the first five contenders; further ones repeat them."""
 
 
 def build_sections(comparison: Comparison) -> list[Section]:

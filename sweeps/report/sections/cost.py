@@ -13,15 +13,12 @@ from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
 from sweeps.report.sections.regret import Replay, replay
 from sweeps.report.theme import COLOUR, INK, NARROW_PX, PAPER, WIDE_PX, build_canvas
-from sweeps.schedulers.rungs import REASON, Schedule, Stop, read_stop
+from sweeps.schedulers.rungs import Schedule, Stop, read_stop
 from sweeps.statistics.regret import LEAST, Hindsight
-from sweeps.storage.outcomes import StopReason
-
-EARLY = frozenset(REASON.values())
-"""Stop reasons of early stopping by comparison."""
+from sweeps.storage.outcomes import STOPPED_EARLY, StopReason
 
 USUAL = Schedule("asha", 0.1, 3)
-"""The rule that is asked about a sweep in which nothing was stopped."""
+"""The rule that is replayed for a sweep without early stopping."""
 
 ENDED = {
     "completed": "leader",
@@ -47,7 +44,7 @@ class OutcomeCost:
     untrained: int
     """Epochs of their budget that were not trained."""
     saved_seconds: float
-    """Those epochs at each trial's own pace."""
+    """The time of those epochs at each trial's own speed."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +65,12 @@ class Cost:
     not_started: int
     """Epochs of trials that were never started."""
     replayed: Replay | None
-    """The rule asked again about the trials that ran to the end."""
+    """The rule replayed on the completed trials."""
     is_usual: bool
-    """Nothing was stopped: the rule asked is the usual one."""
+    """Whether the default rule is replayed, because the sweep has no early stopping."""
     chances: tuple[StoppedChance, ...]
     full: int
-    """Trials that ran to the end."""
+    """Completed trials."""
 
     @property
     def spent(self) -> int:
@@ -157,7 +154,7 @@ def draw_cost(cost: Cost, *, wide: bool) -> Figure:
 def _how(entry: Entry) -> str:
     if entry.state == "failed":
         return "failed"
-    if entry.stop_reason in EARLY:
+    if entry.stop_reason in STOPPED_EARLY:
         return "stopped early"
     names: dict[str, str] = {StopReason.MAX_EPOCHS: "completed", StopReason.PLATEAU: "stopped improving"}
     return names.get(entry.stop_reason, "not ended")

@@ -21,10 +21,10 @@ from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, bu
 from sweeps.schedulers.rungs import Stop, read_stop
 
 MANY = 60
-"""More trials than this are drawn finer."""
+"""Above this number, trials are drawn with thinner lines and without names."""
 
 MOST_POINTS = 6000
-"""Of all thin lines together; more are thinned to every second, third, ... epoch."""
+"""Points of all thin lines in total; more are thinned to every second, third, ... epoch."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Rung:
 
     epoch: int
     reached: int
-    """Trials that came so far."""
+    """Trials that reached the rung."""
     stops: tuple[Stop, ...]
     closest: tuple[Entry, Stop] | None
     """The stopped trial that missed its cut-off by the least."""

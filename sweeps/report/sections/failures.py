@@ -11,7 +11,7 @@ from sweeps.report.gather import Report
 from sweeps.report.section import Section
 
 MOST_SHOWN = 5
-"""Trials listed of one fault; the others can be unfolded."""
+"""Trials listed per failure; the others can be unfolded."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class FailureGroup:
     """Of the first of them."""
     entries: tuple[Entry, ...]
     shared: Mapping[str, Any]
-    """Settings that vary in the sweep, but that all of these have alike and no other trial has."""
+    """Values of varying settings that all of these trials have, and no other trial."""
 
     @property
     def shown(self) -> tuple[Entry, ...]:

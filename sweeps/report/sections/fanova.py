@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 FEW_TREES, MANY_TREES, MANY = 32, 64, 300
-"""Trees of fANOVA's forest: the usual number, and half of it for more trials than this, which take longer."""
+"""Trees of fANOVA's forest: the default number, and half of it for more than MANY trials, which take longer."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class FinishedPoint:
     names: Mapping[str, str]
     """Setting that varies -> its short name."""
     inert: Mapping[str, frozenset[str]]
-    """Setting -> trials in which it changes nothing, such as the dropout of a network without one."""
+    """Setting -> trials in which it has no effect, such as dropout in a network without it."""
 
     @property
     def everywhere(self) -> tuple[str, ...]:

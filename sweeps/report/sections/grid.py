@@ -35,7 +35,7 @@ from sweeps.report.theme import (
 
 TALLEST_PX = 1200
 TINY_PX, SMALL_PX = 34, 64
-"""Cells narrower than this have a figure of two decimals and no note; a short note."""
+"""Widths below which a cell has two decimals and no note, and a short note."""
 
 
 def build_section(report: Report) -> Section | None:

@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from optuna import Study
 
 LEAST_TRIALS = 10
-"""With fewer, a forest says nothing about settings."""
+"""With fewer trials, the forest gives no reliable importance."""
 
 NAMED = 4
-"""So many settings are named, the most important first."""
+"""Settings that are named at most, the most important first."""
 
 ROUNDED = 0.005
 """A smaller share is written as 0 %."""
 
 MOST_DRAWN = 300
-"""Trials drawn of more; importance is measured on all."""
+"""Trials that are drawn at most; importance is measured on all."""
 
 MOST_TICKS = 6
 MOST_SLICES = 9

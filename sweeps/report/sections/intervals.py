@@ -12,13 +12,13 @@ from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, bu
 from sweeps.statistics.results import Rival
 
 NAMED = 30
-"""So many of the best are drawn with their names; all of them, where there are more, by rank."""
+"""Rivals that are drawn with their names; if there are more, all are drawn by rank too."""
 
 NEAR = 3
-"""Besides the tie set, the intervals of so many of the best are shown in full."""
+"""Best rivals whose intervals are shown in full, besides tied settings."""
 
 REACH = 2.5
-"""The scale goes so many times as far as they do; what is beyond is cut off."""
+"""The scale extends to this multiple of those intervals; the rest is cut off."""
 
 
 def build_section(report: Report) -> Section | None:

@@ -25,10 +25,10 @@ class Bar:
     estimate: float
     zero: float
     is_cut_low: bool
-    """The interval goes on beyond the lower end of the scale."""
+    """Whether the interval continues below the scale."""
     is_cut_high: bool
     is_beyond: bool
-    """Its estimate lies beyond the scale, too."""
+    """Whether its estimate lies off the scale, too."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class LeaderboardRow:
     rival: Rival | None
     bar: Bar | None
     left_out: str
-    """Why the verdict does not compare it, where it does not."""
+    """Why the verdict does not compare it; "" if it does."""
     mean: float | None
     """Of its runs."""
     seeds: tuple[Entry, ...]
-    """Of a setting with several of them, those of other sweeps last."""
+    """The seeds of a setting with several, those of other sweeps last."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ class Leaderboard:
     stopped: tuple[StoppedRow, ...]
     not_compared: tuple[OtherRow, ...]
     filters: tuple[tuple[str, tuple[str, ...]], ...]
-    """Setting and its values, as they are written in the cells."""
+    """Settings and their values, as they are written in the cells."""
     ends: tuple[str, ...]
     has_speed: bool
     has_boundary: bool
-    """Boundary IoU was counted."""
+    """Whether boundary IoU was counted."""
     has_chance: bool
-    """The probabilities of being best are shown."""
+    """Whether probabilities of being best are shown."""
 
 
 def build_leaderboard(report: Report) -> Section:

@@ -15,10 +15,10 @@ FIRST = ("optim.lr", "loss.name")
 """The pair that is shown first where both vary."""
 
 MOST_PAIRS = 15
-"""Of six axes all pairs; of more the first ones."""
+"""Pairs that are shown at most: all pairs of six axes."""
 
 MOST_VALUES, MOST_CELLS = 12, 400
-"""Numbers that are more than this, and pairs that are more than this, are no grid: they are drawn as points."""
+"""With more numeric values or more cells than this, trials are drawn as points."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Grid:
     """One or two settings: along x, along y."""
     values: tuple[tuple[Any, ...], ...]
     cells: Mapping[tuple[Any, ...], Entry]
-    """What comes first at each point in the order of the leaderboard: a setting that is judged, where there is one."""
+    """The first entry of the leaderboard at each point: a judged setting, if there is one."""
     means: Mapping[tuple[Any, ...], tuple[float, int]]
-    """Mean figure of the settings at each point, and of how many; where none is judged, of the trials."""
+    """Mean score and number of the settings at each point; of the trials, if none is judged."""
     other_axes: tuple[str, ...]
     """Axes over which best and mean were taken."""
 

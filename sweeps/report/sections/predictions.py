@@ -15,7 +15,7 @@ from sweeps.storage.album import KINDS, Attention, Panel, PredictionPanels
 from sweeps.storage.tiles import COLOURS, IGNORED, RIGHT, WRONG, TileStrip, encode, map_colours
 
 NAMES = (*CLASSES, "not judged", "right", "wrong")
-"""What the values of a sheet below 8 mean, in words."""
+"""The meaning of the values below 8 in a tile strip."""
 
 
 @dataclass(frozen=True)

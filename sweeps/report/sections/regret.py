@@ -13,7 +13,7 @@ Curve = Mapping[int, float]
 
 ORDERS = 200
 MOST = 100
-"""Of more trials than this a part is replayed."""
+"""Trials that are replayed at most."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Replay:
 
     trials: int
     lost: float
-    """Share of orders in which the best of them would have been stopped."""
+    """Share of orders in which the best trial would have been stopped."""
     regret: float
-    """Mean of what the best that would have been left is behind the best, as a fraction of 1."""
+    """Mean deficit of the best remaining trial to the best of all, as a fraction of 1."""
     epochs: float
     """Share of their epochs that would have been trained."""
 

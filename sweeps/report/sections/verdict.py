@@ -17,18 +17,18 @@ from sweeps.statistics.wording import describe_sample_size
 
 TITLES = {"leader": "Leader", "winner": "Winner", "tie": "Tie", "undecided": "Undecided"}
 NAMED = 5
-"""Of the settings that cannot be distinguished from the leader so many are named."""
+"""Tied settings that are named at most."""
 
 SURE = 0.95
-"""A probability from here on would contradict an outcome that is open."""
+"""From this probability on, an open outcome would be contradicted."""
 
 NOUNS = {"screening": "setting", "confirmation": "finalist"}
 
 EQUAL = 0.005
-"""Probabilities that differ by less are written alike."""
+"""Probabilities that differ by less look equal when written."""
 
 CLEARLY = 0.05
-"""Of settings whose probabilities of being best differ by less, none is called ahead."""
+"""A smaller difference between probabilities of being best is not called a lead."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ class Box:
     score: str
     """The leader's score, with its interval where there is a verdict."""
     basis: str
-    """What it was measured on, in words."""
+    """The images and runs behind it, in words."""
     recommended: str
     """The name of the recommended setting; empty without a verdict."""
     why: str
-    """Why that one."""
+    """Why it is recommended."""
     following: str
-    """What comes next, in words; empty where nothing does."""
+    """The next step, in words; "" without one."""
     command: str
-    """That does it."""
+    """The command of the next step."""
     rows: tuple[tuple[str, str, str], ...]
-    """What, the figure, what it means."""
+    """Label, figure and explanation."""
     caveats: tuple[str, ...]
 
 
