@@ -13,6 +13,7 @@ from typing import Protocol
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from sweeps.errors import TrackingError
+from sweeps.report.seeds import EvidenceReader
 from sweeps.sanitize import clean
 from sweeps.statistics.results import Verdict
 from sweeps.statistics.scores import Scores, score_evidence
@@ -58,12 +59,6 @@ class Holdout:
     """All so far, this one included, in order of time."""
     is_all: bool = False
     """Whether the test set was opened for all trials, on request."""
-
-
-class EvidenceReader(Protocol):
-    """The methods that are needed of the tracking store."""
-
-    def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
 
 
 class HoldoutLog(Protocol):

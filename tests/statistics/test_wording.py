@@ -138,7 +138,8 @@ def test_caveats_name_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize(("drives", "words"), [
-    (1, "There is only one drive: nothing can be concluded about other drives."), (2, "There are only 2 drives: intervals are rough."),
+    (1, "There is only one drive: nothing can be concluded about other drives."),
+    (2, "There are only 2 drives: intervals are rough."),
 ])  # fmt: skip
 def test_few_drives_are_a_caveat(drives: int, words: str) -> None:
     assert words in caveats(units=drives, drives=drives)
