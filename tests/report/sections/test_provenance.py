@@ -50,7 +50,7 @@ PROGRAM = re.compile(r"(?:python \S*|\S*/)(?:report|tune_main|predict|export|exp
 def test_every_command_on_a_page_names_its_sweep(outcome: str, state: str) -> None:
     report = decided(outcome, state=state)
     text = render_markdown(report)
-    found = set(PROGRAM.findall(text)) - {text.split("The sweep:\n\n    ")[1].splitlines()[0]}
+    found = set(PROGRAM.findall(text)) - {text.split("Repeat the sweep:\n\n    ")[1].splitlines()[0]}
     alone = {
         command for command in found if command.startswith("python tune_main.py --space")
     }  # these start new sweeps
