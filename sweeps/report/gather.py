@@ -173,7 +173,14 @@ def gather_report(
 ) -> Report:
     """Return the report of a sweep; test evidence is opened last, after the verdict is final.
 
-    `screening` is the sweep that this one confirms, where it does and is recorded.
+    Args:
+        record: the sweep as it was recorded.
+        store: reads histories, evidence and artifacts.
+        ledger: records openings of the test set.
+        screening: the sweep that a confirmation confirms, if it is recorded.
+        made: when the report is written; "" to omit it.
+        margins: differences that do not matter; None for the defaults.
+        reveal_all: open the test set for all trials.
 
     Raises:
         NothingFinishedError: when no trial has a usable figure; the message says why they failed.

@@ -85,7 +85,16 @@ def open_test(
 ) -> Holdout:
     """Record the opening on the sweep, then open the test evidence of these trials of it.
 
-    An opening that cannot be recorded is none: the test part stays sealed, and a note says so.
+    An opening that cannot be recorded does not happen: the test set stays sealed, and a note reports it.
+
+    Args:
+        record: the sweep that owns the test set.
+        rows: its trials for which it is opened.
+        store: reads the evidence.
+        ledger: records the opening.
+        why: the verdict that the opening follows, or the option that asked for it.
+        when: the time of the report.
+        is_all: whether all trials are opened.
     """
     names = tuple(clean(row.name) for row in rows)
     opening = HoldoutAccess(when, why, len(rows), names[:NAMED])
