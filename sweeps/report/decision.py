@@ -63,6 +63,13 @@ def decide_screening(
     """Return the verdict over all completed trials with evidence of the sweep's own frames.
 
     Seeds of one setting are judged together, with those that other sweeps have recorded of it.
+
+    Args:
+        record: the sweep, with the best figures of every trial.
+        store: reads evidence, also of other sweeps.
+        speed: measured latencies and sizes, by which ties are recommended.
+        margins: differences that do not matter.
+        histories: the learning curves, which bound the noise and extrapolate stopped trials.
     """
     rows = rank(record.trials)
     evidence_by_trial, left_out = _read([row for row in rows if row.is_completed], record, store)
@@ -105,7 +112,16 @@ def decide_confirmation(
 ) -> Decision:
     """Return the verdict over the finalists, on the folds that each of those compared has run.
 
-    Seeds of the screening say nothing of the noise here: runs of a confirmation do not choose their epoch as they did.
+    Seeds of the screening are no measure of the noise here, because runs of a confirmation do not choose their epoch
+    as they did.
+
+    Args:
+        record: the confirmation.
+        screening: the sweep that it confirms, for its scores; None if it is not recorded.
+        store: reads evidence.
+        speed: measured latencies and sizes, by which ties are recommended.
+        margins: differences that do not matter.
+        histories: the learning curves, which bound the noise.
     """
     rows = rank(record.trials)
     evidence_by_run, left_out = _read(rows, record, store)

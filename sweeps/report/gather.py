@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
 from sweeps.errors import NothingFinishedError
@@ -12,6 +11,7 @@ from sweeps.report.decision import Decision, Margins, decide_confirmation, decid
 from sweeps.report.entries import DETAILS, EPOCH_SECONDS, RUNS, Entry, build_entries, complete_row, read_facts
 from sweeps.report.holdout import Holdout, HoldoutLog, choose_trials, open_test, read_openings
 from sweeps.report.pooling import join_entries
+from sweeps.report.seeds import EvidenceReader
 from sweeps.sanitize import clean, clean_all, figure, whole
 from sweeps.statistics.hypothesis_tests import ALPHA
 from sweeps.statistics.regret import Hindsight
@@ -22,20 +22,18 @@ from sweeps.storage.album import PredictionPanels
 from sweeps.storage.artifacts import VERIFICATION
 from sweeps.storage.latency import LATENCY, NetworkTimings, parse_timings
 from sweeps.storage.outcomes import ENDED, SweepState, sweep_state
-from sweeps.storage.records import Repeat, SweepRecord, TrialRow
+from sweeps.storage.records import SweepRecord
 from sweeps.storage.tags import CONFIRMS
 
 CURVES = (OBJECTIVE, "train/miou", EPOCH_SECONDS)
 
 
-class Reader(Protocol):
+class Reader(EvidenceReader, Protocol):
     """The methods that are needed of the tracking store."""
 
     def histories(
         self, record: SweepRecord, keys: Sequence[str]
     ) -> Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]: ...
-    def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
-    def find_repeats(self, setting: str, fingerprint: str) -> Sequence[Repeat]: ...
     def json_artifact(self, run_id: str, name: str) -> dict[str, Any] | None: ...
     def album(self, run_id: str) -> PredictionPanels | None: ...
 
@@ -175,7 +173,14 @@ def gather_report(
 ) -> Report:
     """Return the report of a sweep; test evidence is opened last, after the verdict is final.
 
-    `screening` is the sweep that this one confirms, where it does and is recorded.
+    Args:
+        record: the sweep as it was recorded.
+        store: reads histories, evidence and artifacts.
+        ledger: records openings of the test set.
+        screening: the sweep that a confirmation confirms, if it is recorded.
+        made: when the report is written; "" to omit it.
+        margins: differences that do not matter; None for the defaults.
+        reveal_all: open the test set for all trials.
 
     Raises:
         NothingFinishedError: when no trial has a usable figure; the message says why they failed.

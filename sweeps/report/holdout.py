@@ -13,6 +13,7 @@ from typing import Protocol
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from sweeps.errors import TrackingError
+from sweeps.report.seeds import EvidenceReader
 from sweeps.sanitize import clean
 from sweeps.statistics.results import Verdict
 from sweeps.statistics.scores import Scores, score_evidence
@@ -60,12 +61,6 @@ class Holdout:
     """Whether the test set was opened for all trials, on request."""
 
 
-class EvidenceReader(Protocol):
-    """The methods that are needed of the tracking store."""
-
-    def read_evidence(self, rows: Sequence[TrialRow], part: str) -> Mapping[str, Evidence | DataError | None]: ...
-
-
 class HoldoutLog(Protocol):
     """The place where openings are recorded."""
 
@@ -90,7 +85,16 @@ def open_test(
 ) -> Holdout:
     """Record the opening on the sweep, then open the test evidence of these trials of it.
 
-    An opening that cannot be recorded is none: the test part stays sealed, and a note says so.
+    An opening that cannot be recorded does not happen: the test set stays sealed, and a note reports it.
+
+    Args:
+        record: the sweep that owns the test set.
+        rows: its trials for which it is opened.
+        store: reads the evidence.
+        ledger: records the opening.
+        why: the verdict that the opening follows, or the option that asked for it.
+        when: the time of the report.
+        is_all: whether all trials are opened.
     """
     names = tuple(clean(row.name) for row in rows)
     opening = HoldoutAccess(when, why, len(rows), names[:NAMED])

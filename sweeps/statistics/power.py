@@ -52,7 +52,13 @@ class Design:
 
 
 def runs_to_find(lead: float, finalists: int, run_sd: float, image_sd: float, rise: float | None = None) -> int | None:
-    """Return the fewest runs of each finalist that detect a lead; None for more than MOST_RUNS_PLANNED."""
+    """Return the fewest runs of each finalist that detect a lead; None for more than MOST_RUNS_PLANNED.
+
+    Args:
+        lead: the true lead of the best finalist over all others.
+        finalists: how many are compared.
+        run_sd, image_sd, rise: see `Design`.
+    """
     low, high = 1, MOST_RUNS_PLANNED
     if Design(finalists, high, run_sd, image_sd, rise).smallest_lead() > lead:
         return None

@@ -172,8 +172,14 @@ def pool_noise(
 ) -> Noise:
     """Return the noise by the formula at the top of this file, from sums of squares and their degrees of freedom.
 
-    With `has_floor` there is a prior at FLOOR where there are repeats but no curves: that of flat curves with ENOUGH
-    repeats, and less than in proportion to the repeats up to there.
+    Args:
+        squares: sum of squared deviations over all repeats.
+        repeats: its degrees of freedom.
+        rise: of the learning curves, see `rise_of`; None without curves.
+        own_squares, own_freedom: the same for each setting alone, (T,).
+        share: see `Noise.share`, (T,).
+        has_floor: whether there is a prior at FLOOR where there are repeats but no curves: that of flat curves with
+            ENOUGH repeats, and less than in proportion to the repeats up to there.
     """
     if rise is None and not repeats:
         return Noise(math.nan, 0, 0, None, own_squares, own_freedom, share)

@@ -40,7 +40,16 @@ def answer_scenes(
     names: Mapping[str, str],
     noise: Noise,
 ) -> Scenes | None:
-    """Return the answer for the settings shown, the leader first; None when a group has no labelled image."""
+    """Return the answer for the settings shown, the leader first; None when a group has no labelled image.
+
+    Args:
+        aligned: the evidence of all compared settings.
+        draws: the weights of the bootstrap draws, (B, U).
+        shown: the indices of the settings, the leader first.
+        margin: a gap that does not matter, as a fraction of 1.
+        names: names of settings in sentences, by id.
+        noise: the noise between runs.
+    """
     groups = np.asarray([group_of(scene) for scene in aligned.scenes])
     sides = [groups == group for group in GROUPS]
     counts = [aligned.counts_of(index) for index in shown]

@@ -109,7 +109,19 @@ def describe_caveats(
     rare: Mapping[str, int],
     stopped: Sequence[StoppedTrial],
 ) -> tuple[str, ...]:
-    """Return the limits of the verdict in sentences."""
+    """Return the limits of the verdict in sentences.
+
+    Args:
+        noise: the noise between runs, and how it was estimated.
+        bearable_sd: the largest noise at which the leader still leads alone; None where it does not.
+        stage: screening or confirmation.
+        units: resampling units of the images: drives, or blocks of names.
+        drives: how many of them are drives.
+        without_drive: images whose name has no drive.
+        absent: classes that no mask has.
+        rare: class -> units that have it, for classes in few units.
+        stopped: the trials that were stopped early.
+    """
     unit = "drive" if drives else "block"
     caveats = [describe_noise(noise, bearable_sd)]
     if stage == "confirmation":
@@ -141,12 +153,18 @@ def describe_caveats(
 def describe_gap(
     answer: str, gap: Interval, margin: float, drives: Mapping[str, int], least: int, needed: int | None
 ) -> str:
-    """Return the reason for the answer."""
+    """Return the reason for the answer to the comparison of scenes.
+
+    Args:
+        answer: equivalent, different, class mix or cannot tell.
+        gap: city less other images.
+        margin: a gap that does not matter.
+        drives: drives by group; empty where they are unknown.
+        least: drives that a group needs.
+        needed: drives that would be enough to show equivalence; None if no number would.
+    """
     if not drives:
-        return (
-            "File names carry no drive, so it is not known how many drives the images come from; data.drive_pattern "
-            "names the rule."
-        )
+        return "File names contain no drive, so the number of drives is unknown; data.drive_pattern names the rule."
     few = {group: count for group, count in drives.items() if count < least}
     needed_drives = f" About {needed:,} drives would be enough." if needed else ""
     if few:

@@ -71,7 +71,7 @@ def test_rounds_that_their_budget_ended_go_on_with_a_larger_one(confirmed: Repor
 
 def test_rounds_that_ended_at_their_most_runs_say_so_and_have_no_command(confirmed: Report) -> None:
     words, command = ended(confirmed, "runs", 30)
-    assert words.startswith("The confirmation ended after 30 runs of each finalist, the most that it trains")
+    assert words.startswith("The confirmation ended after 30 runs of each finalist, the maximum")
     assert command == ""
 
 

@@ -56,7 +56,7 @@ def test_settings_that_differ_are_listed_with_the_axes_first() -> None:
 def test_every_end_is_said_in_words() -> None:
     words = {entry.trial_id: entry.stop_words for entry in make_report().trials}
     assert {words[LEADER], words["lr1e-5-focal"], words["lr1e-3-focal"]} == {
-        "ran to the end",
+        "completed",
         "stopped early",
         "diverged",
     }

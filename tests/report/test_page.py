@@ -74,7 +74,7 @@ def test_class_and_group_figures_are_the_same_in_all_formats(html: str, report: 
 def test_test_figures_are_the_same_in_all_formats(html: str, report: Report) -> None:
     opened = json.loads(render_json([report]))["test"]["opened"][0]
     assert (opened["trial_id"], opened["scores"]["miou"]) == (LEADER, 0.816667)
-    row = markdown_row(render_markdown(report).split("## Test figures")[1], "cross_entropy lr=0.001 (leader)")
+    row = markdown_row(render_markdown(report).split("## Test set")[1], "cross_entropy lr=0.001 (leader)")
     assert row[1:4] == ["0.817", "0.843", "0.800"]
     assert "lr=0.001 leader 0.817 0.843 0.800" in Page(html).text
 

@@ -88,13 +88,13 @@ def test_a_headline_has_at_most_20_words_beside_the_name_and_two_figures(outcome
 def test_runs_that_would_decide_are_named_with_the_lead_they_find() -> None:
     sentence = describe_sample_size(SampleSizeNeeded(0.03, 0.012, 3, 9), "screening")
     assert sentence.endswith(
-        "A confirmation with 9 runs of each would find a lead of 1.20 points among 3 settings in 80 of 100 cases."
+        "A confirmation with 9 runs of each would detect a lead of 1.20 points among 3 settings in 80 of 100 cases."
     )
 
 
 def test_what_no_design_decides_is_said() -> None:
     assert describe_sample_size(SampleSizeNeeded(1.0, 0.005, 2, None), "screening").endswith(
-        "this design cannot decide it."
+        "this design cannot decide."
     )
 
 
@@ -110,7 +110,7 @@ def test_noise_from_repeats_and_curves_together_names_both() -> None:
     both = NoiseFigures("measured", 0.03, 7.0, 2, 0, 0.03)
     assert describe_noise(both, None) == (
         "Run-to-run noise was estimated from 2 repeats and the learning curves together: a standard deviation of 3.00 "
-        "points (7 degrees of freedom, 2 of them from repeats). Every interval allows for it."
+        "points (7 degrees of freedom, 2 of them from repeats). Every interval includes it."
     )
 
 
@@ -127,7 +127,9 @@ def test_repeats_of_other_sweeps_are_named() -> None:
 
 def test_few_drives_are_named_with_how_many_would_tell() -> None:
     why = describe_gap("cannot tell", ITSELF, 0.02, {"city": 30, "non_city": 9}, 10, 1400)
-    assert why == "Non-city images come from 9 drives; at least 10 are needed. About 1,400 drives would tell."
+    assert (
+        why == "Non-city images come from 9 drives; at least 10 of each are needed. About 1,400 drives would be enough."
+    )
 
 
 def test_caveats_name_what_is_missing() -> None:
@@ -136,7 +138,8 @@ def test_caveats_name_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize(("drives", "words"), [
-    (1, "One drive: nothing can be said of other drives."), (2, "There are only 2 drives: intervals are rough."),
+    (1, "There is only one drive: nothing can be concluded about other drives."),
+    (2, "There are only 2 drives: intervals are rough."),
 ])  # fmt: skip
 def test_few_drives_are_a_caveat(drives: int, words: str) -> None:
     assert words in caveats(units=drives, drives=drives)
@@ -144,11 +147,14 @@ def test_few_drives_are_a_caveat(drives: int, words: str) -> None:
 
 def test_one_block_of_names_is_named_in_the_singular() -> None:
     found = " ".join(caveats(units=1, drives=0))
-    assert "1 block of neighbouring names is resampled" in found and "One block: nothing can be said of" in found
+    assert (
+        "1 block of neighbouring names is resampled" in found
+        and "There is only one block: nothing can be concluded about" in found
+    )
 
 
 def test_a_rare_class_is_named() -> None:
-    assert caveats(rare={"car": 3, "sky": 1})[1].startswith("Car occurs in 3 drives only, sky occurs in 1 drive only:")
+    assert caveats(rare={"car": 3, "sky": 1})[1].startswith("Car occurs in only 3 drives, sky occurs in only 1 drive:")
 
 
 def test_stopped_trials_are_counted_and_not_judged() -> None:

@@ -40,11 +40,11 @@ def intervals_of(tied: int, others: int) -> str:
 
 
 @pytest.mark.parametrize(("tied", "others", "words"), [
-    (0, 1, "The leader is surely better than the other setting: no interval reaches zero."),
-    (0, 2, "The leader is surely better than both other settings: no interval reaches zero."),
-    (1, 2, "The leader is surely better than 1 of 2 other settings; 1 has an interval that reaches zero."),
-    (1, 1, "The leader is not surely better than any other setting: its interval reaches zero."),
-    (3, 3, "The leader is not surely better than any other setting: all intervals reach zero."),
+    (0, 1, "The leader is significantly better than the other setting: no interval reaches zero."),
+    (0, 2, "The leader is significantly better than both other settings: no interval reaches zero."),
+    (1, 2, "The leader is significantly better than 1 of 2 other settings; 1 has an interval that reaches zero."),
+    (1, 1, "The leader is not significantly better than any other setting: its interval reaches zero."),
+    (3, 3, "The leader is not significantly better than any other setting: all intervals reach zero."),
 ])  # fmt: skip
 def test_who_is_surely_worse_than_the_leader_is_said_in_words(tied: int, others: int, words: str) -> None:
     assert intervals_of(tied, others) == words
@@ -59,4 +59,4 @@ def test_no_comma_stands_before_a_sentence_in_markdown(needed: SampleSizeNeeded)
     assert report.verdict is not None
     text = render_markdown(replace(report, verdict=replace(report.verdict, outcome="undecided", needed=needed)))
     line = next(line for line in text.splitlines() if line.startswith("- What would decide"))
-    assert "**. These images" in line
+    assert "**. With these images" in line

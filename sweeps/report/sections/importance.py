@@ -171,7 +171,7 @@ def _refuse(sample: FinishedPoint) -> str:
     if len(sample.names) == 1:
         return f"Only {next(iter(sample.names))} varies, so there is nothing to compare it with; see the grid."
     if len(sample.entries) < LEAST_TRIALS:
-        completed = count(len(sample.entries), "completed trial")
+        completed = len(sample.entries)
         return f"Hyperparameter importance needs at least {LEAST_TRIALS} completed trials; this sweep has {completed}."
     if len({entry.scores.miou for entry in sample.entries}) == 1:
         return "All completed trials have the same figure, so there is nothing to explain."

@@ -126,7 +126,7 @@ def _say(album: PredictionPanels) -> str:
     is_usual = album.part == "validation"
     shown = count(images, "validation image") if is_usual else f"{count(images, 'image')} of {album.part}"
     fixed = sum(panel.kind == "fixed" for panel in album.panels)
-    always = "the same in every sweep on these data" if is_usual else "chosen by a hash of their names"
+    always = "the same in every sweep on these data" if is_usual else "chosen by their names"
     return f"Predictions of {subject} on {shown}; the first {fixed} are {always}."
 
 

@@ -46,7 +46,7 @@ def build_section(report: Report) -> Section | None:
         why = "The size and speed of the networks were not measured at the end of this sweep."
         return Section("tradeoff", "Accuracy, size and speed", why) if report.is_final else None
     fronts = {measure: find_front(points, measure) for measure in measured}
-    alt_text = "Points: validation mIoU against {}, a line through the trials that no other one beats in both"
+    alt_text = "Points: validation mIoU against {}, with the Pareto front as a line"
     drawings = {
         measure: Drawing(partial(draw_tradeoff, report, points, measure), alt_text.format(MEASURES[measure]))
         for measure in measured
@@ -148,8 +148,8 @@ def _say(report: Report, front: Sequence[Point], measure: str) -> str:
     less = (best.miou - cheapest.miou) * 100
     costs = [f"{_size(point.costs[measure])} {unit}" for point in (cheapest, best)]
     return (
-        f"{len(front)} settings are not beaten in both accuracy and {MEASURES[measure]}: from {cheapest.entry.name} "
-        f"({costs[0]}) to {best.entry.name} ({costs[1]}), which is {less:.2f} points better."
+        f"{len(front)} settings are on the Pareto front of accuracy and {MEASURES[measure]}: from "
+        f"{cheapest.entry.name} ({costs[0]}) to {best.entry.name} ({costs[1]}), which is {less:.2f} points better."
     )
 
 

@@ -233,7 +233,7 @@ def _needed(needed: SampleSizeNeeded, verdict: Verdict) -> tuple[str, str]:
     if needed.runs is not None:
         return f"about {count(needed.runs, 'run')} of each", describe_sample_size(needed, verdict.stage)
     if needed.detectable >= 1:
-        return "not known", "with these images and runs, no lead can be detected; see below"
+        return "not known", "With these images and runs, no lead can be detected; see below."
     return f"more than {MOST_RUNS_PLANNED} runs of each", describe_sample_size(needed, verdict.stage)
 
 

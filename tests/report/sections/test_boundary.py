@@ -74,7 +74,7 @@ def test_the_command_adds_the_next_value_to_the_leader_s() -> None:
     assert section is not None
     assert section.data["command"] == "python tune_main.py --set 'optim.lr=[1e-3, 2e-3]'"
     assert section.sentence == (
-        "The leader has the highest optim.lr (1e-3) of the space, so a better setting may lie beyond."
+        "The leader has the highest optim.lr (1e-3) of the search space, so a better setting may lie beyond."
     )
 
 

@@ -38,7 +38,7 @@ def make_costly_sweep(runs: int = 7) -> Report:
 def test_epochs_are_counted_by_how_trials_ended() -> None:
     cost = build_cost(make_costly_sweep())
     found = [(share.how, share.trials, share.epochs, share.untrained) for share in cost.shares]
-    assert found == [("to the end", 7, 70, 0), ("stopped early", 1, 2, 8), ("failed", 1, 10, 0)]
+    assert found == [("completed", 7, 70, 0), ("stopped early", 1, 2, 8), ("failed", 1, 10, 0)]
     assert (cost.spent, cost.planned, cost.not_started) == (82, 100, 10)
 
 
@@ -56,7 +56,7 @@ def test_the_sentence_has_what_was_spent_and_saved() -> None:
 
 def test_with_few_full_runs_the_page_says_that_it_cannot_know() -> None:
     said = build_section(make_costly_sweep(runs=3)).data["verdict"]
-    assert said == ["What early stopping cost is not known: 3 trials ran to the end, and at least 6 are needed."]
+    assert said == ["The cost of early stopping is unknown: only 3 trials completed, and at least 6 are needed."]
 
 
 def test_with_enough_full_runs_it_says_what_it_assumes() -> None:
@@ -75,7 +75,7 @@ def test_where_nothing_was_stopped_the_usual_rule_is_asked() -> None:
 def test_a_plateau_saves_epochs_that_early_stopping_does_not_count() -> None:
     short = make_entry("p", 0.5, {**BUDGET, "x": 1}, reason="plateau", curve=((1, 0.1), (2, 0.5)))
     cost = build_cost(make_sweep([short], ("x",)))
-    assert [(share.how, share.untrained) for share in cost.shares] == [("no longer improved", 8)]
+    assert [(share.how, share.untrained) for share in cost.shares] == [("stopped improving", 8)]
 
 
 @pytest.mark.parametrize("reduction", [0, 1, "x", None, 2.5])
@@ -87,4 +87,4 @@ def test_a_reduction_that_was_garbled_is_the_usual_one(reduction: object) -> Non
 @pytest.mark.parametrize("wide", [True, False])
 def test_the_bar_names_its_parts_where_there_is_room(wide: bool) -> None:
     found = texts(render_svg(partial(draw_cost, build_cost(make_costly_sweep()), wide=wide), "cost", "words"))
-    assert {"to the end", "70"} <= set(found)
+    assert {"completed", "70"} <= set(found)

@@ -69,7 +69,7 @@ def test_the_section_says_what_fanova_left_out() -> None:
 def test_too_few_trials_are_refused_in_words() -> None:
     entries = [make_entry(f"t{n}", 0.1 * n, {"optim.lr": n, "loss.name": str(n % 2)}) for n in range(4)]
     section = section_of(make_sweep(entries, AXES))
-    assert section.sentence == "Which setting matters most cannot be said from 4 completed trials; it takes 10."
+    assert section.sentence == "Hyperparameter importance needs at least 10 completed trials; this sweep has 4."
     assert not section.drawings
 
 
@@ -101,7 +101,7 @@ def test_where_nearly_all_trials_were_stopped_the_section_says_how_few_completed
         replace(it, state="stopped", stop_reason="asha") if it.rank and it.rank > 9 else it for it in report.trials
     ]
     section = section_of(make_sweep(trials, AXES))
-    assert "cannot be said from 9 completed trials; it takes 10." in section.sentence and not section.drawings
+    assert "at least 10 completed trials; this sweep has 9." in section.sentence and not section.drawings
 
 
 def test_two_settings_that_explain_everything_leave_no_rest() -> None:

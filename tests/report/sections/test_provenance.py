@@ -28,13 +28,13 @@ def commands(report_command: str, outcome: str = "leader") -> dict[str, str]:
 @pytest.mark.parametrize("store", ["", " --tracking-uri http://host:5000", ' --tracking-uri "$MLFLOW_TRACKING_URI"'])
 def test_a_page_says_how_to_register_and_use_its_model(store: str) -> None:
     found = commands(f"python report.py{store} grid-1")
-    assert found["Its model in the registry, as @champion"] == f"python report.py{store} grid-1 --register"
-    assert found["New images painted by it"] == f"{program(PREDICT)} @grid-1 IMAGES --out painted{store}"
+    assert found["Register its model as @champion"] == f"python report.py{store} grid-1 --register"
+    assert found["Predict new images with it"] == f"{program(PREDICT)} @grid-1 IMAGES --out painted{store}"
 
 
 def test_the_model_of_an_undecided_verdict_is_offered_with_force_and_not_as_champion() -> None:
     found = commands("python report.py grid-1", "undecided")
-    title = "Its model in the registry, not as @champion: the verdict is undecided"
+    title = "Register its model, not as @champion: the verdict is undecided"
     assert found[title] == "python report.py grid-1 --register --force"
 
 
@@ -50,7 +50,7 @@ PROGRAM = re.compile(r"(?:python \S*|\S*/)(?:report|tune_main|predict|export|exp
 def test_every_command_on_a_page_names_its_sweep(outcome: str, state: str) -> None:
     report = decided(outcome, state=state)
     text = render_markdown(report)
-    found = set(PROGRAM.findall(text)) - {text.split("The sweep:\n\n    ")[1].splitlines()[0]}
+    found = set(PROGRAM.findall(text)) - {text.split("Repeat the sweep:\n\n    ")[1].splitlines()[0]}
     alone = {
         command for command in found if command.startswith("python tune_main.py --space")
     }  # these start new sweeps

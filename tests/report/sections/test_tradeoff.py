@@ -60,7 +60,7 @@ def test_networks_that_are_all_alike_are_one_sentence() -> None:
     speed = NetworkTimings(trials=dict.fromkeys(SIZES, TrialLatency(4000, 2.0, None)))
     section = build_section(make_measured_sweep(speed=speed))
     assert section is not None
-    assert "one size and speed (2 milliseconds for one image, 4,000 weights of the network)" in section.sentence
+    assert "the same size and speed (2 milliseconds for one image, 4,000 weights of the network)" in section.sentence
     assert not section.drawings
 
 
