@@ -83,7 +83,7 @@ def count_pixels_on_device(truth: Tensor, prediction: Tensor) -> Tensor:
     fp32 up to 2**24 pixels an image, without a stop.
 
     Shape:
-        truth, prediction: (N, H, W), int64.  returns: (N, C + 1, C), int64; the last row is what lies on IGNORE.
+        truth, prediction: (N, H, W), int64.  returns: (N, C + 1, C), int64; the last row counts predictions on IGNORE.
     """
     rows = truth.clamp(max=ROWS - 1).flatten(1)  # IGNORE becomes the last row
     columns = prediction.flatten(1)

@@ -38,9 +38,8 @@ class EpochResult:
     """From 1."""
     metrics: Mapping[str, float]
     """Values by the names in METRICS; NaN where nothing could be measured."""
-    is_best: bool
-    """No earlier epoch had as high a val/miou; under `train.keep` "last" the newest epoch always is."""
     best_epoch: int
+    """The epoch that is kept: the first with the highest val/miou, or the last under `train.keep` "last"."""
     best_miou: float
     stop_reason: str | None
     """Why the trial ends with this epoch: max_epochs, plateau or diverged; None if it continues."""

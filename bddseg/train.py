@@ -62,12 +62,11 @@ def fit(
 
         metrics = _metrics(train, validation, [frames.scenes[index] for index in split.val])
         metrics |= _costs(seconds, len(split.train), device)
-        is_best = best.offer(epoch, metrics["val/miou"], validation, engine)
+        best.offer(epoch, metrics["val/miou"], validation, engine)
         stop_reason = _stop_reason(config, epoch, best, metrics)
         yield EpochResult(
             epoch=epoch,
             metrics=metrics,
-            is_best=is_best,
             best_epoch=best.epoch,
             best_miou=best.miou,
             stop_reason=stop_reason,
@@ -90,14 +89,13 @@ class _Best:
     boundary: np.ndarray | None = None
     """Boundary counts of the validation part; None until they are needed."""
 
-    def offer(self, epoch: int, value: float, validation: PassCounts, engine: Engine) -> bool:
-        """Keep the epoch if its val/miou is the highest so far, or if `keep` is last; return whether it is kept."""
+    def offer(self, epoch: int, value: float, validation: PassCounts, engine: Engine) -> None:
+        """Keep the epoch if its val/miou is the highest so far, or if `keep` is last."""
         is_judged = len(validation.counts) > 0
         if (is_judged and math.isnan(value)) or (self.keep == "best" and value <= self.miou):
-            return False
+            return
         self.epoch, self.miou, self.validation, self.weights = epoch, value, validation, engine.scored_weights()
         self.boundary = None
-        return True
 
 
 def _stop_reason(config: TrainConfig, epoch: int, best: _Best, metrics: Mapping[str, float]) -> str | None:

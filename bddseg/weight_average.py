@@ -10,7 +10,7 @@ from torch import Tensor
 class WeightAverage:
     """A running mean of weights, epoch by epoch; BatchNorm statistics are averaged like weights.
 
-    With a constant learning rate the last epochs wander around a minimum: their mean lies nearer to it than any of
+    With a constant learning rate the last epochs wander around a minimum: their mean is nearer to it than any of
     them, and differs less between seeds (benchmarks/RESULTS.md). Source: Izmailov et al. 2018, Averaging weights leads
     to wider optima and better generalization, arXiv:1803.05407, section 3; every epoch counts the same.
     """

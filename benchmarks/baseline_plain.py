@@ -126,7 +126,7 @@ class Plain:
         )
 
     def train_epoch(self, steps: int = 0) -> np.ndarray:
-        """Train once on every image, or for so many steps going round the images, and return the pooled counts."""
+        """Train once on every image, or for a number of steps, repeating the images, and return the pooled counts."""
         self.model.train()
         scores, total = Scores(self._device), 0.0
         for images, masks in _some(self._train, steps):
@@ -143,7 +143,7 @@ class Plain:
 
     @torch.no_grad()
     def evaluate(self, steps: int = 0) -> np.ndarray:
-        """Count the validation images, or so many batches of them, and return the pooled counts."""
+        """Evaluate the validation images, or a number of batches of them, and return the pooled counts."""
         self.model.eval()
         scores, total = Scores(self._device), 0.0
         for images, masks in _some(self._val, steps):
@@ -160,7 +160,7 @@ class Plain:
 
 
 def _some(loader: DataLoader[Item], steps: int) -> Iterator[Item]:
-    """Yield the loader's batches once, or so many, starting over as often as it takes."""
+    """Yield the loader's batches once, or a number of them, repeating the loader."""
     if not steps:
         return iter(loader)
     return itertools.islice(itertools.chain.from_iterable(itertools.repeat(loader)), steps)

@@ -238,7 +238,7 @@ def trial_name(row: int) -> str:
 
 
 def orders(curves: Curves, number: int) -> list[tuple[list[int], list[float]]]:
-    """Return so many orders of the rows, by seed, each with the reference first, and the pace of each row."""
+    """Return seeded orders of the rows, each with the reference first, and the pace of each row."""
     shuffles = []
     for seed in range(number):
         rng = random.Random(seed)
@@ -249,7 +249,7 @@ def orders(curves: Curves, number: int) -> list[tuple[list[int], list[float]]]:
 
 
 def measure(name: str, families: Sequence[Curves], mode: str, make: Maker, slots: int, number: int) -> Figure:
-    """Replay so many orders, dealt out over the families, and return the means."""
+    """Replay a number of orders, divided among the families, and return the means."""
     share, is_kept, wall = [], [], []
     for curves in families:
         for order, paces in orders(curves, number // len(families)):
@@ -262,7 +262,7 @@ def measure(name: str, families: Sequence[Curves], mode: str, make: Maker, slots
 
 
 def resampled(table: Table, resamples: int = RESAMPLES) -> np.ndarray:
-    """Return the mIoU of every trial's best epoch on so many draws of the validation images, with replacement.
+    """Return the mIoU of every trial's best epoch on bootstrap samples of the validation images.
 
     Shape:
         returns: (R, T); a row is one draw, the same for all trials.
@@ -277,7 +277,7 @@ def resampled(table: Table, resamples: int = RESAMPLES) -> np.ndarray:
 
 
 def tied(curves: np.ndarray, scores: np.ndarray, confidence: float = CONFIDENCE) -> frozenset[int]:
-    """Return the best trial, and those whose best epoch cannot be told from its own.
+    """Return the best trial, and those whose best epoch cannot be distinguished from its own.
 
     Two trials are tied when the percentile interval of the difference of their `resampled` scores holds 0. Noise
     between runs of the same setting is left out: with it, more would be tied.

@@ -87,7 +87,7 @@ def _speeds(filters: int, rounds: int, epochs: int, *, rehearse: bool) -> dict[i
 
 
 def _together(ready: Processes, images: int, epochs: int) -> float:
-    """Let these processes train so many epochs at the same time and return their images per second."""
+    """Train the epochs in all processes at the same time and return their images per second."""
     for _, pipe in ready:
         pipe.send(epochs)
     spans = [_received(pipe) for _, pipe in ready]

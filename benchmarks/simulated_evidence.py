@@ -32,7 +32,7 @@ MOST_SKILL, STEP = 6.0, 0.25
 
 
 def logit_of(points: float) -> float:
-    """Return the standard deviation of the logit with which runs differ by so many points."""
+    """Return the standard deviation of the logit for a standard deviation between runs in points."""
     return LOGIT_PER_POINT * points
 
 

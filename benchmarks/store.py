@@ -1,6 +1,6 @@
 """Store: cost of many finished trials for a new sweep and for a resume. `python -m benchmarks.store`
 
-5,000 trials that ran to their end lie in one storage folder, once as fifty sweeps of a hundred, once as one sweep.
+5,000 completed trials are in one storage folder, once as fifty sweeps of a hundred, once as one sweep.
 Timed is what a new sweep does about them before Ray starts (which of its trials were trained before? reuse them), and
 what the resume of the large sweep does, where two trials are still open. Each has to stay under 5 s of one core:
 processor time of this thread, since the clock says more of what else runs here.
@@ -98,7 +98,7 @@ def base() -> TrainConfig:
 
 
 def plan_of(trials: int, first: int = 0) -> tuple[Experiment, Plan]:
-    """Return a space with so many points, told apart by their seeds."""
+    """Return a space with a number of points that differ in their seeds."""
     seeds = tuple(range(SEEDS_APART + first, SEEDS_APART + first + trials))
     axes, reference = (("train.seed", seeds),), {"train.seed": seeds[0]}
     experiment = Experiment("store", "How fast?", "quick", base(), axes, reference, Schedule("asha", 0.1, 3))
@@ -154,14 +154,14 @@ def order_of(folder: Path, experiment: Experiment, plan: Plan, dataset: Dataset)
 
 
 def new_run(folder: Path, dataset: Dataset) -> SweepRun:
-    """Return a sweep that has begun, and whose trials one of the old ones has trained."""
+    """Return a started sweep whose trials were all trained by an earlier one."""
     experiment, plan = plan_of(ASKED)
     (folder / "new").mkdir()
     return SweepRun(order_of(folder, experiment, plan, dataset), "new", folder / "new")
 
 
 def resume(folder: Path, dataset: Dataset) -> tuple[SweepRun, TunerSetup, OutboxCallback]:
-    """Do what the resume of the latest unfinished sweep does before its trials go on; return what it holds."""
+    """Do what the resume of the latest unfinished sweep does before its trials continue; return what it holds."""
     sweep = unfinished_sweep(folder)
     check_events(sweep)
     manifest = read_manifest(sweep)

@@ -130,7 +130,7 @@ def _power(sweeps: int, _: int, __: str) -> list[Figure]:
 
 def _until(sweeps: int, _: int, __: str) -> list[Figure]:
     rows, figures = verdict_rounds.figures_of(sweeps)
-    show(f"V8 confirmations that go on until they decide, {sweeps} of each", ("", *verdict_rounds.COLUMNS), rows)
+    show(f"V8 confirmations that continue until they decide, {sweeps} of each", ("", *verdict_rounds.COLUMNS), rows)
     return figures
 
 

@@ -1,8 +1,8 @@
 """V8 confirmations that continue until they decide, simulated and compared with a fixed number of runs.
 
-Each look is `sweeps.execution.interim_analysis.look` on all runs so far. A confirmation that goes on finds more than
-one that ends after five runs, so both are compared at equal power: with so many runs, settled before, as find a lead as
-often.
+Each look is `sweeps.execution.interim_analysis.look` on all runs so far. A confirmation that continues detects more
+than one that ends after five runs, so both are compared at equal power: with the fixed number of runs that detects a
+lead equally often.
 """
 
 import sys
@@ -47,7 +47,7 @@ class Ended:
 
 
 def confirm_until(world: World, skills: Sequence[float], seed: int, rounds: Rounds = ROUNDS) -> Ended:
-    """Return how a confirmation ends that goes on until it decides; `world` is that of one of its folds."""
+    """Return the end of a confirmation that continues until it decides; `world` is that of one of its folds."""
     progress, active = world.rounds(skills, seed, rounds.folds), tuple(range(len(skills)))
     for _ in range(FIRST_LOOK - 1):
         progress.train(active)
@@ -62,14 +62,14 @@ def confirm_until(world: World, skills: Sequence[float], seed: int, rounds: Roun
 
 
 def finds_first(world: World, skills: Sequence[float], runs: int, seed: int) -> bool:
-    """Return whether the first of the settings is alone ahead after so many runs on as many folds."""
+    """Return whether the first setting is the only leader after a number of runs on as many folds."""
     verdict = confirm(world.confirmation(skills, seed, runs), draws=DRAWS, seed=seed)
     return verdict.outcome == "winner" and verdict.leader == "trial0"
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Confirmations that go on against those whose runs were settled before, at one lead."""
+    """Confirmations that continue until they decide, compared with a fixed number of runs, at one lead."""
 
     title: str
     lead: float
@@ -77,11 +77,11 @@ class Compared:
     five: float
     """In how many of 100 five runs of each find the best."""
     until: float
-    """In how many of 100 those that go on do."""
+    """In how many of 100 those that continue do."""
     runs: float
     """That they take of each finalist, on average."""
     equal: int
-    """Runs, settled before, that find it as often."""
+    """Fixed number of runs that finds it as often."""
 
     @property
     def saving(self) -> float:
@@ -139,7 +139,7 @@ def _lead_found(world: World, finalists: int, power: float, sweeps: int) -> floa
 
 
 def _equal(world: World, skills: Sequence[float], power: float, sweeps: int) -> int:
-    """Return the fewest runs, settled before, that find the best as often; MOST_FIXED where none do."""
+    """Return the smallest fixed number of runs that finds the best as often; MOST_FIXED if none does."""
     enough = (runs for runs in range(3, MOST_FIXED) if _power(world, skills, runs, sweeps) >= power)
     return next(enough, MOST_FIXED)
 

@@ -31,7 +31,7 @@ COLUMNS = ("sweeps", "false %", "alone ahead %", "half-width", "noise used", "no
 
 @dataclass(frozen=True)
 class Shares:
-    """What came out of many sweeps of one kind."""
+    """Error rates of many sweeps of one kind."""
 
     name: str
     sweeps: int
@@ -61,7 +61,7 @@ def tables() -> Iterator[tuple[str, Seeds]]:
 
 
 def screen_copies(seeds: Seeds, setting: int, copies: int, budget: int, sweeps: int) -> list[Verdict]:
-    """Return the verdicts on so many sweeps of copies of one setting, seeds dealt out at random."""
+    """Return the verdicts on sweeps of copies of one setting, with randomly assigned seeds."""
 
     def verdict(deal: np.ndarray, seed: int) -> Verdict:
         spare = iter(deal[copies:])
@@ -91,7 +91,7 @@ def screen_two(seeds: Seeds, sweeps: int) -> list[Verdict]:
 
 
 def confirm_copies(seeds: Seeds, setting: int, copies: int, sweeps: int) -> list[Verdict]:
-    """Return the verdicts on confirmations of copies of one setting, seeds dealt out fold by fold."""
+    """Return the verdicts on confirmations of copies of one setting, with seeds assigned at random in each fold."""
     generator = np.random.default_rng([setting, copies])
 
     def verdict(seed: int) -> Verdict:

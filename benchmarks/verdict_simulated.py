@@ -51,7 +51,7 @@ FOUND = (75.0, 90.0)
 
 @dataclass(frozen=True)
 class Tally:
-    """What came out of many simulated sweeps."""
+    """Verdicts of many simulated sweeps and the truth."""
 
     title: str
     verdicts: Sequence[Verdict]
@@ -143,7 +143,7 @@ def allowed(sweeps: int) -> float:
 
 
 def screen_many(world: World, leads: Sequence[float], sweeps: int, title: str = "") -> Tally:
-    """Return the verdicts of so many screenings of settings that lead by so much, as fractions; see RISES."""
+    """Return the verdicts of screenings of settings with these leads, as fractions; see RISES."""
     skills, verdicts = [world.skill_for(lead) if lead else 0.0 for lead in leads], []
     for seed in range(sweeps):
         drives = UNEVEN_DRIVES[seed % len(UNEVEN_DRIVES)] if world.longest else world.drives
@@ -153,7 +153,7 @@ def screen_many(world: World, leads: Sequence[float], sweeps: int, title: str = 
 
 
 def confirm_many(world: World, leads: Sequence[float], sweeps: int, title: str = "", runs: int = FIVE) -> Tally:
-    """Return the verdicts of so many confirmations likewise; `world` is that of one fold."""
+    """Return the verdicts of confirmations likewise; `world` is that of one fold."""
     skills = [world.skill_for(lead) if lead else 0.0 for lead in leads]
     confirmations = [
         replace(world, rise=RISES[seed % len(RISES)]).confirmation(skills, seed, runs) for seed in range(sweeps)
@@ -268,7 +268,7 @@ def _found(tally: Tally) -> list[Figure]:
 
 
 def of_fold(world: World, folds: int) -> World:
-    """Return the world of one fold where the same drives are cut into so many; `world` is that of one of five."""
+    """Return the world of one of `folds` folds of the same drives; `world` is that of one of five."""
     return replace(world, drives=round(FIVE * world.drives / folds))
 
 

@@ -12,7 +12,7 @@ def make_result(train: float, val: float) -> EpochResult:
         raise AssertionError(part)
 
     losses = {"train/loss": train, "val/loss": val}
-    return EpochResult(1, losses, False, 0, math.nan, None, state=dict, best_evidence=no_evidence)
+    return EpochResult(1, losses, 0, math.nan, None, state=dict, best_evidence=no_evidence)
 
 
 def test_the_metric_that_decides_is_to_be_raised() -> None:

@@ -124,7 +124,7 @@ def test_going_on_keeps_the_best_epoch_and_its_evidence(tmp_path: Path, monkeypa
     before = [next(interrupted), next(interrupted)][-1]
     save_training(tmp_path, before.state())
     after = next(start(make_config(), resume=load_training(tmp_path)))
-    assert (after.epoch, after.best_epoch, after.best_miou, after.is_best) == (3, 1, 0.9, False)
+    assert (after.epoch, after.best_epoch, after.best_miou) == (3, 1, 0.9)
     assert (after.best_evidence("val").counts == before.best_evidence("val").counts).all()
     assert (after.best_evidence("test").counts == before.best_evidence("test").counts).all()
 
@@ -133,7 +133,7 @@ def test_going_on_before_any_usable_epoch_has_no_best(tmp_path: Path, monkeypatc
     scripted(monkeypatch, [math.nan, 0.2, 0.1])
     save_training(tmp_path, next(start(make_config())).state())
     after = next(start(make_config(), resume=load_training(tmp_path)))
-    assert after.is_best and after.best_epoch == 2
+    assert after.best_epoch == 2
 
 
 def test_a_larger_budget_goes_on_from_the_same_checkpoint(tmp_path: Path) -> None:
@@ -182,14 +182,14 @@ def test_patience_0_never_ends_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_first_of_equal_epochs_is_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
     scripted(monkeypatch, [0.3, 0.3, 0.3])
-    assert [result.is_best for result in start(make_config())] == [True, False, False]
+    assert [result.best_epoch for result in start(make_config())] == [1, 1, 1]
 
 
 def test_where_the_last_epoch_counts_a_better_one_before_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     scripted(monkeypatch, [0.9, 0.1, 0.2])
     results = list(start(make_config(train_keep="last", train_patience=1)))
     last = results[-1]
-    assert [result.is_best for result in results] == [True, True, True]
+    assert [result.best_epoch for result in results] == [1, 2, 3]
     assert (last.best_epoch, last.best_miou, last.best_evidence("val").epoch) == (3, 0.2, 3)
     assert are_equal(last.state()["best"]["weights"], last.state()["model"])
 
@@ -236,7 +236,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged() -> None:
 def test_a_diverged_epoch_has_no_figures_to_compare() -> None:
     last = list(start(make_config(optim_lr=1e30, train_epochs=5)))[-1]
     figures_ = [last.metrics[name] for name in (OBJECTIVE, "val/iou/road", "val/group_gap", "val/group_miou/city")]
-    assert all(math.isnan(value) for value in figures_) and not last.is_best
+    assert all(math.isnan(value) for value in figures_) and last.best_epoch != last.epoch
 
 
 def test_a_trial_that_diverged_at_once_has_no_evidence() -> None:
