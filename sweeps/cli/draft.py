@@ -40,7 +40,7 @@ def find_source(arguments: argparse.Namespace) -> "Source | None":
         return None
 
 
-def local_machine(arguments: argparse.Namespace, terms: "Mapping[str, Any] | None" = None) -> "Machine":
+def local_machine(arguments: argparse.Namespace, terms: Mapping[str, Any] | None = None) -> "Machine":
     """Return this machine, with the resources per trial of the command line, or else of a recorded sweep's terms."""
     from sweeps.planning.machine import find_machine
 
@@ -51,7 +51,7 @@ def local_machine(arguments: argparse.Namespace, terms: "Mapping[str, Any] | Non
     return find_machine(cpus, recorded.get("GPU") if arguments.gpus_per_trial is None else gpus, is_cluster=is_cluster)
 
 
-def address_of(arguments: argparse.Namespace, terms: "Mapping[str, Any] | None" = None) -> str | None:
+def address_of(arguments: argparse.Namespace, terms: Mapping[str, Any] | None = None) -> str | None:
     """Return the Ray cluster to join, by the command line, the environment or a sweep's terms; None to start one."""
     address = arguments.address or os.environ.get("RAY_ADDRESS") or (terms or {}).get("address")
     return None if address == "local" else address
@@ -69,7 +69,7 @@ class Draft:
     """The plan with random trials in place of those that will be suggested: for what is checked and estimated."""
     machine: "Machine"
     confirmation: "Confirmation | None" = None
-    terms: "Mapping[str, Any] | None" = None
+    terms: Mapping[str, Any] | None = None
     """How the sweep ran that is resumed; None for a new one."""
     catalog: "Catalog | None" = None
     """The dataset's file names, where they were read already."""

@@ -40,7 +40,7 @@ class Destination:
 
 
 def find_destination(
-    arguments: argparse.Namespace, folder: Path | None = None, manifest: "Mapping[str, Any] | None" = None
+    arguments: argparse.Namespace, folder: Path | None = None, manifest: Mapping[str, Any] | None = None
 ) -> Destination:
     """Return the destination, by the command line, the environment, or a recorded sweep's folder and manifest.
 

@@ -38,7 +38,7 @@ def test_a_printed_command_works_where_it_is_printed(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     words = [*shlex.split(command("report.py")), "--help"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "") and "Report on sweeps" in done.stdout
+    assert (done.returncode, done.stderr) == (0, "") and "print the leaderboard" in done.stdout
 
 
 def test_in_the_project_s_folder_commands_are_as_in_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,7 +135,7 @@ def test_what_a_folder_holds_besides_is_counted_and_named(
     (frames / "inner.jpg").mkdir()
     os.mkfifo(frames / "pipe.jpg")
     assert main([str(model), str(frames), "--out", str(tmp_path / "out")]) == 0
-    expected = "not taken, for it is no image: 4: ._frame-1.jpg, inner.jpg (no file), notes.txt and 1 more"
+    expected = "skipped, no images: 4: ._frame-1.jpg, inner.jpg (no file), notes.txt and 1 more"
     assert capsys.readouterr().err.splitlines() == [expected]
 
 

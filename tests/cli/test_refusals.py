@@ -127,7 +127,7 @@ def test_a_refused_sweep_does_not_fail_the_delivery_of_the_others(
 ) -> None:
     assert tune_main.main(["--sync", "--storage", str(remains), "--tracking-uri", uri]) == 0
     said = capsys.readouterr()
-    assert "b was refused before it trained anything: left out" in said.err and said.out.startswith("a: ")
+    assert "b was refused before it trained anything: skipped" in said.err and said.out.startswith("a: ")
 
 
 @pytest.fixture

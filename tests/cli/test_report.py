@@ -84,7 +84,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.report.files.Plates", NoFigures)
+    monkeypatch.setattr("sweeps.report.files.RenderedFigures", NoFigures)
     monkeypatch.setattr("sweeps.report.drawing_process.usable_cores", lambda: 1)
 
 
@@ -248,7 +248,7 @@ def test_a_sweep_is_named_by_its_id_alone(name: str, capsys: pytest.CaptureFixtu
 def test_an_option_of_registering_is_refused_without_it(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         report.main(["grid-1", *words])
-    assert f"a report alone does not go with {words[0]}: {words[0]} goes with --register" in capsys.readouterr().err
+    assert f"a plain report does not go with {words[0]}: {words[0]} goes with --register" in capsys.readouterr().err
 
 
 def test_a_place_without_sweeps_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,7 +153,7 @@ def test_a_plan_that_needs_more_memory_than_there_is_is_refused(capsys: pytest.C
         (["--space", "grid_lr_los", "--profile", "quick"], "did you mean grid_lr_loss?"),
         (["--space", "smoke", "--profile", "quik"], "did you mean quick?"),
         ([*QUICK, "--set", "lr=1"], "did you mean optim.lr?"),
-        ([*QUICK, "--set", "optim.lr={low:1,high:0}"], "'low:1' lacks a blank after the colon"),
+        ([*QUICK, "--set", "optim.lr={low:1,high:0}"], "'low:1' needs a blank after the colon"),
         (["--resum"], "did you mean --resume?"),
         (["--sp", "smoke"], "unrecognized arguments: --sp"),
         ([*QUICK, "--scheduler", "fifo"], "invalid choice"),

@@ -9,7 +9,7 @@ from sweeps.planning.detectable_lead import check_runs, describe, design_of
 def test_the_smallest_lead_is_said_with_the_noise_that_it_rests_on() -> None:
     measured, assumed = design_of(2, 5, 50, 0.02), design_of(2, 5, 50, None)
     assert describe(measured, "50 drives", 0.02)[1].endswith(
-        "noise between runs of 2.0 points, by seeds and learning curves of its screening"
+        "noise between runs of 2.0 points, from seeds and learning curves of its screening"
     )
     assert describe(assumed, "50 drives", None)[1].endswith("the least ever measured")
 
@@ -22,7 +22,7 @@ def test_a_lead_that_rests_on_what_is_not_known_is_said_to_be_the_best_case() ->
 
 
 def test_measured_noise_counts_for_what_so_few_runs_can_show() -> None:
-    with pytest.raises(ExperimentError, match=r"with noise between runs of 4.0 points, as its screening measured"):
+    with pytest.raises(ExperimentError, match=r"noise between runs is 4.0 points, as measured in its screening"):
         check_runs(design_of(4, 3, 50, 0.04))
     assert check_runs(design_of(4, 3, 50, 0.004)) == ""
 
