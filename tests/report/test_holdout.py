@@ -50,7 +50,7 @@ def test_to_reveal_all_is_asked_for_recorded_and_marked() -> None:
     assert len(report.test.opened) == 7
     assert read_openings(ledger.tags)[0].why == "--reveal-test all"
     html = render_html(report, figures=NoFigures())
-    assert "All trials were revealed on the test part" in Page(html).text
+    assert "The test set was opened for all trials" in Page(html).text
     assert "says alarm" in html
 
 
