@@ -84,7 +84,7 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(autouse=True)
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.report.files.Plates", NoFigures)
+    monkeypatch.setattr("sweeps.report.files.RenderedFigures", NoFigures)
     monkeypatch.setattr("sweeps.report.drawing_process.usable_cores", lambda: 1)
 
 
