@@ -274,11 +274,11 @@ def _open(report: Report, owner: SweepRecord | None, store: Reader, ledger: Hold
     """Open the test set of the sweep that owns it: for a confirmation, the screening."""
     before = read_openings(owner.tags) if owner else ()
     if not report.is_final:
-        why = f"The test part stays sealed: the sweep is {report.state}, so its leader may still change."
+        why = f"The test set stays sealed: the sweep is {report.state}, so its leader may still change."
     elif report.verdict is None:
-        why = "The test part stays sealed: without a verdict of the sweep is no trial to open it for."
+        why = "The test set stays sealed: without a verdict there is no trial to open it for."
     elif owner is None:
-        why = "The test part stays sealed: the screening sweep, whose trials have test figures, is not in this store."
+        why = "The test set stays sealed: the screening sweep, whose trials have test figures, is not in this store."
     else:
         reference = report.reference.trial_id if report.reference else None
         wanted = choose_trials(report.verdict, reference)

@@ -117,7 +117,7 @@ def record_opening(run_id: str, opening: HoldoutAccess, ledger: HoldoutLog) -> s
     try:
         ledger.write_tag(run_id, *_tag(opening))
     except TrackingError as error:
-        return f"The test part stays sealed: its opening could NOT be recorded on the sweep ({clean(error)})."
+        return f"The test set stays sealed: its opening could NOT be recorded on the sweep ({clean(error)})."
     return ""
 
 

@@ -204,7 +204,7 @@ def card_of(registration: Registration, tmp_path: Path) -> str:
 
 
 def test_the_card_has_test_figures_only_where_the_report_opened_them(screened: Registration, tmp_path: Path) -> None:
-    assert "The test part is sealed for this model" in card_of(reported(screened, test=Holdout()), tmp_path)
+    assert "The test set is sealed for this model" in card_of(reported(screened, test=Holdout()), tmp_path)
     opened = Holdout((HoldoutScores("a", 2, score_evidence(learnt()[1].best_evidence("test"))),))
     assert "| IoU | validation | test |" in card_of(reported(screened, test=opened), tmp_path)
 

@@ -100,11 +100,11 @@ def repeated() -> Report:
 def test_all_completed_trials_of_all_sweeps_compete_and_equal_settings_are_one() -> None:
     found = build_comparison([make_report(), repeated()])
     assert found.verdict is not None
-    assert [(place.name, len(place.rival.seeds)) for place in found.places][:2] == [
+    assert [(place.name, len(place.rival.seeds)) for place in found.settings][:2] == [
         ("vanilla-f8 cross_entropy lr=0.001 (grid_lr_loss, again)", 2),
         ("vanilla-f8 cross_entropy lr=0.0005 (grid_lr_loss)", 1),
     ]
-    assert (len(found.places), found.verdict.noise.repeats) == (5, 1)
+    assert (len(found.settings), found.verdict.noise.repeats) == (5, 1)
     assert [it.rival.difference.estimate for it in found.contenders if it.rival] == [0.0, 0.0]
     assert "| the only setting | " in render_comparison(found, "md")
 
@@ -112,8 +112,8 @@ def test_all_completed_trials_of_all_sweeps_compete_and_equal_settings_are_one()
 def test_a_trial_that_two_sweeps_have_is_one_run() -> None:
     found = build_comparison([make_report(), weaker()])
     assert found.verdict is not None
-    assert (len(found.places), {len(place.rival.seeds) for place in found.places}) == (5, {1})
-    assert found.places[1].sweeps == ("grid_lr_loss", "other")
+    assert (len(found.settings), {len(place.rival.seeds) for place in found.settings}) == (5, {1})
+    assert found.settings[1].sweeps == ("grid_lr_loss", "other")
 
 
 def test_a_confirmation_is_not_compared_with_screenings() -> None:
@@ -131,4 +131,4 @@ def test_two_confirmations_compare_all_their_finalists() -> None:
     )
     found = build_comparison([first, replace(second, sweep_id="confirm-2")])
     assert found.verdict is not None
-    assert (found.verdict.stage, len(found.places)) == ("confirmation", 3)
+    assert (found.verdict.stage, len(found.settings)) == ("confirmation", 3)

@@ -33,7 +33,7 @@ def test_a_later_report_says_how_often_it_was_opened() -> None:
         report = report_with(ledger, made=f"2026-11-27T{hour}:00:00+00:00")
     assert len(ledger.tags) == 3
     text = Page(render_html(report, figures=NoFigures())).text
-    assert "it was opened 3 times, first on 27 November 2026, 10:00 UTC" in text
+    assert "has been opened 3 times, first on 27 November 2026, 10:00 UTC" in text
 
 
 def test_what_cannot_be_recorded_is_not_opened_and_that_is_said_loudly() -> None:
@@ -50,7 +50,7 @@ def test_to_reveal_all_is_asked_for_recorded_and_marked() -> None:
     assert len(report.test.opened) == 7
     assert read_openings(ledger.tags)[0].why == "--reveal-test all"
     html = render_html(report, figures=NoFigures())
-    assert "All trials were revealed on the test part" in Page(html).text
+    assert "The test set was opened for all trials" in Page(html).text
     assert "says alarm" in html
 
 

@@ -109,7 +109,7 @@ def test_embedded_data_is_called_generated(html: str) -> None:
 def test_a_data_folder_is_named() -> None:
     data = {**make_record().manifest["data"], "embedded": False, "root": "/data/bdd100k"}
     text = Page(render(make_report(manifest={"data": data}))).text
-    assert "Trained and measured on /data/bdd100k: 308 images to train" in text
+    assert "Trained and evaluated on /data/bdd100k: 308 images for training" in text
 
 
 def test_the_leader_s_command_sets_every_axis(html: str) -> None:
