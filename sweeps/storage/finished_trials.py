@@ -1,6 +1,6 @@
 """The completed trials of a storage folder, read from the events of every sweep in it.
 
-Nothing is cached: 5,000 completed trials are read in about half a second (benchmarks/RESULTS.md, S9).
+Nothing is cached: 5,000 completed trials are read in about half a second (benchmarks/RESULTS.md, Store).
 """
 
 import logging

@@ -73,8 +73,7 @@ class Recorder:
 
         Raises:
             ArtifactFileError: when there is no such file, or it cannot be read.
-
-        Raises also whatever the store, or its store of files, raises.
+            Exception: whatever the store, or its store of files, raises.
         """
         check_file(event)
         with self._lock:
@@ -98,10 +97,8 @@ class Recorder:
                 raise
             self._store.check_experiment()
             return [(event, reason(error, self._store.uri)) for event in events]
-        rejected: Rejected = []
-        if run.is_incomplete and not is_all:
-            rejected = self._send_in_parts(trial, self._delivered.of_trial(trial))
-        rejected += self._send_in_parts(trial, events)
+        lost = self._delivered.of_trial(trial) if run.is_incomplete and not is_all else []
+        rejected = self._send_in_parts(trial, lost) + self._send_in_parts(trial, events)
         if run.is_incomplete and self._runs.get(trial) is run:
             self._finish_again(trial, run)
         return rejected

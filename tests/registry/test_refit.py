@@ -76,7 +76,7 @@ def test_settings_that_were_tampered_with_are_refused() -> None:
 def test_settings_that_train_otherwise_today_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(0)
     monkeypatch.setattr("bddseg.config.RECIPE", -1)
-    with pytest.raises(ExperimentError, match=f"unet run 1: it was trained as {run.digest}, but its settings are"):
+    with pytest.raises(ExperimentError, match=f"unet run 1: its recorded digest is {run.digest}, but its settings"):
         refit_config(make_confirmation(run), "a")
 
 
