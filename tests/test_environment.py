@@ -12,7 +12,7 @@ from sweeps.errors import StorageError
 
 ASK = (
     "import getpass; from pathlib import Path; from sweeps.environment import *;"
-    "print(*settle_surroundings(), cache_folder(), Path.home(), getpass.getuser(), sep='\\n')"
+    "print(*prepare_environment(), cache_folder(), Path.home(), getpass.getuser(), sep='\\n')"
 )
 VARIABLES = (
     "BDDSEG_CACHE",
