@@ -33,9 +33,9 @@ def test_every_trial_is_there_with_its_epochs(store: Store, record: SweepRecord)
 
 
 def test_a_trial_s_evidence_has_its_score(store: Store, record: SweepRecord) -> None:
-    evidence = store.read_evidence(record.trials, "val")
+    evidence_by_trial = store.read_evidence(record.trials, "val")
     for row in record.trials:
-        evidence = evidence[row.trial_id]
+        evidence = evidence_by_trial[row.trial_id]
         assert isinstance(evidence, Evidence)
         assert float(miou(pool(evidence.counts))) == pytest.approx(row.metrics["best/miou"], abs=1e-6)
 

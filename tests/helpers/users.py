@@ -40,19 +40,19 @@ def folder_of(user: int, parent: Path | None = None) -> Iterator[Path]:
         shutil.rmtree(path)
 
 
-def start_as(user: int, *command: str, **variables: str) -> subprocess.Popen[str]:
+def start_as(user: int, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     """Start Python as a user, in the project's folder."""
     settings = [f"{name}={value}" for name, value in {"PATH": "/usr/bin:/bin", **variables}.items()]
     identity = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "env", "-i", *settings]
-    command = ["unshare", "-m", "sh", "-c", _opened() + 'exec "$0" "$@"', *identity, sys.executable, *command]
+    command = ["unshare", "-m", "sh", "-c", _opened() + 'exec "$0" "$@"', *identity, sys.executable, *arguments]
     return subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
 
 
-def run_as(user: int, *command: str, **variables: str) -> tuple[int, str]:
+def run_as(user: int, *arguments: str, **variables: str) -> tuple[int, str]:
     """Run Python as a user to its end; return its exit code and what it printed."""
-    process = start_as(user, *command, **variables)
+    process = start_as(user, *arguments, **variables)
     printed, _ = process.communicate()
     return process.returncode, printed
 
