@@ -279,7 +279,7 @@ def test_promotion_ends_every_trial_once_and_says_why(promoted: Ran) -> None:
     assert (promoted.code, len(ended)) == (0, 4)
     assert {trial.stop_reason for trial in ended.values()} == {"asha", "max_epochs"}
     assert ended[promoted.record.manifest["reference"]].stop_reason == "max_epochs"
-    assert all("where those of the" in trial.stop_detail and trial.status == "KILLED" for trial in stopped)
+    assert all("promoted there" in trial.stop_detail and trial.status == "KILLED" for trial in stopped)
 
 
 def test_the_best_at_the_rung_is_promoted_to_the_end(smoke: Ran, promoted: Ran) -> None:
