@@ -87,6 +87,17 @@ class AlignedEvidence:
         return mean_iou(self.intersection.sum(1), self.union.sum(1), self.truth.sum(0))
 
     @cached_property
+    def class_shares(self) -> np.ndarray:
+        """Return what each class adds to the mIoU of each setting; 0 for a class that no mask has.
+
+        Shape:
+            returns: (T, C), float64.
+        """
+        present = self.truth.sum(0) > 0
+        below = np.where(present, self.union.sum(1), 1)
+        return np.where(present, self.intersection.sum(1) / below, 0.0) / max(1, int(present.sum()))
+
+    @cached_property
     def run_scores(self) -> tuple[np.ndarray, ...]:
         """Return the mIoU of each run of each setting; T arrays of (its runs,), float64."""
         return tuple(np.asarray([score_of(run) for run in entrant.runs]) for entrant in self.entrants)

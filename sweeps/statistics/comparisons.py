@@ -23,7 +23,7 @@ class Comparisons:
     """Every setting against the leader.
 
     Shape:
-        order, scores, variance, error, reach, low, high, p_best: (T,).  scatter: (T, B).
+        order, scores, variance, error, reach, low, high, p_best, allowance: (T,).  scatter: (T, B).
     """
 
     order: np.ndarray
@@ -41,6 +41,8 @@ class Comparisons:
     high: np.ndarray
     p_best: np.ndarray
     """NaN where it cannot be estimated."""
+    allowance: np.ndarray
+    """By how much the interval of the difference reaches further up, for what an unlucky seed may have lost."""
     critical: float = 0.0
     """Reach in units of the error."""
     is_blind: bool = False
@@ -60,6 +62,11 @@ class Comparisons:
         """Return the indices of settings not excluded, the leader first."""
         return [int(index) for index in self.order if index == self.leader or self.high[index] >= 0]
 
+    @property
+    def spared(self) -> int:
+        """Return how many settings are not excluded because of their allowance alone."""
+        return sum(bool(self.high[index] < self.allowance[index]) for index in self.tied[1:])
+
     def is_surely_close(self, margin: float) -> np.ndarray:
         """Return which settings are significantly less than the margin behind; the leader always is."""
         return self.low > -margin
@@ -78,6 +85,7 @@ def compare_settings(
     run_noise: np.ndarray,
     run_variance: np.ndarray,
     *,
+    allowance: np.ndarray | None = None,
     alpha: float = ALPHA,
     is_blind: bool = False,
 ) -> Comparisons:
@@ -93,16 +101,19 @@ def compare_settings(
         run_noise: (T, B), deviations that other runs would have brought, independent between settings.
         run_variance: (T,), the estimated variance of run_noise. It is not taken from the draws: where it is known with
             few degrees of freedom, their tails are too heavy for a standard deviation.
+        allowance: (T,), see `sweeps.statistics.seed_noise.unlearned_class`; None: 0 for all.
         alpha: one less the confidence of all intervals together.
         is_blind: whether nothing can be concluded.
     """
+    allowance = np.zeros(len(scores)) if allowance is None else allowance
     order = np.argsort(-scores, kind="stable")
     scatter = images + run_noise
     variance = images.var(1, dtype=np.float64) + run_variance if images.shape[1] else run_variance
     if is_blind or not scatter.shape[1]:
         reach = np.where(np.arange(len(scores)) == order[0], 0.0, 1.0)
         unknown = np.full(len(scores), np.nan)
-        return Comparisons(order, scores, scatter, variance, reach, reach, -reach, reach, unknown, is_blind=True)
+        intervals = (reach, reach, -reach, reach, unknown, allowance)
+        return Comparisons(order, scores, scatter, variance, *intervals, is_blind=True)
     p_best = _p_best(scores, images, run_noise, run_variance)
     leaders = _possible_leaders(scores, variance)
     errors = _errors(images, leaders, run_variance)
@@ -110,8 +121,8 @@ def compare_settings(
     critical = _critical(scatter, leaders, errors, alpha)
     reach = critical * error
     difference = scores - scores[order[0]]
-    low, high = difference - reach, difference + reach
-    return Comparisons(order, scores, scatter, variance, error, reach, low, high, p_best, critical)
+    low, high = difference - reach, difference + reach + allowance
+    return Comparisons(order, scores, scatter, variance, error, reach, low, high, p_best, allowance, critical)
 
 
 def own_intervals(comparisons: Comparisons) -> list[Interval]:
@@ -243,7 +254,8 @@ def detectable(comparisons: Comparisons) -> float:
         return float("nan")
     if comparisons.is_blind:
         return float("inf")
-    gaps = comparisons.scatter[rivals] - comparisons.scatter[comparisons.leader] + comparisons.reach[rivals, None]
+    reach = comparisons.reach[rivals] + comparisons.allowance[rivals]
+    gaps = comparisons.scatter[rivals] - comparisons.scatter[comparisons.leader] + reach[:, None]
     return float(np.quantile(gaps.max(0), POWER))
 
 

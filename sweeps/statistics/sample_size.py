@@ -53,6 +53,6 @@ def bearable_sd(comparisons: Comparisons, noise: Noise) -> float | None:
         return None
     run_noise, leader = noise.variance, comparisons.leader
     images = comparisons.error[rivals] ** 2 - run_noise[rivals] - run_noise[leader]
-    room = (comparisons.difference[rivals] / comparisons.critical) ** 2 - images
+    room = ((comparisons.difference + comparisons.allowance)[rivals] / comparisons.critical) ** 2 - images
     share = noise.share[rivals] + noise.share[leader]
     return float(max((room / share).min(), 0.0) ** 0.5)

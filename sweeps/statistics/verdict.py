@@ -40,6 +40,7 @@ from sweeps.statistics.seed_noise import (
     known_noise,
     pool_noise,
     rise_of,
+    unlearned_class,
 )
 from sweeps.statistics.slices import answer_scenes
 from sweeps.statistics.wording import describe_caveats, describe_verdict
@@ -105,7 +106,8 @@ def screen(
     curves = [seed.curve for name in aligned.ids for seed in settings[name] if seed.curve]
     noise = estimate_noise(aligned.run_scores, curves) if run_sd is None else known_noise(run_sd, aligned.runs)
     images, weights = _image_deviations(aligned, draws, seed)
-    comparisons = _compare(aligned, images, noise, seed, ALPHA)
+    allowance = unlearned_class(aligned.class_shares, aligned.runs) if run_sd is None else None
+    comparisons = _compare(aligned, images, noise, seed, ALPHA, allowance)
     leader = settings[aligned.ids[comparisons.leader]][0]
     stopped = _stopped([candidate for candidate in candidates if candidate.is_stopped], leader)
     judged = _Judged("screening", aligned, comparisons, noise, weights, margin, scene_margin)
@@ -190,12 +192,21 @@ def _image_deviations(aligned: AlignedEvidence, draws: int, seed: int) -> tuple[
     return resample_deviations(aligned.above, aligned.below, aligned.true, weights, wide), weights
 
 
-def _compare(aligned: AlignedEvidence, images: np.ndarray, noise: Noise, seed: int, alpha: float) -> Comparisons:
+def _compare(
+    aligned: AlignedEvidence,
+    images: np.ndarray,
+    noise: Noise,
+    seed: int,
+    alpha: float,
+    allowance: np.ndarray | None = None,
+) -> Comparisons:
     """Return the comparisons; blind where the noise is unknown, or a class of the mean occurs in one unit only."""
     is_blind = noise.is_unknown or int(aligned.bearing_units[aligned.bearing_units > 0].min(initial=2)) < 2
     variance = np.zeros(len(images)) if noise.is_unknown else noise.variance
     run_noise = noise.draw(images.shape[1], seed)
-    return compare_settings(aligned.scores, images, run_noise, variance, alpha=alpha, is_blind=is_blind)
+    return compare_settings(
+        aligned.scores, images, run_noise, variance, allowance=allowance, alpha=alpha, is_blind=is_blind
+    )
 
 
 def _noise_between_runs(
@@ -351,6 +362,7 @@ class _Judged:
             absent=[name for name, count in occurrences.items() if not count],
             rare={name: count for name, count in occurrences.items() if 0 < count < min(RARE, units)},
             stopped=stopped,
+            unlearned=self.comparisons.spared,
         )
 
 

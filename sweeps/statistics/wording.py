@@ -108,6 +108,7 @@ def describe_caveats(
     absent: Sequence[str],
     rare: Mapping[str, int],
     stopped: Sequence[StoppedTrial],
+    unlearned: int = 0,
 ) -> tuple[str, ...]:
     """Return the limits of the verdict in sentences.
 
@@ -121,11 +122,18 @@ def describe_caveats(
         absent: classes that no mask has.
         rare: class -> units that have it, for classes in few units.
         stopped: the trials that were stopped early.
+        unlearned: settings that would be excluded but for one class.
     """
     unit = "drive" if drives else "block"
     caveats = [describe_noise(noise, bearable_sd)]
     if stage == "confirmation":
         caveats.append("Runs share training images, so the noise between runs is increased (Nadeau and Bengio).")
+    if unlearned:
+        would = "setting with a single seed would be" if unlearned == 1 else "settings with a single seed would be"
+        caveats.append(
+            f"{unlearned} {would} excluded but for one class, which an unlucky seed may not have learned: another seed "
+            "would tell."
+        )
     if stopped:
         were = "trial was" if len(stopped) == 1 else "trials were"
         caveats.append(f"{len(stopped)} {were} stopped early and not judged: each is compared at its last epoch only.")

@@ -180,3 +180,26 @@ def test_shares_of_ranks_add_up_to_one() -> None:
     rivals = describe_rivals(made, "abc", 0.005, nothing, nothing, own_intervals(made), [np.zeros(1)] * 3)
     assert [rival.trial_id for rival in rivals] == ["a", "b", "c"]
     assert [sum(rival.rank_shares) for rival in rivals] == pytest.approx([1.0] * 3)
+
+
+def allowed(allowance: float) -> Comparisons:
+    """Return the comparison of two settings 20 standard errors apart, with an allowance for the second."""
+    noise = np.random.default_rng(0).normal(0, SD, (2, 4000)).astype(np.float32)
+    scores, variance = np.array([0.9, 0.6]), np.full(2, SD**2)
+    return compare_settings(scores, np.zeros_like(noise), noise, variance, allowance=np.array([0.0, allowance]))
+
+
+def test_an_allowance_keeps_a_rival_that_would_be_excluded() -> None:
+    assert allowed(0.0).tied == [0]
+    assert allowed(0.3).tied == [0, 1]
+    assert (allowed(0.0).spared, allowed(0.3).spared) == (0, 1)
+
+
+def test_an_allowance_moves_the_upper_end_of_the_interval_alone() -> None:
+    without, with_allowance = allowed(0.0), allowed(0.1)
+    assert with_allowance.low[1] == without.low[1]
+    assert with_allowance.high[1] == pytest.approx(without.high[1] + 0.1)
+
+
+def test_an_allowance_adds_to_the_detectable_lead() -> None:
+    assert detectable(allowed(0.1)) == pytest.approx(detectable(allowed(0.0)) + 0.1)

@@ -16,6 +16,7 @@ from sweeps.statistics.seed_noise import (
     known_noise,
     rise_of,
     setting_of,
+    unlearned_class,
 )
 
 FLAT = [[0.7, 0.7, 0.7]]
@@ -132,3 +133,19 @@ def test_of_unknown_settings_each_is_one_of_its_own() -> None:
 def test_a_setting_is_all_but_its_seed() -> None:
     assert setting_of({"train.seed": 1, "optim.lr": 0.1}) == setting_of({"optim.lr": 0.1, "train.seed": 2})
     assert setting_of({"optim.lr": 0.1}) != setting_of({"optim.lr": 0.2})
+
+
+SHARES = np.array([[0.2, 0.2, 0.2], [0.2, 0.18, 0.05], [0.1, 0.1, 0.1]])
+"""Of three classes; the leader is the first."""
+
+
+def test_the_class_that_a_single_seed_may_not_have_learned_is_allowed_for() -> None:
+    assert unlearned_class(SHARES, np.array([1, 1, 1])).tolist() == pytest.approx([0.0, 0.15, 0.1])
+
+
+def test_settings_with_two_seeds_have_no_allowance() -> None:
+    assert unlearned_class(SHARES, np.array([1, 2, 3])).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_setting_behind_in_no_class_has_no_allowance() -> None:
+    assert unlearned_class(np.array([[0.3, 0.3], [0.3, 0.3]]), np.array([1, 1])).tolist() == [0.0, 0.0]

@@ -165,7 +165,7 @@ def in_few(drives: int) -> list[Candidate]:
 
 def test_a_class_in_few_drives_widens_intervals_and_is_named() -> None:
     few, many = (screen(in_few(drives), draws=DRAWS, run_sd=0.006) for drives in (3, 30))
-    assert "occurs in 3 drives only" in " ".join(few.caveats) and "occurs in" not in " ".join(many.caveats)
+    assert "occurs in only 3 drives" in " ".join(few.caveats) and "occurs in" not in " ".join(many.caveats)
     widths = [found.rivals[0].score.high - found.rivals[0].score.low for found in (few, many)]
     assert widths[0] > 1.5 * widths[1]
 

@@ -164,3 +164,10 @@ def test_stopped_trials_are_counted_and_not_judged() -> None:
 
 def test_a_confirmation_has_a_caveat_of_its_own() -> None:
     assert "Nadeau and Bengio" in caveats(stage="confirmation")[1]
+
+
+def test_a_class_that_a_seed_may_not_have_learned_is_a_caveat() -> None:
+    known = NoiseFigures("known", 0.01, None, 0, 0, None, ())
+    usual = {"bearable_sd": None, "stage": "screening", "units": 20, "drives": 20, "without_drive": 0}
+    caveats = describe_caveats(noise=known, **usual, absent=[], rare={}, stopped=[], unlearned=2)
+    assert "2 settings with a single seed would be excluded but for one class" in " ".join(caveats)
