@@ -384,7 +384,7 @@ def test_a_dry_run_tells_what_a_confirmation_takes(
     options = ["--confirm", smoke.record.sweep_id, "--runs", "2", "--dry-run", "--storage", str(storage)]
     assert tune_main.main(options) == 0
     text = capsys.readouterr().out
-    rows = ("time of all cores", "memory of a trial", "disk while running", "smallest lead")
+    rows = ("time of all cores", "memory of a trial", "disk while running", "smallest detectable lead")
     assert "run 2" in text and all(row in text for row in rows)
 
 

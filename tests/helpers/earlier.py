@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.storage.outbox import Event
-from sweeps.storage.trial_history import read_past
+from sweeps.storage.trial_history import read_histories
 from sweeps.tracking.uri import default_tracking_uri
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -94,7 +94,7 @@ def epochs_of(events: list[Event]) -> Epochs:
 
 def reasons_of(events: list[Event]) -> dict[str, str]:
     """Return why each trial ended."""
-    return {trial_id: past.reason for trial_id, past in read_past(events, "val/miou").items()}
+    return {trial_id: past.reason for trial_id, past in read_histories(events).items()}
 
 
 def figures_of(value: Any, path: str = "") -> dict[str, Any]:
