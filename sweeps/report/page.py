@@ -104,8 +104,8 @@ def _rename_in(verdict: Verdict, short: Mapping[str, str]) -> Verdict:
 def build_sections(report: Report, drawing_process: FigureRenderer | None = None) -> list[Section]:
     """Return the sections that apply, with short names."""
     report = shorten_names(report)
-    begun = {build: drawing_process.begin(build, report) for build in SLOW} if drawing_process else {}
-    built = [begun[build]() if build in begun else build(report) for build in BUILDERS]
+    pending = {build: drawing_process.begin(build, report) for build in SLOW} if drawing_process else {}
+    built = [pending[build]() if build in pending else build(report) for build in BUILDERS]
     return [section for section in built if section is not None]
 
 

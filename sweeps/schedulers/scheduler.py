@@ -176,7 +176,7 @@ class Scheduler(FIFOScheduler):
         try:
             save_memory(self._path, self.state())
         except OSError as error:
-            log.warning("%s could not be written: %s; the sweep goes on", self._path, error)
+            log.warning("%s could not be written: %s; the sweep continues", self._path, error)
 
 
 class RunAll(Scheduler):

@@ -139,7 +139,7 @@ def own_intervals(comparisons: Comparisons) -> list[Interval]:
 def optimism(comparisons: Comparisons) -> float:
     """Return by how much the leader's score is expected to exceed its truth because it was chosen as the highest.
 
-    In every replicate whoever leads there is compared with its mean over all replicates. mIoU is no linear function of
+    In every replicate its leader is compared with its mean over all replicates. mIoU is no linear function of
     the drives, so that the mean of few drives' replicates lies off the score itself: this bias is not owed to choosing,
     and is left out. Source: Efron 1983, Estimating the error rate of a prediction rule, section 2 (the bootstrap
     estimate of optimism).

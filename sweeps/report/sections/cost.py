@@ -103,7 +103,7 @@ def build_cost(report: Report) -> Cost:
     for entry in report.trials:
         ended.setdefault(_how(entry), []).append(entry)
     shares = tuple(_share(report, how, ended[how]) for how in ENDED if how in ended)
-    begun = sum(share.epochs + share.untrained for share in shares)
+    started = sum(share.epochs + share.untrained for share in shares)
     curves = [dict(entry.curve) for entry in report.trials if _how(entry) == "completed" and entry.curve]
     stops = {entry.trial_id: stop for entry in report.trials if (stop := read_stop(entry.stop_detail)) is not None}
     rules = {stop.rule for stop in stops.values()}
@@ -111,7 +111,7 @@ def build_cost(report: Report) -> Cost:
     return Cost(
         shares=shares,
         planned=report.planned_epochs,
-        not_started=max(0, report.planned_epochs - begun),
+        not_started=max(0, report.planned_epochs - started),
         replayed=replay(curves, report.rungs or USUAL.rungs(report.budget), _reduction(report)) if is_asked else None,
         is_usual=not report.rungs,
         chances=_chances(report, stops),
