@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bddseg.result import OBJECTIVE
 from sweeps.storage.events import PARENT, Event
 from sweeps.storage.outcomes import ENDED, RunStatus
 from sweeps.storage.records import IDENTITY
@@ -17,6 +18,14 @@ NAME_CHARS, PARAM_CHARS, TAG_CHARS = 250, 6000, 8000
 STOP_TAGS = (STOP_REASON, STOP_DETAIL)
 """Set when a run ends, and removed when it continues."""
 
+Points = dict[int, tuple[int, float]]
+"""Step -> time in milliseconds and value of the point there."""
+
+
+def no_points(key: str) -> Points:
+    """Return the points of a metric in a new run: none."""
+    return {}
+
 
 @dataclass
 class Batch:
@@ -24,6 +33,10 @@ class Batch:
 
     params: dict[str, str] = field(default_factory=dict)
     """Those that MLflow has, and new ones."""
+    points: dict[str, Points] = field(default_factory=dict)
+    """Metric -> its points, for one metric of each group that is reported together."""
+    recorded: Callable[[str], Points] = no_points
+    """Return the points of a metric that MLflow has; called once for each metric that `points` lacks."""
     metrics: list[tuple[str, float, int, int]] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
     name: str = ""
@@ -119,8 +132,22 @@ ADD: dict[str, Callable[[Batch, Event], None]] = {
 
 
 def _add_points(batch: Batch, metrics: Mapping[str, Any], time_ms: int, step: int) -> None:
-    """Add metrics; MLflow keeps one of two points with the same time, so that an event can be sent again."""
-    batch.metrics += [(name, _number(name, value), time_ms, step) for name, value in metrics.items()]
+    """Add metrics that were reported together, unless an earlier attempt reported the same at that step.
+
+    An event that is sent again has the same time, and MLflow keeps one of two such points. Another attempt at an epoch
+    mostly has the same value, bit for bit, and would only double the point; where the value differs, the later counts.
+    """
+    points = [(name, _number(name, value), time_ms, step) for name, value in metrics.items()]
+    if not points:
+        return
+    key = OBJECTIVE if OBJECTIVE in metrics else min(metrics)
+    value = _number(key, metrics[key])
+    if key not in batch.points:
+        batch.points[key] = batch.recorded(key)
+    earlier_ms, earlier = batch.points[key].setdefault(step, (time_ms, value))
+    if time_ms == earlier_ms or repr(value) != repr(earlier):  # repr: NaN equals itself
+        batch.points[key][step] = (time_ms, value)
+        batch.metrics += points
 
 
 def _add_tags(batch: Batch, tags: Mapping[str, Any]) -> None:

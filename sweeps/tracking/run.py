@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from bddseg.files import sync_file, sync_folder
 from sweeps.storage.events import Event
 from sweeps.storage.outcomes import ENDED, RunStatus
 from sweeps.storage.tags import INCOMPLETE, TRIAL_ID
-from sweeps.tracking.batch import STOP_TAGS, Batch
+from sweeps.tracking.batch import STOP_TAGS, Batch, Points, no_points
 from sweeps.tracking.failures import GONE, code_of
 from sweeps.tracking.uri import folder_of
 
@@ -28,13 +29,18 @@ class KnownRun:
     is_unnamed: bool = False
     """Its name is its trial's id."""
     params: Mapping[str, str] = field(default_factory=dict)
+    points: Mapping[str, Points] = field(default_factory=dict)
+    is_new: bool = True
+    """It was created by this process, so nothing has been recorded in it before."""
     stop_tags: frozenset[str] = frozenset()
     is_incomplete: bool = False
     """It replaces a run that was lost, and lacks the events that were delivered to that one."""
 
-    def batch(self) -> Batch:
+    def batch(self, client: "MlflowClient") -> Batch:
         """Return a batch to which events can be added."""
-        return Batch(dict(self.params))
+        points = {key: dict(points) for key, points in self.points.items()}
+        recorded = no_points if self.is_new else partial(recorded_points, client, self.run_id)
+        return Batch(dict(self.params), points, recorded)
 
 
 def adopted(run: "Run") -> KnownRun:
@@ -46,9 +52,16 @@ def adopted(run: "Run") -> KnownRun:
         status=run.info.status,
         is_unnamed=run.info.run_name == tags.get(TRIAL_ID),
         params=dict(run.data.params),
+        is_new=False,
         stop_tags=frozenset(key for key in STOP_TAGS if key in tags),
         is_incomplete=INCOMPLETE in tags,
     )
+
+
+def recorded_points(client: "MlflowClient", run_id: str, key: str) -> Points:
+    """Return the points of a metric in a run; of several attempts at a step, the last."""
+    points = sorted(client.get_metric_history(run_id, key), key=lambda point: point.timestamp)
+    return {point.step: (point.timestamp, point.value) for point in points}
 
 
 def write_batch(client: "MlflowClient", run: KnownRun, batch: Batch) -> None:
@@ -59,7 +72,7 @@ def write_batch(client: "MlflowClient", run: KnownRun, batch: Batch) -> None:
     if batch.name and run.is_unnamed:  # an earlier version created it without its name
         client.update_run(run.run_id, name=batch.name)
         run.is_unnamed = False
-    run.params, run.status = batch.params, batch.status or run.status
+    run.params, run.points, run.status = batch.params, batch.points, batch.status or run.status
     remaining = frozenset() if batch.is_started else run.stop_tags
     run.stop_tags = remaining | batch.tags.keys() & STOP_TAGS
 

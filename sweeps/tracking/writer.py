@@ -133,7 +133,7 @@ class Recorder:
     def _send(self, trial: str, events: Sequence[Event]) -> None:
         try:
             client, run = self._store.client(), self._run(trial, events[0])
-            batch = run.batch()
+            batch = run.batch(client)
             for event in events:
                 batch.add(event)
             write_batch(client, run, batch)

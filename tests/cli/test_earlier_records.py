@@ -247,10 +247,9 @@ def test_a_resumed_sweep_has_the_bits_of_one_that_was_never_interrupted(same_bit
     assert reasons_of(resumed.record.events) == reasons_of(resumed.whole)
 
 
-def test_mlflow_has_one_value_for_every_epoch_of_a_resumed_sweep(same_bits: None, resumed: Resumed) -> None:
+def test_mlflow_has_every_epoch_of_a_resumed_sweep_once(same_bits: None, resumed: Resumed) -> None:
     epochs = {(event["trial"], event["step"]) for event in resumed.record.events if event["kind"] == "epoch"}
-    points = set(stored_epochs(resumed.record.uri))
-    assert sorted(point[:2] for point in points) == sorted(epochs)
+    assert sorted(step[:2] for step in stored_epochs(resumed.record.uri)) == sorted(epochs)
     assert "RUNNING" not in {run.info.status for run in runs(resumed.record.uri).values()}
 
 

@@ -385,3 +385,13 @@ def test_mlflow_says_nothing_on_its_own(outbox: Outbox, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(outbox.folder), f"sqlite:///{tmp_path}/new/mlflow.db"]
     done = subprocess.run(command, cwd=Path(__file__).parent.parent.parent, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("value", [0.2, None])
+def test_an_epoch_that_is_reported_again_with_the_same_value_is_one_point(
+    value: float | None, outbox: Outbox, uri: str
+) -> None:
+    again = [start(time_ms=2000), epoch(2, value, time_ms=3002), epoch(3, 0.3, time_ms=3003)]
+    delivered(outbox, uri, start(""), start(), epoch(1, 0.1), epoch(2, value))
+    delivered(outbox, uri, *again)
+    assert [step for step, *_ in history(uri)] == [1, 2, 3]
