@@ -107,8 +107,7 @@ class TrialTable:
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        for trial in self.plan.trials:
-            self.add(trial)
+        self.rows = {trial.trial_id: _row(trial) for trial in self.plan.trials}
 
     @property
     def plan(self) -> Plan:
@@ -117,9 +116,7 @@ class TrialTable:
 
     def add(self, trial: PlannedTrial) -> None:
         """Add a row for a trial of the plan."""
-        self.rows[trial.trial_id] = TrialProgress(
-            trial.trial_id, trial.name, trial.is_reference, trial.epochs, TrialHistory(keep=trial.config.train.keep)
-        )
+        self.rows = {**self.rows, trial.trial_id: _row(trial)}  # a new dict: the live view may be reading the old one
 
     def apply(self, event: Event) -> None:
         """Update a trial's row by an event; events of the sweep itself change no row."""
@@ -199,6 +196,11 @@ class TrialTable:
             name = f"{row.name} (reference)" if row.is_reference else row.name
             lines.append(f"| {rank} | {name} | {best} | {row.best_epoch or ''} | {row.epochs} | {row.ending} |")
         return "\n".join(lines)
+
+
+def _row(trial: PlannedTrial) -> TrialProgress:
+    history = TrialHistory(keep=trial.config.train.keep)
+    return TrialProgress(trial.trial_id, trial.name, trial.is_reference, trial.epochs, history)
 
 
 class LiveView:

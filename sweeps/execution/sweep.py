@@ -68,13 +68,13 @@ class SweepRun:
         self.trials.open_suggestions()
 
     def begin_again(self) -> None:
-        """Restore the state of a sweep that is resumed, and reopen the runs of its open trials."""
+        """Reopen the runs that were closed with a lost driver, and restore the state of a sweep that is resumed."""
+        reopen(self.outbox)  # first: the histories know then that these runs are open, and an interrupt ends them
         self.trials.recall()
         plan = self.plan.current
         trials = [(trial.trial_id, trial.name, trial.epochs) for trial in plan.trials]
         notes.info(f"sweep {self.sweep_id}: {look_ahead(trials, self.past, self.folder, plan.to_come).sentence()}")
         self._record_data_folder()
-        reopen(self.outbox)
         self.trials.open_suggestions()
 
     def _record_data_folder(self) -> None:

@@ -51,9 +51,12 @@ class TrialHistory:
     """Epoch -> its metrics, for each epoch that counted when it was reported. The last one counts; the others are kept
     because a repeated epoch may drop it."""
 
+    # The live view reads these properties in a thread of its own while epochs are added: each is one call that Python
+    # does not interrupt. `next(reversed(...))` is two, and raises when the dict changes between them.
+
     @property
     def epochs(self) -> int:
-        return next(reversed(self.values), 0)
+        return max(self.values, default=0)
 
     @property
     def safe_epoch(self) -> int:
@@ -71,12 +74,12 @@ class TrialHistory:
     @property
     def best_epoch(self) -> int:
         """Return the epoch that counts; 0 when no epoch had a value."""
-        return next(reversed(self.candidates), 0)
+        return max(self.candidates, default=0)
 
     @property
     def best_metrics(self) -> Mapping[str, float | None]:
         """Return all metrics of the epoch that counts; none when no epoch had a value."""
-        return self.candidates[self.best_epoch] if self.candidates else {}
+        return self.candidates.get(self.best_epoch, {})
 
     @property
     def best_value(self) -> float | None:

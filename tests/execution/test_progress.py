@@ -1,6 +1,11 @@
 """The board of a running sweep, from the events that also go to the store."""
 
 import io
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -258,6 +263,57 @@ def test_a_terminal_shows_best_epochs_and_time_left_on_lines_of_their_own(width:
     assert epochs.startswith("epochs  ━") and epochs.endswith("  2 of at most 40")
     assert best.startswith("best    0.500 vanilla") and time_.endswith("so far, at most 76 s left")
     assert head.split() == ["trial", "state", "epoch", "best", "val/miou"]
+
+
+@pytest.fixture
+def busy_threads() -> Iterator[None]:
+    """Let threads take turns as often as Python allows, as they do by chance in a long sweep."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def change_while_read(read: Callable[[], object], change: Callable[[int], None], changes: int) -> None:
+    """Change a table while a thread reads it, as the live view does; raises what the thread raises."""
+    is_done = threading.Event()
+
+    def read_on() -> None:
+        while not is_done.is_set():
+            read()
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_on)
+        for number in range(1, changes + 1):
+            change(number)
+            time.sleep(0)  # lets the thread read
+        is_done.set()
+        reading.result()
+
+
+@pytest.mark.usefixtures("busy_threads")
+def test_a_trial_is_read_while_it_reports_epochs() -> None:
+    board = make_board(start(A))
+    row = board.rows[A]
+    change_while_read(
+        lambda: (row.epochs, row.best_epoch), lambda number: row.apply(epoch(A, number, number / 1e6)), 2000
+    )
+    assert (row.epochs, row.best_epoch) == (2000, 2000)
+
+
+@pytest.mark.usefixtures("busy_threads")
+def test_a_trial_is_read_while_a_retry_drops_its_epochs() -> None:
+    board = make_board(start(A))
+    row = board.rows[A]
+    change_while_read(lambda: row.best_miou, lambda number: row.apply(epoch(A, 1 + number % 2, number / 1e6)), 2000)
+    assert row.epochs == 1
+
+
+@pytest.mark.usefixtures("busy_threads")
+def test_a_table_is_read_while_trials_join_it() -> None:
+    board = make_board(start(A))
+    change_while_read(board.sentence, lambda number: board.add(replace(PLAN.trials[0], trial_id=str(number))), 300)
+    assert len(board.rows) == len(PLAN.trials) + 300
 
 
 def test_a_view_that_nobody_reads_any_more_falls_silent(monkeypatch: pytest.MonkeyPatch) -> None:

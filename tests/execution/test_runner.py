@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 from notes_heard import listening
-from recording import start
+from recording import end, start
 
 import tune_main
 from sweeps.cli.draft import draft_resume
 from sweeps.cli.prepare import Destination, find_destination, prepare
 from sweeps.errors import PassError, StorageError
+from sweeps.execution.finalize import end_open_trials
 from sweeps.execution.runner import resume_sweep
 from sweeps.execution.signals import Interrupted
 from sweeps.execution.spec import SweepSpec
+from sweeps.execution.sweep import SweepRun
 from sweeps.planning.dataset import Source
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.manifest import build_manifest
@@ -85,6 +87,18 @@ def test_what_was_to_go_on_from_another_sweep_is_closed_too(order: SweepSpec) ->
         event for event in Outbox(order.storage / "smoke-1" / "outbox").events({first}) if event["kind"] == "end"
     ]
     assert (event["status"], event["tags"]["sweep.stop_reason"]) == ("KILLED", "user")
+
+
+def test_a_trial_whose_driver_was_lost_is_closed_when_an_interrupt_comes_before_its_turn(order: SweepSpec) -> None:
+    first, folder = PLAN.trials[0].trial_id, order.storage / "smoke-1"
+    lost = end("KILLED", first) | {"tags": {"sweep.stop_reason": "driver_lost"}}
+    Outbox(folder / "outbox").extend([start(first), lost])
+    run = SweepRun(order, "smoke-1", folder, dict(read_manifest(folder)))
+    run.begin_again()
+    run.board.queue([first])
+    end_open_trials(run)
+    assert [event["kind"] for event in run.outbox.events({first})] == ["start", "end", "start", "end"]
+    assert last_event(order)["tags"]["sweep.stop_reason"] == "user"
 
 
 def test_a_sweep_that_was_begun_offline_goes_on_offline(order: SweepSpec) -> None:
