@@ -75,3 +75,10 @@ def test_every_option_that_a_page_names_exists(page: Path) -> None:
 
 def test_the_readme_is_one_page() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_every_file_in_the_table_of_changes_exists() -> None:
+    rows = re.findall(r"^\| (?:add|use|change|move|make|handle|reuse|rename) .*\|$", PAGES[1].read_text(), re.MULTILINE)
+    paths = {path for row in rows for path in re.findall(r"`([\w/.]+)`", row.split("|", 2)[2])}
+    assert len(paths) > 16
+    assert [path for path in sorted(paths) if not any((root / path).exists() for root in (ROOT, ROOT / "sweeps"))] == []

@@ -86,7 +86,7 @@ def print_plan(plan: "Plan", experiment: "Experiment") -> None:
         print(f"\nand {plan.replicates} extra seeds of each of the best {plan.to_replicate // plan.replicates}, "
               "when these have ended")  # fmt: skip
     if not plan.to_come:
-        print(f"\n{plan.size_words()}, of {count(plan.grid_points, 'point')}; rungs: {rungs}")
+        print(f"\n{plan.size_words()}; search space: {count(plan.grid_points, 'point')}; rungs: {rungs}")
         return
     sampling = experiment.sampling
     print(f"\nand {plan.to_come} suggested while others run ({sampling.sampler}, by "
@@ -151,7 +151,7 @@ def print_standings(board: "TrialTable") -> None:
         )
         for rank, finalist in enumerate(finalists, 1)
     ]
-    print_table(("", "finalist", "mean of the runs", "sd over runs", "to the first", "each run", "epochs"), rows)
+    print_table(("", "finalist", "mean of the runs", "sd over runs", "vs. the first", "each run", "epochs"), rows)
 
 
 def _latest(scores: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""Trials that follow from how the others ended: further seeds of the best settings, or a round of a confirmation."""
+"""Trials that follow from how the others ended: extra seeds of the best settings, or a round of a confirmation."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -48,7 +48,7 @@ class FollowUps:
             self.plan.current = replace(plan, replicates=0)
             return []
         settings = count(min(len(best), SETTINGS), "best setting")
-        notes.info(f"the others have ended; now {count(plan.replicates, 'further seed')} of each of the {settings}")
+        notes.info(f"the others have ended; now {count(plan.replicates, 'extra seed')} of each of the {settings}")
         return replicates
 
     def _next_round(self, rounds: Rounds) -> tuple[list[PlannedTrial], dict[str, Any]]:

@@ -152,7 +152,7 @@ def build_search(
         room: see `source`.
     """
     trials = plan.trials if open_trials is None else open_trials
-    if all(trial.is_replicate for trial in trials) and source is None:  # further seeds are not stopped early
+    if all(trial.is_replicate for trial in trials) and source is None:  # extra seeds are not stopped early
         scheduler: Scheduler = RunAll()
     else:
         scheduler = build_scheduler(experiment, plan, memory=memory, slots=slots)

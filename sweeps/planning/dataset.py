@@ -37,7 +37,8 @@ class Source:
     def sentence(self) -> str:
         """Return the profile and the data as a sentence."""
         if self.root is None:
-            return f"profile {self.profile} on the embedded streets (generated scenes: scores say nothing of real ones)"
+            caveat = "generated scenes: scores say nothing about real roads"
+            return f"profile {self.profile} on the embedded streets ({caveat})"
         return f"profile {self.profile} on {self.root}"
 
 

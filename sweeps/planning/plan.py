@@ -133,8 +133,8 @@ class Plan:
         each = f"{epochs} each" if least == self.epochs else f"{least} to {epochs}"
         if self.rounds:
             return f"{count(len(self.trials), 'trial')} at first, {each}, more until it is decided"
-        replicates = f", {self.to_replicate} of them extra seeds of the best" if self.to_replicate else ""
-        return f"{count(len(self.trials) + self.to_follow, 'trial')}, {each}{replicates}"
+        replicates = f" ({self.to_replicate} of them extra seeds of the best settings)" if self.to_replicate else ""
+        return f"{count(len(self.trials) + self.to_follow, 'trial')}{replicates}, {each}"
 
     def with_trials(self, trials: Iterable[PlannedTrial]) -> "Plan":
         """Return the plan with more trials at its end."""

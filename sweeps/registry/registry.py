@@ -91,7 +91,7 @@ class Registry:
         with self._client("written to", writes=True) as client:
             holder = _holder(client, version.name, CHAMPION)
             if CROWNED in version.tags:
-                return f"@{CHAMPION} is version {holder}" if holder else f"nothing is @{CHAMPION}"
+                return f"@{CHAMPION} is version {holder}" if holder else f"no version is @{CHAMPION}"
             if holder and holder != version.number:
                 client.set_registered_model_alias(version.name, PREVIOUS, holder)
             client.set_registered_model_alias(version.name, CHAMPION, version.number)
@@ -103,7 +103,7 @@ class Registry:
         """Return in words that the version was not promoted, and which version is `champion`."""
         with self._client("asked for models") as client:
             holder = _holder(client, version.name, CHAMPION)
-        stays = f"@{CHAMPION} stays version {holder}" if holder else f"nothing is @{CHAMPION}"
+        stays = f"@{CHAMPION} stays version {holder}" if holder else f"no version is @{CHAMPION}"
         return f"not made @{CHAMPION}, since the verdict is undecided: {stays}"
 
     def fetch(self, name: str, key: str, folder: Path) -> Path:

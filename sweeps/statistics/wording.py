@@ -204,10 +204,10 @@ def describe_scenes(
         for group, n in first.images.items()
     )
     head = {
-        "equivalent": f"{leader} does as well on city streets as elsewhere, within {write_size(margin)} points.",
-        "different": f"{leader} does not do equally well on city streets and elsewhere.",
-        "class mix": f"{leader} scores differently on city streets and elsewhere, because the class mix differs.",
-        "cannot tell": f"These images cannot show whether {leader} does as well on city streets as elsewhere.",
+        "equivalent": f"{leader} does as well on city streets as on other scenes, within {write_size(margin)} points.",
+        "different": f"{leader} does not do equally well on city streets and on other scenes.",
+        "class mix": f"{leader} scores differently on city streets and on other scenes, because the class mix differs.",
+        "cannot tell": f"These images cannot show whether {leader} does as well on city streets as on other scenes.",
     }[first.answer]
     parts = [head, first.why, f"Images: {counts}."]
     if first.standardised is not None:
@@ -219,7 +219,7 @@ def describe_scenes(
         parts.append(
             f"Of {number} shown, {len(apart)} differ{'s' if len(apart) == 1 else ''} from it in the gap."
             if apart
-            else f"The gap does not differ from that of {number} shown."
+            else f"The gap does not differ from the gaps of {number} shown."
         )
     significant = [f"{part.kind} {part.value}" for part in slices if part.is_significant]
     if slices:

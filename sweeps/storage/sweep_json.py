@@ -13,7 +13,7 @@ from sweeps.storage.tags import REPLICATE_OF
 SAMPLES = 20
 
 SETTINGS = 2
-"""Number of the best settings that get further seeds."""
+"""Number of the best settings that get extra seeds."""
 
 FORMAT = 1
 FILE = "sweep.json"

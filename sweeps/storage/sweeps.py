@@ -159,7 +159,7 @@ class ResumePlan:
     to_come: int
     """Trials that are still to be suggested."""
     to_replicate: int = 0
-    """Further seeds of the best settings that are still to be added."""
+    """Extra seeds of the best settings that are still to be added."""
 
     def sentence(self) -> str:
         """Return how many trials each action concerns: `5 of 8 trials have ended, 1 continues, 2 start`."""
@@ -285,4 +285,4 @@ def _is_sweep(folder: Path) -> bool:
 def follow_words(to_come: int, to_replicate: int) -> list[str]:
     """Return in words what is still to follow, a phrase for each kind."""
     suggested = [f"{to_come} still to be suggested"] if to_come else []
-    return suggested + ([f"{to_replicate} further seeds of the best to follow"] if to_replicate else [])
+    return suggested + ([f"{to_replicate} extra seeds of the best to follow"] if to_replicate else [])

@@ -19,7 +19,7 @@ REUSED = "sweep.reused_from"
 """The sweep that trained a trial, where this sweep has taken it over."""
 
 REPLICATE_OF = "sweep.replicate_of"
-"""On a further seed of a setting: the trial whose setting it is."""
+"""On an extra seed of a setting: the trial whose setting it is."""
 
 CONFIRMS = "sweep.confirms"
 """On the run of a confirmation: its screening sweep."""

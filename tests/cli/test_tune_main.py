@@ -79,7 +79,7 @@ def test_the_list_shows_good_spaces_and_names_the_bad_ones_with_their_lines(
         (["--space", "../../evil", "--profile", "quick"], 2, "book.yaml:11: spaces: the name '../../evil' must be"),
         (["--space", "good", "--profile", "odd"], 2, "book.yaml:4: profiles.odd.data is 'kitti'"),
         (["--space", "huge", "--profile", "quick"], 2, "40,000 points (200 train.seed x 200 optim.lr)"),
-        (["--space", "huge", "--profile", "quick", "--limit", "3"], 0, "3 trials, 2 epochs each, of 40,000 points"),
+        (["--space", "huge", "--profile", "quick", "--limit", "3"], 0, "2 epochs each; search space: 40,000 points"),
     ],
 )
 def test_a_bad_space_spoils_no_other(

@@ -1,4 +1,4 @@
-"""Records with further seeds of a setting."""
+"""Records with extra seeds of a setting."""
 
 from dataclasses import replace
 

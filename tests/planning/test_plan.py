@@ -324,13 +324,13 @@ def test_copies_of_one_setting_are_trials_named_by_their_seed(profile: str) -> N
     assert len({setting_of(trial.settings) for trial in trials}) == 1
 
 
-# Further seeds of the best
+# Extra seeds of the best
 
 
 def test_two_more_seeds_of_the_two_best_are_planned_where_they_cost_a_third_at_most() -> None:
     assert (build_plan(GRID).to_replicate, build_plan(GRID).size_words()) == (
         4,
-        "12 trials, 50 epochs each, 4 of them extra seeds of the best",
+        "12 trials (4 of them extra seeds of the best settings), 50 epochs each",
     )
     seven = make_experiment(optim_lr=[1e-4, 2e-4, 3e-4, 4e-4, 5e-4, 6e-4, 7e-4])
     assert build_plan(seven).to_replicate == 0  # 4 of 11 trials

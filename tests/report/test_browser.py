@@ -137,6 +137,33 @@ def test_nothing_is_wider_than_the_screen(tab: Tab, width: int) -> None:
     assert tab.run("document.documentElement.scrollWidth") <= width
 
 
+def test_where_the_axes_do_not_fit_their_columns_are_hidden_and_still_filter(wire: Wire, page: Path) -> None:
+    tab = open_page(wire, page, 700)
+    assert tab.run("document.querySelector('.board td.axis').checkVisibility()") is False
+    select = "document.querySelector('select[data-key=\"loss.name\"]')"
+    tab.run(f"{select}.value = 'focal'; {select}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+    assert len(names(tab)) == 4
+
+
+def test_a_tick_shows_the_hidden_columns_and_they_sort(wire: Wire, page: Path) -> None:
+    tab = open_page(wire, page, 700)
+    tab.run("document.querySelector('[name=axes]').click()")
+    assert tab.run("document.querySelector('.board td.axis').checkVisibility()") is True
+    tab.run(f"{HEAD.format('optim.lr')}.click()")
+    assert names(tab)[0].endswith("lr=0.0001")
+
+
+def test_on_a_wide_screen_the_axes_have_columns(wire: Wire, page: Path) -> None:
+    tab = open_page(wire, page, 1500)
+    assert tab.run("document.querySelector('.board td.axis').checkVisibility()") is True
+
+
+def test_eight_trials_fit_into_a_window_of_1100_pixels(wire: Wire, page: Path) -> None:
+    tab = open_page(wire, page, 1100)
+    board = "document.querySelector('.leaderboard .scroll')"
+    assert tab.run(f"{board}.scrollWidth <= {board}.clientWidth") is True
+
+
 def test_a_phone_gets_the_narrow_figures(tab: Tab) -> None:
     resize(tab, 400)
     shown = "[...document.querySelectorAll('.figure')].filter((it) => it.checkVisibility()).map((it) => it.className)"

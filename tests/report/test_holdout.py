@@ -33,7 +33,7 @@ def test_a_later_report_says_how_often_it_was_opened() -> None:
         report = report_with(ledger, made=f"2026-11-27T{hour}:00:00+00:00")
     assert len(ledger.tags) == 3
     text = Page(render_html(report, figures=NoFigures())).text
-    assert "has been opened 3 times, first on 27 November 2026, 10:00 UTC" in text
+    assert "It was opened 3 times, first on 27 November 2026, 10:00 UTC, for at most 2 trials at a time." in text
 
 
 def test_what_cannot_be_recorded_is_not_opened_and_that_is_said_loudly() -> None:

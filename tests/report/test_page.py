@@ -20,6 +20,7 @@ from sweeps.report.files import write_report
 from sweeps.report.formats import render_csv, render_json, render_table
 from sweeps.report.gather import Report
 from sweeps.report.page import build_sections, render_html, render_markdown, shorten_names
+from sweeps.report.rendering import TEMPLATES
 
 CANNOT_SEE = "Run-to-run noise was not measured. It is bounded by the learning curves"
 
@@ -313,3 +314,9 @@ def test_the_sentence_has_the_short_names_and_the_leaderboard_the_whole_ones() -
     assert short.verdict == replace(report.verdict, sentence=report.verdict.sentence.replace("vanilla-f8 ", ""),
                                     scenes=short.verdict.scenes if short.verdict else None)  # fmt: skip
     assert 'title="vanilla-f8 focal lr=0.0005"' in render_html(report, figures=NoFigures())
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES.rglob("*.html.j2")), ids=lambda path: path.name)
+def test_a_sentence_is_not_glued_to_the_next_line_of_its_template(template: Path) -> None:
+    # the newline after a block is removed
+    assert re.findall(r"\.{% endif %}\n(?:{% if [^%]*%})?[A-Z]\w+", template.read_text()) == []

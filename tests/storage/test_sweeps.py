@@ -148,7 +148,7 @@ def test_a_resume_accounts_for_every_trial(folder: Path) -> None:
     SweepFolder(folder).cancel(ids[7])
     ahead = outlook(folder)
     assert ahead.sentence() == (
-        "4 of 12 trials have ended, 1 continues, 2 start, 1 cancelled, 4 further seeds of the best to follow"
+        "4 of 12 trials have ended, 1 continues, 2 start, 1 cancelled, 4 extra seeds of the best to follow"
     )
     assert [trial.description for trial in ahead.trials][3:6] == [
         "stays as it ended: max_epochs",

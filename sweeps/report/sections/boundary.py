@@ -135,7 +135,7 @@ def _say(edges: Sequence[BoundaryAxis]) -> str:
     outer = [edge for edge in edges if edge.side and not edge.rule]
     if not outer:
         where = ", ".join(edge.key for edge in edges)
-        return f"The leader does not lie at a boundary of the search space that could be extended: {where}."
+        return f"The leader does not lie at a boundary that could be extended, in {where}."
     named = " and ".join(f"the {edge.side} {edge.key} ({compact(edge.value)})" for edge in outer)
     unsure = sum(bool(edge.tied) for edge in outer)
     tied = (

@@ -218,6 +218,10 @@ def _say_replay(cost: Cost) -> list[str]:
         f"stopped the best of them in {write_share(replayed.lost)} of the orders, at a cost of "
         f"{write_size(replayed.regret)} points on average, and trained {write_share(replayed.epochs)} of their epochs."
     )
-    harder = "" if cost.is_usual else " They survived the rungs, so this test is harder than the sweep was."
+    harder = (
+        ""
+        if cost.is_usual
+        else " These trials had survived the sweep's own rungs, so they are harder to rank than all trials together."
+    )
     trials = f"the {count(replayed.trials, 'trial')} that completed"
     return [f"{rule}, replayed on {trials} in random orders of arrival, would have {costs}{harder}"]

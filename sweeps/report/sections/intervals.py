@@ -130,5 +130,5 @@ def _scale_points(axes: Axes) -> None:
     axes.grid(axis="x", color=RULE, lw=0.8)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_formatter(lambda value, _: write_tick(value))
-    axes.set_xlabel("points of validation mIoU, less the leader's")
+    axes.set_xlabel("points of validation mIoU, minus the leader's")
     axes.spines["left"].set_visible(False)

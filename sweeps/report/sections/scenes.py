@@ -85,7 +85,7 @@ def _draw_rows(rows: Sequence[tuple[str, Interval, Interval | None, str]], margi
     axes.grid(axis="x", color=RULE, lw=0.8)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_formatter(lambda value, _: write_tick(value))
-    axes.set_xlabel("points, city less elsewhere")
+    axes.set_xlabel("points, city minus non-city")
     axes.spines["left"].set_visible(False)
     return figure
 

@@ -59,6 +59,9 @@ def _say_times(report: Report) -> str:
     openings = report.test.openings
     if not openings:
         return "The test set of this sweep has never been opened." if not report.test.opened else ""
-    times = "once" if len(openings) == 1 else count(len(openings), "time")
     widest = max(opening.trials for opening in openings)
-    return f"It has been opened {times}, first on {write_when(openings[0].when)}, for at most {count(widest, 'trial')}."
+    if len(openings) == 1:
+        return f"It was opened once, on {write_when(openings[0].when)}, for {count(widest, 'trial')}."
+    times = count(len(openings), "time")
+    first = write_when(openings[0].when)
+    return f"It was opened {times}, first on {first}, for at most {count(widest, 'trial')} at a time."

@@ -63,9 +63,19 @@ for (const form of document.querySelectorAll("form.filters")) {
     more.firstElementChild.textContent = `Show ${hidden} more`;
     form.querySelector("output").value = matches === texts.size ? "" : `${matches} of ${texts.size}`;
   };
-  form.addEventListener("input", apply);
+  // A setting's name says its values, so where the table is too wide the columns of the axes are hidden at first.
+  const axes = form.elements.axes;
+  const showAxes = () => tables.forEach((table) => table.classList.toggle("named", axes?.checked === false));
+  if (axes) axes.defaultChecked = axes.checked = tables.every((table) => table.parentElement.scrollWidth <= table.parentElement.clientWidth);
+  form.addEventListener("input", () => {
+    showAxes();
+    apply();
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(apply));
+  form.addEventListener("reset", () => setTimeout(() => {
+    showAxes();
+    apply();
+  }));
   for (const table of tables) table.addEventListener("sorted", apply);
   more.firstElementChild.addEventListener("click", () => {
     all = true;
@@ -75,6 +85,7 @@ for (const form of document.querySelectorAll("form.filters")) {
     all = true;
     apply();
   });
-  form.hidden = texts.size < 4;
+  form.hidden = texts.size < 4 && axes?.checked !== false;
+  showAxes();
   apply();
 }
