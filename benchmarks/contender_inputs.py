@@ -1,7 +1,6 @@
 """Inputs that all contenders of a benchmark share: settings, split, and statistics of the training part."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 
 from bddseg.config import TrainConfig
 from bddseg.data.frames import Frames
-from bddseg.data.split import Split, split_samples
+from bddseg.data.split import Split
 from bddseg.labels import CLASSES, IGNORE
 from bddseg.losses import balanced_weights
 
@@ -47,18 +46,6 @@ def fractions(train: int, val: int, test: int) -> dict[str, float]:
     """Return the settings that make `split_samples` give parts of these sizes where names carry no drive."""
     whole = train + val + test
     return {"data_val_fraction": round(val / whole, 6), "data_test_fraction": round(test / whole, 6)}
-
-
-def split_of(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> Split:
-    """Return the split that the product makes of them."""
-    return split_samples(
-        names,
-        scenes,
-        seed=config.data.split_seed,
-        val_fraction=config.data.val_fraction,
-        test_fraction=config.data.test_fraction,
-        max_images=config.data.max_images,
-    )
 
 
 def measure(frames: Frames, split: Split, config: TrainConfig) -> ContenderInputs:

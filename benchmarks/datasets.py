@@ -10,11 +10,11 @@ from torch.utils.data import Sampler
 from bddseg.config import TrainConfig
 from bddseg.data.bdd100k import Sample, read_catalog
 from bddseg.data.frames import Frames, build_frames
-from bddseg.data.split import Split
+from bddseg.data.split import Split, usual_split
 from bddseg.engine import Engine
 from benchmarks.baseline_careful import Careful, tensors
 from benchmarks.baseline_plain import Plain
-from benchmarks.contender_inputs import ContenderInputs, measure, split_of
+from benchmarks.contender_inputs import ContenderInputs, measure
 
 
 @dataclass(frozen=True)
@@ -47,5 +47,5 @@ def load(root: Path, config: TrainConfig, cache: Path) -> BenchmarkData:
     """Return the benchmark data of a folder in the BDD100K layout."""
     samples = read_catalog(root).samples
     frames = build_frames(samples, config.data.size, cache)
-    split = split_of(frames.names, frames.scenes, config)
+    split = usual_split(config.data, frames.names, frames.scenes)
     return BenchmarkData(samples, frames, split, measure(frames, split, config))

@@ -16,11 +16,12 @@ from bddseg.batches import Pixels
 from bddseg.cores import usable_cores
 from bddseg.data.bdd100k import Sample, read_catalog
 from bddseg.data.frames import Frames, build_frames
+from bddseg.data.split import usual_split
 from bddseg.device import use_threads
 from bddseg.labels import remap_table
 from benchmarks.baseline_plain import Files, remapped
 from benchmarks.cli import close, machine, parser, positive, show
-from benchmarks.contender_inputs import measure, settings, split_of
+from benchmarks.contender_inputs import measure, settings
 from benchmarks.measuring import Figure, Spread, Timing, interleave, ratios, time_of
 from benchmarks.scenes import scenes_folder
 
@@ -41,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     cores = usable_cores()
     with tempfile.TemporaryDirectory(dir=arguments.cache, prefix="s1-") as folder:
         frames = build_frames(samples, config.data.size, Path(folder))  # also warms the page cache
-        inputs = measure(frames, split_of(frames.names, frames.scenes, config), config)
+        inputs = measure(frames, usual_split(config.data, frames.names, frames.scenes), config)
         files = Files(samples, inputs)
         pixels = Pixels(frames, np.arange(len(frames)), torch.device("cpu"))
         times = interleave(

@@ -120,6 +120,19 @@ def split_samples(
     return Split(train, val, test, by_drive, "; ".join(filter(None, warnings)), drive_pattern)
 
 
+def usual_split(data: DataSettings, names: Sequence[str], scenes: Sequence[str]) -> Split:
+    """Return the split of the images by these settings; folds are made from it by `split_of`."""
+    return split_samples(
+        names,
+        scenes,
+        seed=data.split_seed,
+        val_fraction=data.val_fraction,
+        test_fraction=data.test_fraction,
+        max_images=data.max_images,
+        drive_pattern=data.drive_pattern,
+    )
+
+
 def split_of(data: DataSettings, split: Split, names: Sequence[str], scenes: Sequence[str]) -> Split:
     """Return the split of a trial: the usual one, or a fold made from it.
 

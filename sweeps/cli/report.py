@@ -11,7 +11,7 @@ from bddseg.errors import UserError
 from sweeps.cli.console import FINE, print_error
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.paths import ROOT
-from sweeps.report.drawing_process import open_press
+from sweeps.report.drawing_process import open_drawing_process
 from sweeps.report.files import check_folder, write_comparison, write_report
 from sweeps.storage.tags import CONFIRMS
 from sweeps.tracking.reader import Store
@@ -54,7 +54,7 @@ def _write_all(
 ) -> tuple[list["Report"], list[Path], int]:
     """Write the reports; return those that could be written, their pages and the worst exit code."""
     reports, pages = [], []
-    with open_press() as press:
+    with open_drawing_process() as drawing_process:
         names, code = _find_sweeps(store, options)
         check_folder(options.out)  # before a test part is opened for a report that could not be written
         for name in names:
@@ -62,7 +62,7 @@ def _write_all(
             try:
                 report = _gather(name, store, upload, options)
                 _show_progress(f"{name}: drawing")
-                page = write_report(report, options.out, press)
+                page = write_report(report, options.out, drawing_process)
             except UserError as error:
                 if len(names) == 1:
                     raise

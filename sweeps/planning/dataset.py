@@ -14,7 +14,7 @@ from bddseg.data.bdd100k import Catalog, Sample, check_root, is_dataset, read_ca
 from bddseg.data.drives import unit_of
 from bddseg.data.folders import is_folder
 from bddseg.data.frames import Frames, build_frames
-from bddseg.data.split import Split, split_of, split_samples
+from bddseg.data.split import Split, split_of, usual_split
 from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.errors import DataError, nearest, printable
 from bddseg.labels import CLASSES, group_of
@@ -202,7 +202,7 @@ def load_dataset(
     catalog = catalog or read_catalog(root)
     _split_catalog(catalog.samples, config)  # a part that is empty is refused before minutes of decoding
     frames = build_frames(catalog.samples, config.data.size, cache, on_bad_sample=on_bad_sample, progress=progress)
-    split = _split(frames.names, frames.scenes, config)
+    split = usual_split(config.data, frames.names, frames.scenes)
     material = Dataset(root, source.root is None, frames, split, _summary(catalog, frames, split))
     check_trials(material, [config])
     return material
@@ -244,21 +244,9 @@ def _absent(masks: np.ndarray, positions: Iterable[int]) -> tuple[str, ...]:
 def _split_catalog(samples: Sequence[Sample], config: TrainConfig) -> tuple[list[str], Split]:
     """Return the names of the samples and their split; an impossible fold of the settings is refused."""
     names, scenes = [sample.name for sample in samples], [sample.scene for sample in samples]
-    split = _split(names, scenes, config)
+    split = usual_split(config.data, names, scenes)
     split_of(config.data, split, names, scenes)
     return names, split
-
-
-def _split(names: Sequence[str], scenes: Sequence[str], config: TrainConfig) -> Split:
-    return split_samples(
-        names,
-        scenes,
-        seed=config.data.split_seed,
-        val_fraction=config.data.val_fraction,
-        test_fraction=config.data.test_fraction,
-        max_images=config.data.max_images,
-        drive_pattern=config.data.drive_pattern,
-    )
 
 
 def _find_root() -> Path | None:

@@ -87,7 +87,7 @@ class DrawingProcess:
 
 
 @contextmanager
-def open_press() -> Iterator[DrawingProcess]:
+def open_drawing_process() -> Iterator[DrawingProcess]:
     """Give the drawing process; it starts at once where there is a second core."""
     if usable_cores() < 2:
         yield DrawingProcess(None)

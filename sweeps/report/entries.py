@@ -12,8 +12,7 @@ from sweeps.sanitize import DECIMALS, clean, clean_all, figure
 from sweeps.statistics.scores import FAILED, SCORE, Scores, rank
 from sweeps.storage.outcomes import CANCELLED, CUT_OFF, StopReason, SweepState, TrialState, trial_state, words_of
 from sweeps.storage.records import Repeat, TrialRow
-
-EPOCH_SECONDS = "time/epoch_s"
+from sweeps.storage.trial_history import EPOCH_SECONDS
 
 RUNS = ("train.seed", "data.fold", "data.cut")
 """Settings in which the runs of one setting differ."""

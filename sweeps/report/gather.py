@@ -8,7 +8,7 @@ from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
 from sweeps.errors import NothingFinishedError
 from sweeps.report.decision import Decision, Margins, decide_confirmation, decide_screening
-from sweeps.report.entries import DETAILS, EPOCH_SECONDS, RUNS, Entry, build_entries, complete_row, read_facts
+from sweeps.report.entries import DETAILS, RUNS, Entry, build_entries, complete_row, read_facts
 from sweeps.report.holdout import Holdout, HoldoutLog, choose_trials, open_test, read_openings
 from sweeps.report.pooling import join_entries
 from sweeps.report.seeds import EvidenceReader
@@ -24,6 +24,7 @@ from sweeps.storage.latency import LATENCY, NetworkTimings, parse_timings
 from sweeps.storage.outcomes import ENDED, SweepState, sweep_state
 from sweeps.storage.records import SweepRecord
 from sweeps.storage.tags import CONFIRMS
+from sweeps.storage.trial_history import EPOCH_SECONDS
 
 CURVES = (OBJECTIVE, "train/miou", EPOCH_SECONDS)
 

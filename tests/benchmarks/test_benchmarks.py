@@ -15,6 +15,7 @@ from tiny import make_config, make_frames, make_split
 
 from bddseg.counting import count_pixels_on_device
 from bddseg.data.frames import build_frames
+from bddseg.data.split import usual_split
 from bddseg.engine import Engine
 from bddseg.labels import IGNORE
 from benchmarks import __main__ as everything
@@ -22,7 +23,7 @@ from benchmarks import s0_parity, s4_gpu_trial, s7_overhead, verdict_seeds
 from benchmarks.baseline_careful import Careful, tensors
 from benchmarks.baseline_plain import Files, Scores
 from benchmarks.cli import show
-from benchmarks.contender_inputs import ContenderInputs, fractions, measure, settings, split_of
+from benchmarks.contender_inputs import ContenderInputs, fractions, measure, settings
 from benchmarks.datasets import load
 from benchmarks.flops import flops_per_image
 from benchmarks.measuring import Figure, Spread, exit_code, interleave, ratios
@@ -154,7 +155,7 @@ def test_plain_epochs_train_the_model(tmp_path: Path) -> None:
 
 def test_the_parts_are_those_that_were_asked_for(tmp_path: Path) -> None:
     names = [f"scene-{number:04d}" for number in range(132)]
-    split = split_of(names, ["city street", "highway"] * 66, settings(**fractions(96, 32, 4)))
+    split = usual_split(settings(**fractions(96, 32, 4)).data, names, ["city street", "highway"] * 66)
     assert (len(split.train), len(split.val), len(split.test)) == (96, 32, 4)
 
 

@@ -141,10 +141,10 @@ def test_a_second_process_neither_holds_up_the_end_nor_says_a_word(seconds: floa
     program = """
 import sys, time
 from sweeps.cli.console import run_command
-from sweeps.report.drawing_process import open_press
+from sweeps.report.drawing_process import open_drawing_process
 
 def main():
-    with open_press():
+    with open_drawing_process():
         time.sleep(float(sys.argv[1]))
     return 7
 

@@ -33,7 +33,7 @@ MOVED = frozenset({"log_file", "stop_detail"})
 JUDGED_ANEW = {
     "0.1.0": ("/verdict/outcome", "/verdict/needed/detectable", "/difference/high", "to_leader_high"),
 }
-"""What later versions judge anew on purpose: 0.1.0 had no allowance for a class that a single seed did not learn."""
+"""Figures that later versions change on purpose: 0.1.0 made no allowance for a class that one seed did not learn."""
 
 
 @pytest.fixture(scope="module", params=VERSIONS)

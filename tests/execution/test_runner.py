@@ -36,7 +36,7 @@ PLAN = build_plan(EXPERIMENT, precision="fp32")
 
 @pytest.fixture
 def order(tmp_path: Path) -> SweepSpec:
-    """An order to go on with a sweep that was begun, offline."""
+    """A spec that resumes a recorded sweep, offline."""
     folder = tmp_path / "smoke-1"
     folder.mkdir()
     save_manifest(folder, build_manifest("smoke-1", EXPERIMENT, PLAN, {"fingerprint": "f"}, {"terms": {}}))

@@ -10,7 +10,7 @@ FOLDS = 3
 
 
 def runs_of(finalist: TrialRow, folds: int = FOLDS) -> list[TrialRow]:
-    """The finalist trained anew, a little differently on each fold."""
+    """The finalist trained again, a little differently on each fold."""
     settings = [{**finalist.settings, "data.fold": fold, "train.seed": fold + 1} for fold in range(folds)]
     return [
         replace(

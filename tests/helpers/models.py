@@ -113,6 +113,6 @@ def record_sweep(
         *([end(status, trial="")] if status else []),
     )
     store = Store(uri)
-    deposit = ReportUpload(uri)
-    report = gather_report(store.read_sweep(SWEEP), store, deposit)
-    return Registration("streets", replace(report, verdict=make_verdict()), store, deposit)
+    upload = ReportUpload(uri)
+    report = gather_report(store.read_sweep(SWEEP), store, upload)
+    return Registration("streets", replace(report, verdict=make_verdict()), store, upload)

@@ -44,8 +44,8 @@ def test_a_budget_is_the_same_when_it_would_have_ended_the_trial_there(
 def test_a_finished_trial_is_taken_over_with_its_epochs_and_its_end(tmp_path: Path) -> None:
     record(tmp_path, "old", planned())
     _, outbox = taken(tmp_path, planned())
-    found = read_histories(outbox.events())[planned().trial_id]
-    assert (found.epochs, found.reason) == (3, "max_epochs")
+    history = read_histories(outbox.events())[planned().trial_id]
+    assert (history.epochs, history.reason) == (3, "max_epochs")
 
 
 def test_what_is_taken_over_names_where_it_comes_from(tmp_path: Path) -> None:

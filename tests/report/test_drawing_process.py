@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from reports import make_report
 
-from sweeps.report.drawing_process import DrawingProcess, open_press
+from sweeps.report.drawing_process import DrawingProcess, open_drawing_process
 from sweeps.report.figures import LIGHT, RenderedFigures
 from sweeps.report.page import build_sections
 from sweeps.report.rendering import TEMPLATES
@@ -27,7 +27,7 @@ def sections() -> list[Section]:
 def press() -> Iterator[DrawingProcess]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sweeps.report.drawing_process.usable_cores", lambda: 2)
-        with open_press() as found:
+        with open_drawing_process() as found:
             yield found
 
 
@@ -45,7 +45,7 @@ def test_what_was_drawn_together_is_what_a_page_shows(sections: list[Section], p
 def test_a_process_that_is_lost_is_done_without(sections: list[Section]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sweeps.report.drawing_process.usable_cores", lambda: 2)
-        with open_press() as press:
+        with open_drawing_process() as press:
             assert press._pool is not None
             os.kill(press._pool.submit(os.getpid).result(), signal.SIGKILL)
             assert len(press.draw(sections)) == sum(len(section.drawings) for section in sections)
@@ -53,7 +53,7 @@ def test_a_process_that_is_lost_is_done_without(sections: list[Section]) -> None
 
 def test_one_core_draws_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweeps.report.drawing_process.usable_cores", lambda: 1)
-    with open_press() as press:
+    with open_drawing_process() as press:
         assert press._pool is None
 
 
