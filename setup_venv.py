@@ -1,5 +1,6 @@
 """Creates or repairs the Makefile's virtual environment; a complete one is left unchanged. Standard library only."""
 
+import argparse
 import configparser
 import hashlib
 import os
@@ -148,4 +149,6 @@ def run_check(target: Path, lines: str, *options: str) -> subprocess.CompletedPr
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ".venv"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", default=".venv", help="folder of the environment (default: .venv)")
+    sys.exit(main(parser.parse_args().folder))

@@ -11,7 +11,6 @@ from bddseg.errors import UserError
 from sweeps.cli.console import FINE, print_error
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.paths import ROOT
-from sweeps.report.drawing_process import open_drawing_process
 from sweeps.report.files import check_folder, write_comparison, write_report
 from sweeps.storage.tags import CONFIRMS
 from sweeps.tracking.reader import Store
@@ -21,7 +20,7 @@ from sweeps.tracking.uri import default_tracking_uri, resolve_tracking_uri, trac
 if TYPE_CHECKING:
     from sweeps.report.gather import Report
 
-# What reads records and draws is imported within the functions: the drawing process loads its libraries meanwhile.
+# What reads records and draws is imported within the functions: --help and refusals need none of it.
 
 UNCUT = ("html", "json")
 """Formats that always have all trials."""
@@ -54,24 +53,23 @@ def _write_all(
 ) -> tuple[list["Report"], list[Path], int]:
     """Write the reports; return those that could be written, their pages and the worst exit code."""
     reports, pages = [], []
-    with open_drawing_process() as drawing_process:
-        names, code = _find_sweeps(store, options)
-        check_folder(options.out)  # before a test part is opened for a report that could not be written
-        for name in names:
-            _show_progress(f"{name}: reading and deciding")
-            try:
-                report = _gather(name, store, upload, options)
-                _show_progress(f"{name}: drawing")
-                page = write_report(report, options.out, drawing_process)
-            except UserError as error:
-                if len(names) == 1:
-                    raise
-                code = max(code, print_error(error, name, with_traceback=options.debug))
-                continue
-            reports.append(report)
-            pages.append(page)
-            if not options.no_upload:
-                _upload(upload, report, page.parent)
+    names, code = _find_sweeps(store, options)
+    check_folder(options.out)  # before a test part is opened for a report that could not be written
+    for name in names:
+        _show_progress(f"{name}: reading and deciding")
+        try:
+            report = _gather(name, store, upload, options)
+            _show_progress(f"{name}: drawing")
+            page = write_report(report, options.out)
+        except UserError as error:
+            if len(names) == 1:
+                raise
+            code = max(code, print_error(error, name, with_traceback=options.debug))
+            continue
+        reports.append(report)
+        pages.append(page)
+        if not options.no_upload:
+            _upload(upload, report, page.parent)
     return reports, pages, code
 
 

@@ -178,7 +178,10 @@ def _best_weights(store: Store, row: TrialRow, folder: Path, origin: str) -> dic
     with tempfile.TemporaryDirectory(prefix="bddseg-weights-") as temporary:
         path = store.download(row.run_id, WEIGHTS, Path(temporary))
         if path is None:
-            raise NothingToRegisterError(f"{origin}: its weights were not kept; --keep-weights all keeps every trial's")
+            raise NothingToRegisterError(
+                f"{origin}: its weights were not kept; --keep-weights all keeps those of every trained trial, and "
+                "--fresh trains again what an earlier sweep has trained"
+            )
         shutil.copyfile(path, folder / BEST)
     try:
         best = load_checkpoint(folder / BEST)

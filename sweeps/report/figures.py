@@ -3,10 +3,10 @@
 import io
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -15,11 +15,8 @@ from matplotlib.artist import Artist
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
 
-from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
 from sweeps.report.theme import STYLE, THEME, render_svg
-
-T = TypeVar("T")
 
 LIGHT = {
     "paper": "#fcfcfa",
@@ -49,18 +46,11 @@ class RenderedFigure:
     png: bytes
 
 
-class FigureRenderer(Protocol):
-    """A renderer of many drawings that also builds sections in the background."""
-
-    def begin(self, build: Callable[[Report], T], report: Report) -> Callable[[], T]: ...
-    def draw(self, sections: Sequence[Section]) -> dict[tuple[str, str], RenderedFigure]: ...
-
-
 class RenderedFigures:
-    """The drawings of a report's sections, each drawn once: all at once in a second process, or on request."""
+    """The drawings of a report's sections, each drawn once, on request."""
 
-    def __init__(self, drawing_process: FigureRenderer | None = None, sections: Sequence[Section] = ()) -> None:
-        self._drawn = drawing_process.draw(sections) if drawing_process else {}
+    def __init__(self) -> None:
+        self._drawn: dict[tuple[str, str], RenderedFigure] = {}
         """By section and name."""
 
     def show(self, section: Section, name: str) -> Markup:

@@ -9,7 +9,7 @@ from bddseg.files import write_file
 from sweeps.errors import StorageError
 from sweeps.formatting import folder_name
 from sweeps.report.comparison import Comparison
-from sweeps.report.figures import FigureRenderer, RenderedFigures
+from sweeps.report.figures import RenderedFigures
 from sweeps.report.formats import render_csv, render_json, render_standing, render_verdict
 from sweeps.report.gather import Report
 from sweeps.report.page import build_sections, render_comparison, render_html, render_markdown
@@ -18,14 +18,14 @@ from sweeps.report.sections import comparison as side_by_side
 PAGE, FIGURES = "index.html", "figures"
 
 
-def write_report(report: Report, out: Path, drawing_process: FigureRenderer | None = None) -> Path:
+def write_report(report: Report, out: Path) -> Path:
     """Write the report below `out`; return the page's path.
 
     Raises:
         StorageError: when the folder cannot be written.
     """
-    sections = build_sections(report, drawing_process)
-    figures = RenderedFigures(drawing_process, sections)
+    sections = build_sections(report)
+    figures = RenderedFigures()
     texts = {
         PAGE: render_html(report, sections, figures),
         "report.md": render_markdown(report, sections),

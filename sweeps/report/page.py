@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from sweeps.formatting import longer_words, write_value
 from sweeps.report.comparison import Comparison
-from sweeps.report.figures import FigureRenderer, RenderedFigures
+from sweeps.report.figures import RenderedFigures
 from sweeps.report.gather import Entry, Report
 from sweeps.report.rendering import TEMPLATES, build_environment, build_markdown_environment, space_blocks
 from sweeps.report.section import Section
@@ -57,10 +57,6 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
 """The sections of a page, in order; a builder returns None if its section does not apply."""
 
 
-SLOW = (importance.build_section,)
-"""Slow builders, which run in the second process meanwhile."""
-
-
 def shorten_names(report: Report) -> Report:
     """Return the report with names without the words that all trials share, unless names would become ambiguous.
 
@@ -101,12 +97,10 @@ def _rename_in(verdict: Verdict, short: Mapping[str, str]) -> Verdict:
     return replace(verdict, sentence=sentence, scenes=scenes)
 
 
-def build_sections(report: Report, drawing_process: FigureRenderer | None = None) -> list[Section]:
+def build_sections(report: Report) -> list[Section]:
     """Return the sections that apply, with short names."""
     report = shorten_names(report)
-    pending = {build: drawing_process.begin(build, report) for build in SLOW} if drawing_process else {}
-    built = [pending[build]() if build in pending else build(report) for build in BUILDERS]
-    return [section for section in built if section is not None]
+    return [section for build in BUILDERS if (section := build(report)) is not None]
 
 
 def render_html(

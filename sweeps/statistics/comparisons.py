@@ -43,6 +43,8 @@ class Comparisons:
     """NaN where it cannot be estimated."""
     allowance: np.ndarray
     """By how much the interval of the difference reaches further up, for what an unlucky seed may have lost."""
+    classes: int = 0
+    """Number of classes that the allowance is one of; 0 where it is a constant."""
     critical: float = 0.0
     """Reach in units of the error."""
     is_blind: bool = False
@@ -86,6 +88,7 @@ def compare_settings(
     run_variance: np.ndarray,
     *,
     allowance: np.ndarray | None = None,
+    classes: int = 0,
     alpha: float = ALPHA,
     is_blind: bool = False,
 ) -> Comparisons:
@@ -102,6 +105,7 @@ def compare_settings(
         run_variance: (T,), the estimated variance of run_noise. It is not taken from the draws: where it is known with
             few degrees of freedom, their tails are too heavy for a standard deviation.
         allowance: (T,), see `sweeps.statistics.seed_noise.unlearned_class`; None: 0 for all.
+        classes: number of classes that the allowance is one of; 0 where it is a constant.
         alpha: one less the confidence of all intervals together.
         is_blind: whether nothing can be concluded.
     """
@@ -112,7 +116,7 @@ def compare_settings(
     if is_blind or not scatter.shape[1]:
         reach = np.where(np.arange(len(scores)) == order[0], 0.0, 1.0)
         unknown = np.full(len(scores), np.nan)
-        intervals = (reach, reach, -reach, reach, unknown, allowance)
+        intervals = (reach, reach, -reach, reach, unknown, allowance, classes)
         return Comparisons(order, scores, scatter, variance, *intervals, is_blind=True)
     p_best = _p_best(scores, images, run_noise, run_variance)
     leaders = _possible_leaders(scores, variance)
@@ -122,7 +126,7 @@ def compare_settings(
     reach = critical * error
     difference = scores - scores[order[0]]
     low, high = difference - reach, difference + reach + allowance
-    return Comparisons(order, scores, scatter, variance, error, reach, low, high, p_best, allowance, critical)
+    return Comparisons(order, scores, scatter, variance, error, reach, low, high, p_best, allowance, classes, critical)
 
 
 def own_intervals(comparisons: Comparisons) -> list[Interval]:
@@ -247,15 +251,19 @@ def decide(comparisons: Comparisons, margin: float, *, surpassing: str) -> str:
 def detectable(comparisons: Comparisons) -> float:
     """Return the smallest true lead over the rivals in question that is detected with POWER.
 
-    In question are the tied ones; where the leader is alone, the next best.
+    In question are the tied ones; where the leader is alone, the next best. The lead is taken as spread evenly over the
+    classes. Of C classes one does not count against a rival with an allowance, and takes 1 / C of the lead with it.
     """
     rivals = np.asarray(comparisons.tied[1:] or comparisons.order[1:2], dtype=int)
     if not len(rivals):
         return float("nan")
     if comparisons.is_blind:
         return float("inf")
-    reach = comparisons.reach[rivals] + comparisons.allowance[rivals]
-    gaps = comparisons.scatter[rivals] - comparisons.scatter[comparisons.leader] + reach[:, None]
+    allowance = comparisons.allowance[rivals]
+    share = (allowance > 0) / comparisons.classes if comparisons.classes else np.zeros(len(rivals))
+    noise = np.maximum(allowance + share * comparisons.difference[rivals], 0.0)  # what is not the lead's share of it
+    reach = (comparisons.reach[rivals] + noise)[:, None]
+    gaps = (comparisons.scatter[rivals] - comparisons.scatter[comparisons.leader] + reach) / (1 - share)[:, None]
     return float(np.quantile(gaps.max(0), POWER))
 
 

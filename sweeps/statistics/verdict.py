@@ -205,7 +205,14 @@ def _compare(
     variance = np.zeros(len(images)) if noise.is_unknown else noise.variance
     run_noise = noise.draw(images.shape[1], seed)
     return compare_settings(
-        aligned.scores, images, run_noise, variance, allowance=allowance, alpha=alpha, is_blind=is_blind
+        aligned.scores,
+        images,
+        run_noise,
+        variance,
+        allowance=allowance,
+        classes=aligned.class_shares.shape[1],
+        alpha=alpha,
+        is_blind=is_blind,
     )
 
 

@@ -136,25 +136,6 @@ run_command(lambda: tune_main.main(["--space", "smoke"]))
     assert (done.returncode, done.stderr) == (143, "interrupted\n")
 
 
-@pytest.mark.parametrize("seconds", [0, 0.2, 2])
-def test_a_second_process_neither_holds_up_the_end_nor_says_a_word(seconds: float) -> None:
-    program = """
-import sys, time
-from sweeps.cli.console import run_command
-from sweeps.report.drawing_process import open_drawing_process
-
-def main():
-    with open_drawing_process():
-        time.sleep(float(sys.argv[1]))
-    return 7
-
-run_command(main)
-"""
-    command = [sys.executable, "-c", program, str(seconds)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (7, "")
-
-
 def test_a_note_is_one_printable_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     show_notes()
     notes.info("50 % of \x1b[2Jeverything")

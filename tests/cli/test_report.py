@@ -85,7 +85,6 @@ def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(autouse=True)
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweeps.report.files.RenderedFigures", NoFigures)
-    monkeypatch.setattr("sweeps.report.drawing_process.usable_cores", lambda: 1)
 
 
 def call(uri: str, out: Path, *words: str) -> int:

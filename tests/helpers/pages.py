@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from markupsafe import Markup
 from reports import make_record, make_report
 
-from sweeps.report.figures import FigureRenderer, RenderedFigures
+from sweeps.report.figures import RenderedFigures
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
 
@@ -50,9 +50,6 @@ class Page(HTMLParser):
 
 class NoFigures(RenderedFigures):
     """Draws nothing: most facts about a page are in its words."""
-
-    def __init__(self, drawing_process: FigureRenderer | None = None, sections: Sequence[Section] = ()) -> None:
-        super().__init__()
 
     def show(self, section: Section, name: str) -> Markup:
         return Markup("")

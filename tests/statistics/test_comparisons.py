@@ -182,11 +182,12 @@ def test_shares_of_ranks_add_up_to_one() -> None:
     assert [sum(rival.rank_shares) for rival in rivals] == pytest.approx([1.0] * 3)
 
 
-def allowed(allowance: float) -> Comparisons:
+def allowed(allowance: float, classes: int = 0) -> Comparisons:
     """Return the comparison of two settings 20 standard errors apart, with an allowance for the second."""
     noise = np.random.default_rng(0).normal(0, SD, (2, 4000)).astype(np.float32)
     scores, variance = np.array([0.9, 0.6]), np.full(2, SD**2)
-    return compare_settings(scores, np.zeros_like(noise), noise, variance, allowance=np.array([0.0, allowance]))
+    allowances = np.array([0.0, allowance])
+    return compare_settings(scores, np.zeros_like(noise), noise, variance, allowance=allowances, classes=classes)
 
 
 def test_an_allowance_keeps_a_rival_that_would_be_excluded() -> None:
@@ -203,3 +204,12 @@ def test_an_allowance_moves_the_upper_end_of_the_interval_alone() -> None:
 
 def test_an_allowance_adds_to_the_detectable_lead() -> None:
     assert detectable(allowed(0.1)) == pytest.approx(detectable(allowed(0.0)) + 0.1)
+
+
+def test_an_allowance_of_one_in_five_classes_takes_a_fifth_of_the_lead() -> None:
+    evenly = 0.3 / 5  # the second is 0.3 behind
+    assert detectable(allowed(evenly, classes=5)) == pytest.approx(detectable(allowed(0.0)) / (1 - 1 / 5))
+
+
+def test_what_a_class_is_behind_beyond_its_share_must_be_exceeded_too() -> None:
+    assert detectable(allowed(0.1, classes=5)) == pytest.approx((detectable(allowed(0.0)) + 0.04) / (1 - 1 / 5))

@@ -198,12 +198,12 @@ def _say_chances(cost: Cost) -> list[str]:
         return []
     expected = sum(chance.weighed.overtaking for chance in cost.chances)
     first = cost.chances[0].weighed
-    passed = f"{expected:.1f} of them would have passed the leader, the likeliest in {write_share(first.overtaking)} "
-    passed += f"of the cases, by {write_size(first.regret)} points on average"
+    passed = f"{expected:.1f} of {len(cost.chances)} would have passed the leader, the likeliest in "
+    passed += f"{write_share(first.overtaking)} of the cases, by {write_size(first.regret)} points on average"
     return [
         (
-            f"If the {count(len(cost.chances), 'stopped trial')} had gained as much after their rung as a completed "
-            f"trial did, {passed if first.overtaking else 'none would have passed the leader'}. This is an "
+            "If stopped trials had gained as much after their rung as a completed trial did, "
+            f"{passed if first.overtaking else 'none would have passed the leader'}. This is an "
             "assumption: stopped trials were not trained further."
         )
     ]

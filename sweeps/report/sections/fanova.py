@@ -83,15 +83,6 @@ def build_study(sample: FinishedPoint) -> "Study":
     return study
 
 
-def load_optuna() -> None:
-    """Import the slow parts of Optuna ahead of time, while the process waits anyway."""
-    with quiet():
-        import optuna.importance
-        import optuna.visualization.matplotlib
-
-        optuna.importance.FanovaImportanceEvaluator()
-
-
 def measure_importance(sample: FinishedPoint) -> dict[str, float]:
     """Return the share of the variance in mIoU that each setting explains by itself, by short name, largest first.
 
