@@ -11,7 +11,8 @@ from sweeps.errors import StorageError
 from sweeps.execution.progress import TrialProgress
 from sweeps.schedulers.state_file import FILE as MEMORY
 from sweeps.schedulers.state_file import load_memory
-from sweeps.storage.events import OUTBOX, PARENT, EventFile
+from sweeps.storage.event_file import OUTBOX, EventFile
+from sweeps.storage.events import PARENT, End, Start
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outcomes import CANCELLED, CUT_OFF, RunStatus, StopReason, SweepState, TrialState, sweep_state
 from sweeps.storage.records import TrialRow
@@ -41,12 +42,12 @@ def read_status(folder: Path) -> Status:
     manifest, state = read_manifest(folder), SweepState.RUNNING
     rows = {trial["trial_id"]: _row(trial) for trial in manifest["trials"]}
     for event in EventFile(folder / OUTBOX).events():
-        if (trial_id := event.get("trial")) in rows:
-            rows[trial_id].apply(event)
-            if REUSED in event.get("tags", {}) and event["kind"] == "start":
-                rows[trial_id].state = TrialState.WAITING  # another sweep started it
-        elif trial_id == PARENT and event.get("kind") in ("start", "end"):
-            state = sweep_state(event.get("status", RunStatus.RUNNING))
+        if event.trial in rows:
+            rows[event.trial].apply(event)
+            if isinstance(event, Start) and REUSED in event.tags:
+                rows[event.trial].state = TrialState.WAITING  # another sweep started it
+        elif event.trial == PARENT and isinstance(event, Start | End):
+            state = sweep_state(event.status if isinstance(event, End) else RunStatus.RUNNING)
     for trial_id in _paused(folder):
         if trial_id in rows and rows[trial_id].state == TrialState.RUNNING:
             rows[trial_id].state = TrialState.PAUSED

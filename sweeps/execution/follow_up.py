@@ -12,7 +12,8 @@ from sweeps.planning.confirmation import next_runs
 from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.plan import PlannedTrial
 from sweeps.statistics.rounds import Rounds
-from sweeps.storage.outbox import Event, Outbox
+from sweeps.storage.events import Event
+from sweeps.storage.outbox import Outbox
 from sweeps.storage.outcomes import OWN_ENDS
 from sweeps.storage.sweep_json import SETTINGS
 from sweeps.storage.trial_history import TrialHistory

@@ -15,6 +15,7 @@ from sweeps.planning.confirmation import Confirmation
 from sweeps.planning.dataset import Dataset
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.storage.event_file import Refused
 from sweeps.storage.heartbeat import this_pulse
 from sweeps.storage.tags import CODE_VERSION, CONFIRMS, DRIVER, FINGERPRINT, FOLDER, PROFILE, REPLICATE_OF, SPACE
 from sweeps.tracking.uri import portable_uri
@@ -116,7 +117,7 @@ class SweepResult:
     tune_command: str
     weighs_cost: bool = False
     """The search had cost as a second objective."""
-    rejects: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[Refused] = field(default_factory=list)
     """Events that MLflow refused, with the reason."""
     is_offline: bool = False
     """The sweep ran without MLflow."""

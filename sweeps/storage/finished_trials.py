@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bddseg.errors import UserError
-from sweeps.storage.events import EventFile
+from sweeps.storage.event_file import EventFile
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outcomes import OWN_ENDS
 from sweeps.storage.sweep_json import read_manifest

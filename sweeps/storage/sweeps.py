@@ -14,7 +14,8 @@ from bddseg.data.folders import is_there, names_in
 from bddseg.errors import AccessError
 from bddseg.words import count
 from sweeps.errors import NoSweepError, StorageError
-from sweeps.storage.events import EVENTS, OUTBOX, PARENT, EventFile
+from sweeps.storage.event_file import EVENTS, OUTBOX, EventFile
+from sweeps.storage.events import PARENT
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.heartbeat import read_pulse
 from sweeps.storage.outcomes import RunStatus

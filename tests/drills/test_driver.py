@@ -17,7 +17,7 @@ from bddseg.result import OBJECTIVE
 from sweeps.execution.searcher import build_scheduler
 from sweeps.planning.manifest import recorded_experiment, recorded_plan
 from sweeps.schedulers.rungs import BEST
-from sweeps.storage.outbox import PARENT
+from sweeps.storage.events import PARENT
 from sweeps.storage.sweep_json import read_manifest
 
 pytestmark = pytest.mark.drill

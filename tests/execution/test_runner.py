@@ -26,7 +26,8 @@ from sweeps.planning.manifest import build_manifest
 from sweeps.planning.optuna_study import FILE
 from sweeps.planning.plan import build_plan
 from sweeps.planning.sampling import Sampling
-from sweeps.storage.outbox import PARENT, Outbox
+from sweeps.storage.events import PARENT, Event
+from sweeps.storage.outbox import Outbox
 from sweeps.storage.sweep_json import read_manifest, save_manifest
 from sweeps.storage.sweeps import is_unfinished
 
@@ -53,7 +54,7 @@ def order(tmp_path: Path) -> SweepSpec:
     )
 
 
-def last_event(order: SweepSpec) -> dict[str, Any]:
+def last_event(order: SweepSpec) -> Event:
     return list(Outbox(order.storage / "smoke-1" / "outbox").events())[-1]
 
 
@@ -68,14 +69,14 @@ def test_a_study_that_cannot_be_read_is_one_line_with_the_command_that_goes_on(o
         resume_sweep(order, "smoke-1")
     again = "once this is fixed, resume with: python tune_main.py --resume smoke-1"
     assert str(raised.value) == f"{journal} cannot be read or written: Is a directory; {again}"
-    assert (last_event(order)["trial"], last_event(order)["status"]) == (PARENT, "FAILED")
+    assert (last_event(order).trial, last_event(order).status) == (PARENT, "FAILED")
 
 
 def test_a_signal_before_ray_starts_closes_the_sweep(order: SweepSpec) -> None:
     with pytest.raises(Interrupted) as raised, listening(kill_this_process):
         resume_sweep(order, "smoke-1")
     assert raised.value.resume_command == "python tune_main.py --resume smoke-1"
-    assert (last_event(order)["trial"], last_event(order)["status"]) == (PARENT, "KILLED")
+    assert (last_event(order).trial, last_event(order).status) == (PARENT, "KILLED")
 
 
 def test_what_was_to_go_on_from_another_sweep_is_closed_too(order: SweepSpec) -> None:
@@ -83,22 +84,20 @@ def test_what_was_to_go_on_from_another_sweep_is_closed_too(order: SweepSpec) ->
     Outbox(order.storage / "smoke-1" / "outbox").append(start(first))
     with pytest.raises(Interrupted), listening(kill_this_process):
         resume_sweep(order, "smoke-1")
-    (event,) = [
-        event for event in Outbox(order.storage / "smoke-1" / "outbox").events({first}) if event["kind"] == "end"
-    ]
-    assert (event["status"], event["tags"]["sweep.stop_reason"]) == ("KILLED", "user")
+    (event,) = [event for event in Outbox(order.storage / "smoke-1" / "outbox").events({first}) if event.kind == "end"]
+    assert (event.status, event.tags["sweep.stop_reason"]) == ("KILLED", "user")
 
 
 def test_a_trial_whose_driver_was_lost_is_closed_when_an_interrupt_comes_before_its_turn(order: SweepSpec) -> None:
     first, folder = PLAN.trials[0].trial_id, order.storage / "smoke-1"
-    lost = end("KILLED", first) | {"tags": {"sweep.stop_reason": "driver_lost"}}
+    lost = replace(end("KILLED", first), tags={"sweep.stop_reason": "driver_lost"})
     Outbox(folder / "outbox").extend([start(first), lost])
     run = SweepRun(order, "smoke-1", folder, dict(read_manifest(folder)))
     run.begin_again()
     run.board.queue([first])
     end_open_trials(run)
-    assert [event["kind"] for event in run.outbox.events({first})] == ["start", "end", "start", "end"]
-    assert last_event(order)["tags"]["sweep.stop_reason"] == "user"
+    assert [event.kind for event in run.outbox.events({first})] == ["start", "end", "start", "end"]
+    assert last_event(order).tags["sweep.stop_reason"] == "user"
 
 
 def test_a_sweep_that_was_begun_offline_goes_on_offline(order: SweepSpec) -> None:

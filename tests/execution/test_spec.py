@@ -9,6 +9,7 @@ import pytest
 
 from sweeps.execution.progress import TrialTable
 from sweeps.execution.spec import SweepResult, run_tags
+from sweeps.storage.events import Start
 
 BOARD = cast("TrialTable", SimpleNamespace(best=lambda: "a trial"))
 FINE = SweepResult("s", Path("runs/s"), BOARD, 0, 0, "python report.py", "python tune_main.py")
@@ -19,7 +20,7 @@ FINE = SweepResult("s", Path("runs/s"), BOARD, 0, 0, "python report.py", "python
     [
         ({}, 0),
         ({"undelivered": 3}, 1),
-        ({"rejects": [{"why": "too long", "event": {}}]}, 1),
+        ({"rejects": [(Start("a"), "too long")]}, 1),
         ({"undelivered": 300, "is_offline": True}, 0),
         ({"undelivered": 3, "signal_number": 15}, 143),
         ({"board": SimpleNamespace(best=lambda: None)}, 1),
