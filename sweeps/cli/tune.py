@@ -164,7 +164,7 @@ def resume(arguments: argparse.Namespace) -> int:
         notes.info(sentence)
     manifest = read_manifest(folder)
     experiment = recorded_experiment(manifest)
-    source = recorded_source(manifest["profile"], manifest["data"], arguments.data)
+    source = recorded_source(manifest.profile, manifest.data, arguments.data)
     if arguments.dry_run:
         return dry_resume(folder, source, arguments)
     destination = find_destination(arguments, folder, manifest)

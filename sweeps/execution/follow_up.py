@@ -32,7 +32,7 @@ class FollowUps:
     """Hours that earlier drivers spent on the confirmation, up to their last interim analysis."""
 
     def __post_init__(self) -> None:
-        self._hours_before = self.plan.manifest.get("confirmation", {}).get("hours", 0.0)
+        self._hours_before = (self.plan.manifest.confirmation or {}).get("hours", 0.0)
 
     def choose(self) -> tuple[list[PlannedTrial], dict[str, Any]]:
         """Return the trials that follow, and the changes of sweep.json that belong to them."""
@@ -72,7 +72,7 @@ class FollowUps:
 
     def _with_look(self, look: dict[str, Any]) -> dict[str, Any]:
         """Return the manifest's confirmation with a look; it replaces one that an interrupt made void."""
-        confirmation = self.plan.manifest["confirmation"]
+        confirmation = self.plan.manifest.confirmation or {}
         looks = [earlier for earlier in confirmation.get("looks", []) if earlier["runs"] != look["runs"]]
         return {**confirmation, "looks": [*looks, look], "hours": self._hours()}
 

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bddseg.cores import usable_cores
 from sweeps.execution.callback import OutboxCallback
@@ -20,6 +19,7 @@ from sweeps.storage.events import PARENT, Artifact, Start
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import PATIENCE_SECONDS, Outbox
 from sweeps.storage.recovery import reopen
+from sweeps.storage.sweep_json import Manifest
 from sweeps.storage.sweeps import look_ahead
 from sweeps.tracking.artifact_root import ARTIFACTS
 from sweeps.tracking.delivery import Delivery
@@ -29,7 +29,7 @@ from sweeps.tracking.store import prepare_store, try_store
 class SweepRun:
     """One sweep while it runs."""
 
-    def __init__(self, spec: SweepSpec, sweep_id: str, folder: Path, manifest: dict[str, Any] | None = None) -> None:
+    def __init__(self, spec: SweepSpec, sweep_id: str, folder: Path, manifest: Manifest | None = None) -> None:
         """Create the state; nothing is written yet.
 
         Args:
@@ -79,7 +79,7 @@ class SweepRun:
 
     def _record_data_folder(self) -> None:
         """Record where the data are now, if they were moved: later commands look for them there."""
-        data = self.plan.manifest["data"]
+        data = self.plan.manifest.data
         if data.get("root") and data["root"] != (root := str(self.spec.material.root)):
             self.outbox.append(Artifact(PARENT, self.plan.save(data={**data, "root": root})))
 

@@ -131,7 +131,7 @@ def decide_confirmation(
     for row in rows:
         if clean(row.trial_id) in evidence_by_run:
             folds.setdefault(clean(row.finalist), {})[_fold(row)] = row
-    rounds = Rounds.recorded(record.manifest)
+    rounds = Rounds.recorded(record.manifest.get("confirmation"))
     if rounds:
         shared, behind = _last_round(folds, _exclusions(record))
     else:

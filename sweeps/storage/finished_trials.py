@@ -64,8 +64,8 @@ def _read_finished(folder: Path) -> list[FinishedTrial]:
         StorageError: when its manifest or its events cannot be read.
     """
     manifest = read_manifest(folder)
-    budgets = {trial["trial_id"]: trial["settings"]["train.epochs"] for trial in manifest["trials"]}
-    fingerprint = manifest["data"]["fingerprint"]
+    budgets = {trial.trial_id: trial.epochs for trial in manifest.trials}
+    fingerprint = manifest.data["fingerprint"]
     histories = read_histories(EventFile(SweepFolder(folder).outbox).events(budgets, epochs=False))
     return [
         FinishedTrial(folder, trial_id, fingerprint, budgets[trial_id], history.ended_after, history.reason)

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bddseg.errors import UserError
-from bddseg.files import read_json
 from sweeps.errors import StorageError, SweepError, TrackingError
 from sweeps.storage.event_file import OUTBOX, EventFile, Refused
 from sweeps.storage.events import Artifact, Epoch, Line, Unreadable
 from sweeps.storage.heartbeat import read_pulse
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.recovery import claim_and_close
-from sweeps.storage.sweep_json import FILE
+from sweeps.storage.sweep_json import read_tracking_uri
 from sweeps.storage.sweeps import sweep_folders
 from sweeps.tracking.artifact_root import ARTIFACTS
 from sweeps.tracking.delivery import Delivery
@@ -200,11 +199,8 @@ def _noted_uri(folder: Path) -> str:
 
     A database in the storage folder is the one in the present storage folder.
     """
-    try:
-        recorded = read_json(folder / FILE).get("tracking_uri")
-    except (OSError, ValueError, AttributeError):
-        recorded = None
-    if not isinstance(recorded, str):
+    recorded = read_tracking_uri(folder)
+    if recorded is None:
         return default_tracking_uri(folder.parent)
     return present_uri(recorded, folder.parent, EventFile(folder / OUTBOX).recorded_storage())
 

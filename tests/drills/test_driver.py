@@ -111,7 +111,7 @@ def test_a_running_sweep_is_not_started_again_and_a_cancelled_trial_stays_cancel
     place.await_that(lambda: first not in place.running())
     place.await_that(lambda: len(place.running()) == 1 and max(place.running().values()) >= 2)
     (second,) = place.running()
-    waiting = [trial["trial_id"] for trial in read_manifest(place.folder)["trials"]][2:]
+    waiting = [trial.trial_id for trial in read_manifest(place.folder).trials][2:]
     assert place.run("--cancel", place.sweep_id, waiting[1]) == 0
     driver.kill()
     driver.wait()

@@ -92,7 +92,7 @@ def test_a_trial_whose_driver_was_lost_is_closed_when_an_interrupt_comes_before_
     first, folder = PLAN.trials[0].trial_id, order.storage / "smoke-1"
     lost = replace(end("KILLED", first), tags={"sweep.stop_reason": "driver_lost"})
     Outbox(folder / "outbox").extend([start(first), lost])
-    run = SweepRun(order, "smoke-1", folder, dict(read_manifest(folder)))
+    run = SweepRun(order, "smoke-1", folder, read_manifest(folder))
     run.begin_again()
     run.board.queue([first])
     end_open_trials(run)
@@ -104,9 +104,9 @@ def test_a_sweep_that_was_begun_offline_goes_on_offline(order: SweepSpec) -> Non
     options = ["--resume", "smoke-1", "--storage", str(order.storage), "--quiet", "--gpus-per-trial", "0"]
     arguments, manifest = tune_main.build_parser().parse(options), read_manifest(order.storage / "smoke-1")
     for is_offline in (True, False):
-        terms = {"terms": {"is_offline": is_offline}}
-        where = find_destination(arguments, order.storage / "smoke-1", manifest | terms)
-        again = prepare(arguments, draft_resume(arguments, EXPERIMENT, Source("quick", None), manifest | terms), where)
+        noted = manifest.changed(terms={"is_offline": is_offline})
+        where = find_destination(arguments, order.storage / "smoke-1", noted)
+        again = prepare(arguments, draft_resume(arguments, EXPERIMENT, Source("quick", None), noted), where)
         assert again.is_offline is is_offline
 
 
@@ -115,7 +115,7 @@ def test_a_resumed_sweep_does_with_bad_samples_what_it_did(
     recorded: dict[str, str], expected: str, order: SweepSpec
 ) -> None:
     arguments = tune_main.build_parser().parse(["--resume", "smoke-1", "--quiet", "--gpus-per-trial", "0"])
-    manifest = read_manifest(order.storage / "smoke-1") | {"terms": recorded}
+    manifest = read_manifest(order.storage / "smoke-1").changed(terms=recorded)
     where = Destination(order.storage, order.tracking_uri, None, is_offline=True)
     again = prepare(arguments, draft_resume(arguments, EXPERIMENT, Source("quick", None), manifest), where)
     assert again.on_bad_sample == again.terms()["on_bad_sample"] == expected
@@ -123,10 +123,10 @@ def test_a_resumed_sweep_does_with_bad_samples_what_it_did(
 
 def test_a_resume_goes_where_the_sweep_was_recorded(order: SweepSpec, tmp_path: Path) -> None:
     folder, options = order.storage / "smoke-1", ["--resume", "--storage", str(order.storage)]
-    noted = {**read_manifest(folder), "tracking_uri": f"sqlite:///{tmp_path}/elsewhere/m.db"}
+    noted = read_manifest(folder).changed(tracking_uri=f"sqlite:///{tmp_path}/elsewhere/m.db")
     save_manifest(folder, noted)
     parse = tune_main.build_parser().parse
-    assert find_destination(parse(options), folder, noted).tracking_uri == noted["tracking_uri"]
+    assert find_destination(parse(options), folder, noted).tracking_uri == noted.tracking_uri
     typed = [*options, "--tracking-uri", f"sqlite:///{tmp_path}/typed.db"]
     assert find_destination(parse(typed), folder, noted).tracking_uri == f"sqlite:///{tmp_path}/typed.db"
 

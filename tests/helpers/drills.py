@@ -179,7 +179,7 @@ class Audit:
 
 def audit(sweep_site: Site, uri: str | None = None) -> Audit:
     """Count what a sweep left behind; every trial's run must be there once, with every epoch once."""
-    planned = [trial["trial_id"] for trial in read_manifest(sweep_site.folder)["trials"]]
+    planned = [trial.trial_id for trial in read_manifest(sweep_site.folder).trials]
     reasons: dict[str, list[str]] = {}
     for event in sweep_site.events():
         if event["kind"] == "end" and event["trial"] != PARENT:

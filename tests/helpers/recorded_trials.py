@@ -4,11 +4,12 @@ from pathlib import Path
 
 from tiny import make_config
 
+from bddseg.files import write_json
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.reuse import EVIDENCE
 from sweeps.storage.events import Artifact, End, Epoch, Event, Start
 from sweeps.storage.outbox import Outbox
-from sweeps.storage.sweep_json import save_manifest
+from sweeps.storage.sweep_json import FILE
 
 DATA = "0123456789abcdef"
 
@@ -29,7 +30,7 @@ def record(
     folder = storage / sweep
     folder.mkdir(parents=True)
     recorded = {"trial_id": trial.trial_id, "settings": dict(trial.settings)}
-    save_manifest(folder, {"version": 1, "data": {"fingerprint": DATA}, "trials": [recorded]})
+    write_json(folder / FILE, {"version": 1, "data": {"fingerprint": DATA}, "trials": [recorded]})
     epochs, trial_id = trial.epochs, trial.trial_id
     events: list[Event] = [Start(trial_id, trial.name, tags={"sweep.id": sweep}, time_ms=1000)]
     events += [Epoch(trial_id, step, {"val/miou": 0.5}, time_ms=1000) for step in range(1, epochs)]
