@@ -28,7 +28,8 @@ from sweeps.execution.tuner import recall
 from sweeps.planning.dataset import Dataset, Source, load_dataset
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.manifest import build_manifest, recorded_experiment, recorded_plan
-from sweeps.planning.plan import Plan, PlannedTrial, build_plan
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.planning.planner import build_plan
 from sweeps.planning.reuse import EVIDENCE
 from sweeps.schedulers.rungs import Schedule
 from sweeps.schedulers.state_file import FILE as MEMORY

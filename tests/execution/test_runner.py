@@ -24,7 +24,7 @@ from sweeps.planning.dataset import Source
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.manifest import build_manifest
 from sweeps.planning.optuna_study import FILE
-from sweeps.planning.plan import build_plan
+from sweeps.planning.planner import build_plan
 from sweeps.planning.sampling import Sampling
 from sweeps.storage.events import PARENT, Event
 from sweeps.storage.outbox import Outbox

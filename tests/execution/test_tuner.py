@@ -14,7 +14,8 @@ from sweeps.execution.spec import SweepSpec
 from sweeps.execution.trainable import Workload, newest_state
 from sweeps.execution.tuner import TunerPass, recall
 from sweeps.planning.experiment import load_experiment
-from sweeps.planning.plan import PlannedTrial, build_plan
+from sweeps.planning.plan import PlannedTrial
+from sweeps.planning.planner import build_plan
 from sweeps.schedulers.median import Median
 from sweeps.schedulers.scheduler import HalvingSetup
 from sweeps.storage.events import End, Epoch, Event, Start

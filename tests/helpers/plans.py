@@ -4,7 +4,8 @@ from pathlib import Path
 
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.growing_plan import GrowingPlan
-from sweeps.planning.plan import Plan, build_plan
+from sweeps.planning.plan import Plan
+from sweeps.planning.planner import build_plan
 from sweeps.storage.sweep_json import Manifest
 
 EXPERIMENT = load_experiment("smoke", profile="quick")

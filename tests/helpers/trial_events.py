@@ -4,7 +4,8 @@ from plans import growing
 
 from sweeps.execution.progress import TrialTable
 from sweeps.planning.experiment import load_experiment
-from sweeps.planning.plan import Plan, build_plan
+from sweeps.planning.plan import Plan
+from sweeps.planning.planner import build_plan
 from sweeps.storage.events import End, Epoch, Start, TrialEvent
 
 PLAN: Plan = build_plan(load_experiment("grid_lr_loss", profile="quick", overrides=["train.epochs=10"]), limit=4)

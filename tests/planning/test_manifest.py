@@ -10,7 +10,7 @@ from earlier import VERSIONS, unpack
 from bddseg.files import write_json
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.manifest import build_manifest, code_version, versions
-from sweeps.planning.plan import build_plan
+from sweeps.planning.planner import build_plan
 from sweeps.storage.sweep_json import FILE, read_manifest, save_manifest
 
 EXPERIMENT = load_experiment("grid_lr_loss", profile="quick")

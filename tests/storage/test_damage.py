@@ -14,7 +14,7 @@ from bddseg.files import read_json
 from sweeps.errors import StorageError
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.manifest import build_manifest
-from sweeps.planning.plan import build_plan
+from sweeps.planning.planner import build_plan
 from sweeps.planning.resources import PEAKS_FILE, read_peaks
 from sweeps.schedulers.state_file import FILE as MEMORY
 from sweeps.schedulers.state_file import load_memory

@@ -11,7 +11,7 @@ import tune_main
 from sweeps.errors import NoSweepError, StorageError
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.manifest import build_manifest
-from sweeps.planning.plan import build_plan
+from sweeps.planning.planner import build_plan
 from sweeps.planning.sampling import Sampling
 from sweeps.storage.events import PARENT, End
 from sweeps.storage.folder import SweepFolder
