@@ -226,8 +226,7 @@ def _curve(histories: Histories, row: TrialRow) -> tuple[float, ...]:
 
 def _images_to_confirm(record: SweepRecord) -> int:
     """Return how many images a confirmation would score, those of training and validation; 0 where not known."""
-    data = record.manifest.get("data")
-    split = data.get("split") if isinstance(data, Mapping) else None
+    split = record.data.get("split")
     sizes = [split.get(part) for part in ("train", "val")] if isinstance(split, Mapping) else []
     whole = [size for size in sizes if type(size) is int]
     return sum(whole) if len(whole) == len(sizes) else 0
@@ -237,8 +236,7 @@ def _read(
     rows: Sequence[TrialRow], record: SweepRecord, store: EvidenceReader
 ) -> tuple[dict[str, Evidence], dict[str, str]]:
     """Return the evidence that can be used, by trial, and why that of the others cannot."""
-    data = record.manifest.get("data")
-    fingerprint = data.get("fingerprint") if isinstance(data, Mapping) else None
+    fingerprint = record.data.get("fingerprint")
     usable, left_out = {}, {}
     answers = store.read_evidence(rows, "val")
     for row in rows:
