@@ -31,7 +31,8 @@ from sweeps.execution.trial_recorder import TrialRecorder
 from sweeps.planning.plan import PlannedTrial
 from sweeps.schedulers.rungs import TRIAL_KEY
 from sweeps.schedulers.scheduler import RunAll
-from sweeps.storage.outbox import PARENT, Outbox
+from sweeps.storage.events import PARENT, End, Start
+from sweeps.storage.outbox import Outbox
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.store import prepare_store
 from sweeps.tracking.uri import default_tracking_uri
@@ -117,7 +118,7 @@ def run_sleepers(number: int, function: Callable[..., None], seconds: int = 0) -
         ended = time.monotonic()
         grown, waiting = psutil.Process().memory_info().rss - before, outbox.pending()
         undelivered = delivery.close(DRAIN_SECONDS)
-        finished = sum(event["kind"] == "end" and event["status"] == "FINISHED" for event in outbox.events())
+        finished = sum(isinstance(event, End) and event.status == "FINISHED" for event in outbox.events())
         assert finished == number, f"{finished} of {number} trials finished"
         return Ran(ended - began, waiting, time.monotonic() - ended, undelivered, grown / 1e6)
 
@@ -133,7 +134,7 @@ def delivered(folder: Path) -> Iterator[tuple[Outbox, Delivery]]:
     """Give an outbox that is delivered to a new database as it fills."""
     prepare_store(default_tracking_uri(folder), folder / "artifacts")
     outbox = Outbox(folder / "outbox")
-    outbox.append({"kind": "start", "trial": PARENT, "time_ms": int(time.time() * 1000), "params": {}, "tags": {}})
+    outbox.append(Start(PARENT))
     delivery = Delivery(outbox, default_tracking_uri(folder), SWEEP)
     delivery.start()
     with outbox.claimed():

@@ -18,13 +18,15 @@ import numpy as np
 from bddseg.config import TrainConfig
 from bddseg.evidence import Evidence, save_evidence
 from bddseg.labels import CLASSES, GROUPS, slug
-from sweeps.storage.outbox import PARENT, Event, Outbox
+from sweeps.storage.events import PARENT, Artifact, End, Event, Start
+from sweeps.storage.outbox import Outbox
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.store import prepare_store
 from sweeps.tracking.uri import default_tracking_uri
 
 SWEEP = "recorded-20261127-000000-0000"
 FINGERPRINT = "f" * 16
+START_MS = 1_000_000
 SCENES = ("city street", "highway", "residential", "parking lot", "tunnel")
 WEATHERS, TIMES = ("clear", "overcast", "rainy"), ("daytime", "night")
 RUNGS = (5, 15)
@@ -124,21 +126,20 @@ def make_manifest(trials: list[MadeUpTrial], size: Size) -> dict[str, Any]:
 
 def events(folder: Path, trials: list[MadeUpTrial], size: Size, seed: int) -> Iterator[Event]:
     """Give what the sweep would have written, but for the epochs."""
-    parent = {"trial": PARENT, "time_ms": 1_000_000}
-    yield {"kind": "start", "name": SWEEP, "params": {}, "tags": {}, **parent}
-    yield {"kind": "artifact", "path": str(folder / "sweep.json"), "folder": "", **parent}
+    yield Start(PARENT, SWEEP, time_ms=START_MS)
+    yield Artifact(PARENT, folder / "sweep.json", time_ms=START_MS)
     for trial in trials:
         evidence = make_evidence(trial, size, seed)
         path = folder / "evidence" / str(trial.number)
         path.mkdir(parents=True)
-        own = {"trial": trial.config.digest(), "time_ms": 1_000_000 + trial.number}
-        tags = {"sweep.config_digest": trial.config.digest(), "sweep.reference": str(not trial.number).lower()}
-        yield {"kind": "start", "name": trial.name, "params": trial.config.flat(), "tags": tags, **own}
+        trial_id, time_ms = trial.config.digest(), START_MS + trial.number
+        tags = {"sweep.config_digest": trial_id, "sweep.reference": str(not trial.number).lower()}
+        yield Start(trial_id, trial.name, trial.config.flat(), tags, time_ms=time_ms)
         for part in ("val", "test"):
             save_evidence(path / f"evidence-{part}.npz", evidence)
-            yield {"kind": "artifact", "path": str(path / f"evidence-{part}.npz"), "folder": "evidence", **own}
-        yield {**_end(trial, evidence, size), **own, "time_ms": 1_060_000 + 1000 * trial.number}
-    yield {"kind": "end", "status": "FINISHED", "tags": {}, "metrics": {}, "step": 0, "note": None, **parent}
+            yield Artifact(trial_id, path / f"evidence-{part}.npz", "evidence", time_ms=time_ms)
+        yield _end(trial, evidence, size)
+    yield End(PARENT, "FINISHED", time_ms=START_MS)
 
 
 def make_evidence(trial: MadeUpTrial, size: Size, seed: int) -> Evidence:
@@ -181,7 +182,7 @@ def write_curves(database: Path, trials: list[MadeUpTrial]) -> None:
     connection.close()
 
 
-def _end(trial: MadeUpTrial, evidence: Evidence, size: Size) -> Event:
+def _end(trial: MadeUpTrial, evidence: Evidence, size: Size) -> End:
     from sweeps.statistics.scores import score_evidence
 
     scores = score_evidence(evidence)
@@ -197,7 +198,8 @@ def _end(trial: MadeUpTrial, evidence: Evidence, size: Size) -> Event:
         "sweep.stop_detail": detail if is_stopped else "",
     }
     status = "KILLED" if is_stopped else "FINISHED"
-    return {"kind": "end", "status": status, "tags": tags, "metrics": last | best, "step": trial.epochs, "note": None}
+    time_ms = START_MS + 60_000 + 1000 * trial.number
+    return End(trial.config.digest(), status, tags, last | best, trial.epochs, time_ms=time_ms)
 
 
 def _points(trial: MadeUpTrial, run_id: str) -> Iterator[tuple[str, float, int, str, int]]:

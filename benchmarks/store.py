@@ -16,7 +16,6 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from bddseg.config import TrainConfig
 from bddseg.result import METRICS
@@ -29,12 +28,13 @@ from sweeps.execution.tuner import recall
 from sweeps.planning.dataset import Dataset, Source, load_dataset
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.manifest import build_manifest, recorded_experiment, recorded_plan
-from sweeps.planning.plan import Plan, PlannedTrial, build_plan
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.planning.planner import build_plan
 from sweeps.planning.reuse import EVIDENCE
 from sweeps.schedulers.rungs import Schedule
 from sweeps.schedulers.state_file import FILE as MEMORY
+from sweeps.storage.events import PARENT, Artifact, End, Epoch, Event, Start, encode
 from sweeps.storage.folder import SweepFolder
-from sweeps.storage.outbox import PARENT, Event
 from sweeps.storage.sweep_json import read_manifest, save_manifest
 from sweeps.storage.sweeps import check_events, unfinished_sweep
 from sweeps.tracking.uri import default_tracking_uri
@@ -114,29 +114,23 @@ def write_sweep(folder: Path, dataset: Dataset, trials: int, first: int = 0) -> 
     facts = {"tracking_uri": order.tracking_uri, "terms": order.terms()}
     save_manifest(path, build_manifest(path.name, experiment, plan, dataset.to_dict(), facts))
     with (path / "outbox" / "outbox.jsonl").open("w") as file:
-        for event in [start(PARENT), *(event for trial in plan.trials for event in events_of(trial, path))]:
-            file.write(json.dumps(event, separators=(",", ":")) + "\n")
+        for event in [Start(PARENT, time_ms=1), *(event for trial in plan.trials for event in events_of(trial, path))]:
+            file.write(json.dumps(encode(event, path), separators=(",", ":")) + "\n")
     return path
-
-
-def start(trial_id: str, **fields: Any) -> Event:
-    """Return the event with which a run begins."""
-    return {"kind": "start", "trial": trial_id, "time_ms": 1, "name": trial_id, "params": {}, "tags": {}} | fields
 
 
 def events_of(trial: PlannedTrial, folder: Path) -> Iterator[Event]:
     """Yield what a trial that ran to its end wrote, and leave its evidence."""
-    common = {"trial": trial.trial_id, "time_ms": 1}
-    tags = {f"sweep.tag{number}": "x" * 20 for number in range(12)}
-    yield start(trial.trial_id, name=trial.name, params=trial.settings, tags=tags)
+    trial_id, tags = trial.trial_id, {f"sweep.tag{number}": "x" * 20 for number in range(12)}
+    yield Start(trial_id, trial.name, trial.settings, tags, time_ms=1)
     for epoch in range(1, EPOCHS + 1):
-        yield {"kind": "epoch", **common, "step": epoch, "metrics": dict.fromkeys(METRICS, 0.123456 * epoch)}
+        yield Epoch(trial_id, epoch, dict.fromkeys(METRICS, 0.123456 * epoch), time_ms=1)
     path = folder / "outbox" / "spool" / trial.trial_id / EVIDENCE
     path.parent.mkdir(parents=True)
     path.touch()
-    yield {"kind": "artifact", **common, "path": str(path), "folder": "evidence"}
+    yield Artifact(trial_id, path, "evidence", time_ms=1)
     ended = {"sweep.stop_reason": "max_epochs", "sweep.stop_detail": "all epochs done"}
-    yield {"kind": "end", **common, "status": "FINISHED", "tags": ended, "metrics": {}, "step": EPOCHS, "note": None}
+    yield End(trial_id, "FINISHED", ended, step=EPOCHS, time_ms=1)
 
 
 def reopen_last(folder: Path) -> None:

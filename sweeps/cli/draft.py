@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sweeps.planning.experiment import Experiment
     from sweeps.planning.machine import Machine
     from sweeps.planning.plan import Plan
+    from sweeps.storage.sweep_json import Manifest
 
 
 def find_source(arguments: argparse.Namespace) -> "Source | None":
@@ -95,7 +96,7 @@ class Draft:
 def draft_space(arguments: argparse.Namespace, experiment: "Experiment", source: "Source | None") -> Draft:
     """Return the draft of a new sweep, for the device that will train."""
     from bddseg.device import resolve_precision
-    from sweeps.planning.plan import build_plan, imagine_plan
+    from sweeps.planning.planner import build_plan, imagine_plan
 
     machine = local_machine(arguments)
     precision = resolve_precision("auto", machine.device)
@@ -112,11 +113,11 @@ def draft_confirmation(
 
 
 def draft_resume(
-    arguments: argparse.Namespace, experiment: "Experiment", source: "Source", manifest: Mapping[str, Any]
+    arguments: argparse.Namespace, experiment: "Experiment", source: "Source", manifest: "Manifest"
 ) -> Draft:
     """Return the draft of a sweep that is resumed, from its manifest."""
     from sweeps.planning.manifest import recorded_plan
-    from sweeps.planning.plan import imagine_plan
+    from sweeps.planning.planner import imagine_plan
 
-    plan, terms = recorded_plan(manifest), manifest["terms"]
+    plan, terms = recorded_plan(manifest), manifest.terms
     return Draft(experiment, source, plan, imagine_plan(plan, experiment), local_machine(arguments, terms), terms=terms)

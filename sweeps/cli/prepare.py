@@ -3,10 +3,9 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError
 from sweeps.cli.draft import Draft, address_of
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from sweeps.planning.dataset import Dataset
     from sweeps.planning.machine import Machine
     from sweeps.planning.plan import Plan
+    from sweeps.storage.sweep_json import Manifest
     from sweeps.tracking.reader import Store
 
 CHECKPOINT_SECONDS = 30
@@ -40,7 +40,7 @@ class Destination:
 
 
 def find_destination(
-    arguments: argparse.Namespace, folder: Path | None = None, manifest: Mapping[str, Any] | None = None
+    arguments: argparse.Namespace, folder: Path | None = None, manifest: "Manifest | None" = None
 ) -> Destination:
     """Return the destination, by the command line, the environment, or a recorded sweep's folder and manifest.
 
@@ -56,7 +56,7 @@ def find_destination(
     from sweeps.tracking.sync import recorded_at
     from sweeps.tracking.uri import check_server, resolve_tracking_uri
 
-    terms = manifest["terms"] if manifest else {}
+    terms = manifest.terms if manifest else {}
     storage, is_offline = check_storage(arguments.storage), arguments.offline or terms.get("is_offline", False)
     if folder is None:
         tracking_uri = resolve_tracking_uri(arguments.tracking_uri, storage)

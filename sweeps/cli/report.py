@@ -118,9 +118,8 @@ def _check_register(options: argparse.Namespace, store: Store) -> None:
         if options.data is not None:
             raise UserError(f"--data has no effect: {name} is no confirmation; its leader's own weights are used")
         return
-    data = record.manifest.get("data")
-    if isinstance(data, dict) and {"root", "embedded"} <= data.keys():
-        recorded_source("", data, options.data)
+    if {"root", "embedded"} <= record.data.keys():
+        recorded_source("", record.data, options.data)
 
 
 def _register(reports: "list[Report]", store: Store, upload: ReportUpload, options: argparse.Namespace) -> None:

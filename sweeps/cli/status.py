@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bddseg.data.folders import is_visible
 from bddseg.result import OBJECTIVE
@@ -11,12 +10,13 @@ from sweeps.errors import StorageError
 from sweeps.execution.progress import TrialProgress
 from sweeps.schedulers.state_file import FILE as MEMORY
 from sweeps.schedulers.state_file import load_memory
-from sweeps.storage.events import OUTBOX, PARENT, EventFile
+from sweeps.storage.event_file import OUTBOX, EventFile
+from sweeps.storage.events import PARENT, End, Start
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outcomes import CANCELLED, CUT_OFF, RunStatus, StopReason, SweepState, TrialState, sweep_state
 from sweeps.storage.records import TrialRow
 from sweeps.storage.relocation import present_path
-from sweeps.storage.sweep_json import read_manifest, to_come, to_replicate
+from sweeps.storage.sweep_json import TrialRecord, read_manifest
 from sweeps.storage.sweeps import follow_words
 from sweeps.storage.tags import LOG_FILE, REUSED, STOP_DETAIL, STOP_REASON
 from sweeps.storage.trial_history import TrialHistory
@@ -39,14 +39,14 @@ def read_status(folder: Path) -> Status:
         StorageError: when the manifest is missing or damaged.
     """
     manifest, state = read_manifest(folder), SweepState.RUNNING
-    rows = {trial["trial_id"]: _row(trial) for trial in manifest["trials"]}
+    rows = {trial.trial_id: _row(trial) for trial in manifest.trials}
     for event in EventFile(folder / OUTBOX).events():
-        if (trial_id := event.get("trial")) in rows:
-            rows[trial_id].apply(event)
-            if REUSED in event.get("tags", {}) and event["kind"] == "start":
-                rows[trial_id].state = TrialState.WAITING  # another sweep started it
-        elif trial_id == PARENT and event.get("kind") in ("start", "end"):
-            state = sweep_state(event.get("status", RunStatus.RUNNING))
+        if event.trial in rows:
+            rows[event.trial].apply(event)
+            if isinstance(event, Start) and REUSED in event.tags:
+                rows[event.trial].state = TrialState.WAITING  # another sweep started it
+        elif event.trial == PARENT and isinstance(event, Start | End):
+            state = sweep_state(event.status if isinstance(event, End) else RunStatus.RUNNING)
     for trial_id in _paused(folder):
         if trial_id in rows and rows[trial_id].state == TrialState.RUNNING:
             rows[trial_id].state = TrialState.PAUSED
@@ -57,7 +57,7 @@ def read_status(folder: Path) -> Status:
     return Status(
         state,
         tuple(rows.values()),
-        [] if state == SweepState.FINISHED else follow_words(to_come(manifest), to_replicate(manifest)),
+        [] if state == SweepState.FINISHED else follow_words(manifest.to_come, manifest.to_replicate),
     )
 
 
@@ -70,12 +70,9 @@ def row_of(trial: TrialRow) -> TrialProgress:
     return row
 
 
-def _row(trial: Mapping[str, Any]) -> TrialProgress:
-    settings = trial["settings"]
-    keep = settings.get("train.keep", "best")
-    return TrialProgress(
-        trial["trial_id"], trial["name"], trial["reference"], settings["train.epochs"], TrialHistory(keep=keep)
-    )
+def _row(trial: TrialRecord) -> TrialProgress:
+    history = TrialHistory(keep=trial.settings.get("train.keep", "best"))
+    return TrialProgress(trial.trial_id, trial.name, trial.reference, trial.epochs, history)
 
 
 def _look_around(row: TrialProgress, folder: SweepFolder) -> None:

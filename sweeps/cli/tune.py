@@ -42,7 +42,7 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
         ExperimentError: when the space cannot be used under the profile.
     """
     from sweeps.planning.experiment import load_experiment
-    from sweeps.planning.plan import build_plan, count_points, is_too_large
+    from sweeps.planning.planner import build_plan, count_points, is_too_large
 
     experiment = load_experiment(name, profile=profile)
     if is_too_large(experiment):
@@ -123,7 +123,7 @@ def sync(arguments: argparse.Namespace) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Run a space as a new sweep, after everything that can be checked before Ray starts."""
     from sweeps.planning.experiment import load_experiment
-    from sweeps.planning.plan import check_experiment
+    from sweeps.planning.planner import check_experiment
 
     if not arguments.space:
         raise UserError("no space is given: use --space NAME, or --list to see the spaces")
@@ -164,7 +164,7 @@ def resume(arguments: argparse.Namespace) -> int:
         notes.info(sentence)
     manifest = read_manifest(folder)
     experiment = recorded_experiment(manifest)
-    source = recorded_source(manifest["profile"], manifest["data"], arguments.data)
+    source = recorded_source(manifest.profile, manifest.data, arguments.data)
     if arguments.dry_run:
         return dry_resume(folder, source, arguments)
     destination = find_destination(arguments, folder, manifest)

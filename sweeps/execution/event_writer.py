@@ -8,19 +8,11 @@ from typing import Any
 
 from bddseg.words import count
 from sweeps.errors import StorageError
-from sweeps.storage.outbox import PARENT, RETRY_SECONDS, Event, Outbox
+from sweeps.storage.append_file import RETRY_SECONDS
+from sweeps.storage.events import Event
+from sweeps.storage.outbox import Outbox
 
 log = logging.getLogger(__name__)
-
-
-def new_event(trial_id: str, kind: str, **fields: Any) -> Event:
-    """Return an event of this moment; `PARENT` as the trial means the sweep's own run."""
-    return {"trial": trial_id, "time_ms": time.time_ns() // 1_000_000, "kind": kind, **fields}
-
-
-def sweep_artifact(path: Path) -> Event:
-    """Return the event of a file that belongs to the sweep's own run."""
-    return new_event(PARENT, "artifact", path=str(path), folder="")
 
 
 class EventWriter:

@@ -18,7 +18,6 @@ from bddseg.evidence import load_evidence
 from bddseg.files import write_json
 from bddseg.verification import verify
 from sweeps.environment import cache_folder
-from sweeps.execution.event_writer import new_event, sweep_artifact
 from sweeps.execution.network_timing import save_latency
 from sweeps.execution.predictions import choose_trials, paint_panels
 from sweeps.execution.progress import TrialTable
@@ -31,8 +30,9 @@ from sweeps.planning.resources import kind, remember_peaks
 from sweeps.planning.sampling import COST
 from sweeps.storage.album import FOLDER, save_album
 from sweeps.storage.artifacts import VERIFICATION, evidence_file
+from sweeps.storage.events import PARENT, Artifact, End, Epoch
 from sweeps.storage.folder import remove_folder
-from sweeps.storage.outbox import PARENT, Outbox
+from sweeps.storage.outbox import Outbox
 from sweeps.storage.outcomes import RunStatus, StopReason, TrialState
 from sweeps.storage.sweep_json import FILE
 from sweeps.storage.sweeps import has_trained
@@ -54,16 +54,15 @@ def end_sweep(run: SweepRun, signal_number: int) -> SweepResult:
     board.cancel(run.folder.is_cancelled)
     if suggestions := run.trials.suggestions:
         suggestions.catch_up() if signal_number else suggestions.close()
-        run.outbox.append(sweep_artifact(run.folder.path / FILE))
+        run.outbox.append(Artifact(PARENT, run.folder.path / FILE))
     if signal_number:
         end_open_trials(run)
     else:
         _weights_keeper(run).keep(spec.material, run.folder.path, all_weights=spec.keep_all_weights)
     best = board.best()
     status = RunStatus.KILLED if signal_number else RunStatus.FINISHED if best else RunStatus.FAILED
-    metrics, note = {"best/miou": best.best_miou} if best else {}, board.markdown()
-    event = {"status": status, "tags": {}, "metrics": metrics, "step": board.epochs_done(), "note": note}
-    run.outbox.append(new_event(PARENT, "end", **event))
+    metrics = {"best/miou": best.best_miou} if best else {}
+    run.outbox.append(End(PARENT, status, {}, metrics, board.epochs_done(), board.markdown()))
     if spec.gpu_shares:
         remember_peaks(cache_folder(), _memory_peaks(run))
     is_hasty = signal_number != 0
@@ -95,8 +94,7 @@ def abandon_sweep(run: SweepRun, error: BaseException, *, is_store_ready: bool) 
     detail = f"{type(error).__name__}: {error}"
     run.trials.recall()
     end_open_trials(run, detail)
-    event = {"status": RunStatus.FAILED if is_failure else RunStatus.KILLED, "tags": {STOP_DETAIL: detail}}
-    run.outbox.append(new_event(PARENT, "end", **event, metrics={}, step=0, note=None))
+    run.outbox.append(End(PARENT, RunStatus.FAILED if is_failure else RunStatus.KILLED, {STOP_DETAIL: detail}))
     if is_store_ready:
         run.start_delivery()
         run.deliver(HASTY_FLUSH_SECONDS, is_hasty=True)
@@ -108,8 +106,7 @@ def end_open_trials(run: SweepRun, detail: str = "") -> None:
         history = run.past.get(row.trial_id, TrialHistory())
         if row.state in (TrialState.RUNNING, TrialState.PAUSED) or (history.is_started and not history.reason):
             tags = {STOP_REASON: StopReason.USER, STOP_DETAIL: detail or cut_off_words(row.epochs)}
-            event = {"status": RunStatus.KILLED, "tags": tags, "metrics": {}, "step": row.epochs, "note": None}
-            ended = new_event(row.trial_id, "end", **event)
+            ended = End(row.trial_id, RunStatus.KILLED, tags, step=row.epochs)
             run.outbox.append(ended)
             run.board.apply(ended)
 
@@ -127,9 +124,9 @@ def _memory_peaks(run: SweepRun) -> dict[str, float]:
     kinds = {trial_id: kind(trial.config, device) for trial_id, trial in run.plan.trials.items()}
     peaks: dict[str, float] = {}
     for event in run.outbox.events():
-        peak_mb = event.get("metrics", {}).get("system/memory_mb") if event.get("kind") == "epoch" else None
-        if peak_mb and event["trial"] in kinds:
-            name = kinds[event["trial"]]
+        peak_mb = event.metrics.get("system/memory_mb") if isinstance(event, Epoch) else None
+        if peak_mb and event.trial in kinds:
+            name = kinds[event.trial]
             peaks[name] = max(peak_mb, peaks.get(name, 0.0))
     return peaks
 
@@ -216,7 +213,7 @@ class WeightsKeeper:
 
     def _upload(self, trial_id: str, path: Path, folder: str) -> None:
         if path.exists():
-            self.outbox.append(new_event(trial_id, "artifact", path=str(path), folder=folder))
+            self.outbox.append(Artifact(trial_id, path, folder))
 
 
 def _delete(path: Path) -> None:

@@ -12,7 +12,8 @@ from sweeps.planning.confirmation import next_runs
 from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.plan import PlannedTrial
 from sweeps.statistics.rounds import Rounds
-from sweeps.storage.outbox import Event, Outbox
+from sweeps.storage.events import Event
+from sweeps.storage.outbox import Outbox
 from sweeps.storage.outcomes import OWN_ENDS
 from sweeps.storage.sweep_json import SETTINGS
 from sweeps.storage.trial_history import TrialHistory
@@ -31,7 +32,7 @@ class FollowUps:
     """Hours that earlier drivers spent on the confirmation, up to their last interim analysis."""
 
     def __post_init__(self) -> None:
-        self._hours_before = self.plan.manifest.get("confirmation", {}).get("hours", 0.0)
+        self._hours_before = (self.plan.manifest.confirmation or {}).get("hours", 0.0)
 
     def choose(self) -> tuple[list[PlannedTrial], dict[str, Any]]:
         """Return the trials that follow, and the changes of sweep.json that belong to them."""
@@ -71,7 +72,7 @@ class FollowUps:
 
     def _with_look(self, look: dict[str, Any]) -> dict[str, Any]:
         """Return the manifest's confirmation with a look; it replaces one that an interrupt made void."""
-        confirmation = self.plan.manifest["confirmation"]
+        confirmation = self.plan.manifest.confirmation or {}
         looks = [earlier for earlier in confirmation.get("looks", []) if earlier["runs"] != look["runs"]]
         return {**confirmation, "looks": [*looks, look], "hours": self._hours()}
 

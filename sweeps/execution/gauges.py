@@ -4,12 +4,12 @@ A module of its own, since `progress` is imported by commands that must start wi
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from ray.util.metrics import Gauge
 
 from sweeps.execution.progress import TrialTable
+from sweeps.storage.events import TrialEvent
 from sweeps.storage.outcomes import TrialState
 
 PREFIX = "sweep_"
@@ -47,7 +47,7 @@ class Gauges:
             for name, (description, _) in FIGURES.items()
         }
 
-    def apply(self, event: Mapping[str, Any]) -> None:
+    def apply(self, event: TrialEvent) -> None:
         """Set every gauge to the present state of the table."""
         counts = self._board.counts()
         for state in TrialState:

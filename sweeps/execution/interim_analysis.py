@@ -14,7 +14,7 @@ from sweeps.planning.reuse import EVIDENCE
 from sweeps.statistics.results import Finalist
 from sweeps.statistics.rounds import Rounds
 from sweeps.statistics.verdict import confirm
-from sweeps.storage.events import Event
+from sweeps.storage.events import Artifact, Event
 from sweeps.storage.records import finalist_name
 from sweeps.storage.tags import FINALIST
 from sweeps.storage.trial_history import TrialHistory
@@ -74,7 +74,8 @@ def finalists_so_far(plan: Plan, events: Iterable[Event], past: Mapping[str, Tri
 
     Finalists that were excluded after an earlier round have fewer runs.
     """
-    paths = {event["trial"]: Path(event["path"]) for event in events if _is_evidence(event)}
+    artifacts = [event for event in events if isinstance(event, Artifact)]
+    paths = {artifact.trial: artifact.path for artifact in artifacts if artifact.path.name == EVIDENCE}
     runs: dict[str, list[PlannedTrial]] = {}
     for trial in plan.trials:
         runs.setdefault(trial.tags[FINALIST], []).append(trial)
@@ -90,10 +91,6 @@ def finalists_so_far(plan: Plan, events: Iterable[Event], past: Mapping[str, Tri
         for finalist_id, finalist_runs in runs.items()
         if len(finalist_runs) == most and len(evidence := tuple(_read(finalist_runs, paths))) == most
     ]
-
-
-def _is_evidence(event: Event) -> bool:
-    return event.get("kind") == "artifact" and Path(event["path"]).name == EVIDENCE
 
 
 def _read(runs: Sequence[PlannedTrial], paths: Mapping[str, Path]) -> Iterable[Evidence]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -18,7 +18,7 @@ from bddseg.words import count
 from sweeps.formatting import duration
 from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.plan import Plan, PlannedTrial
-from sweeps.storage.events import Event
+from sweeps.storage.events import Artifact, End, Epoch, TrialEvent
 from sweeps.storage.outcomes import CUT_OFF, OPEN_STATES, RunStatus, StopReason, TrialState
 from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
 from sweeps.storage.trial_history import TrialHistory
@@ -80,10 +80,10 @@ class TrialProgress:
         """Whether the trial has a score; a failed trial has none, as in the report."""
         return self.state != TrialState.FAILED and not math.isnan(self.best_miou)
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: TrialEvent) -> None:
         """Add an event of the trial."""
         self.history.add(event)
-        if event["kind"] in ("start", "pause", "retry", "end"):
+        if not isinstance(event, Epoch | Artifact):
             self._show_history()
 
     def end(self, status: str, tags: Mapping[str, str]) -> None:
@@ -118,9 +118,9 @@ class TrialTable:
         """Add a row for a trial of the plan."""
         self.rows = {**self.rows, trial.trial_id: _row(trial)}  # a new dict: the live view may be reading the old one
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: TrialEvent) -> None:
         """Update a trial's row by an event; events of the sweep itself change no row."""
-        if row := self.rows.get(event["trial"]):
+        if row := self.rows.get(event.trial):
             row.apply(event)
 
     def queue(self, trial_ids: Iterable[str]) -> None:
@@ -224,14 +224,14 @@ class LiveView:
         if self._live:
             self._live.__exit__(kind, error, trace)
 
-    def apply(self, event: Mapping[str, Any]) -> None:
+    def apply(self, event: TrialEvent) -> None:
         """Print a plain line when a trial has ended, or when the last line is old; none on a terminal."""
         if self._quiet or self._live:
             return
-        is_end = event["kind"] == "end" and event["trial"]
+        is_end = isinstance(event, End) and event.trial
         if is_end or time.monotonic() - self._last_line > PLAIN_SECONDS:
             self._last_line = time.monotonic()
-            ended = self._board.rows.get(event["trial"]) if is_end else None
+            ended = self._board.rows.get(event.trial) if is_end else None
             self._console.print(_ended(ended) if ended else "", self._board.sentence(), sep="", soft_wrap=True)
 
     def _render(self) -> Group:

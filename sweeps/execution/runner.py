@@ -67,7 +67,7 @@ def resume_sweep(spec: SweepSpec, sweep_id: str) -> SweepResult:
     """
     folder = spec.storage / sweep_id
     manifest = read_manifest(folder)
-    recorded, present = manifest["data"]["fingerprint"], spec.material.frames.fingerprint
+    recorded, present = manifest.data["fingerprint"], spec.material.frames.fingerprint
     if recorded != present:
         raise DataError(f"sweep {sweep_id} started on data {recorded}, but {spec.material.root} now has {present}")
     _prepare(spec)

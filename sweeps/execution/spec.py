@@ -15,7 +15,9 @@ from sweeps.planning.confirmation import Confirmation
 from sweeps.planning.dataset import Dataset
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.storage.event_file import Refused
 from sweeps.storage.heartbeat import this_pulse
+from sweeps.storage.sweep_json import Manifest
 from sweeps.storage.tags import CODE_VERSION, CONFIRMS, DRIVER, FINGERPRINT, FOLDER, PROFILE, REPLICATE_OF, SPACE
 from sweeps.tracking.uri import portable_uri
 
@@ -116,7 +118,7 @@ class SweepResult:
     tune_command: str
     weighs_cost: bool = False
     """The search had cost as a second objective."""
-    rejects: list[dict[str, Any]] = field(default_factory=list)
+    rejects: list[Refused] = field(default_factory=list)
     """Events that MLflow refused, with the reason."""
     is_offline: bool = False
     """The sweep ran without MLflow."""
@@ -160,25 +162,25 @@ def facts(spec: SweepSpec) -> dict[str, Any]:
     }
 
 
-def params(spec: SweepSpec, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def params(spec: SweepSpec, manifest: Manifest) -> dict[str, Any]:
     """Return the parameters of the sweep's run: search space, search method, scheduler and number of trials."""
-    schedule = {f"scheduler.{key}": str(value) for key, value in manifest["scheduler"].items()}
-    search = {f"search.{key}": str(value) for key, value in manifest["search"].items()}
+    schedule = {f"scheduler.{key}": str(value) for key, value in manifest.scheduler.items()}
+    search = {f"search.{key}": str(value) for key, value in (manifest.search or {}).items()}
     axes = {f"axis.{key}": _axis_words(axis) for key, axis in spec.experiment.axes}
     trials = {"trials": len(spec.plan.trials) + spec.plan.to_follow}
-    return {key: manifest[key] for key in SHOWN} | schedule | search | axes | trials
+    return {key: getattr(manifest, key) for key in SHOWN} | schedule | search | axes | trials
 
 
-def run_tags(manifest: Mapping[str, Any]) -> dict[str, str]:
+def run_tags(manifest: Manifest) -> dict[str, str]:
     """Return the tags of the sweep's run and of every trial's run."""
-    version = manifest["code_version"]
+    version = manifest.code_version
     commit = {} if version == "unknown" else {"mlflow.source.git.commit": version}
-    return {**_source_tags(), FINGERPRINT: manifest["data"]["fingerprint"], CODE_VERSION: version, **commit}
+    return {**_source_tags(), FINGERPRINT: manifest.data["fingerprint"], CODE_VERSION: version, **commit}
 
 
-def sweep_tags(spec: SweepSpec, manifest: Mapping[str, Any], folder: Path) -> dict[str, str]:
+def sweep_tags(spec: SweepSpec, manifest: Manifest, folder: Path) -> dict[str, str]:
     """Return the tags of the sweep's run."""
-    data = manifest["data"]
+    data = manifest.data
     return {
         **run_tags(manifest),
         **({CONFIRMS: spec.confirmation.screening} if spec.confirmation else {}),

@@ -2,11 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bddseg.cores import usable_cores
 from sweeps.execution.callback import OutboxCallback
-from sweeps.execution.event_writer import new_event, sweep_artifact
 from sweeps.execution.gauges import Gauges
 from sweeps.execution.progress import LiveView
 from sweeps.execution.spec import SweepSpec, facts, params, run_tags, sweep_tags
@@ -17,9 +15,11 @@ from sweeps.notes import notes
 from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.manifest import build_manifest
 from sweeps.schedulers.scheduler import Scheduler
+from sweeps.storage.events import PARENT, Artifact, Start
 from sweeps.storage.folder import SweepFolder
-from sweeps.storage.outbox import PARENT, PATIENCE_SECONDS, Outbox
+from sweeps.storage.outbox import PATIENCE_SECONDS, Outbox
 from sweeps.storage.recovery import reopen
+from sweeps.storage.sweep_json import Manifest
 from sweeps.storage.sweeps import look_ahead
 from sweeps.tracking.artifact_root import ARTIFACTS
 from sweeps.tracking.delivery import Delivery
@@ -29,7 +29,7 @@ from sweeps.tracking.store import prepare_store, try_store
 class SweepRun:
     """One sweep while it runs."""
 
-    def __init__(self, spec: SweepSpec, sweep_id: str, folder: Path, manifest: dict[str, Any] | None = None) -> None:
+    def __init__(self, spec: SweepSpec, sweep_id: str, folder: Path, manifest: Manifest | None = None) -> None:
         """Create the state; nothing is written yet.
 
         Args:
@@ -60,9 +60,9 @@ class SweepRun:
         path = self.plan.save()
         tags = sweep_tags(self.spec, self.plan.manifest, self.folder.path)
         settings = params(self.spec, self.plan.manifest)
-        self.outbox.append(new_event(PARENT, "start", name=self.sweep_id, params=settings, tags=tags))
+        self.outbox.append(Start(PARENT, self.sweep_id, settings, tags))
         self.is_begun = True
-        self.outbox.append(sweep_artifact(path))
+        self.outbox.append(Artifact(PARENT, path))
         if not self.spec.is_fresh:
             self.trials.reuse()
         self.trials.open_suggestions()
@@ -79,9 +79,9 @@ class SweepRun:
 
     def _record_data_folder(self) -> None:
         """Record where the data are now, if they were moved: later commands look for them there."""
-        data = self.plan.manifest["data"]
+        data = self.plan.manifest.data
         if data.get("root") and data["root"] != (root := str(self.spec.material.root)):
-            self.outbox.append(sweep_artifact(self.plan.save(data={**data, "root": root})))
+            self.outbox.append(Artifact(PARENT, self.plan.save(data={**data, "root": root})))
 
     def prepare_store(self) -> None:
         """Prepare MLflow's store, unless offline.

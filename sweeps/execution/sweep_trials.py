@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from bddseg.words import count
 from sweeps.errors import StorageError
-from sweeps.execution.event_writer import sweep_artifact
 from sweeps.execution.follow_up import FollowUps
 from sweeps.execution.progress import TrialTable
 from sweeps.execution.spec import SweepSpec
@@ -16,9 +15,10 @@ from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.reuse import Reused, is_same_budget, reuse_sentences, take_over
 from sweeps.schedulers.scheduler import Scheduler
+from sweeps.storage.events import PARENT, Artifact, End, TrialEvent
 from sweeps.storage.finished_trials import FinishedTrial, find_finished
 from sweeps.storage.folder import SweepFolder
-from sweeps.storage.outbox import Event, Outbox
+from sweeps.storage.outbox import Outbox
 from sweeps.storage.trial_history import TrialHistory
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ class SweepTrials:
         trial_ids = self.plan.trials if trials is None else {trial.trial_id for trial in trials}
         histories: dict[str, TrialHistory] = {}
         for event in self.outbox.events(trial_ids):
-            trial_id = event["trial"]
-            histories.setdefault(trial_id, TrialHistory(keep=self.plan.trials[trial_id].config.train.keep)).add(event)
+            keep = self.plan.trials[event.trial].config.train.keep
+            histories.setdefault(event.trial, TrialHistory(keep=keep)).add(event)
             self.board.apply(event)
         self.past.update(histories)
 
-    def update_study(self, event: Event) -> None:
+    def update_study(self, event: TrialEvent) -> None:
         """Record the end of a trial in the study."""
-        if self.suggestions and event["kind"] == "end":
+        if self.suggestions and isinstance(event, End):
             self.suggestions.catch_up()
 
     def add(self, trials: Sequence[PlannedTrial], **changes: Any) -> None:
@@ -70,7 +70,7 @@ class SweepTrials:
             self.board.add(trial)
         if not self.spec.is_fresh:
             self._take_over(replace(self.plan.current, trials=tuple(trials)), whole_only=True)
-        self.outbox.append(sweep_artifact(path))
+        self.outbox.append(Artifact(PARENT, path))
 
     def add_follow_ups(self) -> bool:
         """Add the trials that follow from how the others ended; return whether there are any.

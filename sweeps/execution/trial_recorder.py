@@ -7,9 +7,9 @@ from typing import Any
 from bddseg.files import make_folder, write_file
 from bddseg.result import OBJECTIVE
 from bddseg.words import count
-from sweeps.execution.event_writer import EventWriter, new_event
+from sweeps.execution.event_writer import EventWriter
 from sweeps.planning.plan import PlannedTrial
-from sweeps.storage.outbox import Event
+from sweeps.storage.events import Artifact, End, Epoch, Event, Pause, Retry, Start, TrialEvent
 from sweeps.storage.outcomes import StopReason, status_of
 from sweeps.storage.tags import (
     CONFIG_DIGEST,
@@ -48,7 +48,7 @@ class TrialRecorder:
         *,
         logs: Path | None = None,
         tags: Mapping[str, str] | None = None,
-        listeners: Sequence[Callable[[Event], None]] = (),
+        listeners: Sequence[Callable[[TrialEvent], None]] = (),
     ) -> None:
         """Create a recorder.
 
@@ -111,12 +111,12 @@ class TrialRecorder:
             RETRIES: str(self.history_of(trial_id).retries),
             **planned.tags,
         }
-        self._record(trial_id, "start", name=planned.name, params=dict(planned.settings), tags=tags)
+        self._record(Start(trial_id, planned.name, dict(planned.settings), tags))
 
     def unpause(self, trial_id: str) -> None:
         """Notify the listeners that a paused trial continues; its run never ended, so the outbox gets no event."""
         self._paused_ids.discard(trial_id)
-        self._notify(new_event(trial_id, "start"))
+        self._notify(Start(trial_id))
 
     def report_reason(self, trial_id: str, reason: str) -> None:
         """Keep the stop reason that a trial has reported; "" when it continues."""
@@ -124,22 +124,21 @@ class TrialRecorder:
 
     def epoch(self, trial_id: str, epoch: int, metrics: Mapping[str, float | None]) -> None:
         """Record an epoch."""
-        reason = self._reasons.get(trial_id)
-        self._record(trial_id, "epoch", step=epoch, metrics=metrics, **({"ending": reason} if reason else {}))
+        self._record(Epoch(trial_id, epoch, metrics, self._reasons.get(trial_id, "")))
 
     def pause(self, trial_id: str, epoch: int) -> None:
         """Notify the listeners that a trial is paused at its rung."""
         self._paused_ids.add(trial_id)
-        self._notify(new_event(trial_id, "pause", step=epoch))
+        self._notify(Pause(trial_id))
 
     def retry(self, trial_id: str) -> None:
         """Count a retry and notify the listeners that the failed trial will be started again."""
         self.history_of(trial_id).retries += 1
-        self._notify(new_event(trial_id, "retry"))
+        self._notify(Retry(trial_id))
 
     def artifact(self, trial_id: str, path: Path, folder: str) -> None:
         """Record a file for the run's artifact folder."""
-        self._record(trial_id, "artifact", path=str(path), folder=folder)
+        self._record(Artifact(trial_id, path, folder))
 
     def spool(self, trial_id: str, name: str, content: bytes, folder: str) -> None:
         """Write a file that stays in the outbox until it is uploaded, and record it."""
@@ -157,8 +156,7 @@ class TrialRecorder:
             LOG_FILE: str(self.log_file(trial_id)),
             RETRIES: str(history.retries),
         }
-        outcome = {"status": str(status_of(reason)), "tags": tags, "metrics": _best_figures(history)}
-        self._record(trial_id, "end", **outcome, step=history.epochs, note=None)
+        self._record(End(trial_id, status_of(reason), tags, _best_figures(history), history.epochs))
 
     def own_ending(self, trial_id: str) -> tuple[str, str] | None:
         """Return the stop reason that a trial has reported, and its description; None when it has reported none."""
@@ -169,13 +167,12 @@ class TrialRecorder:
         epochs = count(history.epochs, "epoch")
         return reason, sentence.format(epoch=history.epochs, epochs=epochs, best=history.best_epoch)
 
-    def _record(self, trial_id: str, kind: str, **fields: Any) -> None:
-        event = new_event(trial_id, kind, **fields)
+    def _record(self, event: Event) -> None:
         self.writer.write(event)
         self._notify(event)
 
-    def _notify(self, event: Event) -> None:
-        self.history_of(event["trial"]).add(event)
+    def _notify(self, event: TrialEvent) -> None:
+        self.history_of(event.trial).add(event)
         for listen in self._listeners:
             listen(event)
 

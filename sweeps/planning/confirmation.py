@@ -162,8 +162,8 @@ def plan_confirmation(
     """
     if screening := record.tags.get(CONFIRMS):
         raise ExperimentError(f"{record.sweep_id} is itself a confirmation, of {screening}: confirm that one again")
-    data = record.manifest.get("data")
-    if not isinstance(data, dict) or not {"root", "embedded", "fingerprint"} <= data.keys():
+    data = record.data
+    if not {"root", "embedded", "fingerprint"} <= data.keys():
         raise ExperimentError(f"{record.sweep_id} has no sweep.json in the store, so its data is not known")
     terms = record.manifest.get("terms")
     terms = terms if isinstance(terms, dict) else {}

@@ -1,18 +1,18 @@
 """The plan of a running sweep together with its sweep.json: trials are added to both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sweeps.planning.manifest import record_trial
 from sweeps.planning.plan import Plan, PlannedTrial
-from sweeps.storage.sweep_json import save_manifest
+from sweeps.storage.sweep_json import Manifest, save_manifest
 
 
 class GrowingPlan:
     """The one plan that all parts of a running sweep share; `current` is its present state."""
 
-    def __init__(self, plan: Plan, folder: Path, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, plan: Plan, folder: Path, manifest: Manifest) -> None:
         """Create a plan whose manifest is not written yet.
 
         Args:
@@ -20,7 +20,7 @@ class GrowingPlan:
             folder: the sweep's folder.
             manifest: the content of sweep.json.
         """
-        self.current, self.manifest = plan, dict(manifest)
+        self.current, self.manifest = plan, manifest
         self.trials = {trial.trial_id: trial for trial in plan.trials}
         """Trial id -> trial; always the same dict, so that its holders see trials that are added."""
         self._folder = folder
@@ -31,7 +31,7 @@ class GrowingPlan:
         Raises:
             OSError: when it cannot be written; then nothing has changed.
         """
-        manifest = {**self.manifest, **changes}
+        manifest = self.manifest.changed(**changes)
         path = save_manifest(self._folder, manifest)
         self.manifest = manifest
         return path
@@ -42,7 +42,7 @@ class GrowingPlan:
         Raises:
             OSError: as `save` does.
         """
-        path = self.save(trials=[*self.manifest["trials"], *map(record_trial, trials)], **changes)
+        path = self.save(trials=(*self.manifest.trials, *map(record_trial, trials)), **changes)
         self.trials.update({trial.trial_id: trial for trial in trials})
         self.current = self.current.with_trials(trials)
         return path

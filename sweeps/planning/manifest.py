@@ -17,14 +17,14 @@ from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.sampling import recorded_sampling
 from sweeps.schedulers.rungs import Schedule
 from sweeps.statistics.rounds import Rounds
-from sweeps.storage.sweep_json import FORMAT, is_open
+from sweeps.storage.sweep_json import Manifest, TrialRecord
 
 PACKAGES = ("ray", "torch", "torchvision", "torchmetrics", "mlflow", "optuna", "numpy", "pillow")
 
 
 def build_manifest(
     sweep_id: str, experiment: Experiment, plan: Plan, data: Mapping[str, Any], facts: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> Manifest:
     """Return the content of sweep.json.
 
     Args:
@@ -35,34 +35,33 @@ def build_manifest(
         facts: device, commands and time of the start.
     """
     reference = next((trial.trial_id for trial in plan.trials if trial.is_reference), "")
-    return {
-        "version": FORMAT,
-        "sweep_id": sweep_id,
-        "space": experiment.name,
-        "question": experiment.question,
-        "profile": experiment.profile,
-        "seed": experiment.base.train.seed,
-        "metric": OBJECTIVE,
-        "scheduler": {
+    return Manifest(
+        sweep_id=sweep_id,
+        space=experiment.name,
+        question=experiment.question,
+        profile=experiment.profile,
+        seed=experiment.base.train.seed,
+        metric=OBJECTIVE,
+        scheduler={
             "name": experiment.schedule.name,
             "grace": plan.rungs[0] if plan.rungs else plan.epochs,
             "reduction": experiment.schedule.reduction,
             "max_epochs": plan.epochs,
             "rungs": list(plan.rungs),
         },
-        "axes": {key: record_axis(axis) for key, axis in experiment.axes},
-        "search": experiment.sampling.to_dict() | ({"samples": plan.samples} if plan.samples else {}),
-        "base": experiment.base.to_dict(),
-        "grace_share": experiment.schedule.grace,
-        "grid_points": plan.grid_points,
-        "replicates": plan.replicates,
-        "reference": reference,
-        "trials": [record_trial(trial) for trial in plan.trials],
-        "data": dict(data),
-        "versions": versions(),
-        "code_version": code_version(),
+        axes={key: record_axis(axis) for key, axis in experiment.axes},
+        search=experiment.sampling.to_dict() | ({"samples": plan.samples} if plan.samples else {}),
+        base=experiment.base.to_dict(),
+        grace_share=experiment.schedule.grace,
+        grid_points=plan.grid_points,
+        replicates=plan.replicates,
+        reference=reference,
+        trials=tuple(map(record_trial, plan.trials)),
+        data=dict(data),
+        versions=versions(),
+        code_version=code_version(),
         **facts,
-    }
+    )
 
 
 def versions() -> dict[str, str]:
@@ -90,84 +89,78 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def record_trial(trial: PlannedTrial) -> dict[str, Any]:
+def record_trial(trial: PlannedTrial) -> TrialRecord:
     """Return a trial as the manifest records it."""
-    return {
-        "trial_id": trial.trial_id,
-        "name": trial.name,
-        "digest": trial.trial_id,
-        "settings": trial.settings,
-        "point": dict(trial.point),
-        "reference": trial.is_reference,
-        **({"tags": dict(trial.tags)} if trial.tags else {}),
-    }
+    return TrialRecord(
+        trial_id=trial.trial_id,
+        name=trial.name,
+        digest=trial.trial_id,
+        settings=trial.settings,
+        point=dict(trial.point),
+        reference=trial.is_reference,
+        tags=dict(trial.tags) or None,
+    )
 
 
-def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
+def recorded_experiment(manifest: Manifest) -> Experiment:
     """Return the experiment of a sweep as it was recorded.
 
     Raises:
         StorageError: when this version of the project has other settings.
     """
     try:
-        base = TrainConfig.from_record(manifest["base"])
+        base = TrainConfig.from_record(manifest.base)
     except ConfigError as error:
         raise _other_version(manifest, str(error)) from error
-    axes = tuple((key, recorded_axis(axis)) for key, axis in manifest["axes"].items())
+    axes = tuple((key, recorded_axis(axis)) for key, axis in manifest.axes.items())
     if unknown := [key for key, _ in axes if key not in base.flat()]:
         raise _other_version(manifest, f"it varies {unknown[0]!r}, which is not a setting")
-    schedule = Schedule(manifest["scheduler"]["name"], manifest["grace_share"], manifest["scheduler"]["reduction"])
-    points = {trial["trial_id"]: trial["point"] for trial in manifest["trials"]}
+    schedule = Schedule(manifest.scheduler["name"], manifest.grace_share, manifest.scheduler["reduction"])
+    points = {trial.trial_id: trial.point for trial in manifest.trials}
     return Experiment(
-        name=manifest["space"],
-        question=manifest["question"],
-        profile=manifest["profile"],
+        name=manifest.space,
+        question=manifest.question,
+        profile=manifest.profile,
         base=base,
         axes=axes,
-        reference=points.get(manifest["reference"], {}),
+        reference=points.get(manifest.reference, {}),
         schedule=schedule,
-        sampling=recorded_sampling(manifest.get("search", {})),
+        sampling=recorded_sampling(manifest.search or {}),
     )
 
 
-def recorded_plan(manifest: Mapping[str, Any]) -> Plan:
+def recorded_plan(manifest: Manifest) -> Plan:
     """Return the plan of a sweep as it was recorded, in its order.
 
     Raises:
         StorageError: when this version would train a trial differently, so its scores would not be comparable.
     """
-    schedule = manifest["scheduler"]
+    schedule = manifest.scheduler
     return Plan(
-        trials=tuple(_trial(trial, manifest) for trial in manifest["trials"]),
+        trials=tuple(_trial(trial, manifest) for trial in manifest.trials),
         rungs=tuple(schedule["rungs"]),
         epochs=schedule["max_epochs"],
-        grid_points=manifest["grid_points"],
+        grid_points=manifest.grid_points,
         reduction=schedule["reduction"],
-        samples=recorded_sampling(manifest["search"]).samples if is_open(manifest) else 0,
-        replicates=manifest.get("replicates", 0),
-        rounds=Rounds.recorded(manifest),
+        samples=recorded_sampling(manifest.search or {}).samples if manifest.is_open else 0,
+        replicates=manifest.replicates,
+        rounds=Rounds.recorded(manifest.confirmation),
     )
 
 
-def _trial(recorded: Mapping[str, Any], manifest: Mapping[str, Any]) -> PlannedTrial:
+def _trial(recorded: TrialRecord, manifest: Manifest) -> PlannedTrial:
     try:
-        config = TrainConfig.from_record(recorded["settings"])
+        config = TrainConfig.from_record(recorded.settings)
     except ConfigError as error:
         raise _other_version(manifest, str(error)) from error
-    if config.digest() != recorded["digest"]:
-        raise _other_version(manifest, f"trial {recorded['digest']} would be {config.digest()} today")
-    return PlannedTrial(
-        recorded["trial_id"],
-        recorded["name"],
-        config,
-        recorded["point"],
-        recorded["reference"],
-        recorded.get("tags", {}),
-    )
+    if config.digest() != recorded.digest:
+        raise _other_version(manifest, f"trial {recorded.digest} would be {config.digest()} today")
+    tags = recorded.tags or {}
+    return PlannedTrial(recorded.trial_id, recorded.name, config, recorded.point, recorded.reference, tags)
 
 
-def _other_version(manifest: Mapping[str, Any], why: str) -> StorageError:
-    version = manifest["code_version"]
+def _other_version(manifest: Manifest, why: str) -> StorageError:
     return StorageError(
-        f"sweep {manifest['sweep_id']} was started by another version ({version}) and cannot be resumed: {why}"
+        f"sweep {manifest.sweep_id} was started by another version ({manifest.code_version}) and cannot be resumed: "
+        f"{why}"
     )

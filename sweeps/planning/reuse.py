@@ -9,14 +9,15 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bddseg.checkpoint import load_training
 from bddseg.errors import DataError
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.storage.artifacts import evidence_file
-from sweeps.storage.events import Event, EventFile
+from sweeps.storage.event_file import EventFile
+from sweeps.storage.events import Artifact, End, Epoch, Event, Start
 from sweeps.storage.finished_trials import FinishedTrial
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Outbox
@@ -103,7 +104,7 @@ def _events(batch: Sequence[Reused]) -> dict[str, list[Event]]:
     by_trial: dict[str, list[Event]] = {}
     file = EventFile(SweepFolder(batch[0].entry.sweep).outbox)
     for event in file.events({reused.trial.trial_id for reused in batch}):
-        by_trial.setdefault(event["trial"], []).append(event)
+        by_trial.setdefault(event.trial, []).append(event)
     return by_trial
 
 
@@ -146,27 +147,22 @@ def _copied_events(events: Iterable[Event], reused: Reused, sweep_id: str, folde
     """Yield the events as those of the new sweep; of a trial that continues, without its end."""
     mark, trial = {SWEEP_ID: sweep_id, REUSED: reused.entry.sweep.name}, reused.trial
     for event in events:
-        if event["kind"] == "artifact":
-            if reused.is_whole and Path(event["path"]).is_file():
-                yield event | {"path": str(_linked(Path(event["path"]), trial.trial_id, folder))}
-        elif event["kind"] == "start":
-            setting = {SETTING: trial.config.setting_digest()}  # the budget may differ here
-            tags = {
-                **event["tags"],
-                **mark,
-                **setting,
-                IS_REFERENCE: str(trial.is_reference).lower(),
-                **trial.tags,
-            }
-            yield event | {"name": trial.name, "params": dict(trial.settings), "tags": tags}
-        elif event["kind"] == "epoch":
-            yield event if reused.is_whole else {key: value for key, value in event.items() if key != "ending"}
-        elif event["kind"] == "end" and reused.is_whole:
-            yield event | {"tags": {**event["tags"], **mark}, "note": None}
+        match event:
+            case Artifact() if reused.is_whole and event.path.is_file():
+                yield replace(event, path=_linked(event.path, trial.trial_id, folder))
+            case Start():
+                setting = {SETTING: trial.config.setting_digest()}  # the budget may differ here
+                reference = {IS_REFERENCE: str(trial.is_reference).lower()}
+                tags = {**event.tags, **mark, **setting, **reference, **trial.tags}
+                yield replace(event, name=trial.name, params=dict(trial.settings), tags=tags)
+            case Epoch():
+                yield event if reused.is_whole else replace(event, ending="")
+            case End() if reused.is_whole:
+                yield replace(event, tags={**event.tags, **mark}, note=None)
 
 
 def _is_evidence(event: Event) -> bool:
-    return event.get("kind") == "artifact" and Path(event["path"]).name == EVIDENCE and Path(event["path"]).is_file()
+    return isinstance(event, Artifact) and event.path.name == EVIDENCE and event.path.is_file()
 
 
 def _linked(file: Path, trial_id: str, folder: SweepFolder) -> Path:

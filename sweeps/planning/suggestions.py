@@ -10,7 +10,8 @@ from bddseg.flops import count_forward
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.optuna_study import FILE, Study, snap_to_axis
-from sweeps.planning.plan import PlannedTrial, plan_trial
+from sweeps.planning.plan import PlannedTrial
+from sweeps.planning.planner import plan_trial
 from sweeps.planning.sampling import COST, draw_points
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.trial_history import TrialHistory

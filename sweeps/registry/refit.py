@@ -87,8 +87,8 @@ def load_recorded(record: SweepRecord, config: TrainConfig, folder: Path | None 
     Raises:
         ExperimentError: when the data have changed, or their fingerprint is not recorded.
     """
-    data: Any = record.manifest.get("data")
-    if not isinstance(data, dict) or not {"root", "embedded", "fingerprint"} <= data.keys():
+    data = record.data
+    if not {"root", "embedded", "fingerprint"} <= data.keys():
         raise ExperimentError(f"{record.sweep_id} has no sweep.json in the store, so its data is not known")
     source = recorded_source(str(record.manifest.get("profile", "")), data, folder)
     material = load_dataset(source, config, cache_folder(), on_bad_sample="skip", progress=sys.stderr.isatty())

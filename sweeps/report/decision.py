@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
-from bddseg.words import count
+from sweeps.report.folds import Fold, count_folds, fold_of, last_round, read_exclusions, shared_folds
 from sweeps.report.seeds import EvidenceReader, OtherSeed, find_seeds, group_settings, join_evidence, name_settings
 from sweeps.sanitize import clean
 from sweeps.schedulers.rungs import read_stop
@@ -20,10 +20,6 @@ from sweeps.statistics.verdict import confirm, screen
 from sweeps.storage.latency import NetworkTimings
 from sweeps.storage.outcomes import CUT_OFF, STOPPED_EARLY, RunStatus
 from sweeps.storage.records import Repeat, SweepRecord, TrialRow, finalist_name
-
-FOLD, CUT = "data.fold", "data.cut"
-Fold = tuple[int, int]
-"""The cut of the images, and the fold in it."""
 
 Histories = Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]
 """Trial -> metric -> (epoch, value)."""
@@ -130,12 +126,12 @@ def decide_confirmation(
     folds: dict[str, dict[Fold, TrialRow]] = {}
     for row in rows:
         if clean(row.trial_id) in evidence_by_run:
-            folds.setdefault(clean(row.finalist), {})[_fold(row)] = row
-    rounds = Rounds.recorded(record.manifest)
+            folds.setdefault(clean(row.finalist), {})[fold_of(row)] = row
+    rounds = Rounds.recorded(record.manifest.get("confirmation"))
     if rounds:
-        shared, behind = _last_round(folds, _exclusions(record))
+        shared, behind = last_round(folds, read_exclusions(record))
     else:
-        shared, behind = _shared_folds(folds, is_final=record.status == RunStatus.FINISHED)
+        shared, behind = shared_folds(folds, is_final=record.status == RunStatus.FINISHED)
     left_out |= behind
     if not shared:
         return Decision(None, evidence_by_run, left_out=left_out)
@@ -149,7 +145,7 @@ def decide_confirmation(
         finalists,
         margin=margins.score,
         scene_margin=margins.scenes,
-        folds=_folds(rows) or len(shared),
+        folds=count_folds(rows) or len(shared),
         alpha=rounds.level(len(shared)) if rounds else ALPHA,
     )
     joined = {finalist.finalist_id: join_evidence(finalist.runs) for finalist in finalists}
@@ -230,8 +226,7 @@ def _curve(histories: Histories, row: TrialRow) -> tuple[float, ...]:
 
 def _images_to_confirm(record: SweepRecord) -> int:
     """Return how many images a confirmation would score, those of training and validation; 0 where not known."""
-    data = record.manifest.get("data")
-    split = data.get("split") if isinstance(data, Mapping) else None
+    split = record.data.get("split")
     sizes = [split.get(part) for part in ("train", "val")] if isinstance(split, Mapping) else []
     whole = [size for size in sizes if type(size) is int]
     return sum(whole) if len(whole) == len(sizes) else 0
@@ -241,8 +236,7 @@ def _read(
     rows: Sequence[TrialRow], record: SweepRecord, store: EvidenceReader
 ) -> tuple[dict[str, Evidence], dict[str, str]]:
     """Return the evidence that can be used, by trial, and why that of the others cannot."""
-    data = record.manifest.get("data")
-    fingerprint = data.get("fingerprint") if isinstance(data, Mapping) else None
+    fingerprint = record.data.get("fingerprint")
     usable, left_out = {}, {}
     answers = store.read_evidence(rows, "val")
     for row in rows:
@@ -256,69 +250,6 @@ def _read(
         else:
             usable[trial_id] = answer
     return usable, left_out
-
-
-def _fold(row: TrialRow) -> Fold:
-    cut, fold = (row.settings.get(key) for key in (CUT, FOLD))
-    return cut if type(cut) is int else 0, fold if type(fold) is int else -1
-
-
-def _folds(rows: Sequence[TrialRow]) -> int:
-    """Return the number of folds; 0 where it is not recorded."""
-    counts = {row.settings.get("data.folds") for row in rows}
-    (count,) = counts if len(counts) == 1 else (0,)
-    return count if type(count) is int else 0
-
-
-def _last_round(
-    folds: Mapping[str, Mapping[Fold, TrialRow]], exclusions: Mapping[str, int]
-) -> tuple[list[Fold], dict[str, str]]:
-    """Return the folds of the last round that two finalists have completed, and why others have not.
-
-    Where runs are added until it is decided, only finalists that are still in question get another.
-    """
-    lengths = sorted(map(len, folds.values()), reverse=True)
-    runs = lengths[min(1, len(lengths) - 1)] if lengths else 0
-    every = sorted({fold for own in folds.values() for fold in own})[:runs]
-    behind = {}
-    for name, own in folds.items():
-        if set(every) <= set(own):
-            continue
-        if name in exclusions:
-            after = count(exclusions[name], "run")
-            behind[name] = f"it was excluded after {after}, when others had as many: its score was surely lower"
-        else:
-            behind[name] = f"it has evidence of {len(own)} of {count(runs, 'run')} only"
-    return every, behind
-
-
-def _exclusions(record: SweepRecord) -> dict[str, int]:
-    """Return the number of runs after which each finalist was excluded, from the recorded looks."""
-    confirmation = record.manifest.get("confirmation")
-    looks = confirmation.get("looks", []) if isinstance(confirmation, Mapping) else []
-    before: set[str] = {clean(row.finalist) for row in record.trials}
-    exclusions: dict[str, int] = {}
-    for look in looks:
-        exclusions |= dict.fromkeys(before - set(look["remaining"]), look["runs"])
-        before &= set(look["remaining"])
-    return exclusions
-
-
-def _shared_folds(folds: Mapping[str, Mapping[Fold, TrialRow]], *, is_final: bool) -> tuple[list[Fold], dict[str, str]]:
-    """Return the folds that all compared finalists have, and the finalists that lack some.
-
-    Of a confirmation that has ended all folds count, and a finalist that lacks one is not compared; while it runs,
-    those count that every finalist has.
-    """
-    every = sorted({fold for runs in folds.values() for fold in runs})
-    if not is_final:
-        every = [fold for fold in every if all(fold in runs for runs in folds.values())]
-    behind = {
-        name: f"it has evidence of {len(runs)} of {len(every)} folds only"
-        for name, runs in folds.items()
-        if not set(every) <= set(runs)
-    }
-    return every, behind
 
 
 def _finalist(

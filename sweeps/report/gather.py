@@ -105,7 +105,7 @@ class Report:
     @property
     def confidence(self) -> str:
         """Return the simultaneous confidence of all differences: higher where runs are evaluated several times."""
-        rounds = Rounds.recorded(self.facts) if self.verdict else None
+        rounds = Rounds.recorded(self.facts["confirmation"]) if self.verdict else None
         alpha = rounds.level(self.verdict.runs) if rounds and self.verdict else ALPHA
         return f"{100 * (1 - alpha):g} %"
 

@@ -155,8 +155,7 @@ def _usable(evidence: Evidence | DataError | None, record: SweepRecord) -> Evide
         return f"its test evidence is damaged: {clean(evidence)}."
     if evidence is None:
         return "it left no test evidence, so there is no test figure."
-    data = record.manifest.get("data")
-    fingerprint = data.get("fingerprint") if isinstance(data, Mapping) else None
+    fingerprint = record.data.get("fingerprint")
     if fingerprint and evidence.fingerprint != fingerprint:
         return f"its test evidence is of other frames ({clean(evidence.fingerprint)}), so it is not shown."
     return evidence

@@ -51,8 +51,7 @@ class Rounds:
         return asdict(self)
 
     @classmethod
-    def recorded(cls, manifest: Mapping[str, Any]) -> Self | None:
-        """Return the rounds that a sweep's manifest records; None where the number of runs is fixed."""
-        confirmation = manifest.get("confirmation")
+    def recorded(cls, confirmation: Any) -> Self | None:
+        """Return the rounds of a confirmation as a manifest records it; None where the number of runs is fixed."""
         values = confirmation.get("rounds") if isinstance(confirmation, Mapping) else None
         return cls(**values) if isinstance(values, Mapping) else None

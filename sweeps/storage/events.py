@@ -1,231 +1,203 @@
-"""The events of a sweep, read from its folder. Nothing here writes, so that a read-only folder can be read.
+"""The events of a sweep, and their form in its event file: one JSON object on one line.
 
-An event is one JSON object on one line. Fields of every event: `kind`, `trial` ("" is the sweep's own parent run) and
-`time_ms`. By kind:
+Fields of every event: `kind`, `trial` ("" is the sweep's own run) and `time_ms`. By kind:
 
     start      name: str, params: {setting: value}, tags: {str: str}      again on a retry: the run continues
     epoch      step: int (from 1), metrics: {name: number or None}        None is NaN
     end        status: FINISHED | KILLED | FAILED, tags, metrics, step, note: str or None (Markdown)
     artifact   path: file to upload, folder: artifact folder ("" is the top)
 
-The path of a file in the sweep's folder is written relative to that folder, and comes back absolute.
+`name` and `ending`, the trial's own reason to end with this epoch, are left out where they are empty. The path of a
+file in the sweep's folder is written relative to that folder. Fields that a newer version added are kept as they are.
 """
 
 import json
-import re
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
-from bddseg.files import read_json
 from bddseg.json_shapes import difference
-from sweeps.errors import StorageError
-from sweeps.storage.relocation import present_path
-from sweeps.storage.tags import FOLDER
-
-Event = dict[str, Any]
+from sweeps.storage.relocation import portable_path, present_path
 
 PARENT = ""
 """The trial of an event that concerns the sweep as a whole."""
 
-ARTIFACT_KIND = "artifact"
-OUTBOX = "outbox"
-"""Folder of the events in the folder of a sweep."""
 
-EVENTS, CURSOR, REJECTED, UPLOADS = "outbox.jsonl", "outbox.cursor", "outbox.rejected.jsonl", "outbox.files.json"
-
-SHAPES: dict[str, Any] = {
-    "start": {"trial": str, "params": {}, "tags": {}},
-    "epoch": {"trial": str, "step": int, "metrics": {}},
-    "end": {"trial": str, "status": str, "step": int, "tags": {}, "metrics": {}},
-    "artifact": {"trial": str, "path": str, "folder": str},
-}
-"""What every reader needs of each kind of event; what MLflow demands besides is checked on delivery."""
-
-TRIAL = re.compile(rb'"trial":"([^"]*)"')
-EPOCH, ARTIFACT = b'"kind":"epoch"', b'"kind":"artifact"'
-"""As events are written; within a text their quotes would have a backslash."""
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True)
-class Uploads:
-    """Which files of a sweep have been uploaded into MLflow: they are delivered apart from the other events."""
+class _RunEvent:
+    """What all events have."""
 
-    offset: int
-    """Artifact events before it were uploaded, refused, or are waiting."""
-    waiting: tuple[tuple[Event, str], ...] = ()
-    """Those that could not be uploaded yet, with the reason."""
+    kind: ClassVar[str]
+    trial: str
+    """Whose run it concerns; PARENT is the sweep's own."""
+    time_ms: int = field(default_factory=now_ms, kw_only=True)
+    newer: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    """Fields that only a newer version knows."""
 
 
-class EventFile:
-    """Reads the events of one sweep, and which of them have been delivered.
+@dataclass(frozen=True)
+class Start(_RunEvent):
+    """A run is started, or continues after a retry or a resume."""
 
-    Raises:
-        StorageError: from every method that reads the events, when their file cannot be read.
+    kind = "start"
+    name: str = ""
+    """Of the run; "" where it has one already."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Epoch(_RunEvent):
+    """A trial has reported an epoch."""
+
+    kind = "epoch"
+    step: int
+    """From 1."""
+    metrics: Mapping[str, float | None]
+    """None is NaN."""
+    ending: str = ""
+    """The trial's own reason to end with this epoch; "" where it continues."""
+
+
+@dataclass(frozen=True)
+class End(_RunEvent):
+    """A run has ended."""
+
+    kind = "end"
+    status: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    step: int = 0
+    """The last epoch."""
+    note: str | None = None
+    """Markdown."""
+
+
+@dataclass(frozen=True)
+class Artifact(_RunEvent):
+    """A file belongs to a run."""
+
+    kind = "artifact"
+    path: Path
+    folder: str = ""
+    """Of the artifact; "" is the top."""
+
+
+@dataclass(frozen=True)
+class Pause(_RunEvent):
+    """A trial is paused at its rung: for listeners, never written."""
+
+    kind = "pause"
+
+
+@dataclass(frozen=True)
+class Retry(_RunEvent):
+    """A trial has failed and will be started again: for listeners, never written."""
+
+    kind = "retry"
+
+
+Event = Start | Epoch | End | Artifact
+"""What is written."""
+
+TrialEvent = Event | Pause | Retry
+"""What listeners get."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A line that is no event: it is damaged, or of a kind that only a newer version knows."""
+
+    content: dict[str, Any]
+    """The JSON object of the line; where it has none, its text."""
+    why: str
+
+    @property
+    def kind(self) -> Any:
+        """Return the kind that the line names."""
+        return self.content.get("kind")
+
+    @property
+    def trial(self) -> str | None:
+        """Return the trial that the line names; None where it names none."""
+        trial = self.content.get("trial")
+        return trial if isinstance(trial, str) else None
+
+
+Line = Event | Unreadable
+"""What a line of the event file holds."""
+
+KINDS: dict[str, type[Event]] = {cls.kind: cls for cls in (Start, Epoch, End, Artifact)}
+SHAPES: dict[str, Any] = {
+    "start": {"trial": str, "time_ms": int, "name?": str, "params": {}, "tags": {}},
+    "epoch": {"trial": str, "time_ms": int, "step": int, "metrics": {}, "ending?": str},
+    "end": {"trial": str, "time_ms": int, "status": str, "tags": {}, "metrics": {}, "step": int, "note?": (str, None)},
+    "artifact": {"trial": str, "time_ms": int, "path": str, "folder": str},
+}
+"""What every reader needs of each kind of event; what MLflow demands besides is checked on delivery."""
+
+FIELDS = {kind: tuple(entry.name for entry in fields(cls) if entry.name != "newer") for kind, cls in KINDS.items()}
+LEFT_OUT = ("name", "ending")
+"""Fields that are not written where they are empty."""
+
+
+def encode(line: Line, folder: Path) -> dict[str, Any]:
+    """Return the JSON object of a line.
+
+    Args:
+        line: an event of a kind that is written, or a line that could not be read.
+        folder: the sweep's.
     """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder).absolute()
-        self.path = self.folder / EVENTS
-
-    def lines(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """Yield the complete lines from one offset to another; a last line without its end is still being written."""
-        try:
-            with self.path.open("rb") as file:
-                file.seek(start)
-                for line in file:
-                    start += len(line)
-                    if not line.endswith(b"\n") or (end is not None and start > end):
-                        return
-                    yield line
-        except OSError as error:
-            raise StorageError(f"{self.path} cannot be read ({error.strerror})") from error
-
-    def read(self, limit: int) -> tuple[list[Event], int]:
-        """Return up to `limit` events that follow the cursor, and the offset to commit once they are delivered.
-
-        A line that is no JSON object comes back as an event of kind "unreadable".
-        """
-        events: list[Event] = []
-        offset = self.committed()
-        for line in self.lines(offset):
-            if len(events) == limit:
-                break
-            offset += len(line)
-            events.append(self._event(line))
-        return events, offset
-
-    def events(
-        self,
-        trials: Collection[str] | None = None,
-        *,
-        epochs: bool = True,
-        start: int = 0,
-        before: int | None = None,
-    ) -> Iterator[Event]:
-        """Yield every event, delivered or not, from the first; or only those of some trials, or all but the epochs.
-
-        An event that is left out is recognised by its bytes, without parsing it, which takes a tenth of the time.
-
-        Args:
-            trials: whose events; None for all.
-            epochs: whether events of kind epoch are included.
-            start: the first offset.
-            before: the last offset; None for the end of the file.
-        """
-        wanted = None if trials is None else {trial.encode() for trial in trials}
-        for line in self.lines(start, before):
-            if not epochs and EPOCH in line:
-                continue
-            named = TRIAL.search(line) if wanted is not None else None
-            if wanted is None or (named and named[1] in wanted):
-                yield _checked_shape(self._event(line))
-
-    def files(self, offset: int, limit: int) -> tuple[list[Event], int]:
-        """Return up to `limit` artifact events from an offset on, and the offset behind them.
-
-        A file follows once every event before it has been delivered: its run exists then.
-        """
-        events: list[Event] = []
-        for line in self.lines(offset, self.committed()):
-            if len(events) == limit:
-                break
-            offset += len(line)
-            if ARTIFACT in line:
-                events.append(self._event(line))
-        return events, offset
-
-    def pending(self) -> int:
-        """Return how many events are undelivered, files included."""
-        uploads, committed = self.uploads(), self.committed()
-        offset, number = min(uploads.offset, committed), len(uploads.waiting)
-        for line in self.lines(offset):
-            number += offset >= (uploads.offset if ARTIFACT in line else committed)
-            offset += len(line)
-        return number
-
-    def pending_events(self) -> int:
-        """Return how many events are undelivered, files excluded."""
-        return sum(ARTIFACT not in line for line in self.lines(self.committed()))
-
-    def rejects(self) -> list[dict[str, Any]]:
-        """Return the events that were refused for good: `why` and `event` of each."""
-        try:
-            lines = (self.folder / REJECTED).read_bytes().splitlines()
-        except FileNotFoundError:
-            return []
-        rejects = (_object(line) for line in lines)
-        return [
-            reject | {"event": self._located(reject["event"])} for reject in rejects if reject and _is_reject(reject)
-        ]
-
-    def uploads(self) -> Uploads:
-        """Return which files have been uploaded; earlier versions delivered them together with the other events."""
-        try:
-            state = read_json(self.folder / UPLOADS)
-            waiting = tuple((self._located(dict(event)), str(why)) for event, why in state["waiting"])
-            return Uploads(self._checked(int(state["offset"])), waiting)
-        except FileNotFoundError:
-            return Uploads(self.committed())
-        except (OSError, ValueError, TypeError, KeyError):
-            return Uploads(0)  # uploading again changes nothing in MLflow
-
-    def committed(self) -> int:
-        """Return the cursor; 0 when it is missing or cannot be right: delivering again changes nothing in MLflow."""
-        try:
-            return self._checked(int((self.folder / CURSOR).read_text()))
-        except (OSError, ValueError):
-            return 0
-
-    def recorded_storage(self) -> Path | None:
-        """Return the storage folder that the sweep was recorded in; None where no event has it."""
-        first = next(iter(self.lines()), b"")
-        folder = (_object(first) or {}).get("tags", {}).get(FOLDER) if FOLDER.encode() in first else None
-        return Path(folder).parent if isinstance(folder, str) else None
-
-    def _checked(self, offset: int) -> int:
-        """Return an offset at which a line begins; 0 for any other."""
-        if offset <= 0:
-            return 0
-        try:
-            with self.path.open("rb") as file:
-                file.seek(offset - 1)
-                return offset if file.read(1) == b"\n" else 0
-        except OSError:
-            return 0
-
-    def _event(self, line: bytes) -> Event:
-        event = _object(line)
-        if event is None:
-            return {"kind": "unreadable", "text": line.decode(errors="replace").rstrip("\n")}
-        return self._located(event)
-
-    def _located(self, event: Event) -> Event:
-        """Return an event with the present path of its file."""
-        path = event.get("path")
-        return event | {"path": present_path(path, self.folder.parent)} if isinstance(path, str) else event
+    if isinstance(line, Unreadable):
+        content = line.content
+    else:
+        values = {name: getattr(line, name) for name in FIELDS[line.kind]}
+        head = {"trial": values.pop("trial"), "time_ms": values.pop("time_ms"), "kind": line.kind}
+        written = {name: value for name, value in values.items() if value or name not in LEFT_OUT}
+        content = {**head, **written, **line.newer}
+    path = content.get("path")
+    return content | {"path": portable_path(str(path), folder)} if isinstance(path, str | Path) else content
 
 
-def _object(line: bytes) -> Event | None:
+def decode(content: dict[str, Any], folder: Path) -> Line:
+    """Return the event of a JSON object, with the present path of its file in the sweep's folder."""
+    kind, path = content.get("kind"), content.get("path")
+    if isinstance(path, str):
+        content = content | {"path": present_path(path, folder)}
+    if not isinstance(kind, str) or kind not in KINDS:
+        return Unreadable(content, f"kind is {kind!r}, but must be one of {', '.join(KINDS)}")
+    if wrong := difference(content, SHAPES[kind]):
+        return Unreadable(content, f"{kind} event: {wrong}")
+    values = {name: content[name] for name in FIELDS[kind] if name in content}
+    if kind == Artifact.kind:
+        values["path"] = Path(values["path"])
+    newer = {key: value for key, value in content.items() if key not in values and key != "kind"}
+    return KINDS[kind](**values, newer=newer)
+
+
+def read_line(text: bytes, folder: Path) -> Line:
+    """Return what a line of the event file holds."""
+    content = json_object(text)
+    if content is None:
+        content = {"kind": "unreadable", "text": text.decode(errors="replace").rstrip("\n")}
+    return decode(content, folder)
+
+
+def json_object(text: bytes) -> dict[str, Any] | None:
     """Return the JSON object of a line; None for anything else, NaN and infinities included."""
     try:
-        value = json.loads(line, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
 
-def _checked_shape(event: Event) -> Event:
-    """Return an event, or one of kind "unreadable" where it lacks what its kind must have."""
-    kind = event.get("kind")
-    shape = SHAPES.get(kind) if isinstance(kind, str) else {"kind": str}
-    return {"kind": "unreadable", "text": str(event)} if shape and difference(event, shape) else event
-
-
 def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is no JSON")
-
-
-def _is_reject(line: Event) -> bool:
-    return isinstance(line.get("event"), dict) and "why" in line

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bddseg.errors import UserError
-from sweeps.storage.events import EventFile
+from sweeps.storage.event_file import EventFile
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outcomes import OWN_ENDS
 from sweeps.storage.sweep_json import read_manifest
@@ -64,8 +64,8 @@ def _read_finished(folder: Path) -> list[FinishedTrial]:
         StorageError: when its manifest or its events cannot be read.
     """
     manifest = read_manifest(folder)
-    budgets = {trial["trial_id"]: trial["settings"]["train.epochs"] for trial in manifest["trials"]}
-    fingerprint = manifest["data"]["fingerprint"]
+    budgets = {trial.trial_id: trial.epochs for trial in manifest.trials}
+    fingerprint = manifest.data["fingerprint"]
     histories = read_histories(EventFile(SweepFolder(folder).outbox).events(budgets, epochs=False))
     return [
         FinishedTrial(folder, trial_id, fingerprint, budgets[trial_id], history.ended_after, history.reason)

@@ -9,15 +9,14 @@ import contextlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from bddseg.file_locks import locked
 from bddseg.files import strict, write_file, write_json
 from sweeps.errors import StorageError
-from sweeps.storage.append_file import RETRY_SECONDS, AppendFile
-from sweeps.storage.events import CURSOR, OUTBOX, PARENT, REJECTED, UPLOADS, Event, EventFile
-from sweeps.storage.relocation import portable_path
-
-__all__ = ["OUTBOX", "PARENT", "PATIENCE_SECONDS", "RETRY_SECONDS", "Event", "EventFile", "Outbox"]
+from sweeps.storage.append_file import AppendFile
+from sweeps.storage.event_file import CURSOR, REJECTED, UPLOADS, EventFile, Refused
+from sweeps.storage.events import Artifact, Event, Line, encode
 
 PATIENCE_SECONDS = 60
 """For how long a sweep waits for a disk that fails before it gives up."""
@@ -89,22 +88,22 @@ class Outbox(EventFile):
         self.sync()  # a cursor that survives the events before it would hide those that come after
         write_file(self.folder / CURSOR, str(offset))
 
-    def save_uploads(self, offset: int, waiting: Sequence[tuple[Event, str]]) -> None:
+    def save_uploads(self, offset: int, waiting: Sequence[tuple[Artifact, str]]) -> None:
         """Note which files have been uploaded; see `Uploads`."""
-        listed = [[self._portable(event), why] for event, why in waiting]
+        listed = [[self._encode(event), why] for event, why in waiting]
         write_json(self.folder / UPLOADS, {"offset": offset, "waiting": listed})
 
-    def reject(self, refused: Sequence[tuple[Event, str]]) -> None:
+    def reject(self, refused: Sequence[Refused]) -> None:
         """Set aside events that can never be delivered, with the reason; each once, however often it is refused."""
         rejected = self.rejects()
-        texts = {json.dumps(reject["event"]) for reject in rejected}
-        new = [(event, why) for event, why in refused if json.dumps(event) not in texts]
+        texts = {json.dumps(self._encode(line)) for line, _ in rejected}
+        new = [(line, why) for line, why in refused if json.dumps(self._encode(line)) not in texts]
         if new:
-            self.save_rejects([*((reject["event"], str(reject["why"])) for reject in rejected), *new])
+            self.save_rejects([*rejected, *new])
 
-    def save_rejects(self, rejected: Sequence[tuple[Event, str]]) -> None:
+    def save_rejects(self, rejected: Sequence[Refused]) -> None:
         """Set these events aside, and no others."""
-        listed = [strict({"why": why, "event": self._portable(event)}) for event, why in rejected]
+        listed = [strict({"why": why, "event": self._encode(line)}) for line, why in rejected]
         lines = [json.dumps(line, allow_nan=False) + "\n" for line in listed]
         if lines:
             write_file(self.folder / REJECTED, "".join(lines))
@@ -112,8 +111,7 @@ class Outbox(EventFile):
             (self.folder / REJECTED).unlink(missing_ok=True)
 
     def _line(self, event: Event) -> bytes:
-        return json.dumps(self._portable(event), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        return json.dumps(self._encode(event), separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
-    def _portable(self, event: Event) -> Event:
-        path = event.get("path")
-        return event | {"path": portable_path(path, self.folder.parent)} if isinstance(path, str) else event
+    def _encode(self, line: Line) -> dict[str, Any]:
+        return encode(line, self.folder.parent)

@@ -59,11 +59,17 @@ class SweepRecord:
     sweep_id: str
     run_id: str
     status: str
-    manifest: dict[str, Any]
-    """The sweep's plan and settings; empty when the manifest was not delivered."""
+    manifest: Mapping[str, Any]
+    """The content of sweep.json as MLflow has it, unchecked: anyone may have written it; empty when not delivered."""
     tags: dict[str, str]
     trials: tuple[TrialRow, ...]
     """Started trials, in plan order."""
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """Return the facts about the dataset; none where the manifest has none."""
+        data = self.manifest.get("data")
+        return data if isinstance(data, Mapping) else {}
 
 
 def planned_settings(manifest: Mapping[str, Any]) -> dict[str, dict[str, Value]]:

@@ -1,11 +1,10 @@
 """Recovery of sweeps whose driver was lost: their runs are closed through the outbox, and reopened by a resume."""
 
-import time
 from pathlib import Path
-from typing import Any
 
 from sweeps.errors import StorageError
-from sweeps.storage.events import OUTBOX, PARENT, Event, EventFile
+from sweeps.storage.event_file import OUTBOX, EventFile
+from sweeps.storage.events import PARENT, End, Start, now_ms
 from sweeps.storage.heartbeat import HeartbeatRecord, read_pulse, remove_pulse
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.outcomes import RunStatus, StopReason
@@ -50,7 +49,7 @@ def reopen(outbox: Outbox) -> int:
     runs = read_runs(outbox.events(epochs=False))
     closed = {PARENT, *(trial_id for trial_id, run in runs.items() if run.reason == StopReason.DRIVER_LOST)}
     for trial in sorted(closed):
-        outbox.append(_event("start", trial, params={}, tags={}))
+        outbox.append(Start(trial))
     return len(closed)
 
 
@@ -73,12 +72,8 @@ def claim_and_close(folder: Path, *, is_strict: bool = False) -> int:
         return 0
 
 
-def _end(trial: str, step: int, pulse: HeartbeatRecord) -> Event:
+def _end(trial: str, step: int, pulse: HeartbeatRecord) -> End:
     """Return the end of a run, at the time of its driver's last heartbeat."""
     tags = {STOP_REASON: StopReason.DRIVER_LOST, STOP_DETAIL: f"{pulse.driver} stopped without recording an end"}
-    end = _event("end", trial, status=RunStatus.KILLED, tags=tags, metrics={}, step=step, note=None)
-    return end | {"time_ms": int(pulse.time * 1000)} if pulse.time else end
-
-
-def _event(kind: str, trial: str, **fields: Any) -> Event:
-    return {"kind": kind, "trial": trial, "time_ms": int(time.time() * 1000), **fields}
+    time_ms = int(pulse.time * 1000) if pulse.time else now_ms()
+    return End(trial, RunStatus.KILLED, tags, step=step, time_ms=time_ms)

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from bddseg.files import read_json, write_json
 from bddseg.json_shapes import difference
@@ -57,6 +58,14 @@ SHAPE = {
 """The form of the file in every version so far; a missing key is refused where it is needed."""
 
 
+LEFT_OUT = ("search", "confirmation", "tags")
+"""Fields that are not written where they are None."""
+
+
+def _missing(location: str, key: str) -> StorageError:
+    return StorageError(f"{location}{key} is missing: the file is damaged, or an earlier version wrote it")
+
+
 class Recorded(dict[str, Any]):
     """An object of sweep.json that names its place in the file when a key is missing."""
 
@@ -70,17 +79,133 @@ class Recorded(dict[str, Any]):
         Raises:
             StorageError: naming the file and the key.
         """
-        raise StorageError(f"{self.location}{key} is missing: the file is damaged, or an earlier version wrote it")
+        raise _missing(self.location, key)
 
 
-def save_manifest(folder: Path, manifest: Mapping[str, Any]) -> Path:
+class _Record:
+    """An object of sweep.json as a dataclass; a field that the file lacks is refused when it is used."""
+
+    _location = ""
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any], location: str = "") -> Self:
+        """Return the object with the fields that the file has, those included that only a newer version knows."""
+        record = cls.__new__(cls)
+        vars(record).update(content, _location=location)
+        return record
+
+    def changed(self, **changes: Any) -> Self:
+        """Return the object with some fields changed."""
+        return self.read({**vars(self), **changes}, self._location)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the object as the file has it."""
+        without = {"_location", *(key for key in LEFT_OUT if vars(self).get(key) is None)}
+        return {key: value for key, value in vars(self).items() if key not in without}
+
+    if not TYPE_CHECKING:  # a type checker would take every name for a field
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            raise _missing(self._location, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord(_Record):
+    """A trial as it was planned."""
+
+    trial_id: str
+    name: str
+    digest: str
+    """Of its configuration."""
+    settings: Mapping[str, Any]
+    point: Mapping[str, Any]
+    """Value on each axis."""
+    reference: bool
+    tags: Mapping[str, str] | None = None
+    """Additional tags of its run."""
+
+    @property
+    def epochs(self) -> int:
+        """Return the budget of the trial."""
+        return int(self.settings["train.epochs"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(_Record):
+    """The content of sweep.json: what was planned, on which data, and how to repeat it. Fields are in its order."""
+
+    version: int = FORMAT
+    sweep_id: str
+    space: str
+    question: str
+    profile: str
+    seed: int
+    metric: str
+    scheduler: Mapping[str, Any]
+    """name, grace, reduction, max_epochs and rungs."""
+    axes: Mapping[str, Any]
+    search: Mapping[str, Any] | None = None
+    base: Mapping[str, Mapping[str, Any]]
+    """All settings before the axes vary some."""
+    grace_share: float
+    grid_points: int
+    replicates: int = 0
+    reference: str
+    """Id of the reference; "" without one."""
+    trials: tuple[TrialRecord, ...]
+    data: Mapping[str, Any]
+    """Facts about the dataset: root, embedded, fingerprint, sizes."""
+    versions: Mapping[str, str]
+    """Of Python and of the packages that figures depend on."""
+    code_version: str
+    device: str = ""
+    precision: str = ""
+    tracking_uri: str = ""
+    command: str = ""
+    report_command: str = ""
+    started: str = ""
+    """ISO 8601 in UTC."""
+    terms: Mapping[str, Any] = field(default_factory=dict)
+    """Settings besides the experiment that a resumed sweep keeps."""
+    confirmation: Mapping[str, Any] | None = None
+    """Of a confirmation: the screening, its finalists and looks."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        content = super().to_json()
+        return content | ({"trials": [trial.to_json() for trial in self.trials]} if "trials" in content else {})
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether trials of the sweep are suggested while it runs."""
+        return bool(self.axes) and (self.search or {}).get("name") == "optuna"
+
+    @property
+    def to_come(self) -> int:
+        """Return how many trials are still to be suggested, as far as the space has so many points."""
+        samples = (self.search or {}).get("samples", SAMPLES) if self.is_open else 0
+        return max(0, samples - len(self.trials) + self._replicated)
+
+    @property
+    def to_replicate(self) -> int:
+        """Return how many replicates are still to be added, as far as enough trials are completed."""
+        return count_replicates(self.replicates, len(self.trials) + self.to_come, self._replicated)
+
+    @property
+    def _replicated(self) -> int:
+        return sum(REPLICATE_OF in (trial.tags or {}) for trial in self.trials)
+
+
+def save_manifest(folder: Path, manifest: Manifest) -> Path:
     """Write sweep.json whole or not at all; return its path."""
     path = folder / FILE
-    write_json(path, manifest, indent=1, durable=True)
+    write_json(path, manifest.to_json(), indent=1, durable=True)
     return path
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> Manifest:
     """Return the manifest that `save_manifest` wrote; a missing key is refused when it is used.
 
     Raises:
@@ -88,58 +213,44 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE
     try:
-        manifest = read_json(path)
+        content = read_json(path)
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise StorageError(f"{path} cannot be read: it is damaged ({error}); {CURE}") from error
-    if wrong := difference(manifest, {"version": int}):
+    if wrong := difference(content, {"version": int}):
         raise StorageError(f"{path} cannot be read: it is damaged ({wrong}); {CURE}")
-    if manifest["version"] != FORMAT:
-        raise StorageError(f"{path} has format {manifest['version']}, but must have {FORMAT}")
-    if wrong := difference(manifest, SHAPE):
+    if content["version"] != FORMAT:
+        raise StorageError(f"{path} has format {content['version']}, but must have {FORMAT}")
+    if wrong := difference(content, SHAPE):
         raise StorageError(f"{path} cannot be read: it is damaged ({wrong}); {CURE}")
-    trial_ids = [trial["trial_id"] for trial in manifest.get("trials", [])]
+    trial_ids = [trial["trial_id"] for trial in content.get("trials", [])]
     if bad := next((trial_id for trial_id in trial_ids if not TRIAL_NAME.fullmatch(trial_id)), None):
         raise StorageError(f"{path} cannot be read: it is damaged (no trial can be called {bad[:80]!r}); {CURE}")
-    return _recorded(manifest, f"{path}: ")
+    return _manifest(content, f"{path}: ")
 
 
-def _recorded(manifest: Mapping[str, Any], location: str) -> Recorded:
-    """Return a manifest whose objects each name their location when a key is missing."""
-    recorded = Recorded(manifest, location)
+def _manifest(content: dict[str, Any], location: str) -> Manifest:
     for key in ("scheduler", "data", "terms"):
-        if key in recorded:
-            recorded[key] = Recorded(recorded[key], f"{location}{key}.")
-    if "trials" in recorded:
-        trials = enumerate(recorded["trials"])
-        recorded["trials"] = [_recorded_trial(trial, f"{location}trials[{i}].") for i, trial in trials]
-    return recorded
+        if key in content:
+            content[key] = Recorded(content[key], f"{location}{key}.")
+    if "trials" in content:
+        content["trials"] = tuple(_trial(trial, f"{location}trials[{i}].") for i, trial in enumerate(content["trials"]))
+    return Manifest.read(content, location)
 
 
-def _recorded_trial(trial: Mapping[str, Any], location: str) -> Recorded:
-    return Recorded({**trial, "settings": Recorded(trial["settings"], f"{location}settings.")}, location)
+def _trial(content: Mapping[str, Any], location: str) -> TrialRecord:
+    settings = Recorded(content["settings"], f"{location}settings.")
+    return TrialRecord.read({**content, "settings": settings}, location)
 
 
-def is_open(manifest: Mapping[str, Any]) -> bool:
-    """Return whether trials of the sweep are suggested while it runs."""
-    return bool(manifest["axes"]) and manifest.get("search", {}).get("name") == "optuna"
-
-
-def to_come(manifest: Mapping[str, Any]) -> int:
-    """Return how many trials are still to be suggested, as far as the space has so many points."""
-    samples = manifest["search"].get("samples", SAMPLES) if is_open(manifest) else 0
-    return max(0, samples - len(manifest["trials"]) + _replicated(manifest))
-
-
-def to_replicate(manifest: Mapping[str, Any]) -> int:
-    """Return how many replicates are still to be added, as far as enough trials are completed."""
-    trials = len(manifest["trials"]) + to_come(manifest)
-    return count_replicates(manifest.get("replicates", 0), trials, _replicated(manifest))
-
-
-def _replicated(manifest: Mapping[str, Any]) -> int:
-    return sum(REPLICATE_OF in trial.get("tags", {}) for trial in manifest["trials"])
+def read_tracking_uri(folder: Path) -> str | None:
+    """Return the tracking store that sweep.json notes; None where it notes none, or is damaged."""
+    try:
+        noted = read_json(folder / FILE).get("tracking_uri")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return noted if isinstance(noted, str) else None
 
 
 def count_replicates(seeds: int, trials: int, added: int) -> int:

@@ -14,11 +14,12 @@ from bddseg.data.folders import is_there, names_in
 from bddseg.errors import AccessError
 from bddseg.words import count
 from sweeps.errors import NoSweepError, StorageError
-from sweeps.storage.events import EVENTS, OUTBOX, PARENT, EventFile
+from sweeps.storage.event_file import EVENTS, OUTBOX, EventFile
+from sweeps.storage.events import PARENT
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.heartbeat import read_pulse
 from sweeps.storage.outcomes import RunStatus
-from sweeps.storage.sweep_json import FILE, read_manifest, to_come, to_replicate
+from sweeps.storage.sweep_json import FILE, read_manifest
 from sweeps.storage.trial_history import TrialHistory, read_histories, read_runs
 
 SWEEP_NAME = re.compile(r".+-\d{8}-\d{6}-[0-9a-f]+")
@@ -88,9 +89,9 @@ def is_unfinished(folder: Path) -> bool:
         StorageError: when that cannot be read.
     """
     pulse, manifest, runs = read_pulse(folder), read_manifest(folder), _read_ends(folder)
-    sweep, trial_ids = SweepFolder(folder), [trial["trial_id"] for trial in manifest["trials"]]
+    sweep, trial_ids = SweepFolder(folder), [trial.trial_id for trial in manifest.trials]
     is_open = any(runs.get(trial_id, TrialHistory()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
-    ends = {RunStatus.FINISHED} if to_come(manifest) else {RunStatus.FINISHED, RunStatus.FAILED}
+    ends = {RunStatus.FINISHED} if manifest.to_come else {RunStatus.FINISHED, RunStatus.FAILED}
     is_driven = pulse is not None and pulse.is_alive()
     return not is_driven and (is_open or runs.get(PARENT, TrialHistory()).status not in ends)
 
@@ -116,7 +117,7 @@ def check_events(folder: Path) -> str:
         StorageError: with the number of trials that have checkpoints and no events.
     """
     sweep, runs = SweepFolder(folder), _read_ends(folder)
-    trial_ids = [trial["trial_id"] for trial in read_manifest(folder)["trials"]]
+    trial_ids = [trial.trial_id for trial in read_manifest(folder).trials]
     lost = [trial_id for trial_id in trial_ids if trial_id not in runs and sweep.checkpoints(trial_id)]
     is_started = runs.get(PARENT, TrialHistory()).is_started
     cure = "put the file back from a copy, or start a new sweep"
@@ -180,9 +181,9 @@ def outlook(folder: Path) -> ResumePlan:
         StorageError: when its manifest cannot be read.
     """
     manifest, events = read_manifest(folder), EventFile(folder / OUTBOX).events()
-    trials = [(trial["trial_id"], trial["name"], trial["settings"]["train.epochs"]) for trial in manifest["trials"]]
-    plan = look_ahead(trials, read_histories(events), SweepFolder(folder), to_come(manifest))
-    return replace(plan, to_replicate=to_replicate(manifest))
+    trials = [(trial.trial_id, trial.name, trial.epochs) for trial in manifest.trials]
+    plan = look_ahead(trials, read_histories(events), SweepFolder(folder), manifest.to_come)
+    return replace(plan, to_replicate=manifest.to_replicate)
 
 
 def look_ahead(
@@ -215,8 +216,8 @@ def find_trial(folder: Path, word: str) -> str:
     Raises:
         NoSweepError: when none or several match; names the known ones.
     """
-    trials = read_manifest(folder)["trials"]
-    labels = {trial["trial_id"]: (trial["trial_id"], trial["digest"], trial["name"]) for trial in trials}
+    trials = read_manifest(folder).trials
+    labels = {trial.trial_id: (trial.trial_id, trial.digest, trial.name) for trial in trials}
     matches = [trial_id for trial_id, texts in labels.items() if word in texts]
     if not matches:
         matches = [trial_id for trial_id, texts in labels.items() if any(text.startswith(word) for text in texts)]
@@ -230,7 +231,7 @@ def find_trial(folder: Path, word: str) -> str:
 def _started(folder: Path) -> str:
     """Return when a sweep was started, in ISO 8601 and UTC; "" where that is not recorded."""
     try:
-        return str(read_manifest(folder).get("started", ""))
+        return read_manifest(folder).started
     except StorageError:
         return ""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bddseg.result import OBJECTIVE
-from sweeps.storage.events import PARENT, Event
+from sweeps.storage.events import PARENT, End, Epoch, Event, Pause, Retry, Start, TrialEvent
 from sweeps.storage.outcomes import CUT_OFF, StopReason, TrialState, trial_state
 from sweeps.storage.tags import LOG_FILE, RETRIES, REUSED, STOP_DETAIL, STOP_REASON
 
@@ -108,24 +108,24 @@ class TrialHistory:
         is_final = self.reason != StopReason.OOM or self.memory_failures >= MEMORY_ATTEMPTS
         return is_final and not self.is_open(is_cancelled)
 
-    def add(self, event: Event) -> None:
-        """Add the next event of the trial; `pause` and `retry` are never written, and reach listeners only."""
-        kind, tags = event.get("kind"), event.get("tags", {})
-        if kind in ("start", "end") and str(retries := tags.get(RETRIES)).isdigit():
+    def add(self, event: TrialEvent) -> None:
+        """Add the next event of the trial."""
+        if isinstance(event, Start | End) and (retries := str(event.tags.get(RETRIES))).isdigit():
             self.retries = int(retries)
-        if kind == "start":
-            self.state, self.is_started, self.is_reused = TrialState.RUNNING, True, REUSED in tags
-            self.status = self.reason = self.detail = ""
-        elif kind == "epoch":
-            self.ending = str(event.get("ending") or "")
-            self.report(int(event["step"]), event["metrics"])
-        elif kind == "pause":
-            self.state = TrialState.PAUSED
-        elif kind == "retry":
-            self.state = TrialState.WAITING
-        elif kind == "end":
-            self.ended_after = int(event["step"])
-            self.end(str(event["status"]), tags)
+        match event:
+            case Start():
+                self.state, self.is_started, self.is_reused = TrialState.RUNNING, True, REUSED in event.tags
+                self.status = self.reason = self.detail = ""
+            case Epoch():
+                self.ending = event.ending
+                self.report(event.step, event.metrics)
+            case Pause():
+                self.state = TrialState.PAUSED
+            case Retry():
+                self.state = TrialState.WAITING
+            case End():
+                self.ended_after = event.step
+                self.end(event.status, event.tags)
 
     def report(self, epoch: int, metrics: Mapping[str, float | None]) -> None:
         """Add an epoch; one that is reported again drops itself and what came after it."""
@@ -149,9 +149,7 @@ def read_runs(events: Iterable[Event]) -> dict[str, TrialHistory]:
     """Return the history of every run that has events, in the order of their first ones; "" is the sweep's own run."""
     histories: dict[str, TrialHistory] = {}
     for event in events:
-        trial_id = event.get("trial")
-        if isinstance(trial_id, str):
-            histories.setdefault(trial_id, TrialHistory()).add(event)
+        histories.setdefault(event.trial, TrialHistory()).add(event)
     return histories
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bddseg.result import OBJECTIVE
-from sweeps.storage.events import PARENT, Event
+from sweeps.storage.events import PARENT, End, Epoch, Event, Line, Start, Unreadable
 from sweeps.storage.outcomes import ENDED, RunStatus
 from sweeps.storage.records import IDENTITY
 from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
@@ -46,35 +46,40 @@ class Batch:
     """The run is started, or started again, by these events."""
 
     def add(self, event: Event) -> None:
-        """Add an event.
+        """Add an event; the files of artifacts are uploaded separately.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError, OverflowError: when it is malformed.
+            TypeError, ValueError, OverflowError: when it has a value that MLflow does not take.
         """
-        ADD[event["kind"]](self, event)
+        match event:
+            case Start():
+                _add_start(self, event)
+            case Epoch():
+                _add_points(self, event.metrics, _whole("time_ms", event.time_ms), _whole("step", event.step))
+            case End():
+                _add_end(self, event)
 
 
-def fault_of(event: Event) -> str:
-    """Return why an event can never be sent; "" when it can."""
-    if event.get("kind") not in ADD:
-        return f"kind is {event.get('kind')!r}, but must be one of {', '.join(ADD)}"
+def fault_of(line: Line) -> str:
+    """Return why a line can never be sent; "" when it can."""
+    if isinstance(line, Unreadable):
+        return line.why
     try:
-        _whole(event, "time_ms")
-        if event["trial"] != PARENT and not IDENTITY.fullmatch(event["trial"]):
-            raise ValueError(f"trial is {event['trial']!r}, but must be made of letters, digits, '_', '.' and '-'")
-        Batch().add(event)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        return f"{event['kind']} event: {type(error).__name__} {error}"
+        _whole("time_ms", line.time_ms)
+        if line.trial != PARENT and not IDENTITY.fullmatch(line.trial):
+            raise ValueError(f"trial is {line.trial!r}, but must be made of letters, digits, '_', '.' and '-'")
+        Batch().add(line)
+    except (TypeError, ValueError, OverflowError) as error:
+        return f"{line.kind} event: {type(error).__name__} {error}"
     return ""
 
 
-def check_file(event: Event) -> None:
-    """Check that the file of an artifact event can be read; a failing disk shows in the upload itself.
+def check_file(path: Path) -> None:
+    """Check that a file can be read; a failing disk shows in the upload itself.
 
     Raises:
         ArtifactFileError: when it is missing, or cannot be read.
     """
-    path = Path(event["path"])
     try:
         with path.open("rb"):
             pass
@@ -91,44 +96,23 @@ def clean(value: Any, longest: int) -> str:
     return str(value).replace("\0", "").encode(errors="replace").decode()[:longest]
 
 
-def _add_start(batch: Batch, event: Event) -> None:
-    for key, value in event["params"].items():
+def _add_start(batch: Batch, event: Start) -> None:
+    for key, value in event.params.items():
         text = clean(value, PARAM_CHARS)
         if batch.params.setdefault(key, text) != text:  # MLflow keeps the first value for good
             batch.tags[f"changed.{key}"] = text
     for key in STOP_TAGS:
         batch.tags.pop(key, None)
-    _add_tags(batch, event["tags"])
-    batch.status, batch.is_started, batch.name = RunStatus.RUNNING, True, str(event.get("name") or "")[:NAME_CHARS]
+    _add_tags(batch, event.tags)
+    batch.status, batch.is_started, batch.name = RunStatus.RUNNING, True, event.name[:NAME_CHARS]
 
 
-def _add_epoch(batch: Batch, event: Event) -> None:
-    _add_points(batch, event["metrics"], _whole(event, "time_ms"), _whole(event, "step"))
-
-
-def _add_end(batch: Batch, event: Event) -> None:
-    if event["status"] not in ENDED:
-        raise ValueError(f"status is {event['status']!r}, but must be one of {', '.join(ENDED)}")
-    batch.status, batch.time_ms = event["status"], _whole(event, "time_ms")
-    _add_points(batch, event["metrics"], batch.time_ms, _whole(event, "step"))
-    note = event.get("note")
-    _add_tags(batch, event["tags"] | ({"mlflow.note.content": note} if note else {}))
-
-
-def _add_artifact(_: Batch, event: Event) -> None:
-    """Check that it is well formed; files are uploaded separately."""
-    for key in ("path", "folder"):
-        if not isinstance(event[key], str):
-            raise TypeError(f"{key} is {event[key]!r}, but must be a text")
-
-
-ADD: dict[str, Callable[[Batch, Event], None]] = {
-    "start": _add_start,
-    "epoch": _add_epoch,
-    "end": _add_end,
-    "artifact": _add_artifact,
-}
-"""Kind of an event -> what adds it to a batch."""
+def _add_end(batch: Batch, event: End) -> None:
+    if event.status not in ENDED:
+        raise ValueError(f"status is {event.status!r}, but must be one of {', '.join(ENDED)}")
+    batch.status, batch.time_ms = event.status, _whole("time_ms", event.time_ms)
+    _add_points(batch, event.metrics, batch.time_ms, _whole("step", event.step))
+    _add_tags(batch, {**event.tags, **({"mlflow.note.content": event.note} if event.note else {})})
 
 
 def _add_points(batch: Batch, metrics: Mapping[str, Any], time_ms: int, step: int) -> None:
@@ -162,8 +146,7 @@ def _number(name: str, value: Any) -> float:
     return float(value)
 
 
-def _whole(event: Event, key: str) -> int:
-    value = event[key]
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_INTEGER:
+def _whole(key: str, value: int) -> int:
+    if not 0 <= value <= LARGEST_INTEGER:
         raise ValueError(f"{key} is {value!r}, but must be a whole number from 0 to 2^63 - 1")
     return value

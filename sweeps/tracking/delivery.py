@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from sweeps.storage.events import ARTIFACT_KIND
+from sweeps.storage.events import Artifact
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.delivered import DeliveredEvents
 from sweeps.tracking.failures import reason
@@ -115,17 +115,17 @@ class Delivery:
 
     def _deliver_events(self, limit: int) -> int:
         with self._one_at_a_time:
-            events, offset = self._outbox.read(limit)
-            if not events:
+            lines, offset = self._outbox.read(limit)
+            if not lines:
                 return 0
             self._outbox.sync()  # an event that MLflow has must not be lost here
-            sent = [event for event in events if event["kind"] != ARTIFACT_KIND]
+            sent = [line for line in lines if not isinstance(line, Artifact)]
             refused = self._recorder.record(sent) if sent else []
             self._outbox.reject(refused)
             self._outbox.commit(offset)
             self._sent += len(sent) - len(refused)
-            self._delivered.add(events)
-            return len(events)
+            self._delivered.add(lines)
+            return len(lines)
 
     def _finished(self) -> int:
         undelivered = self._outbox.pending()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from bddseg.result import OBJECTIVE
 from sweeps.errors import NoSweepError
-from sweeps.storage.events import ARTIFACT_KIND, EPOCH, PARENT, TRIAL, Event, EventFile
+from sweeps.storage.event_file import EPOCH, TRIAL, EventFile
+from sweeps.storage.events import PARENT, Artifact, End, Event, Start
 from sweeps.storage.outcomes import RunStatus
 from sweeps.storage.tags import INCOMPLETE, TRIAL_ID
 from sweeps.tracking.batch import STOP_TAGS, fault_of
@@ -31,7 +32,7 @@ class MissingParts:
 
     trials: tuple[str, ...] = ()
     """Whose events; "" is the sweep's own run."""
-    files: tuple[Event, ...] = ()
+    files: tuple[Artifact, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.trials or self.files)
@@ -45,19 +46,20 @@ class _Expected:
     params: bool = False
     tags: set[str] = field(default_factory=set)
     steps: set[int] = field(default_factory=set)
-    files: dict[tuple[str, str], Event] = field(default_factory=dict)
+    files: dict[tuple[str, str], Artifact] = field(default_factory=dict)
     """By folder and name."""
 
     def add(self, event: Event) -> None:
         """Add an event of any kind but epoch."""
-        if event["kind"] == "start":
-            self.status, self.params = RunStatus.RUNNING, self.params or bool(event["params"])
-            self.tags = self.tags - set(STOP_TAGS) | set(event["tags"])
-        elif event["kind"] == "end":
-            self.status = str(event["status"])
-            self.tags |= set(event["tags"])
-        elif event["kind"] == ARTIFACT_KIND:
-            self.files[event["folder"], Path(event["path"]).name] = event
+        match event:
+            case Start():
+                self.status, self.params = RunStatus.RUNNING, self.params or bool(event.params)
+                self.tags = self.tags - set(STOP_TAGS) | set(event.tags)
+            case End():
+                self.status = event.status
+                self.tags |= set(event.tags)
+            case Artifact():
+                self.files[event.folder, event.path.name] = event
 
     def is_met(self, run: "Run", steps: set[int]) -> bool:
         """Return whether a run has all parts, files excluded."""
@@ -98,13 +100,12 @@ def _complete_run(want: _Expected, runs: Sequence["Run"], steps: Mapping[str, se
     return next((run for run in runs if want.is_met(run, steps.get(run.info.run_id, set()))), None)
 
 
-def _missing_files(store: Store, run: "Run", want: _Expected) -> Iterable[Event]:
+def _missing_files(store: Store, run: "Run", want: _Expected) -> Iterable[Artifact]:
     """Yield the files that a run does not have, or has with another size."""
     folders = {folder for folder, _ in want.files}
     present = {folder: store.files_of(run, folder) for folder in folders}
     for (folder, name), event in want.files.items():
-        path = Path(event["path"])
-        if name not in present[folder] or present[folder][name] not in (None, _size(path)):
+        if name not in present[folder] or present[folder][name] not in (None, _size(event.path)):
             yield event
 
 
@@ -125,7 +126,7 @@ def _read_expected(events: EventFile) -> dict[str, _Expected]:
             expected.setdefault(trial[1].decode(), _Expected()).steps.add(int(step[1]))
     for event in events.events(epochs=False, before=events.committed()):
         if not fault_of(event):
-            expected.setdefault(event["trial"], _Expected()).add(event)
+            expected.setdefault(event.trial, _Expected()).add(event)
     _leave_out(expected, events)
     return expected
 
@@ -134,12 +135,11 @@ def _leave_out(expected: dict[str, _Expected], events: EventFile) -> None:
     """Remove refused events, and files that are queued."""
     uploads = events.uploads()
     waiting = [event for event, _ in uploads.waiting]
-    later = [event for event in events.events(epochs=False, start=uploads.offset) if event["kind"] == ARTIFACT_KIND]
-    for event in (*waiting, *later, *(reject["event"] for reject in events.rejects())):
-        want = expected.get(str(event.get("trial")))
-        if want is None:
+    later = [event for event in events.events(epochs=False, start=uploads.offset) if isinstance(event, Artifact)]
+    for line in (*waiting, *later, *(line for line, _ in events.rejects())):
+        if line.trial is None or (want := expected.get(line.trial)) is None:
             continue
-        if event.get("kind") == ARTIFACT_KIND:
-            want.files.pop((event["folder"], Path(event["path"]).name), None)
+        if isinstance(line, Artifact):
+            want.files.pop((line.folder, line.path.name), None)
         else:
-            expected.pop(event["trial"])  # a delivery of refused events sends the whole trial
+            expected.pop(line.trial)  # a delivery of refused events sends the whole trial

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection
 
-from sweeps.storage.events import ARTIFACT_KIND
+from sweeps.storage.event_file import Refused
+from sweeps.storage.events import Artifact
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.delivered import DeliveredEvents
 from sweeps.tracking.missing import find_missing
 from sweeps.tracking.uploads import FileUploads
-from sweeps.tracking.writer import Recorder, Rejected
+from sweeps.tracking.writer import Recorder
 
 TRIALS_AT_ONCE = 200
 """Trials whose events are in memory together."""
@@ -49,21 +50,22 @@ class Redelivery:
 
         Raises whatever a store raises that cannot be used.
         """
-        rejects = [(reject["event"], str(reject["why"])) for reject in self._outbox.rejects()]
-        files = [event for event, _ in rejects if event.get("kind") == ARTIFACT_KIND]
-        events = [(event, why) for event, why in rejects if event.get("kind") != ARTIFACT_KIND]
-        hopeless = [(event, why) for event, why in events if not isinstance(event.get("trial"), str)]
-        _, refused = self._send({event["trial"] for event, _ in events if isinstance(event.get("trial"), str)})
+        rejects = self._outbox.rejects()
+        files = [line for line, _ in rejects if isinstance(line, Artifact)]
+        events = [(line, why) for line, why in rejects if not isinstance(line, Artifact)]
+        hopeless = [(line, why) for line, why in events if line.trial is None]
+        _, refused = self._send({line.trial for line, _ in events if line.trial is not None})
         self._uploads.add(files)
         self._outbox.save_rejects([*hopeless, *refused])
         return max(0, len(events) - len(hopeless) - len(refused))
 
-    def _send(self, trials: Collection[str]) -> tuple[int, Rejected]:
+    def _send(self, trials: Collection[str]) -> tuple[int, list[Refused]]:
         """Send all events of these trials, from the first; return their number, and those that were refused."""
-        number, refused, remaining = 0, [], sorted(trials)
+        refused: list[Refused] = []
+        number, remaining = 0, sorted(trials)
         while remaining:
             chunk, remaining = remaining[:TRIALS_AT_ONCE], remaining[TRIALS_AT_ONCE:]
-            events = self._delivered.of_trials(chunk)
-            refused += self._recorder.record(events, is_all=True)
-            number += len(events)
+            lines = self._delivered.of_trials(chunk)
+            refused += self._recorder.record(lines, is_all=True)
+            number += len(lines)
         return number, refused

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bddseg.files import sync_file, sync_folder
-from sweeps.storage.events import Event
+from sweeps.storage.events import Artifact
 from sweeps.storage.outcomes import ENDED, RunStatus
 from sweeps.storage.tags import INCOMPLETE, TRIAL_ID
 from sweeps.tracking.batch import STOP_TAGS, Batch, Points, no_points
@@ -86,12 +85,12 @@ def remove_tag(client: "MlflowClient", run_id: str, key: str) -> None:
             raise
 
 
-def sync_artifact(run: KnownRun, event: Event) -> None:
+def sync_artifact(run: KnownRun, event: Artifact) -> None:
     """Sync an uploaded file to the disk of this machine, where it is on one: it counts as delivered from now on."""
     root = folder_of(run.artifact_uri)
     if root is None:
         return
-    path = root / event["folder"] / Path(event["path"]).name
+    path = root / event.folder / event.path.name
     sync_file(path)
     for folder in path.parents:
         sync_folder(folder)

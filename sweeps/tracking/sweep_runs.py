@@ -3,14 +3,14 @@
 The ids are noted so that the next process finds the runs without a search.
 """
 
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bddseg.files import read_json, write_json
 from sweeps.errors import TrackingError
-from sweeps.storage.events import PARENT, Event, EventFile
+from sweeps.storage.event_file import EventFile
+from sweeps.storage.events import PARENT, Event, Start
 from sweeps.storage.records import IDENTITY
 from sweeps.storage.tags import INCOMPLETE, ROLE, SWEEP_ID, TRIAL_ID
 from sweeps.tracking.batch import NAME_CHARS
@@ -77,9 +77,9 @@ class SweepRuns:
             tags |= {ROLE: "trial", TRIAL_ID: trial, PARENT_TAG: parent.run_id}
         if is_incomplete:
             tags[INCOMPLETE] = "true"
-        name = str(first.get("name") or trial or self._sweep_id)[:NAME_CHARS]
-        time_ms = first.get("time_ms", int(time.time() * 1000))
-        run = self.store.client().create_run(self.store.experiment, start_time=time_ms, tags=tags, run_name=name)
+        name = ((first.name if isinstance(first, Start) else "") or trial or self._sweep_id)[:NAME_CHARS]
+        client, experiment = self.store.client(), self.store.experiment
+        run = client.create_run(experiment, start_time=first.time_ms, tags=tags, run_name=name)
         created = KnownRun(run.info.run_id, run.info.artifact_uri or "", is_incomplete=is_incomplete)
         self._add(trial, created)
         return created

@@ -4,16 +4,15 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bddseg.errors import UserError
-from bddseg.files import read_json
 from sweeps.errors import StorageError, SweepError, TrackingError
-from sweeps.storage.events import OUTBOX, Event, EventFile
+from sweeps.storage.event_file import OUTBOX, EventFile, Refused
+from sweeps.storage.events import Artifact, Epoch, Line, Unreadable
 from sweeps.storage.heartbeat import read_pulse
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.recovery import claim_and_close
-from sweeps.storage.sweep_json import FILE
+from sweeps.storage.sweep_json import read_tracking_uri
 from sweeps.storage.sweeps import sweep_folders
 from sweeps.tracking.artifact_root import ARTIFACTS
 from sweeps.tracking.delivery import Delivery
@@ -46,7 +45,7 @@ class SyncResult:
     """Why events are undelivered, or why MLflow could not be asked; "" otherwise."""
     closed: int = 0
     """Number of runs that a lost driver had left open."""
-    rejects: tuple[dict[str, Any], ...] = ()
+    rejects: tuple[Refused, ...] = ()
 
     @property
     def is_left(self) -> bool:
@@ -160,22 +159,26 @@ def closing_sentence(sweep_id: str, closed: int) -> str:
     return f"closed {closed} run{'s' * (closed != 1)} of sweep {sweep_id} whose driver was lost"
 
 
-def reject_sentences(rejects: tuple[dict[str, Any], ...] | list[dict[str, Any]]) -> Iterator[str]:
+def reject_sentences(rejects: Sequence[Refused]) -> Iterator[str]:
     """Yield sentences about refused events: their number, and the first few by name."""
     if not rejects:
         return
     verb = "was" if len(rejects) == 1 else "were"
     yield f"warning: {_events(len(rejects))} {verb} refused, kept in outbox.rejected.jsonl until --sync delivers them:"
-    for reject in rejects[:SHOWN_REJECTS]:
-        yield f"  {_name(reject['event'])}: {reject['why']}"
+    for line, why in rejects[:SHOWN_REJECTS]:
+        yield f"  {_name(line)}: {why}"
     if len(rejects) > SHOWN_REJECTS:
         yield f"  and {len(rejects) - SHOWN_REJECTS} more"
 
 
-def _name(event: Event) -> str:
+def _name(line: Line) -> str:
     """Return the name of an event: `epoch 3 of trial 1f2e3d4c`."""
-    detail = f" {event['step']}" if event.get("kind") == "epoch" else f" {event['path']}" if event.get("path") else ""
-    return f"{event.get('kind')}{detail} of {'trial ' + str(event['trial']) if event.get('trial') else 'the sweep'}"
+    match line:
+        case Epoch(step=detail) | Artifact(path=detail) | Unreadable(content={"path": detail}):
+            what = f"{line.kind} {detail}"
+        case _:
+            what = str(line.kind)
+    return f"{what} of {f'trial {line.trial}' if line.trial else 'the sweep'}"
 
 
 def _check_not_running(folder: Path) -> None:
@@ -196,11 +199,8 @@ def _noted_uri(folder: Path) -> str:
 
     A database in the storage folder is the one in the present storage folder.
     """
-    try:
-        recorded = read_json(folder / FILE).get("tracking_uri")
-    except (OSError, ValueError, AttributeError):
-        recorded = None
-    if not isinstance(recorded, str):
+    recorded = read_tracking_uri(folder)
+    if recorded is None:
         return default_tracking_uri(folder.parent)
     return present_uri(recorded, folder.parent, EventFile(folder / OUTBOX).recorded_storage())
 

@@ -7,7 +7,8 @@ or too large is set aside for good.
 import threading
 from collections.abc import Callable, Iterable
 
-from sweeps.storage.events import Event
+from sweeps.storage.event_file import Refused
+from sweeps.storage.events import Artifact
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.batch import fault_of
 from sweeps.tracking.failures import PERMANENT, kind_of_upload
@@ -16,7 +17,7 @@ FILES_AT_ONCE = 100
 MOST_FAILURES = 3
 """A round ends after so many failures in a row: the store fails then, and not a file."""
 
-Upload = Callable[[Event], None]
+Upload = Callable[[Artifact], None]
 Reason = Callable[[Exception], str]
 
 
@@ -59,7 +60,7 @@ class FileUploads:
                 self._save()
         return len(done), failure
 
-    def add(self, events: Iterable[Event]) -> None:
+    def add(self, events: Iterable[Artifact]) -> None:
         """Queue files again that were uploaded, or set aside, before."""
         with self._lock:
             self._waiting |= {_key(event): (event, "") for event in events}
@@ -71,10 +72,10 @@ class FileUploads:
             self._offset, self._waiting = 0, {}
             self._save()
 
-    def _try(self, queue: Iterable[Event]) -> tuple[list[Event], str]:
+    def _try(self, queue: Iterable[Artifact]) -> tuple[list[Artifact], str]:
         """Upload files; return those that were uploaded or set aside, and the last failure."""
-        done: list[Event] = []
-        refused: list[tuple[Event, str]] = []
+        done: list[Artifact] = []
+        refused: list[Refused] = []
         failure, failures_in_a_row = "", 0
         for event in queue:
             why, is_final = self._attempt(event)
@@ -91,7 +92,7 @@ class FileUploads:
         self._outbox.reject(refused)
         return done, failure
 
-    def _attempt(self, event: Event) -> tuple[str, bool]:
+    def _attempt(self, event: Artifact) -> tuple[str, bool]:
         """Return why a file could not be uploaded ("" when it was), and whether it never can be."""
         if why := fault_of(event):
             return why, True
@@ -101,7 +102,7 @@ class FileUploads:
             return self._reason(error), kind_of_upload(error) == PERMANENT
         return "", False
 
-    def _move_back(self, event: Event, why: str) -> None:
+    def _move_back(self, event: Artifact, why: str) -> None:
         """Move a file that failed to the end of the queue, with the reason."""
         with self._lock:
             self._waiting.pop(_key(event), None)
@@ -111,5 +112,5 @@ class FileUploads:
         self._outbox.save_uploads(self._offset, list(self._waiting.values()))
 
 
-def _key(event: Event) -> tuple[str, ...]:
-    return str(event.get("trial")), str(event.get("path")), str(event.get("folder"))
+def _key(event: Artifact) -> tuple[str, ...]:
+    return event.trial, str(event.path), event.folder

@@ -7,7 +7,8 @@ once; tags and files replace themselves. A run that was deleted is created again
 import threading
 from collections.abc import Callable, Sequence
 
-from sweeps.storage.events import PARENT, Event
+from sweeps.storage.event_file import Refused
+from sweeps.storage.events import PARENT, Artifact, Event, Line, Start, Unreadable
 from sweeps.storage.tags import INCOMPLETE
 from sweeps.tracking.batch import check_file, fault_of
 from sweeps.tracking.delivered import DeliveredEvents
@@ -17,9 +18,6 @@ from sweeps.tracking.sweep_runs import PARENT_TAG, SweepRuns
 
 PATIENCE = 10
 """Failed rounds, about a minute, after which an unclear failure counts as permanent, if other writes succeed."""
-
-Rejected = list[tuple[Event, str]]
-"""Events that MLflow will never take, with the reason."""
 
 
 class Recorder:
@@ -38,23 +36,25 @@ class Recorder:
         self._upload_again = upload_again
         self._lock = threading.RLock()
         self._failures = 0
-        self._refused: Rejected = []
+        self._refused: list[Refused] = []
         """Refused while the sweep's run, or that of a file, was completed; returned with the next events."""
 
-    def record(self, events: Sequence[Event], *, is_all: bool = False) -> Rejected:
+    def record(self, lines: Sequence[Line], *, is_all: bool = False) -> list[Refused]:
         """Record events run by run, the parent first; return those that MLflow will never take.
 
         Raises whatever a store raises that cannot be used now; all events may be given again then.
 
         Args:
-            events: of any kind but artifact.
+            lines: events of any kind but artifact, and what cannot be read.
             is_all: whether they are all events of their trials, from the first.
         """
-        faults = [(event, fault_of(event)) for event in events]
-        rejected = [(event, why) for event, why in faults if why]
+        rejected: list[Refused] = []
         by_trial: dict[str, list[Event]] = {}
-        for event in (event for event, why in faults if not why):
-            by_trial.setdefault(event["trial"], []).append(event)
+        for line in lines:
+            if (why := fault_of(line)) or isinstance(line, Unreadable):
+                rejected.append((line, why))
+            else:
+                by_trial.setdefault(line.trial, []).append(line)
         with self._lock:
             try:
                 self._store.client()
@@ -64,34 +64,33 @@ class Recorder:
                 self._failures += 1
                 raise
             self._failures = 0
-            rejected += self._refused
-            self._refused = []
-        return rejected
+            earlier, self._refused = self._refused, []
+        return rejected + earlier
 
-    def upload(self, event: Event) -> None:
+    def upload(self, event: Artifact) -> None:
         """Upload the file of an artifact event into the run of its trial.
 
         Raises:
             ArtifactFileError: when there is no such file, or it cannot be read.
             Exception: whatever the store, or its store of files, raises.
         """
-        check_file(event)
+        check_file(event.path)
         with self._lock:
-            client, run = self._store.client(), self._run(event["trial"], event)
-            self._complete(event["trial"], run)
+            client, run = self._store.client(), self._run(event.trial, event)
+            self._complete(event.trial, run)
         try:  # outside the lock: a large file must not hold up the events
-            client.log_artifact(run.run_id, event["path"], event["folder"] or None)
+            client.log_artifact(run.run_id, str(event.path), event.folder or None)
         except Exception:
             with self._lock:
                 self._store.check_experiment()
-                self._runs.is_active(event["trial"])
+                self._runs.is_active(event.trial)
             raise
         sync_artifact(run, event)
 
-    def _record_run(self, trial: str, events: Sequence[Event], *, is_all: bool) -> Rejected:
+    def _record_run(self, trial: str, events: Sequence[Event], *, is_all: bool) -> list[Refused]:
         """Send the events of one run, after what a run that was created again lacks; return those that are refused."""
         try:
-            run = self._run(trial, events[0] if events else {})
+            run = self._run(trial, events[0] if events else Start(trial))
         except Exception as error:
             if not self._is_permanent(error):
                 raise
@@ -112,7 +111,7 @@ class Recorder:
         remove_tag(self._store.client(), run.run_id, INCOMPLETE)
         run.is_incomplete = False
 
-    def _send_in_parts(self, trial: str, events: Sequence[Event]) -> Rejected:
+    def _send_in_parts(self, trial: str, events: Sequence[Event]) -> list[Refused]:
         """Send events as one batch; halve a batch that is refused until the event at fault stands alone."""
         if not events:
             return []
@@ -153,7 +152,7 @@ class Recorder:
 
     def _parent(self, event: Event) -> KnownRun:
         """Return the run of the sweep, completed."""
-        parent = self._run(PARENT, {"time_ms": event["time_ms"]} if "time_ms" in event else {})
+        parent = self._run(PARENT, Start(PARENT, time_ms=event.time_ms))
         self._complete(PARENT, parent)
         return parent
 

@@ -112,7 +112,7 @@ def test_looks_have_the_levels_that_decide_soonest() -> None:
 
 
 def test_a_confirmation_that_began_with_one_level_keeps_it() -> None:
-    rounds = Rounds.recorded({"confirmation": {"rounds": {"folds": 10, "most": 30, "alpha": 0.0125}}})
+    rounds = Rounds.recorded({"rounds": {"folds": 10, "most": 30, "alpha": 0.0125}})
     assert rounds is not None and {rounds.level(runs) for runs in (2, 5, 20)} == {0.0125}
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,6 @@ from bddseg.checkpoint import load_training
 from sweeps import predict
 from sweeps.execution.cluster import ray_cluster
 from sweeps.registry.registry import CHAMPION, DEFAULT_NAME
-from sweeps.storage.outbox import Event
 from sweeps.tracking.client import EXPERIMENT, open_client
 from sweeps.tracking.reader import Store
 from sweeps.tracking.uri import folder_of
@@ -182,7 +182,7 @@ class Resumed:
     record: Recorded
     before: bytes
     """Its events as the earlier version left them."""
-    whole: list[Event]
+    whole: list[dict[str, Any]]
     """Those of the same sweep as the earlier version ran it to its end without an interruption."""
 
 

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,13 +18,15 @@ from recorded_trials import DATA, plan, planned, record
 from recording import start
 
 import tune_main
+from bddseg.files import write_json
 from sweeps.errors import StorageError, TrackingError
 from sweeps.execution.runner import run_sweep
 from sweeps.execution.spec import SweepSpec
 from sweeps.planning.experiment import load_experiment
+from sweeps.storage.events import PARENT, End
 from sweeps.storage.folder import making
-from sweeps.storage.outbox import PARENT, Outbox
-from sweeps.storage.sweep_json import save_manifest
+from sweeps.storage.outbox import Outbox
+from sweeps.storage.sweep_json import FILE
 from sweeps.storage.sweeps import latest_sweep, unfinished_sweep, was_refused
 from sweeps.storage.tags import REUSED
 from sweeps.tracking.client import EXPERIMENT, open_client
@@ -103,11 +106,9 @@ def remains(tmp_path: Path) -> Path:
     for name, hour in (("a", "09"), ("b", "12")):
         facts = {"version": 1, "started": f"2026-11-27T{hour}:00:00+00:00", "data": {"fingerprint": DATA}, "axes": {}}
         (tmp_path / name).mkdir(exist_ok=True)
-        save_manifest(tmp_path / name, facts | {"trials": [trial]})
+        write_json(tmp_path / name / FILE, facts | {"trials": [trial]})
     outbox, reused = Outbox(tmp_path / "b" / "outbox"), start(planned().trial_id)
-    end = {"kind": "end", "trial": PARENT, "time_ms": 2, "status": "FAILED", "tags": {}, "metrics": {}, "step": 0}
-    for event in (start(PARENT), reused | {"tags": {**reused["tags"], REUSED: ran.name}}, end):
-        outbox.append(event)
+    outbox.extend([start(PARENT), replace(reused, tags={**reused.tags, REUSED: ran.name}), End(PARENT, "FAILED")])
     return tmp_path
 
 

@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from counts import make_evidence, sides
@@ -18,6 +18,7 @@ import report
 from bddseg.evidence import save_evidence
 from sweeps.errors import TrackingError
 from sweeps.report.holdout import read_openings
+from sweeps.storage.events import PARENT, Artifact, End, Epoch, Event, Start
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.records import TrialRow
 from sweeps.tracking.delivery import Delivery
@@ -28,7 +29,7 @@ from sweeps.tracking.uri import default_tracking_uri
 ROOT = Path(report.__file__).parent
 
 
-def trial_events(row: TrialRow, folder: Path) -> list[dict[str, Any]]:
+def trial_events(row: TrialRow, folder: Path) -> list[Event]:
     """What a sweep writes about one trial, from its start to its end."""
     save_evidence(folder / "evidence-test.npz", make_evidence("city street", "highway"))
     (folder / row.trial_id).mkdir()
@@ -40,14 +41,14 @@ def trial_events(row: TrialRow, folder: Path) -> list[dict[str, Any]]:
     steps = [(step, {key: dict(curve)[step] for key, curve in curves.items()}) for step, _ in curves["val/miou"]]
     artifacts = [("evidence-test.npz", "evidence"), ("verification.json", "")]
     artifacts.append((f"{row.trial_id}/evidence-val.npz", "evidence"))
-    files = [{"kind": "artifact", "path": str(folder / name), "folder": where} for name, where in artifacts]
-    events: list[dict[str, Any]] = [
-        {"kind": "start", "name": row.name, "params": dict(row.settings), "tags": tags},
-        *({"kind": "epoch", "step": step, "metrics": metrics} for step, metrics in steps),
+    files = [Artifact(row.trial_id, folder / name, where) for name, where in artifacts]
+    events: list[Event] = [
+        Start(row.trial_id, row.name, dict(row.settings), tags),
+        *(Epoch(row.trial_id, step, metrics) for step, metrics in steps),
         *(files if row.status == "FINISHED" else []),
-        {"kind": "end", "status": row.status, "tags": ends, "metrics": row.metrics, "step": len(steps), "note": None},
+        End(row.trial_id, row.status, ends, row.metrics, len(steps)),
     ]
-    return [{**event, "trial": row.trial_id, "time_ms": 1_000_000 + place} for place, event in enumerate(events)]
+    return [replace(event, time_ms=1_000_000 + place) for place, event in enumerate(events)]
 
 
 def deliver(folder: Path, uri: str, sweep_id: str, rows: tuple[TrialRow, ...], started_ms: int) -> None:
@@ -60,13 +61,12 @@ def deliver(folder: Path, uri: str, sweep_id: str, rows: tuple[TrialRow, ...], s
     ]
     (folder / "sweep.json").write_text(json.dumps(manifest))
     outbox = Outbox(folder / "outbox")
-    parent = {"trial": "", "time_ms": started_ms}
-    outbox.append({"kind": "start", "name": sweep_id, "params": {}, "tags": {}, **parent})
-    outbox.append({"kind": "artifact", "path": str(folder / "sweep.json"), "folder": "", **parent})
+    outbox.append(Start(PARENT, sweep_id, time_ms=started_ms))
+    outbox.append(Artifact(PARENT, folder / "sweep.json", time_ms=started_ms))
     for row in rows:
         for event in trial_events(row, folder):
             outbox.append(event)
-    outbox.append({"kind": "end", "status": "FINISHED", "tags": {}, "metrics": {}, "step": 0, "note": None, **parent})
+    outbox.append(End(PARENT, "FINISHED", time_ms=started_ms))
     assert Delivery(outbox, uri, sweep_id).close(60) == 0
 
 

@@ -13,8 +13,9 @@ from sweeps.planning.manifest import build_manifest
 from sweeps.planning.sampling import Sampling
 from sweeps.schedulers.state_file import FILE as MEMORY
 from sweeps.schedulers.state_file import save_memory
+from sweeps.storage.events import PARENT, Event
 from sweeps.storage.folder import SweepFolder
-from sweeps.storage.outbox import PARENT, Outbox
+from sweeps.storage.outbox import Outbox
 from sweeps.storage.sweep_json import save_manifest
 from sweeps.storage.tags import REUSED
 
@@ -29,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return found
 
 
-def tell(folder: Path, *events: dict[str, object]) -> None:
+def tell(folder: Path, *events: Event) -> None:
     for event in events:
         Outbox(folder / "outbox").append(event)
 
@@ -51,7 +52,7 @@ def test_a_waiting_trial_that_is_cancelled_says_so_at_once(folder: Path) -> None
 
 
 def test_a_trial_that_was_cut_off_is_interrupted_and_a_cancelled_one_is_not(folder: Path) -> None:
-    tell(folder, {**end("KILLED", FIRST), "tags": {"sweep.stop_reason": "user"}})
+    tell(folder, replace(end("KILLED", FIRST), tags={"sweep.stop_reason": "user"}))
     assert read_status(folder).rows[0].state == "interrupted"
     SweepFolder(folder).cancel(FIRST)
     assert read_status(folder).rows[0].state == "cancelled"
@@ -88,7 +89,7 @@ def test_of_a_random_plan_nothing_is_still_to_be_suggested(folder: Path) -> None
 
 def test_a_trial_that_goes_on_from_another_sweep_waits_until_it_starts_here(folder: Path) -> None:
     begun = start(SECOND)
-    tell(folder, begun | {"tags": {**begun["tags"], REUSED: "smoke-0"}}, epoch(1, 0.5, SECOND))
+    tell(folder, replace(begun, tags={**begun.tags, REUSED: "smoke-0"}), epoch(1, 0.5, SECOND))
     assert read_status(folder).rows[1].state == "waiting"
     tell(folder, begun)
     assert read_status(folder).rows[1].state == "running"
@@ -96,13 +97,13 @@ def test_a_trial_that_goes_on_from_another_sweep_waits_until_it_starts_here(fold
 
 def test_a_trial_that_was_cut_off_before_its_first_epoch_was_not_started(folder: Path) -> None:
     cut = {"sweep.stop_reason": "user", "sweep.stop_detail": "cut off after epoch 0"}
-    tell(folder, start(SECOND), {**end("KILLED", SECOND), "tags": cut})
+    tell(folder, start(SECOND), replace(end("KILLED", SECOND), tags=cut))
     assert read_status(folder).rows[1].state == "not started"
 
 
 def test_of_an_interrupted_sweep_nothing_waits(folder: Path) -> None:
     cut = {"sweep.stop_reason": "user", "sweep.stop_detail": "cut off after epoch 1"}
-    tell(folder, {**end("KILLED", FIRST), "tags": cut}, end("KILLED", PARENT))
+    tell(folder, replace(end("KILLED", FIRST), tags=cut), end("KILLED", PARENT))
     assert [row.state for row in read_status(folder).rows] == ["interrupted", "not started"]
 
 

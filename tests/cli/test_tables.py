@@ -1,5 +1,7 @@
 """Tables and closing sentences of the command line."""
 
+from dataclasses import replace
+
 from trial_events import A, B, epoch, make_board, start
 from trial_events import end as ended
 
@@ -13,7 +15,7 @@ def test_every_trial_of_an_interrupted_sweep_is_counted_once() -> None:
     board = make_board(start(A), epoch(A, 1, 0.25), ended(A), start(B), epoch(B, 1, 0.2))
     ids = list(board.rows)
     third = next(trial_id for trial_id in ids if trial_id not in (A, B))
-    for event in (start(third), *({**ended(trial, "user", "KILLED"), "tags": CUT} for trial in (B, third))):
+    for event in (start(third), *(replace(ended(trial, "user", "KILLED"), tags=CUT) for trial in (B, third))):
         board.apply(event)
     words = interruption(board)
     assert words.endswith("of 4 trials 1 ended, 1 interrupted, 2 not started")

@@ -17,7 +17,7 @@ from bddseg.result import OBJECTIVE
 from sweeps.execution.searcher import build_scheduler
 from sweeps.planning.manifest import recorded_experiment, recorded_plan
 from sweeps.schedulers.rungs import BEST
-from sweeps.storage.outbox import PARENT
+from sweeps.storage.events import PARENT
 from sweeps.storage.sweep_json import read_manifest
 
 pytestmark = pytest.mark.drill
@@ -111,7 +111,7 @@ def test_a_running_sweep_is_not_started_again_and_a_cancelled_trial_stays_cancel
     place.await_that(lambda: first not in place.running())
     place.await_that(lambda: len(place.running()) == 1 and max(place.running().values()) >= 2)
     (second,) = place.running()
-    waiting = [trial["trial_id"] for trial in read_manifest(place.folder)["trials"]][2:]
+    waiting = [trial.trial_id for trial in read_manifest(place.folder).trials][2:]
     assert place.run("--cancel", place.sweep_id, waiting[1]) == 0
     driver.kill()
     driver.wait()

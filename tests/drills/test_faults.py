@@ -262,10 +262,10 @@ def test_faults_change_no_bit_of_the_weights(tmp_path: Path, template: Path) -> 
         assert rough.run("--resume") == 0, rough.said()
         survived("same_weights", rough, 2, repeated_at_most=6)
         assert histories(calm) == histories(rough)
-        for trial in read_manifest(calm.folder)["trials"]:
-            ours, theirs = (SweepFolder(found.folder).checkpoints(trial["trial_id"])[0] for found in (calm, rough))
+        for trial in read_manifest(calm.folder).trials:
+            ours, theirs = (SweepFolder(found.folder).checkpoints(trial.trial_id)[0] for found in (calm, rough))
             for name in (BEST, LAST):
-                assert same(load_checkpoint(ours / name), load_checkpoint(theirs / name)), (trial["name"], name)
+                assert same(load_checkpoint(ours / name), load_checkpoint(theirs / name)), (trial.name, name)
 
 
 def starts(place: Site) -> list[str]:

@@ -53,7 +53,7 @@ def study(place: Site) -> list[optuna.trial.FrozenTrial]:
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(place.folder / FILE)))
     trials = optuna.load_study(study_name=NAME, storage=storage).get_trials(deepcopy=False)
     noted = Counter(trial.user_attrs.get(TRIAL) for trial in trials)
-    planned = [trial["trial_id"] for trial in read_manifest(place.folder)["trials"]]
+    planned = [trial.trial_id for trial in read_manifest(place.folder).trials]
     assert noted == Counter(planned) | Counter({None: noted[None]}) and "RUNNING" not in {
         it.state.name for it in trials
     }

@@ -20,7 +20,8 @@ from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.trial_recorder import TrialRecorder
 from sweeps.planning.plan import PlannedTrial
 from sweeps.schedulers.scheduler import RunAll, Stop
-from sweeps.storage.outbox import Event, Outbox
+from sweeps.storage.events import Line, TrialEvent
+from sweeps.storage.outbox import Outbox
 from sweeps.storage.trial_history import read_histories
 
 TRIAL_ID = "0123456789ab"
@@ -67,16 +68,16 @@ def failed(tracker: OutboxCallback, trial: FakeTrial, folder: Path, *texts: str)
     tracker.on_trial_error(iteration=0, trials=[trial], trial=trial)
 
 
-def events(folder: Path, kind: str = "") -> list[Event]:
+def events(folder: Path, kind: str = "") -> list[Line]:
     recorded, _ = Outbox(folder / "outbox").read(1000)
-    return [event for event in recorded if kind in ("", event["kind"])]
+    return [event for event in recorded if kind in ("", event.kind)]
 
 
 def test_a_start_carries_identity_settings_and_source(tracker: OutboxCallback, tmp_path: Path) -> None:
     started(tracker, FakeTrial())
     (event,) = events(tmp_path)
-    assert (event["kind"], event["trial"], event["name"]) == ("start", TRIAL_ID, PLANNED.name)
-    assert event["params"] == PLANNED.settings
+    assert (event.kind, event.trial, event.name) == ("start", TRIAL_ID, PLANNED.name)
+    assert event.params == PLANNED.settings
     expected = {
         "sweep.id": "sweep-1",
         "sweep.trial_id": TRIAL_ID,
@@ -86,7 +87,7 @@ def test_a_start_carries_identity_settings_and_source(tracker: OutboxCallback, t
         "code.version": "abc",
         "data.fingerprint": "f00d",
     }
-    assert event["tags"].items() >= expected.items()
+    assert event.tags.items() >= expected.items()
 
 
 def test_an_epoch_carries_the_known_metrics_and_nothing_else(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -94,18 +95,18 @@ def test_an_epoch_carries_the_known_metrics_and_nothing_else(tracker: OutboxCall
     started(tracker, trial)
     reported(tracker, trial, 3, 0.25, **dict.fromkeys(METRICS, 0.25), training_iteration=9)
     (event,) = events(tmp_path, "epoch")
-    assert (event["step"], event["metrics"]) == (3, dict.fromkeys(METRICS, 0.25))
+    assert (event.step, event.metrics) == (3, dict.fromkeys(METRICS, 0.25))
 
 
 def test_times_are_milliseconds_of_now(tracker: OutboxCallback, tmp_path: Path) -> None:
     started(tracker, FakeTrial())
-    assert abs(events(tmp_path)[0]["time_ms"] / 1000 - time.time()) < 60
+    assert abs(events(tmp_path)[0].time_ms / 1000 - time.time()) < 60
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_becomes_none(tracker: OutboxCallback, tmp_path: Path, value: float | None) -> None:
     reported(tracker, FakeTrial(), 1, value)
-    assert events(tmp_path, "epoch")[0]["metrics"] == {"val/miou": None}
+    assert events(tmp_path, "epoch")[0].metrics == {"val/miou": None}
 
 
 def test_a_result_without_an_epoch_is_no_event(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_a_trial_that_ends_by_itself_says_why(
     reported(tracker, trial, 2, 0.5, stop_reason=reason)
     completed(tracker, trial)
     end = events(tmp_path)[-1]
-    recorded = end["tags"]["sweep.stop_reason"], end["status"], end["tags"]["sweep.stop_detail"]
+    recorded = end.tags["sweep.stop_reason"], end.status, end.tags["sweep.stop_detail"]
     assert recorded == (reason, status, detail)
 
 
@@ -145,9 +146,9 @@ def test_a_trial_that_the_scheduler_stopped_is_killed_with_the_schedulers_words(
     tracker.scheduler.stops[TRIAL_ID] = Stop(rung=3, value=0.2, cutoff=0.4, compared=5)
     completed(tracker, trial)
     end = events(tmp_path)[-1]
-    assert (end["status"], end["tags"]["sweep.stop_reason"]) == ("KILLED", "asha")
+    assert (end.status, end.tags["sweep.stop_reason"]) == ("KILLED", "asha")
     assert (
-        end["tags"]["sweep.stop_detail"]
+        end.tags["sweep.stop_detail"]
         == "the best val/miou up to epoch 3, 0.2000, was below the cut-off 0.4000 of 5 earlier trials"
     )
 
@@ -157,7 +158,7 @@ def test_a_trial_that_ended_by_itself_at_a_rung_was_not_stopped(tracker: OutboxC
     reported(tracker, trial, 3, 0.2, stop_reason="max_epochs")
     tracker.scheduler.stops[TRIAL_ID] = Stop(rung=3, value=0.2, cutoff=0.4, compared=5)
     completed(tracker, trial)
-    assert events(tmp_path)[-1]["tags"]["sweep.stop_reason"] == "max_epochs"
+    assert events(tmp_path)[-1].tags["sweep.stop_reason"] == "max_epochs"
 
 
 def test_a_trial_that_was_cut_off_is_closed_when_the_sweep_ends(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -166,8 +167,8 @@ def test_a_trial_that_was_cut_off_is_closed_when_the_sweep_ends(tracker: OutboxC
     reported(tracker, trial, 4)
     tracker.on_experiment_end(trials=[trial])
     end = events(tmp_path)[-1]
-    assert (end["status"], end["tags"]["sweep.stop_reason"]) == ("KILLED", "user")
-    assert end["tags"]["sweep.stop_detail"] == "cut off after epoch 4"
+    assert (end.status, end.tags["sweep.stop_reason"]) == ("KILLED", "user")
+    assert end.tags["sweep.stop_detail"] == "cut off after epoch 4"
 
 
 def test_a_trial_that_ended_or_never_started_is_left_alone_when_the_sweep_ends(
@@ -178,7 +179,7 @@ def test_a_trial_that_ended_or_never_started_is_left_alone_when_the_sweep_ends(
     reported(tracker, trial, 1, stop_reason="max_epochs")
     completed(tracker, trial)
     tracker.on_experiment_end(trials=[trial, waiting])
-    assert [event["kind"] for event in events(tmp_path)] == ["start", "epoch", "end"]
+    assert [event.kind for event in events(tmp_path)] == ["start", "epoch", "end"]
 
 
 def test_an_error_is_recorded_with_its_last_line_and_log(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -186,15 +187,15 @@ def test_an_error_is_recorded_with_its_last_line_and_log(tracker: OutboxCallback
     started(tracker, trial)
     failed(tracker, trial, tmp_path, "Traceback:\n  line 3\nValueError: 3 channels expected")
     end, log_file = events(tmp_path)[-1], tmp_path / "logs" / f"{TRIAL_ID}.log"
-    assert (end["status"], end["tags"]["sweep.stop_reason"]) == ("FAILED", "error")
-    assert end["tags"]["sweep.stop_detail"] == "ValueError: 3 channels expected"
-    assert (end["tags"]["sweep.log_file"], "line 3" in log_file.read_text()) == (str(log_file), True)
+    assert (end.status, end.tags["sweep.stop_reason"]) == ("FAILED", "error")
+    assert end.tags["sweep.stop_detail"] == "ValueError: 3 channels expected"
+    assert (end.tags["sweep.log_file"], "line 3" in log_file.read_text()) == (str(log_file), True)
 
 
 def test_the_log_of_a_failed_trial_is_kept_as_an_artifact(tracker: OutboxCallback, tmp_path: Path) -> None:
     failed(tracker, FakeTrial(), tmp_path, "ValueError: 3")
-    assert [event["kind"] for event in events(tmp_path)] == ["start", "artifact", "end"]
-    assert events(tmp_path, "artifact")[0]["path"] == str(tmp_path / "logs" / f"{TRIAL_ID}.log")
+    assert [event.kind for event in events(tmp_path)] == ["start", "artifact", "end"]
+    assert events(tmp_path, "artifact")[0].path == tmp_path / "logs" / f"{TRIAL_ID}.log"
 
 
 def test_a_traceback_that_the_log_has_is_not_written_twice(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -216,20 +217,20 @@ def test_a_traceback_that_the_log_has_is_not_written_twice(tracker: OutboxCallba
 )
 def test_an_error_for_want_of_memory_is_told_apart(tracker: OutboxCallback, tmp_path: Path, text: str) -> None:
     failed(tracker, FakeTrial(), tmp_path, text)
-    assert events(tmp_path, "end")[0]["tags"]["sweep.stop_reason"] == "oom"
+    assert events(tmp_path, "end")[0].tags["sweep.stop_reason"] == "oom"
 
 
 def test_only_the_last_failure_decides(tracker: OutboxCallback, tmp_path: Path) -> None:
     failed(tracker, FakeTrial(), tmp_path, "MemoryError", "ValueError: 3")
-    tags = events(tmp_path, "end")[0]["tags"]
+    tags = events(tmp_path, "end")[0].tags
     assert (tags["sweep.stop_reason"], tags["sweep.stop_detail"]) == ("error", "ValueError: 3")
 
 
 def test_an_error_without_a_file_is_still_recorded(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     tracker.on_trial_error(iteration=0, trials=[trial], trial=trial)
-    assert [event["kind"] for event in events(tmp_path)] == ["start", "end"]
-    assert events(tmp_path)[-1]["tags"]["sweep.stop_detail"] == "no traceback was left"
+    assert [event.kind for event in events(tmp_path)] == ["start", "end"]
+    assert events(tmp_path)[-1].tags["sweep.stop_detail"] == "no traceback was left"
 
 
 def test_retries_are_counted(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_retries_are_counted(tracker: OutboxCallback, tmp_path: Path) -> None:
     tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
     started(tracker, trial)
     completed(tracker, trial)
-    assert [event["tags"]["sweep.retries"] for event in events(tmp_path)] == ["0", "1", "1"]
+    assert [event.tags["sweep.retries"] for event in events(tmp_path)] == ["0", "1", "1"]
 
 
 DIED = "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR ..."
@@ -262,16 +263,16 @@ def test_a_process_that_the_kernel_killed_ran_out_of_memory(
 ) -> None:
     monkeypatch.setattr("sweeps.execution.trial_failures.kernel_kills", lambda: tracker._causes._kernel_kills + kills)
     failed(tracker, FakeTrial(), tmp_path, DIED)
-    assert events(tmp_path)[-1]["tags"]["sweep.stop_reason"] == reason
+    assert events(tmp_path)[-1].tags["sweep.stop_reason"] == reason
 
 
 def test_who_listens_hears_of_retries(tmp_path: Path) -> None:
-    heard: list[Event] = []
+    heard: list[TrialEvent] = []
     tracker = track(tmp_path, listeners=(heard.append,))
     trial = FakeTrial()
     started(tracker, trial)
     tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
-    assert [event["kind"] for event in heard] == ["start", "retry"] and len(events(tmp_path)) == 1
+    assert [event.kind for event in heard] == ["start", "retry"] and len(events(tmp_path)) == 1
 
 
 def test_the_end_carries_the_figures_of_the_best_epoch(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -280,7 +281,7 @@ def test_the_end_carries_the_figures_of_the_best_epoch(tracker: OutboxCallback, 
         reported(tracker, trial, epoch, miou, **{"val/iou/car": miou / 2, "train/loss": 1.0})
     completed(tracker, trial)
     end = events(tmp_path)[-1]
-    assert (end["step"], end["metrics"]) == (4, {"best/epoch": 2, "best/miou": 0.6, "best/iou/car": 0.3})
+    assert (end.step, end.metrics) == (4, {"best/epoch": 2, "best/miou": 0.6, "best/iou/car": 0.3})
 
 
 def test_where_the_last_epoch_counts_the_end_carries_its_figures(tmp_path: Path) -> None:
@@ -292,15 +293,15 @@ def test_where_the_last_epoch_counts_the_end_carries_its_figures(tmp_path: Path)
         reported(tracker, trial, number, miou)
     completed(tracker, trial)
     (begun,), (ended,) = events(tmp_path, "start"), events(tmp_path, "end")
-    assert begun["tags"]["sweep.fold"] == "1"
-    assert (ended["metrics"]["best/miou"], ended["metrics"]["best/epoch"]) == (0.3, 2)
+    assert begun.tags["sweep.fold"] == "1"
+    assert (ended.metrics["best/miou"], ended.metrics["best/epoch"]) == (0.3, 2)
 
 
 def test_a_trial_without_a_usable_epoch_has_no_best(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     reported(tracker, trial, 1, math.nan, stop_reason="diverged")
     completed(tracker, trial)
-    assert events(tmp_path)[-1]["metrics"] == {}
+    assert events(tmp_path)[-1].metrics == {}
 
 
 def test_an_epoch_that_is_trained_again_takes_back_what_came_after_it(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -308,7 +309,7 @@ def test_an_epoch_that_is_trained_again_takes_back_what_came_after_it(tracker: O
     for epoch, miou in ((1, 0.3), (2, 0.9), (3, 0.95), (2, 0.2), (3, 0.25)):
         reported(tracker, trial, epoch, miou)
     completed(tracker, trial)
-    assert events(tmp_path)[-1]["metrics"] == {"best/epoch": 1, "best/miou": 0.3}
+    assert events(tmp_path)[-1].metrics == {"best/epoch": 1, "best/miou": 0.3}
 
 
 def checkpoint(folder: Path, *names: str) -> Checkpoint:
@@ -322,11 +323,11 @@ def test_evidence_is_spooled_before_the_end(tracker: OutboxCallback, tmp_path: P
     trial = FakeTrial(checkpoint(tmp_path / "last", "evidence-val.npz", "evidence-test.npz", "best.pt"))
     reported(tracker, trial, 1, stop_reason="max_epochs")
     completed(tracker, trial)
-    recorded = [(event["path"], event["folder"]) for event in events(tmp_path, "artifact")]
+    recorded = [(event.path, event.folder) for event in events(tmp_path, "artifact")]
     spool = tmp_path / "outbox" / "spool" / TRIAL_ID
-    assert recorded == [(f"{spool}/evidence-val.npz", "evidence"), (f"{spool}/evidence-test.npz", "evidence")]
+    assert recorded == [(spool / "evidence-val.npz", "evidence"), (spool / "evidence-test.npz", "evidence")]
     assert (spool / "evidence-val.npz").read_bytes() == b"evidence-val.npz"
-    assert events(tmp_path)[-1]["kind"] == "end"
+    assert events(tmp_path)[-1].kind == "end"
 
 
 def test_evidence_that_a_checkpoint_has_not_is_no_event(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -342,7 +343,7 @@ def test_a_spool_that_cannot_be_written_does_not_cost_the_end(
     started(tracker, trial)
     (tmp_path / "outbox" / "spool").write_text("in the way")
     completed(tracker, trial)
-    assert [event["kind"] for event in events(tmp_path)] == ["start", "end"]
+    assert [event.kind for event in events(tmp_path)] == ["start", "end"]
     assert "_spool_evidence failed; the sweep continues" in caplog.text
 
 
@@ -378,11 +379,11 @@ def test_what_a_full_disk_did_not_take_is_written_when_there_is_room(
         with pytest.raises(StorageError, match="2 events could not be written"):
             tracker.recorder.writer.flush(0)
     tracker.recorder.writer.flush(0)
-    assert [event["kind"] for event in events(tmp_path)] == ["start", "epoch"]
+    assert [event.kind for event in events(tmp_path)] == ["start", "epoch"]
 
 
 def test_listeners_hear_every_event(tmp_path: Path) -> None:
-    heard: list[Event] = []
+    heard: list[TrialEvent] = []
     tracker = track(tmp_path, listeners=(heard.append,))
     started(tracker, FakeTrial())
     reported(tracker, FakeTrial(), 1)
@@ -398,7 +399,7 @@ def test_a_pickled_copy_goes_on_where_the_first_one_stood(tmp_path: Path) -> Non
     copy = pickle.loads(pickle.dumps(tracker))
     reported(copy, trial, 2, 0.6, stop_reason="max_epochs")
     completed(copy, trial)
-    assert events(tmp_path)[-1]["metrics"] == {"best/epoch": 1, "best/miou": 0.7}
+    assert events(tmp_path)[-1].metrics == {"best/epoch": 1, "best/miou": 0.7}
 
 
 def test_a_pickled_copy_shares_the_scheduler_that_is_pickled_with_it(tracker: OutboxCallback) -> None:
@@ -414,7 +415,7 @@ def test_best_epoch_and_retries_are_recalled_from_the_events(tracker: OutboxCall
     tracker.on_experiment_end(trials=[trial])
     completed(track(tmp_path, histories=read_histories(events(tmp_path))), trial)
     end = events(tmp_path)[-1]
-    assert (end["metrics"]["best/miou"], end["tags"]["sweep.retries"]) == (0.7, "1")
+    assert (end.metrics["best/miou"], end.tags["sweep.retries"]) == (0.7, "1")
 
 
 def test_an_epoch_costs_the_disk_one_write_and_at_most_one_sync(
@@ -443,7 +444,7 @@ def test_a_pause_is_no_end(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     started(tracker, trial)
     paused(tracker, trial, 1)
-    assert [event["kind"] for event in events(tmp_path)] == ["start", "epoch"]
+    assert [event.kind for event in events(tmp_path)] == ["start", "epoch"]
 
 
 def test_going_on_after_a_pause_is_no_second_start(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -453,7 +454,7 @@ def test_going_on_after_a_pause_is_no_second_start(tracker: OutboxCallback, tmp_
     tracker.scheduler.paused.clear()
     started(tracker, trial)
     reported(tracker, trial, 2)
-    assert [event["kind"] for event in events(tmp_path)] == ["start", "epoch", "epoch"]
+    assert [event.kind for event in events(tmp_path)] == ["start", "epoch", "epoch"]
 
 
 def test_a_retry_after_a_pause_is_a_start(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -466,18 +467,18 @@ def test_a_retry_after_a_pause_is_a_start(tracker: OutboxCallback, tmp_path: Pat
     started(tracker, trial)  # from the pause
     tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
     started(tracker, trial)  # from the failure
-    assert [event["tags"]["sweep.retries"] for event in events(tmp_path, "start")] == ["0", "2"]
+    assert [event.tags["sweep.retries"] for event in events(tmp_path, "start")] == ["0", "2"]
 
 
 def test_who_listens_hears_of_pauses(tmp_path: Path) -> None:
-    heard: list[Event] = []
+    heard: list[TrialEvent] = []
     tracker = track(tmp_path, listeners=(heard.append,))
     trial = FakeTrial()
     started(tracker, trial)
     paused(tracker, trial, 1)
     tracker.scheduler.paused.clear()
     started(tracker, trial)
-    assert [event["kind"] for event in heard] == ["start", "epoch", "pause", "start"]
+    assert [event.kind for event in heard] == ["start", "epoch", "pause", "start"]
 
 
 def test_a_trial_stopped_while_it_waits_ends_once_with_the_reason(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -487,7 +488,7 @@ def test_a_trial_stopped_while_it_waits_ends_once_with_the_reason(tracker: Outbo
     tracker.scheduler.stops[TRIAL_ID] = Stop(1, 0.2, 0.4, 5, "asha_promote")
     completed(tracker, trial)
     (end,) = events(tmp_path, "end")
-    assert (end["status"], end["tags"]["sweep.stop_reason"], end["step"]) == ("KILLED", "asha", 1)
+    assert (end.status, end.tags["sweep.stop_reason"], end.step) == ("KILLED", "asha", 1)
 
 
 @pytest.mark.parametrize(("rule", "reason"), [("hyperband", "hyperband"), ("median", "median")])
@@ -499,4 +500,4 @@ def test_the_rule_that_stopped_a_trial_is_its_reason(
     tracker.scheduler.stops[TRIAL_ID] = Stop(3, 0.2, 0.4, 5, rule)
     completed(tracker, trial)
     (end,) = events(tmp_path, "end")
-    assert (end["status"], end["tags"]["sweep.stop_reason"]) == ("KILLED", reason)
+    assert (end.status, end.tags["sweep.stop_reason"]) == ("KILLED", reason)

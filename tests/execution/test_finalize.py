@@ -49,9 +49,9 @@ def keeper(tmp_path: Path) -> WeightsKeeper:
 
 def uploads(keeper: WeightsKeeper) -> set[tuple[str, str]]:
     """Return artifact folder and name of every file that is to be uploaded to the sweep's own run."""
-    events = [event for event in keeper.outbox.events() if event["trial"] == ""]
-    assert all(Path(event["path"]).is_file() for event in events)
-    return {(event["folder"], Path(event["path"]).name) for event in events}
+    events = [event for event in keeper.outbox.events() if event.trial == ""]
+    assert all(event.path.is_file() for event in events)
+    return {(event.folder, event.path.name) for event in events}
 
 
 def test_pictures_and_latencies_become_artifacts_of_the_sweep(keeper: WeightsKeeper, tmp_path: Path) -> None:

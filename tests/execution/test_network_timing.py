@@ -9,7 +9,7 @@ import torch
 
 from sweeps.execution import network_timing
 from sweeps.planning.experiment import load_experiment
-from sweeps.planning.plan import build_plan
+from sweeps.planning.planner import build_plan
 
 PLAN = build_plan(load_experiment("full_grid", profile="quick", overrides=["model.base_filters=[2]"]))
 CPU = torch.device("cpu")

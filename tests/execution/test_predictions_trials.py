@@ -10,7 +10,8 @@ from trial_events import end, epoch, start
 from sweeps.execution.predictions import choose_trials
 from sweeps.execution.progress import TrialTable
 from sweeps.planning.experiment import load_experiment
-from sweeps.planning.plan import Plan, build_plan
+from sweeps.planning.plan import Plan
+from sweeps.planning.planner import build_plan
 from sweeps.storage.tags import FINALIST, RUN
 
 PLAN = build_plan(load_experiment("grid_lr_loss", profile="quick"), limit=4)

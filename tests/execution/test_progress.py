@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 import pytest
 from plans import growing
@@ -16,6 +16,7 @@ from trial_events import PLAN, A, B, C, D, end, epoch, make_board, start
 
 from sweeps.execution.progress import LiveView, TrialTable
 from sweeps.formatting import duration
+from sweeps.storage.events import Artifact, Pause, Retry, TrialEvent
 
 # States
 
@@ -28,22 +29,18 @@ def test_a_trial_runs_from_its_start() -> None:
     assert make_board(start(A)).counts() == {"running": 1, "waiting": 3}
 
 
-def pause(trial: str) -> dict[str, Any]:
-    return {"kind": "pause", "trial": trial, "time_ms": 0, "step": 1}
-
-
 def test_a_trial_that_waits_at_a_rung_is_paused_until_it_goes_on() -> None:
-    events = [start(A), epoch(A, 1), pause(A)]
+    events = [start(A), epoch(A, 1), Pause(A)]
     assert make_board(*events).counts() == {"paused": 1, "waiting": 3}
     assert make_board(*events, start(A)).rows[A].state == "running"
 
 
 def test_a_paused_trial_may_still_use_its_budget() -> None:
-    assert make_board(start(A), epoch(A, 1), pause(A)).epochs_budget() == 40
+    assert make_board(start(A), epoch(A, 1), Pause(A)).epochs_budget() == 40
 
 
 def test_paused_trials_are_counted_in_the_sentence() -> None:
-    sentence = make_board(start(A), epoch(A, 1, 0.25), pause(A)).sentence()
+    sentence = make_board(start(A), epoch(A, 1, 0.25), Pause(A)).sentence()
     assert sentence.startswith("3 waiting, 1 paused; epochs 1 of at most 40")
 
 
@@ -73,7 +70,7 @@ def test_a_retried_trial_runs_again() -> None:
 
 
 def test_a_trial_that_will_be_tried_again_waits() -> None:
-    board = make_board(start(A), epoch(A, 1), {"kind": "retry", "trial": A, "time_ms": 0})
+    board = make_board(start(A), epoch(A, 1), Retry(A))
     assert (board.counts(), board.rows[A].epochs) == ({"waiting": 4}, 1)
 
 
@@ -92,8 +89,7 @@ def test_events_of_the_sweep_itself_change_no_row() -> None:
 
 
 def test_an_artifact_changes_no_row() -> None:
-    artifact = {"kind": "artifact", "trial": A, "time_ms": 0, "path": "/x", "folder": ""}
-    assert make_board(artifact).rows == make_board().rows
+    assert make_board(Artifact(A, Path("/x"))).rows == make_board().rows
 
 
 # The best
@@ -210,7 +206,7 @@ def test_durations_are_said_as_people_say_them(seconds: float, words: str) -> No
 # Showing it
 
 
-def shown(board: TrialTable, *events: dict[str, Any], is_quiet: bool = False) -> str:
+def shown(board: TrialTable, *events: TrialEvent, is_quiet: bool = False) -> str:
     """Return what a view writes to something that is no terminal."""
     view, text = LiveView(board, is_quiet=is_quiet), io.StringIO()
     view._console = Console(file=text, width=80)
@@ -229,7 +225,7 @@ def test_without_a_terminal_an_end_is_one_line() -> None:
 
 def test_a_trial_that_was_cut_off_before_its_first_epoch_did_not_start() -> None:
     cut = {"sweep.stop_reason": "user", "sweep.stop_detail": "cut off after epoch 0"}
-    text = shown(make_board(), start(A), {**end(A, "user", "KILLED"), "tags": cut})
+    text = shown(make_board(), start(A), replace(end(A, "user", "KILLED"), tags=cut))
     assert text.startswith(f"{PLAN.trials[0].name}: not started. ")
 
 

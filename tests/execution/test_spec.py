@@ -9,6 +9,8 @@ import pytest
 
 from sweeps.execution.progress import TrialTable
 from sweeps.execution.spec import SweepResult, run_tags
+from sweeps.storage.events import Start
+from sweeps.storage.sweep_json import Manifest
 
 BOARD = cast("TrialTable", SimpleNamespace(best=lambda: "a trial"))
 FINE = SweepResult("s", Path("runs/s"), BOARD, 0, 0, "python report.py", "python tune_main.py")
@@ -19,7 +21,7 @@ FINE = SweepResult("s", Path("runs/s"), BOARD, 0, 0, "python report.py", "python
     [
         ({}, 0),
         ({"undelivered": 3}, 1),
-        ({"rejects": [{"why": "too long", "event": {}}]}, 1),
+        ({"rejects": [(Start("a"), "too long")]}, 1),
         ({"undelivered": 300, "is_offline": True}, 0),
         ({"undelivered": 3, "signal_number": 15}, 143),
         ({"board": SimpleNamespace(best=lambda: None)}, 1),
@@ -30,6 +32,6 @@ def test_a_sweep_of_which_mlflow_lacks_something_is_not_fine(changes: dict[str, 
 
 
 def test_every_run_has_the_tags_of_data_code_and_program() -> None:
-    tags = run_tags({"data": {"fingerprint": "f00d"}, "code_version": "abc"})
+    tags = run_tags(Manifest.read({"data": {"fingerprint": "f00d"}, "code_version": "abc"}))
     assert (tags["data.fingerprint"], tags["code.version"], tags["mlflow.source.git.commit"]) == ("f00d", "abc", "abc")
     assert tags["mlflow.source.type"] == "LOCAL"

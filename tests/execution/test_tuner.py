@@ -1,5 +1,6 @@
 """Which trials a pass runs, from which state they go on, and with how much of the device."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,12 @@ from sweeps.execution.spec import SweepSpec
 from sweeps.execution.trainable import Workload, newest_state
 from sweeps.execution.tuner import TunerPass, recall
 from sweeps.planning.experiment import load_experiment
-from sweeps.planning.plan import PlannedTrial, build_plan
+from sweeps.planning.plan import PlannedTrial
+from sweeps.planning.planner import build_plan
 from sweeps.schedulers.median import Median
 from sweeps.schedulers.scheduler import HalvingSetup
+from sweeps.storage.events import End, Epoch, Event, Start
 from sweeps.storage.folder import SweepFolder
-from sweeps.storage.outbox import Event
 from sweeps.storage.outcomes import status_of
 from sweeps.storage.trial_history import TrialHistory, read_histories
 
@@ -38,23 +40,23 @@ def order(**resources: float) -> SweepSpec:
     )
 
 
-def started() -> Event:
-    return {"kind": "start"}
+def started() -> Start:
+    return Start("a")
 
 
-def epoch(step: int, value: float | None = 0.5, **more: str) -> Event:
-    return {"kind": "epoch", "step": step, "metrics": {OBJECTIVE: value}, **more}
+def epoch(step: int, value: float | None = 0.5, ending: str = "") -> Epoch:
+    return Epoch("a", step, {OBJECTIVE: value}, ending)
 
 
-def ended(reason: str) -> Event:
-    return {"kind": "end", "status": status_of(reason), "step": 0, "tags": {"sweep.stop_reason": reason}}
+def ended(reason: str) -> End:
+    return End("a", status_of(reason), {"sweep.stop_reason": reason})
 
 
 def past(**trials: list[Event]) -> dict[str, TrialHistory]:
     """Return the past of the trials `first`, `second`, ... of the plan."""
     names = dict(zip(("first", "second", "third", "fourth"), PLAN.trials, strict=True))
     events = [
-        event | {"trial": names[name].trial_id} for name, trial_events in trials.items() for event in trial_events
+        replace(event, trial=names[name].trial_id) for name, trial_events in trials.items() for event in trial_events
     ]
     return read_histories(events)
 

@@ -29,7 +29,7 @@ from sweeps.execution.ray_patches import patient_controller
 from sweeps.execution.searcher import build_search
 from sweeps.execution.trainable import Workload, name_trials, run_trial
 from sweeps.planning.experiment import load_experiment
-from sweeps.planning.plan import build_plan
+from sweeps.planning.planner import build_plan
 from sweeps.storage.folder import SweepFolder
 
 CPU = torch.device("cpu")

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 from recording import until
 
 from bddseg.result import OBJECTIVE
+from sweeps.storage.events import PARENT
 from sweeps.storage.folder import SweepFolder
-from sweeps.storage.outbox import PARENT, Event
 from sweeps.storage.sweep_json import read_manifest
 from sweeps.tracking.client import EXPERIMENT, open_client
 from sweeps.tracking.uri import default_tracking_uri
@@ -98,7 +99,7 @@ class Site:
     def sweep_id(self) -> str:
         return self.folder.name
 
-    def events(self) -> list[Event]:
+    def events(self) -> list[dict[str, Any]]:
         """Return every event of the sweep so far; none while there is no sweep."""
         text = b"".join(path.read_bytes() for path in self.storage.glob("*/outbox/outbox.jsonl"))
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith(b"\n")]
@@ -178,7 +179,7 @@ class Audit:
 
 def audit(sweep_site: Site, uri: str | None = None) -> Audit:
     """Count what a sweep left behind; every trial's run must be there once, with every epoch once."""
-    planned = [trial["trial_id"] for trial in read_manifest(sweep_site.folder)["trials"]]
+    planned = [trial.trial_id for trial in read_manifest(sweep_site.folder).trials]
     reasons: dict[str, list[str]] = {}
     for event in sweep_site.events():
         if event["kind"] == "end" and event["trial"] != PARENT:

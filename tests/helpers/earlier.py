@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeps.storage.outbox import Event
+from sweeps.storage.events import Unreadable, decode
 from sweeps.storage.trial_history import read_histories
 from sweeps.tracking.uri import default_tracking_uri
 
@@ -64,7 +64,7 @@ class Recorded:
         return words[:index] + words[index + 2 :]
 
     @property
-    def events(self) -> list[Event]:
+    def events(self) -> list[dict[str, Any]]:
         return read_events(self.folder / "outbox" / "outbox.jsonl")
 
 
@@ -75,11 +75,11 @@ def unpack(version: str, state: str, folder: Path) -> Recorded:
     return Recorded(folder / "runs")
 
 
-def read_events(path: Path) -> list[Event]:
+def read_events(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def epochs_of(events: list[Event]) -> Epochs:
+def epochs_of(events: list[dict[str, Any]]) -> Epochs:
     """Return the figures of every epoch that do not differ from run to run.
 
     An epoch that was reported again, after a driver was lost, must have had the same figures.
@@ -92,9 +92,11 @@ def epochs_of(events: list[Event]) -> Epochs:
     return epochs
 
 
-def reasons_of(events: list[Event]) -> dict[str, str]:
+def reasons_of(events: list[dict[str, Any]]) -> dict[str, str]:
     """Return why each trial ended."""
-    return {trial_id: past.reason for trial_id, past in read_histories(events).items()}
+    lines = [decode(event, ASSETS) for event in events]
+    histories = read_histories(line for line in lines if not isinstance(line, Unreadable))
+    return {trial_id: history.reason for trial_id, history in histories.items()}
 
 
 def figures_of(value: Any, path: str = "") -> dict[str, Any]:

@@ -95,16 +95,14 @@ def record_sweep(
     for part in ("val", "test"):
         save_evidence(record / f"evidence-{part}.npz", last.best_evidence(part))
     files = [artifact(record / f"evidence-{part}.npz", folder="evidence") for part in ("val", "test")]
-    sweeps_own = start("")
-    sweeps_own["tags"] |= {"sweep.folder": str(folder)}
-    begun = start("a")
-    begun["tags"] |= {"sweep.config_digest": config.digest(), **(tags or {})}
+    parent, trial = start(""), start("a")
+    digest = {"sweep.config_digest": config.digest()}
     delivered(
         Outbox(folder / "outbox"),
         uri,
-        sweeps_own,
+        replace(parent, tags={**parent.tags, "sweep.folder": str(folder)}),
         artifact(record / "sweep.json", trial=""),
-        begun,
+        replace(trial, tags={**trial.tags, **digest, **(tags or {})}),
         epoch(1, 0.6),
         epoch(2, 0.7),
         *files,

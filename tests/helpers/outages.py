@@ -1,6 +1,7 @@
 """A sweep's events, appended by a process of its own."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from recording import artifact, end, epoch, start
@@ -18,7 +19,7 @@ def append_sweep(outbox: Outbox, file: Path, pause_s: float = 0.0) -> None:
     for step in range(1, EPOCHS + 1):
         for trial in TRIALS:
             metrics = {f"val/iou/{name}": step / EPOCHS for name in range(20)} | {"val/miou": step / EPOCHS}
-            outbox.append(epoch(step, trial=trial) | {"metrics": metrics})
+            outbox.append(replace(epoch(step, trial=trial), metrics=metrics))
             if step % EPOCHS_PER_FILE == 0:
                 outbox.append(artifact(file, trial, folder=f"epoch-{step}"))
         time.sleep(pause_s)

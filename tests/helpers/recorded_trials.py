@@ -4,10 +4,12 @@ from pathlib import Path
 
 from tiny import make_config
 
+from bddseg.files import write_json
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.reuse import EVIDENCE
-from sweeps.storage.outbox import Event, Outbox
-from sweeps.storage.sweep_json import save_manifest
+from sweeps.storage.events import Artifact, End, Epoch, Event, Start
+from sweeps.storage.outbox import Outbox
+from sweeps.storage.sweep_json import FILE
 
 DATA = "0123456789abcdef"
 
@@ -28,20 +30,17 @@ def record(
     folder = storage / sweep
     folder.mkdir(parents=True)
     recorded = {"trial_id": trial.trial_id, "settings": dict(trial.settings)}
-    save_manifest(folder, {"version": 1, "data": {"fingerprint": DATA}, "trials": [recorded]})
-    outbox = Outbox(folder / "outbox")
-    events: list[Event] = [{"kind": "start", "name": trial.name, "params": {}, "tags": {"sweep.id": sweep}}]
-    events += [{"kind": "epoch", "step": step + 1, "metrics": {"val/miou": 0.5}} for step in range(trial.epochs)]
-    events[-1]["ending"] = reason
+    write_json(folder / FILE, {"version": 1, "data": {"fingerprint": DATA}, "trials": [recorded]})
+    epochs, trial_id = trial.epochs, trial.trial_id
+    events: list[Event] = [Start(trial_id, trial.name, tags={"sweep.id": sweep}, time_ms=1000)]
+    events += [Epoch(trial_id, step, {"val/miou": 0.5}, time_ms=1000) for step in range(1, epochs)]
+    events += [Epoch(trial_id, epochs, {"val/miou": 0.5}, reason, time_ms=1000)]
     if evidence:
         path = folder / "outbox" / "spool" / trial.trial_id / EVIDENCE
         path.parent.mkdir(parents=True)
         path.write_bytes(b"evidence")
-        events.append({"kind": "artifact", "path": str(path), "folder": "evidence"})
+        events.append(Artifact(trial_id, path, "evidence", time_ms=1000))
     tags = {"sweep.stop_reason": reason, "sweep.id": sweep}
-    events.append(
-        {"kind": "end", "status": "FINISHED", "tags": tags, "metrics": {}, "step": trial.epochs, "note": None}
-    )
-    for event in events:
-        outbox.append({"trial": trial.trial_id, "time_ms": 1000, **event})
+    events.append(End(trial_id, "FINISHED", tags, step=epochs, time_ms=1000))
+    Outbox(folder / "outbox").extend(events)
     return folder

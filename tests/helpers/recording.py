@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sweeps.storage.outbox import Event, Outbox
+from sweeps.storage.events import Artifact, End, Epoch, Event, Start
+from sweeps.storage.outbox import Outbox
 from sweeps.tracking.client import EXPERIMENT, open_client
 from sweeps.tracking.delivery import Delivery
 
@@ -15,39 +16,36 @@ REFUSED = "http://127.0.0.1:9"
 """The discard port: nobody listens there."""
 
 
-def start(trial: str = "a", time_ms: int = 1000, params: Mapping[str, Any] | None = None) -> Event:
+def start(trial: str = "a", time_ms: int = 1000, params: Mapping[str, Any] | None = None) -> Start:
     name = f"trial {trial}" if trial else "the sweep"
     tags = {"sweep.id": SWEEP, "code.version": "abc"}
-    return {
-        "kind": "start",
-        "trial": trial,
-        "time_ms": time_ms,
-        "name": name,
-        "params": dict(params or {}),
-        "tags": tags,
-    }
+    return Start(trial, name, dict(params or {}), tags, time_ms=time_ms)
 
 
-def epoch(step: int, value: float | None = 0.5, trial: str = "a", time_ms: int = 0, name: str = "val/miou") -> Event:
-    when = time_ms or 1000 + step
-    return {"kind": "epoch", "trial": trial, "time_ms": when, "step": step, "metrics": {name: value}}
+def epoch(step: int, value: float | None = 0.5, trial: str = "a", time_ms: int = 0, name: str = "val/miou") -> Epoch:
+    return Epoch(trial, step, {name: value}, time_ms=time_ms or 1000 + step)
 
 
 def end(
     status: str = "FINISHED", trial: str = "a", note: str | None = None, metrics: Mapping[str, float] | None = None
-) -> Event:
-    shared = {"trial": trial, "time_ms": 9000, "step": 2, "note": note}
-    figures = dict(metrics or {})
-    return {"kind": "end", "status": status, "tags": {"sweep.stop_reason": "max_epochs"}, "metrics": figures, **shared}
+) -> End:
+    return End(trial, status, {"sweep.stop_reason": "max_epochs"}, dict(metrics or {}), 2, note, time_ms=9000)
 
 
-def artifact(path: Path, trial: str = "a", folder: str = "") -> Event:
-    return {"kind": "artifact", "trial": trial, "time_ms": 5000, "path": str(path), "folder": folder}
+def artifact(path: Path, trial: str = "a", folder: str = "") -> Artifact:
+    return Artifact(trial, path, folder, time_ms=5000)
 
 
-def delivered(outbox: Outbox, uri: str, *events: Event) -> Delivery:
+def append_line(outbox: Outbox, content: Mapping[str, Any]) -> None:
+    """Append a line that this version does not write."""
+    with outbox.path.open("a") as file:
+        file.write(json.dumps(content, separators=(",", ":")) + "\n")
+
+
+def delivered(outbox: Outbox, uri: str, *events: Event | dict[str, Any]) -> Delivery:
+    """Deliver events, and lines that this version does not write."""
     for event in events:
-        outbox.append(event)
+        append_line(outbox, event) if isinstance(event, dict) else outbox.append(event)
     delivery = Delivery(outbox, uri, SWEEP)
     while delivery.deliver_some():
         pass

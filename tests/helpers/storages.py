@@ -13,7 +13,7 @@ from models import record_sweep, write_model
 from recording import SWEEP
 
 from sweeps.registry.registration import register
-from sweeps.storage.events import EVENTS
+from sweeps.storage.event_file import EVENTS
 from sweeps.tracking.store import prepare_store, tidy_store
 from sweeps.tracking.uri import default_tracking_uri
 

@@ -14,7 +14,8 @@ from sweeps.cli.prepare import warn_if_slow
 from sweeps.planning.cost import epoch_share, estimate_seconds, flops_per_second, halving_epochs, stopping_epochs
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.machine import Machine
-from sweeps.planning.plan import Plan, build_plan
+from sweeps.planning.plan import Plan
+from sweeps.planning.planner import build_plan
 from sweeps.schedulers.rungs import Schedule
 
 CPU = torch.device("cpu")

@@ -15,7 +15,7 @@ def test_a_trial_that_is_added_is_in_the_plan_and_in_the_file(tmp_path: Path) ->
     plan = growing(PLAN, tmp_path)
     plan.add([REPLICATE], version=FORMAT)
     assert plan.current.trials == (*PLAN.trials, REPLICATE)
-    assert [trial["trial_id"] for trial in read_manifest(tmp_path)["trials"]] == [REPLICATE.trial_id]
+    assert [trial.trial_id for trial in read_manifest(tmp_path).trials] == [REPLICATE.trial_id]
 
 
 def test_holders_of_the_trials_see_those_that_are_added(tmp_path: Path) -> None:
@@ -30,4 +30,4 @@ def test_a_file_that_cannot_be_written_leaves_the_plan_as_it_was(tmp_path: Path)
     (tmp_path / FILE).mkdir()
     with pytest.raises(OSError, match="directory"):
         plan.add([REPLICATE], seed=3)
-    assert (plan.current, len(plan.trials), plan.manifest) == (PLAN, 2, {"trials": []})
+    assert (plan.current, len(plan.trials), plan.manifest.trials) == (PLAN, 2, ())

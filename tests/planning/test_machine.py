@@ -8,7 +8,8 @@ from bddseg.cores import usable_cores
 from sweeps.errors import ExperimentError
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.machine import Machine, find_machine
-from sweeps.planning.plan import Plan, build_plan
+from sweeps.planning.plan import Plan
+from sweeps.planning.planner import build_plan
 from sweeps.schedulers.rungs import Schedule
 
 CPU = torch.device("cpu")

@@ -12,7 +12,8 @@ from spaces import AXES, REFERENCE, make
 from studies import recorded
 
 from sweeps.planning.optuna_study import FILE, INVALID, TRIAL, Study, cut_torn_line, snap_to_axis
-from sweeps.planning.plan import PlannedTrial, build_plan, plan_trial
+from sweeps.planning.plan import PlannedTrial
+from sweeps.planning.planner import build_plan, plan_trial
 from sweeps.planning.sampling import Sampling
 from sweeps.storage.trial_history import TrialHistory
 

@@ -9,6 +9,7 @@ from recorded_trials import DATA, plan, planned, record
 
 from sweeps.planning.plan import PlannedTrial
 from sweeps.planning.reuse import Reused, is_same_budget, reuse_sentences, take_over
+from sweeps.storage.events import End, Start
 from sweeps.storage.finished_trials import FinishedTrial, find_finished
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Outbox
@@ -51,7 +52,7 @@ def test_a_finished_trial_is_taken_over_with_its_epochs_and_its_end(tmp_path: Pa
 def test_what_is_taken_over_names_where_it_comes_from(tmp_path: Path) -> None:
     record(tmp_path, "old", planned())
     _, outbox = taken(tmp_path, planned())
-    tags = [event["tags"] for event in outbox.events() if "tags" in event]
+    tags = [event.tags for event in outbox.events() if isinstance(event, Start | End)]
     assert {(tag["sweep.id"], tag[REUSED]) for tag in tags} == {("new", "old")}
 
 
@@ -59,14 +60,14 @@ def test_what_is_taken_over_names_where_it_comes_from(tmp_path: Path) -> None:
 def test_who_is_the_reference_is_said_by_the_new_sweep(tmp_path: Path, is_reference: bool) -> None:
     record(tmp_path, "old", replace(planned(), is_reference=not is_reference))
     _, outbox = taken(tmp_path, replace(planned(), is_reference=is_reference))
-    (tags,) = [event["tags"] for event in outbox.events() if event["kind"] == "start"]
+    (tags,) = [event.tags for event in outbox.events() if event.kind == "start"]
     assert tags["sweep.reference"] == str(is_reference).lower()
 
 
 def test_what_is_taken_over_is_recorded_with_the_settings_of_the_new_sweep(tmp_path: Path) -> None:
     record(tmp_path, "old", planned(3), "plateau")
     _, outbox = taken(tmp_path, planned(9))
-    (params,) = [event["params"] for event in outbox.events() if event["kind"] == "start"]
+    (params,) = [event.params for event in outbox.events() if event.kind == "start"]
     assert params == planned(9).settings and params["train.epochs"] == 9
 
 
@@ -74,7 +75,7 @@ def test_evidence_stays_when_the_old_sweep_is_deleted(tmp_path: Path) -> None:
     folder = record(tmp_path, "old", planned())
     _, outbox = taken(tmp_path, planned())
     shutil.rmtree(folder)
-    [path] = [Path(event["path"]) for event in outbox.events() if event["kind"] == "artifact"]
+    [path] = [event.path for event in outbox.events() if event.kind == "artifact"]
     assert path.read_bytes() == b"evidence"
 
 
@@ -114,8 +115,8 @@ def test_the_newest_of_several_is_taken(tmp_path: Path) -> None:
 def test_a_sweep_that_has_grown_is_read_again(tmp_path: Path) -> None:
     folder = record(tmp_path, "old", planned(), "asha")
     assert find_finished(tmp_path) == []
-    end = {"kind": "end", "status": "FINISHED", "tags": {"sweep.stop_reason": "max_epochs"}, "metrics": {}, "step": 3}
-    Outbox(folder / "outbox").append({"trial": planned().trial_id, "time_ms": 1, **end})
+    end = End(planned().trial_id, "FINISHED", {"sweep.stop_reason": "max_epochs"}, step=3)
+    Outbox(folder / "outbox").append(end)
     assert len(find_finished(tmp_path)) == 1
 
 

@@ -10,7 +10,8 @@ from bddseg.config import TrainConfig
 from sweeps.errors import ExperimentError
 from sweeps.planning.axes import Axis, Range
 from sweeps.planning.experiment import load_experiment
-from sweeps.planning.plan import Plan, build_plan, imagine_plan
+from sweeps.planning.plan import Plan
+from sweeps.planning.planner import build_plan, imagine_plan
 from sweeps.planning.sampling import GRID, Sampling, build_sampling, draw_points, recorded_sampling
 
 

@@ -13,7 +13,8 @@ from sweeps.execution.searcher import PlanSearcher
 from sweeps.planning.axes import Axis, Range
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.optuna_study import INVALID, TRIAL
-from sweeps.planning.plan import Plan, PlannedTrial, build_plan
+from sweeps.planning.plan import Plan, PlannedTrial
+from sweeps.planning.planner import build_plan
 from sweeps.planning.suggestions import Suggestions
 from sweeps.schedulers.rungs import TRIAL_KEY
 from sweeps.storage.folder import SweepFolder

@@ -15,7 +15,7 @@ from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.execution.searcher import build_scheduler
 from sweeps.planning.experiment import load_experiment
-from sweeps.planning.plan import build_plan
+from sweeps.planning.planner import build_plan
 from sweeps.schedulers.asha_promote import AshaPromote
 from sweeps.schedulers.hyperband import Hyperband
 from sweeps.schedulers.median import Median

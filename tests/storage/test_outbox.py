@@ -13,23 +13,25 @@ import pytest
 
 from sweeps.errors import StorageError
 from sweeps.storage.append_file import BLOCK_BYTES
-from sweeps.storage.outbox import Event, Outbox
+from sweeps.storage.events import Epoch
+from sweeps.storage.outbox import Outbox
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 WRITER = """
 import sys
 from pathlib import Path
+from sweeps.storage.events import Epoch
 from sweeps.storage.outbox import Outbox
 outbox, number = Outbox(Path(sys.argv[1])), 0
 while True:
     number += 1
-    outbox.append({"kind": "epoch", "trial": "a", "time_ms": 1, "step": number, "padding": "x" * 5000})
+    outbox.append(Epoch("a", number, {}, newer={"padding": "x" * 5000}))
 """
 
 
-def event(step: int) -> Event:
-    return {"kind": "epoch", "trial": "a", "time_ms": 1000 + step, "step": step, "metrics": {"val/miou": step / 10}}
+def event(step: int) -> Epoch:
+    return Epoch("a", step, {"val/miou": step / 10}, time_ms=1000 + step)
 
 
 def filled(folder: Path, events: int) -> Outbox:
@@ -63,7 +65,7 @@ def test_reading_stops_at_the_limit_and_goes_on_behind_the_cursor(tmp_path: Path
     outbox = filled(tmp_path, 3)
     first, offset = outbox.read(2)
     outbox.commit(offset)
-    assert ([entry["step"] for entry in first], outbox.read(2)[0]) == ([1, 2], [event(3)])
+    assert ([entry.step for entry in first], outbox.read(2)[0]) == ([1, 2], [event(3)])
 
 
 def test_what_was_read_but_not_committed_is_read_again(tmp_path: Path) -> None:
@@ -125,13 +127,13 @@ def test_a_damaged_line_is_handed_on_as_unreadable(tmp_path: Path, line: bytes) 
     with (tmp_path / "outbox.jsonl").open("ab") as file:
         file.write(line)
     outbox.append(event(2))
-    assert [entry["kind"] for entry in outbox.read(10)[0]] == ["epoch", "unreadable", "epoch"]
+    assert [entry.kind for entry in outbox.read(10)[0]] == ["epoch", "unreadable", "epoch"]
 
 
 def test_nan_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     with pytest.raises(ValueError, match="not JSON compliant"):
-        outbox.append({"kind": "epoch", "metrics": {"val/loss": float("nan")}})
+        outbox.append(Epoch("a", 1, {"val/loss": float("nan")}))
     assert outbox.pending() == 0
 
 
@@ -148,7 +150,8 @@ def test_a_write_that_finds_no_room_leaves_nothing(tmp_path: Path, monkeypatch: 
 def test_rejected_events_are_kept_with_the_reason(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     outbox.reject([(event(1), "too long")])
-    assert json.loads((tmp_path / "outbox.rejected.jsonl").read_text()) == {"why": "too long", "event": event(1)}
+    content = {"trial": "a", "time_ms": 1001, "kind": "epoch", "step": 1, "metrics": {"val/miou": 0.1}}
+    assert json.loads((tmp_path / "outbox.rejected.jsonl").read_text()) == {"why": "too long", "event": content}
 
 
 def test_an_event_that_is_refused_again_is_kept_once(tmp_path: Path) -> None:
@@ -157,7 +160,7 @@ def test_an_event_that_is_refused_again_is_kept_once(tmp_path: Path) -> None:
     for why in ("too long", "far too long"):
         outbox.reject([(event(1), why)])
     outbox.reject([(event(2), "too long")])
-    assert [reject["event"] for reject in outbox.rejects()] == [event(1), event(2)]
+    assert outbox.rejects() == [(event(1), "too long"), (event(2), "too long")]
 
 
 def test_a_torn_reject_is_passed_over(tmp_path: Path) -> None:
@@ -220,7 +223,7 @@ def test_threads_do_not_tear_each_others_lines(tmp_path: Path) -> None:
         writer.start()
     for writer in writers:
         writer.join()
-    assert [entry["kind"] for entry in outbox.read(1000)[0]] == ["epoch"] * 800
+    assert [entry.kind for entry in outbox.read(1000)[0]] == ["epoch"] * 800
 
 
 def kill_while_writing(folder: Path, new_bytes: int) -> None:
@@ -240,7 +243,7 @@ def test_no_event_is_lost_or_torn_when_the_writer_is_killed(tmp_path: Path) -> N
     for _ in range(2):
         kill_while_writing(tmp_path, new_bytes=500_000)
     events, _ = Outbox(tmp_path).read(10**6)
-    restarts = [index for index, event_read in enumerate(events) if event_read["step"] == 1]
+    restarts = [index for index, event_read in enumerate(events) if event_read.step == 1]
     first, second = events[: restarts[1]], events[restarts[1] :]
     for part in (first, second):
-        assert [event_read["step"] for event_read in part] == list(range(1, len(part) + 1))
+        assert [event_read.step for event_read in part] == list(range(1, len(part) + 1))

@@ -47,12 +47,12 @@ def test_a_dead_drivers_runs_are_closed_at_its_last_beat_the_sweeps_own_last(out
     appended(outbox)
     write_pulse(folder, dead())
     assert close_lost(folder, outbox) == 2
-    ends = [event for event in outbox.events() if event["kind"] == "end"][1:]
-    assert [(event["trial"], event["status"], event["time_ms"]) for event in ends] == [
+    ends = [event for event in outbox.events() if event.kind == "end"][1:]
+    assert [(event.trial, event.status, event.time_ms) for event in ends] == [
         ("b", "KILLED", 7500),
         ("", "KILLED", 7500),
     ]
-    assert ends[0]["tags"]["sweep.stop_reason"] == "driver_lost"
+    assert ends[0].tags["sweep.stop_reason"] == "driver_lost"
     assert (runs_left_open(outbox), read_pulse(folder)) == ({}, None)
 
 

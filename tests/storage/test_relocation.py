@@ -153,7 +153,7 @@ def test_a_folder_that_was_moved_before_any_file_was_uploaded_gets_its_files(tmp
     storage = tmp_path / "before"
     prepare_store(default_tracking_uri(storage), storage / "artifacts")
     first = start("")
-    first["tags"]["sweep.folder"] = str(storage / SWEEP)
+    first = replace(first, tags={**first.tags, "sweep.folder": str(storage / SWEEP)})
     delivered(Outbox(storage / SWEEP / "outbox"), default_tracking_uri(storage), first, start("a"))
     shutil.rmtree(storage / "artifacts")
     storage.rename(tmp_path / "after")

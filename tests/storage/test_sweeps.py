@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from plans import EXPERIMENT, FIRST, PLAN, SECOND
@@ -12,11 +11,12 @@ import tune_main
 from sweeps.errors import NoSweepError, StorageError
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.manifest import build_manifest
-from sweeps.planning.plan import build_plan
+from sweeps.planning.planner import build_plan
 from sweeps.planning.sampling import Sampling
+from sweeps.storage.events import PARENT, End
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.heartbeat import this_pulse, write_pulse
-from sweeps.storage.outbox import PARENT, Outbox
+from sweeps.storage.outbox import Outbox
 from sweeps.storage.sweep_json import save_manifest
 from sweeps.storage.sweeps import check_events, find_sweep, find_trial, is_unfinished, outlook, unfinished_sweep
 
@@ -38,9 +38,7 @@ def told(folder: Path, *trials: str) -> None:
 
 
 def ended(folder: Path, trial: str, reason: str = "max_epochs", status: str = "FINISHED") -> None:
-    tags = {"sweep.stop_reason": reason}
-    event: dict[str, Any] = {"kind": "end", "trial": trial, "time_ms": 1, "status": status, "tags": tags}
-    Outbox(folder / "outbox").append(event | {"metrics": {}, "step": 1, "note": None})
+    Outbox(folder / "outbox").append(End(trial, status, {"sweep.stop_reason": reason}, step=1))
 
 
 def save_checkpoint(folder: Path, trial: str) -> None:

@@ -1,22 +1,24 @@
 """The history of a trial: one rule for an epoch that is reported twice."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from recording import end, epoch, start
 
+from sweeps.storage.events import End, Epoch, Pause, Retry, TrialEvent
 from sweeps.storage.trial_history import TrialHistory, read_histories, read_runs
 
 
-def history_of(*events: dict[str, Any], keep: str = "best") -> TrialHistory:
+def history_of(*events: TrialEvent, keep: str = "best") -> TrialHistory:
     history = TrialHistory(keep=keep)
     for event in events:
         history.add(event)
     return history
 
 
-def ended(status: str, reason: str, **tags: str) -> dict[str, Any]:
-    return end(status) | {"tags": {"sweep.stop_reason": reason, **tags}}
+def ended(status: str, reason: str, **tags: str) -> End:
+    return replace(end(status), tags={"sweep.stop_reason": reason, **tags})
 
 
 def test_epochs_that_are_reported_once_are_all_kept() -> None:
@@ -53,12 +55,12 @@ def test_no_epoch_counts_before_one_has_a_value() -> None:
 
 
 def test_the_time_of_a_repeated_epoch_counts_once() -> None:
-    first, again = ({"kind": "epoch", "step": 1, "metrics": {"time/epoch_s": seconds}} for seconds in (2.0, 3.0))
+    first, again = (Epoch("a", 1, {"time/epoch_s": seconds}) for seconds in (2.0, 3.0))
     assert history_of(first, again).seconds == 3.0
 
 
 def test_a_trial_whose_end_was_not_written_reports_its_last_epoch_again() -> None:
-    history = history_of(start(), epoch(1, 0.1), epoch(2, 0.2) | {"ending": "max_epochs"})
+    history = history_of(start(), epoch(1, 0.1), replace(epoch(2, 0.2), ending="max_epochs"))
     assert (history.epochs, history.safe_epoch) == (2, 1)
 
 
@@ -72,9 +74,9 @@ def test_a_start_takes_the_end_back() -> None:
     assert (history.state, history.status, history.reason) == ("running", "", "")
 
 
-@pytest.mark.parametrize(("kind", "state"), [("pause", "paused"), ("retry", "waiting")])
-def test_a_pause_and_a_retry_change_the_state(kind: str, state: str) -> None:
-    assert history_of(start(), epoch(1), {"kind": kind}).state == state
+@pytest.mark.parametrize(("event", "state"), [(Pause("a"), "paused"), (Retry("a"), "waiting")])
+def test_a_pause_and_a_retry_change_the_state(event: TrialEvent, state: str) -> None:
+    assert history_of(start(), epoch(1), event).state == state
 
 
 def test_memory_failures_and_retries_are_counted_over_all_starts() -> None:
@@ -84,19 +86,19 @@ def test_memory_failures_and_retries_are_counted_over_all_starts() -> None:
 
 
 def test_a_trial_that_this_sweep_starts_after_all_is_no_longer_reused() -> None:
-    reused = start() | {"tags": {"sweep.reused_from": "smoke-0"}}
+    reused = replace(start(), tags={"sweep.reused_from": "smoke-0"})
     assert (history_of(reused).is_reused, history_of(reused, start()).is_reused) == (True, False)
 
 
 def test_the_runs_of_a_sweep_are_its_trials_and_its_own() -> None:
-    events = [start(""), start("a"), {"kind": "unreadable", "text": "?"}]
+    events = [start(""), start("a")]
     assert (list(read_runs(events)), list(read_histories(events))) == (["", "a"], ["a"])
 
 
 @pytest.mark.parametrize("damage", [{"val/miou": "high"}, {"val/miou": [1]}, {"val/miou": True}])
 def test_a_value_that_is_no_number_is_none(damage: dict[str, Any]) -> None:
-    assert history_of(epoch(1, 0.5), epoch(2) | {"metrics": damage}).usable() == {1: 0.5}
+    assert history_of(epoch(1, 0.5), replace(epoch(2), metrics=damage)).usable() == {1: 0.5}
 
 
 def test_a_number_of_retries_that_is_none_changes_nothing() -> None:
-    assert history_of(start() | {"tags": {"sweep.retries": "many"}}).retries == 0
+    assert history_of(replace(start(), tags={"sweep.retries": "many"})).retries == 0

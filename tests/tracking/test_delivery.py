@@ -9,13 +9,15 @@ import sys
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from recording import REFUSED, SWEEP, artifact, delivered, end, epoch, history, rejects, runs, start, until
 
-from sweeps.storage.outbox import Event, Outbox
+from sweeps.storage.events import Event
+from sweeps.storage.outbox import Outbox
 from sweeps.storage.trial_history import read_histories
 from sweeps.tracking.client import open_client
 from sweeps.tracking.delivery import Delivery
@@ -144,7 +146,7 @@ def test_the_last_report_counts_whichever_process_delivered_the_first(outbox: Ou
 
 def test_the_figures_of_the_last_end_count(outbox: Outbox, uri: str) -> None:
     delivered(outbox, uri, start(), end("KILLED", metrics={"best/miou": 0.5}))
-    delivered(outbox, uri, start(time_ms=9500), end(metrics={"best/miou": 0.4}) | {"time_ms": 9999})
+    delivered(outbox, uri, start(time_ms=9500), replace(end(metrics={"best/miou": 0.4}), time_ms=9999))
     run = runs(uri)["a"]
     assert (run.info.status, run.data.metrics["best/miou"]) == ("FINISHED", 0.4)
 
@@ -240,11 +242,11 @@ def test_notes_about_runs_of_another_store_are_not_used(outbox: Outbox, uri: str
     ("event", "why"),
     [
         (epoch(2, name="mIoU%"), "Names may only contain"),
-        (epoch(2) | {"metrics": {"val/miou": "high"}}, "val/miou is 'high', but must be a number or None"),
-        (epoch(2) | {"step": 2**63}, "step is 9223372036854775808, but must be a whole number"),
-        (epoch(2) | {"time_ms": -1}, "time_ms is -1, but must be a whole number"),
-        (epoch(2) | {"trial": "a' or 'a' = 'a"}, "but must be made of letters"),
-        (end() | {"status": "DONE"}, "status is 'DONE', but must be one of FINISHED, KILLED, FAILED"),
+        (replace(epoch(2), metrics={"val/miou": "high"}), "val/miou is 'high', but must be a number or None"),
+        (replace(epoch(2), step=2**63), "step is 9223372036854775808, but must be a whole number"),
+        (replace(epoch(2), time_ms=-1), "time_ms is -1, but must be a whole number"),
+        (replace(epoch(2), trial="a' or 'a' = 'a"), "but must be made of letters"),
+        (replace(end(), status="DONE"), "status is 'DONE', but must be one of FINISHED, KILLED, FAILED"),
         (artifact(Path("/nowhere/file.npz")), "there is no file /nowhere/file.npz"),
         (artifact(Path("/tmp")), "/tmp cannot be read (Is a directory)"),
         (epoch(2, name="x" * 300), "exceeds"),
@@ -252,10 +254,12 @@ def test_notes_about_runs_of_another_store_are_not_used(outbox: Outbox, uri: str
             {"kind": "lunch", "trial": "a", "time_ms": 1},
             "kind is 'lunch', but must be one of start, epoch, end, artifact",
         ),
-        ({"kind": "epoch"}, "KeyError 'time_ms'"),
+        ({"kind": "epoch"}, "epoch event: trial is missing"),
     ],
 )
-def test_a_poison_event_is_put_aside_and_delivery_goes_on(outbox: Outbox, uri: str, event: Event, why: str) -> None:
+def test_a_poison_event_is_put_aside_and_delivery_goes_on(
+    outbox: Outbox, uri: str, event: Event | dict[str, Any], why: str
+) -> None:
     delivered(outbox, uri, start(), epoch(1), event, epoch(3), end())
     assert [step for step, _, _ in history(uri)] == [1, 3]
     assert (len(rejects(outbox)), why in rejects(outbox)[0]["why"], outbox.pending()) == (1, True, 0)
@@ -271,7 +275,7 @@ def test_a_damaged_line_is_put_aside(outbox: Outbox, uri: str) -> None:
 
 
 def test_text_that_no_database_takes_is_cleaned(outbox: Outbox, uri: str) -> None:
-    event = start(params={"optim.lr": "a\0b"}) | {"tags": {"sweep.stop_detail": "lone \ud800 half"}}
+    event = replace(start(params={"optim.lr": "a\0b"}), tags={"sweep.stop_detail": "lone \ud800 half"})
     delivered(outbox, uri, event)
     run = runs(uri)["a"]
     assert (run.data.params["optim.lr"], run.data.tags["sweep.stop_detail"]) == ("ab", "lone ? half")

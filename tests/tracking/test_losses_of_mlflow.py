@@ -9,7 +9,7 @@ from recording import SWEEP, artifact, delivered, end, epoch, history, rejects, 
 
 import tune_main
 from sweeps.errors import TrackingError
-from sweeps.storage.events import EventFile
+from sweeps.storage.event_file import EventFile
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.tags import INCOMPLETE
 from sweeps.tracking.client import EXPERIMENT, open_client
@@ -256,7 +256,7 @@ def test_a_file_that_was_missing_is_uploaded_once_it_is_back(outbox: Outbox, uri
     whole(outbox, uri)
     file = outbox.folder / "spool" / "late.npz"
     outbox.append(artifact(file))
-    assert synced(outbox).rejects[0]["why"] == f"there is no file {file}"
+    assert synced(outbox).rejects[0][1] == f"there is no file {file}"
     file.write_bytes(b"late")
     assert (synced(outbox).delivered, synced(outbox).is_left) == (1, False)
 

@@ -18,6 +18,7 @@ from bddseg.errors import DataError
 from bddseg.evidence import Evidence, save_evidence
 from sweeps.errors import NoSweepError, TrackingError
 from sweeps.storage.album import save_album
+from sweeps.storage.events import PARENT, Artifact, End, Epoch, Event, Start
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.artifact_store import local_root
 from sweeps.tracking.client import EXPERIMENT, open_client
@@ -50,7 +51,7 @@ def evidence(epoch: int = 2) -> Evidence:
     )
 
 
-def trial_events(trial: str, sweep: str, values: list[float | None]) -> list[dict[str, Any]]:
+def trial_events(trial: str, sweep: str, values: list[float | None]) -> list[Event]:
     """Return what a finished trial leaves in the outbox; it starts at 100 + the place of its letter."""
     began = 100 + ord(trial)
     tags = {"sweep.id": sweep, "sweep.trial_id": trial, "sweep.config_digest": trial * 2, "sweep.reference": "false"}
@@ -58,47 +59,34 @@ def trial_events(trial: str, sweep: str, values: list[float | None]) -> list[dic
         tags["sweep.reference"] = "true"
     told = {"sweep.stop_reason": "asha", "sweep.stop_detail": "below", "sweep.log_file": "/logs/a.log"}
     return [
-        {"kind": "start", "time_ms": began, "name": f"trial {trial}", "params": SETTINGS, "tags": tags},
+        Start(trial, f"trial {trial}", SETTINGS, tags, time_ms=began),
         *(
-            {
-                "kind": "epoch",
-                "time_ms": 1000 + step,
-                "step": step,
-                "metrics": {"val/miou": value, "train/loss": 1 / step},
-            }
+            Epoch(trial, step, {"val/miou": value, "train/loss": 1 / step}, time_ms=1000 + step)
             for step, value in enumerate(values, start=1)
         ),
-        {"kind": "end", "time_ms": 5000, "status": "KILLED", "tags": told, "metrics": {"best/miou": 0.5}, "step": 3},
+        End(trial, "KILLED", told, {"best/miou": 0.5}, 3, time_ms=5000),
     ]
 
 
 def fill(uri: str, folder: Path, sweep: str = SWEEP, began: int = 1, with_manifest: bool = True) -> None:
     """Record a sweep of three trials a, b, c, planned in the order c, a, b."""
     outbox = Outbox(folder / sweep)
-    start = {
-        "kind": "start",
-        "trial": "",
-        "time_ms": began,
-        "name": sweep,
-        "params": {},
-        "tags": {"sweep.space": "smoke"},
-    }
-    outbox.append(start)
+    outbox.append(Start(PARENT, sweep, tags={"sweep.space": "smoke"}, time_ms=began))
     if with_manifest:
         (folder / "sweep.json").write_text(json.dumps(MANIFEST))
         outbox.append(file_event("", folder / "sweep.json", ""))
     measured: dict[str, list[float | None]] = {"a": [0.25, None, 0.5], "b": [0.1], "c": [0.3, 0.2]}
     for trial, values in measured.items():
         for event in trial_events(trial, sweep, values):
-            outbox.append({"trial": trial, **event})
+            outbox.append(event)
     save_evidence(folder / "evidence-val.npz", evidence())
     outbox.append(file_event("a", folder / "evidence-val.npz", "evidence"))
     assert Delivery(outbox, uri, sweep).close(60) == 0
     assert not (outbox.folder / "outbox.rejected.jsonl").exists()
 
 
-def file_event(trial: str, path: Path, folder: str) -> dict[str, Any]:
-    return {"kind": "artifact", "trial": trial, "time_ms": 4000, "path": str(path), "folder": folder}
+def file_event(trial: str, path: Path, folder: str) -> Artifact:
+    return Artifact(trial, path, folder, time_ms=4000)
 
 
 def copied(template: Path, folder: Path) -> str:

@@ -10,8 +10,9 @@ from recording import REFUSED, SWEEP, artifact, end, epoch, history, runs, start
 
 import tune_main
 from sweeps.errors import StorageError
+from sweeps.storage.events import Line, Start
 from sweeps.storage.heartbeat import this_pulse, write_pulse
-from sweeps.storage.outbox import Event, Outbox
+from sweeps.storage.outbox import Outbox
 from sweeps.tracking import store
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.sync import close_lost_sweeps, sync
@@ -28,8 +29,8 @@ def waiting(storage: Path, sweep_id: str = SWEEP, tracking_uri: str | None = Non
     """Write a whole sweep of one trial, none of it delivered."""
     outbox = Outbox(storage / sweep_id / "outbox")
     for event in (start(""), start("a"), epoch(1), epoch(2), end(), end(trial="")):
-        own = {"tags": {**event["tags"], "sweep.id": sweep_id}} if event["kind"] == "start" else {}
-        outbox.append(event | own)
+        is_start = isinstance(event, Start)
+        outbox.append(replace(event, tags={**event.tags, "sweep.id": sweep_id}) if is_start else event)
     (storage / sweep_id / "sweep.json").write_text(json.dumps({"tracking_uri": tracking_uri}))
     return storage / sweep_id
 
@@ -120,8 +121,8 @@ def test_a_store_that_fails_all_the_time_is_given_up(outbox: Outbox, uri: str, m
     monkeypatch.setattr("sweeps.tracking.retry_thread.SHORTEST_WAIT_S", 0.0)
     tries: list[int] = []
 
-    def fail(self: Recorder, events: list[Event]) -> None:
-        tries.append(len(events))
+    def fail(self: Recorder, lines: list[Line]) -> None:
+        tries.append(len(lines))
         raise ConnectionRefusedError("connection refused")
 
     monkeypatch.setattr(Recorder, "record", fail)

@@ -13,7 +13,7 @@ from http_answers import response
 from recording import SWEEP, artifact, delivered, end, epoch, history, rejects, runs, start, until
 
 from sweeps.errors import TrackingError
-from sweeps.storage.events import UPLOADS, EventFile
+from sweeps.storage.event_file import UPLOADS, EventFile
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.client import open_client
 from sweeps.tracking.delivery import Delivery
@@ -81,7 +81,7 @@ def test_the_reason_why_a_file_waits_is_kept(outbox: Outbox, uri: str, refused: 
     append(outbox, "a")
     delivered(outbox, uri)
     [(event, why)] = EventFile(outbox.folder).uploads().waiting
-    assert (Path(event["path"]).name, "could not connect" in why) == ("a", True)
+    assert (event.path.name, "could not connect" in why) == ("a", True)
 
 
 def test_a_sync_says_why_files_are_left_and_ends_with_1(outbox: Outbox, uri: str, refused: set[str]) -> None:
@@ -157,8 +157,8 @@ def test_uploads_go_on_where_a_killed_process_left_them(outbox: Outbox, uri: str
 
 
 def test_an_artifact_event_that_is_not_well_formed_is_put_aside(outbox: Outbox, uri: str) -> None:
-    delivered(outbox, uri, start(), artifact(Path("x")) | {"folder": None})
-    assert rejects(outbox)[0]["why"] == "artifact event: TypeError folder is None, but must be a text"
+    delivered(outbox, uri, start(), {"kind": "artifact", "trial": "a", "time_ms": 1, "path": "x", "folder": None})
+    assert [reject["why"] for reject in rejects(outbox)] == ["artifact event: folder is null, but must be text"]
 
 
 # ---------------------------------------------------------------------------------------------------------- beforehand

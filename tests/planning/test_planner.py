@@ -11,7 +11,8 @@ from sweeps.formatting import compact, longer_words, trial_name
 from sweeps.planning.axes import Range
 from sweeps.planning.experiment import Experiment, load_experiment
 from sweeps.planning.experiments_file import read_book
-from sweeps.planning.plan import Plan, build_plan, count_points, plan_trial
+from sweeps.planning.plan import Plan
+from sweeps.planning.planner import build_plan, count_points, plan_trial
 from sweeps.planning.sampling import MOST_POINTS
 from sweeps.schedulers.rungs import Schedule
 from sweeps.statistics.seed_noise import setting_of
