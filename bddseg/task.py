@@ -112,11 +112,11 @@ class Task:
         """Return the task that `to_dict` described."""
         red, green, blue = range(3)
         return cls(
-            classes=tuple(record["classes"]),
-            palette=tuple((colour[red], colour[green], colour[blue]) for colour in record["palette"]),
-            attribute=record["attribute"],
-            groups=tuple(Group(name, tuple(values)) for name, values in record["groups"].items()),
-            values=tuple(record.get("values", ())),
+            classes=tuple(map(str, record["classes"])),
+            palette=tuple((int(colour[red]), int(colour[green]), int(colour[blue])) for colour in record["palette"]),
+            attribute=str(record["attribute"]),
+            groups=tuple(Group(str(name), tuple(map(str, values))) for name, values in record["groups"].items()),
+            values=tuple(map(int, record.get("values", ()))),
         )
 
 

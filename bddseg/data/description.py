@@ -21,7 +21,7 @@ error of the mask; `ignore: rest` ignores it instead.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,6 +112,11 @@ class Description:
     entry: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The mapping that it was parsed from, for records."""
 
+    @property
+    def is_official(self) -> bool:
+        """Return whether the parts of the folder are kept as the split."""
+        return self.split == "official"
+
     def chosen(self, selection: str = "") -> tuple[Merged, ...]:
         """Return the output classes of a selection, as `data.classes` has it.
 
@@ -187,9 +192,14 @@ def selection_text(value: Any, where: str) -> str:
     """
     if isinstance(value, str):
         return value
+    return write_selection(parse_selection(value, where))
+
+
+def write_selection(chosen: Iterable[Merged]) -> str:
+    """Return output classes as one text, as `Description.chosen` reads it."""
     return ",".join(
         merged.name if merged.members == (merged.name,) else f"{merged.name}={'+'.join(merged.members)}"
-        for merged in parse_selection(value, where)
+        for merged in chosen
     )
 
 
