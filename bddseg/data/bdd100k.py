@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
-from bddseg.data.det_files import DETS, Attributes, read_entries
 from bddseg.data.bdd100k_labels import CITY, SCENES, TIMES_OF_DAY, WEATHERS
+from bddseg.data.det_files import DETS, Attributes, read_entries
 from bddseg.data.folders import NO_FILE, in_short, list_folder
 from bddseg.data.image_io import has_image_name, key_of
 from bddseg.errors import AccessError, DataError, printable
@@ -129,7 +129,9 @@ def read_bdd100k(root: Path) -> Catalog:
     entries = read_entries(root)
 
     seen = {key: path for key, path in images.items() if key[1] in entries.attributes}
-    samples = [_sample(path, masks[key], entries.attributes[key[1]], key[0]) for key, path in seen.items() if key in masks]
+    samples = [
+        _sample(path, masks[key], entries.attributes[key[1]], key[0]) for key, path in seen.items() if key in masks
+    ]
     if not samples:
         raise DataError(
             f"no image in {root} has both a scene and a mask: {len(images)} images, {len(masks)} masks and "

@@ -236,7 +236,9 @@ def check_names(names: Sequence[str], where: str, kind: str) -> None:
     owners: dict[str, str] = {}
     for name in names:
         if not NAME.fullmatch(name) or not slug(name):
-            raise DataError(f"{where}: {name!r} must be a name of 1 to 60 characters, letters among them, without , = + :")
+            raise DataError(
+                f"{where}: {name!r} must be a name of 1 to 60 characters, letters among them, without , = + :"
+            )
         owner = owners.setdefault(slug(name), name)
         if names.count(name) > 1:
             raise DataError(f"{where} gives two {kind} the name {name!r}")

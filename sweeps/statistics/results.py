@@ -169,6 +169,12 @@ class Scenes:
     slices: tuple[Slice, ...]
     paragraph: str
 
+    @property
+    def sides(self) -> tuple[str, str]:
+        """Return the names of both sides, the first one first in every difference."""
+        first, second = self.gaps[0].images
+        return first, second
+
 
 @dataclass(frozen=True)
 class NoiseFigures:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bddseg.labels import IGNORE, remap_table
 from folders import REAL_DATA, needs_real_data, write_folder, write_image, write_mask
 from PIL import Image
 
@@ -25,7 +26,6 @@ from bddseg.data.bdd100k import Sample, read_catalog
 from bddseg.data.frames import build_frames
 from bddseg.data.image_io import ORIENTATION
 from bddseg.errors import AccessError, ConfigError, DataError
-from bddseg.labels import IGNORE, remap_table
 
 NOBODY = 65534
 """The user whom Linux keeps for those without rights."""
