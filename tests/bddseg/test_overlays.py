@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bddseg.labels import CLASSES, PALETTE
 from models import write_model
 from PIL import Image
 from tiny import make_frames
@@ -16,8 +15,9 @@ from bddseg.checkpoint import load_checkpoint
 from bddseg.data.image_io import shrink
 from bddseg.overlays import Painted, paint_images, paint_labels, paint_mask, paint_overlay
 from bddseg.predictor import Predictor, load_trained
+from bddseg.task import FIVE_CLASSES
 
-SKY, ROAD = CLASSES.index("sky"), CLASSES.index("road")
+SKY, ROAD = FIVE_CLASSES.classes.index("sky"), FIVE_CLASSES.classes.index("road")
 HALVES = np.array([[SKY, SKY], [ROAD, ROAD]], dtype=np.uint8)
 
 
@@ -35,12 +35,12 @@ def write_jpeg(path: Path, width: int, height: int) -> Path:
 def test_a_mask_holds_the_classes_and_their_colours() -> None:
     mask = paint_mask(Image.new("RGB", (2, 2)), HALVES)
     assert mask.mode == "P" and np.array_equal(np.asarray(mask), HALVES)
-    assert mask.convert("RGB").getpixel((0, 0)) == PALETTE[SKY]
+    assert mask.convert("RGB").getpixel((0, 0)) == FIVE_CLASSES.palette[SKY]
 
 
 def test_an_overlay_is_half_image_and_half_colour() -> None:
     overlay = paint_overlay(Image.new("RGB", (2, 2), (200, 100, 0)), HALVES)
-    expected = [(value + colour) / 2 for value, colour in zip((200, 100, 0), PALETTE[SKY], strict=True)]
+    expected = [(value + colour) / 2 for value, colour in zip((200, 100, 0), FIVE_CLASSES.palette[SKY], strict=True)]
     assert np.allclose(overlay.getpixel((0, 0)), expected, atol=1)
 
 

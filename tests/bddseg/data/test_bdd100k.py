@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from folders import REAL_DATA, needs_real_data, write_det, write_folder, write_image, write_mask
 
-from bddseg.data.bdd100k import is_dataset, read_catalog
+from bddseg.data.catalog import is_dataset, read_catalog
 from bddseg.errors import DataError
 
 CITY, HIGHWAY = "city street", "highway"
