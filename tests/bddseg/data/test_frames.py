@@ -169,7 +169,7 @@ def test_one_other_pixel_name_scene_or_size_changes_the_fingerprint(samples: tup
     first_sample = samples[:1]
     prints = [build_frames(first_sample, 8, cache).fingerprint, build_frames(first_sample, 9, cache).fingerprint]
     prints.append(build_frames([replace(first_sample[0], name="other")], 8, cache).fingerprint)
-    prints.append(build_frames([replace(first_sample[0], scene="tunnel")], 8, cache).fingerprint)
+    prints.append(build_frames([replace(first_sample[0], attributes={"scene": "tunnel"})], 8, cache).fingerprint)
     with Image.open(first_sample[0].mask) as file:
         mask = np.array(file)
     mask[:] = 10
@@ -205,7 +205,7 @@ def test_a_changed_file_is_decoded_again(samples: tuple[Sample, ...], cache: Pat
 
 def test_a_changed_scene_is_seen_without_decoding(samples: tuple[Sample, ...], cache: Path, decoded: list[str]) -> None:
     build_frames(samples, 8, cache)
-    moved = tuple(replace(sample, scene="tunnel", weather="rainy") for sample in samples)
+    moved = tuple(replace(sample, attributes={"scene": "tunnel", "weather": "rainy"}) for sample in samples)
     built = build_frames(moved, 8, cache)
     assert (set(built.scenes), set(built.attributes["weather"]), len(decoded)) == ({"tunnel"}, {"rainy"}, 4)
 

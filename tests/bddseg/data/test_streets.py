@@ -48,7 +48,7 @@ def test_some_images_and_entries_lack_something_as_in_the_real_data(catalog: Cat
 
 
 def test_there_are_city_residential_and_highway_scenes(catalog: Catalog) -> None:
-    assert {sample.scene for sample in catalog.samples} == {"city street", "residential", "highway"}
+    assert {sample.attributes["scene"] for sample in catalog.samples} == {"city street", "residential", "highway"}
 
 
 def test_names_carry_drives_of_several_frames(frames: Frames) -> None:
