@@ -28,16 +28,16 @@ PROFILES = read_book().profile_sections()
 
 
 @pytest.fixture(autouse=True)
-def place(source: Source) -> tuple[str, Path | None]:
-    return source.profile, source.root
-
-
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty working folder on a machine without BDD100K."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(ROOT_VARIABLE, raising=False)
     monkeypatch.setattr(dataset, "DEFAULT_ROOT", tmp_path / "data" / "bdd100k")
     return tmp_path
+
+
+def place(source: Source) -> tuple[str, Path | None]:
+    return source.profile, source.root
 
 
 def make_dataset(root: Path) -> Path:
