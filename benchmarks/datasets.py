@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Sampler
 
 from bddseg.config import TrainConfig
-from bddseg.data.bdd100k import Sample, read_catalog
+from bddseg.data.catalog import Sample, read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.split import Split, usual_split
 from bddseg.engine import Engine
@@ -47,5 +47,5 @@ def load(root: Path, config: TrainConfig, cache: Path) -> BenchmarkData:
     """Return the benchmark data of a folder in the BDD100K layout."""
     samples = read_catalog(root).samples
     frames = build_frames(samples, config.data.size, cache)
-    split = usual_split(config.data, frames.names, frames.scenes)
+    split = usual_split(config.data, frames.names, frames.strata())
     return BenchmarkData(samples, frames, split, measure(frames, split, config))

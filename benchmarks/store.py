@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bddseg.config import TrainConfig
-from bddseg.result import METRICS
+from bddseg.result import metric_directions
+from bddseg.task import FIVE_CLASSES
 from benchmarks.cli import cache_folder, machine, positive
 from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.searcher import TunerSetup, build_search
@@ -124,7 +125,7 @@ def events_of(trial: PlannedTrial, folder: Path) -> Iterator[Event]:
     trial_id, tags = trial.trial_id, {f"sweep.tag{number}": "x" * 20 for number in range(12)}
     yield Start(trial_id, trial.name, trial.settings, tags, time_ms=1)
     for epoch in range(1, EPOCHS + 1):
-        yield Epoch(trial_id, epoch, dict.fromkeys(METRICS, 0.123456 * epoch), time_ms=1)
+        yield Epoch(trial_id, epoch, dict.fromkeys(metric_directions(FIVE_CLASSES), 0.123456 * epoch), time_ms=1)
     path = folder / "outbox" / "spool" / trial.trial_id / EVIDENCE
     path.parent.mkdir(parents=True)
     path.touch()

@@ -5,16 +5,16 @@ import re
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+from bddseg.data.bdd100k_labels import CITY, SCENES, TIMES_OF_DAY, WEATHERS
 from bddseg.data.det_files import DETS, Attributes, read_entries
 from bddseg.data.folders import NO_FILE, in_short, list_folder
 from bddseg.data.image_io import has_image_name, key_of
 from bddseg.errors import AccessError, DataError, printable
-from bddseg.labels import CITY, SCENES, TIMES_OF_DAY, WEATHERS
 
 IMAGES = "images/10k"
 MASKS = "labels/sem_seg/masks"
@@ -43,9 +43,9 @@ class Sample:
     """File name without its extension."""
     image: Path
     mask: Path
-    scene: str
-    weather: str
-    timeofday: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    part: str = ""
+    """Official part: train, val or test; empty if the folder has none."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Catalog:
 
     def summary(self) -> tuple[str, ...]:
         """Return lines about what the folder has, what was left out and why."""
-        scenes = Counter(sample.scene for sample in self.samples)
+        scenes = Counter(sample.attributes["scene"] for sample in self.samples)
         counts = ", ".join(f"{scene} {count}" for scene, count in scenes.most_common())
         lines = [f"{_images(len(self.samples))} with mask and scene in {self.root}: {counts}"]
         if self.without_scene:
@@ -98,8 +98,8 @@ class Catalog:
             for scene, _ in scenes.most_common()
             if scene not in SCENES
         ]
-        lines += _misspelt("weather", (sample.weather for sample in self.samples), WEATHERS)
-        lines += _misspelt("time of day", (sample.timeofday for sample in self.samples), TIMES_OF_DAY)
+        lines += _misspelt("weather", (sample.attributes["weather"] for sample in self.samples), WEATHERS)
+        lines += _misspelt("time of day", (sample.attributes["timeofday"] for sample in self.samples), TIMES_OF_DAY)
         return tuple(map(printable, lines))
 
 
@@ -108,7 +108,7 @@ def is_dataset(root: Path) -> bool:
     return os.path.isdir(root / IMAGES / "train")  # noqa: PTH112 - Path's own raises where it may not look
 
 
-def read_catalog(root: Path) -> Catalog:
+def read_bdd100k(root: Path) -> Catalog:
     """Return the samples of a folder: every image that has a mask and a scene.
 
     The mask of an image is searched in the same part (train, val), its scene by file name in both det files.
@@ -129,7 +129,9 @@ def read_catalog(root: Path) -> Catalog:
     entries = read_entries(root)
 
     seen = {key: path for key, path in images.items() if key[1] in entries.attributes}
-    samples = [_sample(path, masks[key], entries.attributes[key[1]]) for key, path in seen.items() if key in masks]
+    samples = [
+        _sample(path, masks[key], entries.attributes[key[1]], key[0]) for key, path in seen.items() if key in masks
+    ]
     if not samples:
         raise DataError(
             f"no image in {root} has both a scene and a mask: {len(images)} images, {len(masks)} masks and "
@@ -216,7 +218,8 @@ def _check_scenes(samples: Sequence[Sample]) -> None:
     Raises:
         DataError: with these scenes, the number of their images, and the likely meaning.
     """
-    unknown = Counter(sample.scene for sample in samples if sample.scene not in SCENES)
+    scenes = Counter(sample.attributes["scene"] for sample in samples)
+    unknown = {scene: count for scene, count in scenes.items() if scene not in SCENES}
     meant = {scene: near for scene in unknown if (near := _meant_scenes(scene))}
     if meant:
         asked = [
@@ -259,12 +262,12 @@ def _plain(word: str) -> str:
     return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", word).casefold()).strip()
 
 
-def _sample(image: Path, mask: Path, attributes: Attributes) -> Sample:
+def _sample(image: Path, mask: Path, attributes: Attributes, part: str) -> Sample:
     try:
         image.stem.encode()
     except UnicodeEncodeError as error:
         raise DataError(f"{image} has a name that is not UTF-8, so nothing can be recorded of it: rename it") from error
-    return Sample(image.stem, image, mask, *attributes)
+    return Sample(image.stem, image, mask, attributes._asdict(), part)
 
 
 def _both(folder: str) -> str:

@@ -126,6 +126,7 @@ def recorded_experiment(manifest: Manifest) -> Experiment:
         reference=points.get(manifest.reference, {}),
         schedule=schedule,
         sampling=recorded_sampling(manifest.search or {}),
+        task=manifest.task,
     )
 
 
@@ -145,6 +146,7 @@ def recorded_plan(manifest: Manifest) -> Plan:
         samples=recorded_sampling(manifest.search or {}).samples if manifest.is_open else 0,
         replicates=manifest.replicates,
         rounds=Rounds.recorded(manifest.confirmation),
+        task=manifest.task,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bddseg.config import TrainConfig
+from bddseg.task import FIVE_CLASSES, Task
 from bddseg.words import count
 from sweeps.statistics.rounds import Rounds
 from sweeps.storage.sweep_json import SETTINGS, count_replicates
@@ -70,6 +71,13 @@ class Plan:
     """Extra seeds of each of the best settings, added when all other trials have ended."""
     rounds: Rounds | None = None
     """Rounds of a confirmation to which runs are added until it is decided."""
+    task: Task = FIVE_CLASSES
+    """The classes that every trial predicts."""
+
+    @property
+    def classes(self) -> int:
+        """Return the number of outputs of every network."""
+        return len(self.task.classes)
 
     @property
     def epochs_in_all(self) -> int:

@@ -59,6 +59,7 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
         grid_points=points,
         reduction=experiment.schedule.reduction,
         samples=samples,
+        task=experiment.task,
     )
     return replace(plan, replicates=_replicates(experiment, plan))
 

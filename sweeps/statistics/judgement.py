@@ -11,7 +11,7 @@ from sweeps.statistics.comparisons import Comparisons, decide, describe_rivals, 
 from sweeps.statistics.results import Candidate, Finalist, Interval, NoiseFigures, Rival, StoppedTrial, Verdict
 from sweeps.statistics.sample_size import bearable_sd, find_needed
 from sweeps.statistics.seed_noise import Noise
-from sweeps.statistics.slices import answer_scenes
+from sweeps.statistics.slices import answer_contrasts
 from sweeps.statistics.wording import describe_caveats, describe_verdict
 
 RARE = 10
@@ -60,6 +60,7 @@ class Judgement:
             confirming=confirming,
         )
         shown = _shown(comparisons, recommended, chosen)
+        answers = answer_contrasts(aligned, self.weights, shown, self.scene_margin, names, self.noise)
         return Verdict(
             stage=self.stage,
             outcome=outcome,
@@ -78,9 +79,10 @@ class Judgement:
             needed=needed,
             left_out=aligned.left_out,
             kendall_tau=_agreement(aligned, chosen),
-            scenes=answer_scenes(aligned, self.weights, shown, self.scene_margin, names, self.noise),
+            scenes=answers[0] if answers else None,
             sentence=describe_verdict(outcome, rivals, self.margin, names, noise),
             caveats=self._caveats(noise, stopped),
+            further_scenes=answers[1:],
         )
 
     def _rivals(

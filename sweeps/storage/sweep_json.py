@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bddseg.files import read_json, write_json
 from bddseg.json_shapes import difference
+from bddseg.task import FIVE_CLASSES, Task
 from sweeps.errors import StorageError
 from sweeps.storage.tags import REPLICATE_OF
 
@@ -43,7 +44,13 @@ SHAPE = {
     "search?": {"name?": str, "samples?": int, "sampler?": str, "objectives?": [str]},
     "base?": {"*": {"*": SCALAR}},
     "trials?": [TRIAL],
-    "data?": {"root?": str, "embedded?": bool, "fingerprint?": str},
+    "data?": {
+        "root?": str,
+        "embedded?": bool,
+        "fingerprint?": str,
+        "dataset?": str,
+        "task?": {"classes": [str], "palette": [[int]], "attribute": str, "groups": {"*": [str]}, "values?": [int]},
+    },
     "terms?": {
         "resources?": {"*": float},
         "gpu_shares?": {"*": float},
@@ -178,6 +185,11 @@ class Manifest(_Record):
         return content | ({"trials": [trial.to_json() for trial in self.trials]} if "trials" in content else {})
 
     @property
+    def task(self) -> Task:
+        """Return the classes and groups of the sweep."""
+        return recorded_task(vars(self))
+
+    @property
     def is_open(self) -> bool:
         """Return whether trials of the sweep are suggested while it runs."""
         return bool(self.axes) and (self.search or {}).get("name") == "optuna"
@@ -251,6 +263,16 @@ def read_tracking_uri(folder: Path) -> str | None:
     except (OSError, ValueError, AttributeError):
         return None
     return noted if isinstance(noted, str) else None
+
+
+def recorded_task(manifest: Mapping[str, Any]) -> Task:
+    """Return the classes and groups of a sweep; records without them, or with damaged ones, are of the five classes."""
+    data = manifest.get("data")
+    record = data.get("task") if isinstance(data, Mapping) else None
+    try:
+        return Task.from_dict(record) if record else FIVE_CLASSES
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return FIVE_CLASSES
 
 
 def count_replicates(seeds: int, trials: int, added: int) -> int:

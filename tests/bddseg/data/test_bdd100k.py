@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from folders import REAL_DATA, needs_real_data, write_det, write_folder, write_image, write_mask
 
-from bddseg.data.bdd100k import is_dataset, read_catalog
+from bddseg.data.catalog import is_dataset, read_catalog
 from bddseg.errors import DataError
 
 CITY, HIGHWAY = "city street", "highway"
@@ -25,7 +25,12 @@ def refusal(root: Path) -> str:
 def test_a_sample_has_image_mask_and_attributes(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"a": HIGHWAY})
     (sample,) = read_catalog(root).samples
-    assert (sample.name, sample.scene, sample.weather, sample.timeofday) == ("a", HIGHWAY, "clear", "daytime")
+    assert (sample.name, sample.attributes["scene"], sample.attributes["weather"], sample.attributes["timeofday"]) == (
+        "a",
+        HIGHWAY,
+        "clear",
+        "daytime",
+    )
     assert sample.image == root / "images/10k/train/a.jpg"
     assert sample.mask == root / "labels/sem_seg/masks/train/a.png"
 
@@ -40,13 +45,13 @@ def test_a_scene_is_found_in_the_other_parts_det_file(tmp_path: Path) -> None:
     write_folder(tmp_path, {"a": CITY}, part="train")
     write_det(tmp_path, {}, part="train")
     write_det(tmp_path, {"a": HIGHWAY}, part="val")
-    assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
+    assert read_catalog(tmp_path).samples[0].attributes["scene"] == HIGHWAY
 
 
 def test_two_entries_of_a_name_that_agree_are_one(tmp_path: Path) -> None:
     write_folder(tmp_path, {"a": CITY}, part="train")
     write_det(tmp_path, {"a": CITY}, part="val")
-    assert read_catalog(tmp_path).samples[0].scene == CITY
+    assert read_catalog(tmp_path).samples[0].attributes["scene"] == CITY
 
 
 @pytest.mark.parametrize("part", ["train", "val"])
@@ -95,7 +100,7 @@ def test_a_complete_folder_has_a_summary_of_one_line(tmp_path: Path) -> None:
 
 def test_an_unknown_scene_is_kept_and_noted(tmp_path: Path) -> None:
     catalog = read_catalog(write_folder(tmp_path, {"a": CITY, "b": "moon"}))
-    assert catalog.samples[1].scene == "moon"
+    assert catalog.samples[1].attributes["scene"] == "moon"
     assert catalog.summary()[-1] == "1 image with the scene 'moon', unknown to BDD100K: counted as not city street"
 
 
@@ -104,7 +109,7 @@ def test_weather_and_time_of_day_default_to_undefined(tmp_path: Path) -> None:
     entries = [{"name": "a.jpg", "attributes": {"scene": CITY, "weather": None}}]
     (root / "labels/det_20/det_train.json").write_text(json.dumps(entries))
     (sample,) = read_catalog(root).samples
-    assert (sample.weather, sample.timeofday) == ("undefined", "undefined")
+    assert (sample.attributes["weather"], sample.attributes["timeofday"]) == ("undefined", "undefined")
 
 
 def test_boxes_in_a_det_file_do_not_matter(tmp_path: Path) -> None:
@@ -112,7 +117,7 @@ def test_boxes_in_a_det_file_do_not_matter(tmp_path: Path) -> None:
     box = {"id": "1", "attributes": {"occluded": False}, "category": "car", "box2d": {"x1": 1.5}}
     entry = {"name": "a.jpg", "attributes": {"scene": HIGHWAY}, "labels": [box], "timestamp": 10000}
     (root / "labels/det_20/det_train.json").write_text(json.dumps([entry]))
-    assert read_catalog(root).samples[0].scene == HIGHWAY
+    assert read_catalog(root).samples[0].attributes["scene"] == HIGHWAY
 
 
 def test_hidden_files_are_no_images(tmp_path: Path) -> None:
@@ -245,20 +250,20 @@ def test_a_det_file_without_any_scene_is_refused(tmp_path: Path) -> None:
 def test_a_whole_scalabel_data_set_is_read(tmp_path: Path) -> None:
     path = write_folder(tmp_path, {"a": HIGHWAY}) / "labels/det_20/det_train.json"
     path.write_text(json.dumps({"frames": json.loads(path.read_text()), "groups": [], "config": {"categories": []}}))
-    assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
+    assert read_catalog(tmp_path).samples[0].attributes["scene"] == HIGHWAY
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_det_file_may_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
     path = write_folder(tmp_path, {"a": HIGHWAY}) / "labels/det_20/det_train.json"
     path.write_text(path.read_text(), encoding=encoding)
-    assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
+    assert read_catalog(tmp_path).samples[0].attributes["scene"] == HIGHWAY
 
 
 def test_numbers_that_do_not_matter_may_be_of_any_size(tmp_path: Path) -> None:
     path = write_folder(tmp_path, {"a": HIGHWAY}) / "labels/det_20/det_train.json"
     path.write_text(path.read_text().replace('{"name"', '{"id": ' + "9" * 5000 + ', "score": NaN, "name"'))
-    assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
+    assert read_catalog(tmp_path).samples[0].attributes["scene"] == HIGHWAY
 
 
 @pytest.mark.parametrize(
@@ -344,7 +349,7 @@ def test_an_entry_that_leaves_the_weather_out_contradicts_none(tmp_path: Path, i
     entries.insert(0 if is_first else 1, {"name": "a.jpg", "attributes": {"scene": CITY, "timeofday": "night"}})
     (root / "labels/det_20/det_train.json").write_text(json.dumps(entries))
     (sample,) = read_catalog(root).samples
-    assert (sample.weather, sample.timeofday) == ("rainy", "night")
+    assert (sample.attributes["weather"], sample.attributes["timeofday"]) == ("rainy", "night")
 
 
 def test_a_weather_that_is_no_text_is_named(tmp_path: Path) -> None:
@@ -416,7 +421,7 @@ def test_names_may_be_anything_that_is_text(tmp_path: Path, name: str) -> None:
 def test_a_name_in_two_pieces_meets_its_label_in_one(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"stra\u0308sse": CITY})
     write_det(root, {"str\u00e4sse": HIGHWAY})
-    assert read_catalog(root).samples[0].scene == HIGHWAY
+    assert read_catalog(root).samples[0].attributes["scene"] == HIGHWAY
 
 
 def test_a_name_that_is_no_text_is_refused_where_labels_name_it(tmp_path: Path) -> None:
@@ -447,7 +452,7 @@ def test_one_name_in_two_parts_is_refused(tmp_path: Path) -> None:
 @needs_real_data
 def test_the_real_frames_are_counted_as_documented() -> None:
     catalog = read_catalog(REAL_DATA)
-    scenes = Counter(sample.scene for sample in catalog.samples)
+    scenes = Counter(sample.attributes["scene"] for sample in catalog.samples)
     assert scenes == {"city street": 345, "parking lot": 59, "highway": 27, "gas stations": 9}
     assert (len(catalog.samples), catalog.without_scene, catalog.without_mask, catalog.without_image) == (
         440,
