@@ -12,6 +12,7 @@
       groups: {scene: {city: [city street], non_city: rest}}
       drive: "(.{6})_"
       split: own                                # or official: the parts of the folder
+      parts: [train, val]                       # the parts that are read; left out: all
       balance: [scene]
 
 A mask holds class numbers (`values`), or colours (`mask_colours`). A value that neither a class nor `ignore` has is an
@@ -34,12 +35,13 @@ LAYOUTS = (BDD100K_LAYOUT,)
 
 REST = "rest"
 SPLITS = ("own", "official")
+PARTS = ("train", "val", "test")
 ALL = "all"
 TOP = re.compile(r"top:([1-9][0-9]*)")
 
 KEYS = (
     "layout", "images", "masks", "classes", "select", "ignore", "ignore_colours", "attributes", "groups", "drive",
-    "split", "balance", "about",
+    "split", "parts", "balance", "about",
 )  # fmt: skip
 CLASS_KEYS = ("values", "mask_colours", "colour")
 ATTRIBUTES_KEYS = ("file", "key", "columns")
@@ -105,6 +107,8 @@ class Description:
     drive: str = ""
     """Regular expression at the start of names; its first group is the drive. Empty: names tell no drive."""
     split: str = "own"
+    parts: tuple[str, ...] = ()
+    """The official parts that are read: train, val, test; empty: all. Parts of BDD100K are train and val."""
     balance: tuple[str, ...] = ()
     """Attributes that the own split balances beside the groups."""
     about: str = ""
@@ -206,6 +210,7 @@ def parse_description(name: str, entry: Any, where: str) -> Description:
         groups=groups,
         drive=_pattern(section, "drive", where),
         split=_choice(section, "split", SPLITS, where),
+        parts=_parts(section.get("parts") or (), f"{where}.parts"),
         balance=tuple(_words(section.get("balance") or (), f"{where}.balance")),
         about=_text(section, "about", where),
     )
@@ -352,6 +357,14 @@ def _choice(section: Mapping[str, Any], key: str, choices: Sequence[str], where:
     if value not in choices:
         raise DataError(f"{where}.{key} is {value!r}, but must be one of {', '.join(choices)}")
     return str(value)
+
+
+def _parts(value: Any, where: str) -> tuple[str, ...]:
+    parts = tuple(_words(value, where))
+    for part in parts:
+        if part not in PARTS:
+            raise DataError(f"{where} has {part!r}, but a part must be one of {', '.join(PARTS)}")
+    return parts
 
 
 def _patterns(section: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:

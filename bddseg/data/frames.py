@@ -26,15 +26,17 @@ from PIL import __version__ as pillow_version
 from tqdm import tqdm
 
 from bddseg.cores import usable_cores
-from bddseg.data.bdd100k import Sample
+from bddseg.data.bdd100k_labels import BDD100K
+from bddseg.data.description import Description
 from bddseg.data.folders import is_there
-from bddseg.data.image_io import UPRIGHT, Picture, read_mask, read_picture, shrink
+from bddseg.data.image_io import UPRIGHT, Picture, read_picture, shrink
+from bddseg.data.mask_values import colour_table, read_labels, selection_table
+from bddseg.data.sample import Sample, attribute_values
 from bddseg.data.split import split_marks
 from bddseg.errors import AccessError, ConfigError, DataError, printable
 from bddseg.file_locks import locked
 from bddseg.files import read_json, write_json
 from bddseg.json_shapes import difference
-from bddseg.labels import is_known_label, remap_table
 
 FORMAT = 2
 """Raised by one whenever the same files would give other arrays or another cache layout."""
@@ -57,6 +59,28 @@ CACHE_CURE = "choose another cache folder"
 ACCESS_CURE = "its content was not judged: give access to it, or wait until the disk answers, and start again"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MaskLabels:
+    """How masks become frames: the description of their values, and the classes that are trained."""
+
+    description: Description = BDD100K
+    selection: str = ""
+    """As `Description.chosen` takes it."""
+
+    def cache_key(self) -> bytes:
+        """Return bytes that differ wherever the same masks give other frames.
+
+        The colours of BDD100K are left out: caches are older than colours in masks.
+        """
+        description = self.description
+        key = description.remap_table(self.selection).tobytes() + description.is_known_value().tobytes()
+        table = colour_table(description)
+        if not table.packed.size or np.array_equal(table.packed, colour_table(BDD100K).packed):
+            return key
+        outputs = selection_table(description, self.selection)[table.classes]
+        return key + table.packed.tobytes() + outputs.tobytes() + bytes([description.ignores_rest])
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +157,7 @@ class _Job:
 
     samples: Sequence[Sample]
     size_px: int
+    labels: "MaskLabels"
     skip_bad: bool
     workers: int
     progress: bool
@@ -143,6 +168,7 @@ def build_frames(
     size_px: int,
     cache: Path,
     *,
+    labels: MaskLabels = MaskLabels(),
     on_bad_sample: str = "fail",
     workers: int = 0,
     progress: bool = False,
@@ -156,6 +182,7 @@ def build_frames(
         samples: what to decode.
         size_px: side of the square frames.
         cache: folder of all frames caches.
+        labels: what the masks mean; the five classes of BDD100K if left out.
         on_bad_sample: one of ON_BAD_SAMPLE.
         workers: threads that decode; 0 uses all cores.
         progress: whether a progress bar is shown on stderr.
@@ -166,10 +193,10 @@ def build_frames(
         DataError: when a sample is unusable (and not to be skipped), or the cache cannot be written.
     """
     _check(size_px, on_bad_sample, workers)
-    folder = cache / f"frames-{_key(samples, size_px)}"
+    folder = cache / f"frames-{_key(samples, size_px, labels)}"
     cached = _open(folder, samples, size_px, _log.debug)  # problems are reported under the lock, once
     if cached is None:
-        job = _Job(samples, size_px, on_bad_sample == "skip", workers or usable_cores(), progress)
+        job = _Job(samples, size_px, labels, on_bad_sample == "skip", workers or usable_cores(), progress)
         cached = _build(folder, job)
     if cached.bad and on_bad_sample == "fail":
         raise _refusal(cached.bad)
@@ -191,25 +218,25 @@ def _frames(samples: Sequence[Sample], cached: _Cached) -> Frames:
         verbs = "cannot be used and is" if len(cached.bad) == 1 else "cannot be used and are"
         _log.warning("%s %s left out: %s (first: %s)", count, verbs, skipped, first)
     usable = [sample for sample in samples if sample.name not in cached.bad]
-    names, scenes = tuple(sample.name for sample in usable), tuple(sample.scene for sample in usable)
+    names, scenes = tuple(sample.name for sample in usable), attribute_values(usable, "scene")
     content = json.dumps([cached.pixels, names, scenes, *split_marks(names)])
     return Frames(
         images=cached.images,
         masks=cached.masks,
         names=names,
         scenes=scenes,
-        weathers=tuple(sample.weather for sample in usable),
-        times_of_day=tuple(sample.timeofday for sample in usable),
+        weathers=attribute_values(usable, "weather"),
+        times_of_day=attribute_values(usable, "timeofday"),
         fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
         skipped=tuple(cached.bad),
         turned=cached.turned,
     )
 
 
-def _key(samples: Sequence[Sample], size_px: int) -> str:
+def _key(samples: Sequence[Sample], size_px: int, labels: MaskLabels) -> str:
     """Return the name of a cache: equal for files with equal names, sizes and times that give equal arrays."""
     key = hashlib.sha256(repr((FORMAT, pillow_version, size_px)).encode())
-    key.update(remap_table().tobytes() + is_known_label().tobytes())
+    key.update(labels.cache_key())
     for sample in samples:
         key.update(repr((sample.name, _stamp(sample.image), _stamp(sample.mask))).encode())
     return key.hexdigest()[:16]
@@ -408,13 +435,13 @@ def _decoded(pool: ThreadPoolExecutor, job: _Job) -> Iterator[Future[Decoded | _
     """
     pending: deque[Future[Decoded | _Bad]] = deque()
     for sample in job.samples:
-        pending.append(pool.submit(_try, sample, job.size_px))
+        pending.append(pool.submit(_try, sample, job.size_px, job.labels))
         if len(pending) > job.workers * AHEAD_PER_WORKER:
             yield pending.popleft()
     yield from pending
 
 
-def _try(sample: Sample, size_px: int) -> Decoded | _Bad:
+def _try(sample: Sample, size_px: int, labels: MaskLabels) -> Decoded | _Bad:
     """Return a decoded sample, or the defect of its content.
 
     Raises:
@@ -422,7 +449,7 @@ def _try(sample: Sample, size_px: int) -> Decoded | _Bad:
     """
     try:
         files = _identity(sample)  # before decoding: a file that is repaired meanwhile must be checked again
-        return _decode(sample, size_px)
+        return _decode(sample, size_px, labels)
     except AccessError as error:
         raise AccessError(f"{error}; {ACCESS_CURE}") from error
     except DataError as error:
@@ -433,7 +460,7 @@ def _try(sample: Sample, size_px: int) -> Decoded | _Bad:
         raise AccessError(f"{sample.image} cannot be decoded: not enough memory; {ACCESS_CURE}") from error
 
 
-def _decode(sample: Sample, size_px: int) -> Decoded:
+def _decode(sample: Sample, size_px: int, labels: MaskLabels) -> Decoded:
     """Return image and mask of one sample.
 
     Raises:
@@ -442,26 +469,28 @@ def _decode(sample: Sample, size_px: int) -> Decoded:
     """
     picture = read_picture(sample.image)
     small = shrink(picture.image, size_px)
-    mask = read_mask(sample.mask, picture.orientation)
-    _check_mask(mask, picture, sample)
-    labels = mask.resize((size_px, size_px), Image.Resampling.NEAREST)
-    return Decoded(np.asarray(small), remap_table()[np.asarray(labels)], picture.orientation != UPRIGHT)
+    classes = read_labels(sample.mask, picture.orientation, labels.description)
+    check_size(classes, picture, sample)
+    small_mask = Image.fromarray(classes).resize((size_px, size_px), Image.Resampling.NEAREST)
+    table = selection_table(labels.description, labels.selection)
+    return Decoded(np.asarray(small), table[np.asarray(small_mask)], picture.orientation != UPRIGHT)
 
 
-def _check_mask(mask: Image.Image, picture: Picture, sample: Sample) -> None:
-    if mask.size != picture.image.size:
-        mask_size, image_size = ("x".join(map(str, pixels)) for pixels in (mask.size, picture.image.size))
+def check_size(mask: np.ndarray, picture: Picture, sample: Sample) -> None:
+    """Refuse a mask that has another size than its image.
+
+    Shape:
+        mask: (H, W)
+
+    Raises:
+        DataError: with both sizes.
+    """
+    if mask.shape[::-1] != picture.image.size:
+        mask_size, image_size = ("x".join(map(str, pixels)) for pixels in (mask.shape[::-1], picture.image.size))
         turned = f", which EXIF orientation {picture.orientation} turns" if picture.orientation != UPRIGHT else ""
         raise DataError(
             f"{sample.mask} is {mask_size} pixels, but must be {image_size} like its image {sample.image}{turned}"
         )
-    if mask.mode not in ("L", "P"):
-        raise DataError(f"{sample.mask} has the mode {mask.mode}, but must have one channel of 8 bits (L or P)")
-    present = np.array(mask.histogram()) > 0
-    unknown = np.flatnonzero(present & ~is_known_label())
-    if unknown.size:
-        values = ", ".join(map(str, unknown[:5]))
-        raise DataError(f"{sample.mask} has the unknown label {values}, but must hold 0 to 18 and 255 only")
 
 
 def _refusal(bad: Mapping[str, _Bad]) -> DataError:

@@ -11,7 +11,7 @@ from sweeps.cli.parsing import AUTO
 from sweeps.notes import notes
 
 if TYPE_CHECKING:
-    from bddseg.data.bdd100k import Catalog
+    from bddseg.data.catalog import Catalog
     from sweeps.planning.confirmation import Confirmation
     from sweeps.planning.dataset import Source
     from sweeps.planning.experiment import Experiment
@@ -25,7 +25,7 @@ def find_source(arguments: argparse.Namespace) -> "Source | None":
     Raises:
         DataError: when there are no data, or the given folder is none.
     """
-    from bddseg.data.bdd100k import check_root
+    from bddseg.data.catalog import check_root
     from sweeps.planning.dataset import choose_source
     from sweeps.planning.experiments_file import read_book
 

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from bddseg.config import TrainConfig
-from bddseg.data.bdd100k import Catalog, Sample, check_root, is_dataset, read_catalog
+from bddseg.data.bdd100k import is_dataset
+from bddseg.data.catalog import Catalog, Sample, check_root, read_catalog
 from bddseg.data.drives import unit_of
 from bddseg.data.folders import is_folder
 from bddseg.data.frames import Frames, build_frames
+from bddseg.data.sample import attribute_values
 from bddseg.data.split import Split, split_of, usual_split
 from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.errors import DataError, nearest, printable
@@ -243,7 +245,7 @@ def _absent(masks: np.ndarray, positions: Iterable[int]) -> tuple[str, ...]:
 
 def _split_catalog(samples: Sequence[Sample], config: TrainConfig) -> tuple[list[str], Split]:
     """Return the names of the samples and their split; an impossible fold of the settings is refused."""
-    names, scenes = [sample.name for sample in samples], [sample.scene for sample in samples]
+    names, scenes = [sample.name for sample in samples], attribute_values(samples, "scene")
     split = usual_split(config.data, names, scenes)
     split_of(config.data, split, names, scenes)
     return names, split

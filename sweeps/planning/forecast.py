@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bddseg.data.bdd100k import Catalog
+from bddseg.data.catalog import Catalog
 from bddseg.errors import DeviceError
 from bddseg.evaluation import EVALUATION_BATCHES
 from bddseg.flops import count_forward
