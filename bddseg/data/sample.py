@@ -1,6 +1,6 @@
 """What a folder of images and masks has: usable samples, and what was left out and why."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,11 +71,6 @@ class Catalog:
         if self.skipped:
             notes = tuple(f"{name} ({reason})" if reason else name for name, reason in self.skipped.items())
             yield f"{images(len(notes))} left out by data.skip: {in_short(notes)}"
-
-
-def attribute_values(samples: Sequence[Sample], attribute: str) -> tuple[str, ...]:
-    """Return the value of an attribute for each sample; undefined where it has none."""
-    return tuple(sample.attributes.get(attribute, UNDEFINED) for sample in samples)
 
 
 def images(number: int) -> str:

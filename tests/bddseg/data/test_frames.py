@@ -82,9 +82,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     decode = frames_room._decode
 
-    def noted(sample: Sample, size_px: int, labels: frames_room.MaskLabels) -> frames_room.Decoded:
+    def noted(sample: Sample, decoding: frames_room.Decoding) -> frames_room.Decoded:
         names.append(sample.name)
-        return decode(sample, size_px, labels)
+        return decode(sample, decoding)
 
     monkeypatch.setattr(frames_room, "_decode", noted)
     return names
@@ -116,7 +116,7 @@ def test_shapes_types_and_attributes_follow_the_samples(samples: tuple[Sample, .
     assert (built.images.shape, built.masks.shape) == ((4, 8, 8, 3), (4, 8, 8))
     assert (built.images.dtype, built.masks.dtype, len(built), built.size_px) == (np.uint8, np.uint8, 4, 8)
     assert (built.names, built.scenes, built.skipped) == (tuple(SCENES), tuple(SCENES.values()), ())
-    assert (built.weathers, built.times_of_day) == (("clear",) * 4, ("daytime",) * 4)
+    assert (built.attributes["weather"], built.attributes["timeofday"]) == (("clear",) * 4, ("daytime",) * 4)
 
 
 def test_a_palette_mask_is_read_as_its_indices(tmp_path: Path, samples: tuple[Sample, ...], cache: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_changed_scene_is_seen_without_decoding(samples: tuple[Sample, ...], c
     build_frames(samples, 8, cache)
     moved = tuple(replace(sample, attributes={"scene": "tunnel", "weather": "rainy"}) for sample in samples)
     built = build_frames(moved, 8, cache)
-    assert (set(built.scenes), set(built.weathers), len(decoded)) == ({"tunnel"}, {"rainy"}, 4)
+    assert (set(built.scenes), set(built.attributes["weather"]), len(decoded)) == ({"tunnel"}, {"rainy"}, 4)
 
 
 @pytest.mark.parametrize("name", ["images.npy", "masks.npy", "frames.json"])
