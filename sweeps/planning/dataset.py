@@ -102,6 +102,7 @@ class Dataset:
                 **{name: len(part) for name, part in parts.items()},
                 "by_drive": self.split.by_drive,
                 "warning": self.split.warning,
+                **({"official": True} if self.description.is_official else {}),
             },
         }
 
@@ -363,9 +364,7 @@ def _split(
     return usual_split(data, names, strata, description.balance)
 
 
-def _split_catalog(
-    samples: Sequence[Sample], config: TrainConfig, description: Description
-) -> tuple[list[str], Split]:
+def _split_catalog(samples: Sequence[Sample], config: TrainConfig, description: Description) -> tuple[list[str], Split]:
     """Return the names of the samples and their split; an impossible fold of the settings is refused."""
     names, groups = [sample.name for sample in samples], Task((), (), description.attribute, description.groups)
     keys = dict.fromkeys(key for sample in samples for key in sample.attributes)

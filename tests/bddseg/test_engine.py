@@ -15,8 +15,8 @@ from bddseg.boundary import count_boundaries
 from bddseg.counting import PassCounts
 from bddseg.data.frames import Frames
 from bddseg.engine import Engine
-from bddseg.labels import IGNORE
 from bddseg.losses import build_loss
+from bddseg.task import IGNORE
 
 CPU = torch.device("cpu")
 FRAMES, SPLIT = make_frames(), make_split()

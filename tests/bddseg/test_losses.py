@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from bddseg.errors import ConfigError
-from bddseg.labels import CLASSES, IGNORE
 from bddseg.losses import LOSSES, balanced_weights, build_loss, ce_dice, cross_entropy, dice, focal, mean
+from bddseg.task import FIVE_CLASSES, IGNORE
 
-C = len(CLASSES)
+C = len(FIVE_CLASSES.classes)
 WEIGHT = torch.tensor([0.3, 0.5, 1.0, 2.0, 4.0])
 SUMS_OVER_PIXELS = ("cross_entropy", "focal")
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)
