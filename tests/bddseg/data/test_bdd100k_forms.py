@@ -132,7 +132,7 @@ def test_without_groups_no_label_file_is_needed(tmp_path: Path) -> None:
     write_mask(tmp_path, "a")
     catalog = read_catalog(tmp_path, ALL_CLASSES)
     assert [sample.attributes for sample in catalog.samples] == [{}]
-    assert catalog.summary() == (f"1 image with mask in {tmp_path}",)
+    assert catalog.summary() == (f"1 image with mask in {tmp_path}: train 1",)
 
 
 def test_without_groups_an_image_without_an_entry_is_kept(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_an_image_without_the_compared_attribute_is_left_out(tmp_path: Path) -> 
     groups = {"light": {"day": ["day"], "other": "rest"}}
     catalog = read_catalog(root, describe_pairs(attributes={"file": "a.csv"}, groups=groups))
     assert catalog.summary() == (
-        f"1 image with mask and light in {root}: light day 1",
+        f"1 image with mask and light in {root}: day 1",
         "attributes from a.csv (1 image)",
         "1 image left out: no light in a.csv: b",
         "1 entry of a.csv without an image: c",
