@@ -60,6 +60,11 @@ def test_other_parts_than_those_of_the_description_are_left_out(tmp_path: Path) 
     assert catalog.summary()[1] == "1 image left out: not in train or val: b"
 
 
+def test_a_part_that_there_is_not_is_refused() -> None:
+    with pytest.raises(DataError, match=r"tiny.yaml: tiny.parts has 'dev', but a part must be one of train, val, test"):
+        describe_pairs(**PARTS, parts=["dev"])
+
+
 def test_a_mask_of_another_part_is_not_the_mask_of_an_image(tmp_path: Path) -> None:
     save_image(tmp_path / "images/train/a.png")
     save_mask(tmp_path / "masks/val/a.png")
