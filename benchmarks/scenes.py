@@ -7,8 +7,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from bddseg.data.bdd100k import DETS, IMAGES, MASKS
+from bddseg.data.bdd100k import IMAGES, MASKS
 from bddseg.data.catalog import Sample, read_catalog
+from bddseg.data.det_files import DETS
 from bddseg.data.streets.dataset import VERSION, write_streets
 
 WIDTH_PX, HEIGHT_PX = 1280, 720

@@ -14,6 +14,7 @@ An entry of `datasets.yaml`, which `bddseg.data.description_parser` reads:
       groups: {scene: {city: [city street], non_city: rest}}
       drive: "(.{6})_"
       split: own                                # or official: the parts of the folder
+      parts: [train, val]                       # the parts that are read; left out: all
       balance: [scene]
 
 A mask holds class numbers (`values`), or colours (`mask_colours`). A value that neither a class nor `ignore` has is an
@@ -36,6 +37,7 @@ LAYOUTS = (BDD100K_LAYOUT,)
 
 REST = "rest"
 SPLITS = ("own", "official")
+PARTS = ("train", "val", "test")
 ALL = "all"
 TOP = re.compile(r"top:([1-9][0-9]*)")
 
@@ -104,6 +106,8 @@ class Description:
     drive: str = ""
     """Regular expression at the start of names; its first group is the drive. Empty: names tell no drive."""
     split: str = "own"
+    parts: tuple[str, ...] = ()
+    """The official parts that are read: train, val, test; empty: all. BDD100K's have masks in train and val alone."""
     balance: tuple[str, ...] = ()
     """Attributes that the own split balances beside the groups."""
     about: str = ""

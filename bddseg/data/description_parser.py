@@ -7,6 +7,7 @@ from typing import Any
 
 from bddseg.data.description import (
     LAYOUTS,
+    PARTS,
     REST,
     SPLITS,
     AttributesFile,
@@ -22,7 +23,7 @@ from bddseg.task import IGNORE, Colour, Group
 
 KEYS = (
     "root", "layout", "images", "masks", "classes", "select", "ignore", "ignore_colours", "attributes", "groups",
-    "drive", "split", "balance", "about",
+    "drive", "split", "parts", "balance", "about",
 )  # fmt: skip
 CLASS_KEYS = ("values", "mask_colours", "colour")
 ATTRIBUTES_KEYS = ("file", "key", "columns")
@@ -68,6 +69,7 @@ def parse_description(name: str, entry: Any, where: str) -> Description:
         groups=groups,
         drive=_pattern(section, "drive", where),
         split=_choice(section, "split", SPLITS, where),
+        parts=_parts(section.get("parts") or (), f"{where}.parts"),
         balance=tuple(check_words(section.get("balance") or (), f"{where}.balance")),
         about=_text(section, "about", where),
         root=_text(section, "root", where),
@@ -167,6 +169,14 @@ def _choice(section: Mapping[str, Any], key: str, choices: Sequence[str], where:
     if value not in choices:
         raise DataError(f"{where}.{key} is {value!r}, but must be one of {', '.join(choices)}")
     return str(value)
+
+
+def _parts(value: Any, where: str) -> tuple[str, ...]:
+    parts = tuple(check_words(value, where))
+    for part in parts:
+        if part not in PARTS:
+            raise DataError(f"{where} has {part!r}, but a part must be one of {', '.join(PARTS)}")
+    return parts
 
 
 def _patterns(section: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:

@@ -27,10 +27,11 @@ from tqdm import tqdm
 
 from bddseg.cores import usable_cores
 from bddseg.data.bdd100k_labels import BDD100K
-from bddseg.data.catalog import Sample
 from bddseg.data.description import Description
 from bddseg.data.folders import is_there
 from bddseg.data.image_io import UPRIGHT, Picture, read_mask, read_picture, shrink
+from bddseg.data.mask_values import check_mask, colour_table, selection_table
+from bddseg.data.sample import Sample
 from bddseg.data.split import split_marks
 from bddseg.data.strata import Stratum, find_strata
 from bddseg.errors import AccessError, ConfigError, DataError, printable
@@ -140,14 +141,25 @@ class _Cached:
 
 
 @dataclass(frozen=True)
-class _Decoding:
-    """The size of frames, and what the values of their masks mean."""
+class Decoding:
+    """The size of frames, and what the values or colours of their masks mean."""
 
     size_px: int
-    table: np.ndarray
-    """Mask value -> class of the task, or IGNORE. Shape: (256,), uint8."""
-    is_known: np.ndarray
-    """Which values a mask may have. Shape: (256,), bool."""
+    description: Description = BDD100K
+    selection: str = ""
+    """The classes that are trained, see `Description.chosen`."""
+
+    def cache_key(self) -> bytes:
+        """Return bytes that differ wherever the same masks give other frames.
+
+        The colours of BDD100K are left out: caches are older than colours in masks.
+        """
+        description = self.description
+        key = description.remap_table(self.selection).tobytes() + description.is_known_value().tobytes()
+        table = colour_table(description)
+        if not table.packed.size or np.array_equal(table.packed, colour_table(BDD100K).packed):
+            return key
+        return key + table.packed.tobytes() + selection_table(description, self.selection)[table.classes].tobytes()
 
 
 @dataclass(frozen=True)
@@ -155,7 +167,7 @@ class _Job:
     """The samples to decode and how."""
 
     samples: Sequence[Sample]
-    decoding: "_Decoding"
+    decoding: Decoding
     skip_bad: bool
     workers: int
     progress: bool
@@ -193,7 +205,7 @@ def build_frames(
         DataError: when a sample is unusable (and not to be skipped), or the cache cannot be written.
     """
     _check(size_px, on_bad_sample, workers)
-    decoding = _Decoding(size_px, description.remap_table(selection), description.is_known_value())
+    decoding = Decoding(size_px, description, selection)
     folder = cache / f"frames-{_key(samples, decoding)}"
     cached = _open(folder, samples, size_px, _log.debug)  # problems are reported under the lock, once
     if cached is None:
@@ -252,10 +264,10 @@ def _marks(task: Task, description: Description, samples: Sequence[Sample]) -> t
     return tuple(marks)
 
 
-def _key(samples: Sequence[Sample], decoding: _Decoding) -> str:
+def _key(samples: Sequence[Sample], decoding: Decoding) -> str:
     """Return the name of a cache: equal for files with equal names, sizes and times that give equal arrays."""
     key = hashlib.sha256(repr((FORMAT, pillow_version, decoding.size_px)).encode())
-    key.update(decoding.table.tobytes() + decoding.is_known.tobytes())
+    key.update(decoding.cache_key())
     for sample in samples:
         key.update(repr((sample.name, _stamp(sample.image), _stamp(sample.mask))).encode())
     return key.hexdigest()[:16]
@@ -460,7 +472,7 @@ def _decoded(pool: ThreadPoolExecutor, job: _Job) -> Iterator[Future[Decoded | _
     yield from pending
 
 
-def _try(sample: Sample, decoding: _Decoding) -> Decoded | _Bad:
+def _try(sample: Sample, decoding: Decoding) -> Decoded | _Bad:
     """Return a decoded sample, or the defect of its content.
 
     Raises:
@@ -479,7 +491,7 @@ def _try(sample: Sample, decoding: _Decoding) -> Decoded | _Bad:
         raise AccessError(f"{sample.image} cannot be decoded: not enough memory; {ACCESS_CURE}") from error
 
 
-def _decode(sample: Sample, decoding: _Decoding) -> Decoded:
+def _decode(sample: Sample, decoding: Decoding) -> Decoded:
     """Return image and mask of one sample.
 
     Raises:
@@ -487,35 +499,27 @@ def _decode(sample: Sample, decoding: _Decoding) -> Decoded:
         DataError: naming the unusable file and why.
     """
     picture = read_picture(sample.image)
-    size_px = decoding.size_px
-    small = shrink(picture.image, size_px)
+    small = shrink(picture.image, decoding.size_px)
     mask = read_mask(sample.mask, picture.orientation)
-    _check_mask(mask, picture, sample, decoding.is_known)
-    labels = mask.resize((size_px, size_px), Image.Resampling.NEAREST)
-    return Decoded(np.asarray(small), decoding.table[np.asarray(labels)], picture.orientation != UPRIGHT)
+    check_size(mask, picture, sample)
+    values = check_mask(mask, sample.mask, decoding.description)
+    small_mask = values.image.resize(small.size, Image.Resampling.NEAREST)
+    table = selection_table(decoding.description, decoding.selection)[values.table]
+    return Decoded(np.asarray(small), table[np.asarray(small_mask)], picture.orientation != UPRIGHT)
 
 
-def _check_mask(mask: Image.Image, picture: Picture, sample: Sample, is_known: np.ndarray) -> None:
+def check_size(mask: Image.Image, picture: Picture, sample: Sample) -> None:
+    """Refuse a mask that has another size than its image.
+
+    Raises:
+        DataError: with both sizes.
+    """
     if mask.size != picture.image.size:
         mask_size, image_size = ("x".join(map(str, pixels)) for pixels in (mask.size, picture.image.size))
         turned = f", which EXIF orientation {picture.orientation} turns" if picture.orientation != UPRIGHT else ""
         raise DataError(
             f"{sample.mask} is {mask_size} pixels, but must be {image_size} like its image {sample.image}{turned}"
         )
-    if mask.mode not in ("L", "P"):
-        raise DataError(f"{sample.mask} has the mode {mask.mode}, but must have one channel of 8 bits (L or P)")
-    present = np.array(mask.histogram()) > 0
-    unknown = np.flatnonzero(present & ~is_known)
-    if unknown.size:
-        values = ", ".join(map(str, unknown[:5]))
-        raise DataError(f"{sample.mask} has the unknown label {values}, but must hold {_ranges(is_known)} only")
-
-
-def _ranges(is_known: np.ndarray) -> str:
-    """Return the known values in words: 0 to 18 and 255."""
-    ends = np.flatnonzero(np.diff(np.concatenate([[False], is_known, [False]]).astype(int)))
-    words = [str(first) if first + 1 == end else f"{first} to {end - 1}" for first, end in ends.reshape(-1, 2)]
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _refusal(bad: Mapping[str, _Bad]) -> DataError:

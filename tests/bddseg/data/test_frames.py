@@ -17,13 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from descriptions import COLOURS, describe_pairs
 from folders import REAL_DATA, needs_real_data, write_folder, write_image, write_mask
 from PIL import Image
 
 from bddseg.data import frames as frames_room
 from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.catalog import Sample, read_catalog
-from bddseg.data.frames import build_frames
+from bddseg.data.frames import Decoding, build_frames
 from bddseg.data.image_io import ORIENTATION
 from bddseg.errors import AccessError, ConfigError, DataError
 from bddseg.task import IGNORE
@@ -82,9 +83,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     decode = frames_room._decode
 
-    def noted(sample: Sample, size_px: int) -> frames_room.Decoded:
+    def noted(sample: Sample, decoding: frames_room.Decoding) -> frames_room.Decoded:
         names.append(sample.name)
-        return decode(sample, size_px)
+        return decode(sample, decoding)
 
     monkeypatch.setattr(frames_room, "_decode", noted)
     return names
@@ -294,7 +295,7 @@ def test_processes_that_start_together_build_once(samples: tuple[Sample, ...], c
     code = (
         "import sys; from pathlib import Path; from bddseg.data import catalog, frames\n"
         "decode, names = frames._decode, []\n"
-        "frames._decode = lambda sample, size_px: (names.append(sample.name), decode(sample, size_px))[1]\n"
+        "frames._decode = lambda sample, *options: (names.append(sample.name), decode(sample, *options))[1]\n"
         "made = frames.build_frames(catalog.read_catalog(Path(sys.argv[1])).samples, 8, Path(sys.argv[2]))\n"
         "print(made.fingerprint, len(names), 'torch' in sys.modules)"
     )
@@ -320,6 +321,20 @@ def test_a_full_disk_is_refused(samples: tuple[Sample, ...], cache: Path, monkey
     monkeypatch.setattr(frames_room._Rows, "append", full)
     assert "cannot be written: No space left on device" in refusal(samples, cache)
     assert [path for path in cache.iterdir() if path.is_dir()] == []
+
+
+def test_the_cache_of_bdd100k_is_known_by_the_values_of_its_masks_alone() -> None:
+    assert Decoding(8).cache_key() == BDD100K.remap_table().tobytes() + BDD100K.is_known_value().tobytes()
+
+
+def test_other_colours_values_or_classes_have_another_cache() -> None:
+    coloured, other = describe_pairs(classes=COLOURS), {"road": {"mask_colours": [1, 2, 3]}, "sky": COLOURS["sky"]}
+    decodings = [
+        Decoding(8, BDD100K), Decoding(8, BDD100K, "all"), Decoding(8, describe_pairs()), Decoding(8, coloured),
+        Decoding(8, describe_pairs(classes=other)), Decoding(8, coloured, "sky"),
+        Decoding(8, describe_pairs(classes=COLOURS, ignore="rest")),
+    ]  # fmt: skip
+    assert len({decoding.cache_key() for decoding in decodings}) == len(decodings)
 
 
 # --- bad samples
@@ -362,10 +377,11 @@ def test_an_unknown_label_is_named_even_where_resizing_would_drop_it(samples: tu
         mask = np.array(file)
     mask[0, 0], mask[0, 1] = 19, 254
     Image.fromarray(mask).save(samples[2].mask)
-    assert f"{samples[2].mask} has the unknown label 19, 254, but must hold 0 to 18" in refusal(samples, cache)
+    fault = "has the unknown values 19 (1 pixel), 254 (1 pixel), but must hold 0 to 18 and 255 only"
+    assert f"{samples[2].mask} {fault}" in refusal(samples, cache)
 
 
-@pytest.mark.parametrize("mode", ["RGB", "1", "LA", "I;16"])
+@pytest.mark.parametrize("mode", ["1", "LA", "I;16"])
 def test_a_mask_with_more_than_one_channel_of_bytes_is_named(
     tmp_path: Path, samples: tuple[Sample, ...], cache: Path, mode: str
 ) -> None:
