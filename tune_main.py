@@ -67,8 +67,10 @@ def _add_sweep(parser: Parser) -> None:
     add = partial(parser.option, parser.add_argument_group("what to run"), verbs="space")
     add("--space", metavar="NAME", help="a space of experiments.yaml; --list shows them")
     add("--profile", verbs="space list", metavar="NAME", help="default: full where BDD100K is found, otherwise quick")
-    add("--data", verbs="space list confirm resume", type=parsing.folder, metavar="DIR",
-        help="folder in the BDD100K layout; for a recorded sweep, where its data are now")  # fmt: skip
+    add("--data", verbs="space list confirm resume", type=parsing.folder, metavar="PATH",
+        help="folder of the data, or a file of datasets (.yaml); for a recorded sweep, where its data are now")  # fmt: skip
+    add("--dataset", verbs="space list", type=parsing.some_text, metavar="NAME",
+        help="an entry of datasets.yaml, or of the file given as --data (bdd100k)")  # fmt: skip
     add(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="fix a setting, or vary it over a list or range"
     )

@@ -10,7 +10,6 @@ from torch import Tensor
 from bddseg.augment import nothing
 from bddseg.data.frames import Frames
 from bddseg.device import free_memory_bytes
-from bddseg.labels import CLASSES, IGNORE
 
 RESIDENT_SHARE = 0.4
 """Frames that need at most this share of the GPU's free memory are kept on it, larger ones in host memory."""
@@ -39,7 +38,7 @@ class Pixels:
         average, deviation = channel_statistics(frames.images, train)
         self.mean = torch.from_numpy(average).to(device).view(1, 3, 1, 1)
         self.deviation = torch.from_numpy(deviation).to(device).view(1, 3, 1, 1)
-        self.class_pixels = class_pixels(frames.masks, train)
+        self.class_pixels = class_pixels(frames.masks, train, len(frames.task.classes))
         self._resident: Placed = ()
         if device.type == "cuda":
             needed = frames.images.nbytes + frames.masks.nbytes
@@ -102,7 +101,7 @@ def channel_statistics(images: np.ndarray, indices: np.ndarray) -> tuple[np.ndar
     return average.astype(np.float32), deviation.astype(np.float32)
 
 
-def class_pixels(masks: np.ndarray, indices: np.ndarray) -> np.ndarray:
+def class_pixels(masks: np.ndarray, indices: Sequence[int] | np.ndarray, classes: int) -> np.ndarray:
     """Return how many pixels of each class the images have; IGNORE does not count.
 
     Shape:
@@ -111,5 +110,4 @@ def class_pixels(masks: np.ndarray, indices: np.ndarray) -> np.ndarray:
     total = np.zeros(256, dtype=np.int64)
     for index in indices:
         total += np.bincount(masks[index].ravel(), minlength=256)
-    assert len(CLASSES) <= IGNORE
-    return total[: len(CLASSES)]
+    return total[:classes]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d, pad
 
-from bddseg.labels import IGNORE
+from bddseg.task import IGNORE
 
 BAND = 0.02
 """Width of the band along an outline, as a share of the image's diagonal. Source: Cheng et al. 2021, section 4.4."""

@@ -20,6 +20,7 @@ from bddseg.setting_rules import (
     SHARE,
     Value,
     at_most,
+    at_most_chars,
     check_value,
     convert_value,
     one_of,
@@ -40,6 +41,7 @@ LATER = (
     "data.fold",
     "data.cut",
     "data.drive_pattern",
+    "data.classes",
     "train.keep",
     "train.average",
     "optim.momentum",
@@ -75,7 +77,7 @@ class DataSettings:
     size: int = setting(128, POSITIVE, at_most(65_536))
     """Side of the square, in pixels, to which every image and mask is resized."""
     max_images: int = setting(0, NOT_NEGATIVE)
-    """Largest number of images, balanced over scene groups; 0 uses all."""
+    """Largest number of images, balanced over groups; 0 uses all."""
     split_seed: int = setting(1337, NOT_NEGATIVE)
     """Seed of the split, which depends on it and on the file names alone."""
     augment: str = setting("none", one_of("none", "flip", "standard"))
@@ -90,8 +92,12 @@ class DataSettings:
     cut: int = setting(0, NOT_NEGATIVE)
     """Index of the partition into folds; repeated cross-validation uses several."""
     drive_pattern: str = setting("", PATTERN)
-    """Regular expression at the start of image names; its first group is the drive. Empty: the names of BDD100K. Whole
+    """Regular expression at the start of image names; its first group is the drive. Empty: that of the dataset. Whole
     drives are assigned to a part when images are split, and resampled when intervals are computed."""
+
+    classes: str = setting("", at_most_chars(20_000))
+    """Classes that are trained: empty for the usual ones of the dataset, all, top:N by training pixels, or names joined
+    by commas, merged ones as vehicle=car+truck."""
 
     @property
     def has_validation(self) -> bool:

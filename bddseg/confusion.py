@@ -1,10 +1,10 @@
-"""Per-image confusion counts -> IoU per class, scene and group: count first, divide once. numpy only."""
+"""Per-image confusion counts -> IoU per class, value of an attribute and group: count first, divide once. numpy only."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from bddseg.labels import GROUPS, IGNORE, group_of
+from bddseg.task import IGNORE, Contrast
 
 
 def count_pixels(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
@@ -70,21 +70,31 @@ def pool(counts: np.ndarray, keep: np.ndarray | None = None) -> np.ndarray:
     return (counts if keep is None else counts[keep]).sum(axis=0)
 
 
-def miou_by_scene(counts: np.ndarray, scenes: Sequence[str]) -> dict[str, float]:
-    """Return the pooled mIoU of each scene that occurs.
+def miou_by_value(counts: np.ndarray, values: Sequence[str]) -> dict[str, float]:
+    """Return the pooled mIoU of each value of an attribute that occurs, such as each scene.
 
     Shape:
-        counts: (N, C, C); scenes: N names.
+        counts: (N, C, C); values: the value of each of the N images.
     """
-    names = np.asarray(scenes)
-    return {str(scene): float(miou(pool(counts, names == scene))) for scene in np.unique(names)}
+    names = np.asarray(values)
+    return {str(name): float(miou(pool(counts, names == name))) for name in np.unique(names)}
 
 
-def miou_by_group(counts: np.ndarray, scenes: Sequence[str]) -> dict[str, float]:
-    """Return the pooled mIoU of city and non-city images; NaN for a group without images.
+def miou_by_group(counts: np.ndarray, groups: Sequence[str], names: Sequence[str]) -> dict[str, float]:
+    """Return the pooled mIoU of each named group; NaN for one without images.
 
     Shape:
-        counts: (N, C, C); scenes: N names.
+        counts: (N, C, C); groups: the group of each of the N images.
     """
-    groups = np.asarray([group_of(scene) for scene in scenes])
-    return {group: float(miou(pool(counts, groups == group))) for group in GROUPS}
+    labels = np.asarray(groups)
+    return {name: float(miou(pool(counts, labels == name))) for name in names}
+
+
+def miou_gap(counts: np.ndarray, groups: Sequence[str], contrast: Contrast) -> float:
+    """Return the pooled mIoU of the first side less that of the second; NaN where a side has no images.
+
+    Shape:
+        counts: (N, C, C); groups: the group of each of the N images.
+    """
+    first, second = contrast.masks(np.asarray(groups))
+    return float(miou(pool(counts, first)) - miou(pool(counts, second)))

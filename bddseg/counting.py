@@ -7,11 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from bddseg.labels import CLASSES
-
-ROWS, COLUMNS = len(CLASSES) + 1, len(CLASSES)
-"""Of one image's counts: a row per true class and one for IGNORE, a column per predicted class."""
-
 CHUNK = 512
 """Pixels that one product counts. Products of whole images of 128 x 128 left a GPU all but idle: 0.28 ms of a step."""
 
@@ -36,12 +31,14 @@ class PassSums:
 
     Args:
         device: where the sums are kept.
+        classes: number of classes.
         pooled: whether counts are summed over all images; otherwise they are kept image by image.
     """
 
-    def __init__(self, device: torch.device, *, pooled: bool) -> None:
+    def __init__(self, device: torch.device, classes: int, *, pooled: bool) -> None:
+        self.classes = classes
         self._terms = torch.zeros(2, device=device, dtype=torch.float64)
-        self._pooled = torch.zeros(1, ROWS, COLUMNS, device=device, dtype=torch.int64) if pooled else None
+        self._pooled = torch.zeros(1, classes + 1, classes, device=device, dtype=torch.int64) if pooled else None
         self._counts: list[Tensor] = []
 
     def add(self, terms: Tensor, counts: Tensor) -> None:
@@ -67,16 +64,17 @@ def read(*tallies: PassSums) -> list[PassCounts]:
     flat = [tally.flat() for tally in tallies]
     lengths = [len(vector) for vector in flat]
     values = torch.cat(flat).cpu().numpy()
-    return [_pass(part) for part in np.split(values, np.cumsum(lengths)[:-1])]
+    parts = np.split(values, np.cumsum(lengths)[:-1])
+    return [_pass(part, tally.classes) for part, tally in zip(parts, tallies, strict=True)]
 
 
-def _pass(values: np.ndarray) -> PassCounts:
+def _pass(values: np.ndarray, classes: int) -> PassCounts:
     total, weight = values[:2]
-    counts = values[2:].astype(np.int64).reshape(-1, ROWS, COLUMNS)
+    counts = values[2:].astype(np.int64).reshape(-1, classes + 1, classes)
     return PassCounts(float(total / weight) if weight else float("nan"), counts[:, :-1], counts[:, -1])
 
 
-def count_pixels_on_device(truth: Tensor, prediction: Tensor) -> Tensor:
+def count_pixels_on_device(truth: Tensor, prediction: Tensor, classes: int) -> Tensor:
     """Count, per image, the pixels of each (true class or IGNORE, predicted class) pair, on the device.
 
     `torch.bincount` reads back to the host twice on CUDA; there products of one-hot rows and columns count, exactly in
@@ -85,24 +83,25 @@ def count_pixels_on_device(truth: Tensor, prediction: Tensor) -> Tensor:
     Shape:
         truth, prediction: (N, H, W), int64.  returns: (N, C + 1, C), int64; the last row counts predictions on IGNORE.
     """
-    rows = truth.clamp(max=ROWS - 1).flatten(1)  # IGNORE becomes the last row
+    rows = truth.clamp(max=classes).flatten(1)  # IGNORE becomes the last row
     columns = prediction.flatten(1)
     if truth.device.type == "cuda":
-        return count_by_products(rows, columns)
+        return count_by_products(rows, columns, classes)
     image = torch.arange(len(truth)).unsqueeze(1)
-    cells = (image * ROWS + rows) * COLUMNS + columns
-    return torch.bincount(cells.flatten(), minlength=len(truth) * ROWS * COLUMNS).view(-1, ROWS, COLUMNS)
+    cells = (image * (classes + 1) + rows) * classes + columns
+    minlength = len(truth) * (classes + 1) * classes
+    return torch.bincount(cells.flatten(), minlength=minlength).view(-1, classes + 1, classes)
 
 
-def count_by_products(rows: Tensor, columns: Tensor) -> Tensor:
+def count_by_products(rows: Tensor, columns: Tensor, classes: int) -> Tensor:
     """Count the pairs (row, column) of each image by one-hot products.
 
     Shape:
         rows, columns: (N, pixels), int64.  returns: (N, C + 1, C), int64.
     """
     filler = -rows.shape[1] % CHUNK
-    rows = pad(rows, (0, filler), value=ROWS).unflatten(1, (-1, CHUNK))  # (N, chunks, CHUNK); the filler is in no row
+    rows = pad(rows, (0, filler), value=classes + 1).unflatten(1, (-1, CHUNK))  # (N, chunks, CHUNK); the filler is in no row
     columns = pad(columns, (0, filler)).unflatten(1, (-1, CHUNK))
-    is_row = (rows.unsqueeze(2) == torch.arange(ROWS, device=rows.device).view(-1, 1)).float()  # (.., C+1, CHUNK)
-    is_column = (columns.unsqueeze(3) == torch.arange(COLUMNS, device=rows.device)).float()  # (.., CHUNK, C)
+    is_row = (rows.unsqueeze(2) == torch.arange(classes + 1, device=rows.device).view(-1, 1)).float()  # (.., C+1, CHUNK)
+    is_column = (columns.unsqueeze(3) == torch.arange(classes, device=rows.device)).float()  # (.., CHUNK, C)
     return (is_row @ is_column).sum(1).round().long()

@@ -96,7 +96,7 @@ class Engine:
         seed = _epoch_seed(self.config.train.seed, epoch)
         seed_everything(seed)
         order = np.random.default_rng(seed).permutation(self.train_indices)
-        sums = PassSums(self.network.device, pooled=True)
+        sums = PassSums(self.network.device, self.network.classes, pooled=True)
         self.network.model.train()
         batches = cut_batches(order, self.config.train.batch_size)
         if epoch == 1 and batches:
@@ -120,7 +120,7 @@ class Engine:
         self.optimizer.zero_grad(set_to_none=True)
         mean(terms).backward()
         self.optimizer.step()
-        counts = count_pixels_on_device(masks, logits.detach().max(1)[1])
+        counts = count_pixels_on_device(masks, logits.detach().max(1)[1], self.network.classes)
         return torch.stack(terms).detach(), counts.sum(0, keepdim=True)
 
     @property

@@ -10,7 +10,6 @@ from bddseg.batches import Placed, cut_batches
 from bddseg.boundary import count_boundaries
 from bddseg.counting import PassSums, count_pixels_on_device
 from bddseg.cuda_graph import Capture, GraphedStep, Outputs
-from bddseg.labels import CLASSES
 from bddseg.network import Network
 
 EVALUATION_BATCHES = 4
@@ -40,23 +39,24 @@ class Evaluator:
         Shape:
             returns: sums, and (N, C, 2), int64.
         """
-        counts = [torch.zeros(0, len(CLASSES), 2, dtype=torch.int64, device=self._network.device)]
+        counts = [torch.zeros(0, self._network.classes, 2, dtype=torch.int64, device=self._network.device)]
         sums = self._evaluate(indices, counts)
         return sums, torch.cat(counts)
 
     @torch.no_grad()
     def _evaluate(self, indices: Sequence[int], boundaries: list[Tensor] | None) -> PassSums:
-        sums = PassSums(self._network.device, pooled=False)
+        sums = PassSums(self._network.device, self._network.classes, pooled=False)
         self._network.model.eval()
         for placed in self._network.pixels.placed(cut_batches(np.asarray(indices), self._batch_size)):
             terms, counts, masks, predictions = self.step(placed)
             sums.add(terms, counts)
             if boundaries is not None:
-                boundaries.append(count_boundaries(masks, predictions, len(CLASSES)))
+                boundaries.append(count_boundaries(masks, predictions, self._network.classes))
         return sums
 
     def score_batch(self, placed: Placed) -> Outputs:
         """Return loss terms, pixel counts, masks and predicted classes of a batch."""
         logits, masks = self._network.forward(placed)
         terms, predictions = torch.stack(self._network.loss(logits, masks)), logits.max(1)[1]
-        return terms, count_pixels_on_device(masks, predictions), masks, predictions
+        counts = count_pixels_on_device(masks, predictions, self._network.classes)
+        return terms, counts, masks, predictions

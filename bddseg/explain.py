@@ -10,8 +10,8 @@ from torch.nn.functional import interpolate
 
 from bddseg.blocks import AttentionGate
 from bddseg.confusion import count_pixels, miou
-from bddseg.labels import CLASSES, IGNORE
 from bddseg.predictor import Predictor
+from bddseg.task import IGNORE
 
 RIGHT, WRONG, NOT_JUDGED = 0, 1, 2
 """Values of `compare`; a pixel whose truth is IGNORE is not judged."""
@@ -27,13 +27,13 @@ def compare(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return np.where(truth == IGNORE, NOT_JUDGED, verdict).astype(np.uint8)
 
 
-def score_images(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def score_images(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Return the mIoU of each image; NaN if none of its pixels is judged.
 
     Shape:
         truth, predicted: (N, H, W).  returns: (N,), float64.
     """
-    return miou(count_pixels(truth, predicted, len(CLASSES)))
+    return miou(count_pixels(truth, predicted, classes))
 
 
 def attention_maps(trained: Predictor, images: np.ndarray) -> np.ndarray:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from bddseg.data.image_io import RESIZE, shrink
 from bddseg.errors import ExportError
-from bddseg.labels import CLASSES, PALETTE
 from bddseg.predictor import Predictor
 from bddseg.resizing import Fit
 
@@ -136,8 +135,8 @@ def describe(trained: Predictor) -> dict[str, str]:
         "resize": f"inside, bit for bit that of Pillow {pillow_version}: {RESIZE}",
         "size_px": str(config.data.size),
         "output": POSTPROCESSING,
-        "classes": json.dumps(CLASSES),
-        "palette": json.dumps(PALETTE),
+        "classes": json.dumps(trained.task.classes),
+        "palette": json.dumps(trained.task.palette),
         "digest": config.digest(),
         "settings": json.dumps(config.flat()),
     }

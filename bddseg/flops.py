@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from bddseg.config import ModelSettings, TrainConfig
-from bddseg.labels import CLASSES
 from bddseg.models import UNet, build_model, count_parameters, model_of
 from bddseg.plugins import is_own
 
@@ -25,24 +24,24 @@ class Forward:
     """Output values of its convolutions, which the backward pass needs."""
 
 
-def count_forward(config: TrainConfig) -> Forward:
-    """Return the cost of one image for the network of a configuration.
+def count_forward(config: TrainConfig, classes: int) -> Forward:
+    """Return the cost of one image for the network of a configuration with so many classes.
 
     Both figures of convolutions are proportional to the image's area, so counting on the smallest image is exact.
     Torch's meta device would count any image, but it imports torch's compiler, which takes a second in every command.
     """
     if is_own(config.model.name):
-        return _count_own(config.model, config.data.size)
-    multiple, smallest = _count_smallest(config.model.name, config.model.base_filters)
+        return _count_own(config.model, classes, config.data.size)
+    multiple, smallest = _count_smallest(config.model.name, classes, config.model.base_filters)
     areas = math.ceil(config.data.size / multiple) ** 2
     return Forward(smallest.weights, smallest.flops * areas, smallest.outputs * areas)
 
 
 @cache
-def _count_smallest(name: str, base_filters: int) -> tuple[int, Forward]:
+def _count_smallest(name: str, classes: int, base_filters: int) -> tuple[int, Forward]:
     """Return the side of the smallest image that a network accepts, and its cost."""
     with torch.device("meta"):
-        network = build_model(name, classes=len(CLASSES), base_filters=base_filters).eval()
+        network = build_model(name, classes=classes, base_filters=base_filters).eval()
     assert isinstance(network, UNet)
     flops: list[int] = []
     outputs: list[int] = []
@@ -69,9 +68,9 @@ def _count_smallest(name: str, base_filters: int) -> tuple[int, Forward]:
 
 
 @cache
-def _count_own(settings: ModelSettings, size_px: int) -> Forward:
+def _count_own(settings: ModelSettings, classes: int, size_px: int) -> Forward:
     """Return the cost of one image for a plug-in network, which is built and predicts one image."""
-    network = model_of(settings).eval()
+    network = model_of(settings, classes).eval()
     flops: list[int] = []
     outputs: list[int] = []
 

@@ -11,7 +11,6 @@ from torch import nn
 
 from bddseg.config import ModelSettings
 from bddseg.device import use_threads
-from bddseg.labels import CLASSES
 from bddseg.models import build_model, count_parameters
 
 BATCHES = (1, 16)
@@ -32,13 +31,18 @@ class Latency:
 
 
 def measure_latency(
-    settings: ModelSettings, size_px: int, device: torch.device, precision: str, seconds: float = SECONDS
+    settings: ModelSettings,
+    classes: int,
+    size_px: int,
+    device: torch.device,
+    precision: str,
+    seconds: float = SECONDS,
 ) -> Latency:
     """Return the inference cost of square images on the device; on the CPU with one thread.
 
     Images are on the device already and nothing is captured or compiled: the time is that of a plain forward pass.
     """
-    model = build_model(settings.name, classes=len(CLASSES), base_filters=settings.base_filters)
+    model = build_model(settings.name, classes=classes, base_filters=settings.base_filters)
     model.eval().to(device).to(memory_format=torch.channels_last)
     with _one_thread():
         medians = tuple(

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, softmax
 
 from bddseg.errors import ConfigError
-from bddseg.labels import IGNORE
 from bddseg.plugins import is_own, load_own
+from bddseg.task import IGNORE
 
 LossTerms = tuple[Tensor, Tensor]
 

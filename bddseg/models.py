@@ -11,7 +11,6 @@ from torch.nn.functional import pad
 from bddseg.blocks import AttentionGate, DoubleConv, initialise
 from bddseg.config import ModelSettings
 from bddseg.errors import ConfigError, one_line
-from bddseg.labels import CLASSES
 from bddseg.plugins import is_own, load_own
 
 
@@ -114,11 +113,11 @@ def build_model(
     return MODELS[name](classes, base_filters, dropout=dropout if name in USES_DROPOUT else 0.0, init=init)
 
 
-def model_of(settings: ModelSettings) -> nn.Module:
-    """Return the network of a configuration with fresh weights, see `build_model`."""
+def model_of(settings: ModelSettings, classes: int) -> nn.Module:
+    """Return the network of a configuration for so many classes with fresh weights, see `build_model`."""
     return build_model(
         settings.name,
-        classes=len(CLASSES),
+        classes=classes,
         base_filters=settings.base_filters,
         dropout=settings.dropout,
         init=settings.init,

@@ -26,10 +26,10 @@ class Network:
     """
 
     def __init__(self, config: TrainConfig, frames: Frames, train: Sequence[int], device: torch.device) -> None:
-        self.device = device
+        self.device, self.classes = device, len(frames.task.classes)
         self.precision = resolve_precision(config.train.precision, device)
         self.pixels = Pixels(frames, np.asarray(train), device)
-        self.model = model_of(config.model)
+        self.model = model_of(config.model, self.classes)
         self.model.to(device).to(memory_format=torch.channels_last)
         self.loss = build_loss(config.loss.name, weight=self._class_weights(config), gamma=config.loss.gamma)
 

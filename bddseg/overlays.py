@@ -1,4 +1,4 @@
-"""Pictures of predictions: colours over the image, a mask with a palette, or a mask with BDD100K's class numbers."""
+"""Pictures of predictions: colours over the image, a mask with a palette, or a mask with the dataset's values."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from PIL import Image
 from bddseg.data.image_io import read_picture, shrink
 from bddseg.errors import DataError
 from bddseg.files import replacing
-from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
 from bddseg.predictor import Predictor
+from bddseg.task import IGNORE, Task
 from bddseg.upsampling import enlarge_classes
 
 OPACITY = 0.5
@@ -23,7 +23,7 @@ BATCH = 8
 PIXELS = 32_000_000
 """A batch ends as soon as its images have so many pixels: 96 MB."""
 
-Paint = Callable[[Image.Image, np.ndarray], Image.Image]
+Paint = Callable[[Image.Image, np.ndarray, Task], Image.Image]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,15 @@ class Painted:
     """The written files."""
     failures: tuple[DataError, ...]
     """Why the image cannot be read, or a picture cannot be written."""
+
+
+@dataclass(frozen=True)
+class _Canvas:
+    """Where pictures are written, of which kinds, in whose colours."""
+
+    out: Path
+    kinds: Sequence[str]
+    task: Task
 
 
 def paint_images(trained: Predictor, images: Sequence[Path], out: Path, kinds: Sequence[str]) -> Iterator[Painted]:
@@ -55,7 +64,7 @@ def paint_images(trained: Predictor, images: Sequence[Path], out: Path, kinds: S
             if isinstance(image, DataError):
                 yield Painted(path, (), (image,))
             else:
-                yield _painted(path, image, scores[path], out, kinds)
+                yield _painted(path, image, scores[path], _Canvas(out, kinds, trained.task))
 
 
 def file_name(stem: str, kind: str) -> str:
@@ -63,22 +72,22 @@ def file_name(stem: str, kind: str) -> str:
     return f"{stem}.{PICTURES[kind][0]}"
 
 
-def paint_overlay(image: Image.Image, classes: np.ndarray) -> Image.Image:
+def paint_overlay(image: Image.Image, classes: np.ndarray, task: Task) -> Image.Image:
     """Return the image blended with the colour of each pixel's class."""
-    return Image.blend(image, paint_mask(image, classes).convert("RGB"), OPACITY)
+    return Image.blend(image, paint_mask(image, classes, task).convert("RGB"), OPACITY)
 
 
-def paint_mask(_: Image.Image, classes: np.ndarray) -> Image.Image:
+def paint_mask(_: Image.Image, classes: np.ndarray, task: Task) -> Image.Image:
     """Return the classes as a palette image: its values are the classes."""
     mask = Image.fromarray(classes)
-    mask.putpalette([value for colour in PALETTE for value in colour])
+    mask.putpalette([value for colour in task.palette for value in colour])
     return mask
 
 
-def paint_labels(_: Image.Image, classes: np.ndarray) -> Image.Image:
-    """Return the classes as a grey image with BDD100K's class numbers."""
+def paint_labels(_: Image.Image, classes: np.ndarray, task: Task) -> Image.Image:
+    """Return the classes as a grey image with the values of the dataset's masks, or their numbers without values."""
     table = np.full(256, IGNORE, dtype=np.uint8)
-    table[: len(CLASSES)] = [BDD_CLASSES.index(name) for name in CLASSES]
+    table[: len(task.classes)] = task.values or range(len(task.classes))
     return Image.fromarray(table[classes])
 
 
@@ -123,17 +132,17 @@ def _score(trained: Predictor, images: Sequence[Image.Image]) -> np.ndarray:
     """
     size_px = trained.config.data.size
     if not images:
-        return np.empty((0, len(CLASSES), size_px, size_px), dtype=np.float32)
+        return np.empty((0, len(trained.task.classes), size_px, size_px), dtype=np.float32)
     pixels = np.stack([np.asarray(shrink(image, size_px)) for image in images])
     return trained.score(pixels).float().cpu().numpy()
 
 
-def _painted(path: Path, image: Image.Image, scores: np.ndarray, out: Path, kinds: Sequence[str]) -> Painted:
+def _painted(path: Path, image: Image.Image, scores: np.ndarray, canvas: _Canvas) -> Painted:
     try:
         classes = enlarge_classes(scores, *image.size)
     except MemoryError:
         return Painted(path, (), (DataError(f"{path} cannot be painted: not enough memory"),))
-    saved = [_save(kind, image, classes, out, path.stem) for kind in kinds]
+    saved = [_save(kind, image, classes, canvas, path.stem) for kind in canvas.kinds]
     return Painted(
         path,
         tuple(picture for picture in saved if isinstance(picture, Path)),
@@ -141,13 +150,13 @@ def _painted(path: Path, image: Image.Image, scores: np.ndarray, out: Path, kind
     )
 
 
-def _save(kind: str, image: Image.Image, classes: np.ndarray, out: Path, stem: str) -> Path | DataError:
+def _save(kind: str, image: Image.Image, classes: np.ndarray, canvas: _Canvas, stem: str) -> Path | DataError:
     """Return the path of a written picture, or the error."""
-    path = out / file_name(stem, kind)
+    path = canvas.out / file_name(stem, kind)
     form, options = FORMATS[path.suffix]
     try:
         with replacing(path) as file:
-            PICTURES[kind][1](image, classes).save(file, format=form, **options)
+            PICTURES[kind][1](image, classes, canvas.task).save(file, format=form, **options)
     except MemoryError:
         return DataError(f"{path} cannot be written: not enough memory")
     except OSError as error:

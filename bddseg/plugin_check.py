@@ -5,23 +5,23 @@ from torch import Tensor, nn
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
-from bddseg.labels import CLASSES, IGNORE
 from bddseg.losses import LossTerms, build_loss, mean
 from bddseg.models import count_parameters, model_of
+from bddseg.task import IGNORE
 
 IMAGES = 2
 
 
-def check_own(config: TrainConfig) -> None:
-    """Build the plug-ins of a configuration and take one training step with them.
+def check_own(config: TrainConfig, classes: int) -> None:
+    """Build the plug-ins of a configuration for so many classes and take one training step with them.
 
     Raises:
         ConfigError: when a plug-in cannot be built, fails, or returns another type or shape.
     """
     if not config.own_names():
         return
-    model, size = model_of(config.model).train(), config.data.size
-    logits = _predict(model, torch.rand(IMAGES, 3, size, size), config.model.name)
+    model, size = model_of(config.model, classes).train(), config.data.size
+    logits = _predict(model, torch.rand(IMAGES, 3, size, size), classes, config.model.name)
     loss = _measure(config, logits)
     try:
         loss.backward()
@@ -31,8 +31,8 @@ def check_own(config: TrainConfig) -> None:
         raise ConfigError(f"no weight gets a finite gradient with {_named(config)}, so nothing would be learnt")
 
 
-def _predict(model: nn.Module, images: Tensor, name: str) -> Tensor:
-    wanted = (IMAGES, len(CLASSES), *images.shape[-2:])
+def _predict(model: nn.Module, images: Tensor, classes: int, name: str) -> Tensor:
+    wanted = (IMAGES, classes, *images.shape[-2:])
     if not count_parameters(model):
         raise ConfigError(f"model.name is {name!r}, but it has no weight that can be trained")
     try:
@@ -48,11 +48,11 @@ def _predict(model: nn.Module, images: Tensor, name: str) -> Tensor:
 
 
 def _measure(config: TrainConfig, logits: Tensor) -> Tensor:
-    name = config.loss.name
-    target = torch.arange(logits[:, 0].numel()).view(logits[:, 0].shape) % len(CLASSES)
+    name, classes = config.loss.name, logits.shape[1]
+    target = torch.arange(logits[:, 0].numel()).view(logits[:, 0].shape) % classes
     target[:, :1] = IGNORE
     try:
-        terms: LossTerms = build_loss(name, weight=torch.ones(len(CLASSES)), gamma=config.loss.gamma)(logits, target)
+        terms: LossTerms = build_loss(name, weight=torch.ones(classes), gamma=config.loss.gamma)(logits, target)
         loss = mean(terms)
     except ConfigError:
         raise

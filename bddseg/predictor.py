@@ -12,6 +12,7 @@ from bddseg.config import TrainConfig
 from bddseg.device import resolve_precision
 from bddseg.errors import ConfigError, DataError, one_line
 from bddseg.models import model_of
+from bddseg.task import FIVE_CLASSES, Task
 
 CPU = torch.device("cpu")
 REASON_CHARS = 160
@@ -30,6 +31,8 @@ class Predictor:
     precision: str
     """fp32 or bf16: what `train.precision` means on the device."""
     config: TrainConfig
+    task: Task
+    """The classes that it predicts, with their colours."""
     device: torch.device
 
     def normalise(self, images: np.ndarray) -> Tensor:
@@ -70,7 +73,8 @@ def load_trained(best: Mapping[str, Any], device: torch.device = CPU) -> Predict
     """
     try:
         config = TrainConfig.from_record(best["config"])
-        model = model_of(config.model)
+        task = Task.from_dict(best["task"]) if "task" in best else FIVE_CLASSES
+        model = model_of(config.model, len(task.classes))
         model.load_state_dict(best["weights"])
         mean, deviation = (best["normalisation"][name].view(1, 3, 1, 1).to(device) for name in ("mean", "deviation"))
     except (LookupError, TypeError, AttributeError, RuntimeError, ConfigError) as error:
@@ -82,5 +86,6 @@ def load_trained(best: Mapping[str, Any], device: torch.device = CPU) -> Predict
         deviation=deviation,
         precision=resolve_precision(config.train.precision, device),
         config=config,
+        task=task,
         device=device,
     )

@@ -1,30 +1,67 @@
 """The result of one epoch of a trial, and the names and directions of its metrics. Needs no torch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bddseg.evidence import Evidence
-from bddseg.labels import CLASSES, GROUPS, SCENES, slug
+from bddseg.task import Contrast, Task, slug
 
-METRICS: dict[str, str] = {
+OBJECTIVE = "val/miou"
+"""The one metric that decides: rungs, best weights, early stopping, leaderboard."""
+
+COMMON = {
     "train/loss": "min",
     "train/miou": "max",
     "val/loss": "min",
-    "val/miou": "max",
-    **{f"val/iou/{name}": "max" for name in CLASSES},
-    **{f"val/group_miou/{group}": "max" for group in GROUPS},
-    "val/group_gap": "none",
-    **{f"val/scene_miou/{slug(scene)}": "max" for scene in SCENES},
+    OBJECTIVE: "max",
     "val/classes": "none",
     "time/epoch_s": "min",
     "throughput/img_s": "max",
     "system/memory_mb": "min",
 }
-"""Name of every metric of an epoch -> the direction in which it is better ("none": neither)."""
+"""Metric of every task -> its direction."""
 
-OBJECTIVE = "val/miou"
-"""The one metric that decides: rungs, best weights, early stopping, leaderboard."""
+CLASS_IOU, GROUP_MIOU, GROUP_GAP, SCENE_MIOU = "iou", "group_miou", "group_gap", "scene_miou"
+"""Starts of the names of metrics that depend on the task; before them stands the part, or `best`."""
+
+OF_TASK = tuple(f"val/{start}" for start in (CLASS_IOU, GROUP_MIOU, GROUP_GAP, SCENE_MIOU))
+
+
+def metric_directions(task: Task, scenes: Iterable[str] = ()) -> dict[str, str]:
+    """Return name of every metric of an epoch -> the direction in which it is better ("none": neither).
+
+    Args:
+        task: the classes and groups.
+        scenes: the values of the attribute that decides the groups.
+    """
+    return {
+        **COMMON,
+        **{f"val/{class_metric(name)}": "max" for name in task.classes},
+        **{f"val/{group_metric(name)}": "max" for name in task.group_names},
+        **{f"val/{gap_metric(contrast)}": "none" for contrast in task.contrasts},
+        **{f"val/{SCENE_MIOU}/{slug(scene)}": "max" for scene in scenes if slug(scene)},
+    }
+
+
+def is_metric(name: str) -> bool:
+    """Return whether a name is that of a metric of an epoch, of any task."""
+    return name in COMMON or any(name == start or name.startswith(f"{start}/") for start in OF_TASK)
+
+
+def class_metric(name: str) -> str:
+    """Return the metric of a class without its part: `iou/traffic_light`."""
+    return f"{CLASS_IOU}/{slug(name)}"
+
+
+def group_metric(name: str) -> str:
+    """Return the metric of a group without its part."""
+    return f"{GROUP_MIOU}/{slug(name)}"
+
+
+def gap_metric(contrast: Contrast) -> str:
+    """Return the metric of a difference between groups without its part; of several, each has its group's name."""
+    return f"{GROUP_GAP}/{slug(contrast.first)}" if contrast.is_against_rest else GROUP_GAP
 
 
 @dataclass(frozen=True)
@@ -37,7 +74,7 @@ class EpochResult:
     epoch: int
     """From 1."""
     metrics: Mapping[str, float]
-    """Values by the names in METRICS; NaN where nothing could be measured."""
+    """Values by the names of `metric_directions`; NaN where nothing could be measured."""
     best_epoch: int
     """The epoch that is kept: the first with the highest val/miou, or the last under `train.keep` "last"."""
     best_miou: float

@@ -38,6 +38,11 @@ def at_most(most: int) -> Rule:
     return (f"must be <= {most}", lambda x: x <= most)
 
 
+def at_most_chars(most: int) -> Rule:
+    """Return the rule that a text is not longer, and prints in one line."""
+    return (f"must be one line of at most {most} characters", lambda x: len(x) <= most and (x.isprintable() or not x))
+
+
 def one_of(*names: str) -> Rule:
     """Return the rule that a value is one of the names."""
     return (f"must be one of {', '.join(names)}", lambda x: x in names)

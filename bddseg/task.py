@@ -1,9 +1,11 @@
 """The task of a sweep: the classes that are predicted, and the groups of images that are compared. Needs no torch."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+
+import numpy as np
 
 IGNORE = 255
 """Mask value of pixels that are excluded from the loss and from every metric."""
@@ -22,6 +24,35 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """Two sides whose scores are compared: two groups, or one group and all images of the others."""
+
+    first: str
+    second: str
+    """The second group; `not_` and the first one where it is all others."""
+    against: tuple[str, ...]
+    """The groups of the second side."""
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """Return the names of both sides, the first one first in every difference."""
+        return self.first, self.second
+
+    @property
+    def is_against_rest(self) -> bool:
+        """Return whether the second side is all other groups together."""
+        return self.against != (self.second,)
+
+    def masks(self, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return which images are on each side.
+
+        Shape:
+            groups: (N,), names.  returns: two of (N,), bool.
+        """
+        return groups == self.first, np.isin(groups, self.against)
+
+
+@dataclass(frozen=True)
 class Task:
     """Classes in the order of the model's outputs, and the groups whose scores are compared.
 
@@ -35,6 +66,8 @@ class Task:
     attribute: str = ""
     """Attribute of the images that decides their group; empty: there are no groups."""
     groups: tuple[Group, ...] = ()
+    values: tuple[int, ...] = ()
+    """Value of each class in the masks of the dataset; empty where they hold colours."""
 
     @property
     def group_names(self) -> tuple[str, ...]:
@@ -48,6 +81,22 @@ class Task:
                 return group.name
         return next((group.name for group in self.groups if not group.values), "")
 
+    def groups_of(self, values: Iterable[str]) -> tuple[str, ...]:
+        """Return the group of each image; "" for one that is in none."""
+        return tuple(self.group_of(value) for value in values)
+
+    @property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """Return what is compared: the first of two groups with the second; of more, each with all others."""
+        names = self.group_names
+        if len(names) == 2:
+            return (Contrast(names[0], names[1], (names[1],)),)
+        return tuple(Contrast(name, f"not_{name}", tuple(other for other in names if other != name)) for name in names)
+
+    def compared(self) -> dict[str, Any]:
+        """Return what must be equal for figures to be comparable: all but colours and mask values."""
+        return {key: value for key, value in self.to_dict().items() if key not in ("palette", "values")}
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a record."""
         return {
@@ -55,6 +104,7 @@ class Task:
             "palette": [list(colour) for colour in self.palette],
             "attribute": self.attribute,
             "groups": {group.name: list(group.values) for group in self.groups},
+            "values": list(self.values),
         }
 
     @classmethod
@@ -62,10 +112,11 @@ class Task:
         """Return the task that `to_dict` described."""
         red, green, blue = range(3)
         return cls(
-            classes=tuple(record["classes"]),
-            palette=tuple((colour[red], colour[green], colour[blue]) for colour in record["palette"]),
-            attribute=record["attribute"],
-            groups=tuple(Group(name, tuple(values)) for name, values in record["groups"].items()),
+            classes=tuple(map(str, record["classes"])),
+            palette=tuple((int(colour[red]), int(colour[green]), int(colour[blue])) for colour in record["palette"]),
+            attribute=str(record["attribute"]),
+            groups=tuple(Group(str(name), tuple(map(str, values))) for name, values in record["groups"].items()),
+            values=tuple(map(int, record.get("values", ()))),
         )
 
 
@@ -74,10 +125,11 @@ FIVE_CLASSES = Task(
     palette=((128, 64, 128), (110, 110, 110), (34, 139, 34), (70, 130, 180), (220, 60, 30)),
     attribute="scene",
     groups=(Group("city", ("city street",)), Group("non_city", ())),
+    values=(0, 2, 8, 10, 13),
 )
 """The five BDD100K classes with the most pixels, city streets and the rest: the task of every record without one."""
 
 
 def slug(name: str) -> str:
     """Return a name as a part of metric names: lower case, words joined by `_`."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    return re.sub(r"[\W_]+", "_", name.lower()).strip("_")

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bddseg.config import TrainConfig
-from bddseg.confusion import iou, miou, miou_by_group, miou_by_scene, pool
+from bddseg.confusion import iou, miou, miou_by_group, miou_by_value, miou_gap, pool
 from bddseg.counting import PassCounts
 from bddseg.data.drives import drive_of
 from bddseg.data.frames import Frames
@@ -21,8 +22,11 @@ from bddseg.device import peak_memory_mb
 from bddseg.engine import Engine
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
-from bddseg.labels import CLASSES, SCENES, slug
-from bddseg.result import EpochResult
+from bddseg.result import SCENE_MIOU, EpochResult, class_metric, gap_metric, group_metric
+from bddseg.task import Task, slug
+
+MOST_SCENES = 30
+"""Most values of the attribute that decides the groups that have a metric, the most frequent ones."""
 
 
 def fit(
@@ -60,7 +64,7 @@ def fit(
         train, validation = engine.run_epoch(epoch, split.val)
         seconds = time.perf_counter() - began
 
-        metrics = _metrics(train, validation, [frames.scenes[index] for index in split.val])
+        metrics = _metrics(train, validation, frames.task, _scenes(frames, split.val))
         metrics |= _costs(seconds, len(split.train), device)
         best.offer(epoch, metrics["val/miou"], validation, engine)
         stop_reason = _stop_reason(config, epoch, best, metrics)
@@ -70,7 +74,7 @@ def fit(
             best_epoch=best.epoch,
             best_miou=best.miou,
             stop_reason=stop_reason,
-            state=partial(_state, engine, config, epoch, best),
+            state=partial(_state, engine, config, frames.task, epoch, best),
             best_evidence=partial(_best_evidence, engine, frames, split, best),
         )
         if stop_reason:
@@ -111,21 +115,36 @@ def _is_plateau(config: TrainConfig, epoch: int, best: _Best) -> bool:
     return config.train.patience > 0 and epoch - best.epoch >= config.train.patience
 
 
-def _metrics(train: PassCounts, validation: PassCounts, scenes: list[str]) -> dict[str, float]:
+@dataclass(frozen=True)
+class _Scenes:
+    """The attribute that decides the groups: its value for each validation image, and all values of the dataset."""
+
+    values: tuple[str, ...]
+    known: tuple[str, ...]
+
+
+def _scenes(frames: Frames, indices: Sequence[int]) -> _Scenes:
+    values = frames.scenes
+    frequent = [value for value, _ in Counter(filter(slug, values)).most_common(MOST_SCENES)]
+    return _Scenes(tuple(values[index] for index in indices), tuple(sorted(frequent)))
+
+
+def _metrics(train: PassCounts, validation: PassCounts, task: Task, scenes: _Scenes) -> dict[str, float]:
     """Return the metrics of the epoch; a validation whose loss is not finite has no IoU."""
     metrics = {"train/loss": train.loss, "val/loss": validation.loss}
     counts = validation.counts if math.isfinite(train.loss + validation.loss) else np.zeros_like(validation.counts)
     per_class = iou(pool(counts))
-    groups = miou_by_group(counts, scenes)
-    by_scene = miou_by_scene(counts, scenes)
+    groups = task.groups_of(scenes.values)
+    by_group = miou_by_group(counts, groups, task.group_names)
+    by_scene = miou_by_value(counts, [slug(value) for value in scenes.values])
     return metrics | {
         "train/miou": float(miou(pool(train.counts))),
         "val/miou": float(miou(pool(counts))),
         "val/classes": float(np.isfinite(per_class).sum()),
-        **{f"val/iou/{name}": float(value) for name, value in zip(CLASSES, per_class, strict=True)},
-        **{f"val/group_miou/{group}": value for group, value in groups.items()},
-        "val/group_gap": groups["city"] - groups["non_city"],
-        **{f"val/scene_miou/{slug(scene)}": by_scene.get(scene, math.nan) for scene in SCENES},
+        **{f"val/{class_metric(name)}": float(value) for name, value in zip(task.classes, per_class, strict=True)},
+        **{f"val/{group_metric(name)}": value for name, value in by_group.items()},
+        **{f"val/{gap_metric(contrast)}": miou_gap(counts, groups, contrast) for contrast in task.contrasts},
+        **{f"val/{SCENE_MIOU}/{name}": by_scene.get(name, math.nan) for name in map(slug, scenes.known)},
     }
 
 
@@ -137,9 +156,10 @@ def _costs(seconds: float, images: int, device: torch.device) -> dict[str, float
     }
 
 
-def _state(engine: Engine, config: TrainConfig, epoch: int, best: _Best) -> dict[str, Any]:
+def _state(engine: Engine, config: TrainConfig, task: Task, epoch: int, best: _Best) -> dict[str, Any]:
     """Return the state that a resumed training needs, in tensors and plain values; `_resumed` reads it."""
     best_state: dict[str, Any] = {
+        "task": task.to_dict(),
         "epoch": best.epoch,
         "miou": best.miou,
         "weights": dict(best.weights),
@@ -188,12 +208,11 @@ def _best_evidence(engine: Engine, frames: Frames, split: Split, best: _Best, pa
         part=part,
         epoch=best.epoch,
         names=tuple(frames.names[index] for index in indices),
-        scenes=tuple(frames.scenes[index] for index in indices),
-        weathers=tuple(frames.weathers[index] for index in indices),
-        times_of_day=tuple(frames.times_of_day[index] for index in indices),
+        attributes={name: tuple(values[index] for index in indices) for name, values in frames.attributes.items()},
         counts=scored.counts,
         ignored=scored.ignored,
         fingerprint=frames.fingerprint,
+        task=frames.task,
         drives=_drives([frames.names[index] for index in indices], split.drive_pattern),
         boundary=boundary,
     )

@@ -11,8 +11,11 @@ from torch import Tensor
 from bddseg.confusion import iou, miou, pool
 from bddseg.data.frames import Frames
 from bddseg.evidence import Evidence
-from bddseg.labels import CLASSES, IGNORE
 from bddseg.predictor import load_trained
+from bddseg.task import IGNORE
+
+MEAN = "miou"
+"""Name of the mean over the classes among the figures."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,16 @@ def verify(best: Mapping[str, Any], frames: Frames, indices: Sequence[int], evid
     from torchmetrics.classification import MulticlassJaccardIndex
 
     trained = load_trained(best)
-    metric = MulticlassJaccardIndex(len(CLASSES), average=None, ignore_index=IGNORE)
+    metric = MulticlassJaccardIndex(len(evidence.classes), average=None, ignore_index=IGNORE)
     for index in indices:
         predicted = trained.predict(frames.images[index : index + 1])
         metric.update(torch.from_numpy(predicted), _truth(frames, index))
     per_class = metric.compute().double().numpy()
     per_class[metric.confmat.sum(1).numpy() == 0] = np.nan  # torchmetrics calls the IoU of an absent class 0
     present = per_class[~np.isnan(per_class)]
-    recomputed = {"miou": float(present.mean()) if len(present) else np.nan, **_named(per_class)}
+    recomputed = {MEAN: float(present.mean()) if len(present) else np.nan, **_named(evidence.classes, per_class)}
     counts = pool(evidence.counts)
-    recorded = {"miou": float(miou(counts)), **_named(iou(counts))}
+    recorded = {MEAN: float(miou(counts)), **_named(evidence.classes, iou(counts))}
     return Verification(evidence.part, len(indices), recorded, recomputed)
 
 
@@ -68,9 +71,9 @@ def _truth(frames: Frames, index: int) -> Tensor:
     return torch.from_numpy(np.array(frames.masks[index]))[None].long()  # (1, H, W)
 
 
-def _named(values: np.ndarray) -> dict[str, float]:
-    return {name: float(value) for name, value in zip(CLASSES, values, strict=True)}
+def _named(classes: Sequence[str], values: np.ndarray) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(classes, values, strict=True)}
 
 
 def _nested(values: Mapping[str, float]) -> dict[str, Any]:
-    return {"miou": values["miou"], "iou": {name: values[name] for name in CLASSES}}
+    return {MEAN: values[MEAN], "iou": {name: value for name, value in values.items() if name != MEAN}}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
 from bddseg.cores import usable_cores
-from bddseg.data.bdd100k import Sample
+from bddseg.data.catalog import Sample
 from bddseg.device import seed_everything
 from bddseg.labels import CLASSES, IGNORE
 from bddseg.models import build_model

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bddseg.confusion import miou
-from bddseg.data.bdd100k import Sample, read_catalog
+from bddseg.data.catalog import Sample, read_catalog
 from bddseg.data.image_io import FORMATS
 from bddseg.data.split import usual_split
 from bddseg.device import resolve_device, seed_everything, use_threads
@@ -182,7 +182,8 @@ def main(argv: list[str] | None = None) -> int:
     inputs = ContenderInputs.load(arguments.given)
     inputs = replace(inputs, config=inputs.config.with_overrides({"optim.lr": arguments.lr}))
     samples = read_catalog(arguments.data).samples
-    split = usual_split(inputs.config.data, [sample.name for sample in samples], [sample.scene for sample in samples])
+    scenes = [sample.attributes["scene"] for sample in samples]
+    split = usual_split(inputs.config.data, [sample.name for sample in samples], scenes)
     run = Plain(inputs, samples, split.train, split.val, resolve_device())
     for _ in range(inputs.config.train.epochs):
         run.train_epoch()

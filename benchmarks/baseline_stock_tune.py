@@ -87,14 +87,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _shared_data(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what all trials share: settings, decoded tensors as arrays, and the split."""
-    from bddseg.data.bdd100k import read_catalog
+    from bddseg.data.catalog import read_catalog
     from bddseg.data.split import usual_split
     from benchmarks.baseline_careful import decode_all
     from benchmarks.contender_inputs import ContenderInputs
 
     inputs = ContenderInputs.load(arguments.given)
     samples = read_catalog(arguments.data).samples
-    split = usual_split(inputs.config.data, [sample.name for sample in samples], [sample.scene for sample in samples])
+    scenes = [sample.attributes["scene"] for sample in samples]
+    split = usual_split(inputs.config.data, [sample.name for sample in samples], scenes)
     used = sorted([*split.train, *split.val])
     images, masks = decode_all([samples[index] for index in used], inputs)
     parts = tuple([used.index(index) for index in part] for part in (split.train, split.val))

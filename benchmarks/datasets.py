@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Sampler
 
 from bddseg.config import TrainConfig
-from bddseg.data.bdd100k import Sample, read_catalog
+from bddseg.data.catalog import Sample, read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.split import Split, usual_split
 from bddseg.engine import Engine

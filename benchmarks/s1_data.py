@@ -14,7 +14,7 @@ import torch
 
 from bddseg.batches import Pixels
 from bddseg.cores import usable_cores
-from bddseg.data.bdd100k import Sample, read_catalog
+from bddseg.data.catalog import Sample, read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.split import usual_split
 from bddseg.device import use_threads

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from bddseg.config import TrainConfig
-from bddseg.data.bdd100k import Sample, read_catalog
+from bddseg.data.catalog import Sample, read_catalog
 from bddseg.data.frames import Frames
 from bddseg.data.split import Split
 from bddseg.engine import Engine

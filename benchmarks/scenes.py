@@ -7,7 +7,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from bddseg.data.bdd100k import DETS, IMAGES, MASKS, Sample, read_catalog
+from bddseg.data.bdd100k import IMAGES, MASKS
+from bddseg.data.catalog import Sample, read_catalog
+from bddseg.data.det_files import DETS
 from bddseg.data.streets.dataset import VERSION, write_streets
 
 WIDTH_PX, HEIGHT_PX = 1280, 720
@@ -47,5 +49,5 @@ def _move(sample: Sample, root: Path, number: int) -> dict[str, object]:
         target = root / folder / "train" / f"{name}{source.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)
-    attributes = {"weather": sample.weather, "timeofday": sample.timeofday, "scene": sample.scene}
+    attributes = dict(sample.attributes)
     return {"name": f"{name}.jpg", "attributes": attributes}

@@ -9,7 +9,7 @@ import torch
 from matplotlib import pyplot as plt
 
 from bddseg.augment import AUGMENTATIONS
-from bddseg.data.bdd100k import read_catalog
+from bddseg.data.catalog import read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.labels import CLASSES, IGNORE, PALETTE

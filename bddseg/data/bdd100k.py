@@ -1,187 +1,197 @@
-"""Reads a dataset folder in BDD100K's layout: samples (image, mask, scene, weather, time of day) and its defects."""
+"""Reads a dataset folder in BDD100K's layout, in every form in which it is distributed."""
 
 import os
-import re
-import stat
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from bddseg.data.det_files import DETS, Attributes, read_entries
-from bddseg.data.folders import NO_FILE, in_short, list_folder
+from bddseg.data.attributes import read_attributes
+from bddseg.data.bdd100k_scenes import check_scenes, unknown_values
+from bddseg.data.description import Description
+from bddseg.data.det_files import ATTRIBUTES, SCENE, has_det_files, read_entries
+from bddseg.data.folders import NO_FILE, archives_in, folders_in, in_short, list_folder
 from bddseg.data.image_io import has_image_name, key_of
-from bddseg.errors import AccessError, DataError, printable
-from bddseg.labels import CITY, SCENES, TIMES_OF_DAY, WEATHERS
+from bddseg.data.matching import AttributeTable, Files, Key, check_columns, match_files
+from bddseg.data.sample import Catalog, Remark, Sample, images, same_name
+from bddseg.errors import AccessError, DataError
+from bddseg.words import count
 
 IMAGES = "images/10k"
 MASKS = "labels/sem_seg/masks"
+IMAGE_FOLDERS = (IMAGES, "images/100k", "seg/images")
+MASK_FOLDERS = (MASKS, "seg/labels", "labels/sem_seg/colormaps", "seg/color_labels")
+"""Folders of the current and earlier downloads; the first that has files is read."""
+
 PARTS = ("train", "val")
+VALUE_MARK, COLOUR_MARK = "_train_id", "_train_color"
+"""Ends of mask names in earlier downloads."""
 
 CURE = (
     "download the 10k images, the semantic segmentation masks and the det_20 labels from the BDD100K project's "
     "download page and unpack them into one folder"
 )
 
-CITY_WORDS = frozenset(("city", "cities", "street", "streets"))
-"""A scene with one of these words may mean BDD100K's city street; only the user can tell."""
-
-LIKENESS = 0.85
-"""Similarity to a known scene, from 0 to 1, above which another one counts as a misspelling."""
-
-Key = tuple[str, str]
-"""Part and name, which an image and its mask share."""
-
 
 @dataclass(frozen=True)
-class Sample:
-    """One image with its mask and attributes."""
+class _Listed:
+    """Files of both parts in one folder."""
 
-    name: str
-    """File name without its extension."""
-    image: Path
-    mask: Path
-    scene: str
-    weather: str
-    timeofday: str
-
-
-@dataclass(frozen=True)
-class Catalog:
-    """The usable samples of a folder, and what was left out."""
-
-    root: Path
-    samples: tuple[Sample, ...]
-    """Sorted by name."""
-    without_scene: int
-    """Images that no det file gives a scene."""
-    without_mask: int
-    """Images that have a scene but no mask."""
-    without_image: int
-    """Entries of the det files that have no image."""
-    unusable: tuple[str, ...] = ()
-    """Descriptions of the det entries without a scene."""
-    not_taken: tuple[str, ...] = ()
-    """Names of what is in the image or mask folders but is no image or mask, with a note if it is no file."""
-    beside: tuple[str, ...] = ()
-    """Names beside the parts that are not read: other parts, parts with capitals, files."""
-    masks_without_image: tuple[str, ...] = ()
-    """Masks without an image in their part, by part and name."""
-    odd: tuple[str, ...] = ()
-    """Descriptions of weathers and times of day that are no text."""
-
-    def summary(self) -> tuple[str, ...]:
-        """Return lines about what the folder has, what was left out and why."""
-        scenes = Counter(sample.scene for sample in self.samples)
-        counts = ", ".join(f"{scene} {count}" for scene, count in scenes.most_common())
-        lines = [f"{_images(len(self.samples))} with mask and scene in {self.root}: {counts}"]
-        if self.without_scene:
-            lines.append(f"{_images(self.without_scene)} left out: no scene in {DETS}")
-        if self.unusable:
-            lines.append(f"entries of {DETS} without a scene: {len(self.unusable)}: {in_short(self.unusable)}")
-        if self.without_mask:
-            lines.append(f"{_images(self.without_mask)} left out: no mask in {MASKS}")
-        if masks := self.masks_without_image:
-            lines.append(f"masks in {MASKS} without an image of their part: {len(masks)}: {in_short(masks)}")
-        if self.without_image:
-            lines.append(f"entries of {DETS} without an image: {self.without_image}")
-        if self.not_taken:
-            lines.append(f"ignored, not an image or mask: {len(self.not_taken)}: {in_short(self.not_taken)}")
-        if self.beside:
-            lines.append(f"ignored, only {_parts()} are read: {len(self.beside)}: {in_short(self.beside)}")
-        if self.odd:
-            lines.append(f"counted as undefined, not text: {len(self.odd)}: {in_short(self.odd)}")
-        lines += [
-            f"{_images(scenes[scene])} with the scene {scene!r}, unknown to BDD100K: counted as not {CITY}"
-            for scene, _ in scenes.most_common()
-            if scene not in SCENES
-        ]
-        lines += _misspelt("weather", (sample.weather for sample in self.samples), WEATHERS)
-        lines += _misspelt("time of day", (sample.timeofday for sample in self.samples), TIMES_OF_DAY)
-        return tuple(map(printable, lines))
+    folder: str
+    files: Mapping[Key, Path]
+    other_names: tuple[str, ...] = ()
+    """Names of what is neither image nor mask."""
+    colour_maps: tuple[str, ...] = ()
+    """Colour maps that have a mask of values beside them, which is read instead."""
 
 
 def is_dataset(root: Path) -> bool:
     """Return whether a folder looks like BDD100K, without reading a file."""
-    return os.path.isdir(root / IMAGES / "train")  # noqa: PTH112 - Path's own raises where it may not look
+    return any(os.path.isdir(root / folder / "train") for folder in IMAGE_FOLDERS)  # noqa: PTH112 - see is_visible
 
 
-def read_catalog(root: Path) -> Catalog:
-    """Return the samples of a folder: every image that has a mask and a scene.
+def read_bdd100k(root: Path, description: Description) -> Catalog:
+    """Return the samples of a folder: every image that has a mask, and a scene if the description compares groups.
 
-    The mask of an image is searched in the same part (train, val), its scene by file name in both det files.
+    The mask of an image is searched in the same part (train, val), its attributes by file name in both det files, or
+    in the description's own attributes file.
 
     Raises:
         AccessError: when the system refuses to read a folder or a det file.
         DataError: when a part of the layout is missing, a det file is damaged, a scene is misspelt, two files have
             the same name, or no image has both mask and scene.
     """
-    check_root(root)
-    images, other_files = _find(root / IMAGES, has_image_name)
-    if not images:
-        raise DataError(f"{root} has no images: looked for *.jpg in {_both(IMAGES)}; {CURE}")
-    _check_parts(images)
-    masks, other_masks = _find(root / MASKS, _has_mask_name)
-    if not masks:
-        raise DataError(f"{root} has no masks: looked for *.png in {_both(MASKS)}; {CURE}")
-    entries = read_entries(root)
-
-    seen = {key: path for key, path in images.items() if key[1] in entries.attributes}
-    samples = [_sample(path, masks[key], entries.attributes[key[1]]) for key, path in seen.items() if key in masks]
-    if not samples:
-        raise DataError(
-            f"no image in {root} has both a scene and a mask: {len(images)} images, {len(masks)} masks and "
-            f"{len(entries.attributes)} det entries do not share names; {CURE}"
-        )
-    _check_scenes(samples)
+    pictures = _first_folder(root, IMAGE_FOLDERS, _list_images)
+    if not pictures.files:
+        raise DataError(f"{root} has no images: looked for *.jpg in {_looked_in(IMAGE_FOLDERS)}; {_cure(root)}")
+    _check_parts(pictures.files)
+    masks = _first_folder(root, MASK_FOLDERS, _list_masks)
+    if not masks.files:
+        raise DataError(f"{root} has no masks: looked for *.png in {_looked_in(MASK_FOLDERS)}; {_cure(root)}")
+    needed = description.attribute
+    table = _read_table(root, description)
+    check_columns(description, table)
+    names = {key: path.stem for key, path in pictures.files.items()}
+    files = Files(pictures.files, masks.files, names, {key: key[0] for key in names}, masks.folder)
+    matches = match_files(files, table, needed)
+    if not matches.samples:
+        raise DataError(_nothing_matches(root, files, table, needed))
+    has_scenes = table is not None and SCENE in table.columns and description.attributes is None
+    if has_scenes and needed == SCENE:
+        check_scenes(matches.samples, table.where if table else "")
+    remarks = [*_forms(pictures, masks), *matches.remarks, *_ignored(root, pictures, masks)]
+    remarks += unknown_values(matches.samples) if has_scenes else ()
     return Catalog(
         root=root,
-        samples=tuple(sorted(samples, key=lambda sample: sample.name)),
-        without_scene=len(images) - len(seen),
-        without_mask=len(seen) - len(samples),
-        without_image=len(entries.attributes) - len(seen),
-        unusable=entries.unusable,
-        not_taken=(*other_files, *other_masks),
-        beside=(*_beside(root, IMAGES), *_beside(root, MASKS)),
-        masks_without_image=tuple(
-            f"{part}/{path.name}" for (part, name), path in masks.items() if (part, name) not in images
-        ),
-        odd=entries.odd,
+        samples=matches.samples,
+        headline=_headline(root, matches.samples, needed),
+        remarks=tuple(remarks),
+        sources=matches.sources,
     )
 
 
-def check_root(root: Path) -> None:
-    """Refuse a root that is no folder.
-
-    Raises:
-        AccessError: when the system refuses access to it.
-        DataError: with the expected content.
-    """
-    try:
-        is_folder = stat.S_ISDIR(root.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        is_folder = False
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise AccessError(f"{root} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if not is_folder:
-        problem = "is not a folder" if os.path.lexists(root) else "does not exist"
-        raise DataError(f"{root} {problem}: looked for {IMAGES}, {MASKS} and {DETS} in it; {CURE}")
+def _first_folder(root: Path, folders: Sequence[str], list_files: Callable[[Path, str], _Listed]) -> _Listed:
+    """Return the files of the first folder that has any."""
+    for folder in folders:
+        listed = list_files(root, folder)
+        if listed.files:
+            return listed
+    return list_files(root, folders[0])
 
 
-def _find(folder: Path, is_accepted: Callable[[str], bool]) -> tuple[dict[Key, Path], list[str]]:
-    """Return the files of both parts whose names are accepted, in order, and the names of everything else."""
+def _list_images(root: Path, folder: str) -> _Listed:
     files: dict[Key, Path] = {}
     other_names: list[str] = []
     for part in PARTS:
-        listing = list_folder(folder / part, is_accepted)
+        listing = list_folder(root / folder / part, has_image_name)
         other_names += listing.other_names
         for path in listing.accepted:
             first = files.setdefault((part, key_of(path.name)), path)
             if first != path:
-                raise _same_name(first, path)
-    return files, other_names
+                raise same_name(first, path)
+    return _Listed(folder, files, tuple(other_names))
+
+
+def _list_masks(root: Path, folder: str) -> _Listed:
+    files: dict[Key, Path] = {}
+    other_names: list[str] = []
+    colour_maps: dict[Key, Path] = {}
+    for part in PARTS:
+        listing = list_folder(root / folder / part, _has_mask_name)
+        other_names += listing.other_names
+        for path in listing.accepted:
+            stem = key_of(path.name)
+            holds_colours = stem.endswith(COLOUR_MARK)
+            key = (part, stem.removesuffix(COLOUR_MARK).removesuffix(VALUE_MARK))
+            first = (colour_maps if holds_colours else files).setdefault(key, path)
+            if first != path:
+                raise same_name(first, path)
+    beside = tuple(f"{key[0]}/{path.name}" for key, path in colour_maps.items() if key in files)
+    return _Listed(folder, colour_maps | files, tuple(other_names), beside)
+
+
+def _has_mask_name(name: str) -> bool:
+    return name.lower().endswith(".png") and not name.startswith(".")
+
+
+def _check_parts(files: Mapping[Key, Path]) -> None:
+    first: dict[str, Path] = {}
+    for (_, name), path in files.items():
+        if (first_path := first.setdefault(name, path)) != path:
+            raise same_name(first_path, path)
+
+
+def _read_table(root: Path, description: Description) -> AttributeTable | None:
+    """Return the attributes of the images; None if there is no label file and none is needed."""
+    if description.attributes:
+        return read_attributes(root, description.attributes)
+    if not description.attribute and not description.balance and not has_det_files(root):
+        return None
+    entries = read_entries(root)
+    remarks = []
+    if entries.unusable:
+        number = count(len(entries.unusable), "entry", "entries")
+        remarks.append(Remark("unusable", f"{number} of {entries.where} without a scene", entries.unusable))
+    if entries.other_forms:
+        remarks.append(Remark("other_labels", "label files in other forms, not read", entries.other_forms))
+    if entries.odd:
+        remarks.append(Remark("odd", f"counted as undefined, not text: {len(entries.odd)}", entries.odd))
+    values = {key: attributes._asdict() for key, attributes in entries.attributes.items()}
+    return AttributeTable(ATTRIBUTES, values, entries.files, entries.where, tuple(remarks))
+
+
+def _nothing_matches(root: Path, files: Files, table: AttributeTable | None, needed: str) -> str:
+    entries = f" and {len(table.values)} det entries" if table else ""
+    wanted = f"both a {needed} and a mask" if needed else "a mask"
+    return (
+        f"no image in {root} has {wanted}: {len(files.images)} images, {len(files.masks)} masks{entries} do not share "
+        f"names; {_cure(root)}"
+    )
+
+
+def _headline(root: Path, samples: Sequence[Sample], needed: str) -> str:
+    if not needed:
+        return f"{images(len(samples))} with mask in {root}"
+    values = Counter(sample.attributes.get(needed, "") for sample in samples)
+    counts = ", ".join(f"{value} {number}" for value, number in values.most_common())
+    return f"{images(len(samples))} with mask and {needed} in {root}: {counts}"
+
+
+def _forms(pictures: _Listed, masks: _Listed) -> Iterator[Remark]:
+    """Yield a remark for each folder that is not the one of the current download."""
+    if pictures.folder != IMAGES:
+        yield Remark("form", f"images are read from {pictures.folder}: there are none in {IMAGES}")
+    if masks.folder != MASKS:
+        yield Remark("form", f"masks are read from {masks.folder}: there are none in {MASKS}")
+    if names := masks.colour_maps:
+        yield Remark("form", f"{count(len(names), 'colour map')} not read: masks of values are beside them", names)
+
+
+def _ignored(root: Path, pictures: _Listed, masks: _Listed) -> Iterator[Remark]:
+    if names := (*pictures.other_names, *masks.other_names):
+        yield Remark("ignored", f"ignored, not an image or mask: {len(names)}", names)
+    if names := (*_beside(root, pictures.folder), *_beside(root, masks.folder)):
+        yield Remark("beside", f"ignored, only {' and '.join(PARTS)} are read: {len(names)}", names)
 
 
 def _beside(root: Path, folder: str) -> Iterator[str]:
@@ -195,85 +205,15 @@ def _beside(root: Path, folder: str) -> Iterator[str]:
             yield f"{folder}/{name}"
 
 
-def _check_parts(images: dict[Key, Path]) -> None:
-    first: dict[str, Path] = {}
-    for (_, name), path in images.items():
-        if (first_path := first.setdefault(name, path)) != path:
-            raise _same_name(first_path, path)
+def _looked_in(folders: Sequence[str]) -> str:
+    first = " and ".join(f"{folders[0]}/{part}" for part in PARTS)
+    return f"{first}, also in {', '.join(folders[1:])}"
 
 
-def _same_name(first: Path, second: Path) -> DataError:
-    return DataError(f"{first} and {second} have the same name, but a name must be there once only; remove one")
-
-
-def _has_mask_name(name: str) -> bool:
-    return name.lower().endswith(".png") and not name.startswith(".")
-
-
-def _check_scenes(samples: Sequence[Sample]) -> None:
-    """Refuse scenes that resemble those of BDD100K: as they are, they would count for the other group.
-
-    Raises:
-        DataError: with these scenes, the number of their images, and the likely meaning.
-    """
-    unknown = Counter(sample.scene for sample in samples if sample.scene not in SCENES)
-    meant = {scene: near for scene in unknown if (near := _meant_scenes(scene))}
-    if meant:
-        asked = [
-            f"{scene!r} ({_images(unknown[scene])}): did you mean {' or '.join(map(repr, near))}?"
-            for scene, near in meant.items()
-        ]
-        raise DataError(
-            f"scenes in {DETS} are like BDD100K's; as they are, each is a scene of its own and counts as not {CITY}: "
-            f"{' '.join(asked)} Write them as BDD100K does, or give what is none of these another name: "
-            f"{', '.join(SCENES)}"
-        )
-
-
-def _meant_scenes(scene: str) -> tuple[str, ...]:
-    """Return the scenes of BDD100K that a name may mean: those it contains or resembles."""
-    folded = _plain(scene).replace(" ", "")
-    if contained := tuple(name for name in SCENES if name.replace(" ", "") in folded):
-        return contained
-    if CITY_WORDS & set(_plain(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", scene)).split()):
-        return (CITY,)
-    near = _meant(scene, SCENES, LIKENESS)
-    return (near,) if near else ()
-
-
-def _misspelt(attribute: str, values: Iterable[str], names: Sequence[str]) -> Iterator[str]:
-    """Yield a line for each value that resembles a known one, since the report would show it as a separate slice."""
-    for value, count in Counter(values).most_common():
-        if value not in names and (near := _meant(value, names, LIKENESS)):
-            yield f"{_images(count)} with the {attribute} {value!r}, unknown to BDD100K: did you mean {near!r}?"
-
-
-def _meant(word: str, names: Sequence[str], likeness: float) -> str:
-    """Return the known name that a word misspells; "" if it resembles none."""
-    plain = {_plain(name): name for name in names}
-    near = get_close_matches(_plain(word), plain, n=1, cutoff=likeness)
-    return plain[near[0]] if near else ""
-
-
-def _plain(word: str) -> str:
-    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", word).casefold()).strip()
-
-
-def _sample(image: Path, mask: Path, attributes: Attributes) -> Sample:
-    try:
-        image.stem.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{image} has a name that is not UTF-8, so nothing can be recorded of it: rename it") from error
-    return Sample(image.stem, image, mask, *attributes)
-
-
-def _both(folder: str) -> str:
-    return " and ".join(f"{folder}/{part}" for part in PARTS)
-
-
-def _parts() -> str:
-    return " and ".join(PARTS)
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
+def _cure(root: Path) -> str:
+    """Return how to get what is missing: another folder to name, files to unpack, or a download."""
+    if nested := [folder for folder in folders_in(root) if is_dataset(folder)]:
+        return f"{nested[0]} looks like the folder to give instead"
+    if archives := archives_in(root):
+        return f"unpack {in_short(archives)} in it first"
+    return CURE

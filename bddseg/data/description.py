@@ -1,4 +1,6 @@
-"""Description of a dataset, as `datasets.yaml` has it: where its files are, what its masks mean, what is compared.
+"""Description of a dataset: where its files are, what its masks mean, what is compared.
+
+An entry of `datasets.yaml`, which `bddseg.data.description_parser` reads:
 
     camvid:
       images: "{part}/{name}.png"               # file patterns below the folder, or `layout: bdd100k`
@@ -12,6 +14,7 @@
       groups: {scene: {city: [city street], non_city: rest}}
       drive: "(.{6})_"
       split: own                                # or official: the parts of the folder
+      parts: [train, val]                       # the parts that are read; left out: all
       balance: [scene]
 
 A mask holds class numbers (`values`), or colours (`mask_colours`). A value that neither a class nor `ignore` has is an
@@ -19,14 +22,14 @@ error of the mask; `ignore: rest` ignores it instead.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bddseg.errors import DataError, nearest
-from bddseg.task import IGNORE, Colour, Group, Task
+from bddseg.task import IGNORE, Colour, Group, Task, slug
 
 BDD100K_LAYOUT = "bdd100k"
 LAYOUTS = (BDD100K_LAYOUT,)
@@ -34,15 +37,13 @@ LAYOUTS = (BDD100K_LAYOUT,)
 
 REST = "rest"
 SPLITS = ("own", "official")
+PARTS = ("train", "val", "test")
 ALL = "all"
 TOP = re.compile(r"top:([1-9][0-9]*)")
 
-KEYS = (
-    "layout", "images", "masks", "classes", "select", "ignore", "ignore_colours", "attributes", "groups", "drive",
-    "split", "balance", "about",
-)  # fmt: skip
-CLASS_KEYS = ("values", "mask_colours", "colour")
-ATTRIBUTES_KEYS = ("file", "key", "columns")
+MOST_CLASSES = 200
+"""Pictures of predictions need colours of their palette for the photograph too."""
+
 NAME = re.compile(r"[^\x00-\x1f,=+:]{1,60}")
 """Names of classes: settings join them with these marks."""
 
@@ -105,9 +106,20 @@ class Description:
     drive: str = ""
     """Regular expression at the start of names; its first group is the drive. Empty: names tell no drive."""
     split: str = "own"
+    parts: tuple[str, ...] = ()
+    """The official parts that are read: train, val, test; empty: all. BDD100K's have masks in train and val alone."""
     balance: tuple[str, ...] = ()
     """Attributes that the own split balances beside the groups."""
     about: str = ""
+    root: str = ""
+    """Folder of the files, as the entry has it; empty: it is given with --data."""
+    entry: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The mapping that it was parsed from, for records."""
+
+    @property
+    def is_official(self) -> bool:
+        """Return whether the parts of the folder are kept as the split."""
+        return self.split == "official"
 
     def chosen(self, selection: str = "") -> tuple[Merged, ...]:
         """Return the output classes of a selection, as `data.classes` has it.
@@ -116,8 +128,10 @@ class Description:
             selection: "" for the default, "all", or names joined by commas, merged ones as `vehicle=car+truck`.
 
         Raises:
-            DataError: for an unknown class, or one that is chosen twice.
+            DataError: for an unknown class, one that is chosen twice, or `top:N`, which the pixels must resolve first.
         """
+        if TOP.fullmatch(selection):
+            raise DataError(f"data.classes {selection!r} says nothing before pixels are counted")
         if not selection:
             return self.select or tuple(Merged(label.name, (label.name,)) for label in self.classes)
         if selection == ALL:
@@ -139,7 +153,15 @@ class Description:
             palette=tuple(colours[merged.members[0]] for merged in chosen),
             attribute=self.attribute,
             groups=self.groups,
+            values=self._output_values(chosen),
         )
+
+    def _output_values(self, chosen: Sequence[Merged]) -> tuple[int, ...]:
+        """Return the first mask value of each output class; none where a class has colours only."""
+        values = {label.name: label.values for label in self.classes}
+        if not all(values[merged.members[0]] for merged in chosen):
+            return ()
+        return tuple(values[merged.members[0]][0] for merged in chosen)
 
     def remap_table(self, selection: str = "") -> np.ndarray:
         """Return the table from mask values to output classes.
@@ -166,54 +188,6 @@ class Description:
         return known
 
 
-def parse_description(name: str, entry: Any, where: str) -> Description:
-    """Return the description of an entry of `datasets.yaml`.
-
-    Args:
-        name: of the dataset.
-        entry: its mapping, as YAML gives it.
-        where: the place that errors name, such as `datasets.yaml: camvid`.
-
-    Raises:
-        DataError: for an unknown key or a wrong value, with the place and what is known.
-    """
-    section = _mapping(entry, where, KEYS)
-    layout = _text(section, "layout", where)
-    if layout and layout not in LAYOUTS:
-        raise DataError(
-            f"{where}.layout is {layout!r}, but must be one of {', '.join(LAYOUTS)}; leave it out and give images and "
-            "masks as patterns instead"
-        )
-    images, masks = _patterns(section, "images", where), _patterns(section, "masks", where)
-    if bool(layout) == bool(images) or bool(images) != bool(masks):
-        raise DataError(f"{where} must have either layout, or the two patterns images and masks")
-    classes = _classes(section.get("classes") or {}, f"{where}.classes")
-    ignore, ignores_rest = _ignored(section.get("ignore", IGNORE), f"{where}.ignore")
-    ignore_colours = _colours(section.get("ignore_colours", ()), f"{where}.ignore_colours")
-    _check_overlaps(classes, (*ignore, *ignore_colours), where)
-    attribute, groups = _groups(section.get("groups") or {}, f"{where}.groups")
-    description = Description(
-        name=name,
-        classes=classes,
-        layout=layout,
-        images=images,
-        masks=masks,
-        ignore=ignore,
-        ignore_colours=ignore_colours,
-        ignores_rest=ignores_rest,
-        attributes=_attributes(section.get("attributes"), f"{where}.attributes"),
-        attribute=attribute,
-        groups=groups,
-        drive=_pattern(section, "drive", where),
-        split=_choice(section, "split", SPLITS, where),
-        balance=tuple(_words(section.get("balance") or (), f"{where}.balance")),
-        about=_text(section, "about", where),
-    )
-    select = tuple(_selected(section.get("select") or (), f"{where}.select"))
-    check_selection(select, [label.name for label in classes], f"{where}.select")
-    return replace(description, select=select)
-
-
 def selection_text(value: Any, where: str) -> str:
     """Return `data.classes` as one text, from what YAML allows: a text, a list of names, or a mapping of merges.
 
@@ -222,9 +196,14 @@ def selection_text(value: Any, where: str) -> str:
     """
     if isinstance(value, str):
         return value
+    return write_selection(parse_selection(value, where))
+
+
+def write_selection(chosen: Iterable[Merged]) -> str:
+    """Return output classes as one text, as `Description.chosen` reads it."""
     return ",".join(
         merged.name if merged.members == (merged.name,) else f"{merged.name}={'+'.join(merged.members)}"
-        for merged in _selected(value, where)
+        for merged in chosen
     )
 
 
@@ -242,10 +221,33 @@ def check_selection(chosen: Sequence[Merged], known: Sequence[str], where: str) 
             )
         if members.count(member) > 1:
             raise DataError(f"{where} has the class {member!r} twice, but a pixel belongs to one class")
-    names = [merged.name for merged in chosen]
+    check_names([merged.name for merged in chosen], where, "classes")
+    if len(chosen) > MOST_CLASSES:
+        raise DataError(f"{where} has {len(chosen)} classes, but at most {MOST_CLASSES} can be trained")
+
+
+def check_names(names: Sequence[str], where: str, kind: str) -> None:
+    """Refuse names that settings or metrics could not tell apart.
+
+    Args:
+        names: of classes or groups.
+        where: the place that errors name.
+        kind: the plural noun of what is named.
+
+    Raises:
+        DataError: with the name.
+    """
+    owners: dict[str, str] = {}
     for name in names:
+        if not NAME.fullmatch(name) or not slug(name):
+            raise DataError(
+                f"{where}: {name!r} must be a name of 1 to 60 characters, letters among them, without , = + :"
+            )
+        owner = owners.setdefault(slug(name), name)
         if names.count(name) > 1:
-            raise DataError(f"{where} gives two classes the name {name!r}")
+            raise DataError(f"{where} gives two {kind} the name {name!r}")
+        if owner != name:
+            raise DataError(f"{where} has {owner!r} and {name!r}, which metrics would name alike: rename one")
 
 
 def _merged(text: str) -> Merged:
@@ -253,152 +255,31 @@ def _merged(text: str) -> Merged:
     return Merged(name, tuple(member.strip() for member in members.split("+"))) if is_merge else Merged(name, (name,))
 
 
-def _selected(value: Any, where: str) -> Iterator[Merged]:
+def parse_selection(value: Any, where: str) -> Iterator[Merged]:
+    """Yield the output classes of a list of names and of mappings of merged ones.
+
+    Raises:
+        DataError: for anything else.
+    """
     if isinstance(value, str):
         yield Merged(value, (value,))
     elif isinstance(value, Mapping):
         for name, members in value.items():
-            yield Merged(str(name), tuple(_words(members, f"{where}.{name}")))
+            yield Merged(str(name), tuple(check_words(members, f"{where}.{name}")))
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _selected(item, where)
+            yield from parse_selection(item, where)
     else:
         raise DataError(f"{where} is {value!r}, but must be a list of classes, or a mapping of merged ones")
 
 
-def _classes(section: Any, where: str) -> tuple[ClassLabel, ...]:
-    return tuple(_class(name, entry, f"{where}.{name}") for name, entry in _mapping(section, where).items())
+def check_words(value: Any, where: str) -> list[str]:
+    """Return texts from one or a list of them.
 
-
-def _class(name: Any, entry: Any, where: str) -> ClassLabel:
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise DataError(f"{where}: the name must be a text of 1 to 60 characters without , = + :")
-    keys = _mapping(entry, where, CLASS_KEYS)
-    values = tuple(_whole(value, f"{where}.values") for value in _listed(keys.get("values", ())))
-    mask_colours = _colours(keys.get("mask_colours", ()), f"{where}.mask_colours")
-    if not values and not mask_colours:
-        raise DataError(f"{where} must have values or mask_colours: what the class is in a mask")
-    if "colour" not in keys and not mask_colours:
-        raise DataError(f"{where} must have a colour, as [red, green, blue]")
-    colour = _colour(keys["colour"], f"{where}.colour") if "colour" in keys else mask_colours[0]
-    return ClassLabel(name, values, mask_colours, colour)
-
-
-def _ignored(value: Any, where: str) -> tuple[tuple[int, ...], bool]:
-    if value == REST:
-        return (IGNORE,), True
-    return tuple(_whole(number, where) for number in _listed(value)), False
-
-
-def _check_overlaps(classes: Sequence[ClassLabel], ignore: Sequence[Any], where: str) -> None:
-    owners: dict[Any, str] = dict.fromkeys(ignore, "ignore")
-    for label in classes:
-        for mark in (*label.values, *label.mask_colours):
-            owner = owners.setdefault(mark, label.name)
-            if owner != label.name:
-                raise DataError(f"{where}: {owner} and {label.name} both have the mask value {mark}")
-
-
-def _groups(section: Any, where: str) -> tuple[str, tuple[Group, ...]]:
-    attributes = _mapping(section, where)
-    if not attributes:
-        return "", ()
-    if len(attributes) > 1:
-        raise DataError(f"{where} has {len(attributes)} attributes, but must have one: {', '.join(attributes)}")
-    ((attribute, members),) = attributes.items()
-    entries = _mapping(members, f"{where}.{attribute}")
-    groups = tuple(
-        Group(str(name), () if values == REST else tuple(_words(values, f"{where}.{attribute}.{name}")))
-        for name, values in entries.items()
-    )
-    if len(groups) < 2 or sum(not group.values for group in groups) > 1:
-        raise DataError(f"{where}.{attribute} must have two or more groups, at most one of them `rest`")
-    owners: dict[str, str] = {}
-    for group in groups:
-        for value in group.values:
-            if owners.setdefault(value, group.name) != group.name:
-                raise DataError(f"{where}.{attribute}: {owners[value]} and {group.name} both have {value!r}")
-    return str(attribute), groups
-
-
-def _attributes(section: Any, where: str) -> AttributesFile | None:
-    if section is None:
-        return None
-    keys = _mapping(section, where, ATTRIBUTES_KEYS)
-    if not _text(keys, "file", where):
-        raise DataError(f"{where}.file is missing: the CSV or JSON file below the folder of the dataset")
-    columns = tuple(_words(keys.get("columns") or (), f"{where}.columns"))
-    return AttributesFile(_text(keys, "file", where), _text(keys, "key", where) or "name", columns)
-
-
-def _mapping(value: Any, where: str, known: Sequence[str] = ()) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise DataError(f"{where} is {value!r}, but must be a mapping")
-    for key in value:
-        if known and key not in known:
-            raise DataError(f"{where} has the unknown key {key!r}; {nearest(str(key), known)}known: {', '.join(known)}")
-    return dict(value)
-
-
-def _text(section: Mapping[str, Any], key: str, where: str) -> str:
-    value = section.get(key, "")
-    if not isinstance(value, str):
-        raise DataError(f"{where}.{key} is {value!r}, but must be text")
-    return value
-
-
-def _choice(section: Mapping[str, Any], key: str, choices: Sequence[str], where: str) -> str:
-    value = section.get(key, choices[0])
-    if value not in choices:
-        raise DataError(f"{where}.{key} is {value!r}, but must be one of {', '.join(choices)}")
-    return str(value)
-
-
-def _patterns(section: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    patterns = tuple(_words(section.get(key) or (), f"{where}.{key}"))
-    for pattern in patterns:
-        if pattern.count("{name}") != 1 or pattern.startswith("/") or ".." in pattern.split("/"):
-            raise DataError(
-                f"{where}.{key} is {pattern!r}, but must be a path below the folder with {{name}} once; {{part}} and * "
-                "may occur"
-            )
-    return patterns
-
-
-def _pattern(section: Mapping[str, Any], key: str, where: str) -> str:
-    text = _text(section, key, where)
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise DataError(f"{where}.{key} is {text!r}, but must be a regular expression: {error}") from error
-    return text
-
-
-def _words(value: Any, where: str) -> list[str]:
+    Raises:
+        DataError: for anything else.
+    """
     words = [value] if isinstance(value, str) else value
     if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
         raise DataError(f"{where} is {value!r}, but must be a text or a list of texts")
     return list(words)
-
-
-def _listed(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else (value,)
-
-
-def _whole(value: Any, where: str) -> int:
-    if type(value) is not int or not 0 <= value <= 255:
-        raise DataError(f"{where} has {value!r}, but a mask value must be a whole number from 0 to 255")
-    return value
-
-
-def _colours(value: Any, where: str) -> tuple[Colour, ...]:
-    """Return colours from a list of them, or from one."""
-    is_one = isinstance(value, list | tuple) and bool(value) and not isinstance(value[0], list | tuple)
-    return tuple(_colour(colour, where) for colour in ([value] if is_one else _listed(value)))
-
-
-def _colour(value: Any, where: str) -> Colour:
-    channels = value if isinstance(value, list | tuple) else ()
-    if len(channels) != 3 or not all(type(channel) is int and 0 <= channel <= 255 for channel in channels):
-        raise DataError(f"{where} is {value!r}, but must be [red, green, blue], each from 0 to 255")
-    return (channels[0], channels[1], channels[2])

@@ -3,20 +3,40 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bddseg.data.folders import is_there
 from bddseg.data.image_io import key_of
+from bddseg.data.sample import UNDEFINED
 from bddseg.errors import AccessError, DataError
 from bddseg.files import read_file
 from bddseg.json_shapes import WORDS
 
 DETS = "labels/det_20"
-FILES = ("det_train.json", "det_val.json")
-UNDEFINED = "undefined"
-"""Weather or time of day that is missing in the labels."""
+PARTS = ("train", "val")
+
+
+class Form(NamedTuple):
+    """One of the forms in which the files are distributed."""
+
+    folder: str
+    file: str
+    """With {part}."""
+
+    @property
+    def where(self) -> str:
+        return self.folder if self.folder == DETS else f"{self.folder}/{self.file.format(part='*')}".lstrip("./")
+
+
+FORMS = (
+    Form(DETS, "det_{part}.json"),
+    Form("labels", "bdd100k_labels_images_{part}.json"),
+    Form(".", "bdd100k_labels_images_{part}.json"),
+    Form("labels", "det_v2_{part}_release.json"),
+)
+"""The first of which there is a file is read."""
 
 FRAMES = "frames"
 """Key under which a complete Scalabel dataset holds the list of entries."""
@@ -56,6 +76,12 @@ class Entries:
     """Descriptions of the entries without a scene."""
     odd: tuple[str, ...] = ()
     """Descriptions of weathers and times of day that are no text; they count as undefined."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Name's key -> the file of its entry, relative to the folder."""
+    where: str = DETS
+    """The files, as messages name them."""
+    other_forms: tuple[str, ...] = ()
+    """Files in other forms, which are not read."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +116,12 @@ def read_entries(root: Path) -> Entries:
         DataError: when there is no det file, or one is damaged: no JSON, of another shape, with two entries of one
             image that contradict each other, or without any usable entry.
     """
-    paths = [path for name in FILES if is_there(path := root / DETS / name)]
-    if not paths:
-        raise DataError(f"{root} has no det file: looked for {' and '.join(FILES)} in {DETS}")
+    forms = {form: paths for form in FORMS if (paths := _paths(root, form))}
+    if not forms:
+        names = " and ".join(FORMS[0].file.format(part=part) for part in PARTS)
+        also = ", ".join(form.where for form in FORMS[1:])
+        raise DataError(f"{root} has no det file: looked for {names} in {DETS}, and for {also}")
+    (form, paths), *others = forms.items()
     usable: dict[str, _Entry] = {}
     unusable: dict[str, _Entry] = {}
     odd: list[str] = []
@@ -109,7 +138,23 @@ def read_entries(root: Path) -> Entries:
             f"{entry.name} ({entry.place}: {entry.objection})" for key, entry in unusable.items() if key not in usable
         ),
         odd=tuple(odd),
+        files={key: entry.path.relative_to(root).as_posix() for key, entry in usable.items()},
+        where=form.where,
+        other_forms=tuple(path.relative_to(root).as_posix() for _, paths in others for path in paths),
     )
+
+
+def has_det_files(root: Path) -> bool:
+    """Return whether a folder has det files in any form.
+
+    Raises:
+        AccessError: when the system refuses the answer.
+    """
+    return any(_paths(root, form) for form in FORMS)
+
+
+def _paths(root: Path, form: Form) -> list[Path]:
+    return [path for part in PARTS if is_there(path := root / form.folder / form.file.format(part=part))]
 
 
 def _agreed(first: _Entry, second: _Entry) -> _Entry:

@@ -1,5 +1,6 @@
 """Folder listings: files with accepted names, and the names of everything else."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -11,6 +12,7 @@ from bddseg.errors import AccessError
 
 NO_SUCH_NAME = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 NO_FILE = " (no file)"
+PACKED = (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar")
 NAMED = 3
 """Number of names shown of a long list."""
 
@@ -107,3 +109,19 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_symlink() or entry.is_file(follow_symlinks=False)
     except OSError:
         return True
+
+
+def archives_in(root: Path) -> tuple[str, ...]:
+    """Return the names of packed files in a folder and one level below; none where they cannot be listed."""
+    with contextlib.suppress(OSError):
+        below = [path for path in sorted(root.iterdir()) if path.is_dir()]
+        paths = [path for folder in (root, *below) for path in sorted(folder.iterdir())]
+        return tuple(path.relative_to(root).as_posix() for path in paths if path.name.lower().endswith(PACKED))
+    return ()
+
+
+def folders_in(root: Path) -> tuple[Path, ...]:
+    """Return the folders in a folder; none where it cannot be listed."""
+    with contextlib.suppress(OSError):
+        return tuple(path for path in sorted(root.iterdir()) if path.is_dir())
+    return ()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.lib.format import write_array_header_1_0
@@ -26,15 +26,19 @@ from PIL import __version__ as pillow_version
 from tqdm import tqdm
 
 from bddseg.cores import usable_cores
-from bddseg.data.bdd100k import Sample
+from bddseg.data.bdd100k_labels import BDD100K
+from bddseg.data.description import Description
 from bddseg.data.folders import is_there
-from bddseg.data.image_io import UPRIGHT, Picture, read_mask, read_picture, shrink
+from bddseg.data.image_io import UPRIGHT, Picture, read_picture, shrink
+from bddseg.data.mask_values import colour_table, read_labels, selection_table
+from bddseg.data.sample import Sample
 from bddseg.data.split import split_marks
+from bddseg.data.strata import Stratum, find_strata
 from bddseg.errors import AccessError, ConfigError, DataError, printable
 from bddseg.file_locks import locked
 from bddseg.files import read_json, write_json
 from bddseg.json_shapes import difference
-from bddseg.labels import is_known_label, remap_table
+from bddseg.task import FIVE_CLASSES, Task
 
 FORMAT = 2
 """Raised by one whenever the same files would give other arrays or another cache layout."""
@@ -94,11 +98,11 @@ class Frames:
     images: np.ndarray
     masks: np.ndarray
     names: tuple[str, ...]
-    scenes: tuple[str, ...]
-    weathers: tuple[str, ...]
-    times_of_day: tuple[str, ...]
+    attributes: Mapping[str, tuple[str, ...]]
+    """Attribute, such as the scene, -> its value for each image; empty texts where it is not known."""
     fingerprint: str
-    """16 hex digits of pixels, names and scenes, independent of the location."""
+    """16 hex digits of pixels, names, groups and what else a split depends on, independent of the location."""
+    task: Task = FIVE_CLASSES
     skipped: tuple[str, ...] = ()
     """Names of unusable samples that were left out."""
     turned: int = 0
@@ -106,6 +110,15 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        """Return the value of each image in the attribute that decides its group; empty texts without one."""
+        return self.attributes.get(self.task.attribute) or ("",) * len(self)
+
+    def strata(self, balance: Sequence[str] = ()) -> tuple[Stratum, ...]:
+        """Return the stratum of each image, which a split balances; see `bddseg.data.strata`."""
+        return find_strata(self.task, self.attributes, len(self), balance)
 
     @property
     def size_px(self) -> int:
@@ -128,11 +141,33 @@ class _Cached:
 
 
 @dataclass(frozen=True)
+class Decoding:
+    """The size of frames, and what the values or colours of their masks mean."""
+
+    size_px: int
+    description: Description = BDD100K
+    selection: str = ""
+    """The classes that are trained, see `Description.chosen`."""
+
+    def cache_key(self) -> bytes:
+        """Return bytes that differ wherever the same masks give other frames.
+
+        The colours of BDD100K are left out: caches are older than colours in masks.
+        """
+        description = self.description
+        key = description.remap_table(self.selection).tobytes() + description.is_known_value().tobytes()
+        table = colour_table(description)
+        if not table.packed.size or np.array_equal(table.packed, colour_table(BDD100K).packed):
+            return key
+        return key + table.packed.tobytes() + selection_table(description, self.selection)[table.classes].tobytes()
+
+
+@dataclass(frozen=True)
 class _Job:
     """The samples to decode and how."""
 
     samples: Sequence[Sample]
-    size_px: int
+    decoding: Decoding
     skip_bad: bool
     workers: int
     progress: bool
@@ -143,6 +178,8 @@ def build_frames(
     size_px: int,
     cache: Path,
     *,
+    description: Description = BDD100K,
+    selection: str = "",
     on_bad_sample: str = "fail",
     workers: int = 0,
     progress: bool = False,
@@ -156,6 +193,8 @@ def build_frames(
         samples: what to decode.
         size_px: side of the square frames.
         cache: folder of all frames caches.
+        description: what the masks mean, and which groups are compared.
+        selection: the classes that are trained, see `Description.chosen`.
         on_bad_sample: one of ON_BAD_SAMPLE.
         workers: threads that decode; 0 uses all cores.
         progress: whether a progress bar is shown on stderr.
@@ -166,14 +205,15 @@ def build_frames(
         DataError: when a sample is unusable (and not to be skipped), or the cache cannot be written.
     """
     _check(size_px, on_bad_sample, workers)
-    folder = cache / f"frames-{_key(samples, size_px)}"
+    decoding = Decoding(size_px, description, selection)
+    folder = cache / f"frames-{_key(samples, decoding)}"
     cached = _open(folder, samples, size_px, _log.debug)  # problems are reported under the lock, once
     if cached is None:
-        job = _Job(samples, size_px, on_bad_sample == "skip", workers or usable_cores(), progress)
+        job = _Job(samples, decoding, on_bad_sample == "skip", workers or usable_cores(), progress)
         cached = _build(folder, job)
     if cached.bad and on_bad_sample == "fail":
         raise _refusal(cached.bad)
-    return _frames(samples, cached)
+    return _frames(samples, cached, description, selection)
 
 
 def _check(size_px: int, on_bad_sample: str, workers: int) -> None:
@@ -184,32 +224,50 @@ def _check(size_px: int, on_bad_sample: str, workers: int) -> None:
         raise ConfigError(f"on_bad_sample is {on_bad_sample!r}, but must be one of {', '.join(ON_BAD_SAMPLE)}")
 
 
-def _frames(samples: Sequence[Sample], cached: _Cached) -> Frames:
+def _frames(samples: Sequence[Sample], cached: _Cached, description: Description, selection: str) -> Frames:
     if cached.bad:
         first = next(iter(cached.bad.values())).why
         count, skipped = f"{len(cached.bad)} of {len(samples)} samples", printable(", ".join(cached.bad))
         verbs = "cannot be used and is" if len(cached.bad) == 1 else "cannot be used and are"
         _log.warning("%s %s left out: %s (first: %s)", count, verbs, skipped, first)
     usable = [sample for sample in samples if sample.name not in cached.bad]
-    names, scenes = tuple(sample.name for sample in usable), tuple(sample.scene for sample in usable)
-    content = json.dumps([cached.pixels, names, scenes, *split_marks(names)])
+    names, task = tuple(sample.name for sample in usable), description.task(selection)
+    keys = dict.fromkeys(key for sample in usable for key in sample.attributes)
+    attributes = {key: tuple(sample.attributes.get(key, "") for sample in usable) for key in keys}
+    scenes = attributes.get(task.attribute) or ("",) * len(names)
+    marks = (*split_marks(names), *_marks(task, description, usable))
+    content = json.dumps([cached.pixels, names, scenes, *marks])
     return Frames(
         images=cached.images,
         masks=cached.masks,
         names=names,
-        scenes=scenes,
-        weathers=tuple(sample.weather for sample in usable),
-        times_of_day=tuple(sample.timeofday for sample in usable),
+        attributes=attributes,
         fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
+        task=task,
         skipped=tuple(cached.bad),
         turned=cached.turned,
     )
 
 
-def _key(samples: Sequence[Sample], size_px: int) -> str:
+def _marks(task: Task, description: Description, samples: Sequence[Sample]) -> tuple[Any, ...]:
+    """Return what the fingerprint has besides pixels, names and scenes; nothing where earlier versions had none.
+
+    Trials of other classes, groups or another kind of split must neither be resumed nor reused.
+    """
+    marks: list[Any] = []
+    if task.compared() != FIVE_CLASSES.compared():
+        marks.append(task.compared())
+    if description.balance:
+        marks.append({name: [sample.attributes.get(name, "") for sample in samples] for name in description.balance})
+    if description.is_official:
+        marks.append({"official": [sample.part for sample in samples]})
+    return tuple(marks)
+
+
+def _key(samples: Sequence[Sample], decoding: Decoding) -> str:
     """Return the name of a cache: equal for files with equal names, sizes and times that give equal arrays."""
-    key = hashlib.sha256(repr((FORMAT, pillow_version, size_px)).encode())
-    key.update(remap_table().tobytes() + is_known_label().tobytes())
+    key = hashlib.sha256(repr((FORMAT, pillow_version, decoding.size_px)).encode())
+    key.update(decoding.cache_key())
     for sample in samples:
         key.update(repr((sample.name, _stamp(sample.image), _stamp(sample.mask))).encode())
     return key.hexdigest()[:16]
@@ -312,10 +370,10 @@ def _build(folder: Path, job: _Job) -> _Cached:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(Path(f"{folder}.lock")):
-            cached = _open(folder, job.samples, job.size_px)
+            cached = _open(folder, job.samples, job.decoding.size_px)
             if cached is None:
                 _write_whole(folder, job)
-                cached = _open(folder, job.samples, job.size_px)
+                cached = _open(folder, job.samples, job.decoding.size_px)
     except OSError as error:
         why = error.strerror or error
         raise DataError(f"the frames cache {folder} cannot be written: {why}; {CACHE_CURE}") from error
@@ -338,7 +396,7 @@ def _write_whole(folder: Path, job: _Job) -> None:
 
 def _write(part: Path, job: _Job) -> None:
     """Write the three files of a cache, `frames.json` as `_load` reads it."""
-    shape = (job.size_px, job.size_px)
+    shape = (job.decoding.size_px, job.decoding.size_px)
     bad: dict[str, _Bad] = {}
     remembered: dict[str, _Bad] = {}
     turned = 0
@@ -408,13 +466,13 @@ def _decoded(pool: ThreadPoolExecutor, job: _Job) -> Iterator[Future[Decoded | _
     """
     pending: deque[Future[Decoded | _Bad]] = deque()
     for sample in job.samples:
-        pending.append(pool.submit(_try, sample, job.size_px))
+        pending.append(pool.submit(_try, sample, job.decoding))
         if len(pending) > job.workers * AHEAD_PER_WORKER:
             yield pending.popleft()
     yield from pending
 
 
-def _try(sample: Sample, size_px: int) -> Decoded | _Bad:
+def _try(sample: Sample, decoding: Decoding) -> Decoded | _Bad:
     """Return a decoded sample, or the defect of its content.
 
     Raises:
@@ -422,7 +480,7 @@ def _try(sample: Sample, size_px: int) -> Decoded | _Bad:
     """
     try:
         files = _identity(sample)  # before decoding: a file that is repaired meanwhile must be checked again
-        return _decode(sample, size_px)
+        return _decode(sample, decoding)
     except AccessError as error:
         raise AccessError(f"{error}; {ACCESS_CURE}") from error
     except DataError as error:
@@ -433,7 +491,7 @@ def _try(sample: Sample, size_px: int) -> Decoded | _Bad:
         raise AccessError(f"{sample.image} cannot be decoded: not enough memory; {ACCESS_CURE}") from error
 
 
-def _decode(sample: Sample, size_px: int) -> Decoded:
+def _decode(sample: Sample, decoding: Decoding) -> Decoded:
     """Return image and mask of one sample.
 
     Raises:
@@ -441,27 +499,29 @@ def _decode(sample: Sample, size_px: int) -> Decoded:
         DataError: naming the unusable file and why.
     """
     picture = read_picture(sample.image)
-    small = shrink(picture.image, size_px)
-    mask = read_mask(sample.mask, picture.orientation)
-    _check_mask(mask, picture, sample)
-    labels = mask.resize((size_px, size_px), Image.Resampling.NEAREST)
-    return Decoded(np.asarray(small), remap_table()[np.asarray(labels)], picture.orientation != UPRIGHT)
+    small = shrink(picture.image, decoding.size_px)
+    classes = read_labels(sample.mask, picture.orientation, decoding.description)
+    check_size(classes, picture, sample)
+    small_mask = Image.fromarray(classes).resize(small.size, Image.Resampling.NEAREST)
+    table = selection_table(decoding.description, decoding.selection)
+    return Decoded(np.asarray(small), table[np.asarray(small_mask)], picture.orientation != UPRIGHT)
 
 
-def _check_mask(mask: Image.Image, picture: Picture, sample: Sample) -> None:
-    if mask.size != picture.image.size:
-        mask_size, image_size = ("x".join(map(str, pixels)) for pixels in (mask.size, picture.image.size))
+def check_size(mask: np.ndarray, picture: Picture, sample: Sample) -> None:
+    """Refuse a mask that has another size than its image.
+
+    Shape:
+        mask: (H, W)
+
+    Raises:
+        DataError: with both sizes.
+    """
+    if mask.shape[::-1] != picture.image.size:
+        mask_size, image_size = ("x".join(map(str, pixels)) for pixels in (mask.shape[::-1], picture.image.size))
         turned = f", which EXIF orientation {picture.orientation} turns" if picture.orientation != UPRIGHT else ""
         raise DataError(
             f"{sample.mask} is {mask_size} pixels, but must be {image_size} like its image {sample.image}{turned}"
         )
-    if mask.mode not in ("L", "P"):
-        raise DataError(f"{sample.mask} has the mode {mask.mode}, but must have one channel of 8 bits (L or P)")
-    present = np.array(mask.histogram()) > 0
-    unknown = np.flatnonzero(present & ~is_known_label())
-    if unknown.size:
-        values = ", ".join(map(str, unknown[:5]))
-        raise DataError(f"{sample.mask} has the unknown label {values}, but must hold 0 to 18 and 255 only")
 
 
 def _refusal(bad: Mapping[str, _Bad]) -> DataError:

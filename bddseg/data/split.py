@@ -1,16 +1,16 @@
-"""Splits samples into train, val and test, or into folds: by whole drives, balanced over scene groups, seeded."""
+"""Splits samples into train, val and test, or into folds: by whole drives, balanced over groups, seeded."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from bddseg.config import DataSettings
 from bddseg.data.drives import count_neighbours, drive_of, unit_of
 from bddseg.data.folders import in_short
+from bddseg.data.strata import Stratum
 from bddseg.errors import ConfigError, DataError
-from bddseg.labels import GROUPS, group_of
 from bddseg.words import count
 
 PARTS = ("train", "val", "test")
@@ -36,14 +36,16 @@ class Split:
     """A sentence if frames of one drive may be in different parts, otherwise empty."""
     drive_pattern: str = ""
     """Regular expression for the drive in a name, see `bddseg.data.drives.drive_of`."""
+    balance: tuple[str, ...] = ()
+    """Attributes that were balanced besides the groups."""
 
 
 @dataclass(frozen=True)
-class _Item:
+class SplitItem:
     """The properties of one sample that a split depends on."""
 
     position: int
-    group: str
+    stratum: Stratum
     unit: str
     """The drive, or the sample itself, which is kept together; see `unit_of`."""
     rank: str
@@ -63,7 +65,7 @@ def split_marks(names: Sequence[str]) -> tuple[str, ...]:
 
 def split_samples(
     names: Sequence[str],
-    scenes: Sequence[str],
+    strata: Sequence[Stratum],
     *,
     seed: int = 1337,
     val_fraction: float = 0.2,
@@ -75,11 +77,11 @@ def split_samples(
 
     If names contain drives, these are kept whole and the fractions are met as well as possible; a name without one
     counts as a drive of its own, with a warning. If no name contains one, frames are split one by one and the fractions
-    are met exactly. Scene groups have nearly the same share in every part.
+    are met exactly. Groups have nearly the same share in every part.
 
     Args:
         names: file names without suffix.
-        scenes: scene of each sample.
+        strata: stratum of each sample, see `bddseg.data.strata`.
         seed: of the split.
         val_fraction: share of the validation part.
         test_fraction: share of the test part.
@@ -94,8 +96,8 @@ def split_samples(
     if max_images < 0:
         raise ConfigError(f"max_images is {max_images}, but must be >= 0 (0 takes all)")
     items = [
-        _Item(position, group_of(scene), unit_of(name, drive_pattern), _hash(seed, name))
-        for position, (name, scene) in enumerate(zip(names, scenes, strict=True))
+        SplitItem(position, stratum, unit_of(name, drive_pattern), rank_name(seed, name))
+        for position, (name, stratum) in enumerate(zip(names, strata, strict=True))
     ]
     items.sort(key=lambda item: item.rank)
     strays = sorted(name for name in names if drive_of(name, drive_pattern) is None)
@@ -107,7 +109,7 @@ def split_samples(
 
     parts = _deal_drives(items, fractions, str(seed)) if by_drive else _deal_frames(items, fractions)
     if 0 < max_images < len(items):
-        parts = _thin(parts, fractions, max_images)
+        parts = thin_parts(parts, fractions, max_images)
     for name, part in zip(PARTS, parts, strict=True):
         if not part:
             raise DataError(_emptiness(name, items, by_drive, fractions, max_images))
@@ -120,20 +122,26 @@ def split_samples(
     return Split(train, val, test, by_drive, "; ".join(filter(None, warnings)), drive_pattern)
 
 
-def usual_split(data: DataSettings, names: Sequence[str], scenes: Sequence[str]) -> Split:
-    """Return the split of the images by these settings; folds are made from it by `split_of`."""
-    return split_samples(
+def usual_split(
+    data: DataSettings, names: Sequence[str], strata: Sequence[Stratum], balance: Sequence[str] = ()
+) -> Split:
+    """Return the split of the images by these settings; folds are made from it by `split_of`.
+
+    `balance` names the attributes that the strata have besides the groups.
+    """
+    split = split_samples(
         names,
-        scenes,
+        strata,
         seed=data.split_seed,
         val_fraction=data.val_fraction,
         test_fraction=data.test_fraction,
         max_images=data.max_images,
         drive_pattern=data.drive_pattern,
     )
+    return replace(split, balance=tuple(balance))
 
 
-def split_of(data: DataSettings, split: Split, names: Sequence[str], scenes: Sequence[str]) -> Split:
+def split_of(data: DataSettings, split: Split, names: Sequence[str], strata: Sequence[Stratum]) -> Split:
     """Return the split of a trial: the usual one, or a fold made from it.
 
     With a single fold, train and val are both trained on.
@@ -142,13 +150,13 @@ def split_of(data: DataSettings, split: Split, names: Sequence[str], scenes: Seq
         return split
     if not data.has_validation:
         return replace(split, train=tuple(sorted((*split.train, *split.val))), val=())
-    return fold_split(split, names, scenes, folds=data.folds, fold=data.fold, seed=data.split_seed, cut=data.cut)
+    return fold_split(split, names, strata, folds=data.folds, fold=data.fold, seed=data.split_seed, cut=data.cut)
 
 
 def fold_split(
     split: Split,
     names: Sequence[str],
-    scenes: Sequence[str],
+    strata: Sequence[Stratum],
     *,
     folds: int,
     fold: int,
@@ -157,13 +165,13 @@ def fold_split(
 ) -> Split:
     """Return a split for cross-validation: one fold of train and val together is val, the others train; test stays.
 
-    Every image of train and val is in exactly one fold; drives are kept whole if the split keeps them whole, and scene
-    groups have nearly the same share in every fold. Positions refer to names and scenes, as in the split.
+    Every image of train and val is in exactly one fold; drives are kept whole if the split keeps them whole, and groups
+    have nearly the same share in every fold. Positions refer to names and strata, as in the split.
 
     Args:
         split: the usual split.
         names: of all samples.
-        scenes: of all samples.
+        strata: of all samples.
         folds: number of folds.
         fold: index of the validation fold, from 0.
         seed: of the assignment.
@@ -177,9 +185,9 @@ def fold_split(
         raise ConfigError(f"fold is {fold} of {folds}, but must be from 0 to below the number of folds, which is >= 2")
     dealt = f"{seed}, cut {cut}" if cut else str(seed)
     items = [
-        _Item(
+        SplitItem(
             position,
-            group_of(scenes[position]),
+            strata[position],
             unit_of(names[position], split.drive_pattern),
             _hash(dealt, f"fold:{names[position]}"),
         )
@@ -264,16 +272,21 @@ def _fractions(val: float, test: float) -> tuple[Fraction, ...]:
     return 1 - exact_val - exact_test, exact_val, exact_test
 
 
+def rank_name(seed: int | str, name: str) -> str:
+    """Return a seeded hash of a name, by which samples are ordered."""
+    return _hash(seed, name)
+
+
 def _hash(seed: int | str, text: str) -> str:
     return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
 
 
-def _deal_frames(items: Sequence[_Item], fractions: Sequence[Fraction]) -> list[list[_Item]]:
-    """Return parts with exact totals; each group is divided in proportion to what the parts still need."""
+def _deal_frames(items: Sequence[SplitItem], fractions: Sequence[Fraction]) -> list[list[SplitItem]]:
+    """Return parts with exact totals; each stratum is divided in proportion to what the parts still need."""
     needed = apportion(len(items), fractions)
-    parts: list[list[_Item]] = [[] for _ in fractions]
-    for group in GROUPS:
-        members = [item for item in items if item.group == group]
+    parts: list[list[SplitItem]] = [[] for _ in fractions]
+    for stratum in _distinct(items):
+        members = [item for item in items if item.stratum == stratum]
         shares = apportion(len(members), needed)
         for part, share in zip(parts, shares, strict=True):
             part += members[:share]
@@ -282,7 +295,7 @@ def _deal_frames(items: Sequence[_Item], fractions: Sequence[Fraction]) -> list[
     return parts
 
 
-def _deal_drives(items: Sequence[_Item], fractions: Sequence[Fraction], seed: str) -> list[list[_Item]]:
+def _deal_drives(items: Sequence[SplitItem], fractions: Sequence[Fraction], seed: str) -> list[list[SplitItem]]:
     """Return parts of whole drives: the best balanced of several seeded greedy assignments."""
     sizes = _drive_sizes(items)
     whole = [sum(counts) for counts in zip(*sizes.values(), strict=True)]
@@ -293,12 +306,20 @@ def _deal_drives(items: Sequence[_Item], fractions: Sequence[Fraction], seed: st
     return [[item for item in items if best[item.unit] == part] for part in range(len(fractions))]
 
 
-def _drive_sizes(items: Sequence[_Item]) -> dict[str, list[int]]:
-    """Return the size of each drive: its images by scene group, and in total."""
-    groups: dict[str, Counter[str]] = {}
+def _drive_sizes(items: Sequence[SplitItem]) -> dict[str, list[int]]:
+    """Return the size of each drive: its images by group, by each value of the other attributes, and in total."""
+    marks = sorted({mark for item in items for mark in enumerate(item.stratum)})
+    counts: dict[str, Counter[tuple[int, str]]] = {}
+    totals: Counter[str] = Counter()
     for item in items:
-        groups.setdefault(item.unit, Counter())[item.group] += 1
-    return {drive: [*(count[group] for group in GROUPS), count.total()] for drive, count in groups.items()}
+        counts.setdefault(item.unit, Counter()).update(enumerate(item.stratum))
+        totals[item.unit] += 1
+    return {drive: [*(count[mark] for mark in marks), totals[drive]] for drive, count in counts.items()}
+
+
+def _distinct(items: Iterable[SplitItem]) -> list[Stratum]:
+    """Return the strata in an order that does not depend on that of the samples."""
+    return sorted({item.stratum for item in items})
 
 
 def _deal(
@@ -325,7 +346,7 @@ def _growth(counts: Sequence[int], extra: Sequence[int], target: Sequence[float]
 def _imbalance(
     deal: Mapping[str, int], sizes: Mapping[str, Sequence[int]], targets: Sequence[Sequence[float]]
 ) -> float:
-    """Return the sum of (count - target)^2 / target over all parts, scene groups and totals."""
+    """Return the sum of (count - target)^2 / target over all parts, groups and totals."""
     imbalance = 0.0
     for part, target in enumerate(targets):
         inside = [sizes[drive] for drive, drive_part in deal.items() if drive_part == part]
@@ -334,8 +355,8 @@ def _imbalance(
     return imbalance
 
 
-def _thin(parts: Sequence[Sequence[_Item]], fractions: Sequence[Fraction], max_images: int) -> list[list[_Item]]:
-    """Return the parts reduced to their shares of max_images; within a part scene groups keep their shares."""
+def thin_parts(parts: Sequence[Sequence[SplitItem]], fractions: Sequence[Fraction], max_images: int) -> list[list[SplitItem]]:
+    """Return the parts reduced to their shares of max_images; within a part groups keep their shares."""
     shares = apportion(max_images, fractions)
     room = [len(part) for part in parts]
     sizes = [min(share, most) for share, most in zip(shares, room, strict=True)]
@@ -344,14 +365,14 @@ def _thin(parts: Sequence[Sequence[_Item]], fractions: Sequence[Fraction], max_i
     return [_draw(part, size) for part, size in zip(parts, sizes, strict=True)]
 
 
-def _draw(part: Sequence[_Item], size: int) -> list[_Item]:
-    members = [[item for item in part if item.group == group] for group in GROUPS]
-    shares = apportion(size, [len(group) for group in members])
-    return [item for group, share in zip(members, shares, strict=True) for item in group[:share]]
+def _draw(part: Sequence[SplitItem], size: int) -> list[SplitItem]:
+    members = [[item for item in part if item.stratum == stratum] for stratum in _distinct(part)]
+    shares = apportion(size, [len(stratum) for stratum in members])
+    return [item for stratum, share in zip(members, shares, strict=True) for item in stratum[:share]]
 
 
 def _emptiness(
-    part: str, items: Sequence[_Item], by_drive: bool, fractions: Sequence[Fraction], max_images: int
+    part: str, items: Sequence[SplitItem], by_drive: bool, fractions: Sequence[Fraction], max_images: int
 ) -> str:
     drives = f" in {len({item.unit for item in items})} whole drives" if by_drive else ""
     limit = f", max_images {max_images}" if max_images else ""

@@ -33,7 +33,9 @@ def confirm(arguments: argparse.Namespace) -> int:
     first = plan_confirmation(record, top=arguments.top, runs=arguments.runs or CONFIRMING_RUNS)
     source = recorded_source(first.experiment.profile, first.data, arguments.data)
     catalog = load_catalog(source, cache_folder())
-    counted = count_images(catalog, first.experiment.base.with_overrides({"data.folds": 0, "data.fold": 0}))
+    counted = count_images(
+        catalog, first.experiment.base.with_overrides({"data.folds": 0, "data.fold": 0}), source.description
+    )
     if arguments.until_decided:
         confirmation = plan_rounds(record, arguments, counted.open_units)
     elif not arguments.runs and counted.open_units < CONFIRMING_RUNS:

@@ -11,7 +11,9 @@ from sweeps.cli.parsing import AUTO
 from sweeps.notes import notes
 
 if TYPE_CHECKING:
-    from bddseg.data.bdd100k import Catalog
+    import numpy as np
+
+    from bddseg.data.catalog import Catalog
     from sweeps.planning.confirmation import Confirmation
     from sweeps.planning.dataset import Source
     from sweeps.planning.experiment import Experiment
@@ -25,19 +27,40 @@ def find_source(arguments: argparse.Namespace) -> "Source | None":
     Raises:
         DataError: when there are no data, or the given folder is none.
     """
-    from bddseg.data.bdd100k import check_root
+    from bddseg.data.catalog import check_root
     from sweeps.planning.dataset import choose_source
+    from sweeps.planning.datasets_file import is_datasets_file
     from sweeps.planning.experiments_file import read_book
 
-    if arguments.data is not None:
+    if arguments.data is not None and not is_datasets_file(arguments.data):
         check_root(arguments.data)
     try:
-        return choose_source(read_book().profile_sections(), arguments.profile, arguments.data)
+        return choose_source(read_book().profile_sections(), arguments.profile, arguments.data, arguments.dataset)
     except DataError as error:
         if not arguments.dry_run:
             raise
         notes.info(str(error))
         return None
+
+
+def follow_source(arguments: argparse.Namespace, experiment: "Experiment", source: "Source | None") -> "Experiment":
+    """Return the experiment with the classes, groups and drives of its data; `top:N` reads the masks for that.
+
+    Raises:
+        DataError: for classes that the dataset does not have, or when the masks cannot be read.
+    """
+    from sweeps.planning.classes import follow_description
+    from sweeps.planning.dataset import cache_folder, count_class_pixels
+    from sweeps.planning.datasets_file import read_datasets
+
+    def count_pixels() -> "np.ndarray":
+        if source is None:
+            raise DataError(f"data.classes {experiment.base.data.classes!r} needs the data: their pixels are counted")
+        bad = arguments.on_bad_sample or "fail"
+        return count_class_pixels(source, experiment.base, cache_folder(), on_bad_sample=bad)
+
+    description = source.description if source else read_datasets().describe(arguments.dataset or "bdd100k")
+    return follow_description(experiment, description, count_pixels)
 
 
 def local_machine(arguments: argparse.Namespace, terms: Mapping[str, Any] | None = None) -> "Machine":
@@ -87,7 +110,7 @@ class Draft:
             from bddseg.plugin_check import check_own  # imports torch
 
             for config in own.values():
-                check_own(config)
+                check_own(config, self.plan.classes)
         if not is_cluster:
             self.machine.check_memory(self.imagined)
 

@@ -28,6 +28,7 @@ def dry_run(arguments: argparse.Namespace, draft: Draft, *, run_sd: float | None
         draft.imagined,
         draft.experiment.schedule.name,
         draft.catalog or load_catalog(draft.source, cache_folder()),
+        draft.source.description,
         draft.machine,
         arguments.max_concurrent,
         keeps_all=arguments.keep_weights == "all",

@@ -179,7 +179,7 @@ def _pack(draft: Draft, material: "Dataset") -> dict[str, float]:
         total_memory_mb(device),
         name,
         cache_folder(),
-        lambda config: measure_peak_mb(config, str(device)),
+        lambda config: measure_peak_mb(config, draft.plan.classes, str(device)),
     )
     most, fewest = max(shares.values()), min(shares.values())
     notes.info(f"trials on one GPU: {1 / most:.0f}" + (f" to {1 / fewest:.0f}" if fewest < most else ""))

@@ -126,7 +126,7 @@ def front_of(board: "TrialTable") -> "list[tuple[TrialProgress, float]]":
 
     configs = {trial.trial_id: trial.config for trial in board.plan.trials}
     points = [
-        (row, count_forward(configs[row.trial_id]).flops / 1e9)
+        (row, count_forward(configs[row.trial_id], board.plan.classes).flops / 1e9)
         for row in board.rows.values()
         if row.is_scored and row.state == TrialState.FINISHED
     ]

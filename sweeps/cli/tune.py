@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bddseg.errors import UserError, printable
 from sweeps.cli.confirm import confirm
 from sweeps.cli.console import FINE, UNUSABLE
-from sweeps.cli.draft import draft_resume, draft_space, find_source
+from sweeps.cli.draft import draft_resume, draft_space, find_source, follow_source
 from sweeps.cli.dry_run import dry_resume, dry_run
 from sweeps.cli.prepare import find_destination, open_store, prepare, tune_command
 from sweeps.cli.tables import close, print_table, write_score
@@ -21,7 +21,7 @@ def list_spaces(arguments: argparse.Namespace) -> int:
     from sweeps.planning.experiments_file import read_book
 
     book = read_book()
-    source = choose_source(book.profile_sections(), arguments.profile, arguments.data)
+    source = choose_source(book.profile_sections(), arguments.profile, arguments.data, arguments.dataset)
     book.profile(source.profile)
     rows, problems = [], [entry.problem for entry in book.profiles.values() if entry.problem]
     for name in book.spaces:
@@ -141,6 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_experiment(experiment, arguments.limit)
     if source:
         notes.info(f"{experiment.name}: {source.sentence()}")
+    experiment = follow_source(arguments, experiment, source)
     if source is None or arguments.dry_run:
         return dry_run(arguments, draft_space(arguments, experiment, source))
     destination = find_destination(arguments)  # its checks are cheaper than a large plan

@@ -14,7 +14,7 @@ from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
 from bddseg.files import sync_folder, sync_tree
-from bddseg.result import METRICS
+from bddseg.result import is_metric
 from sweeps.execution.trial_failures import FailureCauses, is_memory_failure, last_failure, write_traceback
 from sweeps.execution.trial_recorder import TrialRecorder, cut_off_words
 from sweeps.schedulers.rungs import NO_EPOCH, TRIAL_KEY, Stop
@@ -74,7 +74,7 @@ class OutboxCallback(Callback):
         self.recorder.report_reason(trial_id, str(result.get("stop_reason") or ""))
         if result.get(NO_EPOCH):
             return
-        metrics = {name: _number(result[name]) for name in METRICS if name in result}
+        metrics = {name: _number(value) for name, value in result.items() if is_metric(name)}
         self.recorder.epoch(trial_id, epoch, metrics)
         if trial_id in self.scheduler.paused:
             self.recorder.pause(trial_id, epoch)

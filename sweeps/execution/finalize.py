@@ -124,7 +124,7 @@ def _weights_keeper(run: SweepRun) -> "WeightsKeeper":
 def _memory_peaks(run: SweepRun) -> dict[str, float]:
     """Return the peak memory in MB of each kind of trial, as measured."""
     device = describe(resolve_device(run.spec.device))
-    kinds = {trial_id: kind(trial.config, device) for trial_id, trial in run.plan.trials.items()}
+    kinds = {trial_id: kind(trial.config, run.spec.plan.classes, device) for trial_id, trial in run.plan.trials.items()}
     peaks: dict[str, float] = {}
     for event in run.outbox.events():
         peak_mb = event.get("metrics", {}).get("system/memory_mb") if event.get("kind") == "epoch" else None
@@ -204,7 +204,7 @@ class WeightsKeeper:
         checkpoint, frames = self.checkpoints[trial_id], material.frames
         config = next(trial.config for trial in self.plan.trials if trial.trial_id == trial_id)
         try:
-            split = split_of(config.data, material.split, frames.names, frames.scenes)
+            split = split_of(config.data, material.split, frames.names, frames.strata(material.split.balance))
             evidence = load_evidence(checkpoint / evidence_file("val"))
             verification = verify(load_checkpoint(checkpoint / BEST), frames, split.val, evidence)
         except DataError as error:

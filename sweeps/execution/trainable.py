@@ -158,7 +158,7 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
     if workload.folder.is_cancelled(trial_id):
         return StopReason.USER
     settings, frames = trial_config(config, workload), workload.frames
-    split = split_of(settings.data, workload.split, frames.names, frames.scenes)
+    split = split_of(settings.data, workload.split, frames.names, frames.strata(workload.split.balance))
     is_sealed = settings.data.folds > 0  # a trial of a fold belongs to a confirmation and never uses the test part
     if state and (ended := reason_for_end(settings, state)):
         return ended

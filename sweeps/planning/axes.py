@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Union
 
 from bddseg.config import check_setting, flatten, known_setting
-from bddseg.errors import ConfigError
+from bddseg.data.description import selection_text
+from bddseg.errors import ConfigError, DataError
 from sweeps.errors import ExperimentError
+
+CLASSES = "data.classes"
 
 RANGE_KEYS = ("low", "high", "log", "step")
 DIGITS = 4
@@ -80,6 +83,11 @@ def build_axes(section: Any, location: str) -> dict[str, Axis]:
         raise ExperimentError(f"{location} is {section!r}, but must be a mapping")
     axes: dict[str, Axis] = {}
     for key, values in section.items():
+        if key == CLASSES:
+            raise ExperimentError(
+                f"{location}.{key} cannot be an axis: figures of other classes do not compare, so it is a setting of "
+                "the whole sweep; write it under settings, or give it with --set"
+            )
         if isinstance(values, Mapping) and not _is_range(values):
             axes.update(build_axes({f"{key}.{inner}": deep for inner, deep in values.items()}, location))
         else:
@@ -128,7 +136,39 @@ def build_settings(section: Any, location: str) -> dict[str, Any]:
     """
     if not isinstance(section, Mapping):
         raise ExperimentError(f"{location} is {section!r}, but must be a mapping")
-    return {key: check_value(key, value, f"{location}.{key}") for key, value in flatten(section).items()}
+    flat = flatten_settings(section, location)
+    return {key: check_value(key, value, f"{location}.{key}") for key, value in flat.items()}
+
+
+def flatten_settings(section: Mapping[str, Any], location: str) -> dict[str, Any]:
+    """Return dotted setting -> value; the classes, a list or mapping in YAML, as one text.
+
+    Raises:
+        ExperimentError: when the classes are neither.
+    """
+    rest = dict(section)
+    chosen: dict[str, Any] = {}
+    if CLASSES in rest:
+        chosen[CLASSES] = rest.pop(CLASSES)
+    nested = rest.get("data")
+    if isinstance(nested, Mapping) and "classes" in nested:
+        chosen[CLASSES] = nested["classes"]
+        rest["data"] = {key: value for key, value in nested.items() if key != "classes"}
+    return {**flatten(rest), **{key: classes_text(value, f"{location}.{key}") for key, value in chosen.items()}}
+
+
+def classes_text(value: Any, location: str) -> Any:
+    """Return the classes as one text, from a text, a list of names, or a mapping of merged ones.
+
+    Raises:
+        ExperimentError: when a list or mapping holds something else.
+    """
+    if not isinstance(value, list | Mapping):
+        return value
+    try:
+        return selection_text(value, location)
+    except DataError as error:
+        raise ExperimentError(str(error)) from error
 
 
 def build_point(section: Any, axes: Mapping[str, Axis], location: str) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Calibration:
     """The speed of every kind of trial of a plan on one device."""
 
     speeds: Mapping[str, MeasuredSpeed]
+    classes: int
     device: str
     threads: int
     seconds: float
@@ -53,7 +54,7 @@ class Calibration:
 
     def of(self, config: TrainConfig) -> MeasuredSpeed:
         """Return the speed of a configuration's kind."""
-        return self.speeds[kind(config, self.device)]
+        return self.speeds[kind(config, self.classes, self.device)]
 
     def sentence(self) -> str:
         """Return how the speed was determined, as a sentence."""
@@ -68,7 +69,7 @@ class Calibration:
 
 
 def calibrate(
-    configs: Sequence[TrainConfig], device: torch.device, threads: int = 1, seconds: float = SECONDS
+    configs: Sequence[TrainConfig], classes: int, device: torch.device, threads: int = 1, seconds: float = SECONDS
 ) -> Calibration:
     """Return the speed of each kind of trial among the configurations; the cheapest is timed first.
 
@@ -76,27 +77,27 @@ def calibrate(
     the kind timed before it.
     """
     began = time.perf_counter()
-    kinds = {kind(config, device.type): config for config in configs}
-    flops = {name: count_forward(config).flops for name, config in kinds.items()}
+    kinds = {kind(config, classes, device.type): config for config in configs}
+    flops = {name: count_forward(config, classes).flops for name, config in kinds.items()}
     cost = {name: flops[name] * config.train.batch_size for name, config in kinds.items()}
-    rate = flops_per_second(kinds[min(cost, key=lambda name: cost[name])], device)
+    rate = flops_per_second(kinds[min(cost, key=lambda name: cost[name])], classes, device)
     speeds: dict[str, MeasuredSpeed] = {}
     for name in sorted(kinds, key=lambda name: cost[name]):
         key, step_s = (name, threads), cost[name] * (2 + BACKWARD_SHARE) / rate
         steps = min(STEPS, int((seconds - (time.perf_counter() - began)) / step_s))
         if key not in _timed and steps >= FEWEST_STEPS:
-            _timed[key] = _time(kinds[name], device, threads, steps)
+            _timed[key] = _time(kinds[name], classes, device, threads, steps)
         speeds[name] = _timed.get(key) or _counted(flops[name], rate)
         rate = (1 + BACKWARD_SHARE) * flops[name] / speeds[name].train_s
-    return Calibration(speeds, device.type, threads, time.perf_counter() - began)
+    return Calibration(speeds, classes, device.type, threads, time.perf_counter() - began)
 
 
-def _time(config: TrainConfig, device: torch.device, threads: int, steps: int) -> MeasuredSpeed:
+def _time(config: TrainConfig, classes: int, device: torch.device, threads: int, steps: int) -> MeasuredSpeed:
     """Train twice on half the steps' images, then evaluate them twice; the second time counts."""
     before, images = torch.get_num_threads(), steps // 2 * config.train.batch_size
     use_threads(threads)
     try:
-        engine = Engine(config, make_noise(images, config.data.size), range(images), device)
+        engine = Engine(config, make_noise(images, config.data.size, classes), range(images), device)
         engine.train_epoch(1)
         train_s = _seconds(lambda: engine.train_epoch(2))
         engine.evaluate(range(images))

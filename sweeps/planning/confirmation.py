@@ -28,6 +28,7 @@ from sweeps.statistics.rounds import CONFIRMING_RUNS, FIRST_LOOK, Rounds
 from sweeps.statistics.scores import rank, score
 from sweeps.statistics.seed_noise import count_repeats, pool_variance, rise_of, setting_of, sum_squares
 from sweeps.storage.outcomes import RunStatus
+from sweeps.storage.sweep_json import recorded_task
 from sweeps.storage.records import SweepRecord, TrialRow, finalist_name
 from sweeps.storage.tags import CONFIRMS, FINALIST, FOLD, RUN
 
@@ -181,6 +182,7 @@ def plan_confirmation(
         epochs=max(finalist.epochs for finalist in finalists),
         grid_points=len(drawn),
         rounds=rounds,
+        task=recorded_task(record.manifest),
     )
     experiment = Experiment(
         name=str(record.manifest.get("space", "")),
@@ -190,6 +192,7 @@ def plan_confirmation(
         axes=tuple(axes.items()),
         reference={},
         schedule=Schedule("none", 0.1, 3),
+        task=plan.task,
     )
     return Confirmation(record.sweep_id, experiment, plan, finalists, runs, rounds, data, terms, notes)
 

@@ -40,13 +40,13 @@ def estimate_seconds(plan: Plan, *, train_images: int, val_images: int, slots: i
     Good to about a factor of two: wide networks use another share of the device's speed than the small timed one.
     """
     flops = plan_flops(plan, train_images=train_images, val_images=val_images)
-    return flops / flops_per_second(plan.trials[0].config, device) / min(slots, len(plan.trials))
+    return flops / flops_per_second(plan.trials[0].config, plan.classes, device) / min(slots, len(plan.trials))
 
 
 def plan_flops(plan: Plan, *, train_images: int, val_images: int) -> float:
     """Return the floating-point operations of a plan without early stopping."""
     passes = (1 + BACKWARD_SHARE) * train_images + val_images
-    return sum(count_forward(trial.config).flops * passes * trial.epochs for trial in plan.trials)
+    return sum(count_forward(trial.config, plan.classes).flops * passes * trial.epochs for trial in plan.trials)
 
 
 def epoch_share(plan: Plan, scheduler: str) -> tuple[float, str]:
@@ -103,13 +103,13 @@ def halving_epochs(trials: int, rungs: Sequence[int], epochs: int, reduction: in
     return total
 
 
-def flops_per_second(config: TrainConfig, device: torch.device) -> float:
+def flops_per_second(config: TrainConfig, classes: int, device: torch.device) -> float:
     """Return the floating-point operations per second of this device in such training steps."""
     small = config.with_overrides({"model.base_filters": CALIBRATION_FILTERS})
     is_bf16 = resolve_precision(config.train.precision, device) == "bf16"
     threads = torch.get_num_threads()
     use_threads(1)  # as a trial does
-    model = model_of(small.model).to(device).to(memory_format=torch.channels_last).train()
+    model = model_of(small.model, classes).to(device).to(memory_format=torch.channels_last).train()
     images = torch.randn(CALIBRATION_BATCH, 3, config.data.size, config.data.size, device=device)
     images = images.to(memory_format=torch.channels_last)
 
@@ -124,4 +124,4 @@ def flops_per_second(config: TrainConfig, device: torch.device) -> float:
     step()
     seconds = time.perf_counter() - began
     use_threads(threads)
-    return (1 + BACKWARD_SHARE) * CALIBRATION_BATCH * count_forward(small).flops / seconds
+    return (1 + BACKWARD_SHARE) * CALIBRATION_BATCH * count_forward(small, classes).flops / seconds

@@ -1,4 +1,4 @@
-"""Dataset of a sweep: a BDD100K folder or the embedded streets, with its frames, split and image counts."""
+"""Dataset of a sweep: a folder with its description, or the embedded streets; its frames, split and image counts."""
 
 import os
 from collections import Counter
@@ -9,19 +9,32 @@ from typing import Any
 
 import numpy as np
 
-from bddseg.config import TrainConfig
-from bddseg.data.bdd100k import Catalog, Sample, check_root, is_dataset, read_catalog
+from bddseg.batches import class_pixels
+from bddseg.config import DataSettings, TrainConfig
+from bddseg.data.bdd100k import is_dataset
+from bddseg.data.bdd100k_labels import BDD100K
+from bddseg.data.catalog import Catalog, Sample, check_root, read_catalog
+from bddseg.data.description import ALL, BDD100K_LAYOUT, Description
 from bddseg.data.drives import unit_of
 from bddseg.data.folders import is_folder
 from bddseg.data.frames import Frames, build_frames
+from bddseg.data.official_split import keep_parts
 from bddseg.data.split import Split, split_of, usual_split
+from bddseg.data.strata import Stratum, find_strata
 from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.errors import DataError, nearest, printable
-from bddseg.labels import CLASSES, group_of
+from bddseg.task import Task
 from bddseg.words import count
 from sweeps.environment import cache_folder as cache_folder
 from sweeps.errors import ExperimentError
 from sweeps.paths import ROOT
+from sweeps.planning.datasets_file import (
+    STREETS,
+    is_datasets_file,
+    read_datasets,
+    read_own,
+    recorded_description,
+)
 
 ROOT_VARIABLE = "BDD100K_ROOT"
 DEFAULT_ROOT = ROOT / "data/bdd100k"
@@ -29,17 +42,20 @@ DEFAULT_ROOT = ROOT / "data/bdd100k"
 
 @dataclass(frozen=True)
 class Source:
-    """A profile and the folder it trains on; no folder means the embedded streets."""
+    """A profile, the folder it trains on, and its description; no folder means the embedded streets."""
 
     profile: str
     root: Path | None
+    description: Description = BDD100K
 
     def sentence(self) -> str:
         """Return the profile and the data as a sentence."""
         if self.root is None:
             caveat = "generated scenes: scores say nothing about real roads"
-            return f"profile {self.profile} on the embedded streets ({caveat})"
-        return f"profile {self.profile} on {self.root}"
+            dataset = "" if self.description.name in (STREETS, BDD100K.name) else f", dataset {self.description.name}"
+            return f"profile {self.profile} on the embedded streets{dataset} ({caveat})"
+        dataset = "" if self.description.name == BDD100K.name else f", dataset {self.description.name}"
+        return f"profile {self.profile} on {self.root}{dataset}"
 
 
 @dataclass(frozen=True)
@@ -51,6 +67,12 @@ class Dataset:
     frames: Frames
     split: Split
     summary: tuple[str, ...]
+    description: Description = BDD100K
+
+    @property
+    def task(self) -> Task:
+        """Return the classes and groups of its frames."""
+        return self.frames.task
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts about the data as plain values, for the manifest."""
@@ -62,9 +84,13 @@ class Dataset:
             "images": len(self.frames),
             "size_px": self.frames.size_px,
             "summary": list(self.summary),
-            "scenes": dict(Counter(self.frames.scenes).most_common()),
+            "dataset": self.description.name,
+            "description": dict(self.description.entry),
+            "task": self.task.to_dict(),
+            "scenes": dict(Counter(self.frames.scenes).most_common()) if self.task.attribute else {},
             "groups": {
-                name: dict(Counter(group_of(self.frames.scenes[i]) for i in part)) for name, part in parts.items()
+                name: dict(Counter(self.task.groups_of(self.frames.scenes[i] for i in part)))
+                for name, part in parts.items()
             },
             "split": {
                 **{name: len(part) for name, part in parts.items()},
@@ -98,27 +124,66 @@ class ImageCounts:
         return replace(self, train=self.train + self.val - val, val=val)
 
 
-def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None, data: Path | None) -> Source:
-    """Return the data to train on: `data` if given, otherwise what the profile needs and the machine has.
+def choose_source(
+    profiles: Mapping[str, Mapping[str, Any]], profile: str | None, data: Path | None, dataset: str | None = None
+) -> Source:
+    """Return the data to train on: `data` if given, otherwise what the dataset and the profile need.
 
-    Without a profile: full where BDD100K is found, otherwise quick on the embedded streets.
+    Without a profile and a dataset: full where BDD100K is found, otherwise quick on the embedded streets.
+
+    Args:
+        profiles: sections of experiments.yaml.
+        profile: name of the profile.
+        data: a folder, or the user's own file of datasets.
+        dataset: name of the dataset in datasets.yaml, or in that file.
 
     Raises:
         ExperimentError: for an unknown profile.
-        DataError: when the profile needs BDD100K and it is not found.
+        DataError: for an unknown dataset, or when the data are not found.
     """
     if profile is not None and profile not in profiles:
         raise ExperimentError(
             f"profile {profile!r} is not in experiments.yaml; {nearest(profile, profiles)}known: {', '.join(profiles)}"
         )
+    if data is not None and is_datasets_file(data):
+        description, root = read_own(data, dataset)
+        return Source(profile or "full", root, description)
+    description = read_datasets().describe(dataset or BDD100K.name)
     if data is not None:
-        return Source(profile or "full", data.resolve())
+        return Source(profile or "full", data.resolve(), description)
+    is_generated = profiles.get(profile or "", {}).get("data") == STREETS
+    if dataset not in (None, STREETS):
+        return _named_source(description, profile, is_generated=is_generated)
+    streets = read_datasets().describe(STREETS)
+    if dataset == STREETS or is_generated:
+        return Source(profile or "quick", None, streets)
+    found_root = _find_root()
     if profile is None:
-        root = _find_root()
-        return Source("full", root) if root else Source("quick", None)
-    if profiles.get(profile, {}).get("data") == "streets":
-        return Source(profile, None)
-    root = _find_root()
+        return Source("full", found_root, description) if found_root else Source("quick", None, streets)
+    return Source(profile, _needed_root(profile, found_root), description)
+
+
+def _named_source(description: Description, profile: str | None, *, is_generated: bool) -> Source:
+    """Return the data of a dataset of datasets.yaml that was chosen by name, without a folder.
+
+    Raises:
+        DataError: when only --data could tell the folder, or BDD100K is not found.
+    """
+    if description.root:
+        return Source(profile or "full", (ROOT / description.root).resolve(), description)
+    if description.layout != BDD100K_LAYOUT:
+        raise DataError(f"dataset {description.name} needs its folder: give it with --data DIR")
+    if is_generated:
+        return Source(profile or "quick", None, description)
+    return Source(profile or "full", _needed_root(profile or "full", _find_root()), description)
+
+
+def _needed_root(profile: str, root: Path | None) -> Path:
+    """Return the folder of BDD100K.
+
+    Raises:
+        DataError: when it is not found.
+    """
     if root is None:
         variable = os.environ.get(ROOT_VARIABLE, "not set")
         raise DataError(
@@ -126,22 +191,26 @@ def choose_source(profiles: Mapping[str, Mapping[str, Any]], profile: str | None
             f"{DEFAULT_ROOT} (not there): get the 10k images, semantic segmentation and det_20 labels from the BDD100K "
             "project's download page, or use --profile quick"
         )
-    return Source(profile, root)
+    return root
 
 
 def recorded_source(profile: str, data: Mapping[str, Any], moved_to: Path | None) -> Source:
-    """Return the data of a recorded sweep: in the recorded folder, or in `moved_to`.
+    """Return the data of a recorded sweep with its recorded description: in the recorded folder, or in `moved_to`.
 
     Raises:
         DataError: when there is no such folder.
     """
+    description = recorded_description(data)
+    if moved_to is not None and is_datasets_file(moved_to):
+        names = read_datasets(moved_to).entries
+        _, moved_to = read_own(moved_to, description.name if description.name in names else None)
     if moved_to is not None:
         check_root(moved_to)
-        return Source(profile, moved_to.resolve())
+        return Source(profile, moved_to.resolve(), description)
     root = None if data["embedded"] else Path(str(data["root"]))
     if root and not is_folder(root):
         raise DataError(f"the data folder {root} does not exist any more: give the new folder of the data with --data")
-    return Source(profile, root)
+    return Source(profile, root, description)
 
 
 def load_catalog(source: Source, cache: Path) -> Catalog:
@@ -150,16 +219,16 @@ def load_catalog(source: Source, cache: Path) -> Catalog:
     Raises:
         DataError: when the folder cannot be used.
     """
-    return read_catalog(source.root or _embedded(cache))
+    return read_catalog(source.root or _embedded(cache), source.description)
 
 
-def count_images(catalog: Catalog, config: TrainConfig) -> ImageCounts:
-    """Return the sizes of the parts from names and scenes alone; damaged samples, not yet decoded, are counted too.
+def count_images(catalog: Catalog, config: TrainConfig, description: Description) -> ImageCounts:
+    """Return the sizes of the parts from names and attributes alone; damaged samples, not yet decoded, are counted too.
 
     Raises:
         DataError: when a part of the split or a fold of it cannot be used.
     """
-    names, split = _split_catalog(catalog.samples, config)
+    names, split = _split_catalog(catalog.samples, config, description)
 
     def units(part: Sequence[int]) -> int:
         return len({unit_of(names[index], split.drive_pattern) for index in part}) if split.by_drive else len(part)
@@ -198,12 +267,22 @@ def load_dataset(
     Raises:
         DataError: when the folder, a file in it, or a part or fold of the split cannot be used.
     """
-    root = source.root or _embedded(cache)
-    catalog = catalog or read_catalog(root)
-    _split_catalog(catalog.samples, config)  # a part that is empty is refused before minutes of decoding
-    frames = build_frames(catalog.samples, config.data.size, cache, on_bad_sample=on_bad_sample, progress=progress)
-    split = usual_split(config.data, frames.names, frames.scenes)
-    material = Dataset(root, source.root is None, frames, split, _summary(catalog, frames, split))
+    root, description = source.root or _embedded(cache), source.description
+    catalog = catalog or read_catalog(root, description)
+    _split_catalog(catalog.samples, config, description)  # an empty part is refused before minutes of decoding
+    frames = build_frames(
+        catalog.samples,
+        config.data.size,
+        cache,
+        description=description,
+        selection=config.data.classes,
+        on_bad_sample=on_bad_sample,
+        progress=progress,
+    )
+    parts = {sample.name: sample.part for sample in catalog.samples}
+    strata = frames.strata(description.balance)
+    split = _split(config.data, description, frames.names, strata, [parts[name] for name in frames.names])
+    material = Dataset(root, source.root is None, frames, split, _summary(catalog, frames, split, is_official=description.is_official), description)
     check_trials(material, [config])
     return material
 
@@ -216,13 +295,13 @@ def check_trials(material: Dataset, configs: Iterable[TrainConfig]) -> None:
     """
     frames, by_part = material.frames, {(config.data, config.bottleneck_pixels): config for config in configs}
     for config in by_part.values():
-        split = split_of(config.data, material.split, frames.names, frames.scenes)
+        split = split_of(config.data, material.split, frames.names, frames.strata(material.split.balance))
         where = f" of fold {config.data.fold}" if config.data.folds > 1 else ""
         for part, positions in (("training", split.train), ("validation", split.val)):
-            if positions and len(_absent(frames.masks, positions)) == len(CLASSES):
+            if positions and len(_absent(frames, positions)) == len(frames.task.classes):
                 raise DataError(
                     f"no {part} mask{where} under {material.root} has a pixel of the task's classes: "
-                    f"{', '.join(CLASSES)}"
+                    f"{', '.join(frames.task.classes)}"
                 )
         if len(split.train) * config.bottleneck_pixels < 2:
             raise DataError(
@@ -231,21 +310,50 @@ def check_trials(material: Dataset, configs: Iterable[TrainConfig]) -> None:
             )
 
 
-def _absent(masks: np.ndarray, positions: Iterable[int]) -> tuple[str, ...]:
+def _absent(frames: Frames, positions: Iterable[int]) -> tuple[str, ...]:
     """Return the classes without a pixel in the masks at these positions; stops once it has seen every class."""
-    is_present = np.zeros(256, dtype=bool)
+    is_present, classes = np.zeros(256, dtype=bool), frames.task.classes
     for position in positions:
-        is_present[np.unique(masks[position])] = True
-        if is_present[: len(CLASSES)].all():
+        is_present[np.unique(frames.masks[position])] = True
+        if is_present[: len(classes)].all():
             break
-    return tuple(name for name, seen in zip(CLASSES, is_present, strict=False) if not seen)
+    return tuple(name for name, seen in zip(classes, is_present, strict=False) if not seen)
 
 
-def _split_catalog(samples: Sequence[Sample], config: TrainConfig) -> tuple[list[str], Split]:
+def count_class_pixels(source: Source, config: TrainConfig, cache: Path, *, on_bad_sample: str) -> np.ndarray:
+    """Return how many pixels of the training part each class of the description has, at the size of the frames.
+
+    Shape:
+        returns: (classes of the description,), int64.
+    """
+    every = config.with_overrides({"data.classes": ALL})
+    material = load_dataset(source, every, cache, on_bad_sample=on_bad_sample, progress=False)
+    return class_pixels(material.frames.masks, material.split.train, len(material.task.classes))
+
+
+def _split(
+    data: DataSettings,
+    description: Description,
+    names: Sequence[str],
+    strata: Sequence[Stratum],
+    parts: Sequence[str],
+) -> Split:
+    """Return the split that the description asks for: the parts of the folder, or drives whole and groups balanced."""
+    if description.is_official:
+        return keep_parts(data, names, strata, parts)
+    return usual_split(data, names, strata, description.balance)
+
+
+def _split_catalog(
+    samples: Sequence[Sample], config: TrainConfig, description: Description
+) -> tuple[list[str], Split]:
     """Return the names of the samples and their split; an impossible fold of the settings is refused."""
-    names, scenes = [sample.name for sample in samples], [sample.scene for sample in samples]
-    split = usual_split(config.data, names, scenes)
-    split_of(config.data, split, names, scenes)
+    names, groups = [sample.name for sample in samples], Task((), (), description.attribute, description.groups)
+    keys = dict.fromkeys(key for sample in samples for key in sample.attributes)
+    attributes = {key: [sample.attributes.get(key, "") for sample in samples] for key in keys}
+    strata = find_strata(groups, attributes, len(names), description.balance)
+    split = _split(config.data, description, names, strata, [sample.part for sample in samples])
+    split_of(config.data, split, names, strata)
     return names, split
 
 
@@ -262,9 +370,10 @@ def _embedded(cache: Path) -> Path:
     return root
 
 
-def _summary(catalog: Catalog, frames: Frames, split: Split) -> tuple[str, ...]:
+def _summary(catalog: Catalog, frames: Frames, split: Split, *, is_official: bool) -> tuple[str, ...]:
     parts = f"{len(split.train)} train, {len(split.val)} validation, {len(split.test)} test"
     how = "drives whole" if split.by_drive else "frame by frame"
+    how = "as in the folder" if is_official else how
     lines = [*catalog.summary()]
     if frames.turned:
         lines.append(f"turned upright by EXIF, and their masks taken as drawn over the upright images: {frames.turned}")
@@ -273,6 +382,6 @@ def _summary(catalog: Catalog, frames: Frames, split: Split) -> tuple[str, ...]:
     lines.append(f"split: {parts} ({how})")
     if split.warning:
         lines.append(f"warning: {split.warning}")
-    if absent := _absent(frames.masks, split.train):
+    if absent := _absent(frames, split.train):
         lines.append(f"warning: no training mask has a pixel of {', '.join(absent)}: no trial can learn it")
     return tuple(map(printable, lines))

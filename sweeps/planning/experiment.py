@@ -10,8 +10,10 @@ import yaml
 from bddseg.config import TrainConfig, known_setting
 from bddseg.errors import ConfigError
 from bddseg.result import OBJECTIVE
+from bddseg.task import FIVE_CLASSES, Task
 from sweeps.errors import ExperimentError
 from sweeps.planning.axes import (
+    CLASSES,
     RANGE_KEYS,
     Axis,
     Range,
@@ -21,6 +23,7 @@ from sweeps.planning.axes import (
     build_points,
     build_settings,
     check_value,
+    classes_text,
     fill_point,
     first_value,
     space_axes,
@@ -55,6 +58,8 @@ class Experiment:
     """Points that are tried first, after the reference."""
     replicates: int | None = None
     """Extra seeds of each of the best settings; None: the default for the size of the sweep."""
+    task: Task = FIVE_CLASSES
+    """The classes and groups of its dataset."""
 
 
 def load_experiment(
@@ -199,6 +204,8 @@ def _parse_override(text: str) -> tuple[str, Any]:
     except ConfigError as error:
         raise ExperimentError(f"--set {text[:80]!r}: {error}") from error
     location = f"--set {key}"
+    if key == CLASSES:
+        return key, check_value(key, classes_text(value, location), location)
     if isinstance(value, dict) and (joined := [name for name in value if str(name).startswith(GLUED)]):
         raise ExperimentError(f"{location}: {joined[0]!r} needs a blank after the colon: {{low: 1, high: 2}}")
     if isinstance(value, list):

@@ -98,14 +98,14 @@ def read_book(path: Path | None = None) -> ExperimentsFile:
         ExperimentError: when it is missing or not YAML, or a part that concerns every space is wrong.
     """
     path = path or EXPERIMENTS
-    root, loader = _compose(path)
-    lines, repeated = _look_up(root)
-    keys = {str(key.value): None for key, _ in _pairs(root)}
-    check_keys(keys if isinstance(root, yaml.MappingNode) else _construct(loader, root, path), "", path.name)
+    root, loader = compose(path)
+    lines, repeated = look_up(root)
+    keys = {str(key.value): None for key, _ in pairs(root)}
+    check_keys(keys if isinstance(root, yaml.MappingNode) else construct(loader, root, path), "", path.name)
     for location in repeated:
         if location[0] == "defaults" or len(location) == 1:
             raise ExperimentError(_repeated_key(location, lines, path))
-    book = as_mapping(_construct(loader, root, path, only="defaults"), path.name)
+    book = as_mapping(construct(loader, root, path, only="defaults"), path.name)
     defaults = as_mapping(book.get("defaults", {}), f"{path.name}: defaults")
     check_keys(defaults, "defaults", f"{path.name}: defaults")
     reader = _Reader(path, loader, lines, repeated)
@@ -153,20 +153,20 @@ class _Reader:
         Raises:
             ExperimentError: when they are no mapping.
         """
-        node = next((value for key, value in _pairs(root) if key.value == kind), None)
+        node = next((value for key, value in pairs(root) if key.value == kind), None)
         if node is not None and not isinstance(node, yaml.MappingNode):
-            as_mapping(_construct(self.loader, node, self.path), f"{self.path.name}:{self.lines[kind]}: {kind}")
-        return {str(key.value): self._entry(kind, key, value) for key, value in _pairs(node)}
+            as_mapping(construct(self.loader, node, self.path), f"{self.path.name}:{self.lines[kind]}: {kind}")
+        return {str(key.value): self._entry(kind, key, value) for key, value in pairs(node)}
 
     def _entry(self, kind: str, key: yaml.Node, node: yaml.Node) -> Section:
         section: Mapping[str, Any] = {}
         name, location = str(key.value), f"{self.path.name}: {kind}.{key.value}"
         try:
-            _check_name(_construct(self.loader, key, self.path), name, f"{_where(self.path, key)}: {kind}")
+            _check_name(construct(self.loader, key, self.path), name, f"{_where(self.path, key)}: {kind}")
             for repeated in self.repeated:
                 if repeated[:2] == (kind, name):
                     raise ExperimentError(_repeated_key(repeated, self.lines, self.path))
-            section = as_mapping(_construct(self.loader, node, self.path), location)
+            section = as_mapping(construct(self.loader, node, self.path), location)
             check_keys(section, kind.removesuffix("s"), location)
             if kind == "profiles" and section.get("data") not in DATA_SOURCES:
                 rule = f"must be one of {', '.join(DATA_SOURCES)}"
@@ -186,7 +186,7 @@ def locate(message: str, path: Path, lines: Mapping[str, int]) -> str:
     return f"{path.name}:{lines[key]}: {message[len(start) :]}" if key else message
 
 
-def _compose(path: Path) -> tuple[yaml.Node, yaml.SafeLoader]:
+def compose(path: Path) -> tuple[yaml.Node, yaml.SafeLoader]:
     """Return the YAML tree of the file, and the loader that builds values from its nodes."""
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
@@ -199,7 +199,7 @@ def _compose(path: Path) -> tuple[yaml.Node, yaml.SafeLoader]:
         raise ExperimentError(f"{path} is not YAML: {_problem(error)}") from error
 
 
-def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path, *, only: str = "") -> Any:
+def construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path, *, only: str = "") -> Any:
     """Return the value of a node; of a mapping only the pair of one key, if `only` names it."""
     if only and isinstance(node, yaml.MappingNode):
         node = yaml.MappingNode(node.tag, [pair for pair in node.value if pair[0].value == only], node.start_mark)
@@ -209,7 +209,7 @@ def _construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path, *, only: st
         raise ExperimentError(f"{_where(path, node)}: {_problem(error)}") from error
 
 
-def _look_up(root: yaml.Node) -> tuple[dict[str, int], list[Location]]:
+def look_up(root: yaml.Node) -> tuple[dict[str, int], list[Location]]:
     """Return the line of every key and list item by its location, and the locations that occur more than once.
 
     A node with an anchor counts where it is defined.
@@ -235,11 +235,11 @@ def _children(node: yaml.Node) -> Iterator[tuple[str, int, yaml.Node]]:
     if isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
             yield f"[{index}]", value.start_mark.line + 1, value
-    for key, value in _pairs(node):
+    for key, value in pairs(node):
         yield f".{key.value}", key.start_mark.line + 1, value
 
 
-def _pairs(node: yaml.Node | None) -> list[tuple[yaml.Node, yaml.Node]]:
+def pairs(node: yaml.Node | None) -> list[tuple[yaml.Node, yaml.Node]]:
     return node.value if isinstance(node, yaml.MappingNode) else []
 
 

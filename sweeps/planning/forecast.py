@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bddseg.data.bdd100k import Catalog
+from bddseg.data.catalog import Catalog
+from bddseg.data.description import Description
 from bddseg.errors import DeviceError
 from bddseg.evaluation import EVALUATION_BATCHES
 from bddseg.flops import count_forward
-from bddseg.labels import CLASSES
 from bddseg.memory import TRAINING_BATCHES, least_memory_mb, measure_peak_mb
 from bddseg.words import count
 from sweeps.formatting import duration
@@ -54,6 +54,7 @@ def forecast(
     plan: Plan,
     scheduler: str,
     catalog: Catalog,
+    description: Description,
     machine: Machine,
     max_concurrent: int = 0,
     *,
@@ -66,6 +67,7 @@ def forecast(
         plan: with trials imagined in place of those that will be suggested.
         scheduler: name of the early-stopping rule.
         catalog: the dataset's file names.
+        description: of the dataset.
         machine: this machine, with the resources per trial.
         max_concurrent: limit on trials at a time; 0 for none.
         keeps_all: the weights of all trials go to MLflow, not only the finalists'.
@@ -75,8 +77,9 @@ def forecast(
         DataError: when the data cannot be used.
     """
     first, cache = plan.trials[0].config, cache_folder()
-    counted = count_images(catalog, first).in_folds(first.data.folds)
-    speeds = calibrate([trial.config for trial in plan.trials], machine.device, int(machine.resources["CPU"]))
+    counted = count_images(catalog, first, description).in_folds(first.data.folds)
+    speeds = calibrate(
+        [trial.config for trial in plan.trials], plan.classes, machine.device, int(machine.resources["CPU"]))
     memory = largest_memory(plan, speeds, cache)
     slots = min(machine.slots(max_concurrent), len(plan.trials))
     rows = _time(plan, scheduler, counted, speeds, machine.resources, slots)
@@ -89,8 +92,8 @@ def forecast(
 
 def largest_memory(plan: Plan, speeds: Calibration, cache: Path) -> MemoryForecast:
     """Return the peak of the largest trial: remembered, measured where that is quick, or a lower bound."""
-    kinds = {kind(trial.config, speeds.device): trial for trial in plan.trials}
-    least = {name: least_memory_mb(trial.config) for name, trial in kinds.items()}
+    kinds = {kind(trial.config, plan.classes, speeds.device): trial for trial in plan.trials}
+    least = {name: least_memory_mb(trial.config, plan.classes) for name, trial in kinds.items()}
     name = max(least, key=lambda name: least[name])
     trial, peaks, speed = kinds[name], read_peaks(cache), speeds.speeds[name]
     if name in peaks:
@@ -99,7 +102,7 @@ def largest_memory(plan: Plan, speeds: Calibration, cache: Path) -> MemoryForeca
     if TRAINING_BATCHES * batch * (speed.train_s + EVALUATION_BATCHES * speed.val_s) > PEAK_SECONDS:
         return MemoryForecast(least[name], trial.name, "at least, by counting")
     try:
-        peak_mb = measure_peak_mb(trial.config, speeds.device)
+        peak_mb = measure_peak_mb(trial.config, plan.classes, speeds.device)
     except DeviceError as error:
         return MemoryForecast(least[name], trial.name, f"at least, by counting, since {error}")
     remember_peaks(cache, {name: peak_mb})
@@ -148,8 +151,8 @@ def _trials_in_words(plan: Plan) -> str:
 
 def _room(plan: Plan, counted: ImageCounts, memory: MemoryForecast, slots: int, *, keeps_all: bool) -> Rows:
     """Return memory and disk. A checkpoint holds the weights twice (last, best), Adam's two moments, and evidence."""
-    evidence = 8 * (len(CLASSES) ** 2 + len(CLASSES)) * (counted.val + counted.test)
-    weights = [4 * count_forward(trial.config).weights for trial in plan.trials]
+    evidence = 8 * (plan.classes**2 + plan.classes) * (counted.val + counted.test)
+    weights = [4 * count_forward(trial.config, plan.classes).weights for trial in plan.trials]
     largest, finalists = sorted(weights, reverse=True), len(plan.trials) if keeps_all else most_kept(plan)
     in_mlflow = sum(largest[:finalists]) + DATABASE_BYTES
     written = sum(largest[:slots])  # by each running trial: once in Ray's session, once in the sweep's folder

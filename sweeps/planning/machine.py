@@ -41,8 +41,8 @@ class Machine:
             ExperimentError: naming the trial, what it needs at least, and how to lower that.
         """
         has_mb, where = self.memory_mb(), "its share of the GPU" if self.device.type == "cuda" else "this machine"
-        for trial in {kind(trial.config, self.device.type): trial for trial in plan.trials}.values():
-            least_mb = least_memory_mb(trial.config)
+        for trial in {kind(trial.config, plan.classes, self.device.type): trial for trial in plan.trials}.values():
+            least_mb = least_memory_mb(trial.config, plan.classes)
             if least_mb > has_mb:
                 raise ExperimentError(
                     f"trial {trial.name} needs at least {least_mb / 1e3:.1f} GB of memory, but {where} has "

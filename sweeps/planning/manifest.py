@@ -17,7 +17,7 @@ from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.sampling import recorded_sampling
 from sweeps.schedulers.rungs import Schedule
 from sweeps.statistics.rounds import Rounds
-from sweeps.storage.sweep_json import FORMAT, is_open
+from sweeps.storage.sweep_json import FORMAT, is_open, recorded_task
 
 PACKAGES = ("ray", "torch", "torchvision", "torchmetrics", "mlflow", "optuna", "numpy", "pillow")
 
@@ -127,6 +127,7 @@ def recorded_experiment(manifest: Mapping[str, Any]) -> Experiment:
         reference=points.get(manifest["reference"], {}),
         schedule=schedule,
         sampling=recorded_sampling(manifest.get("search", {})),
+        task=recorded_task(manifest),
     )
 
 
@@ -146,6 +147,7 @@ def recorded_plan(manifest: Mapping[str, Any]) -> Plan:
         samples=recorded_sampling(manifest["search"]).samples if is_open(manifest) else 0,
         replicates=manifest.get("replicates", 0),
         rounds=Rounds.recorded(manifest),
+        task=recorded_task(manifest),
     )
 
 

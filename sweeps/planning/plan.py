@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
+from bddseg.task import FIVE_CLASSES, Task
 from bddseg.words import count
 from sweeps.errors import ExperimentError
 from sweeps.formatting import longer_words, trial_name
@@ -88,6 +89,13 @@ class Plan:
     """Extra seeds of each of the best settings, added when all other trials have ended."""
     rounds: Rounds | None = None
     """Rounds of a confirmation to which runs are added until it is decided."""
+    task: Task = FIVE_CLASSES
+    """The classes that every trial predicts."""
+
+    @property
+    def classes(self) -> int:
+        """Return the number of outputs of every network."""
+        return len(self.task.classes)
 
     @property
     def epochs_in_all(self) -> int:
@@ -173,6 +181,7 @@ def build_plan(experiment: Experiment, *, precision: str = "auto", limit: int = 
         grid_points=points,
         reduction=experiment.schedule.reduction,
         samples=samples,
+        task=experiment.task,
     )
     return replace(plan, replicates=_replicates(experiment, plan))
 

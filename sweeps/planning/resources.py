@@ -8,6 +8,7 @@ from bddseg.config import TrainConfig
 from bddseg.errors import DeviceError
 from bddseg.file_locks import locked
 from bddseg.files import read_json, write_json
+from bddseg.task import FIVE_CLASSES
 from sweeps.planning.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -27,12 +28,13 @@ Peaks = Mapping[str, float]
 """Kind of trial -> peak memory in MB, without the frames."""
 
 
-def kind(config: TrainConfig, device: str) -> str:
+def kind(config: TrainConfig, classes: int, device: str) -> str:
     """Return everything that a trial's memory depends on, as one line."""
     model, train = config.model, config.train
+    outputs = "" if classes == len(FIVE_CLASSES.classes) else f" classes={classes}"  # as peaks were first remembered
     return (
         f"{model.name} f{model.base_filters} batch={train.batch_size} size={config.data.size} "
-        f"{config.optim.name} {train.precision} augment={config.data.augment} on {device}"
+        f"{config.optim.name} {train.precision} augment={config.data.augment}{outputs} on {device}"
     )
 
 
@@ -58,11 +60,15 @@ def remember_peaks(cache: Path, measured: Peaks) -> None:
 
 
 def peaks_of(
-    configs: Mapping[str, TrainConfig], device: str, cache: Path, measure: Callable[[TrainConfig], float]
+    configs: Mapping[str, TrainConfig],
+    classes: int,
+    device: str,
+    cache: Path,
+    measure: Callable[[TrainConfig], float],
 ) -> dict[str, float]:
     """Return the peak in MB of each trial; kinds that are not remembered are measured once."""
     peaks = read_peaks(cache)
-    kinds = {trial_id: kind(config, device) for trial_id, config in configs.items()}
+    kinds = {trial_id: kind(config, classes, device) for trial_id, config in configs.items()}
     missing = {name: configs[trial_id] for trial_id, name in kinds.items() if name not in peaks}
     measured = {name: measure(config) for name, config in missing.items()}
     if measured:
@@ -87,7 +93,7 @@ def gpu_shares(
         DeviceError: naming the first trial that does not fit on a whole GPU.
     """
     configs = {trial.trial_id: trial.config for trial in plan.trials}
-    peaks = peaks_of(configs, device, cache, measure)
+    peaks = peaks_of(configs, plan.classes, device, cache, measure)
     shares: dict[str, float] = {}
     for trial in plan.trials:
         needed = peaks[trial.trial_id] + frames_mb

@@ -108,4 +108,7 @@ class Suggestions:
         return plan_trial(self.experiment, point, trials[0].config.train.precision, [trial.point for trial in trials])
 
     def _cost(self, trial: PlannedTrial) -> float:
-        return count_forward(trial.config).flops / 1e9 if COST in self.experiment.sampling.objectives else 0.0
+        return self._count_gflops(trial) if COST in self.experiment.sampling.objectives else 0.0
+
+    def _count_gflops(self, trial: PlannedTrial) -> float:
+        return count_forward(trial.config, len(self.experiment.task.classes)).flops / 1e9

@@ -126,7 +126,7 @@ def refit(config: TrainConfig, material: Dataset) -> Iterator[Refit]:
 def _refitted(config: TrainConfig, material: Dataset, folder: Path) -> Refit:
     use_threads(_idle_threads())
     began, device, frames = time.monotonic(), resolve_device(), material.frames
-    split = split_of(config.data, material.split, frames.names, frames.scenes)
+    split = split_of(config.data, material.split, frames.names, frames.strata(material.split.balance))
     state = _saved(folder, device)
     done = state["epoch"] if state else 0
     after = f", continuing after epoch {done}" if done else ""

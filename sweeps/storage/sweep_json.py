@@ -7,6 +7,7 @@ from typing import Any
 
 from bddseg.files import read_json, write_json
 from bddseg.json_shapes import difference
+from bddseg.task import FIVE_CLASSES, Task
 from sweeps.errors import StorageError
 from sweeps.storage.tags import REPLICATE_OF
 
@@ -42,7 +43,13 @@ SHAPE = {
     "search?": {"name?": str, "samples?": int, "sampler?": str, "objectives?": [str]},
     "base?": {"*": {"*": SCALAR}},
     "trials?": [TRIAL],
-    "data?": {"root?": str, "embedded?": bool, "fingerprint?": str},
+    "data?": {
+        "root?": str,
+        "embedded?": bool,
+        "fingerprint?": str,
+        "dataset?": str,
+        "task?": {"classes": [str], "palette": [[int]], "attribute": str, "groups": {"*": [str]}, "values?": [int]},
+    },
     "terms?": {
         "resources?": {"*": float},
         "gpu_shares?": {"*": float},
@@ -119,6 +126,16 @@ def _recorded(manifest: Mapping[str, Any], location: str) -> Recorded:
 
 def _recorded_trial(trial: Mapping[str, Any], location: str) -> Recorded:
     return Recorded({**trial, "settings": Recorded(trial["settings"], f"{location}settings.")}, location)
+
+
+def recorded_task(manifest: Mapping[str, Any]) -> Task:
+    """Return the classes and groups of a sweep; records without them, or with damaged ones, are of the five classes."""
+    data = manifest.get("data")
+    record = data.get("task") if isinstance(data, Mapping) else None
+    try:
+        return Task.from_dict(record) if record else FIVE_CLASSES
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return FIVE_CLASSES
 
 
 def is_open(manifest: Mapping[str, Any]) -> bool:

@@ -21,7 +21,7 @@ from bddseg.data.streets.scene import Drive, make_drive
 from bddseg.errors import DataError
 from bddseg.file_locks import locked
 from bddseg.files import read_json, write_json
-from bddseg.labels import IGNORE
+from bddseg.task import IGNORE
 
 VERSION = 1
 """Raised by one whenever the same settings would give other pictures."""

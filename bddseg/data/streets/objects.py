@@ -9,8 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
+from bddseg.data.bdd100k_labels import MASK_COLOURS
+from bddseg.task import IGNORE
 
-from bddseg.labels import BDD_CLASSES, IGNORE
 
 Point = tuple[float, float, float]
 """Metres across the street (right is positive), above the road, and ahead of the camera."""
@@ -21,7 +22,7 @@ OVERSAMPLING = 2
 """Canvas pixels per image pixel, along each side: edges of the image are smooth, those of the mask crisp."""
 NEAR_M = 0.9
 DEPTHS_M = (0.9, 1.6, 2.4, 3.5, 5.0, 7.0, 10.0, 14.0, 20.0, 28.0, 40.0, 60.0, 90.0, 140.0, 220.0, 320.0)
-LABELS = {name: index for index, name in enumerate(BDD_CLASSES)}
+LABELS = {name: index for index, name in enumerate(MASK_COLOURS)}
 GRAIN = {"vegetation": 26, "terrain": 17, "building": 10, "sidewalk": 8, "road": 8, "wall": 10, "sky": 2}
 """Strength of the fine texture of each class, in grey levels; 5 for the others."""
 GLASS: Colour = (38, 44, 54)

@@ -7,7 +7,8 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from bddseg.data.streets.objects import DEPTHS_M, GRAIN, LABELS, LINING, NEAR_M, OVERSAMPLING, PAINTERS, Camera, Canvas
 from bddseg.data.streets.scene import VIEW_M, Drive, paint
-from bddseg.labels import BDD_CLASSES, IGNORE
+from bddseg.data.bdd100k_labels import MASK_COLOURS
+from bddseg.task import IGNORE
 
 
 def draw(drive: Drive, frame: int, size: tuple[int, int], rng: np.random.Generator) -> tuple[Image.Image, np.ndarray]:
@@ -121,7 +122,7 @@ def _developed(canvas: Canvas, rng: np.random.Generator) -> tuple[Image.Image, n
     mask = np.asarray(canvas.mask)[::OVERSAMPLING, ::OVERSAMPLING].copy()
     picture = canvas.picture.resize(mask.shape[::-1], Image.Resampling.BOX)
     strength = np.full(256, 5.0)
-    for name in BDD_CLASSES:
+    for name in MASK_COLOURS:
         strength[LABELS[name]] = GRAIN.get(name, 5)
     pixels = np.asarray(picture).astype(np.float64)
     grain = rng.integers(-100, 101, mask.shape) / 100 * strength[mask] * (0.35 if air.night else 1.0)

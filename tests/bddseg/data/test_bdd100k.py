@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from folders import REAL_DATA, needs_real_data, write_det, write_folder, write_image, write_mask
 
-from bddseg.data.bdd100k import is_dataset, read_catalog
+from bddseg.data.bdd100k import is_dataset
+from bddseg.data.catalog import read_catalog
 from bddseg.errors import DataError
 
 CITY, HIGHWAY = "city street", "highway"
@@ -25,7 +26,8 @@ def refusal(root: Path) -> str:
 def test_a_sample_has_image_mask_and_attributes(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"a": HIGHWAY})
     (sample,) = read_catalog(root).samples
-    assert (sample.name, sample.scene, sample.weather, sample.timeofday) == ("a", HIGHWAY, "clear", "daytime")
+    assert (sample.name, sample.part) == ("a", "train")
+    assert sample.attributes == {"scene": HIGHWAY, "weather": "clear", "timeofday": "daytime"}
     assert sample.image == root / "images/10k/train/a.jpg"
     assert sample.mask == root / "labels/sem_seg/masks/train/a.png"
 
@@ -40,13 +42,13 @@ def test_a_scene_is_found_in_the_other_parts_det_file(tmp_path: Path) -> None:
     write_folder(tmp_path, {"a": CITY}, part="train")
     write_det(tmp_path, {}, part="train")
     write_det(tmp_path, {"a": HIGHWAY}, part="val")
-    assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
+    assert read_catalog(tmp_path).samples[0].attributes["scene"] == HIGHWAY
 
 
 def test_two_entries_of_a_name_that_agree_are_one(tmp_path: Path) -> None:
     write_folder(tmp_path, {"a": CITY}, part="train")
     write_det(tmp_path, {"a": CITY}, part="val")
-    assert read_catalog(tmp_path).samples[0].scene == CITY
+    assert read_catalog(tmp_path).samples[0].attributes["scene"] == CITY
 
 
 @pytest.mark.parametrize("part", ["train", "val"])
@@ -73,7 +75,9 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     write_mask(tmp_path, "no_scene")
     write_det(tmp_path, {"a": CITY, "b": CITY, "no_mask": CITY, "x": CITY, "y": CITY, "z": CITY})
     catalog = read_catalog(tmp_path)
-    assert (len(catalog.samples), catalog.without_scene, catalog.without_mask, catalog.without_image) == (2, 2, 1, 3)
+    assert len(catalog.samples) == 2
+    assert catalog.names("without_attributes") == ("no_scene", "nothing")
+    assert (catalog.names("without_mask"), catalog.names("without_image")) == (("no_mask",), ("x", "y", "z"))
 
 
 def test_the_summary_says_what_is_there_and_what_is_left_out(tmp_path: Path) -> None:
@@ -83,19 +87,20 @@ def test_the_summary_says_what_is_there_and_what_is_left_out(tmp_path: Path) -> 
     write_det(tmp_path, {"a": CITY, "b": CITY, "c": HIGHWAY, "no_mask": CITY, "x": CITY})
     assert read_catalog(tmp_path).summary() == (
         f"3 images with mask and scene in {tmp_path}: city street 2, highway 1",
-        "1 image left out: no scene in labels/det_20",
-        "1 image left out: no mask in labels/sem_seg/masks",
-        "entries of labels/det_20 without an image: 1",
+        "attributes from labels/det_20/det_train.json (3 images)",
+        "1 image left out: no scene in labels/det_20: no_scene",
+        "1 image left out: no mask in labels/sem_seg/masks: no_mask",
+        "1 entry of labels/det_20 without an image: x",
     )
 
 
-def test_a_complete_folder_has_a_summary_of_one_line(tmp_path: Path) -> None:
-    assert len(read_catalog(write_folder(tmp_path, {"a": CITY})).summary()) == 1
+def test_a_complete_folder_has_a_summary_of_two_lines(tmp_path: Path) -> None:
+    assert len(read_catalog(write_folder(tmp_path, {"a": CITY})).summary()) == 2
 
 
 def test_an_unknown_scene_is_kept_and_noted(tmp_path: Path) -> None:
     catalog = read_catalog(write_folder(tmp_path, {"a": CITY, "b": "moon"}))
-    assert catalog.samples[1].scene == "moon"
+    assert catalog.samples[1].attributes["scene"] == "moon"
     assert catalog.summary()[-1] == "1 image with the scene 'moon', unknown to BDD100K: counted as not city street"
 
 
@@ -104,7 +109,7 @@ def test_weather_and_time_of_day_default_to_undefined(tmp_path: Path) -> None:
     entries = [{"name": "a.jpg", "attributes": {"scene": CITY, "weather": None}}]
     (root / "labels/det_20/det_train.json").write_text(json.dumps(entries))
     (sample,) = read_catalog(root).samples
-    assert (sample.weather, sample.timeofday) == ("undefined", "undefined")
+    assert (sample.attributes["weather"], sample.attributes["timeofday"]) == ("undefined", "undefined")
 
 
 def test_boxes_in_a_det_file_do_not_matter(tmp_path: Path) -> None:
@@ -112,13 +117,13 @@ def test_boxes_in_a_det_file_do_not_matter(tmp_path: Path) -> None:
     box = {"id": "1", "attributes": {"occluded": False}, "category": "car", "box2d": {"x1": 1.5}}
     entry = {"name": "a.jpg", "attributes": {"scene": HIGHWAY}, "labels": [box], "timestamp": 10000}
     (root / "labels/det_20/det_train.json").write_text(json.dumps([entry]))
-    assert read_catalog(root).samples[0].scene == HIGHWAY
+    assert read_catalog(root).samples[0].attributes["scene"] == HIGHWAY
 
 
 def test_hidden_files_are_no_images(tmp_path: Path) -> None:
     write_folder(tmp_path, {"a": CITY})
     (tmp_path / "images/10k/train/._a.jpg").write_bytes(b"left by an archive")
-    assert read_catalog(tmp_path).without_scene == 0
+    assert read_catalog(tmp_path).names("without_attributes") == ()
 
 
 def test_a_dataset_is_recognised_by_its_images(tmp_path: Path) -> None:
@@ -221,9 +226,9 @@ def test_an_entry_without_a_scene_leaves_out_its_image_alone(tmp_path: Path, ent
     path = write_folder(tmp_path, {"a": CITY, "b": CITY}) / "labels/det_20/det_train.json"
     path.write_text(json.dumps([{"name": "a.jpg", "attributes": {"scene": CITY}}, entry]))
     assert [sample.name for sample in read_catalog(tmp_path).samples] == ["a"]
-    assert read_catalog(tmp_path).summary()[1:] == (
-        "1 image left out: no scene in labels/det_20",
-        f"entries of labels/det_20 without a scene: 1: b.jpg (entry 2 of {path}: {why})",
+    assert read_catalog(tmp_path).summary()[2:] == (
+        "1 image left out: no scene in labels/det_20: b",
+        f"1 entry of labels/det_20 without a scene: b.jpg (entry 2 of {path}: {why})",
     )
 
 
@@ -233,7 +238,7 @@ def test_of_two_entries_the_one_with_a_scene_counts(tmp_path: Path) -> None:
     entries = [{"name": "a.jpg"}, {"name": "b.jpg", "attributes": {"scene": CITY}}]
     (root / "labels/det_20/det_train.json").write_text(json.dumps(entries))
     catalog = read_catalog(root)
-    assert len(catalog.samples) == 1 and catalog.unusable == ()
+    assert len(catalog.samples) == 1 and catalog.names("unusable") == ()
 
 
 def test_a_det_file_without_any_scene_is_refused(tmp_path: Path) -> None:
@@ -245,20 +250,20 @@ def test_a_det_file_without_any_scene_is_refused(tmp_path: Path) -> None:
 def test_a_whole_scalabel_data_set_is_read(tmp_path: Path) -> None:
     path = write_folder(tmp_path, {"a": HIGHWAY}) / "labels/det_20/det_train.json"
     path.write_text(json.dumps({"frames": json.loads(path.read_text()), "groups": [], "config": {"categories": []}}))
-    assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
+    assert read_catalog(tmp_path).samples[0].attributes["scene"] == HIGHWAY
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_a_det_file_may_begin_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
     path = write_folder(tmp_path, {"a": HIGHWAY}) / "labels/det_20/det_train.json"
     path.write_text(path.read_text(), encoding=encoding)
-    assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
+    assert read_catalog(tmp_path).samples[0].attributes["scene"] == HIGHWAY
 
 
 def test_numbers_that_do_not_matter_may_be_of_any_size(tmp_path: Path) -> None:
     path = write_folder(tmp_path, {"a": HIGHWAY}) / "labels/det_20/det_train.json"
     path.write_text(path.read_text().replace('{"name"', '{"id": ' + "9" * 5000 + ', "score": NaN, "name"'))
-    assert read_catalog(tmp_path).samples[0].scene == HIGHWAY
+    assert read_catalog(tmp_path).samples[0].attributes["scene"] == HIGHWAY
 
 
 @pytest.mark.parametrize(
@@ -323,7 +328,7 @@ def test_what_lies_beside_the_parts_is_named(tmp_path: Path) -> None:
     write_image(tmp_path, "b", part="test")
     write_image(tmp_path, "c", part="Val")
     write_image(tmp_path, "stray", part=".")
-    (line,) = read_catalog(root).summary()[1:]
+    (line,) = read_catalog(root).summary()[2:]
     assert line.startswith("ignored, only train and val are read: 3: ")
     assert line.endswith("images/10k/Val (no file), images/10k/stray.jpg, images/10k/test (no file)")
 
@@ -332,8 +337,8 @@ def test_masks_that_no_image_claims_are_counted(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"a": CITY})
     write_mask(tmp_path, "orphan")
     write_mask(tmp_path, "a", part="val")
-    assert read_catalog(root).summary()[1:] == (
-        "masks in labels/sem_seg/masks without an image of their part: 2: train/orphan.png, val/a.png",
+    assert read_catalog(root).summary()[2:] == (
+        "2 masks in labels/sem_seg/masks without an image of their part: train/orphan.png, val/a.png",
     )
 
 
@@ -344,7 +349,7 @@ def test_an_entry_that_leaves_the_weather_out_contradicts_none(tmp_path: Path, i
     entries.insert(0 if is_first else 1, {"name": "a.jpg", "attributes": {"scene": CITY, "timeofday": "night"}})
     (root / "labels/det_20/det_train.json").write_text(json.dumps(entries))
     (sample,) = read_catalog(root).samples
-    assert (sample.weather, sample.timeofday) == ("rainy", "night")
+    assert (sample.attributes["weather"], sample.attributes["timeofday"]) == ("rainy", "night")
 
 
 def test_a_weather_that_is_no_text_is_named(tmp_path: Path) -> None:
@@ -390,7 +395,7 @@ def test_what_is_neither_image_nor_mask_is_counted_and_named(tmp_path: Path) -> 
         (root / "images/10k/train" / name).touch()
     (root / "images/10k/val/b.jpg").mkdir(parents=True)
     (root / "labels/sem_seg/masks/train/a_color.jpg").touch()
-    assert read_catalog(root).summary()[1:] == (
+    assert read_catalog(root).summary()[2:] == (
         "ignored, not an image or mask: 5: ._a.jpg, Thumbs.db, notes.txt and 2 more",
     )
 
@@ -416,7 +421,7 @@ def test_names_may_be_anything_that_is_text(tmp_path: Path, name: str) -> None:
 def test_a_name_in_two_pieces_meets_its_label_in_one(tmp_path: Path) -> None:
     root = write_folder(tmp_path, {"stra\u0308sse": CITY})
     write_det(root, {"str\u00e4sse": HIGHWAY})
-    assert read_catalog(root).samples[0].scene == HIGHWAY
+    assert read_catalog(root).samples[0].attributes["scene"] == HIGHWAY
 
 
 def test_a_name_that_is_no_text_is_refused_where_labels_name_it(tmp_path: Path) -> None:
@@ -447,11 +452,7 @@ def test_one_name_in_two_parts_is_refused(tmp_path: Path) -> None:
 @needs_real_data
 def test_the_real_frames_are_counted_as_documented() -> None:
     catalog = read_catalog(REAL_DATA)
-    scenes = Counter(sample.scene for sample in catalog.samples)
+    scenes = Counter(sample.attributes["scene"] for sample in catalog.samples)
     assert scenes == {"city street": 345, "parking lot": 59, "highway": 27, "gas stations": 9}
-    assert (len(catalog.samples), catalog.without_scene, catalog.without_mask, catalog.without_image) == (
-        440,
-        28,
-        0,
-        40,
-    )
+    kinds = ("without_attributes", "without_mask", "without_image")
+    assert (len(catalog.samples), *(len(catalog.names(kind)) for kind in kinds)) == (440, 28, 0, 40)

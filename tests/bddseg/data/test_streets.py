@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from bddseg.confusion import count_pixels, miou, pool
-from bddseg.data.bdd100k import Catalog, read_catalog
+from bddseg.data.catalog import Catalog, read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.split import split_samples
 from bddseg.data.streets.dataset import streets_folder, write_streets
@@ -43,11 +43,11 @@ def test_as_many_images_are_usable_as_were_asked_for(catalog: Catalog) -> None:
 
 
 def test_some_images_and_entries_lack_something_as_in_the_real_data(catalog: Catalog) -> None:
-    assert catalog.without_scene > 0 and catalog.without_image > 0
+    assert catalog.names("without_attributes") and catalog.names("without_image")
 
 
 def test_there_are_city_residential_and_highway_scenes(catalog: Catalog) -> None:
-    assert {sample.scene for sample in catalog.samples} == {"city street", "residential", "highway"}
+    assert {sample.attributes["scene"] for sample in catalog.samples} == {"city street", "residential", "highway"}
 
 
 def test_names_carry_drives_of_several_frames(frames: Frames) -> None:

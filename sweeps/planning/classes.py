@@ -1,0 +1,83 @@
+"""The classes of a sweep: `data.classes` resolved against the description of its dataset, before trials are hashed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from bddseg.data.description import ALL, TOP, Description, Merged, write_selection
+from bddseg.data.drives import BDD100K
+from bddseg.errors import DataError
+from sweeps.planning.experiment import Experiment
+
+CLASSES, DRIVES = "data.classes", "data.drive_pattern"
+
+LEAST = 2
+"""Classes that a network needs to tell apart."""
+
+PixelCounts = Callable[[], np.ndarray]
+"""Returns the training pixels of each class of the description."""
+
+
+def follow_description(experiment: Experiment, description: Description, count_pixels: PixelCounts) -> Experiment:
+    """Return the experiment with the task of a dataset: classes, groups, and the rule that finds drives.
+
+    Args:
+        experiment: a space under its profile.
+        description: of the dataset.
+        count_pixels: called where the most frequent classes are asked for.
+
+    Raises:
+        DataError: when a class is unknown, or there are fewer than two.
+    """
+    selection = resolve_selection(experiment.base.data.classes, description, count_pixels)
+    task = description.task(selection)
+    if len(task.classes) < LEAST:
+        named = f", {task.classes[0]}" if task.classes else ""
+        raise DataError(
+            f"{CLASSES} {selection!r} gives {len(task.classes)} classes of dataset {description.name}{named}, but "
+            f"must give {LEAST} or more"
+        )
+    changes = {CLASSES: selection}
+    if not experiment.base.data.drive_pattern and description.drive not in ("", BDD100K):
+        changes[DRIVES] = description.drive
+    return replace(experiment, base=experiment.base.with_overrides(changes), task=task)
+
+
+def resolve_selection(selection: str, description: Description, count_pixels: PixelCounts) -> str:
+    """Return a selection as it is recorded: the classes by name, or "" where they are the description's default.
+
+    Raises:
+        DataError: for an unknown class.
+    """
+    top = TOP.fullmatch(selection)
+    if top:
+        return _written(most_frequent(description, count_pixels(), int(top.group(1))), description)
+    return _written(description.chosen(selection), description)
+
+
+def most_frequent(description: Description, pixels: np.ndarray, number: int) -> tuple[Merged, ...]:
+    """Return the classes with the most pixels, in the order of the description.
+
+    Shape:
+        pixels: (classes of the description,).
+
+    Raises:
+        DataError: when the description has fewer classes.
+    """
+    classes = description.chosen(ALL)
+    if number > len(classes):
+        raise DataError(f"{CLASSES} 'top:{number}': dataset {description.name} has {len(classes)} classes only")
+    chosen = sorted(np.argsort(-pixels, kind="stable")[:number])
+    return tuple(classes[index] for index in chosen)
+
+
+def is_top(selection: str) -> bool:
+    """Return whether a selection asks for the most frequent classes."""
+    return TOP.fullmatch(selection) is not None
+
+
+def _written(chosen: tuple[Merged, ...], description: Description) -> str:
+    if chosen == description.chosen():
+        return ""
+    return write_selection(chosen)
