@@ -46,7 +46,7 @@ def build_parser() -> Parser:
     add("--margin", type=parsing.points, default=0.5, metavar="POINTS",
         help="difference in mIoU that does not matter (default: 0.5)")  # fmt: skip
     add("--scene-margin", type=parsing.points, default=2.0, metavar="POINTS",
-        help="gap between city and non-city that does not matter (default: 2)")  # fmt: skip
+        help="gap between groups, such as city and non-city, that does not matter (default: 2)")  # fmt: skip
     add("--reveal-test", choices=("verdict", "all"), default="verdict",
         help="trials that are scored on the test set: those of the verdict, or, to reproduce earlier "
         "figures, all; either is recorded (default: verdict)")  # fmt: skip

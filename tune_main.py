@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 def build_parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(
-        prog="tune_main.py", description="Run a hyperparameter sweep of U-Nets on street scenes.",
+        prog="tune_main.py", description="Run a hyperparameter sweep of U-Nets.",
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, verbs=VERBS,
     )  # fmt: skip
     _add_sweep(parser)
@@ -68,7 +68,7 @@ def _add_sweep(parser: Parser) -> None:
     add("--space", metavar="NAME", help="a space of experiments.yaml; --list shows them")
     add("--profile", verbs="space list", metavar="NAME", help="default: full where BDD100K is found, otherwise quick")
     add("--data", verbs="space list confirm resume", type=parsing.folder, metavar="PATH",
-        help="folder of the data, or a file of datasets (.yaml); for a recorded sweep, where its data are now")  # fmt: skip
+        help="folder of the data, or a file of datasets (.yaml); of a recorded sweep: where they are now")  # fmt: skip
     add("--dataset", verbs="space list", type=parsing.some_text, metavar="NAME",
         help="an entry of datasets.yaml, or of the file given as --data (bdd100k)")  # fmt: skip
     add(

@@ -1,7 +1,7 @@
 """Checkpoints of a training run, written atomically.
 
 A run's folder holds two files, so that the weights can be kept when the rest is deleted: `last.pt` has the state that a
-resumed training needs, `best.pt` the best weights with the configuration, the task and the normalisation that inference needs.
+resumed training needs, `best.pt` the best weights with what inference needs: configuration, task, normalisation.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""Per-image confusion counts -> IoU per class, value of an attribute and group: count first, divide once. numpy only."""
+"""Per-image confusion counts -> IoU per class, scene and group: count first, divide once. numpy only."""
 
 from collections.abc import Sequence
 

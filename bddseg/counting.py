@@ -100,8 +100,12 @@ def count_by_products(rows: Tensor, columns: Tensor, classes: int) -> Tensor:
         rows, columns: (N, pixels), int64.  returns: (N, C + 1, C), int64.
     """
     filler = -rows.shape[1] % CHUNK
-    rows = pad(rows, (0, filler), value=classes + 1).unflatten(1, (-1, CHUNK))  # (N, chunks, CHUNK); the filler is in no row
+    rows = pad(rows, (0, filler), value=classes + 1).unflatten(
+        1, (-1, CHUNK)
+    )  # (N, chunks, CHUNK); the filler is in no row
     columns = pad(columns, (0, filler)).unflatten(1, (-1, CHUNK))
-    is_row = (rows.unsqueeze(2) == torch.arange(classes + 1, device=rows.device).view(-1, 1)).float()  # (.., C+1, CHUNK)
+    is_row = (
+        rows.unsqueeze(2) == torch.arange(classes + 1, device=rows.device).view(-1, 1)
+    ).float()  # (.., C+1, CHUNK)
     is_column = (columns.unsqueeze(3) == torch.arange(classes, device=rows.device)).float()  # (.., CHUNK, C)
     return (is_row @ is_column).sum(1).round().long()

@@ -74,7 +74,7 @@ def measure_peak_mb(config: TrainConfig, classes: int, device: str) -> float:
 
 
 def main() -> None:
-    """Measure the configuration on stdin, on the device and with the number of classes of the command line; print MB."""
+    """Measure the configuration on stdin on the device and for the classes of the command line; print MB."""
     device, classes = resolve_device(sys.argv[1]), int(sys.argv[2])
     config = TrainConfig.from_dict(json.load(sys.stdin))
     batch = config.train.batch_size

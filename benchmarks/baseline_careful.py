@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+from bddseg.labels import CLASSES, IGNORE
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
 from bddseg.cores import usable_cores
 from bddseg.data.catalog import Sample
 from bddseg.device import seed_everything
-from bddseg.labels import CLASSES, IGNORE
 from bddseg.models import build_model
 from benchmarks.baseline_plain import Files
 from benchmarks.contender_inputs import ContenderInputs

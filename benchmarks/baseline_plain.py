@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -23,7 +24,6 @@ from bddseg.data.catalog import Sample, read_catalog
 from bddseg.data.image_io import FORMATS
 from bddseg.data.split import usual_split
 from bddseg.device import resolve_device, seed_everything, use_threads
-from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 from bddseg.models import build_model
 from benchmarks.contender_inputs import ContenderInputs
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bddseg.labels import CLASSES, IGNORE
 
 from bddseg.config import TrainConfig
 from bddseg.data.frames import Frames
 from bddseg.data.split import Split
-from bddseg.labels import CLASSES, IGNORE
 from bddseg.losses import balanced_weights
 
 

@@ -1,10 +1,10 @@
 """FLOPs of a network per image, and the peak FLOP/s of a device."""
 
 import torch
+from bddseg.labels import CLASSES
 from torch.utils.flop_counter import FlopCounterMode
 
 from bddseg.config import TrainConfig
-from bddseg.labels import CLASSES
 from bddseg.models import build_model
 
 MEASURED_PEAKS = {"H200": 790e12, "H100 80GB HBM3": 790e12}

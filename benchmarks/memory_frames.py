@@ -1,10 +1,10 @@
 """Synthetic frames in memory, for measurements that depend only on their number and size."""
 
 import numpy as np
+from bddseg.labels import CLASSES, SCENES
 
 from bddseg.data.frames import Frames
 from bddseg.data.split import Split
-from bddseg.labels import CLASSES, SCENES
 
 SEED = 3
 BLOCK_PX = 8

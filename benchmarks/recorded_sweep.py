@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bddseg.labels import CLASSES, GROUPS, slug
 
 from bddseg.config import TrainConfig
 from bddseg.evidence import Evidence, save_evidence
-from bddseg.labels import CLASSES, GROUPS, slug
 from sweeps.storage.outbox import PARENT, Event, Outbox
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.store import prepare_store

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from bddseg.labels import remap_table
 
 from bddseg.batches import Pixels
 from bddseg.cores import usable_cores
@@ -18,7 +19,6 @@ from bddseg.data.catalog import Sample, read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.split import usual_split
 from bddseg.device import use_threads
-from bddseg.labels import remap_table
 from benchmarks.baseline_plain import Files, remapped
 from benchmarks.cli import close, machine, parser, positive, show
 from benchmarks.contender_inputs import measure, settings

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
+from bddseg.labels import CLASSES
 from scipy.interpolate import CubicSpline
 
 from bddseg.confusion import miou
 from bddseg.evidence import Evidence
-from bddseg.labels import CLASSES
 from benchmarks.replicated import replicate
 from sweeps.statistics.alignment import score_of
 from sweeps.statistics.results import Candidate, Finalist

@@ -6,13 +6,13 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from bddseg.labels import CLASSES, IGNORE, PALETTE
 from matplotlib import pyplot as plt
 
 from bddseg.augment import AUGMENTATIONS
 from bddseg.data.catalog import read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.streets.dataset import streets_folder, write_streets
-from bddseg.labels import CLASSES, IGNORE, PALETTE
 
 SHEET = Path(__file__).with_name("augment.jpg")
 COLUMNS = (("none", 0), ("flip", 3), ("standard", 1), ("standard", 2), ("standard", 3))

@@ -13,7 +13,6 @@ from typing import Any
 from bddseg.config import TrainConfig
 
 NONE = "–"
-GROUP_NAMES = {"city": "city", "non_city": "non-city"}
 
 SHORT = {"vanilla_unet": "vanilla", "attention_unet": "attention", "unet": "unet"}
 ALWAYS_NAMED = ("model.name", "model.base_filters", "loss.name", "optim.lr", "optim.weight_decay")
@@ -95,6 +94,11 @@ def longer_words(values: Iterable[Any]) -> dict[Any, str]:
 def _meaningless(config: TrainConfig) -> set[str]:
     hidden = set() if config.model.name == "attention_unet" else {"model.dropout"}
     return hidden if config.loss.name == "focal" else hidden | {"loss.gamma"}
+
+
+def group_title(name: str) -> str:
+    """Return the name of a group or attribute as text: `non_city` as `non-city`."""
+    return name.replace("_", "-")
 
 
 def duration(seconds: float) -> str:

@@ -47,13 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> Parser:
     """Return the parser of the command line."""
-    parser = Parser(prog="python -m sweeps.predict", description="Predict the classes of street scenes.")
+    parser = Parser(prog="python -m sweeps.predict", description="Predict the classes of images.")
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="an image, or a folder of images")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write the pictures")
     parser.add_argument("--pictures", nargs="+", choices=PICTURES, default=["overlay", "mask"], metavar="KIND",
                         help="overlay: colours over the image; mask: class numbers with a palette; "
-                        "labels: BDD100K's numbers (default: overlay mask)")  # fmt: skip
+                        "labels: values of the dataset's masks (default: overlay mask)")  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parsing.add_tracking_uri(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")

@@ -355,7 +355,9 @@ def _imbalance(
     return imbalance
 
 
-def thin_parts(parts: Sequence[Sequence[SplitItem]], fractions: Sequence[Fraction], max_images: int) -> list[list[SplitItem]]:
+def thin_parts(
+    parts: Sequence[Sequence[SplitItem]], fractions: Sequence[Fraction], max_images: int
+) -> list[list[SplitItem]]:
     """Return the parts reduced to their shares of max_images; within a part groups keep their shares."""
     shares = apportion(max_images, fractions)
     room = [len(part) for part in parts]

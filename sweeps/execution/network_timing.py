@@ -71,7 +71,7 @@ def _time_all(
         if number and time.monotonic() > deadline:
             log.info("timed %d of %d networks in %.0f s; the others are left out", number, len(networks), seconds)
             break
-        latency = measure_latency(settings[network], size_px, device, precision)
+        latency = measure_latency(settings[network], plan.classes, size_px, device, precision)
         single, batch = latency.batch_ms
         figures = {"parameters": latency.parameters, "batch_1_ms": round(single, 3), "batch_16_ms": round(batch, 3)}
         timings |= dict.fromkeys(trial_ids, figures)

@@ -21,7 +21,6 @@ from bddseg.data.frames import Frames
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, load_evidence
 from bddseg.explain import attention_maps, compare, score_images
-from bddseg.labels import group_of
 from bddseg.predictor import Predictor, load_trained
 from sweeps.execution.progress import TrialProgress, TrialTable
 from sweeps.planning.plan import Plan, PlannedTrial
@@ -115,13 +114,13 @@ def _runs_of_finalists(
     return [trial_of_run[number] for trial_of_run in by_number if number in trial_of_run]
 
 
-def choose_images(names: Sequence[str], scenes: Sequence[str], mious: Mapping[str, np.ndarray]) -> list[ChosenImage]:
+def choose_images(evidence: Evidence, mious: Mapping[str, np.ndarray]) -> list[ChosenImage]:
     """Return the images that are shown: fixed ones, the largest disagreements with the leader, the leader's worst.
 
     `mious` is the mIoU of every image by trial, the leader first. The choice depends on names and counts alone.
     """
     leader, *rivals = mious
-    picks = [ChosenImage("fixed", index) for index in fixed_images(names, scenes)]
+    picks = [ChosenImage("fixed", index) for index in fixed_images(evidence)]
     for rival in rivals:
         picks += _disagreements(mious[leader], mious[rival], rival)
     order = np.argsort(mious[leader], kind="stable")  # NaN, an image without judged pixels, comes last
@@ -129,15 +128,19 @@ def choose_images(names: Sequence[str], scenes: Sequence[str], mious: Mapping[st
     return picks
 
 
-def fixed_images(names: Sequence[str], scenes: Sequence[str]) -> list[int]:
-    """Return the indices of three city and three other images, or as many as there are, ordered by a hash of the name.
+def fixed_images(evidence: Evidence) -> list[int]:
+    """Return the indices of three images of the first group and three others, or as many as there are.
 
-    The hash gives the same images in every sweep. An image without a scene is not a city image.
+    They are ordered by a hash of their names, which gives the same images in every sweep. Without groups, six images.
     """
+    names, first = evidence.names, next(iter(evidence.task.group_names), None)
     order = sorted(range(len(names)), key=lambda index: hashlib.sha256(names[index].encode()).digest())
-    city = [index for index in order if group_of(scenes[index]) == "city"]
-    elsewhere = [index for index in order if group_of(scenes[index]) != "city"]
-    return [*city[:FIXED], *elsewhere[:FIXED]]
+    if first is None:
+        return order[: 2 * FIXED]
+    groups = evidence.groups
+    inside = [index for index in order if groups[index] == first]
+    elsewhere = [index for index in order if groups[index] != first]
+    return [*inside[:FIXED], *elsewhere[:FIXED]]
 
 
 def _disagreements(leader: np.ndarray, rival: np.ndarray, trial_id: str) -> list[ChosenImage]:
@@ -176,10 +179,10 @@ def paint_panels(
     painters = [painter for painter in opened if painter.trial.is_painting]
     if not painters:
         return None
-    names, scenes = painters[0].evidence.names, painters[0].evidence.scenes
+    names = painters[0].evidence.names
     frame_of = {name: index for index, name in enumerate(frames.names)}
     mious = {painter.trial.label.trial_id: miou(painter.evidence.counts) for painter in painters}
-    picks = [pick for pick in choose_images(names, scenes, mious) if names[pick.index] in frame_of]
+    picks = [pick for pick in choose_images(painters[0].evidence, mious) if names[pick.index] in frame_of]
     indices = {pick.index: frame_of[names[pick.index]] for pick in picks}
     predicted = _paint(painters, frames, list(indices.values()), seconds)
     indices = dict(list(indices.items())[: predicted.shape[1]])
@@ -242,8 +245,8 @@ def _panels(
     for number, (index, frame) in enumerate(indices.items()):
         truth, predictions = np.asarray(frames.masks[frame]), predicted[:, number]
         pairs = [(classes, compare(truth, classes)) for classes in predictions]
-        strips[files[index]] = draw_panel(np.asarray(frames.images[frame]), truth, pairs)
-        scores = score_images(np.broadcast_to(truth, predictions.shape), predictions)
+        strips[files[index]] = draw_panel(np.asarray(frames.images[frame]), truth, pairs, frames.task.palette)
+        scores = score_images(np.broadcast_to(truth, predictions.shape), predictions, len(frames.task.classes))
         mious[index] = tuple(None if np.isnan(score) else round(float(score), 6) for score in scores)
     names, scenes = evidence.names, evidence.scenes
     panels = [

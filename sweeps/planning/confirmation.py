@@ -28,8 +28,8 @@ from sweeps.statistics.rounds import CONFIRMING_RUNS, FIRST_LOOK, Rounds
 from sweeps.statistics.scores import rank, score
 from sweeps.statistics.seed_noise import count_repeats, pool_variance, rise_of, setting_of, sum_squares
 from sweeps.storage.outcomes import RunStatus
-from sweeps.storage.sweep_json import recorded_task
 from sweeps.storage.records import SweepRecord, TrialRow, finalist_name
+from sweeps.storage.sweep_json import recorded_task
 from sweeps.storage.tags import CONFIRMS, FINALIST, FOLD, RUN
 
 AVERAGED = 0.25

@@ -96,6 +96,7 @@ class Dataset:
                 **{name: len(part) for name, part in parts.items()},
                 "by_drive": self.split.by_drive,
                 "warning": self.split.warning,
+                **({"official": True} if self.description.is_official else {}),
             },
         }
 
@@ -282,7 +283,14 @@ def load_dataset(
     parts = {sample.name: sample.part for sample in catalog.samples}
     strata = frames.strata(description.balance)
     split = _split(config.data, description, frames.names, strata, [parts[name] for name in frames.names])
-    material = Dataset(root, source.root is None, frames, split, _summary(catalog, frames, split, is_official=description.is_official), description)
+    material = Dataset(
+        root,
+        source.root is None,
+        frames,
+        split,
+        _summary(catalog, frames, split, is_official=description.is_official),
+        description,
+    )
     check_trials(material, [config])
     return material
 
@@ -344,9 +352,7 @@ def _split(
     return usual_split(data, names, strata, description.balance)
 
 
-def _split_catalog(
-    samples: Sequence[Sample], config: TrainConfig, description: Description
-) -> tuple[list[str], Split]:
+def _split_catalog(samples: Sequence[Sample], config: TrainConfig, description: Description) -> tuple[list[str], Split]:
     """Return the names of the samples and their split; an impossible fold of the settings is refused."""
     names, groups = [sample.name for sample in samples], Task((), (), description.attribute, description.groups)
     keys = dict.fromkeys(key for sample in samples for key in sample.attributes)

@@ -10,7 +10,7 @@ from bddseg.data.description import Description
 from bddseg.data.description_parser import parse_description
 from bddseg.errors import DataError, nearest
 from sweeps.paths import ROOT
-from sweeps.planning.experiments_file import Location, compose, construct, look_up, pairs
+from sweeps.planning.experiments_file import Location, compose, construct, look_up
 
 DATASETS = ROOT / "datasets.yaml"
 

@@ -240,6 +240,7 @@ def _children(node: yaml.Node) -> Iterator[tuple[str, int, yaml.Node]]:
 
 
 def pairs(node: yaml.Node | None) -> list[tuple[yaml.Node, yaml.Node]]:
+    """Return the keys and values of a mapping in the YAML tree; none of any other node."""
     return node.value if isinstance(node, yaml.MappingNode) else []
 
 

@@ -79,7 +79,8 @@ def forecast(
     first, cache = plan.trials[0].config, cache_folder()
     counted = count_images(catalog, first, description).in_folds(first.data.folds)
     speeds = calibrate(
-        [trial.config for trial in plan.trials], plan.classes, machine.device, int(machine.resources["CPU"]))
+        [trial.config for trial in plan.trials], plan.classes, machine.device, int(machine.resources["CPU"])
+    )
     memory = largest_memory(plan, speeds, cache)
     slots = min(machine.slots(max_concurrent), len(plan.trials))
     rows = _time(plan, scheduler, counted, speeds, machine.resources, slots)

@@ -6,13 +6,14 @@ from typing import Any
 
 from bddseg.config import TrainConfig
 from bddseg.data.image_io import RESIZE
-from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE, PALETTE
 from bddseg.predictor import Predictor
+from bddseg.task import FIVE_CLASSES, IGNORE, Task
 from sweeps.paths import EXPORT, PREDICT, program
 from sweeps.report.gather import Report
-from sweeps.report.rendering import build_markdown_environment, space_blocks
+from sweeps.report.rendering import build_markdown_environment, space_blocks, task_context
 from sweeps.statistics.results import Gap, Rival, Verdict
 from sweeps.statistics.scores import Scores
+from sweeps.statistics.sides import Sides, name_sides
 from sweeps.storage.tags import CODE_VERSION, CONFIG_DIGEST, FINGERPRINT, SPACE, SWEEP_ID, TRIAL_ID
 
 FORMAT = 1
@@ -45,10 +46,20 @@ class ModelCard:
         return next((rival for rival in self.verdict.rivals if rival.trial_id == self.trial_id), None)
 
     @property
-    def gap(self) -> Gap | None:
-        """Return the difference between scenes, for this model."""
-        gaps = self.verdict.scenes.gaps if self.verdict.scenes else ()
-        return next((gap for gap in gaps if gap.trial_id == self.trial_id), None)
+    def task(self) -> Task:
+        """Return the classes and groups of the sweep."""
+        return self.report.task
+
+    @property
+    def gaps(self) -> tuple[tuple[Sides, Gap], ...]:
+        """Return the differences between groups for this model, each with the words for its sides."""
+        words = {contrast.sides: name_sides(self.task, contrast) for contrast in self.task.contrasts}
+        return tuple(
+            (words[scenes.sides], gap)
+            for scenes in self.verdict.contrasts
+            for gap in scenes.gaps
+            if gap.trial_id == self.trial_id
+        )
 
     @property
     def scores(self) -> dict[str, Scores]:
@@ -93,20 +104,27 @@ def render_card(card: ModelCard) -> str:
     text = (
         build_markdown_environment()
         .get_template("card.md.j2")
-        .render(card=card, facts=card.report.facts, predict=program(PREDICT), export=program(EXPORT))
+        .render(
+            card=card,
+            facts=card.report.facts,
+            predict=program(PREDICT),
+            export=program(EXPORT),
+            **task_context(card.task),
+        )
     )
     return space_blocks(text)
 
 
 def describe_model(card: ModelCard, trained: Predictor) -> dict[str, Any]:
     """Return the content of config.json: what a program needs to use the weights, and their origin."""
+    values = "bdd100k_labels" if trained.task == FIVE_CLASSES else "mask_values"
     return {
         "format": FORMAT,
         "settings": card.config.to_dict(),
-        "classes": list(CLASSES),
-        "bdd100k_labels": [BDD_CLASSES.index(name) for name in CLASSES],
+        "classes": list(trained.task.classes),
+        values: list(trained.task.values),
         "ignore": IGNORE,
-        "palette": [list(colour) for colour in PALETTE],
+        "palette": [list(colour) for colour in trained.task.palette],
         "input": {
             "size_px": card.config.data.size,
             "channels": "RGB",

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bddseg.data.folders import in_short
+from bddseg.task import Task
 from sweeps.errors import ComparisonError
 from sweeps.formatting import write_when
 from sweeps.report.gather import Entry, Report
@@ -57,6 +59,11 @@ class Comparison:
     settings: tuple[ComparedSetting, ...]
     """These settings, the best first."""
     written: str
+
+    @property
+    def task(self) -> Task:
+        """Return the classes and groups of all sweeps."""
+        return self.contenders[0].report.task
 
     @property
     def title(self) -> str:
@@ -123,11 +130,17 @@ def name_sweeps(reports: Sequence[Report]) -> dict[str, str]:
 
 
 def check_data(reports: Sequence[Report]) -> None:
-    """Refuse sweeps on different data.
+    """Refuse sweeps with different classes, or on different data.
 
     Raises:
-        ComparisonError: with each sweep, the root of its data and their fingerprint.
+        ComparisonError: with the classes, or with each sweep, the root of its data and their fingerprint.
     """
+    classes: dict[tuple[str, ...], list[str]] = {}
+    for report in reports:
+        classes.setdefault(report.task.classes, []).append(report.sweep_id)
+    if len(classes) > 1:
+        named = "; ".join(f"{', '.join(ids)}: {in_short(names)}" for names, ids in classes.items())
+        raise ComparisonError(f"these sweeps trained other classes, so their figures do not compare: {named}")
     prints: dict[tuple[str, str], list[str]] = {}
     for report in reports:
         data = report.facts["data"]

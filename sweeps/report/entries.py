@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from bddseg.labels import CLASSES, GROUPS
-from bddseg.result import OBJECTIVE
+from bddseg.result import OBJECTIVE, class_metric, group_metric
+from bddseg.task import Task
 from sweeps.sanitize import DECIMALS, clean, clean_all, figure
 from sweeps.statistics.scores import FAILED, SCORE, Scores, rank
 from sweeps.storage.outcomes import CANCELLED, CUT_OFF, StopReason, SweepState, TrialState, trial_state, words_of
@@ -16,8 +16,6 @@ from sweeps.storage.trial_history import EPOCH_SECONDS
 
 RUNS = ("train.seed", "data.fold", "data.cut")
 """Settings in which the runs of one setting differ."""
-
-DETAILS = (*(f"iou/{name}" for name in CLASSES), *(f"group_miou/{group}" for group in GROUPS))
 
 
 FACTS: dict[str, Any] = {
@@ -111,27 +109,32 @@ def _with_defaults(recorded: Any, defaults: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def complete_row(row: TrialRow, history: Mapping[str, Sequence[tuple[int, float]]]) -> TrialRow:
+def detail_names(task: Task) -> tuple[str, ...]:
+    """Return the metrics of single classes and groups, without their part."""
+    return (*map(class_metric, task.classes), *map(group_metric, task.group_names))
+
+
+def complete_row(row: TrialRow, history: Mapping[str, Sequence[tuple[int, float]]], task: Task) -> TrialRow:
     """Return the row with the best figures so far if the trial has not recorded its own yet."""
     points = [point for point in history.get(OBJECTIVE, ()) if math.isfinite(point[1])]
     if SCORE in row.metrics or not points or row.status == FAILED:
         return row
     is_last = row.settings.get("train.keep") == "last"
     epoch, value = points[-1] if is_last else max(points, key=lambda point: (point[1], -point[0]))
-    best = {f"best/{name}": dict(history.get(f"val/{name}", ())).get(epoch, math.nan) for name in DETAILS}
+    best = {f"best/{name}": dict(history.get(f"val/{name}", ())).get(epoch, math.nan) for name in detail_names(task)}
     return replace(row, metrics={**row.metrics, **best, SCORE: value, "best/epoch": epoch})
 
 
-def build_entries(rows: Sequence[TrialRow], histories: Mapping[str, Any], state: str) -> dict[str, Entry]:
+def build_entries(rows: Sequence[TrialRow], histories: Mapping[str, Any], state: str, task: Task) -> dict[str, Entry]:
     """Return the entries by recorded trial id, the best first and those without a figure last."""
     ranked = {row.trial_id: row for row in rank(rows)}
     ordered = ranked | {row.trial_id: row for row in rows if row.trial_id not in ranked}
-    return {name: _entry(row, histories.get(name, {}), state) for name, row in ordered.items()}
+    return {name: _entry(row, histories.get(name, {}), state, task) for name, row in ordered.items()}
 
 
-def other_entry(name: str, repeat: Repeat) -> Entry:
+def other_entry(name: str, repeat: Repeat, task: Task) -> Entry:
     """Return a seed of another sweep, under the id that the verdict has for it."""
-    entry = _entry(repeat.row, {}, SweepState.FINISHED)
+    entry = _entry(repeat.row, {}, SweepState.FINISHED, task)
     return replace(entry, trial_id=name, sweep_id=clean(repeat.sweep_id), is_reference=False)
 
 
@@ -165,7 +168,7 @@ def _mean_curve(curves: Sequence[tuple[tuple[int, float], ...]]) -> tuple[tuple[
     return tuple((epoch, round(fmean(scores), DECIMALS)) for epoch, scores in whole)
 
 
-def _entry(row: TrialRow, history: Mapping[str, Any], sweep_state: str) -> Entry:
+def _entry(row: TrialRow, history: Mapping[str, Any], sweep_state: str, task: Task) -> Entry:
     state = trial_state(row.status, TrialState.WAITING)
     running = "running" if sweep_state == SweepState.RUNNING else "did not end"
     unknown = {TrialState.RUNNING: running, TrialState.WAITING: "waiting"}.get(state)
@@ -179,7 +182,7 @@ def _entry(row: TrialRow, history: Mapping[str, Any], sweep_state: str) -> Entry
         is_reference=row.is_reference,
         state=state,
         settings={clean(key): clean(value) if isinstance(value, str) else value for key, value in row.settings.items()},
-        scores=_logged_scores(row.metrics),
+        scores=_logged_scores(row.metrics, task),
         best_epoch=None if best is None else int(best),
         epochs=max((step for step, _ in history.get(OBJECTIVE, ())), default=0),
         seconds=_seconds(row, history.get(EPOCH_SECONDS, ())),
@@ -213,10 +216,10 @@ def _points(history: Iterable[tuple[int, float]]) -> tuple[tuple[int, float], ..
     return tuple((step, round(value, DECIMALS)) for step, value in history if math.isfinite(value))
 
 
-def _logged_scores(metrics: Mapping[str, float]) -> Scores:
+def _logged_scores(metrics: Mapping[str, float], task: Task) -> Scores:
     return Scores(
         miou=figure(metrics.get(SCORE)),
-        iou={name: figure(metrics.get(f"best/iou/{name}")) for name in CLASSES},
-        groups={group: figure(metrics.get(f"best/group_miou/{group}")) for group in GROUPS},
+        iou={name: figure(metrics.get(f"best/{class_metric(name)}")) for name in task.classes},
+        groups={name: figure(metrics.get(f"best/{group_metric(name)}")) for name in task.group_names},
         images={},
     )

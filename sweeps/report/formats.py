@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Self
 
-from bddseg.labels import CLASSES, GROUPS
+from bddseg.result import class_metric, gap_metric, group_metric
 from sweeps.formatting import NONE, write_iou, write_time
 from sweeps.report.comparison import Comparison
 from sweeps.report.gather import Entry, Report
@@ -66,6 +66,8 @@ def render_standing(comparison: Comparison) -> str:
 def render_csv(reports: Sequence[Report], top: int | None = None) -> str:
     """Return the leaderboards as CSV, a line per trial, or finalist and run; of the `top` best settings alone."""
     keys = list(dict.fromkeys(key for report in reports for key in report.varying if key != SEED))
+    tasks = [report.task for report in reports]
+    classes = list(dict.fromkeys(name for task in tasks for name in task.classes))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     fixed = [
@@ -83,14 +85,18 @@ def render_csv(reports: Sequence[Report], top: int | None = None) -> str:
         "setting/miou",
         "val/biou",
         *DIFFERENCE,
-        *(f"val/iou/{name}" for name in CLASSES),
+        *(f"val/{class_metric(name)}" for name in classes),
     ]
     outcome = ["best_epoch", "epochs", "state", "stop_reason", "stop_detail", *STOPPED, "seconds", "digest", "log_file"]
-    writer.writerow([*fixed, *(f"val/group_miou/{group}" for group in GROUPS), "val/group_gap", *outcome])
+    gap = [f"val/{gap_metric(contrast)}" for task in tasks for contrast in task.contrasts if len(task.groups) == 2]
+    groups = list(dict.fromkeys(name for task in tasks for name in task.group_names))
+    columns = [*(f"val/{group_metric(name)}" for name in groups), *dict.fromkeys(gap)]
+    writer.writerow([*fixed, *columns, *outcome])
+    figures = _FigureColumns(tuple(classes), tuple(groups), has_gap=bool(gap))
     for report in reports:
         context = _Context.of(report)
         for entry in _csv_entries(report, top):
-            writer.writerow([_cell(value) for value in _csv_row(context, entry, keys)])
+            writer.writerow([_cell(value) for value in _csv_row(context, entry, keys, figures)])
     return buffer.getvalue()
 
 
@@ -219,7 +225,16 @@ class _Context:
         return cls(report, find_rivals(report), settings, {trial.trial_id: trial for trial in stopped})
 
 
-def _csv_row(context: _Context, entry: Entry, keys: Iterable[str]) -> list[Any]:
+@dataclass(frozen=True)
+class _FigureColumns:
+    """The classes and groups that have a column."""
+
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    has_gap: bool
+
+
+def _csv_row(context: _Context, entry: Entry, keys: Iterable[str], columns: _FigureColumns) -> list[Any]:
     report, scores, setting = context.report, entry.scores, context.settings.get(entry.setting_id)
     kind = "trial" if not report.is_confirmation else "finalist" if entry.trial_id == entry.setting_id else "run"
     rank = None if kind == "run" else entry.rank
@@ -230,9 +245,9 @@ def _csv_row(context: _Context, entry: Entry, keys: Iterable[str]) -> list[Any]:
     figures = [
         *(scores.miou, pooled, scores.boundary_iou),
         *_difference(context, entry),
-        *(scores.iou.get(name) for name in CLASSES),
-        *(scores.groups.get(group) for group in GROUPS),
-        scores.gap,
+        *(scores.iou.get(name) for name in columns.classes),
+        *(scores.groups.get(name) for name in columns.groups),
+        *([scores.gap] if columns.has_gap else []),
     ]
     ended = [entry.best_epoch, entry.epochs, entry.state, entry.stop_reason, entry.stop_detail]
     last = [*_stopped_cells(context, entry), entry.seconds, entry.digest, entry.log_file]

@@ -6,9 +6,10 @@ from typing import Any, Protocol
 
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
+from bddseg.task import Task
 from sweeps.errors import NothingFinishedError
 from sweeps.report.decision import Decision, Margins, decide_confirmation, decide_screening
-from sweeps.report.entries import DETAILS, RUNS, Entry, build_entries, complete_row, read_facts
+from sweeps.report.entries import RUNS, Entry, build_entries, complete_row, detail_names, read_facts
 from sweeps.report.holdout import Holdout, HoldoutLog, choose_trials, open_test, read_openings
 from sweeps.report.pooling import join_entries
 from sweeps.report.seeds import EvidenceReader
@@ -23,6 +24,7 @@ from sweeps.storage.artifacts import VERIFICATION
 from sweeps.storage.latency import LATENCY, NetworkTimings, parse_timings
 from sweeps.storage.outcomes import ENDED, SweepState, sweep_state
 from sweeps.storage.records import SweepRecord
+from sweeps.storage.sweep_json import recorded_task
 from sweeps.storage.tags import CONFIRMS
 from sweeps.storage.trial_history import EPOCH_SECONDS
 
@@ -91,6 +93,11 @@ class Report:
     """Trial or setting -> its full name, if names are shortened."""
     in_common: str = ""
     """The words that shortened names omit."""
+
+    @property
+    def task(self) -> Task:
+        """Return the recorded classes and groups of the sweep."""
+        return recorded_task(self.facts)
 
     @property
     def is_final(self) -> bool:
@@ -186,9 +193,9 @@ def gather_report(
     Raises:
         NothingFinishedError: when no trial has a usable figure; the message says why they failed.
     """
-    is_open = any(row.status not in ENDED for row in record.trials)
-    histories = store.histories(record, [*CURVES, *([f"val/{name}" for name in DETAILS] if is_open else [])])
-    rows = tuple(complete_row(row, histories.get(row.trial_id, {})) for row in record.trials)
+    is_open, task = any(row.status not in ENDED for row in record.trials), recorded_task(record.manifest)
+    histories = store.histories(record, [*CURVES, *([f"val/{name}" for name in detail_names(task)] if is_open else [])])
+    rows = tuple(complete_row(row, histories.get(row.trial_id, {}), task) for row in record.trials)
     record = replace(record, trials=rows)
     if not rank(rows):
         raise NothingFinishedError(_why_nothing(record))
@@ -210,8 +217,9 @@ def _build(
     record: SweepRecord, histories: Mapping[str, Any], decision: Decision, store: Reader, *, is_confirmation: bool
 ) -> Report:
     state = sweep_state(record.status)
-    entries = list(build_entries(record.trials, histories, state).values())
-    settings, trials, other_seeds = join_entries(entries, decision, is_confirmation=is_confirmation)
+    task = recorded_task(record.manifest)
+    entries = list(build_entries(record.trials, histories, state, task).values())
+    settings, trials, other_seeds = join_entries(entries, decision, task, is_confirmation=is_confirmation)
     listed = settings or trials
     order = [entry for entry in listed if entry.is_scored] or list(listed)
     leader, runner_up = order[0], order[1] if len(order) > 1 else None

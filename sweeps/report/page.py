@@ -11,7 +11,13 @@ from sweeps.formatting import longer_words, write_value
 from sweeps.report.comparison import Comparison
 from sweeps.report.figures import FigureRenderer, RenderedFigures
 from sweeps.report.gather import Entry, Report
-from sweeps.report.rendering import TEMPLATES, build_environment, build_markdown_environment, space_blocks
+from sweeps.report.rendering import (
+    TEMPLATES,
+    build_environment,
+    build_markdown_environment,
+    space_blocks,
+    task_context,
+)
 from sweeps.report.section import Section
 from sweeps.report.sections import (
     boundary,
@@ -94,11 +100,20 @@ def shorten_names(report: Report) -> Report:
 
 def _rename_in(verdict: Verdict, short: Mapping[str, str]) -> Verdict:
     """Return the verdict with short names in its sentences; longer names are replaced first."""
-    sentence, paragraph = verdict.sentence, verdict.scenes.paragraph if verdict.scenes else ""
-    for name in sorted(short, key=len, reverse=True):
-        sentence, paragraph = sentence.replace(name, short[name]), paragraph.replace(name, short[name])
-    scenes = replace(verdict.scenes, paragraph=paragraph) if verdict.scenes else None
-    return replace(verdict, sentence=sentence, scenes=scenes)
+    longest_first = sorted(short, key=len, reverse=True)
+
+    def shorten(text: str) -> str:
+        for name in longest_first:
+            text = text.replace(name, short[name])
+        return text
+
+    answers = tuple(replace(answer, paragraph=shorten(answer.paragraph)) for answer in verdict.contrasts)
+    return replace(
+        verdict,
+        sentence=shorten(verdict.sentence),
+        scenes=answers[0] if answers else None,
+        further_scenes=answers[1:],
+    )
 
 
 def build_sections(report: Report, drawing_process: FigureRenderer | None = None) -> list[Section]:
@@ -140,8 +155,9 @@ def render_comparison(comparison: Comparison, form: str, figures: RenderedFigure
     """Return the page of several sweeps, `html` or `md`."""
     environment = build_environment() if form == "html" else build_markdown_environment()
     shown, figures = side_by_side.build_sections(comparison), figures or RenderedFigures()
+    words = task_context(comparison.task)
     bodies = {
-        section.name: _render_body(environment, None, section, form, figure=partial(figures.show, section))
+        section.name: _render_body(environment, None, section, form, figure=partial(figures.show, section), **words)
         for section in shown
     }
     template = environment.get_template(f"comparison.{form}.j2")
@@ -159,7 +175,12 @@ def _with_values(environment: Environment, report: Report) -> Environment:
 
 
 def _context(report: Report) -> dict[str, object]:
-    return {"report": report, "facts": report.facts, "source": describe_source(report.facts)}
+    return {
+        "report": report,
+        "facts": report.facts,
+        "source": describe_source(report.facts),
+        **task_context(report.task),
+    }
 
 
 def _render_body(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from bddseg.task import Task
 from sweeps.report.decision import Decision
 from sweeps.report.entries import Entry, join_runs, other_entry
 from sweeps.sanitize import whole
@@ -15,7 +16,7 @@ Joined = tuple[tuple[Entry, ...], tuple[Entry, ...], tuple[Entry, ...]]
 """Settings, trials, seeds of other sweeps."""
 
 
-def join_entries(trials: Sequence[Entry], decision: Decision, *, is_confirmation: bool) -> Joined:
+def join_entries(trials: Sequence[Entry], decision: Decision, task: Task, *, is_confirmation: bool) -> Joined:
     """Return the compared settings, each over all its runs, and all runs in the order of `Report.trials`."""
     entries = [_measured(entry, decision) for entry in trials]
     if is_confirmation:
@@ -23,7 +24,7 @@ def join_entries(trials: Sequence[Entry], decision: Decision, *, is_confirmation
     if decision.verdict is None:
         scored = [replace(entry, rank=rank) for rank, entry in enumerate(_scored(entries), 1)]
         return (), (*scored, *(entry for entry in entries if not entry.is_scored)), ()
-    other_seeds = [_measured(other_entry(name, repeat), decision) for name, repeat in decision.repeats.items()]
+    other_seeds = [_measured(other_entry(name, repeat, task), decision) for name, repeat in decision.repeats.items()]
     return _join_seeds({entry.trial_id: entry for entry in (*entries, *other_seeds)}, decision, decision.verdict)
 
 

@@ -1,18 +1,19 @@
 """Set up the template environments and the filters that format figures, times and settings."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bddseg.labels import CLASSES, GROUPS, PALETTE
+from bddseg.task import Task
 from bddseg.words import count
 from sweeps.formatting import (
-    GROUP_NAMES,
     NONE,
     folder_name,
+    group_title,
     write_chance,
     write_iou,
     write_points,
@@ -22,7 +23,8 @@ from sweeps.formatting import (
     write_value,
     write_when,
 )
-from sweeps.statistics.results import Interval
+from sweeps.statistics.results import Interval, Scenes
+from sweeps.statistics.sides import CITY, attribute_word, capitalise, name_sides, sides_of
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -38,13 +40,21 @@ def build_environment(**options: Any) -> Environment:
         **options,
     )
     environment.filters |= FILTERS
-    environment.globals |= {
-        "CLASSES": CLASSES,
-        "GROUPS": GROUPS,
-        "GROUP_NAMES": GROUP_NAMES,
-        "colours": {name: f"rgb{colour}" for name, colour in zip(CLASSES, PALETTE, strict=True)},
-    }
     return environment
+
+
+def task_context(task: Task) -> dict[str, Any]:
+    """Return what templates know of the classes and groups of a sweep."""
+    sides = sides_of(task)
+    return {
+        "CLASSES": task.classes,
+        "GROUPS": task.group_names,
+        "colours": {name: f"rgb{colour}" for name, colour in zip(task.classes, task.palette, strict=True)},
+        "contrast_title": partial(contrast_title, task),
+        "gap_name": sides[0].minus if len(sides) == 1 else "",
+        "scene": attribute_word(task.attribute),
+        "is_of_scenes": sides == (CITY,),
+    }
 
 
 def build_markdown_environment() -> Environment:
@@ -103,11 +113,19 @@ def _plain_markdown(value: Any) -> Any:
     return Markup(text.replace("&#39;", "'").replace("&#34;", '"'))  # noqa: S704 - what could be a tag is escaped
 
 
+def contrast_title(task: Task, scenes: Scenes) -> str:
+    """Return the title of one comparison of groups."""
+    titles = {contrast.sides: name_sides(task, contrast).title for contrast in task.contrasts}
+    return titles[scenes.sides]
+
+
 FILTERS = {
     "count": count,
     "chance": write_chance,
     "code": _code,
+    "first_upper": capitalise,
     "folder": folder_name,
+    "group": group_title,
     "interval": write_interval,
     "iou": write_iou,
     "points": write_points,

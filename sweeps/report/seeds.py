@@ -11,6 +11,7 @@ from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError, DataError
 from bddseg.evidence import Evidence
 from sweeps.sanitize import clean
+from sweeps.statistics.alignment import image_attributes
 from sweeps.statistics.seed_noise import setting_of
 from sweeps.storage.records import Repeat, SweepRecord, TrialRow
 
@@ -111,12 +112,7 @@ def join_evidence(runs: Sequence[Evidence]) -> Evidence:
     first = runs[0]
     if len(runs) == 1:
         return first
-    labels = {
-        name: (scene, weather, time)
-        for run in runs
-        for name, scene, weather, time in zip(run.names, run.scenes, run.weathers, run.times_of_day, strict=True)
-    }
-    scenes, weathers, times = zip(*labels.values(), strict=True)
+    labels = image_attributes(runs)
     index_of = {name: index for index, name in enumerate(labels)}
     drives = {name: drive for run in runs for name, drive in zip(run.names, run.drives, strict=bool(run.drives))}
     indices = [np.asarray([index_of[name] for name in run.names], dtype=np.intp) for run in runs]
@@ -125,14 +121,12 @@ def join_evidence(runs: Sequence[Evidence]) -> Evidence:
         part=first.part,
         epoch=first.epoch,
         names=tuple(labels),
-        scenes=scenes,
-        weathers=weathers,
-        times_of_day=times,
+        attributes={key: tuple(own.get(key, "") for own in labels.values()) for key in first.attributes},
         counts=_sum_at(indices, [run.counts for run in runs], len(labels)),
         ignored=_sum_at(indices, [run.ignored for run in runs], len(labels)),
         fingerprint=first.fingerprint,
         drives=tuple(drives.get(name, "") for name in labels) if drives else (),
-        classes=first.classes,
+        task=first.task,
         boundary=_sum_at(indices, boundaries, len(labels)) if len(boundaries) == len(runs) else None,
     )
 

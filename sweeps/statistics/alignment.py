@@ -9,7 +9,9 @@ from hashlib import sha256
 
 import numpy as np
 
+from bddseg.data.folders import in_short
 from bddseg.evidence import Evidence
+from bddseg.task import Task
 from bddseg.words import count
 from sweeps.statistics.units import Units, find_units
 
@@ -40,10 +42,9 @@ class AlignedEvidence:
     """
 
     entrants: tuple[AlignmentInput, ...]
-    classes: tuple[str, ...]
-    scenes: tuple[str, ...]
-    weathers: tuple[str, ...]
-    times_of_day: tuple[str, ...]
+    task: Task
+    attributes: Mapping[str, tuple[str, ...]]
+    """Attribute -> its value for each image."""
     unit: np.ndarray
     has_drive: np.ndarray
     """Shape: (N,), whether the name of an image carries its drive."""
@@ -54,6 +55,20 @@ class AlignedEvidence:
     """Pixels of each class in the mask, per run of the first setting."""
     left_out: dict[str, str]
     image_order: "_ImageOrder"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.task.classes
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Return the group of each image; empty texts without groups.
+
+        Shape:
+            returns: (N,), names.
+        """
+        values = self.attributes.get(self.task.attribute) or ("",) * self.images
+        return np.asarray(self.task.groups_of(values))
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -252,6 +267,8 @@ def _difference(entrant: AlignmentInput, model: AlignmentInput) -> str:
     pairs = zip(_in_order(entrant), _in_order(model), strict=True)
     for number, (run, like) in enumerate(pairs, start=1):
         where = f" in run {number}" if len(usual) > 1 else ""
+        if run.classes != like.classes:
+            return f"its evidence is of other classes{where}: {in_short(run.classes)}, not {in_short(like.classes)}"
         if run.fingerprint != like.fingerprint:
             return f"its evidence is of other frames{where}: {run.fingerprint}, the others' of {like.fingerprint}"
         if set(run.names) != set(like.names) or len(run.names) != len(like.names):
@@ -260,8 +277,8 @@ def _difference(entrant: AlignmentInput, model: AlignmentInput) -> str:
                 f"its evidence is of another split{where}: {count(len(run.names), 'image')}, of which {common} are "
                 f"among the others' {len(like.names)}"
             )
-        if run.part != like.part or run.classes != like.classes:
-            return f"its evidence is of other classes or another part{where}: {run.part}"
+        if run.part != like.part:
+            return f"its evidence is of another part{where}: {run.part}"
     return f"it has evidence of {count(len(entrant.runs), 'run')}, the others of {len(model.runs)}"
 
 
@@ -279,11 +296,7 @@ def score_of(run: Evidence) -> float:
 
 def _align(comparable: Sequence[AlignmentInput], left_out: dict[str, str]) -> AlignedEvidence:
     model = comparable[0]
-    labels = {
-        name: (scene, weather, time)
-        for run in model.runs
-        for name, scene, weather, time in zip(run.names, run.scenes, run.weathers, run.times_of_day, strict=True)
-    }
+    labels = image_attributes(model.runs)
     drives = {name: drive for run in model.runs for name, drive in zip(run.names, run.drives, strict=bool(run.drives))}
     names = list(labels)
     units = find_units(names, [drives[name] for name in names] if drives else ())
@@ -291,13 +304,11 @@ def _align(comparable: Sequence[AlignmentInput], left_out: dict[str, str]) -> Al
     ordered = [names[index] for index in order]
     image_order = _ImageOrder({name: index for index, name in enumerate(ordered)}, {})
     cells = [_cells(image_order.counts(entrant.runs)) for entrant in comparable]
-    scenes, weathers, times = zip(*(labels[name] for name in ordered), strict=True)
+    keys = model.runs[0].attributes
     return AlignedEvidence(
         entrants=tuple(comparable),
-        classes=model.runs[0].classes,
-        scenes=scenes,
-        weathers=weathers,
-        times_of_day=times,
+        task=model.runs[0].task,
+        attributes={key: tuple(labels[name].get(key, "") for name in ordered) for key in keys},
         unit=_numbers(units, order),
         has_drive=units.has_drive[order],
         drives=units.drives,
@@ -307,6 +318,15 @@ def _align(comparable: Sequence[AlignmentInput], left_out: dict[str, str]) -> Al
         left_out=left_out,
         image_order=image_order,
     )
+
+
+def image_attributes(runs: Sequence[Evidence]) -> dict[str, dict[str, str]]:
+    """Return the attributes of every image of the runs, by its name; a later run replaces an earlier one."""
+    return {
+        name: {key: values[index] for key, values in run.attributes.items()}
+        for run in runs
+        for index, name in enumerate(run.names)
+    }
 
 
 def _numbers(units: Units, order: Sequence[int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Inputs and results of a verdict: candidates, rivals, intervals, scenes. No arithmetic.
+"""Inputs and results of a verdict: candidates, rivals, intervals, groups. No arithmetic.
 
 Scores and differences are fractions of 1: 0.01 is one point of mIoU.
 """
@@ -121,7 +121,7 @@ class SampleSizeNeeded:
 
 @dataclass(frozen=True)
 class Gap:
-    """City against non-city images, of one trial."""
+    """One group of images against another, or against all others, of one trial."""
 
     trial_id: str
     answer: str
@@ -129,7 +129,7 @@ class Gap:
     why: str
     """One sentence."""
     gap: Interval
-    """City less non-city, 95 %."""
+    """First side less second, 95 %."""
     equivalence: Interval
     """The 90 % interval of two one-sided tests at 5 %."""
     p_equivalence: float
@@ -138,16 +138,16 @@ class Gap:
     standardised: Interval | None
     """The gap if both groups had the same mix of classes."""
     images: Mapping[str, int]
-    """By group."""
+    """By side, the first one first."""
     drives: Mapping[str, int]
-    """By group; empty where drives are not known."""
+    """By side; empty where drives are not known."""
     drives_to_tell: int | None
     """Drives in total that would show a gap near 0 to lie within the margin; None if no number would."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Images of one scene, weather or time of day against all others, for the leader; exploratory."""
+    """Images with one value of an attribute, such as a scene, against all others, for the leader; exploratory."""
 
     kind: str
     value: str
@@ -159,7 +159,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Scenes:
-    """The comparison of city and other scenes, over all settings shown."""
+    """One comparison of groups, such as city and other scenes, over all settings shown."""
 
     margin: float
     gaps: tuple[Gap, ...]
@@ -168,6 +168,12 @@ class Scenes:
     """Trial -> its gap less the leader's, in simultaneous intervals."""
     slices: tuple[Slice, ...]
     paragraph: str
+
+    @property
+    def sides(self) -> tuple[str, str]:
+        """Return the names of both sides, the first one first in every difference."""
+        first, second = self.gaps[0].images
+        return first, second
 
 
 @dataclass(frozen=True)
@@ -224,5 +230,13 @@ class Verdict:
     kendall_tau: float | None
     """Agreement of the order in the screening with that in the confirmation."""
     scenes: Scenes | None
+    """The comparison of two groups, or of the first of several; None without groups."""
     sentence: str
     caveats: tuple[str, ...]
+    further_scenes: tuple[Scenes, ...] = ()
+    """Of more than two groups: each of the others with the rest."""
+
+    @property
+    def contrasts(self) -> tuple[Scenes, ...]:
+        """Return all comparisons of groups."""
+        return (*([self.scenes] if self.scenes else []), *self.further_scenes)

@@ -9,7 +9,6 @@ import numpy as np
 
 from bddseg.confusion import boundary_iou, iou, miou, miou_by_group, pool
 from bddseg.evidence import Evidence
-from bddseg.labels import GROUPS, group_of
 from sweeps.sanitize import DECIMALS, figure, finite_number
 
 TOLERANCE = 1e-6
@@ -46,9 +45,9 @@ class Scores:
     iou: dict[str, float | None]
     """By class."""
     groups: dict[str, float | None]
-    """Mean IoU by scene group."""
+    """Mean IoU by group, in the order of the task."""
     images: dict[str, int]
-    """Images by scene group; empty where that is not known."""
+    """Images by group; empty where that is not known."""
     boundary: dict[str, float | None] = field(default_factory=dict)
     """Boundary IoU by class, see `bddseg.boundary`; empty where it was not counted."""
 
@@ -62,9 +61,11 @@ class Scores:
 
     @property
     def gap(self) -> float | None:
-        """City less non-city."""
-        city, other = (self.groups.get(group) for group in GROUPS)
-        return None if city is None or other is None else round(city - other, DECIMALS)
+        """The first of two groups less the second; None for another number of groups."""
+        if len(self.groups) != 2:
+            return None
+        first, second = self.groups.values()
+        return None if first is None or second is None else round(first - second, DECIMALS)
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,12 @@ def pareto_front(
 def score_evidence(evidence: Evidence) -> Scores:
     """Return the figures of the evidence: counts are summed first and divided once."""
     pooled = pool(evidence.counts)
-    groups = [group_of(scene) for scene in evidence.scenes]
+    groups, names = evidence.groups, evidence.task.group_names
     return Scores(
         miou=figure(float(miou(pooled))),
         iou={name: figure(float(value)) for name, value in zip(evidence.classes, iou(pooled), strict=True)},
-        groups={group: figure(value) for group, value in miou_by_group(evidence.counts, evidence.scenes).items()},
-        images={group: groups.count(group) for group in GROUPS},
+        groups={group: figure(value) for group, value in miou_by_group(evidence.counts, groups, names).items()},
+        images={group: groups.count(group) for group in names},
         boundary=_boundary(evidence),
     )
 

@@ -1,4 +1,4 @@
-"""Compare city and other scenes: the gap, its equivalence test, and differences between settings.
+"""Compare groups of images, such as city and other scenes: the gap, its equivalence test, and differences of settings.
 
 Drives are drawn alike for all settings, so that gaps compare in pairs and a drive with images of both groups is drawn
 with both. What another seed would change in a gap is part of every interval.
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from bddseg.confusion import iou, miou
-from bddseg.labels import GROUPS, group_of
+from bddseg.task import Contrast
 from sweeps.statistics.alignment import AlignedEvidence
 from sweeps.statistics.bootstrap import mean_ratio, weigh
 from sweeps.statistics.estimates import ResampledFigure
 from sweeps.statistics.hypothesis_tests import ALPHA, holm, holm_levels
 from sweeps.statistics.results import Gap, Interval, Scenes, Slice
 from sweeps.statistics.seed_noise import SHRINKAGE, Noise
+from sweeps.statistics.sides import Sides, attribute_word, join_words, name_sides
 from sweeps.statistics.wording import describe_gap, describe_scenes
 
 DRIVES = 10
@@ -25,51 +26,89 @@ DRIVES = 10
 TELLING = 2.927
 """Quantiles of the normal distribution at 95 and 90 %: two one-sided tests show equivalence with a power of 80 %."""
 
-KINDS = ("scene", "weather", "time of day")
 UNSAID = ("", "undefined")
+MOST_VALUES = 30
+"""Attributes with more values, such as a number of each image, are no slices."""
 
 Figure = Callable[[np.ndarray], np.ndarray]
 """(..., C, C) -> (...)"""
 
 
-def answer_scenes(
+def answer_contrasts(
     aligned: AlignedEvidence,
     draws: np.ndarray,
     shown: Sequence[int],
     margin: float,
     names: Mapping[str, str],
     noise: Noise,
+) -> tuple[Scenes, ...]:
+    """Return the answer to each comparison of groups; one of which a side has no labelled image is left out.
+
+    Of more than two groups each is compared with the rest, at levels that hold for all comparisons together
+    (Bonferroni). Arguments as `answer_scenes` has them; slices are with the first answer.
+    """
+    contrasts = aligned.task.contrasts
+    answers: list[Scenes] = []
+    for contrast in contrasts:
+        alpha = ALPHA / len(contrasts)
+        slices = find_slices(aligned, draws, shown[0], noise) if not answers else ()
+        question = Question(contrast, margin, alpha, slices)
+        if (answer := answer_scenes(aligned, draws, shown, question, names, noise)) is not None:
+            answers.append(answer)
+    return tuple(answers)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One comparison of groups."""
+
+    contrast: Contrast
+    margin: float
+    """A gap that does not matter, as a fraction of 1."""
+    alpha: float = ALPHA
+    slices: tuple[Slice, ...] = ()
+    """Exploratory slices that are reported with the answer."""
+
+
+def answer_scenes(
+    aligned: AlignedEvidence,
+    draws: np.ndarray,
+    shown: Sequence[int],
+    question: Question,
+    names: Mapping[str, str],
+    noise: Noise,
 ) -> Scenes | None:
-    """Return the answer for the settings shown, the leader first; None when a group has no labelled image.
+    """Return the answer for the settings shown, the leader first; None when a side has no labelled image.
 
     Args:
         aligned: the evidence of all compared settings.
         draws: the weights of the bootstrap draws, (B, U).
         shown: the indices of the settings, the leader first.
-        margin: a gap that does not matter, as a fraction of 1.
+        question: what is compared, and how.
         names: names of settings in sentences, by id.
         noise: the noise between runs.
     """
-    groups = np.asarray([group_of(scene) for scene in aligned.scenes])
-    sides = [groups == group for group in GROUPS]
+    sides, words = question.contrast.masks(aligned.groups), name_sides(aligned.task, question.contrast)
     counts = [aligned.counts_of(index) for index in shown]
     if not all(counts[0][side].any() for side in sides):
         return None
     sampled = _resample(aligned, np.stack(counts), sides, draws)
     pairs = [
-        _Pair(aligned, index, own_counts, drawn, sides, noise)
+        _Pair(aligned, index, own_counts, drawn, sides, noise, question, words)
         for index, own_counts, drawn in zip(shown, counts, sampled, strict=True)
     ]
-    gaps = tuple(pair.gap(margin) for pair in pairs)
-    between = _between([aligned.ids[index] for index in shown], [pair.contrast(miou) for pair in pairs])
-    slices = find_slices(aligned, draws, shown[0], noise)
-    return Scenes(margin, gaps, between, slices, describe_scenes(gaps, between, slices, margin, names))
+    gaps = tuple(pair.gap(question.margin) for pair in pairs)
+    figures = [pair.contrast(miou) for pair in pairs]
+    between = _between([aligned.ids[index] for index in shown], figures, question.alpha)
+    kinds = join_words(map(attribute_word, aligned.attributes)) if aligned.attributes else ""
+    paragraph = describe_scenes(gaps, between, question.slices, question.margin, names, words, kinds)
+    return Scenes(question.margin, gaps, between, question.slices, paragraph)
 
 
-def _between(ids: Sequence[str], gaps: Sequence[ResampledFigure]) -> dict[str, Interval]:
+def _between(ids: Sequence[str], gaps: Sequence[ResampledFigure], alpha: float) -> dict[str, Interval]:
     """Return the intervals of the gaps less the leader's, for all of them at once (Holm)."""
     differences = [gap.minus(gaps[0]) for gap in gaps[1:]]
-    levels = holm_levels([difference.tests(0.0)[1] for difference in differences])
+    levels = holm_levels([difference.tests(0.0)[1] for difference in differences], alpha)
     intervals = [difference.interval(level) for difference, level in zip(differences, levels, strict=True)]
     return {name: interval for name, interval in zip(ids[1:], intervals, strict=True) if interval is not None}
 
@@ -88,9 +127,11 @@ class _Pair:
     sampled: np.ndarray
     sides: Sequence[np.ndarray]
     noise: Noise
+    question: Question
+    words: Sides
 
     def contrast(self, figure: Figure) -> ResampledFigure:
-        """Return a figure of the city images less that of the others."""
+        """Return a figure of the first side less that of the second."""
         city, other = (figure(pooled) for pooled in self.pooled)
         first, second = (figure(sampled) for sampled in self.sampled)
         units = min(count_units(self.aligned, side) for side in self.sides)
@@ -112,27 +153,30 @@ class _Pair:
     def gap(self, margin: float) -> Gap:
         """Return the gap of the setting with all its tests."""
         aligned, whole, standard = self.aligned, self.contrast(miou), self.standardised()
-        sides = dict(zip(GROUPS, self.sides, strict=True))
+        sides = dict(zip(self.question.contrast.sides, self.sides, strict=True))
+        alpha = self.question.alpha
         images = {group: int(side.sum()) for group, side in sides.items()}
         drives = {group: count_units(aligned, side & aligned.has_drive) for group, side in sides.items()}
         is_known = all(drives.values())
         p_equivalence, p_difference = whole.tests(margin)
-        answer = answer_gap(whole, standard, margin, drives)
+        answer = answer_gap(whole, standard, margin, drives, alpha)
         wide = Interval(whole.estimate, -1.0, 1.0)
         needed = drives_to_tell(whole, margin, aligned.drives) if is_known else None
         return Gap(
             trial_id=aligned.ids[self.index],
             answer=answer,
-            why=describe_gap(answer, whole.interval() or wide, margin, drives if is_known else {}, DRIVES, needed),
-            gap=whole.interval() or wide,
-            equivalence=whole.interval(2 * ALPHA) or wide,
+            why=describe_gap(
+                answer, whole.interval(alpha) or wide, margin, drives if is_known else {}, DRIVES, needed, self.words
+            ),
+            gap=whole.interval(alpha) or wide,
+            equivalence=whole.interval(2 * alpha) or wide,
             p_equivalence=p_equivalence,
             p_difference=p_difference,
             by_class={
-                name: self.contrast(lambda counts, index=index: iou(counts)[..., index]).interval()  # type: ignore[misc]
+                name: self.contrast(lambda counts, index=index: iou(counts)[..., index]).interval(alpha)  # type: ignore[misc]
                 for index, name in enumerate(aligned.classes)
             },
-            standardised=standard.interval() if standard else None,
+            standardised=standard.interval(alpha) if standard else None,
             images=images,
             drives=drives if is_known else {},
             drives_to_tell=needed,
@@ -176,7 +220,11 @@ def drives_to_tell(whole: ResampledFigure, margin: float, drives: int) -> int | 
 
 
 def answer_gap(
-    whole: ResampledFigure, standard: ResampledFigure | None, margin: float, drives: Mapping[str, int]
+    whole: ResampledFigure,
+    standard: ResampledFigure | None,
+    margin: float,
+    drives: Mapping[str, int],
+    alpha: float = ALPHA,
 ) -> str:
     """Return equivalent, different, class mix or cannot tell.
 
@@ -186,11 +234,11 @@ def answer_gap(
     if min(drives.values()) < DRIVES:
         return "cannot tell"
     p_equivalence, p_difference = whole.tests(margin)
-    if p_equivalence < ALPHA:
+    if p_equivalence < alpha:
         return "equivalent"
-    if p_difference >= ALPHA:
+    if p_difference >= alpha:
         return "cannot tell"
-    is_same = standard is not None and standard.tests(0.0)[1] < ALPHA and standard.estimate * whole.estimate > 0
+    is_same = standard is not None and standard.tests(0.0)[1] < alpha and standard.estimate * whole.estimate > 0
     return "different" if is_same else "class mix"
 
 
@@ -212,11 +260,11 @@ def standard_miou(counts: np.ndarray, mix: np.ndarray) -> np.ndarray:
 
 
 def find_slices(aligned: AlignedEvidence, draws: np.ndarray, index: int, noise: Noise) -> tuple[Slice, ...]:
-    """Return each scene, weather and time of day against all other images, corrected for their number (Holm)."""
-    labels = zip(KINDS, (aligned.scenes, aligned.weathers, aligned.times_of_day), strict=True)
+    """Return each value of each attribute against all other images, corrected for their number (Holm)."""
     masks = {
-        (kind, value): np.asarray(values) == value
-        for kind, values in labels
+        (attribute_word(name), value): np.asarray(values) == value
+        for name, values in aligned.attributes.items()
+        if len(set(values)) <= MOST_VALUES
         for value in sorted(set(values))
         if value not in UNSAID
     }

@@ -42,7 +42,7 @@ from sweeps.statistics.seed_noise import (
     rise_of,
     unlearned_class,
 )
-from sweeps.statistics.slices import answer_scenes
+from sweeps.statistics.slices import answer_contrasts
 from sweeps.statistics.wording import describe_caveats, describe_verdict
 
 __all__ = [
@@ -295,6 +295,7 @@ class _Judged:
             confirming=confirming,
         )
         shown = _shown(comparisons, recommended, chosen)
+        answers = answer_contrasts(aligned, self.weights, shown, self.scene_margin, names, self.noise)
         return Verdict(
             stage=self.stage,
             outcome=outcome,
@@ -313,9 +314,10 @@ class _Judged:
             needed=needed,
             left_out=aligned.left_out,
             kendall_tau=_agreement(aligned, chosen),
-            scenes=answer_scenes(aligned, self.weights, shown, self.scene_margin, names, self.noise),
+            scenes=answers[0] if answers else None,
             sentence=describe_verdict(outcome, rivals, self.margin, names, noise),
             caveats=self._caveats(noise, stopped),
+            further_scenes=answers[1:],
         )
 
     def _rivals(

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from bddseg.words import count
-from sweeps.formatting import GROUP_NAMES, write_points, write_size
+from sweeps.formatting import group_title, write_points, write_size
 from sweeps.statistics.power import MOST_RUNS_PLANNED
 from sweeps.statistics.results import Gap, Interval, NoiseFigures, Rival, SampleSizeNeeded, Slice, StoppedTrial
+from sweeps.statistics.sides import CITY, Sides, capitalise
 
 NAMED = 3
 """Other sweeps that are named at most."""
@@ -159,29 +160,36 @@ def describe_caveats(
 
 
 def describe_gap(
-    answer: str, gap: Interval, margin: float, drives: Mapping[str, int], least: int, needed: int | None
+    answer: str,
+    gap: Interval,
+    margin: float,
+    drives: Mapping[str, int],
+    least: int,
+    needed: int | None,
+    words: Sides = CITY,
 ) -> str:
-    """Return the reason for the answer to the comparison of scenes.
+    """Return the reason for the answer to a comparison of groups.
 
     Args:
         answer: equivalent, different, class mix or cannot tell.
-        gap: city less other images.
+        gap: first side less second.
         margin: a gap that does not matter.
-        drives: drives by group; empty where they are unknown.
+        drives: drives by side; empty where they are unknown.
         least: drives that a group needs.
         needed: drives that would be enough to show equivalence; None if no number would.
+        words: the names of the sides.
     """
     if not drives:
         return "File names contain no drive, so the number of drives is unknown; data.drive_pattern names the rule."
     few = {group: count for group, count in drives.items() if count < least}
     needed_drives = f" About {needed:,} drives would be enough." if needed else ""
     if few:
-        sources = " and ".join(f"{GROUP_NAMES[group]} images come from {count(n, 'drive')}" for group, n in few.items())
-        return f"{sources[0].upper() + sources[1:]}; at least {least} of each are needed.{needed_drives}"
+        sources = " and ".join(f"{group_title(group)} images come from {count(n, 'drive')}" for group, n in few.items())
+        return f"{capitalise(sources)}; at least {least} of each are needed.{needed_drives}"
     size = f"the gap is {write_points(gap.estimate)} points ({interval_words(gap)})"
     if answer == "equivalent":
         return f"{size[0].upper() + size[1:]}, surely smaller than {write_size(margin)} points either way."
-    side = "City" if gap.estimate > 0 else "Non-city"
+    side = capitalise(words.first if gap.estimate > 0 else words.second)
     if answer == "different":
         return f"{side} images are segmented better: {size}."
     if answer == "class mix":
@@ -195,19 +203,25 @@ def describe_scenes(
     slices: Sequence[Slice],
     margin: float,
     names: Mapping[str, str],
+    words: Sides = CITY,
+    kinds: str = "scene, weather and time of day",
 ) -> str:
-    """Return the research question answered in one paragraph; gaps are the leader's first."""
+    """Return the research question answered in one paragraph; gaps are the leader's first.
+
+    `words` names the sides, and `kinds` the attributes that slices are made of.
+    """
     first = gaps[0]
     leader = names.get(first.trial_id, first.trial_id)
     counts = " and ".join(
-        f"{n} {GROUP_NAMES[group]}" + (f" (from {count(first.drives[group], 'drive')})" if first.drives else "")
+        f"{n} {group_title(group)}" + (f" (from {count(first.drives[group], 'drive')})" if first.drives else "")
         for group, n in first.images.items()
     )
+    one, two = words.on_first, words.on_second
     head = {
-        "equivalent": f"{leader} does as well on city streets as on other scenes, within {write_size(margin)} points.",
-        "different": f"{leader} does not do equally well on city streets and on other scenes.",
-        "class mix": f"{leader} scores differently on city streets and on other scenes, because the class mix differs.",
-        "cannot tell": f"These images cannot show whether {leader} does as well on city streets as on other scenes.",
+        "equivalent": f"{leader} does as well on {one} as on {two}, within {write_size(margin)} points.",
+        "different": f"{leader} does not do equally well on {one} and on {two}.",
+        "class mix": f"{leader} scores differently on {one} and on {two}, because the class mix differs.",
+        "cannot tell": f"These images cannot show whether {leader} does as well on {one} as on {two}.",
     }[first.answer]
     parts = [head, first.why, f"Images: {counts}."]
     if first.standardised is not None:
@@ -225,7 +239,7 @@ def describe_scenes(
     if slices:
         stand = "stands" if len(significant) == 1 else "stand"
         parts.append(
-            f"Of {count(len(slices), 'value')} of scene, weather and time of day, "
+            f"Of {count(len(slices), 'value')} of {kinds}, "
             + (f"{', '.join(significant)} {stand} out after correction." if significant else "none stands out.")
         )
     return " ".join(parts)

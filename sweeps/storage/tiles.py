@@ -1,7 +1,7 @@
 """Pictures of class labels and colours <-> PNG with a palette, which keeps the labels exact.
 
-A sheet has square tiles side by side. Values below 8 are classes and verdicts, the same in every sheet; above, colours
-of a photograph. A sheet of maps has colours from the lowest to the highest value instead.
+A sheet has square tiles side by side. Its first values are the classes, then three verdicts, the same in every sheet of
+a sweep; above, colours of a photograph. A sheet of maps has colours from the lowest to the highest value instead.
 """
 
 import io
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from bddseg.labels import CLASSES, IGNORE, PALETTE
+from bddseg.task import IGNORE, Colour
 
-IGNORED, RIGHT, WRONG = len(CLASSES), len(CLASSES) + 1, len(CLASSES) + 2
-COLOURS = (*PALETTE, (24, 24, 28), (226, 232, 238), (190, 20, 90))
-"""RGB of the values below 8: the classes, ignored, right and wrong."""
+NOT_JUDGED, RIGHT, WRONG = range(3)
+"""Values of a tile above those of the classes, in this order: ignored, right and wrong."""
 
-FIRST_FREE = len(COLOURS)
+VERDICTS: tuple[Colour, ...] = ((24, 24, 28), (226, 232, 238), (190, 20, 90))
+"""Their colours."""
+
 LEVELS = 64
 """Colours of a map: more cannot be distinguished, and make files larger."""
 
@@ -56,20 +57,36 @@ class TileStrip:
         return encode(self.tile(position), self.palette)
 
 
-def draw_panel(image: np.ndarray, truth: np.ndarray, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> TileStrip:
+def meaningful_colours(palette: Sequence[Colour]) -> tuple[Colour, ...]:
+    """Return the colour of every value with a meaning: the classes, then ignored, right and wrong."""
+    return (*palette, *VERDICTS)
+
+
+def draw_panel(
+    image: np.ndarray,
+    truth: np.ndarray,
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    palette: Sequence[Colour],
+) -> TileStrip:
     """Return the tiles of an image: each pair is a trial's prediction, and where it is right (0) or wrong (1).
+
+    `palette` has the colour of each class.
 
     Shape:
         image: (H, W, 3), uint8.  truth and both of each pair: (H, W).
     """
-    side = min(len(truth), LARGEST_PX)
+    side, colours, classes = min(len(truth), LARGEST_PX), meaningful_colours(palette), len(palette)
     photograph = Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR)
-    reduced = photograph.quantize(256 - FIRST_FREE, method=Image.Quantize.MEDIANCUT)
-    tiles = [np.asarray(reduced) + FIRST_FREE, _values(truth)]
+    reduced = photograph.quantize(256 - len(colours), method=Image.Quantize.MEDIANCUT)
+    tiles = [np.asarray(reduced) + len(colours), _values(truth, classes)]
     for predicted, verdict in pairs:
-        tiles += [_values(predicted), np.where(truth == IGNORE, IGNORED, RIGHT + verdict)]
+        judged = np.where(truth == IGNORE, NOT_JUDGED, RIGHT + verdict)
+        tiles += [_values(predicted, classes), classes + judged]
     smaller = [tile if len(tile) == side else _subsampled(tile, side) for tile in tiles]
-    return TileStrip(np.hstack(smaller).astype(np.uint8), _fixed_colours() + bytes(reduced.getpalette() or []))
+    return TileStrip(
+        np.hstack(smaller).astype(np.uint8),
+        bytes(value for colour in colours for value in colour) + bytes(reduced.getpalette() or []),
+    )
 
 
 def draw_maps(maps: np.ndarray, ranges: Sequence[tuple[float, float]]) -> TileStrip:
@@ -96,12 +113,8 @@ def map_colours() -> bytes:
     return bytes(colormaps["viridis"](np.arange(256), bytes=True)[:, :3].tobytes())
 
 
-def _fixed_colours() -> bytes:
-    return bytes(value for colour in COLOURS for value in colour)
-
-
-def _values(classes: np.ndarray) -> np.ndarray:
-    return np.where(classes == IGNORE, IGNORED, classes)
+def _values(labels: np.ndarray, classes: int) -> np.ndarray:
+    return np.where(labels == IGNORE, classes + NOT_JUDGED, labels)
 
 
 def _subsampled(tile: np.ndarray, side: int) -> np.ndarray:

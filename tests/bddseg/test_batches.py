@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
+from bddseg.labels import IGNORE
 from tiny import make_frames, make_split
 
 from bddseg.batches import RESIDENT_SHARE, Pixels, channel_statistics, class_pixels, fits
-from bddseg.labels import IGNORE
 
 FRAMES, SPLIT = make_frames(), make_split()
 

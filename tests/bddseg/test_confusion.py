@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from bddseg.labels import IGNORE
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from bddseg.confusion import count_pixels, iou, miou, miou_by_group, miou_by_scene, pool
-from bddseg.labels import IGNORE
 
 TRUTH = np.array([[[0, 0], [1, IGNORE]], [[1, 1], [1, 1]]])  # (2, 2, 2)
 PREDICTION = np.array([[[0, 1], [1, 1]], [[1, 1], [0, 1]]])

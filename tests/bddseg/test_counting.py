@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from bddseg.labels import IGNORE
 
 import bddseg.confusion
 from bddseg.counting import PassSums, count_by_products, count_pixels_on_device, read
-from bddseg.labels import IGNORE
 
 CPU = torch.device("cpu")
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bddseg.labels import IGNORE
 from tiny import make_config, make_frames, make_split
 from torch import nn
 
@@ -15,7 +16,6 @@ from bddseg.boundary import count_boundaries
 from bddseg.counting import PassCounts
 from bddseg.data.frames import Frames
 from bddseg.engine import Engine
-from bddseg.labels import IGNORE
 from bddseg.losses import build_loss
 
 CPU = torch.device("cpu")

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bddseg.labels import IGNORE
 from tiny import make_config, make_frames
 
 from bddseg.explain import NOT_JUDGED, RIGHT, WRONG, attention_maps, compare, score_images
-from bddseg.labels import IGNORE
 from bddseg.models import build_model
 from bddseg.predictor import Predictor, load_trained
 

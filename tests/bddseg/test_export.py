@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bddseg.labels import CLASSES
 from models import write_model
 from PIL import Image
 from tiny import make_frames
@@ -16,7 +17,6 @@ from bddseg.checkpoint import load_checkpoint
 from bddseg.data.image_io import shrink
 from bddseg.errors import ExportError
 from bddseg.export import INPUT, KINDS, METADATA, Agreement, Raw, export_model, sample_pictures
-from bddseg.labels import CLASSES
 from bddseg.predictor import Predictor, load_trained
 from sweeps.export import FORMATS, main
 

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from bddseg.labels import CLASSES, IGNORE
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.nn import functional
 
 from bddseg.errors import ConfigError
-from bddseg.labels import CLASSES, IGNORE
 from bddseg.losses import LOSSES, balanced_weights, build_loss, ce_dice, cross_entropy, dice, focal, mean
 
 C = len(CLASSES)

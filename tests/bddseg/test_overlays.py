@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bddseg.labels import CLASSES, PALETTE
 from models import write_model
 from PIL import Image
 from tiny import make_frames
@@ -13,7 +14,6 @@ from torch.nn.functional import interpolate
 from bddseg import overlays
 from bddseg.checkpoint import load_checkpoint
 from bddseg.data.image_io import shrink
-from bddseg.labels import CLASSES, PALETTE
 from bddseg.overlays import Painted, paint_images, paint_labels, paint_mask, paint_overlay
 from bddseg.predictor import Predictor, load_trained
 

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bddseg.labels import CLASSES
 from tiny import make_config, make_frames, make_split
 
 from bddseg.checkpoint import BEST, load_checkpoint, save_training
 from bddseg.confusion import count_pixels
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
-from bddseg.labels import CLASSES
 from bddseg.predictor import load_trained
 from bddseg.train import fit
 

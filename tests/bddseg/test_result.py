@@ -2,8 +2,9 @@
 
 import math
 
-from bddseg.evidence import Evidence
 from bddseg.labels import CLASSES, SCENES
+
+from bddseg.evidence import Evidence
 from bddseg.result import METRICS, OBJECTIVE, EpochResult
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bddseg.labels import CLASSES, IGNORE, group_of
 from tiny import make_config, make_frames, make_split
 from torchmetrics.classification import MulticlassJaccardIndex
 
@@ -19,7 +20,6 @@ from bddseg.data.split import Split, split_of
 from bddseg.engine import Engine
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
-from bddseg.labels import CLASSES, IGNORE, group_of
 from bddseg.result import METRICS, OBJECTIVE, EpochResult
 from bddseg.schedule import learning_rate_factor
 from bddseg.train import _metrics, fit

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bddseg.labels import CLASSES
 from tiny import make_config, make_frames, make_split
 
 from bddseg.checkpoint import BEST, load_checkpoint, save_training
 from bddseg.evidence import Evidence
-from bddseg.labels import CLASSES
 from bddseg.train import fit
 from bddseg.verification import Verification, verify
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bddseg.labels import IGNORE
 from folders import write_folder
 from tiny import make_config, make_frames, make_split
 
@@ -17,7 +18,6 @@ from bddseg.counting import count_pixels_on_device
 from bddseg.data.frames import build_frames
 from bddseg.data.split import usual_split
 from bddseg.engine import Engine
-from bddseg.labels import IGNORE
 from benchmarks import __main__ as everything
 from benchmarks import s0_parity, s4_gpu_trial, s7_overhead, verdict_seeds
 from benchmarks.baseline_careful import Careful, tensors

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from bddseg.labels import CLASSES
 
 import report
 import tune_main
-from bddseg.labels import CLASSES
 from bddseg.result import OBJECTIVE
 from sweeps.execution.cluster import ray_cluster
 from sweeps.planning.experiments_file import read_book

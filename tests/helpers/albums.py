@@ -1,8 +1,8 @@
 """An album made by hand: what tests of pictures share."""
 
 import numpy as np
-
 from bddseg.labels import IGNORE
+
 from sweeps.storage.album import Attention, Panel, PanelTrial, PredictionPanels
 from sweeps.storage.tiles import draw_maps, draw_panel
 

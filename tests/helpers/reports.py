@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from bddseg.labels import CLASSES
 from counts import make_evidence
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
-from bddseg.labels import CLASSES
 from sweeps.errors import TrackingError
 from sweeps.report.gather import Report, gather_report
 from sweeps.storage.album import PredictionPanels

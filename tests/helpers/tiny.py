@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bddseg.labels import CLASSES, IGNORE, PALETTE
 
 from bddseg.config import TrainConfig
 from bddseg.data.frames import Frames
 from bddseg.data.split import Split
-from bddseg.labels import CLASSES, IGNORE, PALETTE
 
 SCENES = ("city street", "highway", "residential", "city street")
 CLASS = {name: index for index, name in enumerate(CLASSES)}

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bddseg.labels import GROUPS
 
 from bddseg.confusion import miou
 from bddseg.evidence import Evidence
-from bddseg.labels import GROUPS
 from benchmarks.simulated_evidence import World
 from sweeps.statistics.alignment import AlignedEvidence, AlignmentInput, align_evidence
 from sweeps.statistics.bootstrap import draw_units

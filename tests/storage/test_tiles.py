@@ -4,9 +4,9 @@ import io
 
 import numpy as np
 from albums import SIDE, make_album
+from bddseg.labels import IGNORE
 from PIL import Image
 
-from bddseg.labels import IGNORE
 from sweeps.storage.tiles import IGNORED, RIGHT, WRONG, decode, draw_maps, draw_panel, encode
 
 

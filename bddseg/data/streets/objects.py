@@ -9,9 +9,9 @@ from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
+
 from bddseg.data.bdd100k_labels import MASK_COLOURS
 from bddseg.task import IGNORE
-
 
 Point = tuple[float, float, float]
 """Metres across the street (right is positive), above the road, and ahead of the camera."""

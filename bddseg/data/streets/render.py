@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
+from bddseg.data.bdd100k_labels import MASK_COLOURS
 from bddseg.data.streets.objects import DEPTHS_M, GRAIN, LABELS, LINING, NEAR_M, OVERSAMPLING, PAINTERS, Camera, Canvas
 from bddseg.data.streets.scene import VIEW_M, Drive, paint
-from bddseg.data.bdd100k_labels import MASK_COLOURS
 from bddseg.task import IGNORE
 
 

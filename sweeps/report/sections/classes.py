@@ -7,12 +7,16 @@ from functools import partial
 import numpy as np
 from matplotlib.figure import Figure
 
-from bddseg.labels import CLASSES, GROUPS, group_of
-from sweeps.formatting import GROUP_NAMES, write_iou, write_points
+from bddseg.task import Task
+from sweeps.formatting import group_title, write_iou, write_points
 from sweeps.report.gather import Entry, Report
 from sweeps.report.section import Drawing, Section
 from sweeps.report.theme import COLOUR, HALF_PX, NARROW_PX, build_canvas, quiet_axes
 from sweeps.statistics.scores import Column, score_images
+from sweeps.statistics.sides import attribute_word, capitalise, join_words, sides_of
+
+MOST_SCENES = 20
+"""Columns for single values of the attribute that decides the groups, the most frequent ones."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class ClassTable:
 
     entry: Entry
     columns: tuple[Column, ...]
-    """All images, the two groups, then each scene by its number of images."""
+    """All images, the groups, then each scene by its number of images."""
 
 
 def build_section(report: Report) -> Section:
@@ -32,32 +36,45 @@ def build_section(report: Report) -> Section:
         drawings["classes"] = Drawing(partial(draw_classes, report), "Bars: validation IoU of each class")
     rows = _rows(tables)
     if rows:
-        alt_text = "Bars: validation mIoU of city and non-city images and of each scene"
+        names = join_words(map(group_title, report.task.group_names))
+        alt_text = f"Bars: validation mIoU of {names} images and of each {attribute_word(report.task.attribute)}"
         drawings["scenes"] = Drawing(partial(draw_bars, report, rows), alt_text)
-    return Section("classes", "Classes and scenes", f"{_say_classes(report)} {_say_groups(report)}", drawings, tables)
+    sentence = f"{_say_classes(report)} {_say_groups(report)}".strip()
+    return Section("classes", title_classes(report.task), sentence, drawings, tables)
+
+
+def title_classes(task: Task) -> str:
+    """Return the title of figures by class and group."""
+    if not task.groups:
+        return "Classes"
+    return f"Classes and {'scenes' if task.attribute == 'scene' else 'groups'}"
 
 
 def _columns(report: Report, entry: Entry) -> list[Column]:
     evidence = report.evidence.get(entry.trial_id)
     if evidence is None:
-        return _logged_columns(entry)
-    scenes = np.asarray(evidence.scenes)
-    groups = np.asarray([group_of(scene) for scene in evidence.scenes])
+        return _logged_columns(report.task, entry)
+    every = score_images(evidence, None, "all")
+    if not evidence.task.groups:
+        return [every]
+    scenes, groups = np.asarray(evidence.scenes), np.asarray(evidence.groups)
     names, numbers = np.unique(scenes, return_counts=True)
     ordered = [str(name) for _, name in sorted(zip(-numbers, names, strict=True))]
+    alone = {group.values[0] for group in evidence.task.groups if len(group.values) == 1}
+    listed = [name for name in ordered if name not in alone][:MOST_SCENES]
     return [
-        score_images(evidence, None, "all"),
-        *(score_images(evidence, groups == group, GROUP_NAMES[group]) for group in GROUPS),
-        *(score_images(evidence, scenes == name, name or "unnamed") for name in ordered if name != "city street"),
+        every,
+        *(score_images(evidence, groups == name, group_title(name)) for name in evidence.task.group_names),
+        *(score_images(evidence, scenes == name, name or "unnamed") for name in listed),
     ]
 
 
-def _logged_columns(entry: Entry) -> list[Column]:
+def _logged_columns(task: Task, entry: Entry) -> list[Column]:
     """Return the figures that the trial recorded itself: no scenes, and only the mean of each group."""
-    groups = [(GROUP_NAMES[group], entry.scores.groups.get(group)) for group in GROUPS]
+    groups = [(group_title(name), entry.scores.groups.get(name)) for name in task.group_names]
     return [
         Column("all", None, entry.scores.miou, entry.scores.iou),
-        *(Column(title, None, value, dict.fromkeys(CLASSES)) for title, value in groups),
+        *(Column(title, None, value, dict.fromkeys(task.classes)) for title, value in groups),
     ]
 
 
@@ -78,24 +95,31 @@ def _say_classes(report: Report) -> str:
 
 
 def _say_groups(report: Report) -> str:
-    scores = report.leader.scores
+    scores, task = report.leader.scores, report.task
+    if len(task.groups) > 2:
+        figures = [f"{write_iou(scores.groups.get(name))} on {group_title(name)}" for name in task.group_names]
+        return f"By {attribute_word(task.attribute)}, the leader's mIoU is {join_words(figures)} images."
+    if not task.groups:
+        return ""
+    first, second = task.group_names
     if scores.gap is None:
-        missing = [GROUP_NAMES[group] for group in GROUPS if scores.groups.get(group) is None]
+        missing = [group_title(name) for name in task.group_names if scores.groups.get(name) is None]
         why = (
             f"validation has no labelled {missing[0]} image"
             if len(missing) == 1
             else "the leader has no figure of either"
         )
-        return f"City and non-city cannot be compared: {why}."
+        return f"{capitalise(group_title(first))} and {group_title(second)} cannot be compared: {why}."
+    (sides,) = sides_of(task)
     return (
-        f"The leader's mIoU is {write_iou(scores.groups['city'])} on city images and "
-        f"{write_iou(scores.groups['non_city'])} on the others, {write_points(scores.gap)} points."
+        f"The leader's mIoU is {write_iou(scores.groups[first])} on {sides.first} images and "
+        f"{write_iou(scores.groups[second])} on {sides.the_others}, {write_points(scores.gap)} points."
     )
 
 
 def draw_classes(report: Report, *, wide: bool) -> Figure:
     """Return the validation IoU of each class as bars, for the trials shown."""
-    rows = [(name, [entry.scores.iou.get(name) for entry in report.shown()]) for name in CLASSES]
+    rows = [(name, [entry.scores.iou.get(name) for entry in report.shown()]) for name in report.task.classes]
     return draw_bars(report, rows, wide=wide)
 
 

@@ -5,12 +5,14 @@ from functools import partial
 
 from matplotlib.figure import Figure
 
-from bddseg.labels import CLASSES, GROUPS
+from bddseg.task import Task
 from bddseg.words import count
-from sweeps.formatting import GROUP_NAMES, write_iou
+from sweeps.formatting import group_title, write_iou
 from sweeps.report.comparison import Comparison, Contender
 from sweeps.report.section import Drawing, Section
+from sweeps.report.sections.classes import title_classes
 from sweeps.report.theme import COLOUR, NARROW_PX, WIDE_PX, build_canvas, quiet_axes
+from sweeps.statistics.sides import attribute_word
 
 COLOURS = ("leader", "runner-up", "reference", "heat", "quiet")
 """Colours of the first five contenders; further ones repeat them."""
@@ -50,12 +52,14 @@ def _build_standing(comparison: Comparison) -> Section:
 
 
 def _build_bars(shown: Sequence[Contender]) -> Section:
-    alt_text = f"Bars: validation IoU of each class and mIoU by scene group, of {count(len(shown), 'leader')}"
+    task = shown[0].report.task
+    groups = f" and mIoU by {group_word(task)}" if task.groups else ""
+    alt_text = f"Bars: validation IoU of each class{groups}, of {count(len(shown), 'leader')}"
     legend = [(COLOURS[number % len(COLOURS)], contender) for number, contender in enumerate(shown)]
     return Section(
         "bars",
-        "Classes and scenes",
-        "The leaders of the sweeps by class and by scene group.",
+        title_classes(task),
+        f"The leaders of the sweeps by class{f' and by {group_word(task)}' if task.groups else ''}.",
         {"bars": Drawing(partial(_draw, shown), alt_text)},
         legend,
     )
@@ -63,8 +67,8 @@ def _build_bars(shown: Sequence[Contender]) -> Section:
 
 def _draw(shown: Sequence[Contender], *, wide: bool) -> Figure:
     rows: list[tuple[str, Callable[[Contender], float | None]]] = [("mIoU", lambda shown: shown.entry.scores.miou)]
-    rows += [(name, partial(_class_iou, name)) for name in CLASSES]
-    rows += [(f"mIoU, {GROUP_NAMES[group]}", partial(_group_miou, group)) for group in GROUPS]
+    rows += [(name, partial(_class_iou, name)) for name in shown[0].report.task.classes]
+    rows += [(f"mIoU, {group_title(group)}", partial(_group_miou, group)) for group in shown[0].report.task.group_names]
     pitch = len(shown) * 15 + 14
     figure, axes = build_canvas(
         WIDE_PX if wide else NARROW_PX, pitch * len(rows) + 8, left=104, right=46, top=4, bottom=4
@@ -79,6 +83,11 @@ def _draw(shown: Sequence[Contender], *, wide: bool) -> Figure:
     axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     quiet_axes(axes)
     return figure
+
+
+def group_word(task: Task) -> str:
+    """Return the words for the groups of a task: `scene group`."""
+    return f"{attribute_word(task.attribute)} group"
 
 
 def _class_iou(name: str, contender: Contender) -> float | None:

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bddseg.labels import CLASSES
+from bddseg.task import Task
 from bddseg.words import count
 from sweeps.formatting import write_iou, write_share
 from sweeps.report.gather import Report
 from sweeps.report.section import Section
+from sweeps.statistics.sides import attribute_word, sides_of
 from sweeps.storage.album import KINDS, Attention, Panel, PredictionPanels
-from sweeps.storage.tiles import COLOURS, IGNORED, RIGHT, WRONG, TileStrip, encode, map_colours
+from sweeps.storage.tiles import NOT_JUDGED, RIGHT, WRONG, TileStrip, encode, map_colours, meaningful_colours
 
-NAMES = (*CLASSES, "not judged", "right", "wrong")
-"""The meaning of the values below 8 in a tile strip."""
+VERDICT_NAMES = ("not judged", "right", "wrong")
+"""The meaning of the values above the classes in a tile strip."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Gallery:
     legend: tuple[tuple[str, str], ...]
     """Word and CSS colour."""
     groups: tuple[Group, ...]
+    scene: str
+    """The attribute that is shown with each image; empty without groups."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,16 @@ def build_predictions(report: Report) -> Section | None:
     album = report.album
     if album is None or not album.panels:
         return None
-    legend = tuple((word, f"rgb{colour}") for word, colour in zip(NAMES, COLOURS, strict=True))
+    task = report.task
+    names, colours = (*task.classes, *VERDICT_NAMES), meaningful_colours(task.palette)
+    legend = tuple((word, f"rgb{colour}") for word, colour in zip(names, colours, strict=True))
     trials = tuple((trial.role, name_trial(report, trial.trial_id)) for trial in album.trials)
-    return Section("predictions", "Predictions", _say(album), data=Gallery(trials, legend, tuple(_groups(album))))
+    return Section(
+        "predictions",
+        "Predictions",
+        _say(album),
+        data=Gallery(trials, legend, tuple(_groups(album, task)), attribute_word(task.attribute)),
+    )
 
 
 def name_trial(report: Report, trial_id: str) -> str:
@@ -130,20 +140,21 @@ def _say(album: PredictionPanels) -> str:
     return f"Predictions of {subject} on {shown}; the first {fixed} are {always}."
 
 
-def _groups(album: PredictionPanels) -> Iterator[Group]:
+def _groups(album: PredictionPanels, task: Task) -> Iterator[Group]:
     panels_by_kind: dict[tuple[str, str], list[Panel]] = {}
     for panel in sorted(album.panels, key=lambda panel: KINDS.index(panel.kind)):
         panels_by_kind.setdefault((panel.kind, panel.against), []).append(panel)
     roles = {trial.trial_id: trial.role for trial in album.trials}
     for (kind, against), panels in panels_by_kind.items():
-        rows = tuple(_row(album, panel) for panel in panels)
-        yield Group(kind, _title(kind, len(rows), roles.get(against, "other trial"), album), rows)
+        rows = tuple(_row(album, panel, task) for panel in panels)
+        yield Group(kind, _title(kind, len(rows), roles.get(against, "other trial"), album, task), rows)
 
 
-def _title(kind: str, images: int, other: str, album: PredictionPanels) -> str:
-    first = album.trials[0].role
+def _title(kind: str, images: int, other: str, album: PredictionPanels, task: Task) -> str:
+    first, sides = album.trials[0].role, sides_of(task)
+    order = f", {sides[0].on_first} first" if sides else ""
     titles: Mapping[str, str] = {
-        "fixed": f"{count(images, 'fixed image')}, city streets first",
+        "fixed": f"{count(images, 'fixed image')}{order}",
         "ahead": f"{count(images, 'image')} on which the {first} is furthest ahead of the {other}",
         "behind": f"{count(images, 'image')} on which the {first} is furthest behind the {other}",
         "worst": f"{count(images, 'image')} on which the {first} is worst",
@@ -151,24 +162,30 @@ def _title(kind: str, images: int, other: str, album: PredictionPanels) -> str:
     return titles[kind]
 
 
-def _row(album: PredictionPanels, panel: Panel) -> PictureRow:
+def _row(album: PredictionPanels, panel: Panel, task: Task) -> PictureRow:
     sheet = album.sheets[panel.file]
-    tiles = [photograph(sheet, panel.name), _painted(sheet, 1, "truth", "Truth")]
+    tiles = [photograph(sheet, panel.name), _painted(sheet, 1, "truth", "Truth", task)]
     for number, (trial, miou) in enumerate(zip(album.trials, panel.mious, strict=True)):
         label = f"{trial.role} {write_iou(miou)}"
-        tiles.append(_painted(sheet, 2 + 2 * number, label, f"Prediction of the {trial.role}, mIoU {write_iou(miou)}"))
-        tiles.append(_judged(sheet, 3 + 2 * number, trial.role))
-    return PictureRow(panel.name, panel.scene or "no scene known", tuple(tiles), panel.mious)
+        title = f"Prediction of the {trial.role}, mIoU {write_iou(miou)}"
+        tiles.append(_painted(sheet, 2 + 2 * number, label, title, task))
+        tiles.append(_judged(sheet, 3 + 2 * number, trial.role, task))
+    return PictureRow(panel.name, panel.scene or unknown_scene(task), tuple(tiles), panel.mious)
 
 
-def _painted(sheet: TileStrip, number: int, label: str, title: str) -> Tile:
-    shares = _shares(sheet.tile(number))
-    parts = [f"{NAMES[value]} {write_share(shares[value])}" for value in np.argsort(-shares) if shares[value] > 0]
+def unknown_scene(task: Task) -> str:
+    """Return the words for an image whose scene is not known; nothing without groups."""
+    return f"no {attribute_word(task.attribute)} known" if task.attribute else ""
+
+
+def _painted(sheet: TileStrip, number: int, label: str, title: str, task: Task) -> Tile:
+    shares, names = _shares(sheet.tile(number), len(task.classes)), (*task.classes, *VERDICT_NAMES)
+    parts = [f"{names[value]} {write_share(shares[value])}" for value in np.argsort(-shares) if shares[value] > 0]
     return Tile(picture_source(sheet.picture(number)), label, f"{title}: {', '.join(parts)}", is_exact=True)
 
 
-def _judged(sheet: TileStrip, number: int, role: str) -> Tile:
-    shares = _shares(sheet.tile(number))
+def _judged(sheet: TileStrip, number: int, role: str, task: Task) -> Tile:
+    shares = _shares(sheet.tile(number), len(task.classes))[len(task.classes) :]
     judged = shares[RIGHT] + shares[WRONG]
     right = f"{write_share(shares[RIGHT] / judged)} of the pixels judged" if judged else "nothing is judged"
     return Tile(
@@ -176,14 +193,15 @@ def _judged(sheet: TileStrip, number: int, role: str) -> Tile:
     )
 
 
-def _shares(values: np.ndarray) -> np.ndarray:
-    """Return the share of pixels of each meaningful value.
+def _shares(values: np.ndarray, classes: int) -> np.ndarray:
+    """Return the share of pixels of each meaningful value: the classes and the three verdicts.
 
     Shape:
-        returns: (8,), float64.
+        returns: (classes + 3,), float64.
     """
-    meant = np.where(values < len(NAMES), values, IGNORED)
-    shares: np.ndarray = np.bincount(meant.ravel(), minlength=len(NAMES)) / values.size
+    meanings = classes + len(VERDICT_NAMES)
+    meant = np.where(values < meanings, values, classes + NOT_JUDGED)
+    shares: np.ndarray = np.bincount(meant.ravel(), minlength=meanings) / values.size
     return shares
 
 
@@ -212,7 +230,9 @@ def _gated_trials(album: PredictionPanels, report: Report) -> Iterator[Gated]:
     for trial_id, maps in maps_by_trial.items():
         ranges = maps[0].ranges
         gates = tuple(AttentionGate(_gate_label(number, len(ranges)), *ends) for number, ends in enumerate(ranges))
-        rows = tuple(_gate_row(album, attention, gates) for attention in maps if attention.ranges == ranges)
+        rows = tuple(
+            _gate_row(album, attention, gates, report.task) for attention in maps if attention.ranges == ranges
+        )
         yield Gated(maps[0].role, name_trial(report, trial_id), gates, rows)
 
 
@@ -222,7 +242,9 @@ def _gate_label(number: int, gates: int) -> str:
     return f"1/{2**depth} size" if depth else "full size"
 
 
-def _gate_row(album: PredictionPanels, attention: Attention, gates: tuple[AttentionGate, ...]) -> PictureRow:
+def _gate_row(
+    album: PredictionPanels, attention: Attention, gates: tuple[AttentionGate, ...], task: Task
+) -> PictureRow:
     sheet = album.sheets[attention.file]
     panel = next((panel for panel in album.panels if panel.name == attention.name), None)
     tiles = [photograph(album.sheets[panel.file], attention.name)] if panel else []
@@ -232,4 +254,4 @@ def _gate_row(album: PredictionPanels, attention: Attention, gates: tuple[Attent
         tiles.append(
             Tile(picture_source(sheet.picture(number)), f"{gate.label}, mean {mean:.2f}", alt_text, is_exact=False)
         )
-    return PictureRow(attention.name, attention.scene or "no scene known", tuple(tiles), ())
+    return PictureRow(attention.name, attention.scene or unknown_scene(task), tuple(tiles), ())

@@ -91,10 +91,12 @@ def _say_check(report: Report) -> str:
 
 def _say_data(report: Report) -> str:
     split = report.facts["data"]["split"]
+    how = "split by drive" if split["by_drive"] else "split frame by frame"
+    how = "in the parts of the folder" if split.get("official") else how
     trained = count(split["train"], "image") if isinstance(split["train"], int) else f"{split['train']} images"
     return (
         f"Trained and evaluated on {describe_source(report.facts)}: {trained} for training, {split['val']} for "
-        f"validation, {split['test']} for testing, {'split by drive' if split['by_drive'] else 'split frame by frame'}."
+        f"validation, {split['test']} for testing, {how}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Report city versus other scenes, and the predictions on ignored regions."""
+"""Report groups of images beside each other, such as city and other scenes, and the predictions on ignored regions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,41 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bddseg.evidence import Evidence
-from bddseg.labels import CLASSES
 from sweeps.formatting import write_share
 from sweeps.report.gather import Report
 from sweeps.report.section import Drawing, Section
 from sweeps.report.theme import COLOUR, INK, MUTED, NARROW_PX, RULE, WIDE_PX, build_canvas, shorten_middle, write_tick
 from sweeps.sanitize import clean
+from sweeps.statistics.hypothesis_tests import ALPHA
 from sweeps.statistics.results import Gap, Interval, Scenes
+from sweeps.statistics.sides import Sides, attribute_word, name_sides
 
 SHOWN = 8
 """Most gaps that are drawn."""
+
+MOST_SCENES = 20
+"""Rows for single scenes, the most frequent ones."""
+
+
+@dataclass(frozen=True)
+class GroupComparison:
+    """One comparison of groups, with its figures."""
+
+    sides: Sides
+    scenes: Scenes
+    gaps: tuple[Gap, ...]
+    """Of the settings that are shown, the leader first."""
+    gaps_drawing: str
+    classes_drawing: str
+    """Names of its drawings; "" where there is none."""
+    confidence: str
+    """Of its intervals, in percent; those of equivalence have twice the error."""
+    inner_confidence: str
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Return the names of both sides."""
+        return self.scenes.sides
 
 
 @dataclass(frozen=True)
@@ -34,21 +59,35 @@ class IgnoredShare:
 
 def build_scenes(report: Report) -> Section | None:
     """Return gaps, tests and slices; None without a verdict on them."""
-    scenes = report.verdict.scenes if report.verdict else None
-    if scenes is None or not scenes.gaps:
+    answers = [answer for answer in (report.verdict.contrasts if report.verdict else ()) if answer.gaps]
+    if not answers:
         return None
-    gaps = scenes.gaps[:SHOWN]
-    alt_text = f"Intervals: mIoU on city images less mIoU on the others, of {len(gaps)}"
-    drawings = {"gaps": Drawing(partial(_draw_gaps, report, scenes, gaps), alt_text)}
-    if any(interval is not None for interval in gaps[0].by_class.values()):
-        drawings["classes"] = Drawing(
-            partial(_draw_classes, scenes, gaps[0]),
-            "Intervals: the leader's IoU on city images less that on the others",
-        )
-    return Section("scenes", "City versus other scenes", gaps[0].why, drawings, gaps)
+    drawings: dict[str, Drawing] = {}
+    parts = tuple(_compare(report, answer, number, drawings) for number, answer in enumerate(answers, 1))
+    first, *rest = parts
+    title = first.sides.title if not rest else f"Groups by {attribute_word(report.task.attribute)}"
+    sentence = first.gaps[0].why if not rest else " ".join(f"{part.sides.title}: {part.gaps[0].why}" for part in parts)
+    return Section("scenes", title, sentence, drawings, parts)
 
 
-def _draw_gaps(report: Report, scenes: Scenes, gaps: Sequence[Gap], *, wide: bool) -> Figure:
+def _compare(report: Report, scenes: Scenes, number: int, drawings: dict[str, Drawing]) -> GroupComparison:
+    """Return one comparison; its drawings are added to the others."""
+    gaps, end = scenes.gaps[:SHOWN], f"-{number}" if number > 1 else ""
+    contrasts = {contrast.sides: contrast for contrast in report.task.contrasts}
+    sides = name_sides(report.task, contrasts[scenes.sides])
+    one, two = f"{sides.first} images", sides.the_others
+    alt_text = f"Intervals: mIoU on {one} less mIoU on {two}, of {len(gaps)}"
+    drawings[f"gaps{end}"] = Drawing(partial(_draw_gaps, report, scenes, gaps, sides), alt_text)
+    has_classes = any(interval is not None for interval in gaps[0].by_class.values())
+    if has_classes:
+        alt_text = f"Intervals: the leader's IoU on {one} less that on {two}"
+        drawings[f"classes{end}"] = Drawing(partial(_draw_classes, scenes, gaps[0], sides), alt_text)
+    alpha = 100 * ALPHA / len(contrasts)
+    levels = f"{100 - alpha:.3g} %", f"{100 - 2 * alpha:.3g} %"
+    return GroupComparison(sides, scenes, gaps, f"gaps{end}", f"classes{end}" if has_classes else "", *levels)
+
+
+def _draw_gaps(report: Report, scenes: Scenes, gaps: Sequence[Gap], sides: Sides, *, wide: bool) -> Figure:
     rows = []
     for gap in gaps:
         entry = report.find(gap.trial_id)
@@ -56,15 +95,17 @@ def _draw_gaps(report: Report, scenes: Scenes, gaps: Sequence[Gap], *, wide: boo
         long = shorten_middle(entry.name, 36) if entry else gap.trial_id
         name = role or (long if wide or entry is None else f"place {entry.rank}")
         rows.append((f"{name}: {gap.answer}", gap.gap, gap.equivalence, role))
-    return _draw_rows(rows, scenes.margin, wide=wide)
+    return _draw_rows(rows, scenes.margin, sides, wide=wide)
 
 
-def _draw_classes(scenes: Scenes, gap: Gap, *, wide: bool) -> Figure:
+def _draw_classes(scenes: Scenes, gap: Gap, sides: Sides, *, wide: bool) -> Figure:
     rows = [(name, interval, None, "leader") for name, interval in gap.by_class.items() if interval is not None]
-    return _draw_rows(rows, scenes.margin, wide=wide)
+    return _draw_rows(rows, scenes.margin, sides, wide=wide)
 
 
-def _draw_rows(rows: Sequence[tuple[str, Interval, Interval | None, str]], margin: float, *, wide: bool) -> Figure:
+def _draw_rows(
+    rows: Sequence[tuple[str, Interval, Interval | None, str]], margin: float, sides: Sides, *, wide: bool
+) -> Figure:
     """Return intervals around zero; the margin as a band, the inner interval of an equivalence test as a thick line."""
     left_px = 330 if wide else 164
     figure, axes = build_canvas(
@@ -85,7 +126,7 @@ def _draw_rows(rows: Sequence[tuple[str, Interval, Interval | None, str]], margi
     axes.grid(axis="x", color=RULE, lw=0.8)
     axes.set_axisbelow(True)
     axes.xaxis.set_major_formatter(lambda value, _: write_tick(value))
-    axes.set_xlabel("points, city minus non-city")
+    axes.set_xlabel(f"points, {sides.minus}")
     axes.spines["left"].set_visible(False)
     return figure
 
@@ -100,18 +141,23 @@ def build_ignored(report: Report) -> Section | None:
 
 
 def count_ignored(evidence: Evidence) -> tuple[IgnoredShare, ...]:
-    """Return a row for all images, then one for each scene, the largest first."""
-    scenes = np.array([clean(scene) or "no scene known" for scene in evidence.scenes])
+    """Return a row for all images, then one for each scene, the largest first; without groups only the first."""
+    every_image = _ignored_line("all images", evidence, np.ones(len(evidence.names), bool))
+    if not evidence.task.groups:
+        return (every_image,)
+    unknown = f"no {attribute_word(evidence.task.attribute)} known"
+    scenes = np.array([clean(scene) or unknown for scene in evidence.scenes])
     names, images = np.unique(scenes, return_counts=True)
     order = np.argsort(-images, kind="stable")
-    every = _ignored_line("all images", evidence, np.ones(len(scenes), bool))
-    return (every, *(_ignored_line(str(name), evidence, scenes == name) for name in names[order]))
+    return (every_image, *(_ignored_line(str(name), evidence, scenes == name) for name in names[order][:MOST_SCENES]))
 
 
 def _ignored_line(scene: str, evidence: Evidence, keep: np.ndarray) -> IgnoredShare:
     painted, judged = evidence.ignored[keep].sum(0), int(evidence.counts[keep].sum())
     total = int(painted.sum())
-    shares = {name: int(pixels) / total if total else 0.0 for name, pixels in zip(CLASSES, painted, strict=True)}
+    shares = {
+        name: int(pixels) / total if total else 0.0 for name, pixels in zip(evidence.classes, painted, strict=True)
+    }
     return IgnoredShare(scene, int(keep.sum()), total / max(1, total + judged), shares)
 
 

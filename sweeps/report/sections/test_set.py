@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bddseg.labels import GROUPS
 from bddseg.words import count
 from sweeps.formatting import write_when
 from sweeps.report.gather import Entry, Report
@@ -34,7 +33,7 @@ def build_section(report: Report) -> Section:
     rows = tuple(
         HoldoutRow(holdout, report.trial(holdout.trial_id) or report.find(holdout.trial_id)) for holdout in opened
     )
-    images = rows[0].holdout.scores.images if rows else dict.fromkeys(GROUPS, 0)
+    images = rows[0].holdout.scores.images if rows else dict.fromkeys(report.task.group_names, 0)
     is_alarm = report.test.is_all or any("NOT be recorded" in note for note in report.test.notes)
     return Section("test_set", "Test set", _say(report), data=HoldoutTable(rows, images), is_alarm=is_alarm)
 

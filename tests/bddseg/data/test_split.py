@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
+from bddseg.labels import group_of
 
 from bddseg.config import DataSettings
 from bddseg.data.drives import count_neighbours, drive_of, unit_of
@@ -19,7 +20,6 @@ from bddseg.data.split import (
     split_samples,
 )
 from bddseg.errors import ConfigError, DataError
-from bddseg.labels import group_of
 
 CITY, HIGHWAY = "city street", "highway"
 

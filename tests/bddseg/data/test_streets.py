@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 from PIL import Image
 
 from bddseg.confusion import count_pixels, miou, pool
@@ -16,7 +17,6 @@ from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.data.streets.render import draw
 from bddseg.data.streets.scene import make_drive
 from bddseg.errors import DataError
-from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 
 IMAGES = 120
 

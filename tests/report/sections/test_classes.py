@@ -5,11 +5,11 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from bddseg.labels import CLASSES
 from entries import make_entry, make_sweep
 from matplotlib.figure import Figure
 from svg import texts
 
-from bddseg.labels import CLASSES
 from sweeps.report.gather import Report
 from sweeps.report.sections.classes import draw_bars, draw_classes
 from sweeps.report.theme import render_svg

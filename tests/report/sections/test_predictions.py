@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bddseg.labels import PALETTE
 from counts import make_evidence
 from panels import panel, shown_album
 from PIL import Image
 from reports import LEADER, make_report
 
-from bddseg.labels import PALETTE
 from sweeps.report.formats import render_json
 from sweeps.report.gather import Report
 from sweeps.report.page import render_html, render_markdown
