@@ -42,6 +42,7 @@ LATER = (
     "data.cut",
     "data.drive_pattern",
     "data.classes",
+    "data.skip",
     "train.keep",
     "train.average",
     "optim.momentum",
@@ -98,6 +99,8 @@ class DataSettings:
     classes: str = setting("", at_most_chars(20_000))
     """Classes that are trained: empty for the usual ones of the dataset, all, top:N by training pixels, or names joined
     by commas, merged ones as vehicle=car+truck."""
+    skip: str = setting("", at_most_chars(4_096))
+    """File with the names of images that are left out, and why: CSV with a column name, or a name a line."""
 
     @property
     def has_validation(self) -> bool:

@@ -3,6 +3,7 @@
 python -m sweeps.explore --data FOLDER                     # a page in explored/<dataset>
 python -m sweeps.explore --data mine.yaml                  # a folder that a file of yours describes
 python -m sweeps.explore --data FOLDER --check             # every fault in one table; exit code 1 if there is one
+python -m sweeps.explore --write-dataset FOLDER > my.yaml  # a description drafted from a folder
 
 From another folder, run it by its path: python /path/to/project/sweeps/explore.py.
 """
@@ -32,18 +33,20 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="python -m sweeps.explore",
         description="Look at a folder of images and masks before anything is trained.",
-        verbs={"page": "a page", "check": "--check"},
+        verbs={"page": "a page", "check": "--check", "write_dataset": "--write-dataset"},
     )
-    parser.add_argument("--data", type=parsing.folder, metavar="PATH",
+    parser.option(parser, "--data", verbs="page check", type=parsing.folder, metavar="PATH",
                         help="a folder, or a YAML file that describes one (default: BDD100K where it is found, "
                         "otherwise the embedded streets)")  # fmt: skip
-    parser.add_argument("--dataset", default="", metavar="NAME",
-                        help="which description of datasets.yaml, or of the file (default: bdd100k)")  # fmt: skip
+    parser.option(parser, "--dataset", verbs="page check", type=parsing.some_text, metavar="NAME",
+                        help="an entry of datasets.yaml, or of the file given as --data (bdd100k)")  # fmt: skip
     parser.option(parser, "--out", type=parsing.folder, verbs="page", metavar="DIR",
                   help="where to write index.html, explore.json, faults.csv, tables and figures "
                   "(default: explored/NAME)")  # fmt: skip
     parser.option(parser, "--check", action="store_true", default=False, verbs="check",
                   help="read every file, print every fault in one table, and exit with 1 if there is one")  # fmt: skip
+    parser.option(parser, "--write-dataset", type=parsing.folder, verbs="write_dataset", metavar="DIR",
+                  help="print a description of the folder, drafted from its files, that --data takes")  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     parsing.add_debug(parser)
     return parser
@@ -51,6 +54,11 @@ def build_parser() -> Parser:
 
 def run(options: argparse.Namespace) -> int:
     """Read all files once; write the page, or print the faults."""
+    if options.verb == "write_dataset":
+        from bddseg.data.draft import draft_description
+
+        print(draft_description(options.write_dataset), end="")
+        return FINE
     from sweeps.environment import cache_folder
     from sweeps.exploration.faults import find_faults
     from sweeps.exploration.reading import measure_samples

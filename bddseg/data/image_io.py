@@ -116,8 +116,8 @@ def read_picture(path: Path) -> Picture:
         raise _no_memory(path) from error
 
 
-def read_mask(path: Path, orientation: int) -> Image.Image:
-    """Return a mask, in its saved mode, that fits a picture whose orientation was undone.
+def read_mask(path: Path, orientation: int | None) -> Image.Image:
+    """Return a mask, in its saved mode, that fits a picture whose orientation was undone; None fits any picture.
 
     A mask without an orientation was drawn over the upright picture; one with its picture's orientation was stored
     rotated as the picture was, and is rotated with it.
@@ -129,7 +129,7 @@ def read_mask(path: Path, orientation: int) -> Image.Image:
     content = _content(path)
     mask = _decode(path, content, LOSSLESS)
     own = _orientation(mask)
-    if own not in (UPRIGHT, orientation):
+    if orientation is not None and own not in (UPRIGHT, orientation):
         raise DataError(
             f"{path} has the EXIF orientation {own} and its image {orientation}, so which way up it belongs is not "
             "known: store both upright"

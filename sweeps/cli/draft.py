@@ -3,7 +3,8 @@
 import argparse
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bddseg.errors import DataError
@@ -28,19 +29,32 @@ def find_source(arguments: argparse.Namespace) -> "Source | None":
         DataError: when there are no data, or the given folder is none.
     """
     from bddseg.data.catalog import check_root
-    from sweeps.planning.dataset import choose_source
+    from sweeps.planning.dataset import cache_folder, choose_source, complete_source
     from sweeps.planning.datasets_file import is_datasets_file
     from sweeps.planning.experiments_file import read_book
 
     if arguments.data is not None and not is_datasets_file(arguments.data):
         check_root(arguments.data)
     try:
-        return choose_source(read_book().profile_sections(), arguments.profile, arguments.data, arguments.dataset)
+        source = choose_source(read_book().profile_sections(), arguments.profile, arguments.data, arguments.dataset)
     except DataError as error:
         if not arguments.dry_run:
             raise
         notes.info(str(error))
         return None
+    return complete_source(source, cache_folder())
+
+
+def skip_images(experiment: "Experiment", source: "Source | None") -> "Source | None":
+    """Return the data without the images that the setting data.skip names.
+
+    Raises:
+        DataError: when its file is missing or cannot be used.
+    """
+    from bddseg.data.skip_list import read_skip_list
+
+    path = experiment.base.data.skip
+    return replace(source, skip=read_skip_list(Path(path))) if source and path else source
 
 
 def follow_source(arguments: argparse.Namespace, experiment: "Experiment", source: "Source | None") -> "Experiment":

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from bddseg.errors import UserError, printable
 from sweeps.cli.confirm import confirm
 from sweeps.cli.console import FINE, UNUSABLE
-from sweeps.cli.draft import draft_resume, draft_space, find_source, follow_source
+from sweeps.cli.draft import draft_resume, draft_space, find_source, follow_source, skip_images
 from sweeps.cli.dry_run import dry_resume, dry_run
 from sweeps.cli.prepare import find_destination, open_store, prepare, tune_command
 from sweeps.cli.tables import close, print_table, write_score
@@ -141,6 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_experiment(experiment, arguments.limit)
     if source:
         notes.info(f"{experiment.name}: {source.sentence()}")
+    source = skip_images(experiment, source)
     experiment = follow_source(arguments, experiment, source)
     if source is None or arguments.dry_run:
         return dry_run(arguments, draft_space(arguments, experiment, source))

@@ -8,11 +8,12 @@ import imagehash
 import numpy as np
 from PIL import Image
 
-from bddseg.data.bdd100k import Sample
+from bddseg.data.catalog import Sample
 from bddseg.data.description import Description
-from bddseg.data.image_io import read_picture, shrink
+from bddseg.data.image_io import read_mask, read_picture, shrink
+from bddseg.data.mask_values import decode_labels
 from bddseg.errors import DataError
-from sweeps.exploration.labels import LabelTable, read_labels
+from bddseg.task import IGNORE
 from sweeps.exploration.regions import Regions, find_regions, survives_opening
 
 SIZES_PX = (512, 256, 128, 64, 32)
@@ -53,8 +54,6 @@ class Measurement:
     stored_as: str
     """Suffix of the image, and the mode of its mask."""
     orientation: int
-    distinct: int
-    """Number of different values in the mask."""
     pixels: np.ndarray
     regions: np.ndarray
     region_sizes: np.ndarray
@@ -77,40 +76,40 @@ class Measurement:
     """Perceptual hash, 64 bits."""
 
 
-def measure(sample: Sample, description: Description, size_px: int, table: LabelTable) -> Measurement:
+def measure(sample: Sample, description: Description, size_px: int) -> Measurement:
     """Return the numbers of one sample; every byte of both files is decoded.
 
     Args:
         sample: the files.
         description: what the mask means.
         size_px: side of the frames that training uses; colours are those of such a frame.
-        table: of the description.
 
     Raises:
         DataError: naming the unusable file and why, as building frames would.
     """
     picture = read_picture(sample.image)
-    labels = read_labels(sample.mask, picture.orientation, description, table)
-    values = labels.values
+    mask = read_mask(sample.mask, picture.orientation)
+    values = decode_labels(mask, sample.mask, description)
     height, width = values.shape
     if (width, height) != picture.image.size:
         image_size = "x".join(map(str, picture.image.size))
         raise DataError(
             f"{sample.mask} is {width}x{height} pixels, but must be {image_size} like its image {sample.image}"
         )
-    found_regions = find_regions(values)
+    counts = np.array(Image.fromarray(values).histogram())
+    classes = len(description.classes)
+    regions = find_regions(values)
     frame = np.asarray(shrink(picture.image, size_px))
     grey = np.asarray(Image.fromarray(frame).convert("L")) / 255
     levels = frame.reshape(-1, 3).astype(np.int64)
     return Measurement(
         name=sample.name,
         size=(width, height),
-        stored_as=f"{sample.image.suffix.lower()} with {labels.mode} mask",
+        stored_as=f"{sample.image.suffix.lower()} with {mask.mode} mask",
         orientation=picture.orientation,
-        distinct=labels.distinct,
-        pixels=labels.pixels,
-        **_measure_regions(found_regions, values, len(labels.pixels) - 1),
-        **_measure_sizes(values, labels.pixels[:-1], found_regions),
+        pixels=np.append(counts[:classes], counts[IGNORE]),
+        **_measure_regions(regions, values, classes),
+        **_measure_sizes(values, counts[:classes], regions),
         grid=values[_sampled(width, height, GRID_PX)],
         sums=levels.sum(0),
         squares=(levels**2).sum(0),
@@ -177,13 +176,12 @@ def _nearest(source: int, target: int) -> np.ndarray:
 
 def measure_all(samples: Sequence[Sample], description: Description, size_px: int) -> list[Measurement | Damage]:
     """Return the numbers of several samples, or why one cannot be used."""
-    table = LabelTable.of(description)
-    return [_try(sample, description, size_px, table) for sample in samples]
+    return [_try(sample, description, size_px) for sample in samples]
 
 
-def _try(sample: Sample, description: Description, size_px: int, table: LabelTable) -> Measurement | Damage:
+def _try(sample: Sample, description: Description, size_px: int) -> Measurement | Damage:
     try:
-        return measure(sample, description, size_px, table)
+        return measure(sample, description, size_px)
     except DataError as error:
         return Damage(sample.name, _kind_of(error), str(error))
     except MemoryError:

@@ -11,8 +11,8 @@ from PIL import Image
 
 from bddseg.cores import usable_cores
 from bddseg.data.image_io import read_picture
+from bddseg.data.mask_values import read_labels
 from bddseg.task import IGNORE
-from sweeps.exploration.labels import LabelTable, read_labels
 from sweeps.exploration.survey import Survey
 
 LONGEST_PX = 320
@@ -44,9 +44,8 @@ def load_pair(survey: Survey, position: int, size_px: int = 0) -> PicturePair:
     """Return one image with its mask; with a size, as training sees them at that side."""
     row = survey.rows[position]
     sample = next(sample for sample in survey.folder.samples if sample.name == row.name)
-    description = survey.folder.description
     picture = read_picture(sample.image)
-    values = read_labels(sample.mask, picture.orientation, description, LabelTable.of(description)).values
+    values = read_labels(sample.mask, picture.orientation, survey.folder.description)
     width, height = _reduced(*row.size)
     target = (size_px, size_px) if size_px else (width, height)
     photograph = picture.image.resize(target, Image.Resampling.BILINEAR)

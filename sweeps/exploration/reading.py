@@ -11,7 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from tqdm import tqdm
 
 from bddseg.cores import usable_cores
-from bddseg.data.bdd100k import Sample
+from bddseg.data.catalog import Sample
 from bddseg.data.description import Description
 from bddseg.errors import AccessError
 from sweeps.exploration.measurement import Damage, Measurement, measure_all

@@ -1,18 +1,21 @@
 """The measurements of a whole folder as arrays, with its attributes, drives and split."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from bddseg.config import TrainConfig
-from bddseg.data.drives import drive_of
-from bddseg.data.split import PARTS, Split, split_samples
+from bddseg.data.catalog import Sample
+from bddseg.data.drives import BDD100K, drive_of
+from bddseg.data.official_split import keep_parts
+from bddseg.data.split import PARTS, Split, usual_split
+from bddseg.data.strata import find_strata
 from bddseg.errors import DataError
 from bddseg.task import Task
 from sweeps.exploration.measurement import Damage, Measurement
-from sweeps.exploration.source import Folder, attributes_of
+from sweeps.exploration.source import Folder
 
 PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
 STACKED = (
@@ -91,8 +94,7 @@ class Survey:
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """Return the group of each image; "" for all where nothing is compared."""
-        values = self.attributes.get(self.task.attribute, ("",) * len(self))
-        return tuple(self.task.group_of(value) if self.task.groups else "" for value in values)
+        return self.task.groups_of(self.attributes.get(self.task.attribute, ("",) * len(self)))
 
     def positions(self, names: Iterable[str]) -> list[int]:
         """Return the positions of images by their names."""
@@ -111,19 +113,19 @@ def build_survey(folder: Folder, results: Sequence[Measurement | Damage], size_p
     if not rows:
         first = f"; the first: {damaged[0].reason}" if damaged else ""
         raise DataError(f"none of the {len(results)} images under {folder.root} can be used{first}")
-    by_name = {sample.name: attributes_of(sample) for sample in folder.samples}
-    keys = dict.fromkeys(key for attributes in by_name.values() for key in attributes)
-    attributes = {key: tuple(by_name[row.name].get(key, "") for row in rows) for key in keys}
-    names = [row.name for row in rows]
-    pattern = folder.description.drive
-    split, note = _split(folder, names, attributes)
+    by_name = {sample.name: sample for sample in folder.samples}
+    samples = [by_name[row.name] for row in rows]
+    keys = dict.fromkeys(key for sample in samples for key in sample.attributes)
+    attributes = {key: tuple(sample.attributes.get(key, "") for sample in samples) for key in keys}
+    pattern = _drive_pattern(folder)
+    split, note = _split(folder, samples, attributes, pattern)
     return Survey(
         folder=folder,
         size_px=size_px,
         rows=rows,
         damaged=damaged,
         attributes=attributes,
-        drives=tuple((drive_of(name, pattern) if pattern else None) or "" for name in names),
+        drives=tuple(drive_of(row.name, pattern) or "" for row in rows),
         parts={part: np.array(getattr(split, part), dtype=int) for part in PARTS} if split else {},
         split_note=note,
         by_drive=bool(split and split.by_drive),
@@ -131,19 +133,25 @@ def build_survey(folder: Folder, results: Sequence[Measurement | Damage], size_p
     )
 
 
-def _split(folder: Folder, names: Sequence[str], attributes: Mapping[str, Sequence[str]]) -> tuple[Split | None, str]:
+def _drive_pattern(folder: Folder) -> str:
+    """Return the rule that finds drives, as training has it: "" for that of BDD100K."""
+    drive = folder.description.drive
+    return "" if drive == BDD100K else drive
+
+
+def _split(
+    folder: Folder, samples: Sequence[Sample], attributes: Mapping[str, Sequence[str]], pattern: str
+) -> tuple[Split | None, str]:
     """Return the split that training makes by default, and its warning; None and why there is none."""
-    description, data = folder.description, TrainConfig().data
-    values = attributes.get(description.attribute, ("",) * len(names))
+    description = folder.description
+    data = replace(TrainConfig().data, drive_pattern=pattern)
+    names = [sample.name for sample in samples]
     try:
-        split = split_samples(
-            names,
-            values,
-            seed=data.split_seed,
-            val_fraction=data.val_fraction,
-            test_fraction=data.test_fraction,
-            drive_pattern="" if description.layout else description.drive,
-        )
+        strata = find_strata(description.task(), attributes, len(names), description.balance)
+        if description.is_official:
+            split = keep_parts(data, names, strata, [sample.part for sample in samples])
+        else:
+            split = usual_split(data, names, strata, description.balance)
     except DataError as error:
         return None, str(error)
     return split, split.warning

@@ -11,7 +11,9 @@ from bddseg.data.description import selection_text
 from bddseg.errors import ConfigError, DataError
 from sweeps.errors import ExperimentError
 
-CLASSES = "data.classes"
+CLASSES, SKIP = "data.classes", "data.skip"
+NO_AXES = {CLASSES: "classes", SKIP: "images"}
+"""Settings of a whole sweep -> what they change."""
 
 RANGE_KEYS = ("low", "high", "log", "step")
 DIGITS = 4
@@ -83,16 +85,20 @@ def build_axes(section: Any, location: str) -> dict[str, Axis]:
         raise ExperimentError(f"{location} is {section!r}, but must be a mapping")
     axes: dict[str, Axis] = {}
     for key, values in section.items():
-        if key == CLASSES:
-            raise ExperimentError(
-                f"{location}.{key} cannot be an axis: figures of other classes do not compare, so it is a setting of "
-                "the whole sweep; write it under settings, or give it with --set"
-            )
+        _check_is_axis(str(key), f"{location}.{key}")
         if isinstance(values, Mapping) and not _is_range(values):
             axes.update(build_axes({f"{key}.{inner}": deep for inner, deep in values.items()}, location))
         else:
             axes[str(key)] = build_axis(str(key), values, f"{location}.{key}")
     return axes
+
+
+def _check_is_axis(key: str, location: str) -> None:
+    if key in NO_AXES:
+        raise ExperimentError(
+            f"{location} cannot be an axis: figures of other {NO_AXES[key]} do not compare, so it is a setting of the "
+            "whole sweep; write it under settings, or give it with --set"
+        )
 
 
 def build_axis(key: str, values: Any, location: str) -> Axis:
@@ -101,6 +107,7 @@ def build_axis(key: str, values: Any, location: str) -> Axis:
     Raises:
         ExperimentError: naming location, value and rule.
     """
+    _check_is_axis(key, location)
     if isinstance(values, Mapping):
         return _range(key, values, location)
     if not isinstance(values, list) or not values:

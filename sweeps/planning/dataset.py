@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from bddseg.data.catalog import Catalog, Sample, check_root, read_catalog
 from bddseg.data.description import ALL, BDD100K_LAYOUT, Description
 from bddseg.data.drives import unit_of
 from bddseg.data.folders import is_folder
+from bddseg.data.found_classes import find_classes
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.official_split import keep_parts
 from bddseg.data.split import Split, split_of, usual_split
@@ -47,6 +48,8 @@ class Source:
     profile: str
     root: Path | None
     description: Description = BDD100K
+    skip: Mapping[str, str] = field(default_factory=dict)
+    """Names of images that are left out, with the reasons."""
 
     def sentence(self) -> str:
         """Return the profile and the data as a sentence."""
@@ -68,6 +71,8 @@ class Dataset:
     split: Split
     summary: tuple[str, ...]
     description: Description = BDD100K
+    skip: Mapping[str, str] = field(default_factory=dict)
+    """As the source had it."""
 
     @property
     def task(self) -> Task:
@@ -86,6 +91,7 @@ class Dataset:
             "summary": list(self.summary),
             "dataset": self.description.name,
             "description": dict(self.description.entry),
+            **({"skip": dict(self.skip)} if self.skip else {}),
             "task": self.task.to_dict(),
             "scenes": dict(Counter(self.frames.scenes).most_common()) if self.task.attribute else {},
             "groups": {
@@ -201,17 +207,29 @@ def recorded_source(profile: str, data: Mapping[str, Any], moved_to: Path | None
     Raises:
         DataError: when there is no such folder.
     """
-    description = recorded_description(data)
+    description, skip = recorded_description(data), data.get("skip", {})
     if moved_to is not None and is_datasets_file(moved_to):
         names = read_datasets(moved_to).entries
         _, moved_to = read_own(moved_to, description.name if description.name in names else None)
     if moved_to is not None:
         check_root(moved_to)
-        return Source(profile, moved_to.resolve(), description)
+        return Source(profile, moved_to.resolve(), description, skip)
     root = None if data["embedded"] else Path(str(data["root"]))
     if root and not is_folder(root):
         raise DataError(f"the data folder {root} does not exist any more: give the new folder of the data with --data")
-    return Source(profile, root, description)
+    return Source(profile, root, description, skip)
+
+
+def complete_source(source: Source, cache: Path) -> Source:
+    """Return the data with the classes that are found in their masks, where the description has none.
+
+    Raises:
+        DataError: when the folder cannot be used, or its masks hold no classes.
+    """
+    if source.description.classes:
+        return source
+    catalog = load_catalog(source, cache)
+    return replace(source, description=find_classes(catalog.samples, source.description, cache))
 
 
 def load_catalog(source: Source, cache: Path) -> Catalog:
@@ -220,7 +238,7 @@ def load_catalog(source: Source, cache: Path) -> Catalog:
     Raises:
         DataError: when the folder cannot be used.
     """
-    return read_catalog(source.root or _embedded(cache), source.description)
+    return read_catalog(source.root or _embedded(cache), source.description, source.skip)
 
 
 def count_images(catalog: Catalog, config: TrainConfig, description: Description) -> ImageCounts:
@@ -269,7 +287,7 @@ def load_dataset(
         DataError: when the folder, a file in it, or a part or fold of the split cannot be used.
     """
     root, description = source.root or _embedded(cache), source.description
-    catalog = catalog or read_catalog(root, description)
+    catalog = catalog or read_catalog(root, description, source.skip)
     _split_catalog(catalog.samples, config, description)  # an empty part is refused before minutes of decoding
     frames = build_frames(
         catalog.samples,
@@ -283,14 +301,8 @@ def load_dataset(
     parts = {sample.name: sample.part for sample in catalog.samples}
     strata = frames.strata(description.balance)
     split = _split(config.data, description, frames.names, strata, [parts[name] for name in frames.names])
-    material = Dataset(
-        root,
-        source.root is None,
-        frames,
-        split,
-        _summary(catalog, frames, split, is_official=description.is_official),
-        description,
-    )
+    summary = _summary(catalog, frames, split, is_official=description.is_official)
+    material = Dataset(root, source.root is None, frames, split, summary, description, source.skip)
     check_trials(material, [config])
     return material
 
