@@ -13,6 +13,7 @@ from bddseg.errors import printable
 from bddseg.files import strict
 from sweeps.exploration.content import Content, Link, Sizes, plain
 from sweeps.exploration.faults import Fault
+from sweeps.exploration.image_table import build_image_table
 from sweeps.exploration.pictures import PicturePair, load_pair, load_pictures
 from sweeps.exploration.sections import (
     attributes,
@@ -54,7 +55,7 @@ BUILDERS: tuple[Callable[[Survey], Section | None], ...] = (
 )
 """The sections of the page in order; the faults come last. A builder returns None where a section does not apply."""
 
-NUMBERS = {"right": ("count", "share", "exact_share", "iou", "number", "level", "chance", "points")}
+RIGHT = ("count", "share", "exact_share", "iou", "number", "level", "chance", "points")
 """Kinds of columns that are aligned to the right."""
 
 
@@ -77,9 +78,9 @@ def write_page(survey: Survey, faults: Sequence[Fault], out: Path) -> Path:
         JSON: render_json(survey, sections).encode(),
         FAULTS: render_faults(faults).encode(errors="replace"),
     }
-    for section in sections:
-        for table in section.data.tables:
-            files[f"{TABLES}/{table.name}.csv"] = table.csv().encode(errors="replace")
+    tables = [table for section in sections for table in section.data.tables]
+    for table in (*tables, build_image_table(survey, faults)):
+        files[f"{TABLES}/{table.name}.csv"] = table.csv().encode(errors="replace")
     files |= {f"{FIGURES}/{name}": content for name, content in figures.files(sections).items()}
     write_files(out, files)
     return out / PAGE
@@ -141,7 +142,7 @@ def _environment() -> Environment:
     environment.loader = ChoiceLoader([FileSystemLoader(TEMPLATES), FileSystemLoader(KIT)])
     environment.filters |= {"cell": write_cell, "heat": _heat, "kind": lambda block: type(block).__name__.lower(),
                             "printable": printable}  # fmt: skip
-    environment.globals |= {"RIGHT": NUMBERS["right"]}
+    environment.globals |= {"RIGHT": RIGHT}
     environment.tests["link"] = lambda value: isinstance(value, Link)
     return environment
 

@@ -102,6 +102,8 @@ def _bars(survey: Survey, order: np.ndarray, shares: dict[str, np.ndarray]) -> B
 
 def write_percent(share: float) -> str:
     """Return a share in percent with one digit, where whole percents would hide a rare class: 0.3 %."""
+    if 0 < share < 0.0005:
+        return "<0.1 %"
     return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
 
 
