@@ -35,7 +35,7 @@ def test_a_small_class_that_is_missing_is_no_fault(tmp_path: Path) -> None:
 def test_a_mask_of_one_value_is_suspect(tmp_path: Path) -> None:
     survey = survey_masks(tmp_path, [scene(), np.full((32, 32), SKY, dtype=np.uint8)])
     (fault,) = find_faults(survey)
-    assert (fault.name, fault.kind, fault.reason) == ("a_1", "one value", "every pixel of the mask is sky")
+    assert (fault.name, fault.kind, fault.reason) == ("a_01", "one value", "every pixel of the mask is sky")
 
 
 def test_sky_below_road_is_suspect(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_mask_that_differs_from_both_neighbours_in_its_drive_is_suspect(tmp_pa
     masks = [scene(car=number % 3 == 0) for number in range(12)]
     masks[5] = masks[5].copy()
     masks[5][16:, :20] = CAR
-    assert kinds(survey_masks(tmp_path, masks, drive=DRIVE)) == [("a_5", "disagrees")]
+    assert kinds(survey_masks(tmp_path, masks, drive=DRIVE)) == [("a_05", "disagrees")]
 
 
 def test_masks_of_different_drives_are_no_neighbours(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_masks_of_different_drives_are_no_neighbours(tmp_path: Path) -> None:
 
 def test_a_mask_of_noise_is_suspect(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 3, (32, 32), dtype=np.uint8)
-    assert kinds(survey_masks(tmp_path, [scene(), noise])) == [("a_1", "noise")]
+    assert kinds(survey_masks(tmp_path, [scene(), noise])) == [("a_01", "noise")]
 
 
 def test_an_image_of_an_unusual_size_is_named_with_both_sizes(tmp_path: Path) -> None:

@@ -65,6 +65,6 @@ def survey_folder(root: Path, **changes: Any) -> Survey:
 
 
 def survey_masks(root: Path, masks: Sequence[np.ndarray], **changes: Any) -> Survey:
-    """Return the survey of masks, which are named a_0, a_1 and so on."""
-    write_pairs(root, {f"a_{number}": mask for number, mask in enumerate(masks)})
+    """Return the survey of masks, which are named a_00, a_01 and so on."""
+    write_pairs(root, {f"a_{number:02}": mask for number, mask in enumerate(masks)})
     return survey_folder(root, **changes)
