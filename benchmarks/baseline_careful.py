@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from bddseg.labels import CLASSES, IGNORE
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
@@ -17,6 +16,7 @@ from bddseg.cores import usable_cores
 from bddseg.data.catalog import Sample
 from bddseg.device import seed_everything
 from bddseg.models import build_model
+from bddseg.task import FIVE_CLASSES, IGNORE
 from benchmarks.baseline_plain import Files
 from benchmarks.contender_inputs import ContenderInputs
 
@@ -67,7 +67,7 @@ class Careful:
         self._val = self._loader(images[list(val)], masks[list(val)], EVALUATION_BATCHES * size, shuffle=False)
         self.model = build_model(
             config.model.name,
-            classes=len(CLASSES),
+            classes=len(FIVE_CLASSES.classes),
             base_filters=config.model.base_filters,
             dropout=config.model.dropout,
         ).to(device)
@@ -124,15 +124,15 @@ class Careful:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._is_cuda)
 
     def _no_cells(self) -> Tensor:
-        return torch.zeros(len(CLASSES) ** 2, dtype=torch.int64, device=self._device)
+        return torch.zeros(len(FIVE_CLASSES.classes) ** 2, dtype=torch.int64, device=self._device)
 
 
 def _cells(logits: Tensor, masks: Tensor) -> Tensor:
     """Count the pairs (truth, prediction) of a batch; what is IGNORE falls behind the last cell."""
-    classes = len(CLASSES)
+    classes = len(FIVE_CLASSES.classes)
     pairs = torch.where(masks == IGNORE, classes**2, masks * classes + logits.argmax(1))
     return torch.bincount(pairs.flatten(), minlength=classes**2 + 1)[: classes**2]
 
 
 def _counts(cells: Tensor) -> np.ndarray:
-    return np.asarray(cells.view(len(CLASSES), len(CLASSES)).cpu().numpy())
+    return np.asarray(cells.view(len(FIVE_CLASSES.classes), len(FIVE_CLASSES.classes)).cpu().numpy())

@@ -14,17 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bddseg.confusion import miou
+from bddseg.data.bdd100k_labels import MASK_COLOURS
 from bddseg.data.catalog import Sample, read_catalog
 from bddseg.data.image_io import FORMATS
 from bddseg.data.split import usual_split
 from bddseg.device import resolve_device, seed_everything, use_threads
 from bddseg.models import build_model
+from bddseg.task import FIVE_CLASSES, IGNORE
 from benchmarks.contender_inputs import ContenderInputs
 
 Item = tuple[Tensor, Tensor]
@@ -66,8 +67,8 @@ def remapped(mask: np.ndarray) -> np.ndarray:
         mask: (S, S), uint8.  returns: (S, S), int64.
     """
     labels = np.full(mask.shape, IGNORE, dtype=np.int64)
-    for index, name in enumerate(CLASSES):
-        labels[mask == BDD_CLASSES.index(name)] = index
+    for index, name in enumerate(FIVE_CLASSES.classes):
+        labels[mask == list(MASK_COLOURS).index(name)] = index
     return labels
 
 
@@ -77,8 +78,8 @@ class Scores:
     def __init__(self, device: torch.device) -> None:
         from torchmetrics.classification import MulticlassJaccardIndex
 
-        self.mean = MulticlassJaccardIndex(len(CLASSES), average="macro").to(device)
-        self.per_class = MulticlassJaccardIndex(len(CLASSES), average="none").to(device)
+        self.mean = MulticlassJaccardIndex(len(FIVE_CLASSES.classes), average="macro").to(device)
+        self.per_class = MulticlassJaccardIndex(len(FIVE_CLASSES.classes), average="none").to(device)
 
     def add(self, logits: Tensor, masks: Tensor) -> None:
         """Take in one batch."""
@@ -117,7 +118,7 @@ class Plain:
         self._val = DataLoader(Files([samples[index] for index in val], inputs), size)
         self.model = build_model(
             config.model.name,
-            classes=len(CLASSES),
+            classes=len(FIVE_CLASSES.classes),
             base_filters=config.model.base_filters,
             dropout=config.model.dropout,
         ).to(device)
@@ -182,8 +183,11 @@ def main(argv: list[str] | None = None) -> int:
     inputs = ContenderInputs.load(arguments.given)
     inputs = replace(inputs, config=inputs.config.with_overrides({"optim.lr": arguments.lr}))
     samples = read_catalog(arguments.data).samples
-    scenes = [sample.attributes["scene"] for sample in samples]
-    split = usual_split(inputs.config.data, [sample.name for sample in samples], scenes)
+    split = usual_split(
+        inputs.config.data,
+        [sample.name for sample in samples],
+        [(FIVE_CLASSES.group_of(sample.attributes["scene"]),) for sample in samples],
+    )
     run = Plain(inputs, samples, split.train, split.val, resolve_device())
     for _ in range(inputs.config.train.epochs):
         run.train_epoch()

@@ -89,13 +89,17 @@ def _shared_data(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what all trials share: settings, decoded tensors as arrays, and the split."""
     from bddseg.data.catalog import read_catalog
     from bddseg.data.split import usual_split
+    from bddseg.task import FIVE_CLASSES
     from benchmarks.baseline_careful import decode_all
     from benchmarks.contender_inputs import ContenderInputs
 
     inputs = ContenderInputs.load(arguments.given)
     samples = read_catalog(arguments.data).samples
-    scenes = [sample.attributes["scene"] for sample in samples]
-    split = usual_split(inputs.config.data, [sample.name for sample in samples], scenes)
+    split = usual_split(
+        inputs.config.data,
+        [sample.name for sample in samples],
+        [(FIVE_CLASSES.group_of(sample.attributes["scene"]),) for sample in samples],
+    )
     used = sorted([*split.train, *split.val])
     images, masks = decode_all([samples[index] for index in used], inputs)
     parts = tuple([used.index(index) for index in part] for part in (split.train, split.val))

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bddseg.labels import CLASSES, IGNORE
 
 from bddseg.config import TrainConfig
 from bddseg.data.frames import Frames
 from bddseg.data.split import Split
 from bddseg.losses import balanced_weights
+from bddseg.task import FIVE_CLASSES, IGNORE
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def measure(frames: Frames, split: Split, config: TrainConfig) -> ContenderInput
     train = list(split.train)
     pixels = np.stack([frames.images[index] for index in train]).reshape(-1, 3) / 255
     masks = np.stack([frames.masks[index] for index in train])
-    counts = np.bincount(masks[masks != IGNORE], minlength=len(CLASSES))
+    counts = np.bincount(masks[masks != IGNORE], minlength=len(FIVE_CLASSES.classes))
     return ContenderInputs(
         config,
         mean=tuple(map(float, pixels.mean(0))),

@@ -47,5 +47,5 @@ def load(root: Path, config: TrainConfig, cache: Path) -> BenchmarkData:
     """Return the benchmark data of a folder in the BDD100K layout."""
     samples = read_catalog(root).samples
     frames = build_frames(samples, config.data.size, cache)
-    split = usual_split(config.data, frames.names, frames.scenes)
+    split = usual_split(config.data, frames.names, frames.strata())
     return BenchmarkData(samples, frames, split, measure(frames, split, config))

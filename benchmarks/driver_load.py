@@ -21,7 +21,8 @@ from ray import tune
 from ray.tune.trainable import wrap_function
 
 from bddseg.config import TrainConfig
-from bddseg.result import METRICS
+from bddseg.result import metric_directions
+from bddseg.task import FIVE_CLASSES
 from benchmarks.cli import cache_folder, machine, positive
 from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.cluster import ray_cluster
@@ -87,7 +88,7 @@ def tell(label: str, ran: Ran, target: float) -> bool:
 def sleep_once(config: dict[str, Any], seconds: int = 0) -> None:
     """Simulate a trial of one epoch."""
     time.sleep(TRIAL_SECONDS)
-    tune.report({**dict.fromkeys(METRICS, 0.5), "epoch": 1, "stop_reason": "max_epochs"})
+    tune.report({**dict.fromkeys(metric_directions(FIVE_CLASSES), 0.5), "epoch": 1, "stop_reason": "max_epochs"})
 
 
 def report_often(config: dict[str, Any], seconds: int = 0) -> None:
@@ -96,7 +97,7 @@ def report_often(config: dict[str, Any], seconds: int = 0) -> None:
     for epoch in range(1, epochs + 1):
         time.sleep(max(0.0, began + epoch / REPORTS_PER_SECOND - time.monotonic()))
         ending = {"stop_reason": "max_epochs"} if epoch == epochs else {}
-        tune.report({**dict.fromkeys(METRICS, epoch / epochs), "epoch": epoch, **ending})
+        tune.report({**dict.fromkeys(metric_directions(FIVE_CLASSES), epoch / epochs), "epoch": epoch, **ending})
 
 
 def run_sleepers(number: int, function: Callable[..., None], seconds: int = 0) -> Ran:

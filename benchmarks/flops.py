@@ -1,11 +1,11 @@
 """FLOPs of a network per image, and the peak FLOP/s of a device."""
 
 import torch
-from bddseg.labels import CLASSES
 from torch.utils.flop_counter import FlopCounterMode
 
 from bddseg.config import TrainConfig
 from bddseg.models import build_model
+from bddseg.task import FIVE_CLASSES
 
 MEASURED_PEAKS = {"H200": 790e12, "H100 80GB HBM3": 790e12}
 """Part of a device's name -> bf16 FLOP/s that large matrix products reach on it, measured on an H200."""
@@ -17,7 +17,9 @@ def flops_per_image(config: TrainConfig) -> tuple[int, int]:
     Counted on tensors without memory; one multiplication with its addition is two.
     """
     with torch.device("meta"):
-        model = build_model(config.model.name, classes=len(CLASSES), base_filters=config.model.base_filters)
+        model = build_model(
+            config.model.name, classes=len(FIVE_CLASSES.classes), base_filters=config.model.base_filters
+        )
         images = torch.empty(1, 3, config.data.size, config.data.size)
     with FlopCounterMode(display=False) as forward:
         logits = model(images)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from bddseg.config import TrainConfig
-from bddseg.evidence import Evidence
+from bddseg.evidence import EARLIER_LISTS, Evidence
 from bddseg.files import replacing
 from bddseg.result import OBJECTIVE
 
@@ -104,13 +104,11 @@ class Seeds:
         return self._evidence("confirmed", self.runs[setting, seed, positions], positions)
 
     def _evidence(self, part: str, counts: np.ndarray, positions: Any) -> Evidence:
-        labels: dict[str, Any] = {
-            key: tuple(np.asarray(self.facts[part][key])[positions].tolist())
-            for key in ("names", "scenes", "weathers", "times_of_day")
-        }
+        labels = {key: tuple(np.asarray(values)[positions].tolist()) for key, values in self.facts[part].items()}
+        attributes = {name: labels[key] for name, key in EARLIER_LISTS.items()}
         counts = counts.astype(np.int64)
         fingerprint = str(self.facts["fingerprint"])
-        return Evidence("val", 1, **labels, counts=counts, ignored=counts[:, 0] * 0, fingerprint=fingerprint)
+        return Evidence("val", 1, labels["names"], attributes, counts, counts[:, 0] * 0, fingerprint)
 
 
 def save_seeds(path: Path, seeds: Seeds) -> None:
@@ -162,7 +160,7 @@ def record_run(path: Path, config: TrainConfig, material: Any) -> None:
     from bddseg.train import fit
 
     frames = material.frames
-    split = split_of(config.data, material.split, frames.names, frames.scenes)
+    split = split_of(config.data, material.split, frames.names, frames.strata())
     (last,) = deque(fit(config, frames, split, torch.device("cpu")), maxlen=1)
     _write(path, counts=last.best_evidence("val").counts.astype(np.uint16))
 
@@ -224,7 +222,7 @@ def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
     run_seeds = min(_complete(work, f"run-{{0}}-{{1:02}}-{fold}", RUN_SEEDS) for fold in range(FOLDS))
     screened = [[np.load(work / f"screened-{number}-{seed:02}.npz") for seed in range(seeds)] for number in settings]
     folds = [
-        split_of(base.with_overrides(confirming(0, fold)).data, material.split, frames.names, frames.scenes)
+        split_of(base.with_overrides(confirming(0, fold)).data, material.split, frames.names, frames.strata())
         for fold in range(FOLDS)
     ]
     order = [index for split in folds for index in split.val]
@@ -259,8 +257,8 @@ def _complete(work: Path, name: str, most: int) -> int:
 
 
 def _words(frames: Any, indices: Sequence[int]) -> dict[str, list[str]]:
-    keys = ("names", "scenes", "weathers", "times_of_day")
-    return {key: [getattr(frames, key)[index] for index in indices] for key in keys}
+    lists = {"names": frames.names} | {key: frames.attributes[name] for name, key in EARLIER_LISTS.items()}
+    return {key: [values[index] for index in indices] for key, values in lists.items()}
 
 
 def _write(path: Path, **arrays: np.ndarray) -> None:

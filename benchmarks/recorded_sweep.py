@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bddseg.labels import CLASSES, GROUPS, slug
 
 from bddseg.config import TrainConfig
 from bddseg.evidence import Evidence, save_evidence
+from bddseg.task import FIVE_CLASSES, slug
 from sweeps.storage.outbox import PARENT, Event, Outbox
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.store import prepare_store
@@ -149,21 +149,23 @@ def make_evidence(trial: MadeUpTrial, size: Size, seed: int) -> Evidence:
     pixels = rng.multinomial(PIXELS, (0.35, 0.25, 0.2, 0.1, 0.1), size.images)
     own = np.random.default_rng((seed, trial.number))
     right = np.clip(math.sqrt(trial.quality) - 0.04 + hard + own.normal(0, 0.03, size.images), 0.02, 0.99)
-    counts = np.zeros((size.images, len(CLASSES), len(CLASSES)), dtype=np.int64)
-    for label in range(len(CLASSES)):
+    counts = np.zeros((size.images, len(FIVE_CLASSES.classes), len(FIVE_CLASSES.classes)), dtype=np.int64)
+    for label in range(len(FIVE_CLASSES.classes)):
         hit = own.binomial(pixels[:, label], right)
         counts[:, label, label] = hit
-        counts[:, label, (label + 1) % len(CLASSES)] += pixels[:, label] - hit
+        counts[:, label, (label + 1) % len(FIVE_CLASSES.classes)] += pixels[:, label] - hit
     weathers, times = rng.choice(len(WEATHERS), size.images), rng.choice(len(TIMES), size.images)
     return Evidence(
         part="val",
         epoch=trial.epochs,
         names=tuple(f"{image // IMAGES_OF_A_DRIVE:08x}-{image:08x}" for image in range(size.images)),
-        scenes=scenes,
-        weathers=tuple(WEATHERS[index] for index in weathers),
-        times_of_day=tuple(TIMES[index] for index in times),
+        attributes={
+            "scene": scenes,
+            "weather": tuple(WEATHERS[index] for index in weathers),
+            "timeofday": tuple(TIMES[index] for index in times),
+        },
         counts=counts,
-        ignored=own.integers(0, 500, (size.images, len(CLASSES))),
+        ignored=own.integers(0, 500, (size.images, len(FIVE_CLASSES.classes))),
         fingerprint=FINGERPRINT,
     )
 
@@ -202,7 +204,9 @@ def _end(trial: MadeUpTrial, evidence: Evidence, size: Size) -> Event:
 
 def _points(trial: MadeUpTrial, run_id: str) -> Iterator[tuple[str, float, int, str, int]]:
     keys = ["val/miou", "train/miou", "val/loss", "train/loss", "lr", "time/epoch_s", "throughput/img_s"]
-    keys += [f"val/iou/{name}" for name in CLASSES] + [f"val/group_miou/{group}" for group in GROUPS]
+    keys += [f"val/iou/{name}" for name in FIVE_CLASSES.classes] + [
+        f"val/group_miou/{group}" for group in FIVE_CLASSES.group_names
+    ]
     keys += [f"val/scene_miou/{slug(scene)}" for scene in SCENES]
     rng = np.random.default_rng(trial.number)
     for epoch in range(1, trial.epochs + 1):

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bddseg.labels import remap_table
 
 from bddseg.batches import Pixels
 from bddseg.cores import usable_cores
+from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.catalog import Sample, read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.split import usual_split
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     cores = usable_cores()
     with tempfile.TemporaryDirectory(dir=arguments.cache, prefix="s1-") as folder:
         frames = build_frames(samples, config.data.size, Path(folder))  # also warms the page cache
-        inputs = measure(frames, usual_split(config.data, frames.names, frames.scenes), config)
+        inputs = measure(frames, usual_split(config.data, frames.names, frames.strata()), config)
         files = Files(samples, inputs)
         pixels = Pixels(frames, np.arange(len(frames)), torch.device("cpu"))
         times = interleave(
@@ -120,7 +120,7 @@ def _same(frames: Frames, files: Files, samples: Sequence[Sample]) -> float:
     equal = 0
     for index, sample in enumerate(samples):
         image, mask = (np.asarray(picture) for picture in files.decoded(sample))
-        is_remapped = np.array_equal(remap_table()[mask], remapped(mask))  # both ways of remapping agree
+        is_remapped = np.array_equal(BDD100K.remap_table()[mask], remapped(mask))  # both ways of remapping agree
         equal += bool(
             is_remapped
             and np.array_equal(frames.images[index], image)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
-from bddseg.labels import CLASSES
 from scipy.interpolate import CubicSpline
 
 from bddseg.confusion import miou
 from bddseg.evidence import Evidence
+from bddseg.task import FIVE_CLASSES
 from benchmarks.replicated import replicate
 from sweeps.statistics.alignment import score_of
 from sweeps.statistics.results import Candidate, Finalist
@@ -199,7 +199,8 @@ class Drawn:
         unknown = ("",) * len(names)
         if not self.world.carries_scenes:
             scenes = unknown
-        return Evidence(self.part, 1, names, scenes, unknown, unknown, counts, self.truth[chosen] * 0, "f" * 16)
+        attributes = {"scene": scenes, "weather": unknown, "timeofday": unknown}
+        return Evidence(self.part, 1, names, attributes, counts, self.truth[chosen] * 0, "f" * 16)
 
     def _counts(self, setting: int, chosen: slice | np.ndarray) -> np.ndarray:
         """Return counts of a run: of each class some pixels are taken for the next class.
@@ -254,4 +255,4 @@ class Progress:
         return Finalist(f"trial{setting}", tuple(runs), curves=curves)
 
 
-assert len(CLASSES) == 5
+assert len(FIVE_CLASSES.classes) == 5

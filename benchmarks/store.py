@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from bddseg.config import TrainConfig
-from bddseg.result import METRICS
+from bddseg.result import metric_directions
+from bddseg.task import FIVE_CLASSES
 from benchmarks.cli import cache_folder, machine, positive
 from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.searcher import TunerSetup, build_search
@@ -130,7 +131,12 @@ def events_of(trial: PlannedTrial, folder: Path) -> Iterator[Event]:
     tags = {f"sweep.tag{number}": "x" * 20 for number in range(12)}
     yield start(trial.trial_id, name=trial.name, params=trial.settings, tags=tags)
     for epoch in range(1, EPOCHS + 1):
-        yield {"kind": "epoch", **common, "step": epoch, "metrics": dict.fromkeys(METRICS, 0.123456 * epoch)}
+        yield {
+            "kind": "epoch",
+            **common,
+            "step": epoch,
+            "metrics": dict.fromkeys(metric_directions(FIVE_CLASSES), 0.123456 * epoch),
+        }
     path = folder / "outbox" / "spool" / trial.trial_id / EVIDENCE
     path.parent.mkdir(parents=True)
     path.touch()

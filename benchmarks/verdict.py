@@ -9,7 +9,6 @@ import random
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -44,9 +43,16 @@ def shuffled(candidates: Sequence[Candidate], seed: int) -> list[Candidate]:
 def _shuffled(evidence: Evidence, seed: int) -> Evidence:
     order = list(range(len(evidence.names)))
     random.Random(seed).shuffle(order)
-    fields = ("names", "scenes", "weathers", "times_of_day")
-    changes: dict[str, Any] = {name: tuple(getattr(evidence, name)[index] for index in order) for name in fields}
-    return replace(evidence, **changes, counts=evidence.counts[order], ignored=evidence.ignored[order])
+    taken = _take(evidence, order)
+    return replace(taken, counts=evidence.counts[order], ignored=evidence.ignored[order])
+
+
+def _take(evidence: Evidence, order: Sequence[int]) -> Evidence:
+    """Return evidence with the names and attributes of some images; its counts are not those of them yet."""
+    attributes = {key: tuple(values[index] for index in order) for key, values in evidence.attributes.items()}
+    names, classes = tuple(evidence.names[index] for index in order), len(evidence.classes)
+    empty = np.zeros((len(names), classes, classes), dtype=np.int64)
+    return replace(evidence, names=names, attributes=attributes, counts=empty, ignored=empty[:, 0])
 
 
 def difference_to_torchmetrics(seed: int = 0) -> float:
@@ -56,8 +62,7 @@ def difference_to_torchmetrics(seed: int = 0) -> float:
     prediction = np.where(generator.random(truth.shape) < 0.7, truth, prediction)
     counts = count_pixels(truth, prediction, 5)
     (like,) = World().evidence([0.0], seed)
-    labels = {name: getattr(like, name)[:40] for name in ("names", "scenes", "weathers", "times_of_day")}
-    evidence = replace(like, **labels, counts=counts, ignored=counts[:, 0] * 0)
+    evidence = replace(_take(like, range(40)), counts=counts, ignored=counts[:, 0] * 0)
     estimate = screen([Candidate("one", evidence)], draws=100).rivals[0].score.estimate
     metric = MulticlassJaccardIndex(5)
     return abs(estimate - float(metric(torch.from_numpy(prediction), torch.from_numpy(truth))))

@@ -6,13 +6,13 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
-from bddseg.labels import CLASSES, IGNORE, PALETTE
 from matplotlib import pyplot as plt
 
 from bddseg.augment import AUGMENTATIONS
 from bddseg.data.catalog import read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.streets.dataset import streets_folder, write_streets
+from bddseg.task import FIVE_CLASSES, IGNORE
 
 SHEET = Path(__file__).with_name("augment.jpg")
 COLUMNS = (("none", 0), ("flip", 3), ("standard", 1), ("standard", 2), ("standard", 3))
@@ -20,7 +20,7 @@ COLUMNS = (("none", 0), ("flip", 3), ("standard", 1), ("standard", 2), ("standar
 
 ROWS = ("city street", "residential", "highway")
 SIZE_PX = 192
-ROAD = CLASSES.index("road")
+ROAD = FIVE_CLASSES.classes.index("road")
 
 
 def main() -> None:
@@ -73,7 +73,7 @@ def painted(mask: np.ndarray) -> np.ndarray:
         mask: (H, W).  returns: (H, W, 3), uint8.
     """
     colours = np.zeros((IGNORE + 1, 3), dtype=np.uint8)
-    colours[: len(CLASSES)] = PALETTE
+    colours[: len(FIVE_CLASSES.classes)] = FIVE_CLASSES.palette
     return colours[mask]
 
 

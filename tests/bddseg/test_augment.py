@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from bddseg.labels import IGNORE
 from torch import Tensor
 
 from bddseg.augment import AUGMENTATIONS, SMALLEST_CROP, build_augmentation
 from bddseg.errors import ConfigError
+from bddseg.task import IGNORE
 
 
 def make_batch(number: int = 64, size: int = 16) -> tuple[Tensor, Tensor]:

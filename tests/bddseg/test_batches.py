@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
-from bddseg.labels import IGNORE
 from tiny import make_frames, make_split
 
 from bddseg.batches import RESIDENT_SHARE, Pixels, channel_statistics, class_pixels, fits
+from bddseg.task import IGNORE
 
 FRAMES, SPLIT = make_frames(), make_split()
 
@@ -24,7 +24,7 @@ def test_a_channel_of_one_value_can_be_normalised() -> None:
 
 def test_class_pixels_leave_out_ignored_ones_and_other_parts() -> None:
     masks = np.array([[[0, 1]], [[4, IGNORE]], [[2, 2]]], dtype=np.uint8)
-    assert class_pixels(masks, np.array([0, 1])).tolist() == [1, 1, 0, 0, 1]
+    assert class_pixels(masks, np.array([0, 1]), 5).tolist() == [1, 1, 0, 0, 1]
 
 
 def test_batches_come_in_the_order_given() -> None:

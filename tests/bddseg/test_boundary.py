@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from bddseg.labels import IGNORE
 from scipy.ndimage import binary_erosion
 
 from bddseg.boundary import band_px, count_boundaries
 from bddseg.confusion import boundary_iou
+from bddseg.task import IGNORE
 
 
 def square(size: int, start: int, side: int) -> torch.Tensor:

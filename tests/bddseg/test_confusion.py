@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from bddseg.labels import IGNORE
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from bddseg.confusion import count_pixels, iou, miou, miou_by_group, miou_by_scene, pool
+from bddseg.confusion import count_pixels, iou, miou, miou_by_group, miou_by_value, miou_gap, pool
+from bddseg.task import FIVE_CLASSES, IGNORE, Contrast
+
+GROUPS = FIVE_CLASSES.group_names
 
 TRUTH = np.array([[[0, 0], [1, IGNORE]], [[1, 1], [1, 1]]])  # (2, 2, 2)
 PREDICTION = np.array([[[0, 1], [1, 1]], [[1, 1], [0, 1]]])
@@ -117,24 +119,30 @@ def test_a_permuted_set_has_permuted_counts() -> None:
 def test_each_scene_is_the_miou_of_its_own_images() -> None:
     counts = count_pixels(TRUTH, PREDICTION, 2)
     expected = {"city street": (1 / 2 + 1 / 2) / 2, "tunnel": 3 / 4}  # no mask of the tunnel has class 0
-    assert miou_by_scene(counts, ["city street", "tunnel"]) == pytest.approx(expected)
+    assert miou_by_value(counts, ["city street", "tunnel"]) == pytest.approx(expected)
 
 
-def test_every_scene_but_city_street_is_non_city() -> None:
+def test_groups_are_pooled() -> None:
     counts = np.stack([np.diag([1, 1]), np.array([[1, 1], [0, 0]]), np.array([[0, 0], [1, 1]])])
-    groups = miou_by_group(counts, ["city street", "tunnel", "undefined"])
+    groups = miou_by_group(counts, ["city", "non_city", "non_city"], GROUPS)
     assert groups == pytest.approx({"city": 1.0, "non_city": 1 / 3})  # pooled: [[1, 1], [1, 1]]
 
 
 def test_a_group_without_images_is_not_a_number() -> None:
-    groups = miou_by_group(np.stack([np.diag([1, 1])]), ["city street"])
+    groups = miou_by_group(np.stack([np.diag([1, 1])]), ["city"], GROUPS)
     assert groups["city"] == 1.0 and np.isnan(groups["non_city"])
 
 
 def test_a_group_agrees_with_torchmetrics_over_its_images() -> None:
     truth, prediction = random_masks()
     is_city = np.arange(len(truth)) % 2 == 0
-    scenes = ["city street" if city else "highway" for city in is_city]
-    ours = miou_by_group(count_pixels(truth, prediction, 5), scenes)
+    groups = ["city" if city else "non_city" for city in is_city]
+    ours = miou_by_group(count_pixels(truth, prediction, 5), groups, GROUPS)
     for group, keep in (("city", is_city), ("non_city", ~is_city)):
         assert abs(ours[group] - float(torchmetrics_iou(truth[keep], prediction[keep], "macro"))) < 1e-6
+
+
+def test_a_gap_is_one_group_less_all_others() -> None:
+    counts = np.stack([np.diag([1, 1]), np.array([[1, 1], [0, 0]]), np.array([[0, 0], [1, 1]]), np.diag([9, 0])])
+    gap = miou_gap(counts, ["a", "b", "c", ""], Contrast("a", "not_a", ("b", "c")))
+    assert gap == pytest.approx(1 - 1 / 3)  # b and c pooled: [[1, 1], [1, 1]]; the last image is in no group

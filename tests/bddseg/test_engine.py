@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bddseg.labels import IGNORE
 from tiny import make_config, make_frames, make_split
 from torch import nn
 
@@ -17,6 +16,7 @@ from bddseg.counting import PassCounts
 from bddseg.data.frames import Frames
 from bddseg.engine import Engine
 from bddseg.losses import build_loss
+from bddseg.task import IGNORE
 
 CPU = torch.device("cpu")
 FRAMES, SPLIT = make_frames(), make_split()

@@ -9,6 +9,7 @@ from tiny import kill_while_writing
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence, load_evidence, save_evidence
+from bddseg.task import FIVE_CLASSES, Group, Task
 
 
 def make_evidence(images: int = 3, seed: int = 0) -> Evidence:
@@ -17,9 +18,11 @@ def make_evidence(images: int = 3, seed: int = 0) -> Evidence:
         part="val",
         epoch=7,
         names=tuple(f"frame-{index}" for index in range(images)),
-        scenes=("city street",) * images,
-        weathers=("überfrierende Nässe",) * images,
-        times_of_day=("dawn/dusk",) * images,
+        attributes={
+            "scene": ("city street",) * images,
+            "weather": ("überfrierende Nässe",) * images,
+            "timeofday": ("dawn/dusk",) * images,
+        },
         counts=rng.integers(0, 10**6, (images, 5, 5)),
         ignored=rng.integers(0, 10**6, (images, 5)),
         fingerprint="0123456789abcdef",
@@ -47,6 +50,26 @@ def test_boundary_counts_survive_and_may_be_missing(tmp_path: Path) -> None:
         save_evidence(tmp_path / name, evidence)
     assert load_evidence(tmp_path / "plain.npz").boundary is None
     assert (load_evidence(tmp_path / "counted.npz").boundary == 1).all()
+
+
+def test_the_classes_and_groups_come_back(tmp_path: Path) -> None:
+    groups = (Group("day", ("clear",)), Group("other", ()))
+    task = Task(("car", "traffic light"), ((1, 2, 3), (4, 5, 6)), "weather", groups, (13, 6))
+    counts = np.ones((2, 2, 2), dtype=np.int64)
+    evidence = Evidence("val", 1, ("a", "b"), {"weather": ("clear", "")}, counts, counts[:, 0], "f" * 16, task)
+    save_evidence(tmp_path / "e.npz", evidence)
+    loaded = load_evidence(tmp_path / "e.npz")
+    assert loaded.task == task and loaded.groups == ("day", "other")
+
+
+def test_without_groups_no_image_has_a_scene(tmp_path: Path) -> None:
+    evidence = dataclasses.replace(make_evidence(), task=dataclasses.replace(FIVE_CLASSES, attribute="", groups=()))
+    assert set(evidence.scenes) == set(evidence.groups) == {""}
+
+
+def test_values_of_another_number_of_images_are_refused() -> None:
+    with pytest.raises(DataError, match="has 1 values of scene"):
+        dataclasses.replace(make_evidence(), attributes={"scene": ("x",)})
 
 
 def test_the_words_come_back(saved: Path) -> None:
@@ -112,8 +135,8 @@ def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
 
 
 def test_another_format_is_refused(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bddseg.evidence.FORMAT", 2)
-    with pytest.raises(DataError, match="must have format 2"):
+    monkeypatch.setattr("bddseg.evidence.FORMAT", 3)
+    with pytest.raises(DataError, match="must have format 3 or 1"):
         load_evidence(saved)
 
 
@@ -141,7 +164,8 @@ import numpy as np
 from bddseg.evidence import load_evidence, save_evidence
 path = Path({str(saved)!r})
 old, images = load_evidence(path), 400_000
-more = {{name: ("x",) * images for name in ("names", "scenes", "weathers", "times_of_day")}}
+more = {{name: ("x",) * images for name in ("names",)}}
+more["attributes"] = {{}}
 counts = np.random.default_rng(0).integers(0, 2**40, (images, 5, 5))
 print("ready", flush=True)
 save_evidence(path, dataclasses.replace(old, counts=counts, ignored=counts[:, 0], **more))

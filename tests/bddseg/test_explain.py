@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bddseg.labels import IGNORE
 from tiny import make_config, make_frames
 
 from bddseg.explain import NOT_JUDGED, RIGHT, WRONG, attention_maps, compare, score_images
 from bddseg.models import build_model
 from bddseg.predictor import Predictor, load_trained
+from bddseg.task import IGNORE
 
 FRAMES = make_frames(images=4)
 
@@ -32,7 +32,7 @@ def test_agreement_says_right_wrong_and_not_judged() -> None:
 def test_the_miou_of_an_image_can_be_checked_by_hand() -> None:
     truth = np.array([[[0, 0, 0, 1]], [[IGNORE, IGNORE, IGNORE, IGNORE]]])
     predicted = np.array([[[0, 0, 1, 1]], [[0, 1, 2, 3]]])
-    first, second = score_images(truth, predicted)
+    first, second = score_images(truth, predicted, 5)
     assert first == pytest.approx((2 / 3 + 1 / 2) / 2) and np.isnan(second)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bddseg.labels import CLASSES
 from models import write_model
 from PIL import Image
 from tiny import make_frames
@@ -18,6 +17,7 @@ from bddseg.data.image_io import shrink
 from bddseg.errors import ExportError
 from bddseg.export import INPUT, KINDS, METADATA, Agreement, Raw, export_model, sample_pictures
 from bddseg.predictor import Predictor, load_trained
+from bddseg.task import FIVE_CLASSES
 from sweeps.export import FORMATS, main
 
 
@@ -91,7 +91,7 @@ def test_an_onnx_file_says_what_it_must_be_fed(exported: Path) -> None:
     metadata = {item.key: item.value for item in onnx.load(exported / "model.onnx").metadata_props}
     assert metadata["size_px"] == "16" and metadata["preprocessing"].startswith("RGB with 8 bits, upright, of any size")
     assert "BILINEAR" in metadata["resize"] and "antialiased" in metadata["resize"]
-    assert json.loads(metadata["classes"]) == list(CLASSES)
+    assert json.loads(metadata["classes"]) == list(FIVE_CLASSES.classes)
 
 
 def test_a_torch_file_says_what_it_must_be_fed(exported: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_file_that_disagrees_is_not_handed_over(
     trained: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def load(_: Path) -> Any:
-        return lambda pixels: torch.zeros(len(pixels), len(CLASSES), 16, 16)
+        return lambda pixels: torch.zeros(len(pixels), len(FIVE_CLASSES.classes), 16, 16)
 
     monkeypatch.setitem(KINDS, "torch", ("pt2", lambda *_: _[2].touch(), load))
     with pytest.raises(ExportError, match="the torch file computes something else than the network: logits differ"):

@@ -29,11 +29,11 @@ def convolution_flops(config: TrainConfig) -> float:
 
 def test_a_forward_pass_is_counted_as_by_hand() -> None:
     config = make_config(data_size=32, model_base_filters=8)
-    assert count_forward(config).flops == pytest.approx(convolution_flops(config), rel=1e-6)
+    assert count_forward(config, 5).flops == pytest.approx(convolution_flops(config), rel=1e-6)
 
 
 def test_counting_a_wide_net_takes_no_memory_for_it() -> None:
-    assert count_forward(TrainConfig().with_overrides({"model.base_filters": 1024})).flops > 1e12
+    assert count_forward(TrainConfig().with_overrides({"model.base_filters": 1024}), 5).flops > 1e12
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -42,7 +42,7 @@ def test_a_forward_pass_is_counted_as_torch_counts_it(name: str, size: int) -> N
     model = build_model(name, classes=5, base_filters=6).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, 3, size, size))
-    forward = count_forward(make_config(model_name=name, model_base_filters=6, data_size=size))
+    forward = count_forward(make_config(model_name=name, model_base_filters=6, data_size=size), 5)
     assert (forward.flops, forward.weights) == (counter.get_total_flops(), count_parameters(model))
 
 
@@ -59,7 +59,7 @@ def test_what_convolutions_put_out_is_counted_as_it_is(name: str) -> None:
             layer.register_forward_hook(count)
     with torch.no_grad():
         model(torch.zeros(1, 3, 48, 48))
-    assert count_forward(make_config(model_name=name, model_base_filters=4, data_size=48)).outputs == sum(counted)
+    assert count_forward(make_config(model_name=name, model_base_filters=4, data_size=48), 5).outputs == sum(counted)
 
 
 def test_counting_does_not_load_the_compiler() -> None:
@@ -67,7 +67,7 @@ def test_counting_does_not_load_the_compiler() -> None:
 import sys
 from bddseg.flops import count_forward
 from bddseg.config import TrainConfig
-count_forward(TrainConfig())
+count_forward(TrainConfig(), 5)
 print("torch._dynamo" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, check=True)

@@ -5,15 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
-from bddseg.labels import CLASSES, IGNORE
 from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 from torch.nn import functional
 
 from bddseg.errors import ConfigError
 from bddseg.losses import LOSSES, balanced_weights, build_loss, ce_dice, cross_entropy, dice, focal, mean
+from bddseg.task import FIVE_CLASSES, IGNORE
 
-C = len(CLASSES)
+C = len(FIVE_CLASSES.classes)
 WEIGHT = torch.tensor([0.3, 0.5, 1.0, 2.0, 4.0])
 SUMS_OVER_PIXELS = ("cross_entropy", "focal")
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 5.0)

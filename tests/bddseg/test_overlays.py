@@ -1,11 +1,11 @@
 """Predicted classes become pictures at the image's own size, in the colours of every picture."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from bddseg.labels import CLASSES, PALETTE
 from models import write_model
 from PIL import Image
 from tiny import make_frames
@@ -16,8 +16,9 @@ from bddseg.checkpoint import load_checkpoint
 from bddseg.data.image_io import shrink
 from bddseg.overlays import Painted, paint_images, paint_labels, paint_mask, paint_overlay
 from bddseg.predictor import Predictor, load_trained
+from bddseg.task import FIVE_CLASSES
 
-SKY, ROAD = CLASSES.index("sky"), CLASSES.index("road")
+SKY, ROAD = FIVE_CLASSES.classes.index("sky"), FIVE_CLASSES.classes.index("road")
 HALVES = np.array([[SKY, SKY], [ROAD, ROAD]], dtype=np.uint8)
 
 
@@ -33,20 +34,25 @@ def write_jpeg(path: Path, width: int, height: int) -> Path:
 
 
 def test_a_mask_holds_the_classes_and_their_colours() -> None:
-    mask = paint_mask(Image.new("RGB", (2, 2)), HALVES)
+    mask = paint_mask(Image.new("RGB", (2, 2)), HALVES, FIVE_CLASSES)
     assert mask.mode == "P" and np.array_equal(np.asarray(mask), HALVES)
-    assert mask.convert("RGB").getpixel((0, 0)) == PALETTE[SKY]
+    assert mask.convert("RGB").getpixel((0, 0)) == FIVE_CLASSES.palette[SKY]
 
 
 def test_an_overlay_is_half_image_and_half_colour() -> None:
-    overlay = paint_overlay(Image.new("RGB", (2, 2), (200, 100, 0)), HALVES)
-    expected = [(value + colour) / 2 for value, colour in zip((200, 100, 0), PALETTE[SKY], strict=True)]
+    overlay = paint_overlay(Image.new("RGB", (2, 2), (200, 100, 0)), HALVES, FIVE_CLASSES)
+    expected = [(value + colour) / 2 for value, colour in zip((200, 100, 0), FIVE_CLASSES.palette[SKY], strict=True)]
     assert np.allclose(overlay.getpixel((0, 0)), expected, atol=1)
 
 
 def test_labels_are_bdd100ks_own_numbers() -> None:
-    labels = np.asarray(paint_labels(Image.new("RGB", (2, 2)), HALVES))
+    labels = np.asarray(paint_labels(Image.new("RGB", (2, 2)), HALVES, FIVE_CLASSES))
     assert labels.tolist() == [[10, 10], [0, 0]]
+
+
+def test_without_mask_values_labels_are_the_numbers_of_the_classes() -> None:
+    task = replace(FIVE_CLASSES, values=())
+    assert np.array_equal(np.asarray(paint_labels(Image.new("RGB", (2, 2)), HALVES, task)), HALVES)
 
 
 def painted(trained: Predictor, images: list[Path], out: Path, *kinds: str) -> dict[str, Painted]:

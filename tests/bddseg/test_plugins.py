@@ -82,7 +82,7 @@ def test_a_mean_loss_counts_once_for_every_image(write: Write) -> None:
 
 
 def test_its_arithmetic_is_counted(write: Write) -> None:
-    forward = count_forward(own(write, data_size=16))
+    forward = count_forward(own(write, data_size=16), 5)
     pixels, filters = 16 * 16, 4
     assert forward.flops == 2 * pixels * (3 * 9 * filters + filters * 5)
     assert forward.weights == (3 * 9 + 1) * filters + (filters + 1) * 5
@@ -111,7 +111,7 @@ def test_the_example_of_the_documentation_trains(write: Write) -> None:
     text = (Path(__file__).parents[2] / "docs" / "own_models.md").read_text()
     name = write(text.split("```python\n")[1].split("```")[0], "own_example")
     config = make_config(model_name=f"{name}:Thin", loss_name=f"{name}:brier", train_epochs=6)
-    check_own(config)
+    check_own(config, 5)
     losses = [result.metrics["train/loss"] for result in fit(config, make_frames(), make_split(), torch.device("cpu"))]
     assert losses[-1] < losses[0]
 
@@ -121,7 +121,7 @@ def test_a_trial_finds_modules_of_the_folder_where_the_sweep_was_started(write: 
 
 
 def test_what_works_is_not_refused(write: Write) -> None:
-    check_own(own(write))
+    check_own(own(write), 5)
 
 
 @pytest.mark.parametrize("name", ["resnet", "a.b:", ":C", "a:b:c", "../x:C"])
@@ -156,7 +156,7 @@ def test_a_module_that_fails_is_named_with_its_line(write: Write) -> None:
     ],
 )
 def test_a_model_that_cannot_be_trained_is_refused(body: str, message: str, write: Write) -> None:
-    assert message in refusal(lambda: check_own(make_config(model_name=f"{write(body)}:Net")))
+    assert message in refusal(lambda: check_own(make_config(model_name=f"{write(body)}:Net"), 5))
 
 
 @pytest.mark.parametrize(
@@ -169,4 +169,4 @@ def test_a_model_that_cannot_be_trained_is_refused(body: str, message: str, writ
     ],
 )
 def test_a_loss_that_cannot_be_minimised_is_refused(body: str, message: str, write: Write) -> None:
-    assert message in refusal(lambda: check_own(make_config(loss_name=f"{write(body)}:loss")))
+    assert message in refusal(lambda: check_own(make_config(loss_name=f"{write(body)}:loss"), 5))

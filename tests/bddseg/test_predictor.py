@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bddseg.labels import CLASSES
 from tiny import make_config, make_frames, make_split
 
 from bddseg.checkpoint import BEST, load_checkpoint, save_training
@@ -13,6 +12,7 @@ from bddseg.confusion import count_pixels
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.predictor import load_trained
+from bddseg.task import FIVE_CLASSES
 from bddseg.train import fit
 
 FRAMES, SPLIT = make_frames(), make_split()
@@ -29,14 +29,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], 
 def test_predictions_are_classes_in_the_images_shape(recorded: tuple[dict[str, Any], Evidence]) -> None:
     predicted = load_trained(recorded[0]).predict(FRAMES.images[:3])
     assert predicted.shape == (3, 16, 16) and predicted.dtype == np.int64
-    assert set(np.unique(predicted)) <= set(range(len(CLASSES)))
+    assert set(np.unique(predicted)) <= set(range(len(FIVE_CLASSES.classes)))
 
 
 def test_predictions_are_those_that_the_evidence_counted(recorded: tuple[dict[str, Any], Evidence]) -> None:
     best, evidence = recorded
     indices = list(SPLIT.val)
     predicted = load_trained(best).predict(FRAMES.images[indices])
-    counts = count_pixels(FRAMES.masks[indices], predicted, len(CLASSES))
+    counts = count_pixels(FRAMES.masks[indices], predicted, len(FIVE_CLASSES.classes))
     assert np.array_equal(counts, evidence.counts)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bddseg.labels import CLASSES, IGNORE, group_of
 from tiny import make_config, make_frames, make_split
 from torchmetrics.classification import MulticlassJaccardIndex
 
@@ -20,8 +19,9 @@ from bddseg.data.split import Split, split_of
 from bddseg.engine import Engine
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
-from bddseg.result import METRICS, OBJECTIVE, EpochResult
+from bddseg.result import OBJECTIVE, EpochResult, metric_directions
 from bddseg.schedule import learning_rate_factor
+from bddseg.task import FIVE_CLASSES, IGNORE
 from bddseg.train import _metrics, fit
 
 CPU = torch.device("cpu")
@@ -207,7 +207,7 @@ def test_where_the_last_epoch_counts_it_does_after_going_on_too(
 def whole(**changes: Any) -> Iterator[EpochResult]:
     """Train on train and validation together."""
     config = make_config(train_keep="last", **changes).with_overrides({"data.folds": 1})
-    return fit(config, FRAMES, split_of(config.data, SPLIT, FRAMES.names, FRAMES.scenes), CPU)
+    return fit(config, FRAMES, split_of(config.data, SPLIT, FRAMES.names, FRAMES.strata()), CPU)
 
 
 def test_without_validation_a_run_goes_to_its_end_and_keeps_the_last_weights() -> None:
@@ -248,7 +248,7 @@ def test_a_trial_that_diverged_at_once_has_no_evidence() -> None:
 
 def test_evidence_has_the_boundary_counts_of_its_epoch(learnt: list[EpochResult]) -> None:
     evidence = learnt[-1].best_evidence("val")
-    assert evidence.boundary is not None and evidence.boundary.shape == (len(SPLIT.val), len(CLASSES), 2)
+    assert evidence.boundary is not None and evidence.boundary.shape == (len(SPLIT.val), len(FIVE_CLASSES.classes), 2)
     assert (evidence.boundary[..., 0] <= evidence.boundary[..., 1]).all() and evidence.boundary.any()
 
 
@@ -315,7 +315,7 @@ def test_a_constant_learning_rate_stays(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_every_metric_is_reported_under_its_name(learnt: list[EpochResult]) -> None:
-    assert set(learnt[0].metrics) == set(METRICS)
+    assert set(learnt[0].metrics) == set(metric_directions(FRAMES.task, FRAMES.scenes))
 
 
 def test_every_metric_is_a_plain_float(learnt: list[EpochResult]) -> None:
@@ -336,7 +336,7 @@ def test_evidence_gives_the_figures_of_its_epoch_exactly(learnt: list[EpochResul
     evidence, best = learnt[-1].best_evidence("val"), learnt[learnt[-1].best_epoch - 1]
     assert evidence.epoch == best.epoch
     assert float(miou(pool(evidence.counts))) == best.metrics[OBJECTIVE] == learnt[-1].best_miou
-    by_class = [best.metrics[f"val/iou/{name}"] for name in CLASSES]
+    by_class = [best.metrics[f"val/iou/{name}"] for name in FIVE_CLASSES.classes]
     assert np.array_equal(iou(pool(evidence.counts)), by_class, equal_nan=True)
 
 
@@ -360,12 +360,14 @@ def test_the_group_gap_is_city_less_non_city(learnt: list[EpochResult]) -> None:
 
 def test_the_number_of_classes_that_entered_the_mean_is_reported(learnt: list[EpochResult]) -> None:
     metrics = learnt[-1].metrics
-    assert metrics["val/classes"] == np.isfinite([metrics[f"val/iou/{name}"] for name in CLASSES]).sum() == 4
+    assert (
+        metrics["val/classes"] == np.isfinite([metrics[f"val/iou/{name}"] for name in FIVE_CLASSES.classes]).sum() == 4
+    )
 
 
 def test_a_class_that_is_in_no_validation_image_has_no_figure(learnt: list[EpochResult]) -> None:
     masks = FRAMES.masks[list(SPLIT.val)]
-    assert CLASSES.index("car") not in masks  # or the fact below would be another one
+    assert FIVE_CLASSES.classes.index("car") not in masks  # or the fact below would be another one
     assert math.isnan(learnt[-1].metrics["val/iou/car"])
 
 
@@ -431,9 +433,9 @@ def trained_under(loss: str) -> tuple[EpochResult, np.ndarray]:
 def torchmetrics_iou(prediction: np.ndarray, keep: np.ndarray) -> np.ndarray:
     """Return IoU by class over the validation images to keep; NaN for a class that no mask has."""
     truth = FRAMES.masks[list(SPLIT.val)][keep].astype(np.int64)
-    metric = MulticlassJaccardIndex(len(CLASSES), average=None, ignore_index=IGNORE)
+    metric = MulticlassJaccardIndex(len(FIVE_CLASSES.classes), average=None, ignore_index=IGNORE)
     metric.update(torch.from_numpy(prediction[keep]), torch.from_numpy(truth))
-    is_there = np.isin(range(len(CLASSES)), truth)
+    is_there = np.isin(range(len(FIVE_CLASSES.classes)), truth)
     return np.where(is_there, metric.compute().double().numpy(), np.nan)
 
 
@@ -441,7 +443,7 @@ def torchmetrics_iou(prediction: np.ndarray, keep: np.ndarray) -> np.ndarray:
 def test_iou_by_class_agrees_with_torchmetrics(loss: str) -> None:
     result, prediction = trained_under(loss)
     expected = torchmetrics_iou(prediction, np.full(len(SPLIT.val), True))
-    values = [result.metrics[f"val/iou/{name}"] for name in CLASSES]
+    values = [result.metrics[f"val/iou/{name}"] for name in FIVE_CLASSES.classes]
     assert values == pytest.approx(expected.tolist(), abs=1e-6, nan_ok=True)
     assert result.metrics[OBJECTIVE] == pytest.approx(np.nanmean(expected), abs=1e-6)
 
@@ -450,7 +452,7 @@ def test_iou_by_class_agrees_with_torchmetrics(loss: str) -> None:
 @pytest.mark.parametrize("group", ["city", "non_city"])
 def test_the_miou_of_a_group_agrees_with_torchmetrics(loss: str, group: str) -> None:
     result, prediction = trained_under(loss)
-    keep = np.array([group_of(FRAMES.scenes[index]) == group for index in SPLIT.val])
+    keep = np.array([FIVE_CLASSES.group_of(FRAMES.scenes[index]) == group for index in SPLIT.val])
     expected = np.nanmean(torchmetrics_iou(prediction, keep))
     assert result.metrics[f"val/group_miou/{group}"] == pytest.approx(expected, abs=1e-6)
 

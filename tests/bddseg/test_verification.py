@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bddseg.labels import CLASSES
 from tiny import make_config, make_frames, make_split
 
 from bddseg.checkpoint import BEST, load_checkpoint, save_training
 from bddseg.evidence import Evidence
+from bddseg.task import FIVE_CLASSES
 from bddseg.train import fit
 from bddseg.verification import Verification, verify
 
@@ -95,4 +95,4 @@ def test_a_verification_is_written_as_plain_values(recorded: Recorded) -> None:
     best, val, _ = recorded
     plain = json.loads(json.dumps(verify(best, FRAMES, SPLIT.val, val).to_dict()))
     assert plain.keys() == {"part", "images", "evidence", "torchmetrics", "max_difference"}
-    assert plain["evidence"].keys() == {"miou", "iou"} and tuple(plain["torchmetrics"]["iou"]) == CLASSES
+    assert plain["evidence"].keys() == {"miou", "iou"} and tuple(plain["torchmetrics"]["iou"]) == FIVE_CLASSES.classes

@@ -14,7 +14,8 @@ import pytest
 from ray.tune import Checkpoint
 
 from bddseg.config import TrainConfig
-from bddseg.result import METRICS
+from bddseg.result import metric_directions
+from bddseg.task import FIVE_CLASSES
 from sweeps.errors import StorageError
 from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.trial_recorder import TrialRecorder
@@ -92,9 +93,9 @@ def test_a_start_carries_identity_settings_and_source(tracker: OutboxCallback, t
 def test_an_epoch_carries_the_known_metrics_and_nothing_else(tracker: OutboxCallback, tmp_path: Path) -> None:
     trial = FakeTrial()
     started(tracker, trial)
-    reported(tracker, trial, 3, 0.25, **dict.fromkeys(METRICS, 0.25), training_iteration=9)
+    reported(tracker, trial, 3, 0.25, **dict.fromkeys(metric_directions(FIVE_CLASSES), 0.25), training_iteration=9)
     (event,) = events(tmp_path, "epoch")
-    assert (event["step"], event["metrics"]) == (3, dict.fromkeys(METRICS, 0.25))
+    assert (event["step"], event["metrics"]) == (3, dict.fromkeys(metric_directions(FIVE_CLASSES), 0.25))
 
 
 def test_times_are_milliseconds_of_now(tracker: OutboxCallback, tmp_path: Path) -> None:
@@ -426,7 +427,7 @@ def test_an_epoch_costs_the_disk_one_write_and_at_most_one_sync(
     monkeypatch.setattr(os, "write", lambda *words: (asked.append("write"), write(*words))[1])
     monkeypatch.setattr(os, "fdatasync", lambda handle: (asked.append("sync"), sync(handle))[1])
     for epoch in range(1, 31):
-        reported(tracker, trial, epoch, epoch / 1000, **dict.fromkeys(METRICS, 0.5))
+        reported(tracker, trial, epoch, epoch / 1000, **dict.fromkeys(metric_directions(FIVE_CLASSES), 0.5))
     assert asked.count("write") == 30 and asked.count("sync") <= 31  # on a slow disk fewer: they rest in between
 
 

@@ -23,7 +23,8 @@ from tiny import make_config, make_frames, make_split
 
 from bddseg.device import await_gpu_memory, has_room, peak_memory_mb, release_memory, reset_peak_memory
 from bddseg.errors import DeviceError
-from bddseg.result import METRICS
+from bddseg.result import metric_directions
+from bddseg.task import FIVE_CLASSES
 from sweeps.execution.cluster import ray_cluster
 from sweeps.execution.ray_patches import patient_controller
 from sweeps.execution.searcher import build_search
@@ -236,7 +237,9 @@ def test_twenty_trials_follow_each_other_in_one_process(many: Many) -> None:
 
 
 def test_the_same_trial_first_and_fifth_gives_identical_figures(many: Many) -> None:
-    names = [name for name in METRICS if not name.startswith(("time/", "throughput/", "system/"))]
+    names = [
+        name for name in metric_directions(FIVE_CLASSES) if not name.startswith(("time/", "throughput/", "system/"))
+    ]
     reports = many.watcher.reports
     first, fifth = ([[repr(epoch.get(name)) for name in names] for epoch in reports[key]] for key in ("t0", "t4"))
     assert len(first) == 2 and first == fifth

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from bddseg.labels import CLASSES
 
 import report
 import tune_main
 from bddseg.result import OBJECTIVE
+from bddseg.task import FIVE_CLASSES
 from sweeps.execution.cluster import ray_cluster
 from sweeps.planning.experiments_file import read_book
 from sweeps.storage.records import SweepRecord
@@ -71,7 +71,13 @@ def test_a_sweep_is_one_parent_run_with_one_child_per_trial(smoke: Ran) -> None:
 
 
 def test_every_epoch_has_the_metrics_of_the_schema(smoke: Ran) -> None:
-    keys = ["train/loss", OBJECTIVE, *(f"val/iou/{name}" for name in CLASSES), "val/group_miou/city", "time/epoch_s"]
+    keys = [
+        "train/loss",
+        OBJECTIVE,
+        *(f"val/iou/{name}" for name in FIVE_CLASSES.classes),
+        "val/group_miou/city",
+        "time/epoch_s",
+    ]
     histories = smoke.store.histories(smoke.record, keys)
     assert {len(points) for trial in histories.values() for points in trial.values()} == {3}
 

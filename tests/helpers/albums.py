@@ -1,8 +1,8 @@
 """An album made by hand: what tests of pictures share."""
 
 import numpy as np
-from bddseg.labels import IGNORE
 
+from bddseg.task import FIVE_CLASSES, IGNORE
 from sweeps.storage.album import Attention, Panel, PanelTrial, PredictionPanels
 from sweeps.storage.tiles import draw_maps, draw_panel
 
@@ -25,7 +25,7 @@ def make_album() -> PredictionPanels:
         panels=(Panel("fixed", "", "one", "city street", (0.5, None), "panel-001.png"),),
         attention=(Attention("a", "leader", "one", "city street", ((0.0, 1.0),) * 4, "attention-001.png"),),
         sheets={
-            "panel-001.png": draw_panel(image, truth, [pair, pair]),
+            "panel-001.png": draw_panel(image, truth, [pair, pair], FIVE_CLASSES.palette),
             "attention-001.png": draw_maps(maps, [(0, 1)] * 4),
         },
     )

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from bddseg.labels import CLASSES
 from counts import make_evidence
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
+from bddseg.task import FIVE_CLASSES
 from sweeps.errors import TrackingError
 from sweeps.report.gather import Report, gather_report
 from sweeps.storage.album import PredictionPanels
@@ -41,7 +41,7 @@ def make_row(lr: float, loss: str) -> TrialRow:
     name = f"lr{lr:.0e}-{loss}".replace("e-0", "e-")
     reason, detail, status, epochs = ENDS.get((lr, loss), ("max_epochs", "", "FINISHED", EPOCHS))
     best = BEST[lr, loss]
-    classes = {f"best/iou/{label}": best + 0.01 * (number - 2) for number, label in enumerate(CLASSES)}
+    classes = {f"best/iou/{label}": best + 0.01 * (number - 2) for number, label in enumerate(FIVE_CLASSES.classes)}
     groups = {"best/group_miou/city": best + 0.004, "best/group_miou/non_city": best - 0.011}
     return TrialRow(
         trial_id=name,
@@ -94,24 +94,23 @@ def make_record(**changes: Any) -> SweepRecord:
 def measured(row: TrialRow, images: int = 12) -> Evidence:
     """Validation evidence with the trial's IoUs: of each class a million pixels, some taken for the next class."""
     best = row.metrics.get("best/miou", 0.5)
-    logged = [row.metrics.get(f"best/iou/{label}", best) for label in CLASSES]
+    logged = [row.metrics.get(f"best/iou/{label}", best) for label in FIVE_CLASSES.classes]
     wanted = [best if math.isnan(value) else value for value in logged]
-    hits = [5e5] * len(CLASSES)
-    for label in list(range(len(CLASSES))) * 40:  # IoU = hits / (2 million - hits of the class before), solved in turn
+    hits = [5e5] * len(FIVE_CLASSES.classes)
+    for label in (
+        list(range(len(FIVE_CLASSES.classes))) * 40
+    ):  # IoU = hits / (2 million - hits of the class before), solved in turn
         hits[label] = wanted[label] * (2e6 - hits[label - 1])
-    counts = np.zeros((images, len(CLASSES), len(CLASSES)), dtype=np.int64)
+    counts = np.zeros((images, len(FIVE_CLASSES.classes), len(FIVE_CLASSES.classes)), dtype=np.int64)
     for image in range(images):
         for label, hit in enumerate(hits):
             true_pixels = round(hit) + (image % 3 - 1) * 5000
             counts[image, label, label] = true_pixels
-            counts[image, label, (label + 1) % len(CLASSES)] = 1_000_000 - true_pixels
+            counts[image, label, (label + 1) % len(FIVE_CLASSES.classes)] = 1_000_000 - true_pixels
     scenes = tuple("city street" if image % 2 else "highway" for image in range(images))
-    unknown = ("",) * images
     names = tuple(f"image{image}" for image in range(images))
-    ignored = np.zeros((images, len(CLASSES)), np.int64)
-    return Evidence(
-        "val", int(row.metrics.get("best/epoch", 1)), names, scenes, unknown, unknown, counts, ignored, "f" * 16
-    )
+    ignored = np.zeros((images, len(FIVE_CLASSES.classes)), np.int64)
+    return Evidence("val", int(row.metrics.get("best/epoch", 1)), names, {"scene": scenes}, counts, ignored, "f" * 16)
 
 
 @dataclass

@@ -8,29 +8,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bddseg.labels import CLASSES, IGNORE, PALETTE
 
 from bddseg.config import TrainConfig
 from bddseg.data.frames import Frames
 from bddseg.data.split import Split
+from bddseg.task import FIVE_CLASSES, IGNORE
 
 SCENES = ("city street", "highway", "residential", "city street")
-CLASS = {name: index for index, name in enumerate(CLASSES)}
+CLASS = {name: index for index, name in enumerate(FIVE_CLASSES.classes)}
 
 
 def make_frames(images: int = 24, size: int = 16, seed: int = 0) -> Frames:
     """Return frames whose colour tells the class, with noise, read-only as those in Ray's object store are."""
     rng = np.random.default_rng(seed)
     masks = np.stack([_mask(rng, size) for _ in range(images)])
-    colours = np.array([*PALETTE, *[(0, 0, 0)] * (256 - len(PALETTE))])
+    colours = np.array([*FIVE_CLASSES.palette, *[(0, 0, 0)] * (256 - len(FIVE_CLASSES.palette))])
     pixels = colours[masks] + rng.normal(0, 20, (images, size, size, 3))
     frames = Frames(
         images=np.clip(pixels, 0, 255).astype(np.uint8),
         masks=masks,
         names=tuple(f"frame-{index:03d}" for index in range(images)),
-        scenes=tuple(SCENES[index % len(SCENES)] for index in range(images)),
-        weathers=("clear",) * images,
-        times_of_day=("daytime",) * images,
+        attributes={
+            "scene": tuple(SCENES[index % len(SCENES)] for index in range(images)),
+            "weather": ("clear",) * images,
+            "timeofday": ("daytime",) * images,
+        },
         fingerprint="0123456789abcdef",
     )
     frames.images.flags.writeable = frames.masks.flags.writeable = False

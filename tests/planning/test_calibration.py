@@ -23,7 +23,7 @@ def test_without_time_speeds_come_from_arithmetic(monkeypatch: pytest.MonkeyPatc
     found = calibrate([SMALL, WIDE], CPU, seconds=0)
     assert not any(speed.is_timed for speed in found.speeds.values())
     ratio = found.of(WIDE).train_s / found.of(SMALL).train_s
-    assert ratio == pytest.approx(count_forward(WIDE).flops / count_forward(SMALL).flops)
+    assert ratio == pytest.approx(count_forward(WIDE, 5).flops / count_forward(SMALL, 5).flops)
     assert found.sentence() == "speed estimated by counting operations, good to about a factor of two"
 
 

@@ -36,7 +36,7 @@ def price(plan: Plan, slots: int = 1, train: int = 10, val: int = 0) -> float:
 
 
 def test_training_an_image_costs_three_forward_passes(at_fixed_speed: None) -> None:
-    expected = count_forward(make_config()).flops * (3 * 10 + 5) * 3 / 1e9
+    expected = count_forward(make_config(), 5).flops * (3 * 10 + 5) * 3 / 1e9
     assert price(make_plan(), train=10, val=5) == pytest.approx(expected)
 
 

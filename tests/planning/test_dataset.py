@@ -162,7 +162,7 @@ def test_validation_masks_without_a_class_are_refused(bare: Path) -> None:
 
 def test_a_fold_without_a_class_is_refused(bare: Path) -> None:
     root = labelled(bare, 255)
-    split = split_samples([f"{place:02}" for place in range(20)], ["city street"] * 20)
+    split = split_samples([f"{place:02}" for place in range(20)], [("city",)] * 20)
     for place in (split.train[0], split.val[0]):
         write_mask(root, f"{place:02}", label=0)
     material = load(root)

@@ -28,7 +28,7 @@ def test_trials_share_a_gpu_as_far_as_memory_and_width_allow(
 
 
 def test_settings_that_take_no_memory_are_the_same_kind() -> None:
-    assert kind(make_config(optim_lr=1e-3), "gpu") == kind(make_config(optim_lr=1e-4, loss_name="focal"), "gpu")
+    assert kind(make_config(optim_lr=1e-3), 5, "gpu") == kind(make_config(optim_lr=1e-4, loss_name="focal"), 5, "gpu")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_settings_that_take_no_memory_are_the_same_kind() -> None:
     ],
 )
 def test_settings_that_take_memory_are_other_kinds(change: dict[str, object]) -> None:
-    assert kind(make_config(), "gpu") != kind(make_config(**change), "gpu")
+    assert kind(make_config(), 5, "gpu") != kind(make_config(**change), 5, "gpu")
 
 
 def test_a_kind_is_measured_once_and_remembered(tmp_path: Path) -> None:

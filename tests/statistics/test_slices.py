@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bddseg.labels import GROUPS
 
 from bddseg.confusion import miou
 from bddseg.evidence import Evidence
+from bddseg.task import FIVE_CLASSES
 from benchmarks.simulated_evidence import World
 from sweeps.statistics.alignment import AlignedEvidence, AlignmentInput, align_evidence
 from sweeps.statistics.bootstrap import draw_units
@@ -16,6 +16,7 @@ from sweeps.statistics.estimates import ResampledFigure
 from sweeps.statistics.results import Scenes
 from sweeps.statistics.seed_noise import Noise, estimate_noise, known_noise
 from sweeps.statistics.slices import (
+    Question,
     answer_gap,
     answer_scenes,
     count_units,
@@ -25,6 +26,7 @@ from sweeps.statistics.slices import (
     standard_miou,
 )
 
+(CITY,) = FIVE_CLASSES.contrasts
 WORLD = World(drives=40)
 DRIVES = {"city": 12, "non_city": 12}
 
@@ -35,6 +37,14 @@ def lined_up(*evidence: Evidence) -> AlignedEvidence:
     return found
 
 
+def relabelled(evidence: Evidence, **attributes: tuple[str, ...]) -> Evidence:
+    return replace(evidence, attributes={**evidence.attributes, **attributes})
+
+
+def asked(margin: float) -> Question:
+    return Question(CITY, margin)
+
+
 def silent(lineup: AlignedEvidence) -> Noise:
     return known_noise(0.0, lineup.runs)
 
@@ -42,7 +52,7 @@ def silent(lineup: AlignedEvidence) -> Noise:
 def answered(*evidence: Evidence, margin: float = 0.02, draws: int = 300, run_sd: float = 0.0) -> Scenes | None:
     lineup = lined_up(*evidence)
     noise = known_noise(run_sd, lineup.runs)
-    return answer_scenes(lineup, draw_units(lineup.units, draws, 0), range(len(evidence)), margin, {}, noise)
+    return answer_scenes(lineup, draw_units(lineup.units, draws, 0), range(len(evidence)), asked(margin), {}, noise)
 
 
 def made(change: Callable[[np.ndarray, np.ndarray], None] = lambda counts, is_city: None, seed: int = 0) -> Evidence:
@@ -130,7 +140,7 @@ def test_the_noise_of_runs_widens_the_gap() -> None:
 
 def test_the_noise_of_a_gap_is_that_of_the_whole_scaled_by_the_shares() -> None:
     lineup = lined_up(made())
-    city = np.array([scene == "city street" for scene in lineup.scenes])
+    city = np.array([scene == "city street" for scene in lineup.attributes["scene"]])
     variance, _ = gap_noise(lineup, 0, (city, ~city), known_noise(0.01, lineup.runs), miou)
     assert variance == pytest.approx(0.0001 * (1 / city.mean() + 1 / (1 - city.mean())))
 
@@ -138,7 +148,7 @@ def test_the_noise_of_a_gap_is_that_of_the_whole_scaled_by_the_shares() -> None:
 def test_a_noise_that_is_not_known_cannot_tell() -> None:
     lineup = lined_up(made())
     unknown = estimate_noise(lineup.run_scores, [])
-    found = answer_scenes(lineup, draw_units(lineup.units, 300, 0), [0], 0.5, {}, unknown)
+    found = answer_scenes(lineup, draw_units(lineup.units, 300, 0), [0], asked(0.5), {}, unknown)
     assert found is not None and found.gaps[0].answer == "cannot tell"
 
 
@@ -156,7 +166,7 @@ def test_no_number_of_drives_tells_what_runs_hide() -> None:
 
 def test_without_a_non_city_image_there_is_no_answer() -> None:
     evidence = made()
-    assert answered(replace(evidence, scenes=("city street",) * len(evidence.scenes))) is None
+    assert answered(relabelled(evidence, scene=("city street",) * len(evidence.scenes))) is None
 
 
 def test_groups_add_up_to_the_whole() -> None:
@@ -218,7 +228,7 @@ def test_groups_that_differ_in_their_mix_alone_have_no_standard_gap() -> None:
 
 def test_slices_are_corrected_for_their_number() -> None:
     evidence = made(worsen_city)
-    lineup = lined_up(replace(evidence, weathers=("clear", "rainy") * (len(evidence.names) // 2)))
+    lineup = lined_up(relabelled(evidence, weather=("clear", "rainy") * (len(evidence.names) // 2)))
     found = {(it.kind, it.value): it for it in find_slices(lineup, draw_units(lineup.units, 300, 0), 0, silent(lineup))}
     assert found["scene", "city street"].is_significant
     assert not found["weather", "rainy"].is_significant
@@ -226,7 +236,7 @@ def test_slices_are_corrected_for_their_number() -> None:
 
 
 def test_what_is_the_same_everywhere_is_no_slice() -> None:
-    evidence = replace(made(), scenes=("highway",) * WORLD.images)
+    evidence = relabelled(made(), scene=("highway",) * WORLD.images)
     lineup = lined_up(evidence)
     assert find_slices(lineup, draw_units(lineup.units, 50, 0), 0, silent(lineup)) == ()
 
@@ -234,4 +244,4 @@ def test_what_is_the_same_everywhere_is_no_slice() -> None:
 def test_drives_of_a_group_are_counted() -> None:
     lineup = lined_up(made())
     assert count_units(lineup, np.ones(lineup.images, dtype=bool)) == 40
-    assert len(GROUPS) == 2
+    assert len(FIVE_CLASSES.group_names) == 2

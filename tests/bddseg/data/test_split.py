@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from bddseg.labels import group_of
 
 from bddseg.config import DataSettings
 from bddseg.data.drives import count_neighbours, drive_of, unit_of
@@ -19,9 +18,11 @@ from bddseg.data.split import (
     split_of,
     split_samples,
 )
+from bddseg.data.strata import Stratum
 from bddseg.errors import ConfigError, DataError
 
-CITY, HIGHWAY = "city street", "highway"
+CITY, HIGHWAY = ("city",), ("non_city",)
+"""Strata: the groups of a city street and of a highway."""
 
 
 def frame_names(count: int) -> list[str]:
@@ -32,7 +33,7 @@ def drive_names(drives: int, images: int) -> list[str]:
     return [f"{drive * 7919:08x}-{image * 104729:08x}" for drive in range(drives) for image in range(images)]
 
 
-def scenes_for(names: Sequence[str], city: float) -> list[str]:
+def scenes_for(names: Sequence[str], city: float) -> list[Stratum]:
     dice = random.Random(5)
     return [CITY if dice.random() < city else HIGHWAY for _ in names]
 
@@ -41,8 +42,8 @@ def sizes(split: Split) -> tuple[int, int, int]:
     return len(split.train), len(split.val), len(split.test)
 
 
-def groups(part: Sequence[int], scenes: Sequence[str]) -> Counter[str]:
-    return Counter(group_of(scenes[index]) for index in part)
+def groups(part: Sequence[int], scenes: Sequence[Stratum]) -> Counter[str]:
+    return Counter(scenes[index][0] for index in part)
 
 
 def by_name(split: Split, names: Sequence[str]) -> list[set[str]]:

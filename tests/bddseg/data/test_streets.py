@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bddseg.labels import BDD_CLASSES, CLASSES, IGNORE
 from PIL import Image
 
 from bddseg.confusion import count_pixels, miou, pool
+from bddseg.data.bdd100k_labels import MASK_COLOURS
 from bddseg.data.catalog import Catalog, read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.split import split_samples
@@ -17,6 +17,7 @@ from bddseg.data.streets.dataset import streets_folder, write_streets
 from bddseg.data.streets.render import draw
 from bddseg.data.streets.scene import make_drive
 from bddseg.errors import DataError
+from bddseg.task import FIVE_CLASSES, IGNORE
 
 IMAGES = 120
 
@@ -51,14 +52,14 @@ def test_there_are_city_residential_and_highway_scenes(catalog: Catalog) -> None
 
 
 def test_names_carry_drives_of_several_frames(frames: Frames) -> None:
-    split = split_samples(frames.names, frames.scenes)
+    split = split_samples(frames.names, frames.strata())
     assert split.by_drive and len({name[:8] for name in frames.names}) < IMAGES / 3
 
 
 def test_thin_and_rare_classes_and_unlabelled_regions_occur(catalog: Catalog) -> None:
     values = np.unique(np.concatenate([np.unique(np.asarray(Image.open(sample.mask))) for sample in catalog.samples]))
     rare = {"pole", "traffic light", "traffic sign", "person", "rider", "bicycle", "truck", "bus", "fence", "wall"}
-    assert {BDD_CLASSES.index(name) for name in rare} | {IGNORE} <= set(values.tolist())
+    assert {list(MASK_COLOURS).index(name) for name in rare} | {IGNORE} <= set(values.tolist())
 
 
 def test_a_small_share_of_masks_has_no_road_and_is_listed(root: Path) -> None:
@@ -68,21 +69,21 @@ def test_a_small_share_of_masks_has_no_road_and_is_listed(root: Path) -> None:
 
 
 def test_every_class_of_the_task_covers_some_ground(frames: Frames) -> None:
-    shares = np.bincount(frames.masks.ravel(), minlength=256)[: len(CLASSES)] / frames.masks.size
+    shares = np.bincount(frames.masks.ravel(), minlength=256)[: len(FIVE_CLASSES.classes)] / frames.masks.size
     assert shares.min() > 0.03
 
 
 def test_the_most_frequent_class_of_each_position_scores_little(frames: Frames) -> None:
-    split = split_samples(frames.names, frames.scenes)
+    split = split_samples(frames.names, frames.strata())
     train, held = frames.masks[list(split.train)], frames.masks[[*split.val, *split.test]]
-    table = np.stack([(train == index).sum(0) for index in range(len(CLASSES))]).argmax(0)
-    counts = count_pixels(held, np.broadcast_to(table, held.shape), len(CLASSES))
+    table = np.stack([(train == index).sum(0) for index in range(len(FIVE_CLASSES.classes))]).argmax(0)
+    counts = count_pixels(held, np.broadcast_to(table, held.shape), len(FIVE_CLASSES.classes))
     assert miou(pool(counts)) < 0.45
 
 
 def test_city_looks_another_way_than_the_rest(frames: Frames) -> None:
     is_city = np.array(frames.scenes) == "city street"
-    building = [(frames.masks[part] == CLASSES.index("building")).mean() for part in (is_city, ~is_city)]
+    building = [(frames.masks[part] == FIVE_CLASSES.classes.index("building")).mean() for part in (is_city, ~is_city)]
     assert building[0] > 1.5 * building[1]
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bddseg.labels import PALETTE
 from counts import make_evidence
 from panels import panel, shown_album
 from PIL import Image
 from reports import LEADER, make_report
 
+from bddseg.task import FIVE_CLASSES
 from sweeps.report.formats import render_json
 from sweeps.report.gather import Report
 from sweeps.report.page import render_html, render_markdown
@@ -61,7 +61,7 @@ def test_a_tile_holds_the_colours_of_the_classes() -> None:
     source = gallery().groups[0].rows[0].tiles[2].source
     with Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) as image:
         colours = {tuple(colour) for colour in np.asarray(image.convert("RGB")).reshape(-1, 3)}
-    assert colours <= set(PALETTE)
+    assert colours <= set(FIVE_CLASSES.palette)
 
 
 def test_groups_come_in_the_order_of_their_reasons() -> None:

@@ -1,0 +1,101 @@
+"""Descriptions of datasets: the classes that are chosen, and what is refused."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bddseg.data.bdd100k_labels import BDD100K
+from bddseg.data.description import selection_text
+from bddseg.data.description_parser import parse_description
+from bddseg.errors import DataError
+from bddseg.task import FIVE_CLASSES, IGNORE
+
+ROADS = {
+    "images": "images/{name}.png",
+    "masks": "masks/{name}.png",
+    "classes": {
+        "road": {"values": [0, 7], "colour": [128, 64, 128]},
+        "car": {"values": 1, "colour": [220, 60, 30]},
+        "truck": {"values": 2, "colour": [0, 0, 70]},
+    },
+}
+
+
+def parse(**changes: Any) -> Any:
+    return parse_description("roads", {**ROADS, **changes}, "my.yaml: roads")
+
+
+def refusal(**changes: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        parse(**changes)
+    return str(caught.value)
+
+
+def test_bdd100k_is_the_task_of_records_without_one() -> None:
+    assert BDD100K.task() == FIVE_CLASSES
+
+
+def test_all_classes_are_trained_by_default() -> None:
+    assert parse().task().classes == ("road", "car", "truck") == parse().task("all").classes
+
+
+def test_merged_classes_are_one_output_with_the_first_colour() -> None:
+    description = parse()
+    task = description.task("road,vehicle=car+truck")
+    assert (task.classes, task.palette[1], task.values) == (("road", "vehicle"), (220, 60, 30), (0, 1))
+    assert description.remap_table("road,vehicle=car+truck")[[0, 7, 1, 2, 3]].tolist() == [0, 0, 1, 1, IGNORE]
+
+
+def test_classes_outside_the_selection_are_ignored_but_known() -> None:
+    description = parse()
+    assert description.remap_table("truck,road")[1] == IGNORE
+    assert np.flatnonzero(description.is_known_value()).tolist() == [0, 1, 2, 7, IGNORE]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("all", "all"),
+        (["road", "car"], "road,car"),
+        ({"vehicle": ["car", "truck"]}, "vehicle=car+truck"),
+        (["road", {"vehicle": ["car", "truck"]}], "road,vehicle=car+truck"),
+    ],
+)
+def test_a_selection_is_one_text(value: Any, text: str) -> None:
+    assert selection_text(value, "data.classes") == text
+
+
+@pytest.mark.parametrize(
+    ("selection", "why"),
+    [
+        ("road,cat", "data.classes 'road,cat': roads has no class 'cat'; did you mean car"),
+        ("road,road", "has the class 'road' twice"),
+        ("road,a=car,a=truck", "gives two classes the name 'a'"),
+        ("Car=car,car=truck", "has 'Car' and 'car', which metrics would name alike"),
+        ("road,+=car", "'+' must be a name of 1 to 60 characters"),
+        ("top:2", "says nothing before pixels are counted"),
+    ],
+)
+def test_a_selection_that_cannot_be_used_is_refused(selection: str, why: str) -> None:
+    with pytest.raises(DataError, match=re.escape(why)):
+        parse().task(selection)
+
+
+def test_classes_that_metrics_would_name_alike_are_refused() -> None:
+    classes = {"traffic light": {"values": 1, "colour": [1, 1, 1]}, "Traffic-Light": {"values": 2, "colour": [2, 2, 2]}}
+    assert "my.yaml: roads.classes has 'traffic light' and 'Traffic-Light'" in refusal(classes=classes)
+
+
+def test_groups_that_metrics_would_name_alike_are_refused() -> None:
+    assert "has 'a b' and 'a_b'" in refusal(groups={"time": {"a b": ["x"], "a_b": ["y"]}})
+
+
+def test_classes_with_colours_only_have_no_mask_values() -> None:
+    classes = {name: {"mask_colours": [[number, 0, 0]]} for number, name in enumerate(("a", "b"))}
+    assert parse(classes=classes).task().values == ()
+
+
+def test_the_entry_is_kept_for_records() -> None:
+    assert parse_description("roads", dict(parse().entry), "record") == parse()
