@@ -30,6 +30,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 LOSSLESS = ("PNG", "BMP", "TIFF")
 """Formats of masks: a lossy format would change class numbers."""
 
+LOSSLESS_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
+
 LARGEST_PIXELS = 178_956_970
 """Twice Pillow's limit: above it, Pillow refuses instead of warning."""
 

@@ -21,6 +21,7 @@ from bddseg.words import count
 MASK_MODES = "one channel of 8 bits (L or P)"
 COLOUR_MODES = ("RGB", "RGBA")
 OPAQUE = 255
+LITTLE_ENDIAN, ALL_CHANNELS = "<u4", np.uint32(0xFFFFFF)
 NAMED = 5
 """Number of unknown values or colours that are named."""
 
@@ -29,7 +30,7 @@ class ColourTable(NamedTuple):
     """Colours, packed into numbers that ascend, and what they mean.
 
     Shape:
-        packed: (C,), int64.  classes: (C,), uint8.
+        packed: (C,), uint32.  classes: (C,), uint8.
     """
 
     packed: np.ndarray
@@ -105,45 +106,53 @@ def colour_table(description: Description) -> ColourTable:
     meanings |= dict.fromkeys(description.ignore_colours, IGNORE)
     entries = sorted((_packed(colour), index) for colour, index in meanings.items())
     return ColourTable(
-        np.array([number for number, _ in entries], dtype=np.int64),
+        np.array([number for number, _ in entries], dtype=np.uint32),
         np.array([index for _, index in entries], dtype=np.uint8),
     )
 
 
-def pack_colours(pixels: np.ndarray) -> np.ndarray:
-    """Return each colour as one number.
+def pack_colours(image: Image.Image) -> np.ndarray:
+    """Return the colour of each pixel as one number.
 
     Shape:
-        pixels: (..., 3), uint8.  returns: (...), int64
+        returns: (H, W), uint32
     """
-    red, green, blue = (pixels[..., channel].astype(np.int64) for channel in range(3))
-    return red << 16 | green << 8 | blue
+    return np.asarray(image.convert("RGBA")).view(LITTLE_ENDIAN)[..., 0] & ALL_CHANNELS
 
 
 def unpack_colour(number: int) -> Colour:
     """Return the colour that `pack_colours` made a number of."""
-    return (number >> 16, number >> 8 & 255, number & 255)
+    return (number & 255, number >> 8 & 255, number >> 16 & 255)
 
 
 def _packed(colour: Colour) -> int:
-    return int(pack_colours(np.array(colour, dtype=np.uint8)))
+    red, green, blue = colour
+    return red | green << 8 | blue << 16
+
+
+def _look_up(packed: np.ndarray, table: ColourTable) -> tuple[np.ndarray, np.ndarray]:
+    """Return the class of each packed colour, and whether the colour is known.
+
+    Shape:
+        packed: any.  returns: uint8 and bool of that shape.
+    """
+    positions = np.searchsorted(table.packed, packed).clip(max=len(table.packed) - 1)
+    is_known = table.packed[positions] == packed
+    return np.where(is_known, table.classes[positions], np.uint8(IGNORE)), is_known
 
 
 def _by_colour(mask: Image.Image, path: Path, description: Description) -> np.ndarray:
-    pixels = np.asarray(mask)
-    if pixels.shape[-1] == 4 and (transparent := int((pixels[..., 3] != OPAQUE).sum())):
+    if mask.mode == "RGBA" and (transparent := sum(mask.getchannel("A").histogram()[:OPAQUE])):
         raise DataError(f"{path} has {count(transparent, 'pixel')} that are not opaque, but a mask must be")
-    packed = pack_colours(pixels)
-    table = colour_table(description)
-    positions = np.searchsorted(table.packed, packed).clip(max=len(table.packed) - 1)
-    is_known = table.packed[positions] == packed
+    packed = pack_colours(mask)
+    classes, is_known = _look_up(packed, colour_table(description))
     if not is_known.all() and not description.ignores_rest:
         numbers, counts = np.unique(packed[~is_known], return_counts=True)
         raise DataError(
             f"{path} has the unknown {_names('colour', [unpack_colour(int(number)) for number in numbers], counts)}, "
             f"but must hold the colours of {description.name} exactly: {_known_colours(description)}"
         )
-    return np.where(is_known, table.classes[positions], np.uint8(IGNORE))
+    return classes
 
 
 def _known_colours(description: Description) -> str:
@@ -162,15 +171,11 @@ def _means_colours(mask: Image.Image, path: Path, description: Description) -> b
     used = np.flatnonzero(np.array(mask.histogram()[:256]))
     if not any(label.values for label in description.classes):
         return True
-    palette = np.zeros((256, 3), dtype=np.uint8)
-    entries = np.array(mask.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)[:256]
-    palette[: len(entries)] = entries
-    table = colour_table(description)
-    packed = pack_colours(palette[used])
-    positions = np.searchsorted(table.packed, packed).clip(max=len(table.packed) - 1)
-    by_colour, by_index = table.classes[positions], class_table(description)[used]
-    is_exact = bool((table.packed[positions] == packed).all())
-    return is_exact and bool(((by_colour != by_index) & (by_colour != IGNORE)).any())
+    channels = [*(mask.getpalette("RGB") or []), *[0] * (3 * 256)]
+    packed = np.array([_packed((channels[3 * i], channels[3 * i + 1], channels[3 * i + 2])) for i in used], np.uint32)
+    by_colour, is_known = _look_up(packed, colour_table(description))
+    by_index = class_table(description)[used]
+    return bool(is_known.all()) and bool(((by_colour != by_index) & (by_colour != IGNORE)).any())
 
 
 def _check_values(mask: Image.Image, path: Path, description: Description) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.description import Description
 from bddseg.data.description_parser import parse_description
+from bddseg.data.draft import draft_description
 from bddseg.errors import DataError, nearest
 from sweeps.paths import ROOT
 from sweeps.planning.experiments_file import Location, compose, construct, look_up
@@ -121,3 +122,13 @@ def recorded_description(data: Mapping[str, Any]) -> Description:
     """
     entry, name = data.get("description"), str(data.get("dataset", ""))
     return parse_description(name, entry, f"recorded dataset {name}") if entry else BDD100K
+
+
+def draft_dataset(root: Path) -> str:
+    """Return a description of a folder as YAML, with the layout and classes of a shipped dataset where they fit.
+
+    Raises:
+        DataError: when no images with masks are in the folder, or the masks hold no classes.
+    """
+    file = read_datasets()
+    return draft_description(root, [file.describe(name) for name in file.entries])

@@ -3,7 +3,7 @@
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -66,3 +66,26 @@ def write_folder(root: Path, scenes: Mapping[str, str], *, part: str = "train") 
 
 def _noise(name: str) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(os.fsencode(name)))
+
+
+def save_image(path: Path, name: str = "", *, size: tuple[int, int] = SIZE) -> Path:
+    """Write an image of noise that depends on the name, or on that of the file, in the format of its suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(_noise(name or path.stem).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def save_mask(path: Path, values: Sequence[object] = (0, 1), *, size: tuple[int, int] = SIZE) -> Path:
+    """Write a mask whose rows repeat values, or colours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    marks = np.array(values, dtype=np.uint8)
+    Image.fromarray(np.repeat(marks[np.arange(size[1]) % len(marks)][:, None], size[0], axis=1)).save(path)
+    return path
+
+
+def write_pairs(root: Path, names: Sequence[str], values: Sequence[object] = (0, 1)) -> Path:
+    """Write two folders, images and masks, and return their parent."""
+    for name in names:
+        save_image(root / "images" / f"{name}.jpg")
+        save_mask(root / "masks" / f"{name}.png", values)
+    return root

@@ -1,0 +1,156 @@
+"""Guesses where the images and masks of an unknown folder are."""
+
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+
+from bddseg.data.bdd100k import is_dataset, read_bdd100k
+from bddseg.data.bdd100k_labels import BDD100K
+from bddseg.data.description import Description
+from bddseg.data.folders import archives_in, folders_in, in_short
+from bddseg.data.image_io import LOSSLESS_SUFFIXES, has_image_name, read_picture
+from bddseg.data.pattern_layout import read_pattern_layout
+from bddseg.data.patterns import PART_NAMES
+from bddseg.data.sample import Catalog
+from bddseg.errors import DataError
+
+ENDS = ("", "_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation", "_annot", "_L", "-mask", "_m")
+"""What names of masks have behind those of their images."""
+
+DEEPEST = 4
+"""Folders are searched so many levels down."""
+
+PART, ANY = "{part}", "*"
+ALL_COLOURS = 2**24
+PART_IN_NAME = re.compile(
+    f"(?i)(?<![a-z])(?:{'|'.join(sorted(PART_NAMES, key=len, reverse=True))})(?=$|[^a-z]|annot|labels?|masks?)"
+)
+"""A part in the name of a folder, such as `train`, `train_labels` or `trainannot`."""
+
+
+@dataclass
+class _Group:
+    """Folders that differ in their part only, and the names of the images or masks in them."""
+
+    folders: tuple[str, ...]
+    """Path below the root, with {part}."""
+    paths: dict[str, Path] = field(default_factory=dict)
+    """Part and name -> file."""
+
+    @property
+    def may_be_masks(self) -> bool:
+        """Return whether every file has the suffix of a lossless format."""
+        return all(path.suffix.lower() in LOSSLESS_SUFFIXES for path in self.paths.values())
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """Two groups of which one may hold the masks of the other."""
+
+    images: _Group
+    masks: _Group
+    end: str
+    shared: tuple[str, ...]
+    """Part and name of each image that has a mask."""
+
+
+def guess_layout(root: Path, shipped: Sequence[Description]) -> tuple[Description, Catalog]:
+    """Return a description of the folder, without classes where it is none of the shipped, and its samples.
+
+    Args:
+        root: the folder.
+        shipped: descriptions that are tried first.
+
+    Raises:
+        AccessError: when the system refuses to read a folder.
+        DataError: when no images with masks are found.
+    """
+    if is_dataset(root):
+        return _as_bdd100k(root)
+    for description in shipped:
+        if description.classes and not description.layout:
+            try:
+                return description, read_pattern_layout(root, description)
+            except DataError:
+                continue
+    return _guess_pairs(root)
+
+
+def _as_bdd100k(root: Path) -> tuple[Description, Catalog]:
+    try:
+        return BDD100K, read_bdd100k(root, BDD100K)
+    except DataError:  # no label files: all classes, and nothing to compare
+        bare = replace(BDD100K, select=(), attribute="", groups=())
+        return bare, read_bdd100k(root, bare)
+
+
+def _guess_pairs(root: Path) -> tuple[Description, Catalog]:
+    groups = _groups(root)
+    guesses = [guess for images in groups for masks in groups for end in ENDS if (guess := _pair(images, masks, end))]
+    if not guesses:
+        archives = archives_in(root)
+        cure = f"unpack {in_short(archives)} in it first" if archives else "write the patterns images and masks by hand"
+        raise DataError(f"{root} has no images with masks of the same names in two folders; {cure}")
+    most = max(len(guess.shared) for guess in guesses)
+    best = min((guess for guess in guesses if len(guess.shared) == most), key=_doubt)
+    name = PurePath(root.resolve().name).name or "dataset"
+    description = Description(name, (), images=(_pattern(best.images, ""),), masks=(_pattern(best.masks, best.end),))
+    return description, read_pattern_layout(root, description)
+
+
+def _groups(root: Path) -> list[_Group]:
+    groups: dict[tuple[str, ...], _Group] = {}
+    for folder in (root, *_folders_below(root, DEEPEST)):
+        parts = folder.relative_to(root).parts
+        generic = tuple(PART_IN_NAME.sub(PART, folder_name, count=1) for folder_name in parts)
+        match = next(filter(None, map(PART_IN_NAME.search, parts)), None)
+        part = PART_NAMES[match.group().lower()] if match else ""
+        places = [generic] if len(generic) < 2 or generic[-1] == PART else [generic, (*generic[:-1], ANY)]
+        for path, place in itertools.product(_images_in(folder), places):
+            groups.setdefault(place, _Group(place)).paths[f"{part}/{path.stem}"] = path
+    return list(groups.values())
+
+
+def _folders_below(root: Path, depth: int) -> Iterator[Path]:
+    for folder in folders_in(root):
+        if not folder.name.startswith(".") and not folder.is_symlink():
+            yield folder
+            if depth > 1:
+                yield from _folders_below(folder, depth - 1)
+
+
+def _images_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if has_image_name(path.name))
+    except OSError:
+        return []
+
+
+def _pair(images: _Group, masks: _Group, end: str) -> _Guess | None:
+    """Return the guess that these are images and masks; None if no names match."""
+    if images is masks and not end:
+        return None
+    shared = tuple(name for name in images.paths if f"{name}{end}" in masks.paths)
+    if not shared or not all(masks.paths[f"{name}{end}"].suffix.lower() in LOSSLESS_SUFFIXES for name in shared):
+        return None
+    return _Guess(images, masks, end, shared)
+
+
+def _doubt(guess: _Guess) -> tuple[int, int]:
+    """Return how unlikely a guess is: by its wildcards, and by the colours of the first mask.
+
+    Of a photograph and a mask, the mask has fewer colours.
+    """
+    path = guess.masks.paths[f"{guess.shared[0]}{guess.end}"]
+    wildcards = (*guess.images.folders, *guess.masks.folders).count(ANY)
+    try:
+        image = read_picture(path).image
+    except DataError:
+        return wildcards, ALL_COLOURS + 1
+    return wildcards, len(image.getcolors(ALL_COLOURS) or ()) or ALL_COLOURS
+
+
+def _pattern(group: _Group, end: str) -> str:
+    return "/".join((*group.folders, f"{{name}}{end}.*"))
