@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from explorations import SIZE_PX, describe, scene, survey_folder, survey_masks, write_pairs
 
-from bddseg.batches import channel_statistics as training_statistics
 from bddseg.data.frames import build_frames
+from bddseg.data.pixel_statistics import channel_statistics as training_statistics
 from sweeps.exploration.sections.colour import build_section, channel_statistics
 
 
