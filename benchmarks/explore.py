@@ -1,90 +1,96 @@
-"""Exploring a folder: images a second and memory. `python -m benchmarks.explore`
+"""Exploring a folder: seconds, images a second, memory. `python -m benchmarks.explore`
 
-3,426 pairs of 1280x720, as BDD100K has with a scene: generated street scenes, each read several times under names of
-its own. Measured is the pass over all files and the page, with all cores; memory is that of all processes together,
-their shared pages counted once, beyond a bare interpreter.
+3,426 pairs of 1280x720, as many as BDD100K has with a scene: generated street scenes, each there several times under
+names of its own. Measured is the whole command, from its start to the written page, with all cores. Memory is that of
+all its processes together, pages that they share counted once, beyond a bare interpreter.
 """
 
+import json
+import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
 from bddseg.cores import usable_cores
-from bddseg.data.bdd100k_labels import BDD100K
-from bddseg.data.catalog import Sample, read_catalog
-from benchmarks.cli import close, machine, parser, positive, show
-from benchmarks.measuring import Figure, Spread, time_of
+from bddseg.data.bdd100k import IMAGES, MASKS
+from bddseg.data.catalog import read_catalog
+from benchmarks.cli import ROOT, close, machine, parser, positive, show
+from benchmarks.measuring import Figure, Spread
 from benchmarks.scenes import scenes_folder
-from sweeps.exploration.faults import find_faults
-from sweeps.exploration.page import write_page
-from sweeps.exploration.reading import measure_samples
-from sweeps.exploration.source import Folder
-from sweeps.exploration.survey import build_survey, training_size
 
-IMAGES, DRAWN = 3426, 64
+NUMBER, DRAWN = 3426, 64
 MOST_SECONDS, MOST_MB = 180, 1024
 EVERY_S = 0.2
 """Between two readings of the memory."""
 
 
-class MemoryMeter:
-    """Reads the memory of this process and of all that it starts, until it is left."""
-
-    def __init__(self) -> None:
-        self.peak_mb = 0.0
-        self._is_done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> "MemoryMeter":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_done.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        own = psutil.Process()
-        while not self._is_done.wait(EVERY_S):
-            total = 0
-            for process in (own, *own.children(recursive=True)):
-                try:
-                    total += process.memory_full_info().pss
-                except psutil.Error:  # it has just ended
-                    continue
-            self.peak_mb = max(self.peak_mb, total / 2**20)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Measure and print."""
     options = parser(str(__doc__), rounds=1)
-    options.add_argument("--images", type=positive, default=IMAGES, metavar="N", help="pairs of image and mask")
+    options.add_argument("--images", type=positive, default=NUMBER, metavar="N", help="pairs of image and mask")
     arguments = options.parse_args(argv)
-    catalog = read_catalog(scenes_folder(arguments.cache, min(DRAWN, arguments.images)))
-    folder = Folder(BDD100K, replace(catalog, samples=repeat(catalog.samples, arguments.images)))
-    reading, writing, peaks = [], [], []
-    for _ in range(arguments.rounds):
-        with MemoryMeter() as meter, tempfile.TemporaryDirectory() as out:
-            start = time.perf_counter()
-            results = measure_samples(folder.samples, BDD100K, training_size())
-            reading.append(time.perf_counter() - start)
-            survey = build_survey(folder, results, training_size())
-            writing.append(time_of(lambda: write_page(survey, find_faults(survey), Path(out))).wall)  # noqa: B023
-        peaks.append(meter.peak_mb - bare_mb())
-    return _report(arguments.images, reading, writing, peaks)
+    drawn = scenes_folder(arguments.cache, min(DRAWN, arguments.images))
+    seconds, peaks_mb = [], []
+    with tempfile.TemporaryDirectory(dir=arguments.cache, prefix="explore-") as folder:
+        write_links(drawn, Path(folder) / "data", arguments.images)
+        for _ in range(arguments.rounds):
+            elapsed, peak_mb = explore(Path(folder))
+            seconds.append(elapsed)
+            peaks_mb.append(peak_mb - bare_mb())
+    return _report(arguments.images, seconds, peaks_mb)
 
 
-def repeat(samples: tuple[Sample, ...], images: int) -> tuple[Sample, ...]:
-    """Return so many samples: the given ones again and again, under names of their own."""
-    names = (f"{samples[number % len(samples)].name}-{number // len(samples)}" for number in range(images))
-    again = (replace(samples[number % len(samples)], name=name) for number, name in enumerate(names))
-    return tuple(sorted(again, key=lambda sample: sample.name))
+def write_links(drawn: Path, root: Path, images: int) -> None:
+    """Write a folder with so many pairs: links to the drawn ones, each under names of its own."""
+    for part in (IMAGES, MASKS):
+        (root / part / "train").mkdir(parents=True)
+    samples = read_catalog(drawn).samples
+    entries = []
+    for number in range(images):
+        sample = samples[number % len(samples)]
+        name = f"{sample.name}-{number // len(samples)}"
+        os.link(sample.image, root / IMAGES / "train" / f"{name}{sample.image.suffix}")
+        os.link(sample.mask, root / MASKS / "train" / f"{name}.png")
+        entries.append({"name": f"{name}.jpg", "attributes": dict(sample.attributes)})
+    labels = root / "labels/det_20"
+    labels.mkdir(parents=True)
+    (labels / "det_train.json").write_text(json.dumps(entries))
+
+
+def explore(folder: Path) -> tuple[float, float]:
+    """Return the seconds of the command, and the peak memory of its processes in MB.
+
+    Raises:
+        SystemExit: with its stderr, when it fails.
+    """
+    command = [sys.executable, "-m", "sweeps.explore", "--data", str(folder / "data"), "--out", str(folder / "out")]
+    start, peak = time.perf_counter(), 0
+    with subprocess.Popen(
+        [*command, "--quiet"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while process.poll() is None:
+            peak = max(peak, memory_bytes(process.pid))
+            time.sleep(EVERY_S)
+        elapsed = time.perf_counter() - start
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{process.communicate()[1]}")
+    return elapsed, peak / 2**20
+
+
+def memory_bytes(pid: int) -> int:
+    """Return the memory of a process and of all that it started; what has just ended does not count."""
+    total = 0
+    try:
+        own = psutil.Process(pid)
+        for process in (own, *own.children(recursive=True)):
+            total += process.memory_full_info().pss
+    except psutil.Error:
+        return total
+    return total
 
 
 def bare_mb() -> float:
@@ -94,23 +100,19 @@ def bare_mb() -> float:
     return int(done.stdout) / 1024
 
 
-def _report(images: int, reading: list[float], writing: list[float], peaks: list[float]) -> int:
-    rows = [
-        ("all files read", Spread.of([images / seconds for seconds in reading]).text(), Spread.of(reading).text()),
-        ("page written", "-", Spread.of(writing).text()),
-    ]
+def _report(images: int, seconds: list[float], peaks_mb: list[float]) -> int:
+    rates = Spread.of([images / elapsed for elapsed in seconds])
     show(
         f"Exploring {images} pairs of 1280x720 with {usable_cores()} cores",
-        ("", "images/s", "seconds"),
-        rows,
-        (machine(), f"memory beyond a bare interpreter: {Spread.of(peaks).text(' MB')}"),
+        ("seconds", "images/s", "MB beyond a bare interpreter"),
+        [(Spread.of(seconds).text(), rates.text(), Spread.of(peaks_mb).text())],
+        (machine(),),
     )
-    seconds = Spread.of([first + second for first, second in zip(reading, writing, strict=True)]).median
-    rounds, allowed = len(reading), MOST_SECONDS * images / IMAGES
+    allowed, rounds = MOST_SECONDS * images / NUMBER, len(seconds)
     return close(
         [
-            Figure("explore seconds", seconds, allowed, rounds, kind="value", at_most=True),
-            Figure("explore memory MB", Spread.of(peaks).median, MOST_MB, rounds, kind="value", at_most=True),
+            Figure("explore seconds", Spread.of(seconds).median, allowed, rounds, kind="value", at_most=True),
+            Figure("explore memory MB", Spread.of(peaks_mb).median, MOST_MB, rounds, kind="value", at_most=True),
         ]
     )
 
