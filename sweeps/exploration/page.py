@@ -39,6 +39,9 @@ from sweeps.report.theme import DARKEST, PALEST
 FORMAT = 1
 """Raised by one whenever explore.json changes its shape."""
 
+LONGEST = 50
+"""Rows of a table that the page shows; its CSV has all."""
+
 JSON, FAULTS, TABLES = "explore.json", "faults.csv", "tables"
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -142,7 +145,7 @@ def _environment() -> Environment:
     environment.loader = ChoiceLoader([FileSystemLoader(TEMPLATES), FileSystemLoader(KIT)])
     environment.filters |= {"cell": write_cell, "heat": _heat, "kind": lambda block: type(block).__name__.lower(),
                             "printable": printable}  # fmt: skip
-    environment.globals |= {"RIGHT": RIGHT}
+    environment.globals |= {"RIGHT": RIGHT, "LONGEST": LONGEST}
     environment.tests["link"] = lambda value: isinstance(value, Link)
     return environment
 
