@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bddseg.augment import nothing
 from bddseg.data.frames import Frames
+from bddseg.data.pixel_statistics import channel_statistics, class_pixels
 from bddseg.device import free_memory_bytes
 
 RESIDENT_SHARE = 0.4
@@ -81,33 +82,3 @@ def cut_batches(order: np.ndarray, size: int) -> list[np.ndarray]:
 def fits(needed_bytes: int, free_bytes: int) -> bool:
     """Return whether frames fit on a device with so much free memory."""
     return needed_bytes <= RESIDENT_SHARE * free_bytes
-
-
-def channel_statistics(images: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation of each colour channel, of values scaled to 0..1.
-
-    Shape:
-        images: (N, H, W, 3), uint8.  returns: two of (3,), float32.
-    """
-    histogram = np.zeros((3, 256), dtype=np.int64)
-    for index in indices:
-        for channel in range(3):
-            histogram[channel] += np.bincount(images[index, :, :, channel].ravel(), minlength=256)
-    levels = np.arange(256) / 255
-    pixels = histogram.sum(axis=1)
-    average = histogram @ levels / pixels
-    variance = histogram @ levels**2 / pixels - average**2
-    deviation = np.sqrt(np.maximum(variance, 1e-12))  # a channel of one value: no division by zero
-    return average.astype(np.float32), deviation.astype(np.float32)
-
-
-def class_pixels(masks: np.ndarray, indices: Sequence[int] | np.ndarray, classes: int) -> np.ndarray:
-    """Return how many pixels of each class the images have; IGNORE does not count.
-
-    Shape:
-        masks: (N, H, W), uint8.  returns: (C,), int64.
-    """
-    total = np.zeros(256, dtype=np.int64)
-    for index in indices:
-        total += np.bincount(masks[index].ravel(), minlength=256)
-    return total[:classes]

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from bddseg.batches import class_pixels
 from bddseg.config import DataSettings, TrainConfig
 from bddseg.data.bdd100k import is_dataset
 from bddseg.data.bdd100k_labels import BDD100K
@@ -20,6 +19,7 @@ from bddseg.data.folders import is_folder
 from bddseg.data.found_classes import find_classes
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.official_split import keep_parts
+from bddseg.data.pixel_statistics import class_pixels
 from bddseg.data.split import Split, split_of, usual_split
 from bddseg.data.strata import Stratum, find_strata
 from bddseg.data.streets.dataset import streets_folder, write_streets

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from tiny import make_frames, make_split
 
-from bddseg.batches import RESIDENT_SHARE, Pixels, channel_statistics, class_pixels, fits
+from bddseg.batches import RESIDENT_SHARE, Pixels, fits
+from bddseg.data.pixel_statistics import channel_statistics, class_pixels
 from bddseg.task import IGNORE
 
 FRAMES, SPLIT = make_frames(), make_split()

@@ -13,7 +13,7 @@ from sweeps.report.gather import Report
 from sweeps.report.section import Section
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](javascript:1) &amp; \n# title"
-VOID = {"meta", "link", "br", "use", "input"}
+VOID = {"meta", "link", "br", "use", "input", "img"}
 
 
 class Page(HTMLParser):

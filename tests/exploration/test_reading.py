@@ -1,0 +1,29 @@
+"""The pass over all files: the same with any number of processes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from explorations import SIZE_PX, describe, scene, write_pairs
+
+from bddseg.data.catalog import read_catalog
+from sweeps.exploration.measurement import Damage, Measurement
+from sweeps.exploration.reading import CHUNK, measure_samples
+
+
+def test_two_processes_give_the_results_of_one_in_the_same_order(tmp_path: Path) -> None:
+    root = write_pairs(tmp_path, {f"a_{number}": scene(car=number % 2 == 0) for number in range(2 * CHUNK + 3)})
+    (root / "masks/a_5.png").write_bytes(b"")
+    samples = read_catalog(root, describe()).samples
+    alone, together = (measure_samples(samples, describe(), SIZE_PX, workers=workers) for workers in (1, 2))
+    assert [row.name for row in together] == [sample.name for sample in samples]
+    assert sum(isinstance(row, Damage) for row in together) == 1
+    for first, second in zip(alone, together, strict=True):
+        if isinstance(first, Measurement) and isinstance(second, Measurement):
+            assert np.array_equal(first.pixels, second.pixels) and first.hash == second.hash
+
+
+def test_a_bar_shows_how_many_images_were_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    samples = read_catalog(write_pairs(tmp_path, {"a": scene(), "b": scene()}), describe()).samples
+    measure_samples(samples, describe(), SIZE_PX, progress=True)
+    assert "2/2" in capsys.readouterr().err
