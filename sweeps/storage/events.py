@@ -4,6 +4,7 @@ An event is one JSON object on one line. Fields of every event: `kind`, `trial` 
 `time_ms`. By kind:
 
     start      name: str, params: {setting: value}, tags: {str: str}      again on a retry: the run continues
+               inputs: the parts of the data that the run uses; missing in earlier records
     epoch      step: int (from 1), metrics: {name: number or None}        None is NaN
     end        status: FINISHED | KILLED | FAILED, tags, metrics, step, note: str or None (Markdown)
     artifact   path: file to upload, folder: artifact folder ("" is the top)
