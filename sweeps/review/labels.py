@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from bddseg.labels import CLASSES
 from sweeps.planning.dataset import Dataset
 from sweeps.registry.refit import load_recorded
 from sweeps.review.files import record_review
@@ -61,5 +60,5 @@ def review_labels(
         suspects = rank_suspects(counts)
         recorded = record_review(record.sweep_id, material.frames.fingerprint, reviewers, counts, bars, suspects)
         first = [suspect for suspect in suspects[:PICTURES] if suspect.faults]
-        strips = draw_suspects(first, probabilities, reviewers.images, material.frames, bars, CLASSES)
+        strips = draw_suspects(first, probabilities, reviewers.images, material.frames, bars, reviewers.classes)
     return Review(recorded, reviewers, strips)

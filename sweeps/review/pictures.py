@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bddseg.data.frames import Frames
-from bddseg.labels import IGNORE
+from bddseg.task import IGNORE
 from sweeps.statistics.confident_learning import confident_classes
 from sweeps.statistics.label_faults import Suspect
 from sweeps.storage.tiles import WRONG, TileStrip, draw_panel

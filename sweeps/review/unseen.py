@@ -5,14 +5,14 @@ validation part only. The test part stays sealed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Protocol
 
 from bddseg.config import TrainConfig
 from bddseg.data.split import split_of
 from bddseg.errors import ConfigError
-from bddseg.labels import CLASSES
+from bddseg.task import FIVE_CLASSES
 from bddseg.words import count
 from sweeps.errors import ExperimentError, ModelError
 from sweeps.planning.dataset import Dataset
@@ -50,17 +50,14 @@ class Reviewers:
     """OUT_OF_FOLD or VALIDATION."""
     open_images: int
     """Images of train and validation."""
+    classes: tuple[str, ...]
+    """Of the models, in the order of their outputs."""
     notes: tuple[str, ...] = ()
 
     @property
     def images(self) -> tuple[int, ...]:
         """Return the positions of all images that are reviewed, in order."""
         return tuple(sorted({image for reviewer in self.reviewers for image in reviewer.images}))
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Return the classes of the models."""
-        return CLASSES
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -122,16 +119,17 @@ def assign_images(record: SweepRecord, rows: Sequence[TrialRow], material: Datas
         if splits[_fold(config)]
     )
     is_confirmation = CONFIRMS in record.tags or bool(record.manifest.get("confirmation"))
+    basis = OUT_OF_FOLD if is_confirmation else VALIDATION
     open_images = len(material.split.train) + len(material.split.val)
-    assigned = Reviewers(reviewers, OUT_OF_FOLD if is_confirmation else VALIDATION, open_images)
+    assigned = Reviewers(reviewers, basis, open_images, FIVE_CLASSES.classes)
     missing = open_images - len(assigned.images)
     if not is_confirmation or not missing:
         return assigned
     note = (
-        f"{count(missing, 'image')} of {open_images} are in folds whose runs have no weights and are not reviewed: "
+        f"{count(missing, 'image')} of {open_images} are in folds of which no weights are kept, and are not reviewed: "
         "confirm again with --keep-weights all"
     )
-    return Reviewers(reviewers, OUT_OF_FOLD, open_images, (note,))
+    return replace(assigned, notes=(note,))
 
 
 def _by_setting(rows: Sequence[TrialRow]) -> list[list[TrialRow]]:

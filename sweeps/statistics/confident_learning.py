@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from bddseg.labels import IGNORE
+from bddseg.task import IGNORE
 
 UNSURE = -1
 """Class of a pixel for which no class reaches its bar."""
