@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +151,11 @@ def _counts(reviewed: Reviewed) -> Any:
 
 def cleanlab_judges() -> dict[str, Callable[[Reviewed], np.ndarray]]:
     """Return cleanlab's scores: issues counted by pixel, and softmin; each with two ways to treat ignored pixels."""
-    from cleanlab.segmentation.filter import find_label_issues  # type: ignore[import-not-found]
-    from cleanlab.segmentation.rank import get_label_quality_scores  # type: ignore[import-not-found]
+    find_label_issues = import_module("cleanlab.segmentation.filter").find_label_issues  # not installed with us
+    get_label_quality_scores = import_module("cleanlab.segmentation.rank").get_label_quality_scores
 
     def issues(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-        found = find_label_issues(labels, probabilities, n_jobs=1, verbose=False)
-        return np.asarray(found).mean((1, 2))
+        return np.asarray(find_label_issues(labels, probabilities, n_jobs=1, verbose=False)).mean((1, 2))
 
     def softmin(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
         return -np.asarray(get_label_quality_scores(labels, probabilities, n_jobs=1, verbose=False)[0])
