@@ -80,9 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def precision(is_wrong: np.ndarray, scores: np.ndarray) -> float:
     """Return the average precision of a ranking."""
-    from sklearn.metrics import average_precision_score
+    import torch
+    from torchmetrics.functional.classification import binary_average_precision
 
-    return float(average_precision_score(is_wrong, scores))
+    ranks = np.argsort(np.argsort(scores, kind="stable"), kind="stable") / len(scores)  # it takes probabilities
+    return float(binary_average_precision(torch.from_numpy(ranks), torch.from_numpy(is_wrong.astype(np.int64))))
 
 
 def load_reviewed(seed: int, work: Path) -> Reviewed:

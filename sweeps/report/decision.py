@@ -96,8 +96,7 @@ def decide_screening(
         *(_other(seed, names) for seed in other_seeds.values()),
         *(_stopped(row, curves[row.trial_id], hindsight) for row in stopped),
     ]
-    terms = {"margin": margins.score, "scene_margin": margins.scenes, "confirming": _images_to_confirm(record)}
-    judge = partial(screen, **terms)
+    judge = partial(screen, margin=margins.score, scene_margin=margins.scenes, confirming=_images_to_confirm(record))
     verdict = judge(candidates)
     evidence = evidence_by_trial | {name: seed.evidence for name, seed in other_seeds.items()}
     joined = {rival.trial_id: join_evidence([evidence[seed] for seed in rival.seeds]) for rival in verdict.rivals}

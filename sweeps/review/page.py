@@ -63,15 +63,17 @@ def render_review(
 
 
 def describe_suspects(reviewed: RecordedSuspects) -> str:
-    """Return how many masks lack a class, and how many images count as most suspect, in one sentence."""
-    missing = [suspect for suspect in reviewed.suspects if suspect.faults and suspect.faults[0]["is_missing"]]
-    most = len(reviewed.most_suspect())
-    shown = f"{count(most, 'image')} of {reviewed.images} count as most suspect ({write_share(SHARE)})"
+    """Return how many images count as most suspect, and how many of their masks lack a class, in one sentence."""
+    most = reviewed.most_suspect()
+    if not most:
+        return f"No label of {count(reviewed.images, 'image')} is suspect."
+    shown = f"Of the {count(len(most), 'most suspect image')} ({write_share(SHARE)} of {reviewed.images})"
+    missing = [suspect for suspect in most if suspect.faults[0]["is_missing"]]
     if not missing:
-        return f"No mask lacks a class that the models are sure of; {shown}."
+        return f"{shown}, none probably lacks a whole class."
     classes = ", ".join(dict.fromkeys(str(suspect.faults[0]["predicted"]) for suspect in missing))
     verb = "lacks" if len(missing) == 1 else "lack"
-    return f"{count(len(missing), 'mask')} probably {verb} a class ({classes}); {shown}."
+    return f"{shown}, {len(missing)} probably {verb} a whole class: {classes}."
 
 
 def _pictures(reviewed: RecordedSuspects, strips: Sequence[TileStrip]) -> Section:

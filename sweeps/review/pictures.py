@@ -7,7 +7,7 @@ import numpy as np
 from bddseg.data.frames import Frames
 from bddseg.task import IGNORE
 from sweeps.statistics.confident_learning import confident_classes
-from sweeps.statistics.label_faults import Suspect
+from sweeps.statistics.label_faults import Fault, Suspect
 from sweeps.storage.tiles import WRONG, TileStrip, draw_panel
 
 AGREED = 0
@@ -22,10 +22,10 @@ def draw_suspects(
     bars: np.ndarray,
     classes: Sequence[str],
 ) -> list[TileStrip]:
-    """Return four tiles of each image: image, mask, prediction, and the pixels of its faults.
+    """Return four tiles of each image: image, mask, prediction, and the pixels of its main fault.
 
     Args:
-        suspects: images, with their faults.
+        suspects: images that have a fault; the first one is drawn.
         probabilities: mean probabilities of all reviewed images.
         images: the position in the frames of each row of the probabilities.
         frames: of the dataset.
@@ -39,31 +39,28 @@ def draw_suspects(
     strips = []
     for suspect in suspects:
         row = row_of[suspect.name]
-        predicted = np.asarray(probabilities[row : row + 1], np.float32)
-        frame = images[row]
-        truth = np.asarray(frames.masks[frame])
-        best = predicted[0].argmax(0)
-        doubted = find_doubted(suspect, truth, confident_classes(predicted, bars)[0], best, classes)
-        strips.append(_strip(np.asarray(frames.images[frame]), truth, best, doubted))
+        predicted = np.asarray(probabilities[row], np.float32)
+        truth = np.asarray(frames.masks[images[row]])
+        doubted = find_doubted(suspect.faults[0], truth, predicted, bars, classes)
+        strips.append(_strip(np.asarray(frames.images[images[row]]), truth, predicted.argmax(0), doubted))
     return strips
 
 
 def find_doubted(
-    suspect: Suspect, truth: np.ndarray, confident: np.ndarray, best: np.ndarray, classes: Sequence[str]
+    fault: Fault, truth: np.ndarray, predicted: np.ndarray, bars: np.ndarray, classes: Sequence[str]
 ) -> np.ndarray:
-    """Return which pixels are those of the image's faults: labelled ones by confident class, ignored ones by the best.
+    """Return which pixels a fault is about: those of its label that are confidently of the other class.
+
+    Of ignored pixels: those whose probability of the class is at least half of the highest.
 
     Shape:
-        truth, confident, best: (H, W).  returns: (H, W), bool.
+        truth: (H, W).  predicted: (C, H, W), probabilities.  bars: (C,).  returns: (H, W), bool.
     """
-    doubted = np.zeros(truth.shape, dtype=bool)
-    for fault in suspect.faults:
-        predicted = classes.index(fault.predicted)
-        if fault.label:
-            doubted |= (truth == classes.index(fault.label)) & (confident == predicted)
-        else:
-            doubted |= (truth == IGNORE) & (best == predicted)
-    return doubted
+    column = classes.index(fault.predicted)
+    if fault.label:
+        confident = confident_classes(predicted[None], bars)[0]
+        return np.asarray((truth == classes.index(fault.label)) & (confident == column))
+    return np.asarray((truth == IGNORE) & (predicted[column] >= predicted.max(0) / 2))
 
 
 def _strip(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, doubted: np.ndarray) -> TileStrip:
