@@ -7,7 +7,7 @@ import pytest
 
 import report
 import tune_main
-from sweeps import explore, export, predict
+from sweeps import explore, export, predict, suspects
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -69,7 +69,8 @@ def test_the_architecture_names_every_module_of_bddseg() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_option_that_a_page_names_exists(page: Path) -> None:
-    helps = " ".join(command.build_parser().format_help() for command in (tune_main, report, predict, export, explore))
+    commands = (tune_main, report, predict, export, explore, suspects)
+    helps = " ".join(command.build_parser().format_help() for command in commands)
     assert options(page.read_text()) - options(helps) - OTHERS == set()
 
 

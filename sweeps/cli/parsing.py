@@ -124,6 +124,17 @@ def points(text: str) -> float:
     return value
 
 
+def percent(text: str) -> float:
+    """Return a share from a number of percent: 5 as 0.05.
+
+    Raises:
+        ArgumentTypeError: when it is no such number.
+    """
+    if not 0 < (value := _number(text)) <= 100:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} must be a number of percent > 0 and <= 100")
+    return value / 100
+
+
 def hours(text: str) -> float:
     """Return a span of time in hours.
 

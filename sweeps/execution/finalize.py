@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import torch
 
@@ -20,7 +21,7 @@ from bddseg.verification import verify
 from sweeps.environment import cache_folder
 from sweeps.execution.network_timing import save_latency
 from sweeps.execution.predictions import choose_trials, paint_panels
-from sweeps.execution.progress import TrialTable
+from sweeps.execution.progress import TrialProgress, TrialTable
 from sweeps.execution.spec import SweepResult
 from sweeps.execution.sweep import SweepRun
 from sweeps.execution.trial_recorder import cut_off_words
@@ -36,7 +37,7 @@ from sweeps.storage.outbox import Outbox
 from sweeps.storage.outcomes import RunStatus, StopReason, TrialState
 from sweeps.storage.sweep_json import FILE
 from sweeps.storage.sweeps import has_trained
-from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
+from sweeps.storage.tags import FINALIST, STOP_DETAIL, STOP_REASON
 from sweeps.storage.trial_history import TrialHistory
 
 log = logging.getLogger(__name__)
@@ -172,12 +173,27 @@ class WeightsKeeper:
                 empty.rmdir()
 
     def finalists(self) -> set[str]:
-        """Return the best few trials, the reference and the best of each model, if they have checkpoints."""
+        """Return the best few trials, the reference and the best of each model, if they have checkpoints.
+
+        In a confirmation also the leader's run on each fold: together they can review every label.
+        """
         ranked = [row.trial_id for row in self.board.ranked() if not math.isnan(row.best_miou)]
         models = {trial.trial_id: trial.config.model.name for trial in self.plan.trials}
         first_of_model = {models[trial_id]: trial_id for trial_id in reversed(ranked)}
         references = {trial.trial_id for trial in self.plan.trials if trial.is_reference}
-        return {*ranked[:FINALISTS], *first_of_model.values(), *references} & set(self.checkpoints)
+        kept_ids = {*ranked[:FINALISTS], *first_of_model.values(), *references, *self._leader_on_folds()}
+        return kept_ids & set(self.checkpoints)
+
+    def _leader_on_folds(self) -> set[str]:
+        """Return a run on each fold of the finalist whose mean is best; nothing for a screening."""
+        trials = {trial.trial_id: trial for trial in self.plan.trials}
+        runs: dict[str, list[TrialProgress]] = {}
+        for row in self.board.ranked():
+            if row.is_scored and (finalist := trials[row.trial_id].tags.get(FINALIST)):
+                runs.setdefault(finalist, []).append(row)
+        leader = max(runs.values(), key=lambda rows: fmean(row.best_miou for row in rows), default=[])
+        on_fold = {trials[row.trial_id].config.data.fold: row.trial_id for row in leader}
+        return set(on_fold.values())
 
     def _show(self, material: Dataset, folder: Path) -> None:
         """Paint predictions and time the networks; a failure here does not fail the sweep."""

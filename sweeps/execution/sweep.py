@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bddseg.cores import usable_cores
 from sweeps.execution.callback import OutboxCallback
+from sweeps.execution.dataset_inputs import describe_inputs, inputs_by_trial
 from sweeps.execution.gauges import Gauges
 from sweeps.execution.progress import LiveView
 from sweeps.execution.spec import SweepSpec, facts, params, run_tags, sweep_tags
@@ -60,7 +61,8 @@ class SweepRun:
         path = self.plan.save()
         tags = sweep_tags(self.spec, self.plan.manifest, self.folder.path)
         settings = params(self.spec, self.plan.manifest)
-        self.outbox.append(Start(PARENT, self.sweep_id, settings, tags))
+        inputs = describe_inputs(self.spec.material)
+        self.outbox.append(Start(PARENT, self.sweep_id, settings, tags, inputs))
         self.is_begun = True
         self.outbox.append(Artifact(PARENT, path))
         if not self.spec.is_fresh:
@@ -113,6 +115,8 @@ class SweepRun:
     def tracker(self, scheduler: Scheduler) -> OutboxCallback:
         """Return the callback that records a pass."""
         gauges = Gauges(self.board, self.sweep_id)
+        material = self.spec.material
+        settings = {trial_id: trial.config.data for trial_id, trial in self.plan.trials.items()}
         recorder = TrialRecorder(
             self.folder.outbox,
             self.sweep_id,
@@ -120,6 +124,7 @@ class SweepRun:
             self.past,
             logs=self.folder.logs,
             tags=run_tags(self.plan.manifest),
+            inputs={"": describe_inputs(material), **dict(inputs_by_trial(material, settings))},
             listeners=(self.board.apply, self.view.apply, gauges.apply, self.trials.update_study),
         )
         return OutboxCallback(recorder, scheduler)

@@ -48,6 +48,7 @@ class TrialRecorder:
         *,
         logs: Path | None = None,
         tags: Mapping[str, str] | None = None,
+        inputs: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
         listeners: Sequence[Callable[[TrialEvent], None]] = (),
     ) -> None:
         """Create a recorder.
@@ -59,11 +60,13 @@ class TrialRecorder:
             histories: trial id -> history, with the events of earlier passes; every event is added to it.
             logs: folder of the trials' log files; the outbox's own `logs` by default.
             tags: tags of every trial's run, for example its data fingerprint.
+            inputs: trial id -> the parts of the data that it uses; "" is any trial that is not named.
             listeners: called with every event in this process; a copy that Ray restores has none.
         """
         self._folder = Path(outbox_folder).absolute()
         self._logs = Path(logs).absolute() if logs else self._folder / "logs"
         self._sweep_id, self._trials, self._tags = sweep_id, trials, dict(tags or {})
+        self._inputs = dict(inputs or {})
         self._listeners = tuple(listeners)
         self._histories = {} if histories is None else histories
         self._reasons: dict[str, str] = {}
@@ -111,7 +114,8 @@ class TrialRecorder:
             RETRIES: str(self.history_of(trial_id).retries),
             **planned.tags,
         }
-        self._record(Start(trial_id, planned.name, dict(planned.settings), tags))
+        inputs = self._inputs.get(trial_id, self._inputs.get("", ()))
+        self._record(Start(trial_id, planned.name, dict(planned.settings), tags, inputs))
 
     def unpause(self, trial_id: str) -> None:
         """Notify the listeners that a paused trial continues; its run never ended, so the outbox gets no event."""

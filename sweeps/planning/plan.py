@@ -9,7 +9,7 @@ from bddseg.task import FIVE_CLASSES, Task
 from bddseg.words import count
 from sweeps.statistics.rounds import Rounds
 from sweeps.storage.sweep_json import SETTINGS, count_replicates
-from sweeps.storage.tags import REPLICATE_OF
+from sweeps.storage.tags import FINALIST, REPLICATE_OF
 
 FINALISTS = 4
 """Number of best trials that are finalists, besides the reference and the best of each model."""
@@ -132,7 +132,11 @@ class Plan:
 
 
 def most_kept(plan: Plan) -> int:
-    """Return the largest number of trials that keep their weights: the best, the best of each model, the reference."""
+    """Return the largest number of trials that keep their weights.
+
+    The best, the best of each model, the reference; in a confirmation also the leader on each fold.
+    """
     models = {trial.config.model.name for trial in plan.trials}
     references = sum(trial.is_reference for trial in plan.trials)
-    return min(len(plan.trials), FINALISTS + len(models) - 1 + references)
+    folds = {trial.config.data.fold for trial in plan.trials if FINALIST in trial.tags}
+    return min(len(plan.trials), FINALISTS + len(models) - 1 + references + len(folds))

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE
 from sweeps.report.folds import Fold, count_folds, fold_of, last_round, read_exclusions, shared_folds
 from sweeps.report.seeds import EvidenceReader, OtherSeed, find_seeds, group_settings, join_evidence, name_settings
+from sweeps.report.without_suspects import Judge
 from sweeps.sanitize import clean
 from sweeps.schedulers.rungs import read_stop
 from sweeps.statistics.hypothesis_tests import ALPHA
@@ -51,6 +53,8 @@ class Decision:
     """Seeds of other sweeps that are counted, by their id in the verdict."""
     hindsight: Mapping[str, Hindsight] = field(default_factory=dict)
     """Trial that was stopped early -> what it might have reached."""
+    judge: Judge | None = None
+    """Decides the verdict over other evidence of the entrants, on the same terms."""
 
 
 def decide_screening(
@@ -88,14 +92,13 @@ def decide_screening(
         *(_other(seed, names) for seed in other_seeds.values()),
         *(_stopped(row, curves[row.trial_id], hindsight) for row in stopped),
     ]
-    verdict = screen(
-        candidates, margin=margins.score, scene_margin=margins.scenes, confirming=_images_to_confirm(record)
-    )
+    judge = partial(screen, margin=margins.score, scene_margin=margins.scenes, confirming=_images_to_confirm(record))
+    verdict = judge(candidates)
     evidence = evidence_by_trial | {name: seed.evidence for name, seed in other_seeds.items()}
     joined = {rival.trial_id: join_evidence([evidence[seed] for seed in rival.seeds]) for rival in verdict.rivals}
     left_out |= _spread(verdict.left_out, settings)
     repeats = {name: seed.repeat for name, seed in other_seeds.items()}
-    return Decision(verdict, evidence, joined, left_out, _compared(candidates, verdict), repeats, hindsight)
+    return Decision(verdict, evidence, joined, left_out, _compared(candidates, verdict), repeats, hindsight, judge)
 
 
 def decide_confirmation(
@@ -141,18 +144,19 @@ def decide_confirmation(
         for name, runs in folds.items()
         if name not in behind
     ]
-    verdict = confirm(
-        finalists,
+    judge = partial(
+        confirm,
         margin=margins.score,
         scene_margin=margins.scenes,
         folds=count_folds(rows) or len(shared),
         alpha=rounds.level(len(shared)) if rounds else ALPHA,
     )
+    verdict = judge(finalists)
     joined = {finalist.finalist_id: join_evidence(finalist.runs) for finalist in finalists}
     compared = {rival.trial_id for rival in verdict.rivals}
     left_out = {name: why for name, why in left_out.items() if name not in compared}
     entrants = tuple(finalist for finalist in finalists if finalist.finalist_id in compared)
-    return Decision(verdict, evidence_by_run, joined, {**left_out, **verdict.left_out}, entrants)
+    return Decision(verdict, evidence_by_run, joined, {**left_out, **verdict.left_out}, entrants, judge=judge)
 
 
 def _candidate(

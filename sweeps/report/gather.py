@@ -13,6 +13,7 @@ from sweeps.report.entries import RUNS, Entry, build_entries, complete_row, deta
 from sweeps.report.holdout import Holdout, HoldoutLog, choose_trials, open_test, read_openings
 from sweeps.report.pooling import join_entries
 from sweeps.report.seeds import EvidenceReader
+from sweeps.report.without_suspects import WithoutSuspects, judge_without_suspects
 from sweeps.sanitize import clean, clean_all, figure, whole
 from sweeps.statistics.hypothesis_tests import ALPHA
 from sweeps.statistics.regret import Hindsight
@@ -24,6 +25,8 @@ from sweeps.storage.artifacts import VERIFICATION
 from sweeps.storage.latency import LATENCY, NetworkTimings, parse_timings
 from sweeps.storage.outcomes import ENDED, SweepState, sweep_state
 from sweeps.storage.records import SweepRecord
+from sweeps.storage.suspects import FILE as SUSPECTS
+from sweeps.storage.suspects import FOLDER as SUSPECTS_FOLDER
 from sweeps.storage.sweep_json import recorded_task
 from sweeps.storage.tags import CONFIRMS
 from sweeps.storage.trial_history import EPOCH_SECONDS
@@ -87,6 +90,8 @@ class Report:
     entrants: tuple[Candidate | Finalist, ...] = field(default=(), compare=False, repr=False)
     """What was compared, with its evidence."""
     margins: Margins = field(default_factory=Margins)
+    without_suspects: WithoutSuspects | None = None
+    """The verdict without the images whose labels are most suspect; None where none are recorded."""
     album: PredictionPanels | None = None
     """Pictures that were made when the sweep ended; None without them."""
     full_names: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -209,7 +214,9 @@ def gather_report(
     report = replace(
         _build(record, histories, decision, store, is_confirmation=is_confirmation), made=made, speed=speed
     )
-    report = replace(report, margins=margins, album=store.album(record.run_id))
+    recorded = store.json_artifact(record.run_id, f"{SUSPECTS_FOLDER}/{SUSPECTS}")
+    without = judge_without_suspects(recorded, decision.verdict, decision.entrants, decision.judge)
+    report = replace(report, margins=margins, album=store.album(record.run_id), without_suspects=without)
     return replace(report, test=_open(report, screening if is_confirmation else record, store, ledger, reveal_all))
 
 

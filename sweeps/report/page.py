@@ -28,6 +28,7 @@ from sweeps.report.sections import (
     grid,
     importance,
     intervals,
+    suspects,
     test_set,
     tradeoff,
 )
@@ -44,6 +45,7 @@ BUILDERS: tuple[Callable[[Report], Section | None], ...] = (
     build_leaderboard,
     grid.build_section,
     intervals.build_section,
+    suspects.build_section,
     classes.build_section,
     build_scenes,
     curves.build_section,

@@ -3,17 +3,18 @@
 Fields of every event: `kind`, `trial` ("" is the sweep's own run) and `time_ms`. By kind:
 
     start      name: str, params: {setting: value}, tags: {str: str}      again on a retry: the run continues
+               inputs: the parts of the data that the run uses; missing in earlier records
     epoch      step: int (from 1), metrics: {name: number or None}        None is NaN
     end        status: FINISHED | KILLED | FAILED, tags, metrics, step, note: str or None (Markdown)
     artifact   path: file to upload, folder: artifact folder ("" is the top)
 
-`name` and `ending`, the trial's own reason to end with this epoch, are left out where they are empty. The path of a
+`name`, `inputs` and `ending`, the trial's own reason to end with this epoch, are left out where they are empty. The path of a
 file in the sweep's folder is written relative to that folder. Fields that a newer version added are kept as they are.
 """
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
@@ -51,6 +52,8 @@ class Start(_RunEvent):
     """Of the run; "" where it has one already."""
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    inputs: Sequence[Mapping[str, Any]] = ()
+    """The parts of the data that it uses."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ Line = Event | Unreadable
 
 KINDS: dict[str, type[Event]] = {cls.kind: cls for cls in (Start, Epoch, End, Artifact)}
 SHAPES: dict[str, Any] = {
-    "start": {"trial": str, "time_ms": int, "name?": str, "params": {}, "tags": {}},
+    "start": {"trial": str, "time_ms": int, "name?": str, "params": {}, "tags": {}, "inputs?": [{}]},
     "epoch": {"trial": str, "time_ms": int, "step": int, "metrics": {}, "ending?": str},
     "end": {"trial": str, "time_ms": int, "status": str, "tags": {}, "metrics": {}, "step": int, "note?": (str, None)},
     "artifact": {"trial": str, "time_ms": int, "path": str, "folder": str},
@@ -144,7 +147,7 @@ SHAPES: dict[str, Any] = {
 """What every reader needs of each kind of event; what MLflow demands besides is checked on delivery."""
 
 FIELDS = {kind: tuple(entry.name for entry in fields(cls) if entry.name != "newer") for kind, cls in KINDS.items()}
-LEFT_OUT = ("name", "ending")
+LEFT_OUT = ("name", "ending", "inputs")
 """Fields that are not written where they are empty."""
 
 

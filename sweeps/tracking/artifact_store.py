@@ -107,6 +107,16 @@ class ArtifactStore:
                 return None
         return content if isinstance(content, dict) else None
 
+    def has_artifact(self, row: TrialRow, name: str) -> bool:
+        """Return whether a trial's run has an artifact of that name; nothing is downloaded."""
+        path = PurePosixPath(name)
+        root = folder_of(row.artifact_uri)
+        if root is not None:
+            return is_there(root / path)
+        with self._reading() as client:
+            siblings = client.list_artifacts(row.run_id, None if len(path.parts) == 1 else str(path.parent))
+        return any(item.path == str(path) and not item.is_dir for item in siblings)
+
     def download(self, run_id: str, name: str, folder: Path) -> Path | None:
         """Return a copy, in the folder, of a run's artifact; None when the run has none of that name."""
         return self._download(run_id, PurePosixPath(name), folder)

@@ -11,6 +11,7 @@ from sweeps.storage.events import PARENT, End, Epoch, Event, Line, Start, Unread
 from sweeps.storage.outcomes import ENDED, RunStatus
 from sweeps.storage.records import IDENTITY
 from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
+from sweeps.tracking.dataset_inputs import check_input
 from sweeps.tracking.failures import ArtifactFileError
 
 LARGEST_INTEGER = 2**63 - 1
@@ -39,6 +40,8 @@ class Batch:
     """Return the points of a metric that MLflow has; called once for each metric that `points` lacks."""
     metrics: list[tuple[str, float, int, int]] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
+    inputs: list[Mapping[str, Any]] = field(default_factory=list)
+    """The parts of the data that the run uses."""
     name: str = ""
     status: str = ""
     time_ms: int = 0
@@ -104,6 +107,7 @@ def _add_start(batch: Batch, event: Start) -> None:
     for key in STOP_TAGS:
         batch.tags.pop(key, None)
     _add_tags(batch, event.tags)
+    batch.inputs += map(check_input, event.inputs)
     batch.status, batch.is_started, batch.name = RunStatus.RUNNING, True, event.name[:NAME_CHARS]
 
 

@@ -36,8 +36,12 @@ class ReportUpload:
 
     def upload_report(self, run_id: str, folder: Path) -> None:
         """Upload the files of a report, in place of those of an older report."""
+        self.upload_folder(run_id, folder, REPORT)
+
+    def upload_folder(self, run_id: str, folder: Path, name: str) -> None:
+        """Upload the files of a folder into one of that name, in place of older ones."""
         with self._writing() as client:
-            client.log_artifacts(run_id, str(folder), REPORT)
+            client.log_artifacts(run_id, str(folder), name)
 
     @contextmanager
     def _writing(self) -> "Iterator[MlflowClient]":

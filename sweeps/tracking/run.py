@@ -10,6 +10,7 @@ from sweeps.storage.events import Artifact
 from sweeps.storage.outcomes import ENDED, RunStatus
 from sweeps.storage.tags import INCOMPLETE, TRIAL_ID
 from sweeps.tracking.batch import STOP_TAGS, Batch, Points, no_points
+from sweeps.tracking.dataset_inputs import build_inputs
 from sweeps.tracking.failures import GONE, code_of
 from sweeps.tracking.uri import folder_of
 
@@ -107,6 +108,8 @@ def _log(client: "MlflowClient", run: KnownRun, batch: Batch) -> None:
         params=[Param(key, value) for key, value in batch.params.items() if key not in run.params],
         tags=[RunTag(key, value) for key, value in batch.tags.items()],
     )
+    if batch.inputs:
+        client.log_inputs(run.run_id, datasets=build_inputs(batch.inputs))
 
 
 def _remove_end_tags(client: "MlflowClient", run: KnownRun, batch: Batch) -> None:

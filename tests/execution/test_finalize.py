@@ -122,3 +122,26 @@ def test_a_sweep_without_checkpoints_has_latencies_but_no_pictures(keeper: Weigh
     empty = WeightsKeeper(PLAN, keeper.board, {}, keeper.outbox, CPU)
     empty.keep(MATERIAL, tmp_path, all_weights=False)
     assert uploads(empty) == {("", "latency.json")}
+
+
+def make_run(finalist: str, fold: int) -> PlannedTrial:
+    config = make_config(train_epochs=1, data_folds=6, data_fold=fold, optim_lr=1e-2 if finalist == "first" else 1e-3)
+    return PlannedTrial(
+        config.digest(), f"{finalist} run {fold + 1}", config, {}, False, tags={"sweep.finalist": finalist}
+    )
+
+
+RUNS = Plan(tuple(make_run(finalist, fold) for fold in range(6) for finalist in ("first", "second")), (), 1, 12)
+
+
+def test_a_confirmation_keeps_its_leader_on_every_fold(tmp_path: Path) -> None:
+    board = TrialTable(growing(RUNS))
+    for number, run in enumerate(RUNS.trials):
+        score = 0.5 + number / 100 if run.name.startswith("first") else 0.4
+        for event in (start(run.trial_id), epoch(run.trial_id, 1, score), end(run.trial_id)):
+            board.apply(event)
+    keeper = WeightsKeeper(
+        RUNS, board, {run.trial_id: tmp_path for run in RUNS.trials}, Outbox(tmp_path / "outbox"), CPU
+    )
+    leading = {run.trial_id for run in RUNS.trials if run.name.startswith("first")}
+    assert leading <= keeper.finalists() and len(keeper.finalists()) <= most_kept(RUNS)

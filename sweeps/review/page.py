@@ -1,0 +1,133 @@
+"""The page of suspect labels, in the look of a report: pictures first, then classes, then the ranking."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from bddseg.words import count
+from sweeps.formatting import write_share
+from sweeps.report.rendering import TEMPLATES, build_environment
+from sweeps.report.section import Section
+from sweeps.report.sections.predictions import NAMES, PictureRow, Tile, photograph, picture_source
+from sweeps.storage.suspects import SHARE, RecordedSuspects
+from sweeps.storage.tiles import COLOURS, TileStrip
+
+LISTED = 100
+"""Images in the ranking; the CSV file has all."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The data of the pictures."""
+
+    legend: tuple[tuple[str, str], ...]
+    rows: tuple[PictureRow, ...]
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A class with its bar, the mean loss of its labels, and what its pixels truly are."""
+
+    name: str
+    bar: float | None
+    loss: float | None
+    shares: tuple[float | None, ...]
+    """Of its labelled pixels, by true class."""
+
+
+def render_review(
+    reviewed: RecordedSuspects, strips: Sequence[TileStrip], sentence: str, notes: Sequence[str], written: str
+) -> str:
+    """Return the page: one file, nothing fetched.
+
+    Args:
+        reviewed: all images, ranked.
+        strips: the tiles of the first of them.
+        sentence: which models reviewed which images.
+        notes: on what could not be reviewed.
+        written: when; "" to omit it.
+    """
+    environment = build_environment()
+    sections = [_pictures(reviewed, strips), _classes(reviewed), _ranking(reviewed)]
+    bodies: dict[str, Markup] = {}
+    for section in sections:
+        name = f"sections/{section.name}.html.j2"
+        assert (TEMPLATES / name).exists()
+        text = environment.get_template(name).render(section=section, reviewed=reviewed)
+        bodies[section.name] = Markup(text)  # noqa: S704 - escaped by its template
+    template = environment.get_template("review.html.j2")
+    return template.render(
+        reviewed=reviewed, sections=sections, bodies=bodies, basis=sentence, notes=notes, written=written
+    )
+
+
+def describe_suspects(reviewed: RecordedSuspects) -> str:
+    """Return how many images count as most suspect, and how many of their masks lack a class, in one sentence."""
+    most = reviewed.most_suspect()
+    if not most:
+        return f"No label of {count(reviewed.images, 'image')} is suspect."
+    shown = f"Of the {count(len(most), 'most suspect image')} ({write_share(SHARE)} of {reviewed.images})"
+    missing = [suspect for suspect in most if suspect.faults[0]["is_missing"]]
+    if not missing:
+        return f"{shown}, none probably lacks a whole class."
+    classes = ", ".join(dict.fromkeys(str(suspect.faults[0]["predicted"]) for suspect in missing))
+    verb = "lacks" if len(missing) == 1 else "lack"
+    return f"{shown}, {len(missing)} probably {verb} a whole class: {classes}."
+
+
+def _pictures(reviewed: RecordedSuspects, strips: Sequence[TileStrip]) -> Section:
+    legend = tuple((word, f"rgb{colour}") for word, colour in zip(NAMES, COLOURS, strict=True))
+    legend = tuple((_word(word), colour) for word, colour in legend)
+    rows = tuple(
+        _picture_row(place, suspect.name, suspect.reason, strip)
+        for place, (suspect, strip) in enumerate(zip(reviewed.suspects, strips, strict=False), 1)
+    )
+    return Section("review_pictures", "Most suspect labels", describe_suspects(reviewed), data=Gallery(legend, rows))
+
+
+def _word(word: str) -> str:
+    """Return what a colour means here."""
+    return {"not judged": "ignored", "right": "not in doubt", "wrong": "in doubt"}.get(word, word)
+
+
+def _picture_row(place: int, name: str, reason: str, strip: TileStrip) -> PictureRow:
+    labels = (("mask", "Mask"), ("prediction", "Mean prediction"), ("in doubt", "Pixels in doubt"))
+    tiles = [photograph(strip, name)]
+    for number, (label, title) in enumerate(labels, 1):
+        source = picture_source(strip.picture(number))
+        tiles.append(Tile(source, label, f"{title} of {name}: {reason}", is_exact=True))
+    return PictureRow(name, f"{place}. {reason}", tuple(tiles), ())
+
+
+def _classes(reviewed: RecordedSuspects) -> Section:
+    names, totals = tuple(reviewed.bars), [sum(row) for row in reviewed.joint]
+    rows = [
+        ClassRow(
+            name,
+            reviewed.bars[name],
+            _mean([suspect.losses.get(name) for suspect in reviewed.suspects]),
+            tuple(share / total if total else None for share in row),
+        )
+        for name, row, total in zip(names, reviewed.joint, totals, strict=True)
+    ]
+    wrong = sum(sum(row) - row[index] for index, row in enumerate(reviewed.joint))
+    sentence = f"By confident learning, {_percent(wrong)} of the labelled pixels have another class than their label."
+    return Section("review_classes", "Classes that are confused", sentence, data=rows)
+
+
+def _ranking(reviewed: RecordedSuspects) -> Section:
+    listed = reviewed.suspects[:LISTED]
+    rest = len(reviewed.suspects) - len(listed)
+    more = f"; suspects.csv has all {len(reviewed.suspects)}" if rest else ""
+    sentence = f"The {count(len(listed), 'image')} with the largest share of doubtful pixels{more}."
+    return Section("review_ranking", "Ranking", sentence, data=listed)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    usable = [value for value in values if value is not None]
+    return sum(usable) / len(usable) if usable else None
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
