@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bddseg.data.frames import Frames
-from bddseg.task import IGNORE
-from sweeps.statistics.confident_learning import confident_classes
+from sweeps.statistics.confident_learning import confident_classes, look_like
 from sweeps.statistics.label_faults import Fault, Suspect
 from sweeps.storage.tiles import WRONG, TileStrip, draw_panel
 
@@ -51,7 +50,7 @@ def find_doubted(
 ) -> np.ndarray:
     """Return which pixels a fault is about: those of its label that are confidently of the other class.
 
-    Of ignored pixels: those whose probability of the class is at least half of the highest.
+    Of ignored pixels: those that look like the class.
 
     Shape:
         truth: (H, W).  predicted: (C, H, W), probabilities.  bars: (C,).  returns: (H, W), bool.
@@ -60,7 +59,7 @@ def find_doubted(
     if fault.label:
         confident = confident_classes(predicted[None], bars)[0]
         return np.asarray((truth == classes.index(fault.label)) & (confident == column))
-    return np.asarray((truth == IGNORE) & (predicted[column] >= predicted.max(0) / 2))
+    return look_like(predicted[None], truth[None])[0, column]
 
 
 def _strip(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, doubted: np.ndarray) -> TileStrip:

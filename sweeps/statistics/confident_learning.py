@@ -17,6 +17,12 @@ from bddseg.task import IGNORE
 UNSURE = -1
 """Class of a pixel for which no class reaches its bar."""
 
+LIKELY = 0.5
+"""Share of the highest probability that a class must have for an ignored pixel to look like it.
+
+Confident classes are too few here: networks are unsure of what they never learned, above all at night.
+"""
+
 LEAST_PROBABILITY = 1e-6
 """Lower bound of a probability, so that a loss stays finite."""
 
@@ -95,13 +101,23 @@ def sum_margins(probabilities: np.ndarray, truth: np.ndarray, confident: np.ndar
     return np.bincount(index, margins, images * classes**2).reshape(images, classes, classes)
 
 
+def look_like(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return which ignored pixels look like each class: it is at least half as probable as the most probable class.
+
+    Shape:
+        probabilities: (N, C, H, W).  truth: (N, H, W).  returns: (N, C, H, W), bool.
+    """
+    is_likely = probabilities >= LIKELY * probabilities.max(1, keepdims=True)
+    return np.asarray(is_likely & (truth == IGNORE)[:, None])
+
+
 def sum_ignored(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the probabilities of each class, summed over the ignored pixels.
+    """Return the probabilities of each class, summed over the ignored pixels that look like it.
 
     Shape:
         probabilities: (N, C, H, W).  truth: (N, H, W).  returns: (N, C), float64.
     """
-    sums: np.ndarray = (probabilities * (truth == IGNORE)[:, None]).sum((2, 3), dtype=np.float64)
+    sums: np.ndarray = (probabilities * look_like(probabilities, truth)).sum((2, 3), dtype=np.float64)
     return sums
 
 

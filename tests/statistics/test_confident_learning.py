@@ -11,6 +11,7 @@ from sweeps.statistics.confident_learning import (
     count_confident,
     count_labels,
     estimate_joint,
+    look_like,
     sum_ignored,
     sum_margins,
     truth_losses,
@@ -67,8 +68,14 @@ def test_a_margin_is_how_much_more_probable_the_confident_class_is_than_the_labe
     np.testing.assert_allclose(margins, [[[0, 0.4], [0, 0]]])
 
 
-def test_ignored_pixels_add_up_their_probabilities() -> None:
-    np.testing.assert_allclose(sum_ignored(PROBABILITIES, TRUTH), [[0.8, 0.2]])
+def test_an_ignored_pixel_looks_like_a_class_that_is_half_as_probable_as_the_best() -> None:
+    probabilities = np.array([0.5, 0.3, 0.2]).reshape(1, 3, 1, 1)
+    assert look_like(probabilities, np.full((1, 1, 1), IGNORE)).ravel().tolist() == [True, True, False]
+    assert not look_like(probabilities, np.zeros((1, 1, 1))).any()
+
+
+def test_ignored_pixels_add_up_the_probabilities_of_what_they_look_like() -> None:
+    np.testing.assert_allclose(sum_ignored(PROBABILITIES, TRUTH), [[0.8, 0.0]])
 
 
 def test_the_loss_is_minus_the_mean_logarithm_of_the_label() -> None:
