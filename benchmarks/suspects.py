@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bddseg.labels import CLASSES, IGNORE
 
 from bddseg.config import TrainConfig
 from bddseg.files import read_json, replacing
+from bddseg.task import FIVE_CLASSES, IGNORE
 from sweeps.statistics.label_faults import missing_shares, rank_suspects
 
 SEEDS = (7, 11, 13, 17, 19)
@@ -102,7 +102,7 @@ def load_reviewed(seed: int, work: Path) -> Reviewed:
 def _train(seed: int, root: Path, path: Path) -> None:
     import torch
 
-    from bddseg.data.bdd100k import read_catalog
+    from bddseg.data.catalog import read_catalog
     from bddseg.data.frames import build_frames
     from bddseg.data.split import split_of, usual_split
     from bddseg.data.streets.dataset import write_streets
@@ -115,11 +115,11 @@ def _train(seed: int, root: Path, path: Path) -> None:
     write_streets(root, seed=seed)
     base = TrainConfig().with_overrides(SETTINGS)
     frames = build_frames(read_catalog(root).samples, base.data.size, root.parent / "cache")
-    split = usual_split(base.data, frames.names, frames.scenes)
-    probabilities = np.zeros((len(frames), len(CLASSES), base.data.size, base.data.size), dtype=np.float16)
+    split = usual_split(base.data, frames.names, frames.strata())
+    probabilities = np.zeros((len(frames), len(FIVE_CLASSES.classes), base.data.size, base.data.size), dtype=np.float16)
     for fold in range(base.data.folds):
         config = base.with_overrides({"data.fold": fold, "train.seed": 1000 + fold})
-        own = split_of(config.data, split, frames.names, frames.scenes)
+        own = split_of(config.data, split, frames.names, frames.strata())
         (last,) = deque(fit(config, frames, own, torch.device("cpu")), maxlen=1)
         network = load_trained(last.state()["best"])
         for batch, predicted in predict_probabilities(network, frames.images, own.val):
@@ -147,7 +147,7 @@ def _counts(reviewed: Reviewed) -> Any:
     from sweeps.review.label_counts import count_images
 
     units = tuple(unit_of(name) for name in reviewed.names)
-    counts, _ = count_images(reviewed.probabilities, reviewed.masks, reviewed.names, units, CLASSES)
+    counts, _ = count_images(reviewed.probabilities, reviewed.masks, reviewed.names, units, FIVE_CLASSES.classes)
     return counts
 
 
@@ -178,7 +178,7 @@ def _as_predicted(reviewed: Reviewed) -> tuple[np.ndarray, np.ndarray]:
 
 def _as_class(reviewed: Reviewed) -> tuple[np.ndarray, np.ndarray]:
     """Return labels and probabilities in which ignored pixels are a class of their own, which is never predicted."""
-    labels = np.where(reviewed.masks == IGNORE, len(CLASSES), reviewed.masks).astype(np.int64)
+    labels = np.where(reviewed.masks == IGNORE, len(FIVE_CLASSES.classes), reviewed.masks).astype(np.int64)
     return labels, np.concatenate([reviewed.probabilities, np.zeros_like(reviewed.probabilities[:, :1])], axis=1)
 
 

@@ -99,7 +99,7 @@ def _write(review: "Review", folder: Path) -> Path:
 
     written = datetime.now(UTC).isoformat(timespec="seconds")
     reviewers = review.reviewers
-    page = render_review(review.reviewed, review.strips, reviewers.sentence(), reviewers.notes, written)
+    page = render_review(review.reviewed, review.strips, reviewers.task, reviewers.sentence(), reviewers.notes, written)
     return write_review(folder, review.reviewed, page)
 
 

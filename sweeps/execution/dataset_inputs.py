@@ -21,7 +21,7 @@ def describe_inputs(
         split: of the run; None for the usual one.
         settings: of the run, where it may use folds.
     """
-    split, dataset = split or material.split, "streets" if material.is_embedded else "bdd100k"
+    split, dataset = split or material.split, material.description.name
     fold = _fold(settings) if settings else ""
     names = {
         "train": f"{dataset} without {fold}" if fold else f"{dataset} train",
@@ -48,11 +48,12 @@ def inputs_by_trial(
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield each trial with the inputs of its run; `settings` has those of the data by trial."""
     frames = material.frames
+    strata = frames.strata(material.split.balance)
     splits: dict[tuple[int, int, int], Split] = {}
     for trial_id, own in settings.items():
         key = (own.folds, own.fold, own.cut)
         if key not in splits:  # a cut into folds takes a while, and a confirmation has few
-            splits[key] = split_of(own, material.split, frames.names, frames.scenes)
+            splits[key] = split_of(own, material.split, frames.names, strata)
         yield trial_id, describe_inputs(material, splits[key], own)
 
 

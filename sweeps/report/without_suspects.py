@@ -108,9 +108,7 @@ def _select(evidence: Evidence, left_out: Collection[str]) -> Evidence:
     return replace(
         evidence,
         names=words(evidence.names),
-        scenes=words(evidence.scenes),
-        weathers=words(evidence.weathers),
-        times_of_day=words(evidence.times_of_day),
+        attributes={name: words(values) for name, values in evidence.attributes.items()},
         drives=words(evidence.drives) if evidence.drives else (),
         counts=evidence.counts[keep],
         ignored=evidence.ignored[keep],

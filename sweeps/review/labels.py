@@ -60,5 +60,5 @@ def review_labels(
         suspects = rank_suspects(counts)
         recorded = record_review(record.sweep_id, material.frames.fingerprint, reviewers, counts, bars, suspects)
         first = [suspect for suspect in suspects[:PICTURES] if suspect.faults]
-        strips = draw_suspects(first, probabilities, reviewers.images, material.frames, bars, reviewers.classes)
+        strips = draw_suspects(first, probabilities, reviewers.images, material.frames, bars)
     return Review(recorded, reviewers, strips)

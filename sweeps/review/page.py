@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from bddseg.task import Task
 from bddseg.words import count
 from sweeps.formatting import write_share
 from sweeps.report.rendering import TEMPLATES, build_environment
 from sweeps.report.section import Section
-from sweeps.report.sections.predictions import NAMES, PictureRow, Tile, photograph, picture_source
+from sweeps.report.sections.predictions import VERDICT_NAMES, PictureRow, Tile, photograph, picture_source
 from sweeps.storage.suspects import SHARE, RecordedSuspects
-from sweeps.storage.tiles import COLOURS, TileStrip
+from sweeps.storage.tiles import TileStrip, meaningful_colours
 
 LISTED = 100
 """Images in the ranking; the CSV file has all."""
@@ -37,19 +38,25 @@ class ClassRow:
 
 
 def render_review(
-    reviewed: RecordedSuspects, strips: Sequence[TileStrip], sentence: str, notes: Sequence[str], written: str
+    reviewed: RecordedSuspects,
+    strips: Sequence[TileStrip],
+    task: Task,
+    sentence: str,
+    notes: Sequence[str],
+    written: str,
 ) -> str:
     """Return the page: one file, nothing fetched.
 
     Args:
         reviewed: all images, ranked.
         strips: the tiles of the first of them.
+        task: the classes and their colours.
         sentence: which models reviewed which images.
         notes: on what could not be reviewed.
         written: when; "" to omit it.
     """
     environment = build_environment()
-    sections = [_pictures(reviewed, strips), _classes(reviewed), _ranking(reviewed)]
+    sections = [_pictures(reviewed, strips, task), _classes(reviewed), _ranking(reviewed)]
     bodies: dict[str, Markup] = {}
     for section in sections:
         name = f"sections/{section.name}.html.j2"
@@ -76,9 +83,9 @@ def describe_suspects(reviewed: RecordedSuspects) -> str:
     return f"{shown}, {len(missing)} probably {verb} a whole class: {classes}."
 
 
-def _pictures(reviewed: RecordedSuspects, strips: Sequence[TileStrip]) -> Section:
-    legend = tuple((word, f"rgb{colour}") for word, colour in zip(NAMES, COLOURS, strict=True))
-    legend = tuple((_word(word), colour) for word, colour in legend)
+def _pictures(reviewed: RecordedSuspects, strips: Sequence[TileStrip], task: Task) -> Section:
+    names, colours = (*task.classes, *map(_word, VERDICT_NAMES)), meaningful_colours(task.palette)
+    legend = tuple((word, f"rgb{colour}") for word, colour in zip(names, colours, strict=True))
     rows = tuple(
         _picture_row(place, suspect.name, suspect.reason, strip)
         for place, (suspect, strip) in enumerate(zip(reviewed.suspects, strips, strict=False), 1)

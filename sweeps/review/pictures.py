@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bddseg.data.frames import Frames
+from bddseg.task import Colour
 from sweeps.statistics.confident_learning import confident_classes, look_like
 from sweeps.statistics.label_faults import Fault, Suspect
 from sweeps.storage.tiles import WRONG, TileStrip, draw_panel
@@ -19,7 +20,6 @@ def draw_suspects(
     images: Sequence[int],
     frames: Frames,
     bars: np.ndarray,
-    classes: Sequence[str],
 ) -> list[TileStrip]:
     """Return four tiles of each image: image, mask, prediction, and the pixels of its main fault.
 
@@ -29,11 +29,11 @@ def draw_suspects(
         images: the position in the frames of each row of the probabilities.
         frames: of the dataset.
         bars: of confident learning.
-        classes: names of the classes.
 
     Shape:
         probabilities: (M, C, H, W).  bars: (C,).
     """
+    task, classes = frames.task, frames.task.classes
     row_of = {frames.names[image]: row for row, image in enumerate(images)}
     strips = []
     for suspect in suspects:
@@ -41,7 +41,7 @@ def draw_suspects(
         predicted = np.asarray(probabilities[row], np.float32)
         truth = np.asarray(frames.masks[images[row]])
         doubted = find_doubted(suspect.faults[0], truth, predicted, bars, classes)
-        strips.append(_strip(np.asarray(frames.images[images[row]]), truth, predicted.argmax(0), doubted))
+        strips.append(_strip(np.asarray(frames.images[images[row]]), truth, predicted.argmax(0), doubted, task.palette))
     return strips
 
 
@@ -62,10 +62,13 @@ def find_doubted(
     return look_like(predicted[None], truth[None])[0, column]
 
 
-def _strip(image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, doubted: np.ndarray) -> TileStrip:
-    strip = draw_panel(image, truth, [(predicted, np.full(truth.shape, AGREED))])
-    marks = draw_panel(image, np.zeros_like(truth), [(predicted, doubted.astype(int))])  # of ignored pixels too
+def _strip(
+    image: np.ndarray, truth: np.ndarray, predicted: np.ndarray, doubted: np.ndarray, palette: Sequence[Colour]
+) -> TileStrip:
+    strip = draw_panel(image, truth, [(predicted, np.full(truth.shape, AGREED))], palette)
+    marks = draw_panel(image, np.zeros_like(truth), [(predicted, doubted.astype(int))], palette)  # ignored ones too
+    wrong = len(palette) + WRONG
     side = strip.values.shape[0]
     values = strip.values.copy()
-    values[:, 3 * side :] = np.where(marks.tile(3) == WRONG, WRONG, strip.tile(3))
+    values[:, 3 * side :] = np.where(marks.tile(3) == wrong, wrong, strip.tile(3))
     return TileStrip(values, strip.palette)

@@ -12,7 +12,7 @@ from typing import Protocol
 from bddseg.config import TrainConfig
 from bddseg.data.split import split_of
 from bddseg.errors import ConfigError
-from bddseg.task import FIVE_CLASSES
+from bddseg.task import Task
 from bddseg.words import count
 from sweeps.errors import ExperimentError, ModelError
 from sweeps.planning.dataset import Dataset
@@ -50,9 +50,14 @@ class Reviewers:
     """OUT_OF_FOLD or VALIDATION."""
     open_images: int
     """Images of train and validation."""
-    classes: tuple[str, ...]
-    """Of the models, in the order of their outputs."""
+    task: Task
+    """The classes of the models, in the order of their outputs."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the names of the classes."""
+        return self.task.classes
 
     @property
     def images(self) -> tuple[int, ...]:
@@ -108,11 +113,12 @@ def assign_images(record: SweepRecord, rows: Sequence[TrialRow], material: Datas
     """
     configs = [read_config(record, row) for row in rows]
     frames = material.frames
+    strata = frames.strata(material.split.balance)
     splits: dict[tuple[int, int, int], tuple[int, ...]] = {}
     for config in configs:
         key = _fold(config)
         if key not in splits:
-            splits[key] = split_of(config.data, material.split, frames.names, frames.scenes).val
+            splits[key] = split_of(config.data, material.split, frames.names, strata).val
     reviewers = tuple(
         Reviewer(row, config, splits[_fold(config)])
         for row, config in zip(rows, configs, strict=True)
@@ -121,7 +127,7 @@ def assign_images(record: SweepRecord, rows: Sequence[TrialRow], material: Datas
     is_confirmation = CONFIRMS in record.tags or bool(record.manifest.get("confirmation"))
     basis = OUT_OF_FOLD if is_confirmation else VALIDATION
     open_images = len(material.split.train) + len(material.split.val)
-    assigned = Reviewers(reviewers, basis, open_images, FIVE_CLASSES.classes)
+    assigned = Reviewers(reviewers, basis, open_images, material.task)
     missing = open_images - len(assigned.images)
     if not is_confirmation or not missing:
         return assigned

@@ -8,8 +8,8 @@ Fields of every event: `kind`, `trial` ("" is the sweep's own run) and `time_ms`
     end        status: FINISHED | KILLED | FAILED, tags, metrics, step, note: str or None (Markdown)
     artifact   path: file to upload, folder: artifact folder ("" is the top)
 
-`name`, `inputs` and `ending`, the trial's own reason to end with this epoch, are left out where they are empty. The path of a
-file in the sweep's folder is written relative to that folder. Fields that a newer version added are kept as they are.
+`name`, `inputs` and `ending`, the trial's own reason to end with this epoch, are left out where they are empty. The
+path of a file in the sweep's folder is written relative to that folder. Fields that a newer version added are kept.
 """
 
 import json

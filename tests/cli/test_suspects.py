@@ -85,7 +85,7 @@ def record(folder: Path, uri: str, root: Path, *, keeps: bool = True) -> None:
 
 def train_run(folder: Path, trial: str, config: TrainConfig, material: Any, *, keeps: bool) -> Iterator[Any]:
     frames = material.frames
-    split = split_of(config.data, material.split, frames.names, frames.scenes)
+    split = split_of(config.data, material.split, frames.names, frames.strata())
     last = list(fit(config, frames, split, resolve_device("cpu")))[-1]
     run = folder / trial
     run.mkdir()
