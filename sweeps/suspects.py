@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     from bddseg.device import resolve_device
     from sweeps.formatting import folder_name
     from sweeps.report.files import check_folder
-    from sweeps.review.files import write_skip
+    from sweeps.review.files import check_skip, write_skip
     from sweeps.review.labels import prepare_review, review_labels
     from sweeps.tracking.reader import Store
     from sweeps.tracking.uri import resolve_tracking_uri
@@ -77,6 +77,8 @@ def run(options: argparse.Namespace) -> int:
     device = resolve_device(options.device)
     record = store.read_sweep(options.sweep)
     check_folder(options.out)
+    if options.write_skip:
+        check_skip(options.write_skip)
     reviewers, material = prepare_review(record, store, options.top, options.data)
     if not options.quiet:
         print(printable(reviewers.sentence()), file=sys.stderr)

@@ -16,6 +16,7 @@ from sweeps.report.files import PAGE, write_files
 from sweeps.review.unseen import Reviewers
 from sweeps.sanitize import figure
 from sweeps.statistics.label_faults import Fault, LabelCounts, Suspect
+from sweeps.storage.folder import try_writing
 from sweeps.storage.suspects import FILE, RecordedSuspect, RecordedSuspects
 
 TABLE = "suspects.csv"
@@ -78,7 +79,22 @@ def write_skip(path: Path, suspects: Sequence[RecordedSuspect]) -> None:
     """
     text = _csv([["name", "reason"], *([suspect.name, suspect.reason] for suspect in suspects)])
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, text.encode(errors="replace"))
+    except OSError as error:
+        raise StorageError(f"--write-skip {path} cannot be written: {error.strerror}") from error
+
+
+def check_skip(path: Path) -> None:
+    """Check that a list of images can be written, before anything is predicted.
+
+    Raises:
+        StorageError: when it is a folder, or cannot be written.
+    """
+    if path.is_dir():
+        raise StorageError(f"--write-skip {path} is a folder, but must be a file")
+    try:
+        try_writing(path.parent)
     except OSError as error:
         raise StorageError(f"--write-skip {path} cannot be written: {error.strerror}") from error
 

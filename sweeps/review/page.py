@@ -28,13 +28,13 @@ class Gallery:
 
 @dataclass(frozen=True)
 class ClassRow:
-    """A class with its bar, the mean loss of its labels, and what its pixels truly are."""
+    """A class with its bar, the mean loss of its labels, and what the models see in its pixels."""
 
     name: str
     bar: float | None
     loss: float | None
     shares: tuple[float | None, ...]
-    """Of its labelled pixels, by true class."""
+    """Of its labelled pixels, by the class that the models see, as estimated."""
 
 
 def render_review(
@@ -119,7 +119,7 @@ def _classes(reviewed: RecordedSuspects) -> Section:
         for name, row, total in zip(names, reviewed.joint, totals, strict=True)
     ]
     wrong = sum(sum(row) - row[index] for index, row in enumerate(reviewed.joint))
-    sentence = f"By confident learning, {_percent(wrong)} of the labelled pixels have another class than their label."
+    sentence = f"On {_percent(wrong)} of the labelled pixels the models see another class than the label."
     return Section("review_classes", "Classes that are confused", sentence, data=rows)
 
 
