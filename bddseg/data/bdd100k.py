@@ -1,7 +1,6 @@
 """Reads a dataset folder in BDD100K's layout, in every form in which it is distributed."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from bddseg.data.det_files import ATTRIBUTES, SCENE, has_det_files, read_entries
 from bddseg.data.folders import NO_FILE, archives_in, folders_in, in_short, list_folder
 from bddseg.data.image_io import has_image_name, key_of
 from bddseg.data.matching import AttributeTable, Files, Key, check_columns, match_files
-from bddseg.data.sample import Catalog, Remark, Sample, images, same_name
+from bddseg.data.sample import Catalog, Remark, same_name
 from bddseg.errors import AccessError, DataError
 from bddseg.words import count
 
@@ -84,9 +83,9 @@ def read_bdd100k(root: Path, description: Description) -> Catalog:
     return Catalog(
         root=root,
         samples=matches.samples,
-        headline=_headline(root, matches.samples, needed),
+        attribute=needed,
         remarks=tuple(remarks),
-        sources=matches.sources,
+        label_files=matches.label_files,
     )
 
 
@@ -167,14 +166,6 @@ def _nothing_matches(root: Path, files: Files, table: AttributeTable | None, nee
         f"no image in {root} has {wanted}: {len(files.images)} images, {len(files.masks)} masks{entries} do not share "
         f"names; {_cure(root)}"
     )
-
-
-def _headline(root: Path, samples: Sequence[Sample], needed: str) -> str:
-    if not needed:
-        return f"{images(len(samples))} with mask in {root}"
-    values = Counter(sample.attributes.get(needed, "") for sample in samples)
-    counts = ", ".join(f"{value} {number}" for value, number in values.most_common())
-    return f"{images(len(samples))} with mask and {needed} in {root}: {counts}"
 
 
 def _forms(pictures: _Listed, masks: _Listed) -> Iterator[Remark]:

@@ -29,8 +29,8 @@ from bddseg.cores import usable_cores
 from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.description import Description
 from bddseg.data.folders import is_there
-from bddseg.data.image_io import UPRIGHT, Picture, read_picture, shrink
-from bddseg.data.mask_values import colour_table, read_labels, selection_table
+from bddseg.data.image_io import UPRIGHT, Picture, read_mask, read_picture, shrink
+from bddseg.data.mask_values import check_mask, colour_table, selection_table
 from bddseg.data.sample import Sample
 from bddseg.data.split import split_marks
 from bddseg.data.strata import Stratum, find_strata
@@ -500,24 +500,22 @@ def _decode(sample: Sample, decoding: Decoding) -> Decoded:
     """
     picture = read_picture(sample.image)
     small = shrink(picture.image, decoding.size_px)
-    classes = read_labels(sample.mask, picture.orientation, decoding.description)
-    check_size(classes, picture, sample)
-    small_mask = Image.fromarray(classes).resize(small.size, Image.Resampling.NEAREST)
-    table = selection_table(decoding.description, decoding.selection)
+    mask = read_mask(sample.mask, picture.orientation)
+    check_size(mask, picture, sample)
+    values = check_mask(mask, sample.mask, decoding.description)
+    small_mask = values.image.resize(small.size, Image.Resampling.NEAREST)
+    table = selection_table(decoding.description, decoding.selection)[values.table]
     return Decoded(np.asarray(small), table[np.asarray(small_mask)], picture.orientation != UPRIGHT)
 
 
-def check_size(mask: np.ndarray, picture: Picture, sample: Sample) -> None:
+def check_size(mask: Image.Image, picture: Picture, sample: Sample) -> None:
     """Refuse a mask that has another size than its image.
-
-    Shape:
-        mask: (H, W)
 
     Raises:
         DataError: with both sizes.
     """
-    if mask.shape[::-1] != picture.image.size:
-        mask_size, image_size = ("x".join(map(str, pixels)) for pixels in (mask.shape[::-1], picture.image.size))
+    if mask.size != picture.image.size:
+        mask_size, image_size = ("x".join(map(str, pixels)) for pixels in (mask.size, picture.image.size))
         turned = f", which EXIF orientation {picture.orientation} turns" if picture.orientation != UPRIGHT else ""
         raise DataError(
             f"{sample.mask} is {mask_size} pixels, but must be {image_size} like its image {sample.image}{turned}"

@@ -37,6 +37,17 @@ class ColourTable(NamedTuple):
     classes: np.ndarray
 
 
+class MaskValues(NamedTuple):
+    """A mask in one channel, which can be resized before its values are mapped to classes.
+
+    Shape:
+        table: (256,), uint8, value of the image -> class of the description, or IGNORE.
+    """
+
+    image: Image.Image
+    table: np.ndarray
+
+
 def read_labels(path: Path, orientation: int, description: Description) -> np.ndarray:
     """Return a mask with the index of the class of each pixel in the description, or IGNORE.
 
@@ -57,18 +68,28 @@ def read_labels(path: Path, orientation: int, description: Description) -> np.nd
 
 def decode_labels(mask: Image.Image, path: Path, description: Description) -> np.ndarray:
     """Return the classes of an open mask, as `read_labels` does."""
+    values = check_mask(mask, path, description)
+    return values.table[np.asarray(values.image)]
+
+
+def check_mask(mask: Image.Image, path: Path, description: Description) -> MaskValues:
+    """Return an open mask in one channel, and what its values mean.
+
+    Raises:
+        DataError: when it has a value or colour that the description does not know.
+    """
     has_colours = any(label.mask_colours for label in description.classes)
     if mask.mode == "P" and has_colours and _means_colours(mask, path, description):
         mask = mask.convert("RGB")
     if mask.mode in COLOUR_MODES and has_colours:
-        return _by_colour(mask, path, description)
+        return MaskValues(Image.fromarray(_by_colour(mask, path, description)), np.arange(256, dtype=np.uint8))
     has_values = any(label.values for label in description.classes)
     if mask.mode not in ("L", "P") or not has_values:
         expected = [MASK_MODES] if has_values else []
         expected += ["the colours of classes (RGB)"] if has_colours else []
         raise DataError(f"{path} has the mode {mask.mode}, but must have {' or '.join(expected) or 'classes'}")
     _check_values(mask, path, description)
-    return class_table(description)[np.asarray(mask)]
+    return MaskValues(mask, class_table(description))
 
 
 def selection_table(description: Description, selection: str = "") -> np.ndarray:

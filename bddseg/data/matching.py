@@ -1,6 +1,5 @@
 """Images, masks and attributes, each by name -> samples, and remarks about what does not match."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +48,8 @@ class Matches:
 
     samples: tuple[Sample, ...]
     remarks: tuple[Remark, ...]
-    sources: Mapping[str, int]
-    """Label file -> number of samples."""
+    label_files: Mapping[str, str]
+    """Name of each sample with attributes -> its label file."""
 
 
 def match_files(files: Files, table: AttributeTable | None, needed: str) -> Matches:
@@ -67,9 +66,9 @@ def match_files(files: Files, table: AttributeTable | None, needed: str) -> Matc
         (_sample(key, files, row or "", table) for key, row in labelled.items() if key in files.masks),
         key=lambda sample: sample.name,
     )
-    used = Counter(table.files[row] for key, row in labelled.items() if row and table and key in files.masks)
+    label_files = {files.names[key]: table.files[row] for key, row in labelled.items() if row and table}
     remarks = _remarks(files, table, needed, rows, labelled)
-    return Matches(tuple(samples), tuple(remarks), dict(sorted(used.items())))
+    return Matches(tuple(samples), tuple(remarks), label_files)
 
 
 def check_columns(description: Description, table: AttributeTable | None) -> None:

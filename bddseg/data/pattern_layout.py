@@ -1,6 +1,5 @@
 """Reads a dataset folder by the two file patterns of its description."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from bddseg.data.description import Description
 from bddseg.data.folders import archives_in, folders_in, in_short
 from bddseg.data.matching import Files, Key, check_columns, match_files
 from bddseg.data.patterns import PatternFile, PatternListing, list_first, normal_name
-from bddseg.data.sample import Catalog, Remark, Sample, images, same_name
+from bddseg.data.sample import Catalog, Remark, images, same_name
 from bddseg.errors import DataError
 
 PART_FIELD = "{part}"
@@ -37,9 +36,9 @@ def read_pattern_layout(root: Path, description: Description) -> Catalog:
     return Catalog(
         root=root,
         samples=matches.samples,
-        headline=_headline(root, matches.samples, description.attribute),
+        attribute=description.attribute,
         remarks=(*_left_out(pictures, description.parts), *matches.remarks, *_ignored(root, pictures, masks)),
-        sources=matches.sources,
+        label_files=matches.label_files,
     )
 
 
@@ -105,16 +104,6 @@ def _ignored(root: Path, pictures: PatternListing, masks: PatternListing) -> Ite
         yield Remark("ignored", f"ignored, not an image or mask: {len(names)}", tuple(names))
     if system_names := sorted({*pictures.system_names, *masks.system_names}):
         yield Remark("system", f"ignored, hidden or of the system: {len(system_names)}", tuple(system_names))
-
-
-def _headline(root: Path, samples: Sequence[Sample], attribute: str) -> str:
-    parts = Counter(sample.part for sample in samples if sample.part)
-    counts = [", ".join(f"{part} {number}" for part, number in parts.items())] if parts else []
-    if attribute:
-        values = Counter(sample.attributes[attribute] for sample in samples)
-        counts.append(f"{attribute} {', '.join(f'{value} {number}' for value, number in values.most_common())}")
-    wanted = f"mask and {attribute}" if attribute else "mask"
-    return f"{images(len(samples))} with {wanted} in {root}{': ' if counts else ''}{'; '.join(counts)}"
 
 
 def _nothing_matches(root: Path, pictures: PatternListing, masks: PatternListing, description: Description) -> str:

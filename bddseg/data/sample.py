@@ -1,5 +1,6 @@
 """What a folder of images and masks has: usable samples, and what was left out and why."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,13 +47,19 @@ class Catalog:
     root: Path
     samples: tuple[Sample, ...]
     """Sorted by name."""
-    headline: str
-    """Number and kinds of the samples."""
+    attribute: str = ""
+    """The attribute that every sample has, since its groups are compared; empty if none is needed."""
     remarks: tuple[Remark, ...] = ()
-    sources: Mapping[str, int] = field(default_factory=dict)
-    """Label file, relative to the folder -> number of samples whose attributes it gave."""
+    label_files: Mapping[str, str] = field(default_factory=dict)
+    """Name of each sample with attributes -> the file that gave them, relative to the folder."""
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Name of each sample that the user left out -> the reason."""
+
+    @property
+    def sources(self) -> dict[str, int]:
+        """Return how many samples each label file gave their attributes."""
+        files = (self.label_files.get(sample.name, "") for sample in self.samples)
+        return dict(sorted(Counter(filter(None, files)).items()))
 
     def names(self, kind: str) -> tuple[str, ...]:
         """Return what the remarks of a kind concern."""
@@ -60,8 +67,20 @@ class Catalog:
 
     def summary(self) -> tuple[str, ...]:
         """Return lines about what the folder has, what was left out and why."""
-        lines = [self.headline, *self._source_lines(), *self._skip_lines(), *(remark.line() for remark in self.remarks)]
+        lines = [
+            self._headline(),
+            *self._source_lines(),
+            *self._skip_lines(),
+            *(remark.line() for remark in self.remarks),
+        ]
         return tuple(map(printable, lines))
+
+    def _headline(self) -> str:
+        values = Counter(sample.attributes[self.attribute] for sample in self.samples) if self.attribute else {}
+        parts = Counter(sample.part for sample in self.samples if sample.part) if not self.attribute else {}
+        counts = ", ".join(f"{name} {number}" for name, number in Counter({**values, **parts}).most_common())
+        wanted = f"mask and {self.attribute}" if self.attribute else "mask"
+        return f"{images(len(self.samples))} with {wanted} in {self.root}{': ' if counts else ''}{counts}"
 
     def _source_lines(self) -> Iterator[str]:
         if self.sources:

@@ -27,12 +27,12 @@ def read_skip_list(path: Path) -> dict[str, str]:
     lines = [line for line in _read_text(path).splitlines() if line.strip() and not line.startswith("#")]
     header = next(csv.reader(lines[:1]), [])
     rows = _table_rows(path, lines, header) if NAME in header else ((line, "") for line in lines)
-    skipped: dict[str, str] = {}
+    reasons: dict[str, dict[str, None]] = {}
     for name, reason in rows:
-        skipped[name] = "; ".join(filter(None, dict.fromkeys((skipped.get(name, ""), reason))))
-    if not skipped:
+        reasons.setdefault(name, {}).update({reason: None} if reason else {})
+    if not reasons:
         raise DataError(f"data.skip: {path} names no image")
-    return skipped
+    return {name: "; ".join(texts) for name, texts in reasons.items()}
 
 
 def _read_text(path: Path) -> str:

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from descriptions import COLOURS, describe_pairs
 from folders import REAL_DATA, needs_real_data, write_folder, write_image, write_mask
 from PIL import Image
 
 from bddseg.data import frames as frames_room
 from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.catalog import Sample, read_catalog
-from bddseg.data.frames import build_frames
+from bddseg.data.frames import Decoding, build_frames
 from bddseg.data.image_io import ORIENTATION
 from bddseg.errors import AccessError, ConfigError, DataError
 from bddseg.task import IGNORE
@@ -320,6 +321,20 @@ def test_a_full_disk_is_refused(samples: tuple[Sample, ...], cache: Path, monkey
     monkeypatch.setattr(frames_room._Rows, "append", full)
     assert "cannot be written: No space left on device" in refusal(samples, cache)
     assert [path for path in cache.iterdir() if path.is_dir()] == []
+
+
+def test_the_cache_of_bdd100k_is_known_by_the_values_of_its_masks_alone() -> None:
+    assert Decoding(8).cache_key() == BDD100K.remap_table().tobytes() + BDD100K.is_known_value().tobytes()
+
+
+def test_other_colours_values_or_classes_have_another_cache() -> None:
+    coloured, other = describe_pairs(classes=COLOURS), {"road": {"mask_colours": [1, 2, 3]}, "sky": COLOURS["sky"]}
+    decodings = [
+        Decoding(8, BDD100K), Decoding(8, BDD100K, "all"), Decoding(8, describe_pairs()), Decoding(8, coloured),
+        Decoding(8, describe_pairs(classes=other)), Decoding(8, coloured, "sky"),
+        Decoding(8, describe_pairs(classes=COLOURS, ignore="rest")),
+    ]  # fmt: skip
+    assert len({decoding.cache_key() for decoding in decodings}) == len(decodings)
 
 
 # --- bad samples

@@ -60,6 +60,11 @@ def test_other_parts_than_those_of_the_description_are_left_out(tmp_path: Path) 
     assert catalog.summary()[1] == "1 image left out: not in train or val: b"
 
 
+def test_a_part_that_there_is_not_is_refused() -> None:
+    with pytest.raises(DataError, match=r"tiny.yaml: tiny.parts has 'dev', but a part must be one of train, val, test"):
+        describe_pairs(**PARTS, parts=["dev"])
+
+
 def test_a_mask_of_another_part_is_not_the_mask_of_an_image(tmp_path: Path) -> None:
     save_image(tmp_path / "images/train/a.png")
     save_mask(tmp_path / "masks/val/a.png")
@@ -140,7 +145,7 @@ def test_an_image_without_the_compared_attribute_is_left_out(tmp_path: Path) -> 
     groups = {"light": {"day": ["day"], "other": "rest"}}
     catalog = read_catalog(root, describe_pairs(attributes={"file": "a.csv"}, groups=groups))
     assert catalog.summary() == (
-        f"1 image with mask and light in {root}: light day 1",
+        f"1 image with mask and light in {root}: day 1",
         "attributes from a.csv (1 image)",
         "1 image left out: no light in a.csv: b",
         "1 entry of a.csv without an image: c",

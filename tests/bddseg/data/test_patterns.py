@@ -1,8 +1,11 @@
 """File patterns: which files match, and the names and parts that they have."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from users import NOBODY
 
 from bddseg.data.patterns import PatternListing, list_first, list_pattern
 from bddseg.errors import AccessError
@@ -102,3 +105,20 @@ def test_a_link_to_the_root_is_not_followed_without_end(tmp_path: Path) -> None:
     touch(tmp_path, "train/a/x.png")
     (tmp_path / "train/up").symlink_to(tmp_path)
     assert names(list_pattern(tmp_path, "{part}/*/{name}.png")) == ["x"]
+
+
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
+    """Root may read every folder, so that the effective user is another one."""
+    with tempfile.TemporaryDirectory() as name:
+        root = touch(Path(name), "images/a.png")
+        Path(name).chmod(0o755)
+        (root / "images").chmod(0)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(NOBODY)
+        try:
+            with pytest.raises(AccessError, match=f"{root}/images cannot be listed: Permission denied"):
+                list_pattern(root, "images/{name}.png")
+        finally:
+            os.seteuid(user)
+            (root / "images").chmod(0o755)
