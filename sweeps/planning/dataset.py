@@ -97,7 +97,9 @@ class Dataset:
             "groups": {
                 name: dict(Counter(self.task.groups_of(self.frames.scenes[i] for i in part)))
                 for name, part in parts.items()
-            },
+            }
+            if self.task.groups
+            else {},
             "split": {
                 **{name: len(part) for name, part in parts.items()},
                 "by_drive": self.split.by_drive,

@@ -32,6 +32,10 @@ APART = ("evidence", "entrants", "album", "full_names", "in_common")
 """Fields that JSON omits: counts per image, pictures, and data for the page only."""
 
 
+RARE = ("further_scenes",)
+"""Fields that JSON has only where they hold something."""
+
+
 def render_json(reports: Sequence[Report]) -> str:
     """Return one JSON object for one report, a list for several; missing values are null."""
     plain = [_plain(report) for report in reports]
@@ -195,13 +199,15 @@ def _dump(value: Any) -> str:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else vars(value)
+    if isinstance(value, Mapping):
+        return {str(key): item for key, item in value.items()}
+    return {name: item for name, item in vars(value).items() if item or name not in RARE}
 
 
 def _values(value: Any) -> Any:
     """Return plain values recursively; None for NaN and infinity."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {spec.name: _values(getattr(value, spec.name)) for spec in fields(value)}
+        return {name: _values(item) for name, item in _fields(value).items()}
     if isinstance(value, Mapping):
         return {str(key): _values(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -13,14 +13,14 @@ SMALL, WIDE = make_config(), make_config(model_base_filters=8)
 
 def test_each_kind_is_timed_once_per_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweeps.planning.calibration._timed", {})
-    found = calibrate([SMALL, make_config(optim_lr=1e-3), WIDE], CPU)
+    found = calibrate([SMALL, make_config(optim_lr=1e-3), WIDE], 5, CPU)
     assert len(found.speeds) == 2 and all(speed.is_timed and speed.train_s > 0 for speed in found.speeds.values())
-    assert calibrate([SMALL], CPU).of(SMALL) is found.of(SMALL)
+    assert calibrate([SMALL], 5, CPU).of(SMALL) is found.of(SMALL)
 
 
 def test_without_time_speeds_come_from_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweeps.planning.calibration._timed", {})
-    found = calibrate([SMALL, WIDE], CPU, seconds=0)
+    found = calibrate([SMALL, WIDE], 5, CPU, seconds=0)
     assert not any(speed.is_timed for speed in found.speeds.values())
     ratio = found.of(WIDE).train_s / found.of(SMALL).train_s
     assert ratio == pytest.approx(count_forward(WIDE, 5).flops / count_forward(SMALL, 5).flops)
@@ -34,5 +34,5 @@ def test_an_epoch_takes_as_long_as_its_images() -> None:
 def test_a_calibration_leaves_the_number_of_threads_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweeps.planning.calibration._timed", {})
     before = torch.get_num_threads()
-    calibrate([SMALL], CPU, threads=before + 1)
+    calibrate([SMALL], 5, CPU, threads=before + 1)
     assert torch.get_num_threads() == before

@@ -28,7 +28,7 @@ def make_plan(**axes: list[Any]) -> Plan:
 
 @pytest.fixture
 def at_fixed_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.planning.cost.flops_per_second", lambda config, device: 1e9)
+    monkeypatch.setattr("sweeps.planning.cost.flops_per_second", lambda config, classes, device: 1e9)
 
 
 def price(plan: Plan, slots: int = 1, train: int = 10, val: int = 0) -> float:
@@ -103,13 +103,13 @@ def test_what_surely_takes_no_hour_is_not_timed(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_this_machine_has_a_believable_speed() -> None:
-    assert 1e7 < flops_per_second(make_config(), CPU) < 1e14
+    assert 1e7 < flops_per_second(make_config(), 5, CPU) < 1e14
 
 
 def test_a_calibration_leaves_the_number_of_threads_alone() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)
-    flops_per_second(make_config(), CPU)
+    flops_per_second(make_config(), 5, CPU)
     after = torch.get_num_threads()
     torch.set_num_threads(before)
     assert after == before + 1

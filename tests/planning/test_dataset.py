@@ -36,6 +36,10 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def place(source: Source) -> tuple[str, Path | None]:
+    return source.profile, source.root
+
+
 def make_dataset(root: Path) -> Path:
     """Make what a BDD100K folder is recognised by."""
     (root / "images" / "10k" / "train").mkdir(parents=True)
@@ -43,12 +47,12 @@ def make_dataset(root: Path) -> Path:
 
 
 def test_without_anything_quick_streets_are_used() -> None:
-    assert choose_source(PROFILES, None, None) == Source("quick", None)
+    assert place(choose_source(PROFILES, None, None)) == ("quick", None)
 
 
 def test_a_dataset_in_the_default_place_is_used_in_full(bare: Path) -> None:
     root = make_dataset(bare / "data" / "bdd100k")
-    assert choose_source(PROFILES, None, None) == Source("full", root)
+    assert place(choose_source(PROFILES, None, None)) == ("full", root)
 
 
 def test_the_default_place_is_in_the_project_whatever_the_working_directory() -> None:
@@ -69,18 +73,18 @@ def test_a_recorded_sweep_is_trained_where_its_data_lie_now(bare: Path) -> None:
 
 def test_a_default_place_without_images_is_no_dataset(bare: Path) -> None:
     (bare / "data" / "bdd100k").mkdir(parents=True)
-    assert choose_source(PROFILES, None, None) == Source("quick", None)
+    assert place(choose_source(PROFILES, None, None)) == ("quick", None)
 
 
 def test_the_variable_beats_the_default_place(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_dataset(bare / "data" / "bdd100k")
     monkeypatch.setenv(ROOT_VARIABLE, str(make_dataset(bare / "elsewhere")))
-    assert choose_source(PROFILES, None, None) == Source("full", bare / "elsewhere")
+    assert place(choose_source(PROFILES, None, None)) == ("full", bare / "elsewhere")
 
 
 def test_the_flag_beats_the_variable(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ROOT_VARIABLE, str(make_dataset(bare / "elsewhere")))
-    assert choose_source(PROFILES, None, bare / "given") == Source("full", bare / "given")
+    assert place(choose_source(PROFILES, None, bare / "given")) == ("full", bare / "given")
 
 
 def test_a_relative_flag_becomes_an_absolute_path(bare: Path) -> None:
@@ -89,22 +93,22 @@ def test_a_relative_flag_becomes_an_absolute_path(bare: Path) -> None:
 
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ROOT_VARIABLE, "")
-    assert choose_source(PROFILES, None, None) == Source("quick", None)
+    assert place(choose_source(PROFILES, None, None)) == ("quick", None)
 
 
 @pytest.mark.parametrize("profile", ["full", "quick"])
 def test_a_profile_may_be_combined_with_any_data(bare: Path, profile: str) -> None:
-    assert choose_source(PROFILES, profile, bare / "given") == Source(profile, bare / "given")
+    assert place(choose_source(PROFILES, profile, bare / "given")) == (profile, bare / "given")
 
 
 def test_quick_stays_on_the_streets_even_where_there_is_a_dataset(bare: Path) -> None:
     make_dataset(bare / "data" / "bdd100k")
-    assert choose_source(PROFILES, "quick", None) == Source("quick", None)
+    assert place(choose_source(PROFILES, "quick", None)) == ("quick", None)
 
 
 def test_full_finds_the_dataset_by_itself(bare: Path) -> None:
     root = make_dataset(bare / "data" / "bdd100k")
-    assert choose_source(PROFILES, "full", None) == Source("full", root)
+    assert place(choose_source(PROFILES, "full", None)) == ("full", root)
 
 
 def test_full_without_a_dataset_names_all_places_and_the_cure() -> None:
@@ -197,3 +201,31 @@ def test_images_that_exif_turned_are_counted(bare: Path) -> None:
     with Image.open(root / "images/10k/train/04.jpg") as image:
         image.save(root / "images/10k/train/04.jpg", exif=exif)
     assert "turned upright by EXIF, and their masks taken as drawn over the upright images: 1" in load(root).summary
+
+
+def test_a_file_of_datasets_names_folder_and_classes(bare: Path) -> None:
+    path = bare / "my.yaml"
+    path.write_text("yard: {root: here, layout: bdd100k, classes: {a: {values: 1, colour: [1, 1, 1]}}}")
+    source = choose_source(PROFILES, None, path)
+    assert (place(source), source.description.name) == (("full", bare / "here"), "yard")
+    assert source.sentence() == f"profile full on {bare / 'here'}, dataset yard"
+
+
+def test_a_dataset_of_bdd100ks_layout_goes_with_the_embedded_streets(bare: Path) -> None:
+    source = choose_source(PROFILES, "quick", None, "bdd100k-19")
+    assert place(source) == ("quick", None) and len(source.description.task().classes) == 19
+
+
+def test_the_embedded_streets_are_a_dataset(bare: Path) -> None:
+    assert place(choose_source(PROFILES, None, None, "streets")) == ("quick", None)
+
+
+def test_a_dataset_without_its_folder_is_refused(bare: Path) -> None:
+    with pytest.raises(DataError, match="dataset camvid needs its folder: give it with --data DIR"):
+        choose_source(PROFILES, None, None, "camvid")
+
+
+def test_a_recorded_description_stays_when_the_data_have_moved(bare: Path) -> None:
+    entry = {"layout": "bdd100k", "classes": {"a": {"values": 1, "colour": [1, 1, 1]}}}
+    data = {"root": "/gone", "embedded": False, "dataset": "yard", "description": entry}
+    assert recorded_source("full", data, bare).description.classes[0].name == "a"

@@ -54,7 +54,7 @@ def test_a_kind_is_measured_once_and_remembered(tmp_path: Path) -> None:
 
     configs = {"a": make_config(optim_lr=1e-3), "b": make_config(optim_lr=1e-4), "c": make_config(model_base_filters=8)}
     for _ in range(2):
-        assert peaks_of(configs, "gpu", tmp_path, measure) == {"a": 400.0, "b": 400.0, "c": 800.0}
+        assert peaks_of(configs, 5, "gpu", tmp_path, measure) == {"a": 400.0, "b": 400.0, "c": 800.0}
     assert measured == [4, 8]
 
 
