@@ -1,8 +1,9 @@
 """Exploring a folder: seconds, images a second, memory. `python -m benchmarks.explore`
 
 3,426 pairs of 1280x720, as many as BDD100K has with a scene: generated street scenes, each there several times under
-names of its own. Measured is the whole command, from its start to the written page, with all cores. Memory is that of
-all its processes together, pages that they share counted once, beyond a bare interpreter.
+names of its own. Measured is the whole command, from its start to the written page, with all cores: seconds on the
+clock, and processor time of all its processes, which says what it would take on a machine that does nothing else.
+Memory is that of all processes together, pages that they share counted once, beyond a bare interpreter.
 """
 
 import json
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -28,20 +30,26 @@ EVERY_S = 0.2
 """Between two readings of the memory."""
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What the command took."""
+
+    seconds: float
+    cpu_seconds: float
+    """Processor time of all its processes."""
+    peak_mb: float
+
+
 def main(argv: list[str] | None = None) -> int:
     """Measure and print."""
     options = parser(str(__doc__), rounds=1)
     options.add_argument("--images", type=positive, default=NUMBER, metavar="N", help="pairs of image and mask")
     arguments = options.parse_args(argv)
     drawn = scenes_folder(arguments.cache, min(DRAWN, arguments.images))
-    seconds, peaks_mb = [], []
     with tempfile.TemporaryDirectory(dir=arguments.cache, prefix="explore-") as folder:
         write_links(drawn, Path(folder) / "data", arguments.images)
-        for _ in range(arguments.rounds):
-            elapsed, peak_mb = explore(Path(folder))
-            seconds.append(elapsed)
-            peaks_mb.append(peak_mb - bare_mb())
-    return _report(arguments.images, seconds, peaks_mb)
+        usages = [explore(Path(folder)) for _ in range(arguments.rounds)]
+    return _report(arguments.images, usages)
 
 
 def write_links(drawn: Path, root: Path, images: int) -> None:
@@ -61,58 +69,70 @@ def write_links(drawn: Path, root: Path, images: int) -> None:
     (labels / "det_train.json").write_text(json.dumps(entries))
 
 
-def explore(folder: Path) -> tuple[float, float]:
-    """Return the seconds of the command, and the peak memory of its processes in MB.
+def explore(folder: Path) -> Usage:
+    """Return what the command takes for the folder `data`.
 
     Raises:
         SystemExit: with its stderr, when it fails.
     """
     command = [sys.executable, "-m", "sweeps.explore", "--data", str(folder / "data"), "--out", str(folder / "out")]
-    start, peak = time.perf_counter(), 0
+    start, peak, cpu = time.perf_counter(), 0, dict[int, float]()
     with subprocess.Popen(
         [*command, "--quiet"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         while process.poll() is None:
-            peak = max(peak, memory_bytes(process.pid))
+            memory, times = read_usage(process.pid)
+            peak, cpu = max(peak, memory), cpu | times
             time.sleep(EVERY_S)
         elapsed = time.perf_counter() - start
         if process.returncode:
             raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{process.communicate()[1]}")
-    return elapsed, peak / 2**20
+    return Usage(elapsed, sum(cpu.values()), peak / 2**20 - bare_mb())
 
 
-def memory_bytes(pid: int) -> int:
-    """Return the memory of a process and of all that it started; what has just ended does not count."""
-    total = 0
+def read_usage(pid: int) -> tuple[int, dict[int, float]]:
+    """Return the memory of a process and of all that it started, and the processor time of each until now."""
+    memory, times = 0, {}
     try:
         own = psutil.Process(pid)
         for process in (own, *own.children(recursive=True)):
-            total += process.memory_full_info().pss
-    except psutil.Error:
-        return total
-    return total
+            memory += process.memory_full_info().pss
+            spent = process.cpu_times()
+            times[process.pid] = spent.user + spent.system
+    except psutil.Error:  # one has just ended
+        return memory, times
+    return memory, times
 
 
 def bare_mb() -> float:
     """Return the memory of an interpreter that has loaded nothing."""
-    code = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return int(done.stdout) / 1024
+    with subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        memory = read_usage(process.pid)[0]
+        process.communicate("\n")
+    return memory / 2**20
 
 
-def _report(images: int, seconds: list[float], peaks_mb: list[float]) -> int:
-    rates = Spread.of([images / elapsed for elapsed in seconds])
+def _report(images: int, usages: list[Usage]) -> int:
+    cores = usable_cores()
+    seconds, alone = ([usage.seconds for usage in usages], [usage.cpu_seconds / cores for usage in usages])
+    memory = Spread.of([usage.peak_mb for usage in usages])
+    rows = [
+        (name, Spread.of(values).text(), Spread.of([images / value for value in values]).text())
+        for name, values in (("on the clock", seconds), (f"processor time over {cores} cores", alone))
+    ]
+    title = f"Exploring {images} pairs of 1280x720 with {cores} cores"
     show(
-        f"Exploring {images} pairs of 1280x720 with {usable_cores()} cores",
-        ("seconds", "images/s", "MB beyond a bare interpreter"),
-        [(Spread.of(seconds).text(), rates.text(), Spread.of(peaks_mb).text())],
-        (machine(),),
+        title, ("", "seconds", "images/s"), rows, (machine(), f"memory beyond a bare interpreter: {memory.text(' MB')}")
     )
-    allowed, rounds = MOST_SECONDS * images / NUMBER, len(seconds)
+    allowed, rounds = MOST_SECONDS * images / NUMBER, len(usages)
     return close(
         [
             Figure("explore seconds", Spread.of(seconds).median, allowed, rounds, kind="value", at_most=True),
-            Figure("explore memory MB", Spread.of(peaks_mb).median, MOST_MB, rounds, kind="value", at_most=True),
+            Figure("explore memory MB", memory.median, MOST_MB, rounds, kind="value", at_most=True),
         ]
     )
 

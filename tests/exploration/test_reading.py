@@ -1,12 +1,17 @@
 """The pass over all files: the same with any number of processes."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from explorations import SIZE_PX, describe, scene, write_pairs
 
 from bddseg.data.catalog import read_catalog
+from bddseg.errors import AccessError
 from sweeps.exploration.measurement import Damage, Measurement
 from sweeps.exploration.reading import CHUNK, measure_samples
 
@@ -27,3 +32,22 @@ def test_a_bar_shows_how_many_images_were_read(tmp_path: Path, capsys: pytest.Ca
     samples = read_catalog(write_pairs(tmp_path, {"a": scene(), "b": scene()}), describe()).samples
     measure_samples(samples, describe(), SIZE_PX, progress=True)
     assert "2/2" in capsys.readouterr().err
+
+
+def test_a_process_that_is_killed_ends_the_pass_with_one_line(tmp_path: Path) -> None:
+    (sample,) = read_catalog(write_pairs(tmp_path, {"a": scene(side=256)}), describe()).samples
+    samples = [replace(sample, name=f"a_{number}") for number in range(4000)]
+    with ThreadPoolExecutor(1) as pool:
+        before = workers()
+        reading = pool.submit(measure_samples, samples, describe(), SIZE_PX, workers=2)
+        while not (started := workers() - before) and not reading.done():
+            time.sleep(0.01)
+        next(iter(started)).kill()
+        with pytest.raises(AccessError, match="a process that reads images was killed"):
+            reading.result()
+
+
+def workers() -> set[psutil.Process]:
+    """Return the processes that the fork server has forked."""
+    own = psutil.Process()
+    return set(own.children(recursive=True)) - set(own.children())
