@@ -156,6 +156,11 @@ def write_tick(value: float) -> str:
     return f"{round(value * 100, 2) + 0.0:+g}".replace("-", "−") if abs(value) > 1e-9 else "0"
 
 
+def label_room(labels: Sequence[str], least: int) -> int:
+    """Return the pixels that the longest label of an axis needs, but no fewer than `least`."""
+    return max(least, round(6.6 * max(map(len, labels), default=0)) + 6)
+
+
 def shorten_middle(name: str, letters: int) -> str:
     """Return a name shortened in its middle: both ends distinguish trials."""
     if len(name) <= letters:

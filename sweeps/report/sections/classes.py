@@ -11,12 +11,16 @@ from bddseg.task import Task
 from sweeps.formatting import group_title, write_iou, write_points
 from sweeps.report.gather import Entry, Report
 from sweeps.report.section import Drawing, Section
-from sweeps.report.theme import COLOUR, HALF_PX, NARROW_PX, build_canvas, quiet_axes
+from sweeps.report.theme import COLOUR, HALF_PX, NARROW_PX, build_canvas, label_room, quiet_axes, shorten_middle
 from sweeps.statistics.scores import Column, score_images
 from sweeps.statistics.sides import attribute_word, capitalise, join_words, sides_of
 
 MOST_SCENES = 20
 """Columns for single values of the attribute that decides the groups, the most frequent ones."""
+
+
+LONGEST_NAME = 24
+"""Characters of a name beside its bars."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,9 @@ def draw_bars(report: Report, rows: Sequence[tuple[str, Sequence[float | None]]]
     """Return groups of horizontal bars from 0 to 1, one bar per shown trial, each with its figure."""
     shown = report.shown()
     height = (len(shown) * 19 + 14) * len(rows)
-    figure, axes = build_canvas(HALF_PX if wide else NARROW_PX, height + 8, left=88, right=46, top=4, bottom=4)
+    labels = [shorten_middle(name, LONGEST_NAME) for name, _ in rows]
+    left_px = label_room(labels, 88)
+    figure, axes = build_canvas(HALF_PX if wide else NARROW_PX, height + 8, left=left_px, right=46, top=4, bottom=4)
     thickness = 16 / (len(shown) * 19 + 14)
     for y, (_, values) in enumerate(rows):
         for number, (entry, value) in enumerate(zip(shown, values, strict=True)):
@@ -135,6 +141,6 @@ def draw_bars(report: Report, rows: Sequence[tuple[str, Sequence[float | None]]]
             axes.barh(centre, value or 0, height=thickness, color=COLOUR[report.role(entry)])
             axes.text((value or 0) + 0.012, centre, "–" if value is None else f"{value:.3f}", va="center", size=11)
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
-    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.set_yticks(range(len(rows)), labels)
     quiet_axes(axes)
     return figure

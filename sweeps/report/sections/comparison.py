@@ -10,8 +10,8 @@ from bddseg.words import count
 from sweeps.formatting import group_title, write_iou
 from sweeps.report.comparison import Comparison, Contender
 from sweeps.report.section import Drawing, Section
-from sweeps.report.sections.classes import title_classes
-from sweeps.report.theme import COLOUR, NARROW_PX, WIDE_PX, build_canvas, quiet_axes
+from sweeps.report.sections.classes import LONGEST_NAME, title_classes
+from sweeps.report.theme import COLOUR, NARROW_PX, WIDE_PX, build_canvas, label_room, quiet_axes, shorten_middle
 from sweeps.statistics.sides import attribute_word
 
 COLOURS = ("leader", "runner-up", "reference", "heat", "quiet")
@@ -70,8 +70,9 @@ def _draw(shown: Sequence[Contender], *, wide: bool) -> Figure:
     rows += [(name, partial(_class_iou, name)) for name in shown[0].report.task.classes]
     rows += [(f"mIoU, {group_title(group)}", partial(_group_miou, group)) for group in shown[0].report.task.group_names]
     pitch = len(shown) * 15 + 14
+    labels = [shorten_middle(name, LONGEST_NAME) for name, _ in rows]
     figure, axes = build_canvas(
-        WIDE_PX if wide else NARROW_PX, pitch * len(rows) + 8, left=104, right=46, top=4, bottom=4
+        WIDE_PX if wide else NARROW_PX, pitch * len(rows) + 8, left=label_room(labels, 104), right=46, top=4, bottom=4
     )
     for y, (_, read) in enumerate(rows):
         for number, contender in enumerate(shown):
@@ -80,7 +81,7 @@ def _draw(shown: Sequence[Contender], *, wide: bool) -> Figure:
             axes.barh(centre, value or 0, height=13 / pitch, color=COLOUR[COLOURS[number % len(COLOURS)]])
             axes.text((value or 0) + 0.006, centre, write_iou(value), va="center", size=10)
     axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
-    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
+    axes.set_yticks(range(len(rows)), labels)
     quiet_axes(axes)
     return figure
 
