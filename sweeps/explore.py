@@ -55,9 +55,9 @@ def build_parser() -> Parser:
 def run(options: argparse.Namespace) -> int:
     """Read all files once; write the page, or print the faults."""
     if options.verb == "write_dataset":
-        from bddseg.data.draft import draft_description
+        from sweeps.planning.datasets_file import draft_dataset
 
-        print(draft_description(options.write_dataset), end="")
+        print(draft_dataset(options.write_dataset), end="")
         return FINE
     from sweeps.environment import cache_folder
     from sweeps.exploration.faults import find_faults

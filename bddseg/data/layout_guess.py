@@ -12,7 +12,7 @@ from bddseg.data.description import Description
 from bddseg.data.folders import archives_in, folders_in, in_short
 from bddseg.data.image_io import LOSSLESS_SUFFIXES, has_image_name, read_picture
 from bddseg.data.pattern_layout import read_pattern_layout
-from bddseg.data.patterns import PART_NAMES
+from bddseg.data.patterns import PART_NAMES, list_first
 from bddseg.data.sample import Catalog
 from bddseg.errors import DataError
 
@@ -75,7 +75,25 @@ def guess_layout(root: Path, shipped: Sequence[Description]) -> tuple[Descriptio
                 return description, read_pattern_layout(root, description)
             except DataError:
                 continue
-    return _guess_pairs(root)
+    descriptions = _guess_pairs(root)
+    if not descriptions:
+        raise DataError(f"{root} has no images with masks of the same names in two folders; {_cure(root, shipped)}")
+    return _first_readable(root, descriptions)
+
+
+def _cure(root: Path, shipped: Sequence[Description]) -> str:
+    """Return how to get what is missing: another folder to name, files to unpack, or patterns of one's own."""
+    for folder in folders_in(root):
+        if is_dataset(folder) or any(_has_files(folder, description) for description in shipped):
+            return f"{folder} looks like the folder to give instead"
+    if archives := archives_in(root):
+        return f"unpack {in_short(archives)} in it first"
+    return "write the patterns images and masks by hand"
+
+
+def _has_files(root: Path, description: Description) -> bool:
+    patterns = (description.images, description.masks)
+    return not description.layout and all(list_first(root, choices).files for choices in patterns)
 
 
 def _as_bdd100k(root: Path) -> tuple[Description, Catalog]:
@@ -86,18 +104,32 @@ def _as_bdd100k(root: Path) -> tuple[Description, Catalog]:
         return bare, read_bdd100k(root, bare)
 
 
-def _guess_pairs(root: Path) -> tuple[Description, Catalog]:
+def _guess_pairs(root: Path) -> list[Description]:
+    """Return descriptions of two groups with as many shared names as possible, the most likely one first."""
     groups = _groups(root)
     guesses = [guess for images in groups for masks in groups for end in ENDS if (guess := _pair(images, masks, end))]
-    if not guesses:
-        archives = archives_in(root)
-        cure = f"unpack {in_short(archives)} in it first" if archives else "write the patterns images and masks by hand"
-        raise DataError(f"{root} has no images with masks of the same names in two folders; {cure}")
-    most = max(len(guess.shared) for guess in guesses)
-    best = min((guess for guess in guesses if len(guess.shared) == most), key=_doubt)
+    most = max((len(guess.shared) for guess in guesses), default=0)
+    likely = sorted((guess for guess in guesses if len(guess.shared) == most), key=_doubt)
     name = PurePath(root.resolve().name).name or "dataset"
-    description = Description(name, (), images=(_pattern(best.images, ""),), masks=(_pattern(best.masks, best.end),))
-    return description, read_pattern_layout(root, description)
+    return [
+        Description(name, (), images=(_pattern(guess.images, ""),), masks=(_pattern(guess.masks, guess.end),))
+        for guess in likely
+    ]
+
+
+def _first_readable(root: Path, descriptions: Sequence[Description]) -> tuple[Description, Catalog]:
+    """Return the first description that reads the folder.
+
+    Raises:
+        DataError: that of the first one, when none does.
+    """
+    problems: list[DataError] = []
+    for description in descriptions:
+        try:
+            return description, read_pattern_layout(root, description)
+        except DataError as error:
+            problems.append(error)
+    raise problems[0]
 
 
 def _groups(root: Path) -> list[_Group]:
@@ -132,7 +164,9 @@ def _pair(images: _Group, masks: _Group, end: str) -> _Guess | None:
     """Return the guess that these are images and masks; None if no names match."""
     if images is masks and not end:
         return None
-    shared = tuple(name for name in images.paths if f"{name}{end}" in masks.paths)
+    shared = tuple(
+        name for name, path in images.paths.items() if masks.paths.get(f"{name}{end}", path) != path
+    )  # a folder is no mask of itself, which one of its groups with * would be
     if not shared or not all(masks.paths[f"{name}{end}"].suffix.lower() in LOSSLESS_SUFFIXES for name in shared):
         return None
     return _Guess(images, masks, end, shared)

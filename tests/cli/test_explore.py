@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from explorations import ENTRY, scene, write_pairs
+from PIL import Image
 
 from sweeps import explore
 
@@ -74,6 +75,17 @@ def test_a_drafted_description_is_explored_as_it_is(mine: Path, capsys: pytest.C
     (mine.parent / "drafted.yaml").write_text(capsys.readouterr().out)
     assert run("--data", mine.parent / "drafted.yaml", "--check", "--quiet") == 0
     assert capsys.readouterr().out == "0 faults in 0 of 10 images\n"
+
+
+def test_a_draft_has_the_classes_of_a_shipped_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "aachen_000001_000019"
+    for folder, end in (("leftImg8bit", "leftImg8bit"), ("gtFine", "gtFine_labelIds"), ("gtFine", "gtFine_color")):
+        path = tmp_path / folder / "train/aachen" / f"{name}_{end}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (16, 16), 7).save(path)
+    assert run("--write-dataset", tmp_path) == 0
+    (entry,) = yaml.safe_load(capsys.readouterr().out).values()
+    assert (entry["classes"]["road"]["values"], entry["ignore"], entry["parts"]) == ([7], "rest", ["train", "val"])
 
 
 def test_help_needs_no_torch_and_works_from_another_folder(tmp_path: Path) -> None:

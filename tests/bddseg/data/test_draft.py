@@ -135,6 +135,20 @@ def test_a_folder_with_packed_files_is_refused_with_the_cure(tmp_path: Path) -> 
         draft_description(tmp_path)
 
 
+def test_the_folder_below_is_named_where_it_is_a_known_dataset(tmp_path: Path) -> None:
+    write_folder(tmp_path / "above" / "bdd100k", {"a": "city street"})
+    with pytest.raises(DataError, match=r"in two folders; .*above.bdd100k looks like the folder to give"):
+        draft_description(tmp_path / "above")
+
+
+def test_masks_of_a_folder_are_no_images_of_themselves(tmp_path: Path) -> None:
+    for name in NAMES:
+        save_image(tmp_path / f"photos/{name[:4]}/{name}_photo.png")
+        save_mask(tmp_path / f"truth/{name[:4]}/{name}_ids.png")
+    with pytest.raises(DataError, match="has no images with masks of the same names in two folders"):
+        draft_description(tmp_path)
+
+
 def test_links_to_folders_are_not_searched(tmp_path: Path) -> None:
     root = write_pairs(tmp_path / "data", NAMES)
     (root / "images/again").symlink_to(root)
