@@ -11,7 +11,7 @@ from bddseg.data.description import Description
 from bddseg.data.det_files import ATTRIBUTES, SCENE, has_det_files, read_entries
 from bddseg.data.folders import NO_FILE, archives_in, folders_in, in_short, list_folder
 from bddseg.data.image_io import has_image_name, key_of
-from bddseg.data.matching import AttributeTable, Files, Key, check_columns, match_files
+from bddseg.data.matching import AttributeTable, Files, Key, absent_values, check_columns, match_files
 from bddseg.data.sample import Catalog, Remark, same_name
 from bddseg.errors import AccessError, DataError
 from bddseg.words import count
@@ -78,7 +78,8 @@ def read_bdd100k(root: Path, description: Description) -> Catalog:
     has_scenes = table is not None and SCENE in table.columns and description.attributes is None
     if has_scenes and needed == SCENE:
         check_scenes(matches.samples, table.where if table else "")
-    remarks = [*_forms(pictures, masks), *matches.remarks, *_ignored(root, pictures, masks)]
+    absent = absent_values(matches.samples, description)
+    remarks = [*_forms(pictures, masks), *matches.remarks, *absent, *_ignored(root, pictures, masks)]
     remarks += unknown_values(matches.samples) if has_scenes else ()
     return Catalog(
         root=root,

@@ -112,7 +112,8 @@ def _check_overlaps(classes: Sequence[ClassLabel], ignore: Sequence[Any], where:
         for mark in (*label.values, *label.mask_colours):
             owner = owners.setdefault(mark, label.name)
             if owner != label.name:
-                raise DataError(f"{where}: {owner} and {label.name} both have the mask value {mark}")
+                noun = "colour" if mark in label.mask_colours else "value"
+                raise DataError(f"{where}: {owner} and {label.name} both have the mask {noun} {mark}")
 
 
 def _groups(section: Any, where: str) -> tuple[str, tuple[Group, ...]]:

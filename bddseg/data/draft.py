@@ -11,6 +11,7 @@ import yaml
 
 from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.description import ClassLabel, Description
+from bddseg.data.drives import drive_of
 from bddseg.data.found_classes import MaskContent, class_entry, count_content, describe_content
 from bddseg.data.layout_guess import guess_layout
 from bddseg.data.sample import Catalog
@@ -56,9 +57,10 @@ def draft_description(root: Path, shipped: Sequence[Description] = ()) -> str:
     content = count_content(masks)
     if not description.classes or not knows_content(description, content):
         description = _describe(content, description, (BDD100K, *shipped))
+    names = [sample.name for sample in catalog.samples]
     drive, drives = description.drive, 0
-    if not drive:
-        drive, drives = guess_drive([sample.name for sample in catalog.samples])
+    if not drive or not any(drive_of(name, drive) for name in names):
+        drive, drives = guess_drive(names)
     entry = {"about": f"drafted from {root.name}", "root": str(root.resolve()), **_layout_entry(description)}
     entry |= {"drive": drive} if drive else {}
     notes = (*_content_notes(content, description, len(masks), len(catalog.samples)), _drive_note(drive, drives))

@@ -5,6 +5,9 @@ import itertools
 import re
 from collections.abc import Collection, Sequence
 
+from bddseg.data.folders import in_short
+from bddseg.errors import DataError
+
 BDD100K = r"([0-9a-f]{8})-[0-9a-f]{8}(?![0-9a-f])"
 """Names of BDD100K: the first of two blocks of 8 hex digits is the drive."""
 
@@ -31,6 +34,28 @@ def drive_of(name: str, pattern: str = "") -> str | None:
 def unit_of(name: str, pattern: str = "") -> str:
     """Return the unit that a split keeps together: the drive of a sample, or the sample itself without one."""
     return drive_of(name, pattern) or f"image {name}"
+
+
+def check_drives(names: Sequence[str], pattern: str, key: str, *, may_be_one: bool = False) -> None:
+    """Refuse a rule that finds no drive, or the same one in all names; "" is that of BDD100K, which need not find any.
+
+    Args:
+        names: of all images.
+        pattern: see `drive_of`.
+        key: of the rule, as messages name it.
+        may_be_one: accept a single drive: the images are not split by drives.
+
+    Raises:
+        DataError: with the first names.
+    """
+    drives = {drive_of(name, pattern) for name in names} if pattern else {None, ""}
+    if drives == {None}:
+        raise DataError(f"{key} {pattern!r} finds a drive at the beginning of no name: {in_short(sorted(names))}")
+    if len(drives) == 1 and len(names) > 1 and not may_be_one:
+        raise DataError(
+            f"{key} {pattern!r} finds the same drive, {drives.pop()!r}, in all {len(names)} names, but must tell "
+            f"drives apart: {in_short(sorted(names))}"
+        )
 
 
 def clip_of(name: str) -> tuple[str, int]:

@@ -1,6 +1,6 @@
 """Images, masks and attributes, each by name -> samples, and remarks about what does not match."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,11 +81,22 @@ def check_columns(description: Description, table: AttributeTable | None) -> Non
     uses = [("groups", description.attribute), *(("balance", name) for name in description.balance)]
     for key, name in uses:
         if name and name not in columns:
-            where = table.where if table else "no attributes file"
+            why = f"which {table.where} gives no image" if table else "but there is no attributes file"
             raise DataError(
-                f"{description.name}.{key} names the attribute {name!r}, which {where} gives no image; "
+                f"{description.name}.{key} names the attribute {name!r}, {why}; "
                 f"{nearest(name, columns)}known: {', '.join(columns) or 'none'}"
             )
+
+
+def absent_values(samples: Sequence[Sample], description: Description) -> Iterator[Remark]:
+    """Yield a remark about the values that groups name and no image has: they may be misspelt."""
+    present = sorted({sample.attributes[description.attribute] for sample in samples}) if description.groups else []
+    named = [value for group in description.groups for value in group.values]
+    if absent := tuple(value for value in named if value not in present):
+        likely = "".join(nearest(value, present) for value in absent)
+        values = " or ".join(map(repr, absent))
+        text = f"no image has the {description.attribute} {values}, which groups name; {likely}known: "
+        yield Remark("absent_values", f"{text}{', '.join(present)}")
 
 
 def _row(key: Key, files: Files, table: AttributeTable | None) -> str | None:

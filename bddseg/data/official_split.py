@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from bddseg.config import DataSettings
-from bddseg.data.drives import drive_of, unit_of
+from bddseg.data.drives import check_drives, drive_of, unit_of
 from bddseg.data.folders import in_short
 from bddseg.data.split import PARTS, Split, SplitItem, rank_name, thin_parts
 from bddseg.data.strata import Stratum
@@ -24,9 +24,10 @@ def keep_parts(data: DataSettings, names: Sequence[str], strata: Sequence[Stratu
         parts: of the samples: train, val or test.
 
     Raises:
-        DataError: when a sample has no part, or the folder has no train or val part.
+        DataError: when a sample has no part, the folder has no train or val part, or no name matches the rule.
     """
     _check_parts(names, parts)
+    check_drives(names, data.drive_pattern, "data.drive_pattern", may_be_one=True)
     members: list[list[SplitItem]] = [[] for _ in PARTS]
     for position, (name, stratum, part) in enumerate(zip(names, strata, parts, strict=True)):
         unit = unit_of(name, data.drive_pattern)

@@ -6,10 +6,11 @@ from pathlib import Path
 from bddseg.data.attributes import read_attributes
 from bddseg.data.description import Description
 from bddseg.data.folders import archives_in, folders_in, in_short
-from bddseg.data.matching import Files, Key, check_columns, match_files
+from bddseg.data.matching import AttributeTable, Files, Key, absent_values, check_columns, match_files
 from bddseg.data.patterns import PatternFile, PatternListing, list_first, normal_name
 from bddseg.data.sample import Catalog, Remark, images, same_name
 from bddseg.errors import DataError
+from bddseg.words import count
 
 PART_FIELD = "{part}"
 
@@ -32,12 +33,17 @@ def read_pattern_layout(root: Path, description: Description) -> Catalog:
     files = _match_parts(root, pictures, masks, description.parts)
     matches = match_files(files, table, description.attribute)
     if not matches.samples:
-        raise DataError(_nothing_matches(root, pictures, masks, description))
+        raise DataError(_nothing_matches(root, pictures, masks, table, description))
     return Catalog(
         root=root,
         samples=matches.samples,
         attribute=description.attribute,
-        remarks=(*_left_out(pictures, description.parts), *matches.remarks, *_ignored(root, pictures, masks)),
+        remarks=(
+            *_left_out(pictures, description.parts),
+            *matches.remarks,
+            *absent_values(matches.samples, description),
+            *_ignored(root, pictures, masks),
+        ),
         label_files=matches.label_files,
     )
 
@@ -106,13 +112,20 @@ def _ignored(root: Path, pictures: PatternListing, masks: PatternListing) -> Ite
         yield Remark("system", f"ignored, hidden or of the system: {len(system_names)}", tuple(system_names))
 
 
-def _nothing_matches(root: Path, pictures: PatternListing, masks: PatternListing, description: Description) -> str:
+def _nothing_matches(
+    root: Path, pictures: PatternListing, masks: PatternListing, table: AttributeTable | None, description: Description
+) -> str:
     wanted = f"both a {description.attribute} and a mask" if description.attribute else "a mask"
+    rows = f", {table.where} has {count(len(table.values), 'name')}{_first(table.values)}" if table else ""
     return (
         f"no image in {root} has {wanted}: {len(pictures.files)} images (first: {pictures.files[0].name}) match "
-        f"{pictures.pattern}, {len(masks.files)} masks (first: {masks.files[0].name}) match {masks.pattern}, and they "
-        "do not share names"
+        f"{pictures.pattern}, {len(masks.files)} masks (first: {masks.files[0].name}) match {masks.pattern}{rows}, and "
+        "they do not share names"
     )
+
+
+def _first(names: Iterable[str]) -> str:
+    return next((f" (first: {name})" for name in names), "")
 
 
 def _cure(root: Path, description: Description) -> str:

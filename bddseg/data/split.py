@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from bddseg.config import DataSettings
-from bddseg.data.drives import count_neighbours, drive_of, unit_of
+from bddseg.data.drives import check_drives, count_neighbours, drive_of, unit_of
 from bddseg.data.folders import in_short
 from bddseg.data.strata import Stratum
 from bddseg.errors import ConfigError, DataError
@@ -102,11 +102,7 @@ def split_samples(
     items.sort(key=lambda item: item.rank)
     strays = sorted(name for name in names if drive_of(name, drive_pattern) is None)
     by_drive = len(strays) < len(items)
-    if drive_pattern and not by_drive:
-        raise DataError(
-            f"data.drive_pattern {drive_pattern!r} finds a drive at the beginning of no name: {in_short(strays)}"
-        )
-
+    check_drives(names, drive_pattern, "data.drive_pattern")
     parts = _deal_drives(items, fractions, str(seed)) if by_drive else _deal_frames(items, fractions)
     if 0 < max_images < len(items):
         parts = thin_parts(parts, fractions, max_images)

@@ -8,7 +8,7 @@ import numpy as np
 
 from bddseg.config import TrainConfig
 from bddseg.data.catalog import Sample
-from bddseg.data.drives import BDD100K, drive_of
+from bddseg.data.drives import drive_of
 from bddseg.data.official_split import keep_parts
 from bddseg.data.split import PARTS, Split, usual_split
 from bddseg.data.strata import find_strata
@@ -117,7 +117,7 @@ def build_survey(folder: Folder, results: Sequence[Measurement | Damage], size_p
     samples = [by_name[row.name] for row in rows]
     keys = dict.fromkeys(key for sample in samples for key in sample.attributes)
     attributes = {key: tuple(sample.attributes.get(key, "") for sample in samples) for key in keys}
-    pattern = _drive_pattern(folder)
+    pattern = folder.drive_pattern
     split, note = _split(folder, samples, attributes, pattern)
     return Survey(
         folder=folder,
@@ -131,12 +131,6 @@ def build_survey(folder: Folder, results: Sequence[Measurement | Damage], size_p
         by_drive=bool(split and split.by_drive),
         arrays={key: np.stack([getattr(row, key) for row in rows]) for key in STACKED},
     )
-
-
-def _drive_pattern(folder: Folder) -> str:
-    """Return the rule that finds drives, as training has it: "" for that of BDD100K."""
-    drive = folder.description.drive
-    return "" if drive == BDD100K else drive
 
 
 def _split(

@@ -8,6 +8,7 @@ import numpy as np
 from bddseg.data.description import ALL, TOP, Description, Merged, write_selection
 from bddseg.data.drives import BDD100K
 from bddseg.errors import DataError
+from bddseg.words import count
 from sweeps.planning.experiment import Experiment
 
 CLASSES, DRIVES = "data.classes", "data.drive_pattern"
@@ -34,9 +35,11 @@ def follow_description(experiment: Experiment, description: Description, count_p
     task = description.task(selection)
     if len(task.classes) < LEAST:
         named = f", {task.classes[0]}" if task.classes else ""
+        number = f"{count(len(task.classes), 'class', 'classes')}{named}"
+        if not selection:
+            raise DataError(f"dataset {description.name} has {number}, but must have {LEAST} or more")
         raise DataError(
-            f"{CLASSES} {selection!r} gives {len(task.classes)} classes of dataset {description.name}{named}, but "
-            f"must give {LEAST} or more"
+            f"{CLASSES} {selection!r} gives {number} of dataset {description.name}, but must give {LEAST} or more"
         )
     changes = {CLASSES: selection}
     if not experiment.base.data.drive_pattern and description.drive not in ("", BDD100K):

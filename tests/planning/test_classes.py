@@ -14,7 +14,7 @@ from sweeps.errors import ExperimentError
 from sweeps.planning.classes import follow_description
 from sweeps.planning.datasets_file import read_datasets
 from sweeps.planning.experiment import Experiment, load_experiment
-from sweeps.planning.plan import build_plan
+from sweeps.planning.planner import build_plan
 
 NINETEEN = BDD100K.chosen(ALL)
 
@@ -62,13 +62,18 @@ def test_the_most_frequent_classes_are_recorded_by_name() -> None:
     ("selection", "why"),
     [
         ("top:20", "data.classes 'top:20': dataset bdd100k has 19 classes only"),
-        ("road", "data.classes 'road' gives 1 classes of dataset bdd100k, road, but must give 2 or more"),
+        ("road", "data.classes 'road' gives 1 class, road of dataset bdd100k, but must give 2 or more"),
         ("[road, cat]", "data.classes 'road,cat': bdd100k has no class 'cat'"),
     ],
 )
 def test_classes_that_cannot_be_trained_are_refused(selection: str, why: str) -> None:
     with pytest.raises(DataError, match=re.escape(why)):
         follow_description(load(f"data.classes={selection}"), BDD100K, lambda: np.zeros(19))
+
+
+def test_a_dataset_of_one_class_is_refused_by_its_name() -> None:
+    with pytest.raises(DataError, match="dataset bdd100k has 1 class, road, but must have 2 or more"):
+        follow_description(load(), replace(BDD100K, classes=BDD100K.classes[:1], select=()), lambda: np.zeros(19))
 
 
 @pytest.mark.parametrize("key", ["grid", "vary"])

@@ -88,6 +88,11 @@ def test_classes_that_metrics_would_name_alike_are_refused() -> None:
     assert "my.yaml: roads.classes has 'traffic light' and 'Traffic-Light'" in refusal(classes=classes)
 
 
+def test_two_classes_of_one_colour_in_masks_are_refused() -> None:
+    classes = {name: {"mask_colours": [[1, 2, 3], [number, 0, 0]]} for number, name in enumerate(("a", "b"))}
+    assert refusal(classes=classes) == "my.yaml: roads: a and b both have the mask colour (1, 2, 3)"
+
+
 def test_groups_that_metrics_would_name_alike_are_refused() -> None:
     assert "has 'a b' and 'a_b'" in refusal(groups={"time": {"a b": ["x"], "a_b": ["y"]}})
 

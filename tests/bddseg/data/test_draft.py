@@ -101,6 +101,14 @@ def test_a_shipped_layout_brings_its_classes(tmp_path: Path) -> None:
     assert (description.images, description.ignores_rest) == (cityscapes.images, True)
 
 
+def test_a_shipped_rule_that_finds_no_drive_is_replaced(tmp_path: Path) -> None:
+    for name in ("north 1", "north 2", "south 1", "south 2"):
+        save_image(tmp_path / f"train/{name}.png")
+        save_mask(tmp_path / f"trainannot/{name}.png", [3, 0])
+    description = drafted(tmp_path, shipped("camvid"))
+    assert (description.classes[3].name, description.drive) == ("road", r"(.*\D)\d+$")
+
+
 def test_a_shipped_layout_with_other_values_has_the_classes_of_the_masks(tmp_path: Path) -> None:
     save_image(tmp_path / "train/0001TP_1.png")
     save_mask(tmp_path / "trainannot/0001TP_1.png", [3, 40])

@@ -42,6 +42,17 @@ def test_a_drive_in_two_parts_is_a_warning() -> None:
     )
 
 
+def test_a_rule_that_finds_no_drive_is_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"data.drive_pattern 'x' finds a drive at the beginning of no name: clip0_000, "
+    ):
+        kept(drive_pattern="x")
+
+
+def test_a_folder_of_one_drive_keeps_its_parts() -> None:
+    assert len(kept(drive_pattern="(clip)").train) == 12
+
+
 @pytest.mark.parametrize(
     ("parts", "why"),
     [

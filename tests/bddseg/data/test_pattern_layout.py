@@ -168,6 +168,28 @@ def test_a_row_may_name_the_file_of_an_image(tmp_path: Path) -> None:
     assert read_catalog(tmp_path, description).samples[0].attributes == {"light": "day"}
 
 
+def test_a_value_of_a_group_that_no_image_has_is_named(tmp_path: Path) -> None:
+    root = write_pairs(tmp_path, ["a", "b"])
+    (root / "a.csv").write_text("name,light\na,day\nb,night\n")
+    groups = {"light": {"bright": ["day", "nigth"], "other": "rest"}}
+    catalog = read_catalog(root, describe_pairs(attributes={"file": "a.csv"}, groups=groups))
+    line = "no image has the light 'nigth', which groups name; did you mean night? known: day, night"
+    assert line in catalog.summary()
+
+
+def test_groups_without_an_attributes_file_are_refused(tmp_path: Path) -> None:
+    message = refusal(write_pairs(tmp_path, ["a"]), describe_pairs(groups={"light": {"a": ["day"], "b": "rest"}}))
+    assert message.startswith("tiny.groups names the attribute 'light', but there is no attributes file; known: none")
+
+
+def test_attributes_of_other_images_are_named_where_nothing_matches(tmp_path: Path) -> None:
+    root = write_pairs(tmp_path, ["a"])
+    (root / "a.csv").write_text("name,light\nq,day\n")
+    groups = {"light": {"a": ["day"], "b": "rest"}}
+    message = refusal(root, describe_pairs(attributes={"file": "a.csv"}, groups=groups))
+    assert message.endswith("a.csv has 1 name (first: q), and they do not share names")
+
+
 @pytest.mark.parametrize("key", ["groups", "balance"])
 def test_an_attribute_that_no_file_has_is_refused_with_the_known_ones(tmp_path: Path, key: str) -> None:
     root = write_pairs(tmp_path, ["a"])

@@ -136,6 +136,13 @@ def test_a_pattern_that_matches_no_name_is_refused_with_names() -> None:
         split_samples(frame_names(8), [CITY] * 8, drive_pattern="x")
 
 
+def test_a_pattern_that_finds_one_drive_in_all_names_is_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"'\(f\)' finds the same drive, 'f', in all 8 names, but must tell drives apart"
+    ):
+        split_samples(frame_names(8), [CITY] * 8, drive_pattern="(f)")
+
+
 def test_another_cut_deals_folds_another_way() -> None:
     names = drive_names(20, 3)
     scenes = [CITY] * 60
