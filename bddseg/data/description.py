@@ -192,10 +192,12 @@ def selection_text(value: Any, where: str) -> str:
     """Return `data.classes` as one text, from what YAML allows: a text, a list of names, or a mapping of merges.
 
     Raises:
-        DataError: for anything else.
+        DataError: for anything else, or when it names nothing.
     """
     if isinstance(value, str):
         return value
+    if not value:
+        raise DataError(f"{where} is {value!r}, but must name classes")
     return write_selection(parse_selection(value, where))
 
 
@@ -259,13 +261,16 @@ def parse_selection(value: Any, where: str) -> Iterator[Merged]:
     """Yield the output classes of a list of names and of mappings of merged ones.
 
     Raises:
-        DataError: for anything else.
+        DataError: for anything else, or a merge of nothing.
     """
     if isinstance(value, str):
         yield Merged(value, (value,))
     elif isinstance(value, Mapping):
         for name, members in value.items():
-            yield Merged(str(name), tuple(check_words(members, f"{where}.{name}")))
+            words = check_words(members, f"{where}.{name}")
+            if not words:
+                raise DataError(f"{where}.{name} is {members!r}, but must name the classes that it merges")
+            yield Merged(str(name), tuple(words))
     elif isinstance(value, list | tuple):
         for item in value:
             yield from parse_selection(item, where)

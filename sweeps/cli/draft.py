@@ -39,7 +39,7 @@ def find_source(arguments: argparse.Namespace) -> "Source | None":
     try:
         source = choose_source(read_book().profile_sections(), arguments.profile, arguments.data, arguments.dataset)
     except DataError as error:
-        if not arguments.dry_run:
+        if not arguments.dry_run or arguments.data is not None:  # only data that are nowhere may be missing
             raise
         notes.info(str(error))
         return None

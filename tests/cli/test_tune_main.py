@@ -116,6 +116,14 @@ def test_a_dry_run_without_data_prints_the_trials_and_the_rungs(
     assert "looked for at --data" in err and "needs the data" in err
 
 
+def test_a_dry_run_refuses_an_unknown_dataset_of_a_file_by_that_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text("wharf: {root: frames}\n")
+    assert tune_main.main([*QUICK, "--dry-run", "--data", str(tmp_path / "mine.yaml"), "--dataset", "whaft"]) == 2
+    assert capsys.readouterr().err == ("error: dataset 'whaft' is not in mine.yaml; did you mean wharf? known: wharf\n")
+
+
 def test_a_dry_run_on_a_folder_that_is_not_there_prints_the_error_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

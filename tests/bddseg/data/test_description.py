@@ -68,6 +68,18 @@ def test_a_selection_is_one_text(value: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ([], "data.classes is [], but must name classes"),
+        ({"vehicle": []}, "data.classes.vehicle is [], but must name the classes that it merges"),
+    ],
+)
+def test_a_selection_of_nothing_is_refused(value: Any, why: str) -> None:
+    with pytest.raises(DataError, match=re.escape(why)):
+        selection_text(value, "data.classes")
+
+
+@pytest.mark.parametrize(
     ("selection", "why"),
     [
         ("road,cat", "data.classes 'road,cat': roads has no class 'cat'; did you mean car"),
