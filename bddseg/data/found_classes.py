@@ -18,6 +18,7 @@ from bddseg.errors import AccessError, DataError
 from bddseg.files import read_json, write_json
 from bddseg.json_shapes import fits
 from bddseg.task import IGNORE, Colour
+from bddseg.words import count
 
 MOST_CLASSES = 255
 """A class index is one byte, of which one value is IGNORE."""
@@ -34,6 +35,8 @@ class MaskContent:
 
     values: Mapping[int, int] = field(default_factory=dict)
     colours: Mapping[Colour, int] = field(default_factory=dict)
+    examples: tuple[Path, ...] = ()
+    """The first mask of values and the first of colours; empty unless there are both."""
 
 
 def find_classes(samples: Sequence[Sample], description: Description, cache: Path | None = None) -> Description:
@@ -61,7 +64,10 @@ def describe_content(content: MaskContent, description: Description) -> Descript
         DataError: as `find_classes` does.
     """
     if content.values and content.colours:
-        raise DataError(f"{description.name}: some masks hold values and others colours, so classes cannot be found")
+        examples = f": {' and '.join(map(str, content.examples))}" if content.examples else ""
+        raise DataError(
+            f"{description.name}: some masks hold values and others colours, so classes cannot be found{examples}"
+        )
     values = [value for value in sorted(content.values) if value not in description.ignore]
     ignore = description.ignore
     if len(values) == 1 and IGNORE in content.values and ignore == (IGNORE,):
@@ -69,8 +75,9 @@ def describe_content(content: MaskContent, description: Description) -> Descript
     colours = [colour for colour in sorted(content.colours) if colour not in description.ignore_colours]
     number = len(values) + len(colours)
     if not 2 <= number <= MOST_CLASSES:
+        classes = count(number, "class", "classes")
         raise DataError(
-            f"{description.name}: the masks hold {number} classes, but must hold 2 to {MOST_CLASSES}; name them in the "
+            f"{description.name}: the masks hold {classes}, but must hold 2 to {MOST_CLASSES}; name them in the "
             "description"
         )
     labels = [
@@ -111,18 +118,20 @@ def count_content(paths: Sequence[Path]) -> MaskContent:
     """
     values, colours = Counter[int](), Counter[Colour]()
     problems: list[DataError] = []
+    firsts: dict[bool, Path] = {}
     with ThreadPoolExecutor(usable_cores()) as pool:
         for path, counts in zip(paths, pool.map(_try_count, paths), strict=True):
             if isinstance(counts, DataError):
                 problems.append(counts)
                 continue
+            firsts.setdefault(bool(counts.colours), path)
             values.update(counts.values)
             colours.update(counts.colours)
             if len(colours) > MOST_CLASSES + 1:
                 raise _too_many(path, len(colours))
     if problems and len(problems) == len(paths):
         raise problems[0]
-    return MaskContent(dict(values), dict(colours))
+    return MaskContent(dict(values), dict(colours), (firsts[False], firsts[True]) if len(firsts) > 1 else ())
 
 
 def _try_count(path: Path) -> MaskContent | DataError:
@@ -167,8 +176,9 @@ def _cached_content(samples: Sequence[Sample], cache: Path) -> MaskContent:
     if fits(record, SHAPE):
         return _from_record(record)
     content = count_content([sample.mask for sample in samples])
-    cache.mkdir(parents=True, exist_ok=True)
-    write_json(path, _to_record(content))
+    if not content.examples:  # which are of this folder only
+        cache.mkdir(parents=True, exist_ok=True)
+        write_json(path, _to_record(content))
     return content
 
 

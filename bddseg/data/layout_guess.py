@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from bddseg.data.bdd100k import is_dataset, read_bdd100k
 from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.description import Description
-from bddseg.data.folders import archives_in, folders_in, in_short
+from bddseg.data.folders import archives_in, folders_in, in_short, is_folder, is_there, names_in
 from bddseg.data.image_io import LOSSLESS_SUFFIXES, has_image_name, read_picture
 from bddseg.data.pattern_layout import read_pattern_layout
 from bddseg.data.patterns import PART_NAMES, list_first
@@ -65,8 +65,10 @@ def guess_layout(root: Path, shipped: Sequence[Description]) -> tuple[Descriptio
 
     Raises:
         AccessError: when the system refuses to read a folder.
-        DataError: when no images with masks are found.
+        DataError: when there is no such folder, or no images with masks are found.
     """
+    if not is_folder(root):
+        raise DataError(f"{root} {'is not a folder' if is_there(root) else 'does not exist'}")
     if is_dataset(root):
         return _as_bdd100k(root)
     for description in shipped:
@@ -77,8 +79,19 @@ def guess_layout(root: Path, shipped: Sequence[Description]) -> tuple[Descriptio
                 continue
     descriptions = _guess_pairs(root)
     if not descriptions:
+        _check_access(root)
         raise DataError(f"{root} has no images with masks of the same names in two folders; {_cure(root, shipped)}")
     return _first_readable(root, descriptions)
+
+
+def _check_access(root: Path) -> None:
+    """Refuse a folder in which something cannot be listed: what is missing may be there.
+
+    Raises:
+        AccessError: with the first such folder.
+    """
+    for folder in (root, *_folders_below(root, DEEPEST)):
+        names_in(folder)
 
 
 def _cure(root: Path, shipped: Sequence[Description]) -> str:

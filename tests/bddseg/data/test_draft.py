@@ -1,5 +1,7 @@
 """Drafts of descriptions: they load as they are and read the folder."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,13 +17,14 @@ from folders import (
     write_mask,
     write_pairs,
 )
+from users import NOBODY
 
 from bddseg.data.catalog import read_catalog
 from bddseg.data.description import Description
 from bddseg.data.description_parser import parse_description
 from bddseg.data.draft import draft_description, guess_drive
 from bddseg.data.frames import build_frames
-from bddseg.errors import DataError
+from bddseg.errors import AccessError, DataError
 
 NAMES = ["run1_a", "run1_b", "run2_a", "run2_b"]
 
@@ -135,6 +138,27 @@ def test_a_folder_without_pairs_is_refused(tmp_path: Path) -> None:
         DataError, match="has no images with masks of the same names in two folders; write the patterns"
     ):
         draft_description(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere does not exist"):
+        draft_description(tmp_path / "nowhere")
+
+
+def test_a_folder_that_cannot_be_listed_is_named() -> None:
+    """Root may read every folder, so that the effective user is another one."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        (Path(name) / "images").mkdir(mode=0)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(NOBODY)
+        try:
+            with pytest.raises(AccessError, match=f"{name}/images cannot be listed: Permission denied"):
+                draft_description(Path(name))
+        finally:
+            os.seteuid(user)
+            (Path(name) / "images").chmod(0o755)
 
 
 def test_a_folder_with_packed_files_is_refused_with_the_cure(tmp_path: Path) -> None:

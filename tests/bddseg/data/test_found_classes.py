@@ -69,15 +69,17 @@ def test_a_damaged_mask_is_left_to_those_who_decode_it(tmp_path: Path) -> None:
 
 
 def test_masks_of_one_class_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="tiny: the masks hold 1 classes, but must hold 2 to 255; name them in the"):
+    with pytest.raises(DataError, match="tiny: the masks hold 1 class, but must hold 2 to 255; name them in the"):
         found(write_pairs(tmp_path, ["a"], [4]))
 
 
 def test_values_beside_colours_are_refused(tmp_path: Path) -> None:
     write_pairs(tmp_path, ["a"], [0, 1])
     write_pairs(tmp_path, ["b"], [[0, 0, 9]])
-    with pytest.raises(DataError, match="tiny: some masks hold values and others colours, so classes cannot be found"):
-        found(tmp_path)
+    with pytest.raises(DataError, match=r"others colours, so classes cannot be found: .*a.png and .*b.png"):
+        found(tmp_path, tmp_path / "cache")
+    with pytest.raises(DataError, match=r"others colours, so classes cannot be found: .*a.png and .*b.png"):
+        found(tmp_path, tmp_path / "cache")
 
 
 def test_photographs_are_no_masks(tmp_path: Path) -> None:
