@@ -396,7 +396,9 @@ def _summary(catalog: Catalog, frames: Frames, split: Split, *, is_official: boo
     how = "as in the folder" if is_official else how
     lines = [*catalog.summary()]
     if frames.turned:
-        lines.append(f"turned upright by EXIF, and their masks taken as drawn over the upright images: {frames.turned}")
+        lines.append(
+            f"{count(frames.turned, 'image')} turned upright by EXIF; a mask without the same entry is taken as upright"
+        )
     if frames.skipped:
         lines.append(f"{count(len(frames.skipped), 'bad sample')} skipped: {', '.join(frames.skipped)}")
     lines.append(f"split: {parts} ({how})")

@@ -200,7 +200,7 @@ def test_images_that_exif_turned_are_counted(bare: Path) -> None:
     exif[ORIENTATION] = 3
     with Image.open(root / "images/10k/train/04.jpg") as image:
         image.save(root / "images/10k/train/04.jpg", exif=exif)
-    assert "turned upright by EXIF, and their masks taken as drawn over the upright images: 1" in load(root).summary
+    assert "1 image turned upright by EXIF; a mask without the same entry is taken as upright" in load(root).summary
 
 
 def test_a_file_of_datasets_names_folder_and_classes(bare: Path) -> None:
