@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bddseg.data.description import ALL, TOP, Description, Merged, write_selection
+from bddseg.data.description import ALL, MOST_CLASSES, TOP, Description, Merged, write_selection
 from bddseg.data.drives import BDD100K
 from bddseg.errors import DataError
 from sweeps.planning.experiment import Experiment
@@ -28,7 +28,7 @@ def follow_description(experiment: Experiment, description: Description, count_p
         count_pixels: called where the most frequent classes are asked for.
 
     Raises:
-        DataError: when a class is unknown, or there are fewer than two.
+        DataError: when a class is unknown, or there are fewer than two or too many.
     """
     selection = resolve_selection(experiment.base.data.classes, description, count_pixels)
     task = description.task(selection)
@@ -37,6 +37,11 @@ def follow_description(experiment: Experiment, description: Description, count_p
         raise DataError(
             f"{CLASSES} {selection!r} gives {len(task.classes)} classes of dataset {description.name}{named}, but "
             f"must give {LEAST} or more"
+        )
+    if len(task.classes) > MOST_CLASSES:
+        raise DataError(
+            f"dataset {description.name} has {len(task.classes)} classes, but at most {MOST_CLASSES} can be trained: "
+            f"choose some, such as {CLASSES}=top:20"
         )
     changes = {CLASSES: selection}
     if not experiment.base.data.drive_pattern and description.drive not in ("", BDD100K):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bddseg.data.bdd100k_labels import BDD100K
-from bddseg.data.description import ALL
+from bddseg.data.description import ALL, ClassLabel
 from bddseg.errors import DataError
 from sweeps.errors import ExperimentError
 from sweeps.planning.classes import follow_description
@@ -101,3 +101,11 @@ def test_the_rule_of_the_dataset_finds_drives_unless_another_is_given() -> None:
 def test_bdd100ks_own_rule_is_not_written_into_the_settings() -> None:
     assert resolved().base.data.drive_pattern == ""
     assert replace(BDD100K, drive="").drive == resolved().base.data.drive_pattern
+
+
+def test_more_classes_than_pictures_have_colours_for_are_refused_however_they_are_chosen() -> None:
+    labels = tuple(ClassLabel(f"c{index}", (index,), (), (1, 2, 3)) for index in range(201))
+    description = replace(BDD100K, classes=labels, select=(), ignore=())
+    for overrides in ((), ("data.classes=all",)):
+        with pytest.raises(DataError, match="has 201 classes, but at most 200 can be trained: choose some"):
+            follow_description(load(*overrides), description, nothing_counted)
