@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtri
 
 from bddseg.confusion import iou, miou
 from bddseg.task import Contrast
@@ -24,7 +25,7 @@ DRIVES = 10
 """Drives that a group needs for a conclusion."""
 
 TELLING = 2.927
-"""Quantiles of the normal distribution at 95 and 90 %: two one-sided tests show equivalence with a power of 80 %."""
+"""Sum of the quantiles of the normal distribution at 95 and 90 %: two one-sided tests at 5 % have a power of 80 %."""
 
 UNSAID = ("", "undefined")
 MOST_VALUES = 30
@@ -161,7 +162,7 @@ class _Pair:
         p_equivalence, p_difference = whole.tests(margin)
         answer = answer_gap(whole, standard, margin, drives, alpha)
         wide = Interval(whole.estimate, -1.0, 1.0)
-        needed = drives_to_tell(whole, margin, aligned.drives) if is_known else None
+        needed = drives_to_tell(whole, margin, aligned.drives, alpha) if is_known else None
         return Gap(
             trial_id=aligned.ids[self.index],
             answer=answer,
@@ -206,14 +207,19 @@ def gap_noise(
     return variance * float(noise.share[index]), min(noise.freedom, SHRINKAGE + repeats) if repeats else noise.freedom
 
 
-def drives_to_tell(whole: ResampledFigure, margin: float, drives: int) -> int | None:
+def telling_quantiles(alpha: float = ALPHA) -> float:
+    """Return the standard errors that a margin must have for two one-sided tests at a level to have a power of 80 %."""
+    return TELLING + float(ndtri(1 - alpha) - ndtri(1 - ALPHA))
+
+
+def drives_to_tell(whole: ResampledFigure, margin: float, drives: int, alpha: float = ALPHA) -> int | None:
     """Return the number of drives that shows a gap near 0 to lie within the margin with a power of 80 %.
 
     None where the noise of runs alone is too large for that. Source: Julious 2004, Sample sizes for clinical trials
     with normal data, section 5 (equivalence).
     """
     error, _ = whole.error()
-    room = (margin / TELLING) ** 2 - whole.run_variance
+    room = (margin / telling_quantiles(alpha)) ** 2 - whole.run_variance
     if not np.isfinite(error) or room <= 0:
         return None
     return int(np.ceil(drives * (error**2 - whole.run_variance) / room))

@@ -160,6 +160,11 @@ def test_drives_to_tell_make_the_interval_narrow_enough_for_equivalence() -> Non
     assert 0.02 / error == pytest.approx(1.645 + 1.282, rel=0.02)
 
 
+def test_a_stricter_level_needs_more_drives() -> None:
+    usual, strict = (drives_to_tell(gap(0.0, 0.02), 0.02, 50, alpha) for alpha in (0.05, 0.05 / 3))
+    assert usual and strict and strict / usual == pytest.approx(((2.128 + 1.282) / (1.645 + 1.282)) ** 2, rel=0.02)
+
+
 def test_no_number_of_drives_tells_what_runs_hide() -> None:
     assert drives_to_tell(replace(gap(0.0), run_variance=0.01), 0.02, 50) is None
 
