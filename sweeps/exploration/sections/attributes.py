@@ -190,8 +190,8 @@ def _say_groups(survey: Survey) -> str:
     gap = smallest_gap(images, drives, share, _level(survey))
     if math.isfinite(gap):
         return (
-            f"{where[0].upper()}{where[1:]} can tell a gap of {100 * gap:.1f} points between {group_title(contrast.first)} "
-            "and the rest."
+            f"{where[0].upper()}{where[1:]} can tell a gap of {100 * gap:.1f} points between "
+            f"{group_title(contrast.first)} and the rest."
         )
     if not any(survey.drives):
         return (

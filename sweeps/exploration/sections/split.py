@@ -64,8 +64,9 @@ def build_section(survey: Survey) -> Section:
             _duplicates(survey, duplicates),
             _pictures(survey, duplicates),
         ],
-        numbers={"overlap": overlapping(survey), "drives_in_several_parts": shared, "near_duplicates": duplicates.number,
-                 "images_with_a_near_duplicate": len(leaking), "note": survey.split_note},
+        numbers={"overlap": overlapping(survey), "drives_in_several_parts": shared,
+                 "near_duplicates": duplicates.number, "images_with_a_near_duplicate": len(leaking),
+                 "note": survey.split_note},
         is_alarm=bool(shared or overlapping(survey)),
     )  # fmt: skip
 
