@@ -15,14 +15,13 @@ from sweeps.statistics.bootstrap import draw_units
 from sweeps.statistics.estimates import ResampledFigure
 from sweeps.statistics.results import Scenes
 from sweeps.statistics.seed_noise import Noise, estimate_noise, known_noise
+from sweeps.statistics.side_draws import count_units, gap_noise
 from sweeps.statistics.slices import (
     Question,
     answer_gap,
     answer_scenes,
-    count_units,
     drives_to_tell,
     find_slices,
-    gap_noise,
     standard_miou,
 )
 
