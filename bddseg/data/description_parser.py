@@ -27,7 +27,7 @@ KEYS = (
     "drive", "split", "parts", "balance", "about",
 )  # fmt: skip
 CLASS_KEYS = ("values", "mask_colours", "colour")
-CONTROL = re.compile(r"[\x00-\x1f]")
+NUL = "\0"
 ATTRIBUTES_KEYS = ("file", "key", "columns")
 
 
@@ -174,8 +174,8 @@ def _text(section: Mapping[str, Any], key: str, where: str) -> str:
     value = section.get(key, "")
     if not isinstance(value, str):
         raise DataError(f"{where}.{key} is {value!r}, but must be text")
-    if CONTROL.search(value):
-        raise DataError(f"{where}.{key} is {value!r}, but must be text without control characters")
+    if NUL in value:
+        raise DataError(f"{where}.{key} is {value!r}, but no name of a file has a NUL character")
     return value
 
 
@@ -197,7 +197,7 @@ def _parts(value: Any, where: str) -> tuple[str, ...]:
 def _patterns(section: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     patterns = tuple(check_words(section.get(key) or (), f"{where}.{key}"))
     for pattern in patterns:
-        if pattern.count("{name}") != 1 or _leaves_folder(pattern) or CONTROL.search(pattern):
+        if pattern.count("{name}") != 1 or _leaves_folder(pattern) or NUL in pattern:
             raise DataError(
                 f"{where}.{key} is {pattern!r}, but must be a path below the folder with {{name}} once; {{part}} and * "
                 "may occur"

@@ -125,7 +125,7 @@ def test_255_classes_by_colour_have_255_indices() -> None:
         ({"attributes": {"file": "/etc/hostname"}}, "'/etc/hostname', but must be a path below the folder"),
         ({"attributes": {"file": "../other/labels.csv"}}, "must be a path below the folder"),
         ({"images": "a\0b/{name}.png"}, "must be a path below the folder"),
-        ({"root": "a\0b"}, "without control characters"),
+        ({"root": "a\0b"}, "no name of a file has a NUL character"),
         ({"select": ["road", {"vehicle": []}]}, "select has 'vehicle' without a class that belongs to it"),
     ],
 )
