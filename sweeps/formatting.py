@@ -14,6 +14,9 @@ from bddseg.config import TrainConfig
 
 NONE = "–"
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""First characters of text that a spreadsheet would run; `bddseg.data.skip_list` reads quoted names back."""
+
 SHORT = {"vanilla_unet": "vanilla", "attention_unet": "attention", "unet": "unet"}
 ALWAYS_NAMED = ("model.name", "model.base_filters", "loss.name", "optim.lr", "optim.weight_decay")
 DIGITS = 6
@@ -94,6 +97,11 @@ def longer_words(values: Iterable[Any]) -> dict[Any, str]:
 def _meaningless(config: TrainConfig) -> set[str]:
     hidden = set() if config.model.name == "attention_unet" else {"model.dropout"}
     return hidden if config.loss.name == "focal" else hidden | {"loss.gamma"}
+
+
+def quote_formula(value: Any) -> Any:
+    """Return the value of a CSV cell; text that a spreadsheet would run as a formula gets a quote before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def group_title(name: str) -> str:

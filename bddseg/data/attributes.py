@@ -118,7 +118,7 @@ def _object(where: str, cells: Any) -> dict[str, Any]:
 
 
 def _columns(path: Path, rows: Sequence[Row], settings: AttributesFile) -> tuple[str, ...]:
-    """Return the columns with attributes: those of the description, or all but the name."""
+    """Return the columns with attributes: those of the description, or all but the name and columns without a title."""
     if not rows:
         raise DataError(f"{path} has no row, but must have the attributes of images")
     present = list(dict.fromkeys(column for _, cells in rows for column in cells))
@@ -127,7 +127,7 @@ def _columns(path: Path, rows: Sequence[Row], settings: AttributesFile) -> tuple
             raise DataError(
                 f"{path} has no column {column!r}; {nearest(column, present)}known: {', '.join(map(str, present))}"
             )
-    return settings.columns or tuple(column for column in present if column != settings.key)
+    return settings.columns or tuple(column for column in present if column and column != settings.key)
 
 
 def _name(where: str, cells: Mapping[str, Any], key: str) -> str:

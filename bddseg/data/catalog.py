@@ -2,7 +2,8 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from bddseg.data.bdd100k import CURE, IMAGES, MASKS, read_bdd100k
 from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.description import BDD100K_LAYOUT, Description
 from bddseg.data.det_files import DETS
+from bddseg.data.folders import in_short
 from bddseg.data.image_io import key_of
 from bddseg.data.pattern_layout import read_pattern_layout
 from bddseg.data.sample import Catalog as Catalog
+from bddseg.data.sample import Remark, images
 from bddseg.data.sample import Sample as Sample
 from bddseg.errors import AccessError, DataError, nearest
 
@@ -35,7 +38,26 @@ def read_catalog(root: Path, description: Description = BDD100K, skip: Mapping[s
     """
     check_root(root, description)
     catalog = READERS.get(description.layout, read_pattern_layout)(root, description)
-    return _without(catalog, skip) if skip else catalog
+    catalog = _without(catalog, skip) if skip else catalog
+    return replace(catalog, remarks=(*catalog.remarks, *_group_remarks(catalog, description)))
+
+
+def _group_remarks(catalog: Catalog, description: Description) -> Iterator[Remark]:
+    """Yield remarks about groups without an image, and about images without a group."""
+    attribute, groups = description.attribute, description.groups
+    values = Counter(sample.attributes[attribute] for sample in catalog.samples) if groups else Counter[str]()
+    for group in groups:
+        for value in group.values:
+            if value not in values:
+                near = nearest(value, values)
+                text = f"no image has the {attribute} {value!r} of the group {group.name}"
+                yield Remark("empty_value", f"{text}: {near.strip()}" if near else text)
+    named = {value for group in groups for value in group.values}
+    if groups and all(group.values for group in groups) and (others := set(values) - named):
+        number = images(sum(values[value] for value in others))
+        yield Remark(
+            "without_group", f"{number} in no group, compared with none: {attribute} {in_short(sorted(others))}"
+        )
 
 
 def check_root(root: Path, description: Description = BDD100K) -> None:

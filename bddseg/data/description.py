@@ -41,8 +41,11 @@ PARTS = ("train", "val", "test")
 ALL = "all"
 TOP = re.compile(r"top:([1-9][0-9]*)")
 
+MOST_LABELS = IGNORE
+"""Classes of masks: the index of one is a byte, of which IGNORE is no class."""
+
 MOST_CLASSES = 200
-"""Pictures of predictions need colours of their palette for the photograph too."""
+"""Classes that are trained. Pictures of predictions need colours of their palette for the photograph too."""
 
 NAME = re.compile(r"[^\x00-\x1f,=+:]{1,60}")
 """Names of classes: settings join them with these marks."""
@@ -216,6 +219,9 @@ def check_selection(chosen: Sequence[Merged], known: Sequence[str], where: str) 
         DataError: with the class and the known ones.
     """
     members = [member for merged in chosen for member in merged.members]
+    for merged in chosen:
+        if not merged.members:
+            raise DataError(f"{where} has {merged.name!r} without a class that belongs to it")
     for member in members:
         if member not in known:
             raise DataError(

@@ -7,6 +7,7 @@ from typing import Any
 
 from bddseg.data.description import (
     LAYOUTS,
+    MOST_LABELS,
     PARTS,
     REST,
     SPLITS,
@@ -26,6 +27,7 @@ KEYS = (
     "drive", "split", "parts", "balance", "about",
 )  # fmt: skip
 CLASS_KEYS = ("values", "mask_colours", "colour")
+NUL = "\0"
 ATTRIBUTES_KEYS = ("file", "key", "columns")
 
 
@@ -53,7 +55,7 @@ def parse_description(name: str, entry: Any, where: str) -> Description:
     classes = _classes(section.get("classes") or {}, f"{where}.classes")
     ignore, ignores_rest = _ignored(section.get("ignore", IGNORE), f"{where}.ignore")
     ignore_colours = _colours(section.get("ignore_colours", ()), f"{where}.ignore_colours")
-    _check_overlaps(classes, (*ignore, *ignore_colours), where)
+    _check_overlaps(classes, (*(() if ignores_rest else ignore), *ignore_colours), where)
     attribute, groups = _groups(section.get("groups") or {}, f"{where}.groups")
     description = Description(
         name=name,
@@ -82,6 +84,8 @@ def parse_description(name: str, entry: Any, where: str) -> Description:
 
 def _classes(section: Any, where: str) -> tuple[ClassLabel, ...]:
     classes = tuple(_class(name, entry, f"{where}.{name}") for name, entry in _mapping(section, where).items())
+    if len(classes) > MOST_LABELS:
+        raise DataError(f"{where} has {len(classes)} classes, but must have at most {MOST_LABELS}")
     check_names([label.name for label in classes], where, "classes")
     return classes
 
@@ -121,13 +125,13 @@ def _groups(section: Any, where: str) -> tuple[str, tuple[Group, ...]]:
     if not attributes:
         return "", ()
     if len(attributes) > 1:
-        raise DataError(f"{where} has {len(attributes)} attributes, but must have one: {', '.join(attributes)}")
+        named = ", ".join(map(str, attributes))
+        raise DataError(f"{where} has {len(attributes)} attributes, but must have one: {named}")
     ((attribute, members),) = attributes.items()
+    if not str(attribute):
+        raise DataError(f"{where} must name an attribute of the images")
     entries = _mapping(members, f"{where}.{attribute}")
-    groups = tuple(
-        Group(str(name), () if values == REST else tuple(check_words(values, f"{where}.{attribute}.{name}")))
-        for name, values in entries.items()
-    )
+    groups = tuple(_group(str(name), values, f"{where}.{attribute}") for name, values in entries.items())
     check_names([group.name for group in groups], f"{where}.{attribute}", "groups")
     if len(groups) < 2 or sum(not group.values for group in groups) > 1:
         raise DataError(f"{where}.{attribute} must have two or more groups, at most one of them `rest`")
@@ -139,14 +143,23 @@ def _groups(section: Any, where: str) -> tuple[str, tuple[Group, ...]]:
     return str(attribute), groups
 
 
+def _group(name: str, values: Any, where: str) -> Group:
+    words = [] if values == REST else check_words(values, f"{where}.{name}")
+    if values != REST and not words:
+        raise DataError(f"{where}.{name} has no value: name values of the attribute, or write `rest` for all others")
+    return Group(name, tuple(words))
+
+
 def _attributes(section: Any, where: str) -> AttributesFile | None:
     if section is None:
         return None
     keys = _mapping(section, where, ATTRIBUTES_KEYS)
-    if not _text(keys, "file", where):
+    if not (file := _text(keys, "file", where)):
         raise DataError(f"{where}.file is missing: the CSV or JSON file below the folder of the dataset")
+    if _leaves_folder(file):
+        raise DataError(f"{where}.file is {file!r}, but must be a path below the folder of the dataset")
     columns = tuple(check_words(keys.get("columns") or (), f"{where}.columns"))
-    return AttributesFile(_text(keys, "file", where), _text(keys, "key", where) or "name", columns)
+    return AttributesFile(file, _text(keys, "key", where) or "name", columns)
 
 
 def _mapping(value: Any, where: str, known: Sequence[str] = ()) -> dict[str, Any]:
@@ -162,6 +175,8 @@ def _text(section: Mapping[str, Any], key: str, where: str) -> str:
     value = section.get(key, "")
     if not isinstance(value, str):
         raise DataError(f"{where}.{key} is {value!r}, but must be text")
+    if NUL in value:
+        raise DataError(f"{where}.{key} is {value!r}, but no name of a file has a NUL character")
     return value
 
 
@@ -183,12 +198,17 @@ def _parts(value: Any, where: str) -> tuple[str, ...]:
 def _patterns(section: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     patterns = tuple(check_words(section.get(key) or (), f"{where}.{key}"))
     for pattern in patterns:
-        if pattern.count("{name}") != 1 or pattern.startswith("/") or ".." in pattern.split("/"):
+        if pattern.count("{name}") != 1 or _leaves_folder(pattern) or NUL in pattern:
             raise DataError(
                 f"{where}.{key} is {pattern!r}, but must be a path below the folder with {{name}} once; {{part}} and * "
                 "may occur"
             )
     return patterns
+
+
+def _leaves_folder(path: str) -> bool:
+    """Return whether a relative path is none, or leads out of the folder that it starts in."""
+    return path.startswith("/") or ".." in path.split("/")
 
 
 def _pattern(section: Mapping[str, Any], key: str, where: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bddseg.cores import usable_cores
-from bddseg.data.description import ClassLabel, Description
+from bddseg.data.description import MOST_LABELS, ClassLabel, Description
 from bddseg.data.image_io import read_mask
 from bddseg.data.sample import Sample
 from bddseg.errors import AccessError, DataError
@@ -19,9 +19,6 @@ from bddseg.files import read_json, write_json
 from bddseg.json_shapes import fits
 from bddseg.task import IGNORE, Colour
 from bddseg.words import count
-
-MOST_CLASSES = 255
-"""A class index is one byte, of which one value is IGNORE."""
 
 COLOUR_MODES = ("RGB", "RGBA")
 SHAPE = {"values": {"*": int}, "colours": {"*": int}}
@@ -74,10 +71,10 @@ def describe_content(content: MaskContent, description: Description) -> Descript
         values, ignore = [*values, IGNORE], ()
     colours = [colour for colour in sorted(content.colours) if colour not in description.ignore_colours]
     number = len(values) + len(colours)
-    if not 2 <= number <= MOST_CLASSES:
+    if not 2 <= number <= MOST_LABELS:
         classes = count(number, "class", "classes")
         raise DataError(
-            f"{description.name}: the masks hold {classes}, but must hold 2 to {MOST_CLASSES}; name them in the "
+            f"{description.name}: the masks hold {classes}, but must hold 2 to {MOST_LABELS}; name them in the "
             "description"
         )
     labels = [
@@ -127,7 +124,7 @@ def count_content(paths: Sequence[Path]) -> MaskContent:
             firsts.setdefault(bool(counts.colours), path)
             values.update(counts.values)
             colours.update(counts.colours)
-            if len(colours) > MOST_CLASSES + 1:
+            if len(colours) > MOST_LABELS + 1:
                 raise _too_many(path, len(colours))
     if problems and len(problems) == len(paths):
         raise problems[0]
@@ -149,9 +146,9 @@ def _count(path: Path) -> MaskContent:
         return MaskContent(values={value: pixels for value, pixels in enumerate(mask.histogram()[:256]) if pixels})
     if mask.mode not in COLOUR_MODES:
         raise DataError(f"{path} has the mode {mask.mode}, but a mask must have one channel of 8 bits, or be RGB")
-    counts = mask.convert("RGB").getcolors(MOST_CLASSES + 1)
+    counts = mask.convert("RGB").getcolors(MOST_LABELS + 1)
     if counts is None:
-        raise _too_many(path, MOST_CLASSES + 2)
+        raise _too_many(path, MOST_LABELS + 2)
     return MaskContent(colours={_colour(colour): pixels for pixels, colour in counts})
 
 
@@ -162,7 +159,7 @@ def _colour(channels: Any) -> Colour:
 
 def _too_many(path: Path, number: int) -> DataError:
     return DataError(
-        f"the masks up to {path} hold {number} or more colours, but at most {MOST_CLASSES} can be classes: photographs "
+        f"the masks up to {path} hold {number} or more colours, but at most {MOST_LABELS} can be classes: photographs "
         "or lossy files are no masks"
     )
 

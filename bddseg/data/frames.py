@@ -30,7 +30,7 @@ from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.description import Description
 from bddseg.data.folders import is_there
 from bddseg.data.image_io import UPRIGHT, Picture, read_mask, read_picture, shrink
-from bddseg.data.mask_values import check_mask, colour_table, selection_table
+from bddseg.data.mask_values import check_mask, class_table, colour_table, selection_table
 from bddseg.data.sample import Sample
 from bddseg.data.split import split_marks
 from bddseg.data.strata import Stratum, find_strata
@@ -152,14 +152,25 @@ class Decoding:
     def cache_key(self) -> bytes:
         """Return bytes that differ wherever the same masks give other frames.
 
-        The colours of BDD100K are left out: caches are older than colours in masks.
+        The colours of BDD100K are left out where its values decide the same classes: caches are older than colours in
+        masks.
         """
         description = self.description
         key = description.remap_table(self.selection).tobytes() + description.is_known_value().tobytes()
         table = colour_table(description)
-        if not table.packed.size or np.array_equal(table.packed, colour_table(BDD100K).packed):
+        if not table.packed.size or _reads_as_bdd100k(description):
             return key
         return key + table.packed.tobytes() + selection_table(description, self.selection)[table.classes].tobytes()
+
+
+def _reads_as_bdd100k(description: Description) -> bool:
+    """Return whether values and colours of masks belong to the same classes as in BDD100K."""
+    colours, usual = colour_table(description), colour_table(BDD100K)
+    return (
+        np.array_equal(colours.packed, usual.packed)
+        and np.array_equal(colours.classes, usual.classes)
+        and np.array_equal(class_table(description), class_table(BDD100K))
+    )
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,23 @@
 """Guesses where the images and masks of an unknown folder are."""
 
+import functools
 import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
+import numpy as np
+
 from bddseg.data.bdd100k import is_dataset, read_bdd100k
 from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.description import Description
 from bddseg.data.folders import archives_in, folders_in, in_short, is_folder, is_there, names_in
 from bddseg.data.image_io import LOSSLESS_SUFFIXES, has_image_name, read_picture
+from bddseg.data.mask_values import pack_colours
 from bddseg.data.pattern_layout import read_pattern_layout
 from bddseg.data.patterns import PART_NAMES, list_first
-from bddseg.data.sample import Catalog
+from bddseg.data.sample import Catalog, Remark
 from bddseg.errors import DataError
 
 ENDS = ("", "_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation", "_annot", "_L", "-mask", "_m")
@@ -139,10 +143,20 @@ def _first_readable(root: Path, descriptions: Sequence[Description]) -> tuple[De
     problems: list[DataError] = []
     for description in descriptions:
         try:
-            return description, read_pattern_layout(root, description)
+            catalog = read_pattern_layout(root, description)
+            return description, replace(catalog, remarks=(*catalog.remarks, *_unread(_groups(root), catalog)))
         except DataError as error:
             problems.append(error)
     raise problems[0]
+
+
+def _unread(groups: Sequence[_Group], catalog: Catalog) -> Iterator[Remark]:
+    """Yield a remark about image files that are neither an image nor a mask of the catalog."""
+    used = {path for sample in catalog.samples for path in (sample.image, sample.mask)}
+    paths = {path for group in groups for path in group.paths.values()} - used
+    if paths:
+        names = tuple(sorted(path.relative_to(catalog.root).as_posix() for path in paths))
+        yield Remark("unread", f"image files that are no part of these pairs: {len(names)}", names)
 
 
 def _groups(root: Path) -> list[_Group]:
@@ -185,18 +199,23 @@ def _pair(images: _Group, masks: _Group, end: str) -> _Guess | None:
     return _Guess(images, masks, end, shared)
 
 
-def _doubt(guess: _Guess) -> tuple[int, int]:
-    """Return how unlikely a guess is: by its wildcards, and by the colours of the first mask.
+def _doubt(guess: _Guess) -> tuple[int, int, int]:
+    """Return how unlikely a guess is: by its wildcards, and by the colours of the first mask and its image.
 
     Of a photograph and a mask, the mask has fewer colours.
     """
-    path = guess.masks.paths[f"{guess.shared[0]}{guess.end}"]
+    name = guess.shared[0]
     wildcards = (*guess.images.folders, *guess.masks.folders).count(ANY)
+    return wildcards, _count_colours(guess.masks.paths[f"{name}{guess.end}"]), -_count_colours(guess.images.paths[name])
+
+
+@functools.lru_cache(maxsize=1024)
+def _count_colours(path: Path) -> int:
+    """Return the number of colours of an image; more than any has for one that cannot be read."""
     try:
-        image = read_picture(path).image
+        return len(np.unique(pack_colours(read_picture(path).image)))
     except DataError:
-        return wildcards, ALL_COLOURS + 1
-    return wildcards, len(image.getcolors(ALL_COLOURS) or ()) or ALL_COLOURS
+        return ALL_COLOURS + 1
 
 
 def _pattern(group: _Group, end: str) -> str:

@@ -9,6 +9,9 @@ from bddseg.data.folders import in_short
 from bddseg.errors import DataError, printable
 from bddseg.words import count
 
+SHOWN_VALUES = 8
+"""Values of an attribute that the summary counts, the most frequent ones."""
+
 UNDEFINED = "undefined"
 """Value of an attribute that a label file leaves out."""
 
@@ -78,7 +81,9 @@ class Catalog:
     def _headline(self) -> str:
         values = Counter(sample.attributes[self.attribute] for sample in self.samples) if self.attribute else {}
         parts = Counter(sample.part for sample in self.samples if sample.part) if not self.attribute else {}
-        counts = ", ".join(f"{name} {number}" for name, number in Counter({**values, **parts}).most_common())
+        numbers = Counter({**values, **parts}).most_common()
+        counts = ", ".join(f"{name} {number}" for name, number in numbers[:SHOWN_VALUES])
+        counts += f" and {len(numbers) - SHOWN_VALUES} other values" if len(numbers) > SHOWN_VALUES else ""
         wanted = f"mask and {self.attribute}" if self.attribute else "mask"
         return f"{images(len(self.samples))} with {wanted} in {self.root}{': ' if counts else ''}{counts}"
 

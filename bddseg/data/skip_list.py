@@ -11,7 +11,7 @@ from bddseg.files import read_file
 
 NAME, REASONS = "name", ("reason", "fault", "why")
 """Columns of a CSV file; the first of the reasons that it has is read."""
-QUOTED = re.compile(r"^'(?=[=+@-])")
+QUOTED = re.compile(r"^'(?=[=+@\t\r-])")
 """Mark that our tables put before text which a spreadsheet would run as a formula."""
 
 

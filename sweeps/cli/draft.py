@@ -14,6 +14,7 @@ from sweeps.notes import notes
 if TYPE_CHECKING:
     import numpy as np
 
+    from bddseg.config import TrainConfig
     from bddseg.data.catalog import Catalog
     from sweeps.planning.confirmation import Confirmation
     from sweeps.planning.dataset import Source
@@ -68,11 +69,11 @@ def follow_source(arguments: argparse.Namespace, experiment: "Experiment", sourc
     from sweeps.planning.dataset import cache_folder, count_class_pixels
     from sweeps.planning.datasets_file import read_datasets
 
-    def count_pixels() -> "np.ndarray":
+    def count_pixels(base: "TrainConfig") -> "np.ndarray":
         if source is None:
-            raise DataError(f"data.classes {experiment.base.data.classes!r} needs the data: their pixels are counted")
+            raise DataError(f"data.classes {base.data.classes!r} needs the data: their pixels are counted")
         bad = arguments.on_bad_sample or "fail"
-        return count_class_pixels(source, experiment.base, cache_folder(), on_bad_sample=bad)
+        return count_class_pixels(source, base, cache_folder(), on_bad_sample=bad)
 
     description = source.description if source else read_datasets().describe(arguments.dataset or "bdd100k")
     return follow_description(experiment, description, count_pixels)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sweeps.formatting import quote_formula
 from sweeps.report.section import Drawing, Section
 
 
@@ -49,7 +50,7 @@ class Table:
         """Return the table as CSV; text that a spreadsheet would run as a formula is quoted."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(column.title for column in self.columns)
+        writer.writerow(quote_formula(column.title) for column in self.columns)
         for row in self.rows:
             writer.writerow(_cell(plain(value)) for value in row)
         return buffer.getvalue()
@@ -168,6 +169,4 @@ def plain(value: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):
-        return f"'{value}"
-    return "" if value is None else value
+    return "" if value is None else quote_formula(value)

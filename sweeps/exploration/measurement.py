@@ -12,7 +12,7 @@ from bddseg.data.catalog import Sample
 from bddseg.data.description import Description
 from bddseg.data.image_io import read_mask, read_picture, shrink
 from bddseg.data.mask_values import decode_labels
-from bddseg.errors import DataError
+from bddseg.errors import DataError, printable
 from bddseg.task import IGNORE
 from sweeps.exploration.regions import Regions, find_regions, survives_opening
 
@@ -62,7 +62,7 @@ class Measurement:
     shared_px: np.ndarray
     """Pixels that have their class again after reduction to a size and enlargement."""
     restored_px: np.ndarray
-    """Pixels of each class after that."""
+    """Labelled pixels of each class after that."""
     regions_lost: np.ndarray
     """Regions without a pixel at a size."""
     grid: np.ndarray
@@ -137,7 +137,10 @@ def _measure_regions(regions: Regions, values: np.ndarray, classes: int) -> dict
 
 
 def _measure_sizes(values: np.ndarray, pixels: np.ndarray, regions: Regions) -> dict[str, np.ndarray]:
-    """Return what is left of a mask at each size, enlarged again, and the regions that no pixel shows there."""
+    """Return what is left of a mask at each size, enlarged again, and the regions that no pixel shows there.
+
+    Ignored pixels of the mask count nowhere, as in every metric.
+    """
     height, width = values.shape
     classes, flat = len(pixels), values.ravel()
     total = np.bincount(regions.values, minlength=256)[:classes]
@@ -146,7 +149,7 @@ def _measure_sizes(values: np.ndarray, pixels: np.ndarray, regions: Regions) -> 
         sampled = _sampled(width, height, size)
         rows, columns = _enlarged(width, height, size)
         enlarged = values[sampled][:, columns][rows].ravel()
-        wrong = np.flatnonzero(enlarged != flat)
+        wrong = np.flatnonzero((enlarged != flat) & (flat != IGNORE))
         wrong_px, new_px = (np.bincount(side[wrong], minlength=256)[:classes] for side in (flat, enlarged))
         shared.append(pixels - wrong_px)
         restored.append(pixels - wrong_px + new_px)
@@ -183,13 +186,16 @@ def _try(sample: Sample, description: Description, size_px: int) -> Measurement 
     try:
         return measure(sample, description, size_px)
     except DataError as error:
-        return Damage(sample.name, _kind_of(error), str(error))
+        return Damage(sample.name, _kind_of(error, sample), str(error))
     except MemoryError:
         return Damage(sample.name, "unreadable", f"{sample.image} cannot be decoded: not enough memory")
 
 
-def _kind_of(error: DataError) -> str:
+def _kind_of(error: DataError, sample: Sample) -> str:
+    """Return the kind of a fault from its message, in which the names of files say nothing."""
     text = str(error)
+    for path in (sample.image, sample.mask):
+        text = text.replace(printable(str(path)), "")
     if "pixels, but must be" in text:
         return "sizes differ"
-    return "unknown values" if "unknown" in text else "unreadable"
+    return "unknown values" if "has the unknown" in text else "unreadable"

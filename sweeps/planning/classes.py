@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bddseg.data.description import ALL, TOP, Description, Merged, write_selection
+from bddseg.config import TrainConfig
+from bddseg.data.description import ALL, MOST_CLASSES, TOP, Description, Merged, write_selection
 from bddseg.data.drives import BDD100K
 from bddseg.errors import DataError
 from bddseg.words import count
@@ -16,8 +17,8 @@ CLASSES, DRIVES = "data.classes", "data.drive_pattern"
 LEAST = 2
 """Classes that a network needs to tell apart."""
 
-PixelCounts = Callable[[], np.ndarray]
-"""Returns the training pixels of each class of the description."""
+PixelCounts = Callable[[TrainConfig], np.ndarray]
+"""Returns the training pixels of each class of the description, split as the settings say."""
 
 
 def follow_description(experiment: Experiment, description: Description, count_pixels: PixelCounts) -> Experiment:
@@ -29,9 +30,11 @@ def follow_description(experiment: Experiment, description: Description, count_p
         count_pixels: called where the most frequent classes are asked for.
 
     Raises:
-        DataError: when a class is unknown, or there are fewer than two.
+        DataError: when a class is unknown, or there are fewer than two or too many.
     """
-    selection = resolve_selection(experiment.base.data.classes, description, count_pixels)
+    if not experiment.base.data.drive_pattern and description.drive not in ("", BDD100K):
+        experiment = replace(experiment, base=experiment.base.with_overrides({DRIVES: description.drive}))
+    selection = resolve_selection(experiment.base, description, count_pixels)
     task = description.task(selection)
     if len(task.classes) < LEAST:
         named = f", {task.classes[0]}" if task.classes else ""
@@ -41,21 +44,24 @@ def follow_description(experiment: Experiment, description: Description, count_p
         raise DataError(
             f"{CLASSES} {selection!r} gives {number} of dataset {description.name}, but must give {LEAST} or more"
         )
-    changes = {CLASSES: selection}
-    if not experiment.base.data.drive_pattern and description.drive not in ("", BDD100K):
-        changes[DRIVES] = description.drive
-    return replace(experiment, base=experiment.base.with_overrides(changes), task=task)
+    if len(task.classes) > MOST_CLASSES:
+        raise DataError(
+            f"dataset {description.name} has {len(task.classes)} classes, but at most {MOST_CLASSES} can be trained: "
+            f"choose some, such as {CLASSES}=top:20"
+        )
+    return replace(experiment, base=experiment.base.with_overrides({CLASSES: selection}), task=task)
 
 
-def resolve_selection(selection: str, description: Description, count_pixels: PixelCounts) -> str:
-    """Return a selection as it is recorded: the classes by name, or "" where they are the description's default.
+def resolve_selection(base: TrainConfig, description: Description, count_pixels: PixelCounts) -> str:
+    """Return the selection of settings as it is recorded: the classes by name, or "" where they are the default.
 
     Raises:
         DataError: for an unknown class.
     """
+    selection = base.data.classes
     top = TOP.fullmatch(selection)
     if top:
-        return _written(most_frequent(description, count_pixels(), int(top.group(1))), description)
+        return _written(most_frequent(description, count_pixels(base), int(top.group(1))), description)
     return _written(description.chosen(selection), description)
 
 

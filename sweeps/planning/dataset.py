@@ -214,7 +214,7 @@ def recorded_source(profile: str, data: Mapping[str, Any], moved_to: Path | None
         names = read_datasets(moved_to).entries
         _, moved_to = read_own(moved_to, description.name if description.name in names else None)
     if moved_to is not None:
-        check_root(moved_to)
+        check_root(moved_to, description)
         return Source(profile, moved_to.resolve(), description, skip)
     root = None if data["embedded"] else Path(str(data["root"]))
     if root and not is_folder(root):

@@ -40,6 +40,9 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}")
 """Names of spaces and profiles: sweeps, their folders and MLflow runs are named after them."""
 NAME_IN_WORDS = "must be 1 to 60 letters, digits and _ - . with a letter, digit or _ first"
 
+MOST_VALUES = 100_000
+"""Aliases of aliases in a file of some lines can stand for more values than there is memory."""
+
 UNREADABLE = (yaml.YAMLError, ValueError, RecursionError)
 """What PyYAML raises for a text: its own errors, those of invalid dates and numbers, and of too deep nesting."""
 
@@ -190,13 +193,34 @@ def compose(path: Path) -> tuple[yaml.Node, yaml.SafeLoader]:
     """Return the YAML tree of the file, and the loader that builds values from its nodes."""
     try:
         loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
-        return loader.get_single_node() or yaml.ScalarNode("tag:yaml.org,2002:null", ""), loader
+        root = loader.get_single_node() or yaml.ScalarNode("tag:yaml.org,2002:null", "")
     except OSError as error:
         raise ExperimentError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ExperimentError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}") from error
     except UNREADABLE as error:
         raise ExperimentError(f"{path} is not YAML: {_problem(error)}") from error
+    if (values := count_values(root)) > MOST_VALUES:
+        raise ExperimentError(
+            f"{path} has {values:,} values with every alias replaced by what it names, but may have {MOST_VALUES:,}"
+        )
+    return root, loader
+
+
+def count_values(root: yaml.Node) -> int:
+    """Return the number of values of a YAML tree in which every alias is replaced by what it names.
+
+    A node inside of itself counts once: building it fails with its own message.
+    """
+    counts: dict[int, int] = {}
+
+    def count_below(node: yaml.Node) -> int:
+        if id(node) not in counts:
+            counts[id(node)] = 1
+            counts[id(node)] = 1 + sum(count_below(value) for _, _, value in _children(node))
+        return counts[id(node)]
+
+    return count_below(root)
 
 
 def construct(loader: yaml.SafeLoader, node: yaml.Node, path: Path, *, only: str = "") -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Self
 
 from bddseg.result import class_metric, gap_metric, group_metric
-from sweeps.formatting import NONE, write_iou, write_time
+from sweeps.formatting import NONE, quote_formula, write_iou, write_time
 from sweeps.report.comparison import Comparison
 from sweeps.report.gather import Entry, Report
 from sweeps.report.rendering import write_distance
@@ -277,9 +277,7 @@ def _cell(value: Any) -> Any:
     """Return the content of a CSV cell; text that a spreadsheet would run as a formula is quoted."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):
-        return f"'{value}"
-    return "" if value is None else value
+    return "" if value is None else quote_formula(value)
 
 
 def _table_row(report: Report, entry: Entry, many: str = "", ended: str = "") -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from bddseg.files import write_file
 from sweeps.errors import StorageError
+from sweeps.formatting import quote_formula
 from sweeps.report.files import PAGE, write_files
 from sweeps.review.unseen import Reviewers
 from sweeps.sanitize import figure
@@ -101,7 +102,7 @@ def check_skip(path: Path) -> None:
 
 def _csv(rows: Sequence[Sequence[Any]]) -> str:
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    csv.writer(buffer, lineterminator="\n").writerows([map(quote_formula, row) for row in rows])
     return buffer.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -121,9 +121,9 @@ class AlignedEvidence:
         """Shape: returns: (N, C, C)."""
         return self.image_order.counts(self.entrants[index].runs)
 
-    def counts_of_runs(self, index: int) -> np.ndarray:
-        """Shape: returns: (runs, N, C, C)."""
-        return np.stack([self.image_order.counts([run]) for run in self.entrants[index].runs])
+    def runs_of(self, index: int) -> Iterator[np.ndarray]:
+        """Yield the counts of each run, (N, C, C): all at once would take gigabytes for many classes."""
+        return (self.image_order.counts([run]) for run in self.entrants[index].runs)
 
     @cached_property
     def bearing_units(self) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sweeps.statistics.hypothesis_tests import ALPHA, POWER, t_quantile
 from sweeps.statistics.seed_noise import BOUND_FREEDOM, FLOOR
-from sweeps.statistics.slices import DRIVES, TELLING
+from sweeps.statistics.slices import DRIVES, telling_quantiles
 
 GAP_UNIT_SD = 0.10
 """Standard deviation, over drives, of what one contributes to the mIoU of all (jackknife): 0.101 over 17 drives of the
@@ -28,20 +28,23 @@ def gap_error(images: Sequence[int], drives: Sequence[int], runs_share: float = 
     return math.sqrt(of_drives + of_runs), freedom
 
 
-def smallest_gap(images: Sequence[int], drives: Sequence[int], runs_share: float = 1.0) -> float:
+def smallest_gap(images: Sequence[int], drives: Sequence[int], runs_share: float = 1.0, alpha: float = ALPHA) -> float:
     """Return the smallest true gap that is found with POWER, as a fraction of 1; infinite with too few drives.
 
     Args:
         images, drives, runs_share: as `gap_error` takes them.
+        alpha: the level of the test, which several comparisons share.
     """
     if min(drives) < DRIVES or not min(images):
         return math.inf
     error, freedom = gap_error(images, drives, runs_share)
-    return (t_quantile(1 - ALPHA / 2, freedom) + t_quantile(POWER, freedom)) * error
+    return (t_quantile(1 - alpha / 2, freedom) + t_quantile(POWER, freedom)) * error
 
 
-def smallest_margin(images: Sequence[int], drives: Sequence[int], runs_share: float = 1.0) -> float:
+def smallest_margin(
+    images: Sequence[int], drives: Sequence[int], runs_share: float = 1.0, alpha: float = ALPHA
+) -> float:
     """Return the smallest margin within which a gap of 0 is shown to lie, with a power of 80 %; infinite as above."""
     if min(drives) < DRIVES or not min(images):
         return math.inf
-    return TELLING * gap_error(images, drives, runs_share)[0]
+    return telling_quantiles(alpha) * gap_error(images, drives, runs_share)[0]

@@ -4,19 +4,22 @@ Drives are drawn alike for all settings, so that gaps compare in pairs and a dri
 with both. What another seed would change in a gap is part of every interval.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
+from scipy.special import ndtri
 
 from bddseg.confusion import iou, miou
 from bddseg.task import Contrast
 from sweeps.statistics.alignment import AlignedEvidence
-from sweeps.statistics.bootstrap import mean_ratio, weigh
+from sweeps.statistics.bootstrap import mean_ratio
 from sweeps.statistics.estimates import ResampledFigure
 from sweeps.statistics.hypothesis_tests import ALPHA, holm, holm_levels
 from sweeps.statistics.results import Gap, Interval, Scenes, Slice
-from sweeps.statistics.seed_noise import SHRINKAGE, Noise
+from sweeps.statistics.seed_noise import Noise
+from sweeps.statistics.side_draws import CELLS, Figure, count_units, gap_noise, pool_noise, resample_sides, run_gaps
 from sweeps.statistics.sides import Sides, attribute_word, join_words, name_sides
 from sweeps.statistics.wording import describe_gap, describe_scenes
 
@@ -24,14 +27,14 @@ DRIVES = 10
 """Drives that a group needs for a conclusion."""
 
 TELLING = 2.927
-"""Quantiles of the normal distribution at 95 and 90 %: two one-sided tests show equivalence with a power of 80 %."""
+"""Sum of the quantiles of the normal distribution at 95 and 90 %: two one-sided tests at 5 % have a power of 80 %."""
 
 UNSAID = ("", "undefined")
 MOST_VALUES = 30
 """Attributes with more values, such as a number of each image, are no slices."""
 
-Figure = Callable[[np.ndarray], np.ndarray]
-"""(..., C, C) -> (...)"""
+WHOLE, STANDARD, BY_CLASS = "mIoU", "mIoU of the same class mix", "IoU of each class"
+"""Figures of a gap."""
 
 
 def answer_contrasts(
@@ -89,16 +92,11 @@ def answer_scenes(
         noise: the noise between runs.
     """
     sides, words = question.contrast.masks(aligned.groups), name_sides(aligned.task, question.contrast)
-    counts = [aligned.counts_of(index) for index in shown]
-    if not all(counts[0][side].any() for side in sides):
+    pairs = [_Pair(aligned, index, sides, draws, noise, question, words) for index in shown]
+    if not all(pooled.any() for pooled in pairs[0].pooled):
         return None
-    sampled = _resample(aligned, np.stack(counts), sides, draws)
-    pairs = [
-        _Pair(aligned, index, own_counts, drawn, sides, noise, question, words)
-        for index, own_counts, drawn in zip(shown, counts, sampled, strict=True)
-    ]
     gaps = tuple(pair.gap(question.margin) for pair in pairs)
-    figures = [pair.contrast(miou) for pair in pairs]
+    figures = [pair.contrast(WHOLE) for pair in pairs]
     between = _between([aligned.ids[index] for index in shown], figures, question.alpha)
     kinds = join_words(map(attribute_word, aligned.attributes)) if aligned.attributes else ""
     paragraph = describe_scenes(gaps, between, question.slices, question.margin, names, words, kinds)
@@ -118,41 +116,72 @@ class _Pair:
     """Both groups of one setting.
 
     Shape:
-        counts: (N, C, C).  sampled: (2, B, C, C).
+        draws: (B, U).
     """
 
     aligned: AlignedEvidence
     index: int
-    counts: np.ndarray
-    sampled: np.ndarray
     sides: Sequence[np.ndarray]
+    draws: np.ndarray
     noise: Noise
     question: Question
     words: Sides
 
-    def contrast(self, figure: Figure) -> ResampledFigure:
-        """Return a figure of the first side less that of the second."""
-        city, other = (figure(pooled) for pooled in self.pooled)
-        first, second = (figure(sampled) for sampled in self.sampled)
-        units = min(count_units(self.aligned, side) for side in self.sides)
-        variance, freedom = gap_noise(self.aligned, self.index, self.sides, self.noise, figure)
-        return ResampledFigure(float(city - other), first - second, units, variance, freedom)
-
-    @property
+    @cached_property
     def pooled(self) -> list[np.ndarray]:
         """Shape: returns: (C, C) each."""
-        return [self.counts[side].sum(0) for side in self.sides]
+        counts = self.aligned.counts_of(self.index)
+        return [counts[side].sum(0) for side in self.sides]
 
-    def standardised(self) -> ResampledFigure | None:
-        """Return the gap if both groups had the class mix of both together; None without a class in common."""
+    @cached_property
+    def figures(self) -> dict[str, Figure]:
+        """Return the figures that are compared; no standardised one without a class in common."""
         truths = [counts.sum(1) for counts in self.pooled]
         common = (truths[0] > 0) & (truths[1] > 0)
         mix = np.where(common, truths[0] + truths[1], 0)
-        return self.contrast(lambda counts: standard_miou(counts, mix)) if common.any() else None
+        return {WHOLE: miou, BY_CLASS: iou} | ({STANDARD: partial(standard_miou, mix=mix)} if common.any() else {})
+
+    @cached_property
+    def drawn(self) -> dict[str, np.ndarray]:
+        """Return each figure of the first side less that of the second in every draw.
+
+        Shape:
+            returns: (B,) each, or (B, C).
+        """
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in self.figures}
+        for first, second in resample_sides(self.aligned, self.aligned.counts_of(self.index), self.sides, self.draws):
+            for name, figure in self.figures.items():
+                parts[name].append(figure(first) - figure(second))
+        return {name: np.concatenate(values) for name, values in parts.items()}
+
+    def contrast(self, name: str) -> ResampledFigure:
+        """Return a figure of the first side less that of the second."""
+        (estimate, draws, gaps), *_ = self._columns(name)
+        return self._figure(estimate, draws, gaps)
+
+    def by_class(self) -> dict[str, ResampledFigure]:
+        """Return the difference of each class."""
+        columns = zip(self.aligned.classes, self._columns(BY_CLASS), strict=True)
+        return {name: self._figure(*column) for name, column in columns}
+
+    def _columns(self, name: str) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
+        """Yield estimate, draws (B,) and gaps of runs (R,) of a figure; of one with classes those of each."""
+        figure = self.figures[name]
+        first, second = map(figure, self.pooled)
+        gaps = run_gaps(self.aligned, self.index, self.sides, figure) if self.noise.own_freedom[self.index] else None
+        estimates, draws = np.atleast_1d(first - second), self.drawn[name].reshape(len(self.draws), -1)
+        by_run = np.empty((0, len(estimates))) if gaps is None else gaps.reshape(len(gaps), -1)
+        for column, estimate in enumerate(estimates):
+            yield float(estimate), draws[:, column], by_run[:, column]
+
+    def _figure(self, estimate: float, draws: np.ndarray, gaps: np.ndarray) -> ResampledFigure:
+        units = min(count_units(self.aligned, side) for side in self.sides)
+        return ResampledFigure(estimate, draws, units, *pool_noise(self.index, self.sides, self.noise, gaps))
 
     def gap(self, margin: float) -> Gap:
         """Return the gap of the setting with all its tests."""
-        aligned, whole, standard = self.aligned, self.contrast(miou), self.standardised()
+        aligned, whole = self.aligned, self.contrast(WHOLE)
+        standard = self.contrast(STANDARD) if STANDARD in self.figures else None
         sides = dict(zip(self.question.contrast.sides, self.sides, strict=True))
         alpha = self.question.alpha
         images = {group: int(side.sum()) for group, side in sides.items()}
@@ -161,7 +190,7 @@ class _Pair:
         p_equivalence, p_difference = whole.tests(margin)
         answer = answer_gap(whole, standard, margin, drives, alpha)
         wide = Interval(whole.estimate, -1.0, 1.0)
-        needed = drives_to_tell(whole, margin, aligned.drives) if is_known else None
+        needed = drives_to_tell(whole, margin, aligned.drives, alpha) if is_known else None
         return Gap(
             trial_id=aligned.ids[self.index],
             answer=answer,
@@ -172,10 +201,7 @@ class _Pair:
             equivalence=whole.interval(2 * alpha) or wide,
             p_equivalence=p_equivalence,
             p_difference=p_difference,
-            by_class={
-                name: self.contrast(lambda counts, index=index: iou(counts)[..., index]).interval(alpha)  # type: ignore[misc]
-                for index, name in enumerate(aligned.classes)
-            },
+            by_class={name: figure.interval(alpha) for name, figure in self.by_class().items()},
             standardised=standard.interval(alpha) if standard else None,
             images=images,
             drives=drives if is_known else {},
@@ -183,37 +209,19 @@ class _Pair:
         )
 
 
-def gap_noise(
-    aligned: AlignedEvidence, index: int, sides: Sequence[np.ndarray], noise: Noise, figure: Figure
-) -> tuple[float, float]:
-    """Return the variance that other runs would bring into a setting's gap, and its degrees of freedom.
-
-    A score over a share of the images differs more between runs than one over all: the noise of the whole, scaled by
-    the shares, is the prior, pooled with the gaps of the setting's own runs where they saw the same images.
-    """
-    if noise.is_unknown:
-        return float("nan"), 0.0
-    shares = [float(side.mean()) for side in sides]
-    scaled = float(noise.run_variance[index]) * sum(1 / share for share in shares)
-    squares, repeats = 0.0, int(noise.own_freedom[index])
-    if repeats:
-        runs = aligned.counts_of_runs(index)
-        of_runs = np.asarray([figure(run[sides[0]].sum(0)) - figure(run[sides[1]].sum(0)) for run in runs])
-        squares = float(((of_runs - of_runs.mean()) ** 2).sum())
-        if not np.isfinite(squares):
-            squares, repeats = 0.0, 0
-    variance = (SHRINKAGE * scaled + squares) / (SHRINKAGE + repeats)
-    return variance * float(noise.share[index]), min(noise.freedom, SHRINKAGE + repeats) if repeats else noise.freedom
+def telling_quantiles(alpha: float = ALPHA) -> float:
+    """Return the standard errors that a margin must have for two one-sided tests at a level to have a power of 80 %."""
+    return TELLING + float(ndtri(1 - alpha) - ndtri(1 - ALPHA))
 
 
-def drives_to_tell(whole: ResampledFigure, margin: float, drives: int) -> int | None:
+def drives_to_tell(whole: ResampledFigure, margin: float, drives: int, alpha: float = ALPHA) -> int | None:
     """Return the number of drives that shows a gap near 0 to lie within the margin with a power of 80 %.
 
     None where the noise of runs alone is too large for that. Source: Julious 2004, Sample sizes for clinical trials
     with normal data, section 5 (equivalence).
     """
     error, _ = whole.error()
-    room = (margin / TELLING) ** 2 - whole.run_variance
+    room = (margin / telling_quantiles(alpha)) ** 2 - whole.run_variance
     if not np.isfinite(error) or room <= 0:
         return None
     return int(np.ceil(drives * (error**2 - whole.run_variance) / room))
@@ -272,15 +280,34 @@ def find_slices(aligned: AlignedEvidence, draws: np.ndarray, index: int, noise: 
     if not masks:
         return ()
     counts = aligned.counts_of(index)
-    everything = np.ones(aligned.images, dtype=bool)
-    *sampled, whole = _resample(aligned, counts[None], [*masks.values(), everything], draws)[0]
     samples = {}
-    for (key, mask), inside in zip(masks.items(), sampled, strict=True):
-        estimate = miou(counts[mask].sum(0)) - miou(counts[~mask].sum(0))
-        units = min(count_units(aligned, mask), count_units(aligned, ~mask))
-        variance, freedom = gap_noise(aligned, index, (mask, ~mask), noise, miou)
-        samples[key] = ResampledFigure(float(estimate), miou(inside) - miou(whole - inside), units, variance, freedom)
+    together = max(1, CELLS // (counts[0].size * aligned.units))
+    for start in range(0, len(masks), together):
+        keys = list(masks)[start : start + together]
+        drawn = _draw_slices(aligned, counts, [masks[key] for key in keys], draws)
+        for key, own_draws in zip(keys, drawn, strict=True):
+            sides = masks[key], ~masks[key]
+            estimate = miou(counts[sides[0]].sum(0)) - miou(counts[sides[1]].sum(0))
+            units = min(count_units(aligned, side) for side in sides)
+            spread = gap_noise(aligned, index, sides, noise, miou)
+            samples[key] = ResampledFigure(float(estimate), own_draws, units, *spread)
     return _corrected(samples, {key: int(mask.sum()) for key, mask in masks.items()})
+
+
+def _draw_slices(
+    aligned: AlignedEvidence, counts: np.ndarray, masks: Sequence[np.ndarray], draws: np.ndarray
+) -> np.ndarray:
+    """Return the score of the images of each mask less that of all others in every draw.
+
+    Shape:
+        counts: (N, C, C).  returns: (M, B).
+    """
+    everything = np.ones(aligned.images, dtype=bool)
+    parts = [
+        miou(sums[:-1]) - miou(sums[-1] - sums[:-1])
+        for sums in resample_sides(aligned, counts, [*masks, everything], draws)
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 def _corrected(
@@ -294,24 +321,3 @@ def _corrected(
         for key, p in zip(usable, corrected, strict=True)
         if (figure := intervals[key]) is not None
     )
-
-
-def count_units(aligned: AlignedEvidence, mask: np.ndarray) -> int:
-    """Return the number of units that the chosen images belong to."""
-    return len(np.unique(aligned.unit[mask]))
-
-
-def _resample(
-    aligned: AlignedEvidence, counts: np.ndarray, masks: Sequence[np.ndarray], draws: np.ndarray
-) -> np.ndarray:
-    """Return the pooled counts of each trial on each set of images in every draw.
-
-    Shape:
-        counts: (T, N, C, C).  masks: M of (N,).  returns: (T, M, B, C, C), float64.
-    """
-    chosen = np.stack([counts * mask[:, None, None] for mask in masks], axis=1)  # (T, M, N, C, C)
-    table = np.moveaxis(aligned.by_unit(chosen, axis=2), 2, -1)  # (T, M, C, C, U)
-    pooled = np.empty((*table.shape[:-1], len(draws)))
-    for chosen_draws, sums in weigh(table, draws):
-        pooled[..., chosen_draws] = sums
-    return np.moveaxis(pooled, -1, 2)

@@ -103,6 +103,13 @@ def test_an_image_that_is_truncated_by_one_byte_is_unreadable(tmp_path: Path) ->
     assert isinstance(sound, Measurement)
 
 
+def test_a_damaged_file_in_a_folder_called_unknown_is_unreadable(tmp_path: Path) -> None:
+    root = write_pairs(tmp_path / "has the unknown", {"a": scene()})
+    (root / "images/a.png").write_bytes(b"text")
+    (result,) = measure_all(read_catalog(root, describe()).samples, describe(), SIZE_PX)
+    assert isinstance(result, Damage) and result.kind == "unreadable"
+
+
 def test_a_grey_image_has_its_level_as_brightness_and_no_contrast(tmp_path: Path) -> None:
     description = describe()
     catalog = read_catalog(write_pairs(tmp_path, {"a": scene()}, level=255), description)

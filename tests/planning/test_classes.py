@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bddseg.config import TrainConfig
 from bddseg.data.bdd100k_labels import BDD100K
-from bddseg.data.description import ALL
+from bddseg.data.description import ALL, ClassLabel
 from bddseg.errors import DataError
 from sweeps.errors import ExperimentError
 from sweeps.planning.classes import follow_description
@@ -19,7 +20,7 @@ from sweeps.planning.planner import build_plan
 NINETEEN = BDD100K.chosen(ALL)
 
 
-def nothing_counted() -> np.ndarray:
+def nothing_counted(base: TrainConfig) -> np.ndarray:
     raise AssertionError("pixels were counted")
 
 
@@ -54,8 +55,19 @@ def test_merged_classes_are_given_as_a_mapping() -> None:
 def test_the_most_frequent_classes_are_recorded_by_name() -> None:
     pixels = np.zeros(19)
     pixels[[10, 0, 13]] = 5, 9, 7  # sky, road, car
-    experiment = follow_description(load("data.classes=top:2"), BDD100K, lambda: pixels)
+    experiment = follow_description(load("data.classes=top:2"), BDD100K, lambda base: pixels)
     assert experiment.base.data.classes == "road,car"
+
+
+def test_pixels_are_counted_in_the_training_part_of_the_dataset_s_drives() -> None:
+    patterns: list[str] = []
+
+    def count_pixels(base: TrainConfig) -> np.ndarray:
+        patterns.append(base.data.drive_pattern)
+        return np.arange(19)
+
+    follow_description(load("data.classes=top:2"), replace(BDD100K, drive="(.)_"), count_pixels)
+    assert patterns == ["(.)_"]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +80,7 @@ def test_the_most_frequent_classes_are_recorded_by_name() -> None:
 )
 def test_classes_that_cannot_be_trained_are_refused(selection: str, why: str) -> None:
     with pytest.raises(DataError, match=re.escape(why)):
-        follow_description(load(f"data.classes={selection}"), BDD100K, lambda: np.zeros(19))
+        follow_description(load(f"data.classes={selection}"), BDD100K, lambda base: np.zeros(19))
 
 
 def test_a_dataset_of_one_class_is_refused_by_its_name() -> None:
@@ -106,3 +118,11 @@ def test_the_rule_of_the_dataset_finds_drives_unless_another_is_given() -> None:
 def test_bdd100ks_own_rule_is_not_written_into_the_settings() -> None:
     assert resolved().base.data.drive_pattern == ""
     assert replace(BDD100K, drive="").drive == resolved().base.data.drive_pattern
+
+
+def test_more_classes_than_pictures_have_colours_for_are_refused_however_they_are_chosen() -> None:
+    labels = tuple(ClassLabel(f"c{index}", (index,), (), (1, 2, 3)) for index in range(201))
+    description = replace(BDD100K, classes=labels, select=(), ignore=())
+    for overrides in ((), ("data.classes=all",)):
+        with pytest.raises(DataError, match="has 201 classes, but at most 200 can be trained: choose some"):
+            follow_description(load(*overrides), description, nothing_counted)

@@ -7,6 +7,7 @@ import pytest
 
 from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.errors import DataError
+from sweeps.errors import ExperimentError
 from sweeps.planning.datasets_file import is_datasets_file, read_datasets, read_own, recorded_description
 
 YARD = """\
@@ -78,3 +79,10 @@ def test_an_unknown_dataset_is_refused_with_the_known_ones() -> None:
 
 def test_a_yaml_file_is_told_from_a_folder_by_its_name() -> None:
     assert is_datasets_file(Path("my.YML")) and not is_datasets_file(Path("my.yaml.d"))
+
+
+def test_aliases_that_stand_for_billions_of_values_are_refused_at_once(tmp_path: Path) -> None:
+    lists = "".join(f"x{level}: &x{level} [{', '.join([f'*x{level - 1}'] * 9)}]\n" for level in range(1, 11))
+    path = write(tmp_path, f"x0: &x0 [a, a]\n{lists}{YARD}  about: *x10\n")
+    with pytest.raises(ExperimentError, match=r"has [\d,]{13,} values with every alias .* may have 100,000"):
+        read_own(path, "yard")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bddseg.data.skip_list import read_skip_list
 from bddseg.task import FIVE_CLASSES
 from sweeps.errors import StorageError
 from sweeps.review.files import check_skip, render_table, write_skip
@@ -59,9 +60,16 @@ def test_the_table_has_every_image_and_an_empty_cell_without_a_label() -> None:
     assert rows[2] == ["2", "b", "0.0", "road is missing", "", "0.25"]
 
 
-def test_a_name_that_looks_like_a_formula_is_listed_as_it_is(tmp_path: Path) -> None:
-    write_skip(tmp_path / "skip.csv", [make_suspect("=a, b", 0.2)])
-    assert list(csv.DictReader((tmp_path / "skip.csv").open())) == [{"name": "=a, b", "reason": "road is missing"}]
+@pytest.mark.parametrize("name", ["=a, b", "-1", "\t=a"])
+def test_a_name_that_looks_like_a_formula_is_quoted_and_read_back_as_it_is(tmp_path: Path, name: str) -> None:
+    write_skip(tmp_path / "skip.csv", [make_suspect(name, 0.2)])
+    assert next(csv.DictReader((tmp_path / "skip.csv").open())) == {"name": f"'{name}", "reason": "road is missing"}
+    assert read_skip_list(tmp_path / "skip.csv") == {name: "road is missing"}
+
+
+def test_the_table_of_suspects_has_no_formula() -> None:
+    rows = list(csv.reader(render_table(make_review(make_suspect("=HYPERLINK(1)", 0.2))).splitlines()))
+    assert rows[1][1] == "'=HYPERLINK(1)"
 
 
 def test_a_list_that_is_a_folder_is_refused_before_anything_is_predicted(tmp_path: Path) -> None:

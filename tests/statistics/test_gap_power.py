@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from scipy.stats import nct, t
+from scipy.stats import nct, norm, t
 
 from sweeps.statistics.gap_power import GAP_UNIT_SD, gap_error, smallest_gap, smallest_margin
 from sweeps.statistics.seed_noise import FLOOR
@@ -37,3 +37,16 @@ def test_the_smallest_gap_is_found_with_a_power_of_80_percent() -> None:
 
 def test_more_runs_tell_a_smaller_gap() -> None:
     assert smallest_gap((200, 200), (200, 200), 0.45) < smallest_gap((200, 200), (200, 200))
+
+
+def test_the_smallest_gap_of_one_of_three_comparisons_is_found_at_its_level() -> None:
+    images, drives, alpha = (200, 400), (150, 300), 0.05 / 3
+    (error, freedom), gap = gap_error(images, drives), smallest_gap(images, drives, alpha=alpha)
+    assert nct.sf(t.ppf(1 - alpha / 2, freedom), freedom, gap / error) == pytest.approx(0.8, abs=0.02)
+
+
+def test_the_smallest_margin_has_a_power_of_80_percent_at_any_level() -> None:
+    images, drives = (10**6, 10**6), (150, 300)
+    for alpha in (0.05, 0.01):
+        errors = smallest_margin(images, drives, 0.0, alpha) / gap_error(images, drives, 0.0)[0]
+        assert 2 * norm.cdf(errors - norm.ppf(1 - alpha)) - 1 == pytest.approx(0.8, abs=0.001)

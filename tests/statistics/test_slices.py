@@ -15,14 +15,13 @@ from sweeps.statistics.bootstrap import draw_units
 from sweeps.statistics.estimates import ResampledFigure
 from sweeps.statistics.results import Scenes
 from sweeps.statistics.seed_noise import Noise, estimate_noise, known_noise
+from sweeps.statistics.side_draws import count_units, gap_noise
 from sweeps.statistics.slices import (
     Question,
     answer_gap,
     answer_scenes,
-    count_units,
     drives_to_tell,
     find_slices,
-    gap_noise,
     standard_miou,
 )
 
@@ -158,6 +157,11 @@ def test_drives_to_tell_make_the_interval_narrow_enough_for_equivalence() -> Non
     assert drives is not None
     error = sample.error()[0] * (50 / drives) ** 0.5
     assert 0.02 / error == pytest.approx(1.645 + 1.282, rel=0.02)
+
+
+def test_a_stricter_level_needs_more_drives() -> None:
+    usual, strict = (drives_to_tell(gap(0.0, 0.02), 0.02, 50, alpha) for alpha in (0.05, 0.05 / 3))
+    assert usual and strict and strict / usual == pytest.approx(((2.128 + 1.282) / (1.645 + 1.282)) ** 2, rel=0.02)
 
 
 def test_no_number_of_drives_tells_what_runs_hide() -> None:

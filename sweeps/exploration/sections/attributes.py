@@ -6,16 +6,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bddseg.task import Contrast
 from bddseg.words import count
 from sweeps.exploration.content import Column, Lines, Plot, Table, make_section
 from sweeps.exploration.drawings import Bars, draw_bars
 from sweeps.exploration.sections.classes import write_percent
 from sweeps.exploration.source import title_of
 from sweeps.exploration.survey import Survey
-from sweeps.formatting import write_chance
+from sweeps.formatting import group_title, write_chance
 from sweeps.report.section import Drawing, Section
 from sweeps.statistics.gap_power import smallest_gap, smallest_margin
-from sweeps.statistics.hypothesis_tests import overlap
+from sweeps.statistics.hypothesis_tests import ALPHA, overlap
 from sweeps.statistics.proportions import GoodnessOfFit, associate, fit_equal_frequencies
 from sweeps.statistics.slices import DRIVES
 
@@ -142,13 +143,11 @@ def _groups(survey: Survey) -> Table | None:
     if not survey.task.groups:
         return None
     rows = []
-    for name in survey.task.group_names:
+    for contrast in survey.task.contrasts:
         for where, positions, share in _stages(survey):
-            images, drives = count_sides(survey, name, positions)
-            gap, margin = smallest_gap(images, drives, share), smallest_margin(images, drives, share)
-            rows.append((name.replace("_", "-"), where, images[0], drives[0], images[1], drives[1], gap, margin))
-        if len(survey.task.group_names) == 2:
-            break  # the second group against the rest is the same comparison
+            images, drives = count_sides(survey, contrast, positions)
+            gap, margin = (tell(images, drives, share, _level(survey)) for tell in (smallest_gap, smallest_margin))
+            rows.append((group_title(contrast.first), where, images[0], drives[0], images[1], drives[1], gap, margin))
     columns = (Column("group"), Column("verdict of"), Column("images", "count"), Column("drives", "count"),
                Column("images of the rest", "count"), Column("drives of the rest", "count"),
                Column("smallest gap, points", "points"), Column("smallest margin, points", "points"))  # fmt: skip
@@ -157,6 +156,11 @@ def _groups(survey: Survey) -> Table | None:
         f"of 0 is shown to lie 4 times in 5. A group with fewer than {DRIVES} drives allows neither."
     )
     return Table("groups", "Groups", columns, tuple(rows), note)
+
+
+def _level(survey: Survey) -> float:
+    """Return the level of each comparison of groups, as the verdict has it."""
+    return ALPHA / len(survey.task.contrasts)
 
 
 def _stages(survey: Survey) -> Iterator[tuple[str, np.ndarray, float]]:
@@ -172,21 +176,23 @@ def _stages(survey: Survey) -> Iterator[tuple[str, np.ndarray, float]]:
     )
 
 
-def count_sides(survey: Survey, group: str, positions: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the images, and the known drives, of a group and of the rest."""
-    sides = [[index for index in positions if (survey.groups[index] == group) == is_in] for is_in in (True, False)]
-    images = (len(sides[0]), len(sides[1]))
+def count_sides(survey: Survey, contrast: Contrast, positions: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the images, and the known drives, of both sides of a comparison; images without a group are on neither."""
+    sides = [positions[mask] for mask in contrast.masks(np.array(survey.groups)[positions])]
     drives = [len({survey.drives[index] for index in side} - {""}) for side in sides]
-    return images, (drives[0], drives[1])
+    return (len(sides[0]), len(sides[1])), (drives[0], drives[1])
 
 
 def _say_groups(survey: Survey) -> str:
-    group = survey.task.group_names[0]
+    contrast = survey.task.contrasts[0]
     *_, (where, positions, share) = _stages(survey)
-    images, drives = count_sides(survey, group, positions)
-    gap = smallest_gap(images, drives, share)
+    images, drives = count_sides(survey, contrast, positions)
+    gap = smallest_gap(images, drives, share, _level(survey))
     if math.isfinite(gap):
-        return f"{where[0].upper()}{where[1:]} can tell a gap of {100 * gap:.1f} points between {group} and the rest."
+        return (
+            f"{where[0].upper()}{where[1:]} can tell a gap of {100 * gap:.1f} points between "
+            f"{group_title(contrast.first)} and the rest."
+        )
     if not any(survey.drives):
         return (
             "Names tell no drive, so the verdict will be cannot tell: say how they do with `drive` in the description."

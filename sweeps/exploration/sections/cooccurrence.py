@@ -64,14 +64,14 @@ def lift_of(has_class: np.ndarray) -> np.ndarray:
 
 def cover_pairs(has_class: np.ndarray, order: list[int]) -> list[int]:
     """Return few images that together show as many pairs of classes as possible, greedily; earlier ones first."""
-    ranked = has_class[order]
-    pairs = ranked[:, :, None] & ranked[:, None, :]
-    open_pairs = pairs.any(0)
+    ranked = has_class[order].astype(np.float32)  # products of floats are fast, and exact for such counts
+    open_pairs = count_together(has_class) > 0
     chosen: list[int] = []
     while open_pairs.any() and len(chosen) < MOST_EXAMPLES:
-        best = int((pairs & open_pairs).sum((1, 2)).argmax())
+        shown = (ranked @ open_pairs * ranked).sum(1)  # (N,), open pairs of each image, without (N, C, C) in memory
+        best = int(shown.argmax())
         chosen.append(order[best])
-        open_pairs &= ~pairs[best]
+        open_pairs &= ~(np.outer(ranked[best], ranked[best]) > 0)
     return chosen
 
 

@@ -37,7 +37,7 @@ def build_section(survey: Survey) -> Section | None:
         _sentence(survey, means, chosen, ious, trained),
         [
             Plot("ious", "IoU of the masks with themselves", "A mask is reduced to a square, as training does, and "
-                 "enlarged again; no network that is trained at a size can outline objects better than that."),
+                 "enlarged again: the score at full size of a network that is right in every pixel there."),
             Sizes("One image at all sizes", rank(survey)[0], SIZES_PX),
             _ious(survey, present, ious, means),
             _lost(survey, present),

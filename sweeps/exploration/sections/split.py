@@ -21,6 +21,9 @@ BLOCK = 512
 SHOWN = 4
 """Pairs that are shown."""
 
+MOST_PAIRS = 1000
+"""Pairs that are kept: images that all look alike, as of a fixed camera, have millions."""
+
 MOST_VALUES = 30
 
 
@@ -33,12 +36,23 @@ class Duplicate:
     bits: int
 
 
+@dataclass(frozen=True)
+class Duplicates:
+    """All pairs of images of different parts that look alike."""
+
+    pairs: tuple[Duplicate, ...]
+    """The nearest, at most MOST_PAIRS."""
+    number: int
+    """Pairs, with those that are not kept."""
+    positions: frozenset[int]
+    """Images of any pair."""
+
+
 def build_section(survey: Survey) -> Section:
     """Return the checks of the split."""
     duplicates = find_duplicates(survey)
     tests = compare_parts(survey)
-    alike = {position for pair in duplicates for position in (pair.first, pair.second)}
-    leaking = [position for position in alike if position not in set(survey.parts.get("train", ()))]
+    leaking = duplicates.positions - set(map(int, survey.parts.get("train", ())))
     shared = shared_drives(survey)
     return make_section(
         "split",
@@ -50,8 +64,9 @@ def build_section(survey: Survey) -> Section:
             _duplicates(survey, duplicates),
             _pictures(survey, duplicates),
         ],
-        numbers={"overlap": overlapping(survey), "drives_in_several_parts": shared, "near_duplicates": len(duplicates),
-                 "images_with_a_near_duplicate": len(leaking), "note": survey.split_note},
+        numbers={"overlap": overlapping(survey), "drives_in_several_parts": shared,
+                 "near_duplicates": duplicates.number, "images_with_a_near_duplicate": len(leaking),
+                 "note": survey.split_note},
         is_alarm=bool(shared or overlapping(survey)),
     )  # fmt: skip
 
@@ -68,19 +83,25 @@ def shared_drives(survey: Survey) -> list[str]:
     return sorted({drive for side in sides for drive in side if sum(drive in other for other in sides) > 1})
 
 
-def find_duplicates(survey: Survey) -> list[Duplicate]:
+def find_duplicates(survey: Survey) -> Duplicates:
     """Return the pairs of images in different parts whose hashes differ in at most NEAR_BITS, the nearest first."""
     owner = np.full(len(survey), -1)
     for number, positions in enumerate(survey.parts.values()):
         owner[positions] = number
     hashes = np.array([row.hash for row in survey.rows], dtype=np.uint64)
-    pairs: list[Duplicate] = []
+    nearest = np.empty((0, 3), dtype=np.int64)  # bits, first and second image
+    is_alike, number = np.zeros(len(survey), dtype=bool), 0
     for start in range(0, len(survey), BLOCK):
         bits = np.bitwise_count(hashes[start : start + BLOCK, None] ^ hashes[None])
         is_near = (bits <= NEAR_BITS) & (owner[start : start + BLOCK, None] < owner[None])
         is_near &= owner[start : start + BLOCK, None] >= 0
-        pairs += (Duplicate(int(start + row), int(other), int(bits[row, other])) for row, other in np.argwhere(is_near))
-    return sorted(pairs, key=lambda pair: (pair.bits, pair.first, pair.second))
+        rows, others = np.nonzero(is_near)
+        is_alike[start + rows] = is_alike[others] = True
+        number += len(rows)
+        pairs = np.concatenate([nearest, np.stack([bits[rows, others], start + rows, others], axis=1)])
+        nearest = pairs[np.lexsort(pairs.T[::-1])][:MOST_PAIRS]
+    kept = tuple(Duplicate(first, second, differing) for differing, first, second in nearest.tolist())
+    return Duplicates(kept, number, frozenset(np.flatnonzero(is_alike).tolist()))
 
 
 def compare_parts(survey: Survey) -> dict[str, Association]:
@@ -114,7 +135,7 @@ def _sentence(survey: Survey, leaking: int, shared: list[str], tests: dict[str, 
         "no near duplicate lies in two parts"
     )  # fmt: skip
     unequal = _unequal(tests)
-    equal = "; the parts have the same proportions" if tests and not unequal else (
+    equal = "; no test finds other proportions in one part than in another" if tests and not unequal else (
         f"; parts differ in {', '.join(unequal[:3])}" if unequal else ""
     )  # fmt: skip
     return f"The parts ({sizes}) share no image, {drives}, and {near}{equal}."
@@ -157,22 +178,24 @@ def _tests(tests: dict[str, Association]) -> Table | None:
     return Table("proportions", "Are the parts alike?", columns, rows, note, is_folded=True)
 
 
-def _duplicates(survey: Survey, duplicates: list[Duplicate]) -> Table | None:
+def _duplicates(survey: Survey, duplicates: Duplicates) -> Table | None:
     part_of = {int(position): PART_NAMES[part] for part, positions in survey.parts.items() for position in positions}
     rows = tuple(
         (survey.names[pair.first], part_of[pair.first], survey.names[pair.second], part_of[pair.second], pair.bits)
-        for pair in duplicates
+        for pair in duplicates.pairs
     )
     columns = (Column("image"), Column("part"), Column("near duplicate"), Column("its part"), Column("bits", "count"))
     note = f"Pairs in different parts whose perceptual hashes differ in at most {NEAR_BITS} of 64 bits."
-    title = f"Near duplicates across parts: {count(len(rows), 'pair')}"
+    if len(rows) < duplicates.number:
+        note += f" The nearest {len(rows):,} of them."
+    title = f"Near duplicates across parts: {count(duplicates.number, 'pair')}"
     return Table("near_duplicates", title, columns, rows, note, is_folded=True) if rows else None
 
 
-def _pictures(survey: Survey, duplicates: list[Duplicate]) -> Gallery | None:
+def _pictures(survey: Survey, duplicates: Duplicates) -> Gallery | None:
     picks: list[Pick] = []
     shown: set[int] = set()
-    for pair in duplicates:
+    for pair in duplicates.pairs:
         if len(picks) < 2 * SHOWN and not {pair.first, pair.second} & shown:
             shown |= {pair.first, pair.second}
             picks += [Pick(pair.first, f"{pair.bits} bits"), Pick(pair.second, f"{pair.bits} bits")]

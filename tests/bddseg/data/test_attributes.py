@@ -124,3 +124,7 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.csv")
     with pytest.raises(AccessError, match=r"a.csv cannot be read: it is a pipe, but must be a file"):
         read_attributes(tmp_path, AttributesFile("a.csv", "name", ()))
+
+
+def test_a_column_without_a_title_is_no_attribute(tmp_path: Path) -> None:
+    assert read(tmp_path, ",name,light\n0,a,day\n1,b,night\n").columns == ("light",)

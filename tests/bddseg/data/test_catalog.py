@@ -57,3 +57,33 @@ def test_the_fingerprint_is_that_of_a_folder_without_them(tmp_path: Path) -> Non
     catalogs = skipping(tmp_path / "three", b=""), read_catalog(tmp_path / "two", describe_pairs())
     frames = [build_frames(catalog.samples, 8, tmp_path, description=describe_pairs()) for catalog in catalogs]
     assert frames[0].fingerprint == frames[1].fingerprint
+
+
+# --- groups
+
+
+def with_light(root: Path, lights: str, groups: dict[str, object]) -> Catalog:
+    write_pairs(root, [f"a{index}" for index in range(len(lights.split()))])
+    rows = "".join(f"a{index},{light}\n" for index, light in enumerate(lights.split()))
+    (root / "light.csv").write_text(f"name,light\n{rows}")
+    return read_catalog(root, describe_pairs(attributes={"file": "light.csv"}, groups={"light": groups}))
+
+
+def test_a_value_of_a_group_that_no_image_has_is_noted_with_the_nearest(tmp_path: Path) -> None:
+    catalog = with_light(tmp_path, "night day", {"dark": ["nihgt"], "bright": "rest"})
+    assert "no image has the light 'nihgt' of the group dark: did you mean night?" in catalog.summary()
+
+
+def test_images_of_no_group_are_counted(tmp_path: Path) -> None:
+    catalog = with_light(tmp_path, "night day dawn dawn", {"dark": "night", "bright": "day"})
+    assert "2 images in no group, compared with none: light dawn" in catalog.summary()
+
+
+def test_groups_with_images_are_not_noted(tmp_path: Path) -> None:
+    assert with_light(tmp_path, "night day", {"dark": "night", "bright": "rest"}).remarks == ()
+
+
+def test_of_many_values_the_most_frequent_are_counted(tmp_path: Path) -> None:
+    lights = " ".join(["v0", *(f"v{index}" for index in range(500))])
+    headline = with_light(tmp_path, lights, {"dark": "v0", "bright": "rest"}).summary()[0]
+    assert ": v0 2, " in headline and headline.endswith(" and 492 other values")

@@ -9,6 +9,7 @@ import pytest
 from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.description import selection_text
 from bddseg.data.description_parser import parse_description
+from bddseg.data.mask_values import colour_table
 from bddseg.errors import DataError
 from bddseg.task import FIVE_CLASSES, IGNORE
 
@@ -116,3 +117,39 @@ def test_classes_with_colours_only_have_no_mask_values() -> None:
 
 def test_the_entry_is_kept_for_records() -> None:
     assert parse_description("roads", dict(parse().entry), "record") == parse()
+
+
+# --- limits and contradictions
+
+
+@pytest.mark.parametrize("marks", [{"values": 0}, {}])
+def test_more_classes_than_a_byte_counts_are_refused(marks: dict[str, int]) -> None:
+    labels = {f"c{index}": {"mask_colours": [index % 256, index // 256, 7], **marks} for index in range(256)}
+    assert "classes has 256 classes, but must have at most 255" in refusal(classes=labels)
+
+
+def test_255_classes_by_colour_have_255_indices() -> None:
+    labels = {f"c{index}": {"mask_colours": [index, 0, 7]} for index in range(255)}
+    assert colour_table(parse(classes=labels)).classes.max() == 254
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"groups": {1: {"a": "x", "b": "rest"}, 2: {}}}, "groups has 2 attributes, but must have one: 1, 2"),
+        ({"groups": {"": {"a": "x", "b": "rest"}}}, "groups must name an attribute"),
+        ({"groups": {"scene": {"a": "x", "b": []}}}, "groups.scene.b has no value"),
+        ({"attributes": {"file": "/etc/hostname"}}, "'/etc/hostname', but must be a path below the folder"),
+        ({"attributes": {"file": "../other/labels.csv"}}, "must be a path below the folder"),
+        ({"images": "a\0b/{name}.png"}, "must be a path below the folder"),
+        ({"root": "a\0b"}, "no name of a file has a NUL character"),
+        ({"select": ["road", {"vehicle": []}]}, "select has 'vehicle' without a class that belongs to it"),
+    ],
+)
+def test_a_description_that_would_fail_later_is_refused(changes: dict[str, Any], message: str) -> None:
+    assert message in refusal(**changes)
+
+
+def test_the_rest_is_ignored_without_the_value_of_a_class() -> None:
+    labels = {"black": {"values": 0, "colour": [0, 0, 0]}, "white": {"values": 255, "colour": [255, 255, 255]}}
+    assert parse(classes=labels, ignore="rest").remap_table()[[0, 1, 255]].tolist() == [0, IGNORE, 1]

@@ -205,3 +205,13 @@ def test_drives_are_guessed_where_most_names_share_theirs(names: list[str], patt
 def test_a_draft_of_real_frames_finds_the_drives_of_camvid() -> None:
     names = [sample.name for sample in read_catalog(REAL_DATA).samples]
     assert guess_drive(names)[0] == "([^_-]+)[_-]"
+
+
+def test_masks_of_another_video_are_no_images(tmp_path: Path) -> None:
+    for video in ("a", "b"):
+        save_image(tmp_path / f"photos/{video}/00001.png", video)
+        save_mask(tmp_path / f"annotations/{video}/00001.png")
+    draft = draft_description(tmp_path)
+    entry = yaml.safe_load(draft)[tmp_path.name]
+    assert entry["images"].startswith("photos/") and entry["masks"].startswith("annotations/")
+    assert "# image files that are no part of these pairs: 2: annotations/b/00001.png, photos/b/00001.png" in draft

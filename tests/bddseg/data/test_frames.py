@@ -22,7 +22,7 @@ from folders import REAL_DATA, needs_real_data, write_folder, write_image, write
 from PIL import Image
 
 from bddseg.data import frames as frames_room
-from bddseg.data.bdd100k_labels import BDD100K
+from bddseg.data.bdd100k_labels import BDD100K, MASK_COLOURS
 from bddseg.data.catalog import Sample, read_catalog
 from bddseg.data.frames import Decoding, build_frames
 from bddseg.data.image_io import ORIENTATION
@@ -335,6 +335,18 @@ def test_other_colours_values_or_classes_have_another_cache() -> None:
         Decoding(8, describe_pairs(classes=COLOURS, ignore="rest")),
     ]  # fmt: skip
     assert len({decoding.cache_key() for decoding in decodings}) == len(decodings)
+
+
+def test_masks_of_bdd100k_colours_alone_have_a_cache_for_each_selection() -> None:
+    labels = {name: {"mask_colours": list(colour)} for name, colour in MASK_COLOURS.items()}
+    described = describe_pairs(classes=labels, ignore_colours=[0, 0, 0])
+    assert Decoding(8, described, "road,sky").cache_key() != Decoding(8, described, "car,sky").cache_key()
+
+
+def test_bdd100k_with_two_colours_exchanged_has_another_cache() -> None:
+    road, sidewalk, *others = BDD100K.classes
+    exchanged = replace(road, mask_colours=sidewalk.mask_colours), replace(sidewalk, mask_colours=road.mask_colours)
+    assert Decoding(8, replace(BDD100K, classes=(*exchanged, *others))).cache_key() != Decoding(8).cache_key()
 
 
 # --- bad samples

@@ -39,7 +39,13 @@ def test_an_attribute_that_decides_a_class_has_a_v_of_one(tmp_path: Path) -> Non
 
 def test_both_sides_of_a_group_have_their_images_and_drives(tmp_path: Path) -> None:
     survey = weathered(tmp_path, ["clear"] * 5 + ["rainy"] * 7, groups=GROUPS, drive="([a-z0-9]+)_")
-    assert count_sides(survey, "dry", np.arange(12)) == ((5, 7), (5, 7))
+    assert count_sides(survey, survey.task.contrasts[0], np.arange(12)) == ((5, 7), (5, 7))
+
+
+def test_images_of_no_group_are_on_neither_side(tmp_path: Path) -> None:
+    groups = {"weather": {"dry": ["clear"], "wet": ["rainy"]}}
+    survey = weathered(tmp_path, ["clear"] * 5 + ["rainy"] * 7 + ["foggy"] * 4, groups=groups)
+    assert count_sides(survey, survey.task.contrasts[0], np.arange(16))[0] == (5, 7)
 
 
 def test_few_drives_cannot_tell_a_gap(tmp_path: Path) -> None:

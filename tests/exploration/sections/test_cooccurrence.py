@@ -1,5 +1,6 @@
 """Counts and lift of pairs of classes, by hand; examples cover all pairs."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,15 @@ def test_examples_show_every_pair_that_occurs() -> None:
     examples = cover_pairs(HAS, [3, 2, 1, 0])
     assert examples == [2, 1]
     assert count_together(HAS[examples]).astype(bool).tolist() == count_together(HAS).astype(bool).tolist()
+
+
+def test_examples_of_many_classes_need_little_memory() -> None:
+    has_class = np.random.default_rng(0).random((1000, 150)) < 0.3
+    tracemalloc.start()
+    examples = cover_pairs(has_class, list(range(1000)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(examples) == 12 and peak < 8 * 2**20  # a flag for each image and pair would be 21 MiB
 
 
 def test_a_count_leads_to_an_image_with_both_classes(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from explorations import CAR, SKY, scene, survey_masks
+from explorations import CAR, IGNORED, SKY, scene, survey_masks
 
 from sweeps.exploration.measurement import SIZES_PX
 from sweeps.exploration.sections.resolution import build_section, recommend, self_ious
@@ -24,6 +24,13 @@ def test_a_line_that_a_size_doubles_has_an_iou_of_one_half(tmp_path: Path) -> No
     ious = self_ious(survey_masks(tmp_path, [mask]))
     assert ious[SIZES_PX.index(32), CAR] == pytest.approx(0.5)
     assert ious[SIZES_PX.index(32), SKY] == pytest.approx(62 / 63)
+
+
+def test_what_grows_over_ignored_pixels_costs_nothing(tmp_path: Path) -> None:
+    mask = np.full((64, 64), SKY, dtype=np.uint8)
+    mask[10], mask[11] = IGNORED, CAR  # row 11 is the taken one of both
+    ious = self_ious(survey_masks(tmp_path, [mask]))
+    assert ious[SIZES_PX.index(32), [SKY, CAR]].tolist() == [1.0, 1.0]
 
 
 def test_the_smallest_size_that_keeps_90_percent_is_recommended() -> None:
