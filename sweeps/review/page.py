@@ -8,7 +8,7 @@ from markupsafe import Markup
 from bddseg.task import Task
 from bddseg.words import count
 from sweeps.formatting import write_share
-from sweeps.report.rendering import TEMPLATES, build_environment
+from sweeps.report.rendering import TEMPLATES, build_environment, task_context
 from sweeps.report.section import Section
 from sweeps.report.sections.predictions import VERDICT_NAMES, PictureRow, Tile, photograph, picture_source
 from sweeps.storage.suspects import SHARE, RecordedSuspects
@@ -56,6 +56,7 @@ def render_review(
         written: when; "" to omit it.
     """
     environment = build_environment()
+    environment.globals |= task_context(task)
     sections = [_pictures(reviewed, strips, task), _classes(reviewed), _ranking(reviewed)]
     bodies: dict[str, Markup] = {}
     for section in sections:
