@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pages import Page
 from PIL import Image
@@ -106,11 +107,11 @@ def test_the_trained_model_paints_an_image_at_its_size(project: Path) -> None:
     painted = {path.name: Image.open(path) for path in (project / "painted").iterdir()}
     assert sorted(painted) == ["cam03_0002.mask.png", "cam03_0002.overlay.jpg"]
     assert {image.size for image in painted.values()} == {(WIDTH, HEIGHT)}
-    assert set(painted["cam03_0002.mask.png"].getdata()) <= {0, 1, 2}
+    assert set(np.unique(np.asarray(painted["cam03_0002.mask.png"]))) <= {0, 1, 2}
 
 
 def test_the_most_suspect_image_is_left_out_of_the_next_sweep(answers: list[Answer], project: Path) -> None:
     names = [line.partition(",")[0] for line in (project / "suspects.csv").read_text().splitlines()]
     assert names[0] == "name" and len(names) == 2
-    assert last(answers, "--check").code == last(answers, "data.skip").code == 0
+    assert "suspects.csv: 1 image" in last(answers, "--write-skip").stderr
     assert (project / "wharf/images" / f"{names[1]}.jpg").exists()
