@@ -15,6 +15,7 @@ from torch import Tensor
 from bddseg.config import TrainConfig
 from bddseg.confusion import iou, miou, miou_by_group, miou_by_value, miou_gap, pool
 from bddseg.counting import PassCounts
+from bddseg.data.bdd100k_labels import SCENES
 from bddseg.data.drives import drive_of
 from bddseg.data.frames import Frames
 from bddseg.data.split import Split
@@ -23,7 +24,7 @@ from bddseg.engine import Engine
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import SCENE_MIOU, EpochResult, class_metric, gap_metric, group_metric
-from bddseg.task import Task, slug
+from bddseg.task import FIVE_CLASSES, Task, slug
 
 MOST_SCENES = 30
 """Most values of the attribute that decides the groups that have a metric, the most frequent ones."""
@@ -124,9 +125,12 @@ class _Scenes:
 
 
 def _scenes(frames: Frames, indices: Sequence[int]) -> _Scenes:
-    values = frames.scenes
+    values, task = frames.scenes, frames.task
+    own = tuple(values[index] for index in indices)
+    if (task.attribute, task.groups) == (FIVE_CLASSES.attribute, FIVE_CLASSES.groups):
+        return _Scenes(own, SCENES)  # each has its metric in every record, whichever of them occur
     frequent = [value for value, _ in Counter(filter(slug, values)).most_common(MOST_SCENES)]
-    return _Scenes(tuple(values[index] for index in indices), tuple(sorted(frequent)))
+    return _Scenes(own, tuple(sorted(frequent)))
 
 
 def _metrics(train: PassCounts, validation: PassCounts, task: Task, scenes: _Scenes) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from torchmetrics.classification import MulticlassJaccardIndex
 from bddseg.checkpoint import load_training, save_training
 from bddseg.config import TrainConfig
 from bddseg.confusion import iou, miou, pool
+from bddseg.data.bdd100k_labels import SCENES
 from bddseg.data.split import Split, split_of
 from bddseg.engine import Engine
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import OBJECTIVE, EpochResult, metric_directions
 from bddseg.schedule import learning_rate_factor
-from bddseg.task import FIVE_CLASSES, IGNORE
+from bddseg.task import FIVE_CLASSES, IGNORE, Group
 from bddseg.train import _metrics, fit
 
 CPU = torch.device("cpu")
@@ -315,7 +317,7 @@ def test_a_constant_learning_rate_stays(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_every_metric_is_reported_under_its_name(learnt: list[EpochResult]) -> None:
-    assert set(learnt[0].metrics) == set(metric_directions(FRAMES.task, FRAMES.scenes))
+    assert set(learnt[0].metrics) == set(metric_directions(FRAMES.task, SCENES))
 
 
 def test_every_metric_is_a_plain_float(learnt: list[EpochResult]) -> None:
@@ -475,3 +477,21 @@ def test_under_focal_loss_a_permuted_batch_has_the_same_figures() -> None:
     names = [name for name in straight.metrics if name.startswith(("val/iou", "val/group", "val/scene", OBJECTIVE))]
     expected = [straight.metrics[name] for name in names]
     assert [reversed_.metrics[name] for name in names] == pytest.approx(expected, abs=0, nan_ok=True)
+
+
+def test_every_class_and_value_of_another_task_has_its_metric() -> None:
+    groups = (Group("day", ("d",)), Group("night", ("n",)), Group("dusk", ()))
+    task = replace(
+        FIVE_CLASSES, classes=("road", "traffic light", "tree", "sky", "car"), attribute="light", groups=groups
+    )
+    lights = ("d", "n", "k") * (len(FRAMES) // 3)
+    frames = replace(FRAMES, task=task, attributes={"light": lights})
+    result = next(fit(make_config(train_epochs=1), frames, SPLIT, CPU))
+    assert set(result.metrics) == set(metric_directions(task, "dnk"))
+    assert result.best_evidence("val").task == task and result.state()["best"]["task"] == task.to_dict()
+
+
+def test_without_groups_there_are_no_metrics_of_scenes() -> None:
+    frames = replace(FRAMES, task=replace(FIVE_CLASSES, attribute="", groups=()))
+    result = next(fit(make_config(train_epochs=1), frames, SPLIT, CPU))
+    assert not [name for name in result.metrics if "group" in name or "scene" in name]

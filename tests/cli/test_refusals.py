@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,12 +15,14 @@ from folders import write_folder
 from notes_heard import listening
 from recorded_trials import DATA, plan, planned, record
 from recording import start
+from tiny import make_frames, make_split
 
 import tune_main
 from bddseg.files import write_json
 from sweeps.errors import StorageError, TrackingError
 from sweeps.execution.runner import run_sweep
 from sweeps.execution.spec import SweepSpec
+from sweeps.planning.dataset import Dataset
 from sweeps.planning.experiment import load_experiment
 from sweeps.storage.events import PARENT, End
 from sweeps.storage.folder import making
@@ -58,13 +59,15 @@ def stranger() -> Iterator[str]:
 
 def make_order(storage: Path, uri: str, **changes: Any) -> SweepSpec:
     """Return an order for one trial, which another sweep may have trained."""
-    material: Any = SimpleNamespace(frames=SimpleNamespace(fingerprint=DATA), to_dict=material_facts)
+    material = Dataset(
+        Path("/data"),
+        is_embedded=False,
+        frames=replace(make_frames(), fingerprint=DATA),
+        split=make_split(),
+        summary=(),
+    )
     experiment = load_experiment("smoke", profile="quick")
     return SweepSpec(experiment, plan(planned()), material, storage, uri, {"CPU": 1.0, "GPU": 0.0}, **changes)
-
-
-def material_facts() -> dict[str, Any]:
-    return {"root": "/data", "embedded": False, "fingerprint": DATA}
 
 
 def contents(folder: Path) -> set[str]:

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,8 @@ def record(folder: Path, uri: str, root: Path, *, keeps: bool = True) -> None:
         events += train_run(folder, f"r{fold}", config, material, keeps=keeps)
     data = material.to_dict()
     (folder / "sweep.json").write_text(json.dumps({"profile": "full", "data": data, "confirmation": {"runs": FOLDS}}))
-    sweeps_own = start("")
-    sweeps_own["tags"] |= {"sweep.confirms": "screened-1"}
+    usual = start("")
+    sweeps_own = replace(usual, tags={**usual.tags, "sweep.confirms": "screened-1"})
     manifest = artifact(folder / "sweep.json", trial="")
     delivered(Outbox(folder / "outbox"), uri, sweeps_own, manifest, *events, end("FINISHED", trial=""))
 
@@ -92,8 +93,12 @@ def train_run(folder: Path, trial: str, config: TrainConfig, material: Any, *, k
     save_training(run, last.state())
     save_evidence(run / "evidence-val.npz", last.best_evidence("val"))
     begun = start(trial, params=config.flat())
-    begun["tags"] |= {"sweep.finalist": "a", "sweep.config_digest": config.digest()}
-    yield from (begun, epoch(1, 0.7, trial=trial), artifact(run / "evidence-val.npz", trial, "evidence"))
+    tags = {**begun.tags, "sweep.finalist": "a", "sweep.config_digest": config.digest()}
+    yield from (
+        replace(begun, tags=tags),
+        epoch(1, 0.7, trial=trial),
+        artifact(run / "evidence-val.npz", trial, "evidence"),
+    )
     if keeps:
         yield artifact(run / BEST, trial, "weights")
     yield end(trial=trial, metrics={"best/miou": 0.7, "best/epoch": 1.0})

@@ -6,10 +6,14 @@ from pathlib import Path
 from tiny import make_config, make_frames, make_split
 
 from bddseg.config import DataSettings
+from bddseg.data.bdd100k_labels import BDD100K
 from sweeps.execution.dataset_inputs import describe_inputs, inputs_by_trial
 from sweeps.planning.dataset import Dataset
 
-MATERIAL = Dataset(Path("/data/streets"), is_embedded=True, frames=make_frames(), split=make_split(), summary=())
+STREETS = replace(BDD100K, name="streets")
+MATERIAL = Dataset(
+    Path("/data/streets"), is_embedded=True, frames=make_frames(), split=make_split(), summary=(), description=STREETS
+)
 USUAL = make_config().data
 FOLD = replace(USUAL, folds=4, fold=1)
 
@@ -41,6 +45,6 @@ def test_every_part_has_the_fingerprint_of_the_frames() -> None:
     assert {entry["digest"] for entry in describe_inputs(MATERIAL)} == {MATERIAL.frames.fingerprint}
 
 
-def test_data_of_a_folder_are_named_after_their_layout() -> None:
-    entries = describe_inputs(replace(MATERIAL, is_embedded=False))
+def test_parts_are_named_after_the_description() -> None:
+    entries = describe_inputs(replace(MATERIAL, description=BDD100K))
     assert [entry["name"] for entry in entries] == ["bdd100k train", "bdd100k validation", "bdd100k test"]

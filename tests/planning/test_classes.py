@@ -14,7 +14,7 @@ from sweeps.errors import ExperimentError
 from sweeps.planning.classes import follow_description
 from sweeps.planning.datasets_file import read_datasets
 from sweeps.planning.experiment import Experiment, load_experiment
-from sweeps.planning.plan import build_plan
+from sweeps.planning.planner import build_plan
 
 NINETEEN = BDD100K.chosen(ALL)
 

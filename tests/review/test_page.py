@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bddseg.task import FIVE_CLASSES
 from sweeps.errors import StorageError
 from sweeps.review.files import check_skip, render_table, write_skip
 from sweeps.review.page import describe_suspects, render_review
@@ -52,9 +53,9 @@ def test_without_a_fault_no_label_is_suspect() -> None:
 
 def test_the_page_shows_what_it_read_as_text() -> None:
     image, truth = np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), np.uint8)
-    strip = draw_panel(image, truth, [(truth, truth)])
+    strip = draw_panel(image, truth, [(truth, truth)], FIVE_CLASSES.palette)
     review = make_review(make_suspect("a<b>", 0.2, reason="<script>"))
-    page = render_review(review, [strip], "One model", ("20 images were not reviewed",), "")
+    page = render_review(review, [strip], FIVE_CLASSES, "One model", ("20 images were not reviewed",), "")
     assert "a&lt;b&gt;" in page and "<script>" not in page.split("<main>")[1].split("</main>")[0]
     assert "20 images were not reviewed" in page and page.count("data:image/png") == 4
 

@@ -6,7 +6,7 @@ from tiny import make_frames
 from bddseg.task import IGNORE
 from sweeps.review.pictures import draw_suspects, find_doubted
 from sweeps.statistics.label_faults import Fault, Suspect
-from sweeps.storage.tiles import IGNORED, RIGHT, WRONG
+from sweeps.storage.tiles import NOT_JUDGED, RIGHT, WRONG
 
 CLASSES, BARS = ("road", "sky"), np.array([0.6, 0.6])
 TRUTH = np.array([[0, 1, IGNORE, IGNORE]], dtype=np.uint8)
@@ -31,8 +31,7 @@ def test_ignored_pixels_in_doubt_are_marked_in_the_picture() -> None:
     probabilities = np.zeros((1, 5, 16, 16), np.float16)
     probabilities[:, 0] = 1
     suspect = Suspect(frames.names[0], 0.2, (make_fault(""),))
-    classes, bars = ("road", "building", "vegetation", "sky", "car"), np.full(5, 0.5)
-    (strip,) = draw_suspects([suspect], probabilities, [0], frames, bars, classes)
+    (strip,) = draw_suspects([suspect], probabilities, [0], frames, np.full(5, 0.5))
     tile, ignored = strip.tile(3), np.asarray(frames.masks[0]) == IGNORE
-    assert set(tile[ignored].tolist()) == {WRONG} and set(tile[~ignored].tolist()) == {RIGHT}
-    assert set(strip.tile(1)[ignored].tolist()) == {IGNORED}
+    assert set(tile[ignored].tolist()) == {5 + WRONG} and set(tile[~ignored].tolist()) == {5 + RIGHT}
+    assert set(strip.tile(1)[ignored].tolist()) == {5 + NOT_JUDGED}

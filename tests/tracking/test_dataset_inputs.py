@@ -1,12 +1,14 @@
 """Dataset inputs of runs: what MLflow has of them after delivery."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from recording import delivered, rejects, runs, start
 
-from sweeps.storage.outbox import Event, Outbox
+from sweeps.storage.events import Event
+from sweeps.storage.outbox import Outbox
 from sweeps.tracking.client import EXPERIMENT, open_client
 
 
@@ -16,7 +18,7 @@ def entry(context: str, **changes: Any) -> dict[str, Any]:
 
 
 def start_with(*entries: dict[str, Any], trial: str = "a") -> Event:
-    return {**start(trial), "inputs": list(entries)}
+    return replace(start(trial), inputs=list(entries))
 
 
 def inputs(uri: str, trial: str = "a") -> list[Any]:
