@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bddseg.errors import printable
+from bddseg.words import count
 from sweeps.cli import parsing
 from sweeps.cli.console import FINE, Parser, execute, run_command
 from sweeps.notes import show_notes
@@ -88,7 +89,9 @@ def run(options: argparse.Namespace) -> int:
     review = review_labels(record, reviewers, material, store, device, is_quiet=is_quiet)
     page = _write(review, options.out / f"{folder_name(record.sweep_id)}-suspects")
     if options.write_skip:
-        write_skip(options.write_skip, review.reviewed.most_suspect(options.share))
+        skipped = review.reviewed.most_suspect(options.share)
+        write_skip(options.write_skip, skipped)
+        print(printable(f"{options.write_skip}: {count(len(skipped), 'image')} to skip"), file=sys.stderr)
     if not options.no_upload:
         _upload(store, record.run_id, page.parent)
     _print(review, page)

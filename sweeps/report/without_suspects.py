@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from bddseg.evidence import Evidence
-from bddseg.words import count
 from sweeps.errors import NothingFinishedError
 from sweeps.statistics.results import Candidate, Finalist, Verdict
 from sweeps.storage.suspects import SHARE, RecordedSuspect, read_suspects
@@ -70,7 +69,8 @@ def judge_without_suspects(
 
 def describe_survival(without: WithoutSuspects, names: Mapping[str, str]) -> str:
     """Return in one sentence whether the leader survives; `names` by id."""
-    images = count(len(without.suspects), "most suspect image")
+    number = len(without.suspects)
+    images = "most suspect image" if number == 1 else f"{number} most suspect images"
     new = names.get(without.verdict.leader, without.verdict.leader)
     ends = {
         "leader": "ahead of all others",

@@ -75,7 +75,12 @@ def describe_suspects(reviewed: RecordedSuspects) -> str:
     most = reviewed.most_suspect()
     if not most:
         return f"No label of {count(reviewed.images, 'image')} is suspect."
-    shown = f"Of the {count(len(most), 'most suspect image')} ({write_share(SHARE)} of {reviewed.images})"
+    share = f"({write_share(SHARE)} of {reviewed.images})"
+    if len(most) == 1:
+        fault = most[0].faults[0]
+        lack = f"probably lacks a whole class: {fault['predicted']}" if fault["is_missing"] else "lacks no whole class"
+        return f"The most suspect image {share} {lack}."
+    shown = f"Of the {len(most)} most suspect images {share}"
     missing = [suspect for suspect in most if suspect.faults[0]["is_missing"]]
     if not missing:
         return f"{shown}, none probably lacks a whole class."

@@ -13,6 +13,7 @@ from sweeps.report.comparison import build_comparison
 from sweeps.report.formats import render_csv, render_json
 from sweeps.report.gather import Report
 from sweeps.report.page import render_html, render_markdown
+from sweeps.report.sections.classes import build_section
 
 UNGROUPED = replace(FIVE_CLASSES, attribute="", groups=())
 THREE = replace(
@@ -66,6 +67,21 @@ def test_three_groups_are_each_compared_with_the_rest(grouped: Report) -> None:
     page = render_html(grouped)
     assert all(f"<h3>{name} versus all others</h3>" in page for name in ("Day", "Night", "Dusk"))
     assert "98.3 % interval" in page and "City" not in page
+
+
+def titles(report: Report) -> list[str]:
+    """Return the columns of the leader's figures by class."""
+    return [column.title for column in build_section(report).data[0].columns]
+
+
+def test_a_group_of_the_value_that_it_is_named_after_has_one_column() -> None:
+    task = replace(THREE, groups=(Group("day", ("d",)), Group("night", ("n",)), Group("k", ())))
+    assert titles(reported(task)) == ["all", "day", "night", "k"]
+
+
+def test_a_value_with_the_name_of_a_larger_group_has_a_column_of_its_own() -> None:
+    task = replace(THREE, groups=(Group("d", ("d", "n")), Group("dusk", ())))
+    assert titles(reported(task)) == ["all", "d", "dusk", "d alone", "k", "n"]
 
 
 def test_three_groups_are_in_json(grouped: Report) -> None:

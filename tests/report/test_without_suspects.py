@@ -86,6 +86,10 @@ def test_page_and_markdown_say_whether_the_leader_survives() -> None:
     assert "Without suspect labels" in render_html(report)
 
 
+def test_the_sentence_speaks_of_a_single_image() -> None:
+    assert "Without the most suspect image the leader stays" in render_markdown(gather(make_suspects("image0")))
+
+
 def test_json_has_the_second_verdict() -> None:
     record = json.loads(render_json([gather(make_suspects("image0", "image1"), carried_by_two_images())]))
     assert record["without_suspects"]["verdict"]["leader"] == RUNNER_UP

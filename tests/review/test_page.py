@@ -36,9 +36,16 @@ def test_the_sentence_counts_masks_that_lack_a_class_among_the_most_suspect() ->
 
 
 def test_the_sentence_says_so_where_no_class_is_missing() -> None:
-    assert "none probably lacks a whole class" in describe_suspects(
-        make_review(make_suspect("a", 0.2, is_missing=False))
-    )
+    review = make_review(*(make_suspect(name, 0.2, is_missing=False) for name in "ab"))
+    assert describe_suspects(review) == "Of the 2 most suspect images (5 % of 40), none probably lacks a whole class."
+
+
+@pytest.mark.parametrize(
+    ("is_missing", "end"), [(True, "probably lacks a whole class: road."), (False, "lacks no whole class.")]
+)
+def test_the_sentence_speaks_of_a_single_image(is_missing: bool, end: str) -> None:
+    review = make_review(make_suspect("a", 0.2, is_missing=is_missing), images=20)
+    assert describe_suspects(review) == f"The most suspect image (5 % of 20) {end}"
 
 
 def test_without_a_fault_no_label_is_suspect() -> None:

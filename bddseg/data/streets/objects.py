@@ -5,7 +5,7 @@ Only integers and + - * / go into a pixel, so that the same numpy and Pillow giv
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -97,23 +97,34 @@ class Camera:
     swerve: float
     hill: float
 
-    def place(self, point: Point) -> tuple[int, int]:
-        """Return the canvas position of a point; the road bends, swerves and climbs with the distance."""
-        u, h, z = point
-        x = u - self.u + z * z * (self.bend + self.swerve * z)
-        y = h - self.h + self.hill * z * z
-        right, down = self.centre_px + self.focal_px * x / z, self.horizon_px - self.focal_px * y / z
-        return self.rolled(right, down)
-
-    def rolled(self, right: float, down: float) -> tuple[int, int]:
-        """Return a position after the camera's roll about the middle of the canvas."""
-        right, down = right - self.width_px / 2, down - self.height_px / 2
+    @cached_property
+    def roll(self) -> tuple[float, float]:
+        """Return cosine and sine of the roll angle."""
         square = 1 + self.tilt * self.tilt
-        cos, sin = (2 - square) / square, 2 * self.tilt / square
-        reach = 6 * self.width_px
-        x = self.width_px / 2 + max(-reach, min(reach, right * cos - down * sin))
-        y = self.height_px / 2 + max(-reach, min(reach, right * sin + down * cos))
-        return round(x), round(y)
+        return (2 - square) / square, 2 * self.tilt / square
+
+    def place(self, point: Point) -> tuple[int, int]:
+        """Return the canvas position of a point."""
+        return self.outline((point,))[0]
+
+    def outline(self, points: Sequence[Point]) -> list[tuple[int, int]]:
+        """Return the canvas positions of points; the road bends, swerves and climbs with the distance.
+
+        The camera rolls about the middle of the canvas. A sixth of a frame's time is spent here.
+        """
+        (cos, sin), middle, centre, reach = self.roll, self.width_px / 2, self.height_px / 2, 6 * self.width_px
+        focal, centre_px, horizon_px = self.focal_px, self.centre_px, self.horizon_px
+        own_u, own_h, bend, swerve, hill = self.u, self.h, self.bend, self.swerve, self.hill
+        positions = []
+        for u, h, z in points:
+            x = u - own_u + z * z * (bend + swerve * z)
+            y = h - own_h + hill * z * z
+            right, down = centre_px + focal * x / z - middle, horizon_px - focal * y / z - centre
+            across, along = right * cos - down * sin, right * sin + down * cos
+            across = -reach if across < -reach else reach if across > reach else across
+            along = -reach if along < -reach else reach if along > reach else along
+            positions.append((round(middle + across), round(centre + along)))
+        return positions
 
 
 class Canvas:
@@ -132,22 +143,27 @@ class Canvas:
 
     def lit(self, colour: Sequence[float], z: float, shade: float = 1.0, *, glows: bool = False) -> Colour:
         """Return a colour as it looks from a distance."""
-        light = (1.0, 1.0, 1.0) if glows else self.air.light
+        warm, mild, cold = (1.0, 1.0, 1.0) if glows else self.air.light
         far = z / (z + self.air.haze_m)
-        mixed = (c * shade * w * (1 - far) + s * far for c, w, s in zip(colour, light, self.air.sky_low, strict=True))
-        red, green, blue = (max(0, min(255, int(value))) for value in mixed)
-        return red, green, blue
+        near = 1 - far
+        (red, green, blue), (hazy_red, hazy_green, hazy_blue) = colour, self.air.sky_low
+        red, green, blue = (
+            int(red * shade * warm * near + hazy_red * far),
+            int(green * shade * mild * near + hazy_green * far),
+            int(blue * shade * cold * near + hazy_blue * far),
+        )
+        return red if red < 255 else 255, green if green < 255 else 255, blue if blue < 255 else 255
 
     def fill(self, points: Sequence[Point], colour: Colour, label: int | None = None) -> None:
         """Fill a polygon with a colour as it looks, and, with a label, the mask."""
-        corners = [self.camera.place(point) for point in points]
+        corners = self.camera.outline(points)
         self.pen.polygon(corners, fill=colour)
         if label is not None:
             self.label_pen.polygon(corners, fill=label)
 
     def shadow(self, points: Sequence[Point], strength: int) -> None:
         """Darken a polygon."""
-        self.veil.polygon([self.camera.place(point) for point in points], fill=(8, 10, 22, strength))
+        self.veil.polygon(self.camera.outline(points), fill=(8, 10, 22, strength))
 
     def disc(self, centre: Point, across: float, up: float, colour: Colour, label: int | None = None) -> None:
         """Fill an ellipse that faces the camera; radii in metres."""
@@ -160,7 +176,7 @@ class Canvas:
 
     def stroke(self, points: Sequence[Point], width: float, colour: Colour, label: int | None = None) -> None:
         """Draw a line of some metres' width, at least one image pixel wide."""
-        corners = [self.camera.place(point) for point in points]
+        corners = self.camera.outline(points)
         width_px = max(OVERSAMPLING, round(width * self.scale(points[0][2])))
         self.pen.line(corners, fill=colour, width=width_px)
         if label is not None:

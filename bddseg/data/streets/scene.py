@@ -173,7 +173,7 @@ def _highway(rng: np.random.Generator, left: float, right: float) -> Iterator[Th
     green = rng.uniform(0.2, 1.0)
     for edge, sign in ((left, -1), (right, 1)):
         kind, high = ("wall", rng.uniform(1.0, 4.5)) if rng.random() < 0.35 else ("fence", 0.8)
-        for s in np.arange(-20.0, VIEW_M, 30.0):
+        for s in np.arange(-20.0, VIEW_M, 30.0).tolist():
             yield _thing(rng, kind, s, edge + sign * 1.6, (0.3, high, 30.0), near(rng, (150, 150, 148), 14))
             if rng.random() < green:
                 size = (6.0, rng.uniform(3, 11), rng.uniform(15, 30))
@@ -197,7 +197,7 @@ BUILDERS: dict[str, Callable[[np.random.Generator, float, float], Iterator[Thing
 
 
 def _trees(rng: np.random.Generator, u: float, density: float, low: float, high: float) -> Iterator[Thing]:
-    for s in np.arange(2.0, VIEW_M, 11.0):
+    for s in np.arange(2.0, VIEW_M, 11.0).tolist():
         if rng.random() < density:
             height = rng.uniform(low, high)
             size = (height * rng.uniform(0.45, 0.9), height, 0.0)
@@ -206,7 +206,7 @@ def _trees(rng: np.random.Generator, u: float, density: float, low: float, high:
 
 def _furniture(rng: np.random.Generator, u: float, density: float) -> Iterator[Thing]:
     spacing = rng.uniform(18, 40)
-    for s in np.arange(rng.uniform(4, 20), VIEW_M, spacing):
+    for s in np.arange(rng.uniform(4, 20), VIEW_M, spacing).tolist():
         if rng.random() < density:
             yield _thing(rng, "pole", s, u, (rng.uniform(0.1, 0.22), rng.uniform(5, 9), 0.0), (112, 112, 110))
         if rng.random() < 0.25 * density:
@@ -219,7 +219,7 @@ def _furniture(rng: np.random.Generator, u: float, density: float) -> Iterator[T
 
 
 def _people(rng: np.random.Generator, u: float, density: float) -> Iterator[Thing]:
-    for s in np.arange(5.0, 120.0, 9.0):
+    for s in np.arange(5.0, 120.0, 9.0).tolist():
         if rng.random() < density * 0.5:
             kind = str(rng.choice(["person", "person", "person", "bicycle", "motorcycle"]))
             size = (0.55, rng.uniform(1.5, 1.9), 0.0)
@@ -227,7 +227,7 @@ def _people(rng: np.random.Generator, u: float, density: float) -> Iterator[Thin
 
 
 def _parked(rng: np.random.Generator, u: float, density: float) -> Iterator[Thing]:
-    for s in np.arange(3.0, 160.0, 6.2):
+    for s in np.arange(3.0, 160.0, 6.2).tolist():
         if rng.random() < density:
             yield _thing(rng, "car", s, u, (1.8, rng.uniform(1.4, 1.9), 4.3), paint(rng))
 
@@ -235,7 +235,7 @@ def _parked(rng: np.random.Generator, u: float, density: float) -> Iterator[Thin
 def _traffic(
     rng: np.random.Generator, left: float, right: float, density: float, lorries: float = 0.1
 ) -> Iterator[Thing]:
-    for s in np.arange(7.0, 220.0, 14.0):
+    for s in np.arange(7.0, 220.0, 14.0).tolist():
         if rng.random() > density:
             continue
         u = rng.uniform(left + 1.6, right - 1.6)
@@ -256,7 +256,7 @@ def _chosen(rng: np.random.Generator, table: tuple[tuple[str, float], ...]) -> s
 
 def near(rng: np.random.Generator, colour: tuple[int, ...], spread: int) -> Colour:
     """Return a colour near another."""
-    red, green, blue = (int(np.clip(value + rng.integers(-spread, spread + 1), 0, 255)) for value in colour)
+    red, green, blue = (max(0, min(255, value + int(rng.integers(-spread, spread + 1)))) for value in colour)
     return red, green, blue
 
 

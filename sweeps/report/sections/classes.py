@@ -65,12 +65,19 @@ def _columns(report: Report, entry: Entry) -> list[Column]:
     names, numbers = np.unique(scenes, return_counts=True)
     ordered = [str(name) for _, name in sorted(zip(-numbers, names, strict=True))]
     alone = {group.values[0] for group in evidence.task.groups if len(group.values) == 1}
+    alone |= {name for name in evidence.task.group_names if (scenes[groups == name] == name).all()}
     listed = [name for name in ordered if name not in alone][:MOST_SCENES]
     return [
         every,
         *(score_images(evidence, groups == name, group_title(name)) for name in evidence.task.group_names),
-        *(score_images(evidence, scenes == name, name or "unnamed") for name in listed),
+        *(score_images(evidence, scenes == name, _title(name, evidence.task)) for name in listed),
     ]
+
+
+def _title(scene: str, task: Task) -> str:
+    """Return a scene's name, other than that of a group that has further scenes."""
+    is_taken = scene in map(group_title, task.group_names)
+    return f"{scene} alone" if is_taken else scene or "unnamed"
 
 
 def _logged_columns(task: Task, entry: Entry) -> list[Column]:

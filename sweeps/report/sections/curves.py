@@ -146,13 +146,14 @@ def _say(report: Report, bands: Sequence[Band], rungs: Sequence[Rung]) -> str:
     if not rungs:
         return f"Validation mIoU of every trial; none was stopped early by comparison.{runs}"
     stopped = sum(len(rung.stops) for rung in rungs)
-    where = ", ".join(str(rung.epoch) for rung in rungs)
+    epochs = ", ".join(str(rung.epoch) for rung in rungs)
+    where = f"at the rung (epoch {epochs})" if len(rungs) == 1 else f"at the rungs (epochs {epochs})"
     ended = (
         f"{stopped} of {count(len(report.trials), 'trial')} {'was' if stopped == 1 else 'were'} stopped there"
         if stopped
         else "none was stopped"
     )
-    return f"Validation mIoU of every trial; at the rungs (epochs {where}) trials were compared, and {ended}.{runs}"
+    return f"Validation mIoU of every trial; {where} trials were compared, and {ended}.{runs}"
 
 
 def _role(report: Report, band: Band) -> str:

@@ -1,5 +1,6 @@
 """The embedded street scenes: the real layout, the same bytes every time, and hard."""
 
+import hashlib
 import json
 import threading
 from pathlib import Path
@@ -13,13 +14,15 @@ from bddseg.data.bdd100k_labels import MASK_COLOURS
 from bddseg.data.catalog import Catalog, read_catalog
 from bddseg.data.frames import Frames, build_frames
 from bddseg.data.split import split_samples
-from bddseg.data.streets.dataset import streets_folder, write_streets
+from bddseg.data.streets.dataset import VERSION, streets_folder, write_streets
 from bddseg.data.streets.render import draw
 from bddseg.data.streets.scene import make_drive
 from bddseg.errors import DataError
 from bddseg.task import FIVE_CLASSES, IGNORE
 
 IMAGES = 120
+PICTURES = {1: "e756761df818e172"}
+"""Digest of what each version draws."""
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,14 @@ def test_the_same_frame_is_drawn_twice_the_same() -> None:
     rngs = (np.random.Generator(np.random.PCG64(5)) for _ in range(2))
     (first, mask), (second, again) = (draw(make_drive(7, 3), 1, (64, 36), rng) for rng in rngs)
     assert first.tobytes() == second.tobytes() and (mask == again).all()
+
+
+def test_a_version_draws_the_same_pictures_for_ever() -> None:
+    digest = hashlib.sha256()
+    for index in range(12):
+        picture, mask = draw(make_drive(7, index), index % 4, (160, 91), np.random.Generator(np.random.PCG64(index)))
+        digest.update(picture.tobytes() + mask.tobytes())
+    assert digest.hexdigest()[:16] == PICTURES[VERSION]
 
 
 def test_another_seed_gives_other_drives() -> None:

@@ -78,6 +78,11 @@ def test_the_sentence_counts_the_stops() -> None:
     assert "at the rungs (epochs 2, 6) trials were compared, and 2 of 4 trials were stopped there" in section.sentence
 
 
+def test_the_sentence_speaks_of_a_single_rung() -> None:
+    section = build_section(make_sweep([make_entry("a", 0.9, {}), stopped("c", 0.1, 0.4)], ("optim.lr",)))
+    assert "at the rung (epoch 2) trials were compared" in section.sentence
+
+
 def test_a_band_is_named_by_the_best_of_its_runs() -> None:
     found = texts(svg_of(make_sweep(seeds(0.4, 0.6, 0.5), ("train.seed",))))
     assert "leader" in found
