@@ -167,12 +167,18 @@ class Canvas:
 
     def disc(self, centre: Point, across: float, up: float, colour: Colour, label: int | None = None) -> None:
         """Fill an ellipse that faces the camera; radii in metres."""
-        x, y = self.camera.place(centre)
-        scale = self.scale(centre[2])
-        box = (x - round(across * scale), y - round(up * scale), x + round(across * scale), y + round(up * scale))
-        self.pen.ellipse(box, fill=colour)
-        if label is not None:
-            self.label_pen.ellipse(box, fill=label)
+        self.discs(centre[2], [(centre, across, up, colour)], label)
+
+    def discs(self, z: float, ellipses: Sequence[tuple[Point, float, float, Colour]], label: int | None = None) -> None:
+        """Fill ellipses at one distance: centre, radii in metres across and up, colour."""
+        scale = self.scale(z)
+        centres = self.camera.outline([ellipse[0] for ellipse in ellipses])
+        for (x, y), (_, across, up, colour) in zip(centres, ellipses, strict=True):
+            width, height = round(across * scale), round(up * scale)
+            box = (x - width, y - height, x + width, y + height)
+            self.pen.ellipse(box, fill=colour)
+            if label is not None:
+                self.label_pen.ellipse(box, fill=label)
 
     def stroke(self, points: Sequence[Point], width: float, colour: Colour, label: int | None = None) -> None:
         """Draw a line of some metres' width, at least one image pixel wide."""
@@ -297,13 +303,17 @@ def _tree(canvas: Canvas, thing: Thing, z: float) -> None:
         return
     leaves = int(min(26, 5 + canvas.scale(z) * thing.height / 14))
     cone = thing.style % 4 == 3
+    numbers, first, crown = scatter(), thing.style * 37, thing.height - trunk
+    ellipses = []
     for index in range(leaves):
-        up = pick(thing.style, 3 * index)
+        up, aside = numbers[(first + 3 * index) % 1024], numbers[(first + 3 * index + 1) % 1024]
+        big, tint = numbers[(first + 3 * index + 2) % 1024], numbers[(first + 5 * index + 2) % 1024]
         reach = thing.width / 2 * ((1.05 - up) if cone else 0.9)
-        u = thing.u + reach * (2 * pick(thing.style, 3 * index + 1) - 1) * 0.75
-        size = reach * (0.3 + 0.25 * pick(thing.style, 3 * index + 2)) + 0.15
-        tone = canvas.lit(thing.colour, z, 0.55 + 0.35 * up + 0.35 * pick(thing.style, 5 * index + 2))
-        canvas.disc((u, trunk + (thing.height - trunk) * (0.1 + 0.85 * up), z), size, size * 0.8, tone, label)
+        u = thing.u + reach * (2 * aside - 1) * 0.75
+        size = reach * (0.3 + 0.25 * big) + 0.15
+        tone = canvas.lit(thing.colour, z, 0.55 + 0.35 * up + 0.35 * tint)
+        ellipses.append(((u, trunk + crown * (0.1 + 0.85 * up), z), size, size * 0.8, tone))
+    canvas.discs(z, ellipses, label)
 
 
 def _branches(canvas: Canvas, thing: Thing, z: float, trunk: float, bark: Colour) -> None:

@@ -128,7 +128,7 @@ def _developed(canvas: Canvas, rng: np.random.Generator) -> tuple[Image.Image, n
     strength = np.full(256, 5.0)
     for name in MASK_COLOURS:
         strength[LABELS[name]] = GRAIN.get(name, 5)
-    grain = PERCENT.take(rng.integers(0, 201, mask.shape)) * strength[mask] * (0.35 if air.night else 1.0)
+    grain = PERCENT.take(rng.integers(0, 201, mask.shape)) * strength.take(mask) * (0.35 if air.night else 1.0)
     pixels = np.asarray(picture).astype(np.float64)
     for top in range(0, len(pixels), BLOCK_ROWS):
         rows = pixels[top : top + BLOCK_ROWS]

@@ -256,7 +256,8 @@ def _chosen(rng: np.random.Generator, table: tuple[tuple[str, float], ...]) -> s
 
 def near(rng: np.random.Generator, colour: tuple[int, ...], spread: int) -> Colour:
     """Return a colour near another."""
-    red, green, blue = (max(0, min(255, value + int(rng.integers(-spread, spread + 1)))) for value in colour)
+    shifts = rng.integers(-spread, spread + 1, 3).tolist()
+    red, green, blue = (max(0, min(255, value + shift)) for value, shift in zip(colour, shifts, strict=True))
     return red, green, blue
 
 

@@ -18,6 +18,7 @@ from sweeps.report.section import Drawing, Section
 from sweeps.statistics.gap_power import smallest_gap, smallest_margin
 from sweeps.statistics.hypothesis_tests import ALPHA, overlap
 from sweeps.statistics.proportions import GoodnessOfFit, associate, fit_equal_frequencies
+from sweeps.statistics.sides import capitalise
 from sweeps.statistics.slices import DRIVES
 
 MOST_VALUES = 30
@@ -74,7 +75,7 @@ def _sentence(survey: Survey, counts: dict[str, dict[str, int]], fits: dict[str,
     first, images = next(iter(values.items()))
     total = sum(values.values())
     return (
-        f"{write_percent(images / total)} of the images have the {title_of(attribute)} {first}; the "
+        f"{capitalise(title_of(attribute))} is {first} in {write_percent(images / total)} of the images; its "
         f"{len(values)} values are {_frequencies(fit)} (Cohen's w {fit.cohens_w:.2f})."
     )
 

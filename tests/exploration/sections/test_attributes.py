@@ -26,7 +26,7 @@ def test_the_sentence_has_the_most_frequent_value_and_the_effect_size(tmp_path: 
     section = build_section(weathered(tmp_path, ["clear"] * 9 + ["rainy"] * 3))
     assert section is not None
     assert section.sentence == (
-        "75 % of the images have the weather clear; the 2 values are about equally frequent (Cohen's w 0.50)."
+        "Weather is clear in 75 % of the images; its 2 values are about equally frequent (Cohen's w 0.50)."
     )
 
 
