@@ -63,8 +63,8 @@ def _add_register(parser: Parser) -> None:
         "validation, as @champion in MLflow's model registry; undecided verdicts need --force")  # fmt: skip
     add("--force", action="store_true", default=False,
         help="also register the leader of an undecided verdict, without making it @champion")  # fmt: skip
-    add("--model-name", type=parsing.some_text, default="bdd100k-unet", metavar="NAME",
-        help="name of the registered model (default: bdd100k-unet)")  # fmt: skip
+    add("--model-name", type=parsing.some_text, metavar="NAME",
+        help="name of the registered model (default: DATASET-unet, for the streets too bdd100k-unet)")  # fmt: skip
     add("--data", type=parsing.folder, metavar="DIR",
         help="folder of the confirmed sweep's data, for the refit of its winner")  # fmt: skip
 

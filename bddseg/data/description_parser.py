@@ -22,6 +22,9 @@ from bddseg.data.description import (
 from bddseg.errors import DataError, nearest
 from bddseg.task import IGNORE, Colour, Group
 
+LONGEST_NAME = 100
+"""Characters of the name of a dataset, which MLflow's datasets and folders have."""
+
 KEYS = (
     "root", "layout", "images", "masks", "classes", "select", "ignore", "ignore_colours", "attributes", "groups",
     "drive", "split", "parts", "balance", "about",
@@ -42,6 +45,8 @@ def parse_description(name: str, entry: Any, where: str) -> Description:
     Raises:
         DataError: for an unknown key or a wrong value, with the place and what is known.
     """
+    if not 0 < len(name) <= LONGEST_NAME:
+        raise DataError(f"{where[: 2 * LONGEST_NAME]}: the name of a dataset must have 1 to {LONGEST_NAME} characters")
     section = _mapping(entry, where, KEYS)
     layout = _text(section, "layout", where)
     if layout and layout not in LAYOUTS:

@@ -11,6 +11,7 @@ import yaml
 
 from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.description import ClassLabel, Description
+from bddseg.data.description_parser import LONGEST_NAME
 from bddseg.data.drives import drive_of
 from bddseg.data.found_classes import MaskContent, class_entry, count_content, describe_content
 from bddseg.data.layout_guess import guess_layout
@@ -143,7 +144,7 @@ def _drive_note(drive: str, drives: int) -> str:
 
 
 def _write(root: Path, entry: Mapping[str, Any], catalog: Catalog, notes: Sequence[str]) -> str:
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", root.resolve().name).strip("-.") or "dataset"
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", root.resolve().name).strip("-.")[:LONGEST_NAME] or "dataset"
     lines = ("Drafted from the files: check the names of the classes, their colours and the drive.",)
     comments = "".join(f"# {line}\n" for line in (*lines, *catalog.summary(), *notes))
     document = {name: dict(entry)}

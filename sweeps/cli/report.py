@@ -107,13 +107,15 @@ def _check_register(options: argparse.Namespace, store: Store) -> None:
             refit of a confirmed setting are missing.
     """
     from sweeps.planning.dataset import recorded_source
-    from sweeps.registry.registry import check_name
+    from sweeps.registry.registry import check_name, default_name
 
-    check_name(options.model_name)
+    if options.model_name is not None:
+        check_name(options.model_name)
     if len(set(options.sweeps)) > 1:
         raise UserError("--register takes one sweep, because a model has one champion: name the one to register")
     name = options.sweeps[0] if options.sweeps else store.latest_sweep_id()
     record = store.read_sweep(name)
+    options.model_name = options.model_name or default_name(str(record.data.get("dataset", "")))
     if CONFIRMS not in record.tags:
         if options.data is not None:
             raise UserError(f"--data has no effect: {name} is no confirmation; its leader's own weights are used")

@@ -25,6 +25,7 @@ LONGEST_NAME = 128
 """MLflow's databases have room for 256, and its models' folders for less."""
 
 DEFAULT_NAME = "bdd100k-unet"
+"""Name of the models of BDD100K and of the streets, and of every record without a dataset."""
 CHAMPION, PREVIOUS = "champion", "previous-champion"
 
 SOURCE = re.compile(r"models:/(m-[0-9a-f]{32})")
@@ -32,6 +33,16 @@ SOURCE = re.compile(r"models:/(m-[0-9a-f]{32})")
 
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for a model, version or alias that does not exist."""
+
+
+def default_name(dataset: str) -> str:
+    """Return the name under which models of a dataset are registered unless another is given.
+
+    Models of different datasets are never versions of one model: one could become the champion of the other's users.
+    """
+    if dataset in ("", "bdd100k", "streets"):
+        return DEFAULT_NAME
+    return re.sub(r"[^\w.-]+", "-", dataset)[: LONGEST_NAME - len("-unet")] + "-unet"
 
 
 @dataclass(frozen=True)

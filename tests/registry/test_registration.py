@@ -27,7 +27,7 @@ from sweeps.planning.dataset import Source, load_dataset
 from sweeps.registry.model_card import render_card
 from sweeps.registry.refit import TEST_EVIDENCE
 from sweeps.registry.registration import Registration, _refitted, _screened, register
-from sweeps.registry.registry import CROWNED, Registry, Version
+from sweeps.registry.registry import CROWNED, Registry, Version, check_name, default_name
 from sweeps.registry.weights import open_weights
 from sweeps.report.holdout import Holdout, HoldoutScores, read_openings
 from sweeps.statistics.scores import score_evidence
@@ -365,3 +365,16 @@ def test_of_a_confirmed_tie_the_recommended_setting_is_taken(confirmed: Registra
     assert reported(confirmed, verdict=tie).sentence() == "trial a: the recommended one of a tie"
     undecided = make_verdict("b", stage="confirmation", outcome="undecided", recommended="a")
     assert reported(confirmed, verdict=undecided).trial_id == "b"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("", "bdd100k-unet"),
+        ("streets", "bdd100k-unet"),
+        ("bdd100k-19", "bdd100k-19-unet"),
+        ("my data/1", "my-data-1-unet"),
+    ],
+)
+def test_models_of_a_dataset_have_its_name(dataset: str, name: str) -> None:
+    assert default_name(dataset) == check_name(name) == name

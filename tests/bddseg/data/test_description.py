@@ -153,3 +153,9 @@ def test_a_description_that_would_fail_later_is_refused(changes: dict[str, Any],
 def test_the_rest_is_ignored_without_the_value_of_a_class() -> None:
     labels = {"black": {"values": 0, "colour": [0, 0, 0]}, "white": {"values": 255, "colour": [255, 255, 255]}}
     assert parse(classes=labels, ignore="rest").remap_table()[[0, 1, 255]].tolist() == [0, IGNORE, 1]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 101])
+def test_a_dataset_that_nothing_can_be_named_after_is_refused(name: str) -> None:
+    with pytest.raises(DataError, match="must have 1 to 100 characters"):
+        parse_description(name, ROADS, "my.yaml: it")
