@@ -69,7 +69,7 @@ def _in_processes(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sweeps.exploration.measurement"])
     pending: deque[Future[Results]] = deque()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_set_signals)
     try:
         for chunk in chunks:
             pending.append(pool.submit(measure_all, chunk, description, size_px))
@@ -83,6 +83,10 @@ def _in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    """Leave Ctrl-C to the first process."""
+def _set_signals() -> None:
+    """Leave Ctrl-C to the first process, and end at SIGTERM, by which a pool that lost a process ends the others.
+
+    Whoever started the command may ignore SIGTERM, and processes inherit that: the pool would wait for ever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -143,7 +143,7 @@ def test_255_classes_by_colour_have_255_indices() -> None:
         ({"attributes": {"file": "../other/labels.csv"}}, "must be a path below the folder"),
         ({"images": "a\0b/{name}.png"}, "must be a path below the folder"),
         ({"root": "a\0b"}, "no name of a file has a NUL character"),
-        ({"select": ["road", {"vehicle": []}]}, "select has 'vehicle' without a class that belongs to it"),
+        ({"select": ["road", {"vehicle": []}]}, "select.vehicle is [], but must name the classes that it merges"),
     ],
 )
 def test_a_description_that_would_fail_later_is_refused(changes: dict[str, Any], message: str) -> None:
