@@ -49,7 +49,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def keep_signals() -> Iterator[None]:
-    """Restore how this process reacts to SIGINT and SIGTERM: a command that ends ignores them, and its children would."""
+    """Restore how SIGINT and SIGTERM are handled: a command that ends ignores them, and later children would, too."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in handlers.items():
