@@ -35,7 +35,7 @@ def build_parser() -> Parser:
     )
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="where to write model.onnx and model.pt2"
+        "--out", type=parsing.path, required=True, metavar="DIR", help="where to write model.onnx and model.pt2"
     )
     parser.add_argument("--format", nargs="+", choices=FORMATS, default=list(FORMATS), metavar="KIND",
                         help="onnx, torch (default: both)")  # fmt: skip

@@ -50,7 +50,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="python -m sweeps.predict", description="Predict the classes of images.")
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="an image, or a folder of images")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write the pictures")
+    parser.add_argument("--out", type=parsing.path, required=True, metavar="DIR", help="where to write the pictures")
     parser.add_argument("--pictures", nargs="+", choices=PICTURES, default=["overlay", "mask"], metavar="KIND",
                         help="overlay: colours over the image; mask: class numbers with a palette; "
                         "labels: values of the dataset's masks (default: overlay mask)")  # fmt: skip

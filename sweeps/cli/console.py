@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from bddseg.errors import DataError, UserError, nearest, printable
 from sweeps.environment import prepare_environment
 from sweeps.execution.signals import ignore_further
+from sweeps.version import describe_version
 
 MODEL_HELP = "@champion, NAME@ALIAS, NAME@SWEEP, models:/NAME/VERSION, the id of a run, or a file or folder"
 
@@ -47,6 +48,14 @@ class Option:
     """Verbs for which it has an effect; empty for all."""
 
 
+class PrintVersion(argparse.Action):
+    """Prints the command and its version on stdout, and ends the program."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        print(parser.prog, describe_version())
+        parser.exit()
+
+
 class Parser(argparse.ArgumentParser):
     """Accepts options by their whole names only, reports misuse in one line, refuses options without effect.
 
@@ -59,6 +68,8 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **terms)
         self._verbs = verbs
         self._options: dict[str, Option] = {}
+        self.add_argument("--version", action=PrintVersion, nargs=0, default=argparse.SUPPRESS,
+                          help="print the version and exit")  # fmt: skip
 
     def option(
         self, group: "argparse._ActionsContainer", *names: str, verbs: str = "", default: Any = None, **terms: Any

@@ -2,11 +2,13 @@
 
 import argparse
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from bddseg.errors import UserError, printable
-from sweeps.tracking.uri import check_uri
+from sweeps.tracking.uri import check_uri, hide_password
 
 if TYPE_CHECKING:
     from sweeps.cli.console import Parser
@@ -17,17 +19,32 @@ AUTO = "auto"
 LONGEST_NUMBER = 18
 """Digits of a whole number: longer ones have no use, and Python refuses to parse very long ones."""
 
+URI = re.compile(r"\s*([a-z][a-z0-9+.-]*://|file:/)", re.IGNORECASE)
+"""The start of an address: `Path` drops one of its slashes, and a local folder named `s3:` would be made."""
 
-def folder(text: str) -> Path:
-    """Return an absolute path.
+FILE_URI = re.compile(r"\s*file:(?://(?:localhost)?)?(/[^/].*)", re.IGNORECASE | re.DOTALL)
+"""The address of a file on this machine, and its path."""
+
+
+def path(text: str) -> Path:
+    """Return a path as it is given.
 
     Raises:
-        ArgumentTypeError: when it cannot be a path.
+        ArgumentTypeError: when it cannot be a path, or is a URI.
     """
     if not text.strip() or "\0" in text:
         raise argparse.ArgumentTypeError(f"must be a path, but is {text!r}")
+    if URI.match(text):
+        local = FILE_URI.fullmatch(text)
+        cure = f"give {unquote(local[1])}" if local else "give a folder; on a cluster, one that all nodes share"
+        raise argparse.ArgumentTypeError(f"must be a path, but is the URI {hide_password(text)!r}: {cure}")
+    return Path(text)
+
+
+def folder(text: str) -> Path:
+    """Return an absolute path; raises as `path` does, and where the working directory is gone."""
     try:
-        return Path(text).absolute()
+        return path(text).absolute()
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is relative to a working directory that is gone") from error
 

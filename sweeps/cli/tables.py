@@ -59,6 +59,8 @@ def closing_sentences(summary: "SweepResult") -> Iterator[str]:
         yield f"resume with: {summary.resume_command}"
     if summary.board.best():
         yield f"report{', once it is delivered' if summary.undelivered else ''}: {summary.report_command}"
+    if summary.runs_page:
+        yield f"MLflow: {summary.runs_page}"
 
 
 def interruption(board: "TrialTable") -> str:

@@ -78,6 +78,7 @@ def end_sweep(run: SweepRun, signal_number: int) -> SweepResult:
         tune_command=spec.tune_command,
         weighs_cost=COST in spec.experiment.sampling.objectives,
         rejects=run.outbox.rejects(),
+        runs_page=run.runs_page,
     )
 
 

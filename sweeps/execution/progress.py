@@ -190,10 +190,14 @@ class TrialTable:
 
     def markdown(self) -> str:
         """Return the leaderboard as a Markdown table, for the note of the sweep's run."""
-        lines = ["| | trial | best val/miou | at epoch | epochs | ended by |", "|-:|-|-:|-:|-:|-|"]
+        # MLflow's page reads a column's dashes as such from two on; GitHub's tables have three
+        lines = [
+            "| # | trial | best val/miou | at epoch | epochs | ended by |",
+            "| ---: | --- | ---: | ---: | ---: | --- |",
+        ]
         for rank, row in enumerate(self.ranked(), 1):
             best = "" if math.isnan(row.best_miou) else f"{row.best_miou:.4f}"
-            name = f"{row.name} (reference)" if row.is_reference else row.name
+            name = row.name.replace("|", "&#124;") + " (reference)" * row.is_reference
             lines.append(f"| {rank} | {name} | {best} | {row.best_epoch or ''} | {row.epochs} | {row.ending} |")
         return "\n".join(lines)
 

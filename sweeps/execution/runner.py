@@ -158,6 +158,8 @@ def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None]) -> None:
             notes.info(dashboard.sentence())
         store.result()  # no trial starts that could not be recorded
         smallest = {"GPU": min(spec.gpu_shares.values())} if spec.gpu_shares else {}
+        if run.runs_page:
+            notes.info(f"MLflow: {run.runs_page}")
         run.board.slots = slots(spec.resources | smallest, spec.max_concurrent)
         run.start_delivery()
         where = "in the cluster" if spec.address else f"on {describe_cores()}"

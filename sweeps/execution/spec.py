@@ -122,6 +122,8 @@ class SweepResult:
     """Events that MLflow refused, with the reason."""
     is_offline: bool = False
     """The sweep ran without MLflow."""
+    runs_page: str = ""
+    """Address of MLflow's page of all runs; empty for a database."""
 
     @property
     def is_interrupted(self) -> bool:

@@ -25,6 +25,7 @@ from sweeps.storage.sweeps import look_ahead
 from sweeps.tracking.artifact_root import ARTIFACTS
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.store import prepare_store, try_store
+from sweeps.tracking.uri import runs_page
 
 
 class SweepRun:
@@ -46,6 +47,8 @@ class SweepRun:
         self.is_begun = manifest is not None
         """Its sweep.json is written, so that it can be resumed."""
         self.is_delivering = False
+        self.runs_page = ""
+        """Address of MLflow's page of all runs; empty before the store is prepared, and for a database."""
         manifest = manifest or build_manifest(
             sweep_id, spec.experiment, spec.plan, spec.material.to_dict(), facts(self.spec)
         )
@@ -93,7 +96,7 @@ class SweepRun:
         """
         if not self.spec.is_offline:
             prepare_store(self.spec.tracking_uri, self.spec.storage / ARTIFACTS)
-            try_store(self.spec.tracking_uri)
+            self.runs_page = runs_page(self.spec.tracking_uri, try_store(self.spec.tracking_uri))
 
     def start_delivery(self) -> None:
         """Start the delivery to MLflow, unless offline; called once nothing can refuse the sweep any more."""

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import platform
-import subprocess
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,6 @@ from bddseg.config import TrainConfig
 from bddseg.errors import ConfigError
 from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
-from sweeps.paths import ROOT
 from sweeps.planning.axes import record_axis, recorded_axis
 from sweeps.planning.experiment import Experiment
 from sweeps.planning.plan import Plan, PlannedTrial
@@ -18,6 +16,7 @@ from sweeps.planning.sampling import recorded_sampling
 from sweeps.schedulers.rungs import Schedule
 from sweeps.statistics.rounds import Rounds
 from sweeps.storage.sweep_json import Manifest, TrialRecord
+from sweeps.version import code_version
 
 PACKAGES = ("ray", "torch", "torchvision", "torchmetrics", "mlflow", "optuna", "numpy", "pillow")
 
@@ -73,20 +72,6 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return package_versions
-
-
-def code_version() -> str:
-    """Return the commit of the project, with `-dirty` when files differ from it; "unknown" outside git."""
-    try:
-        commit = _git("rev-parse", "--short=12", "HEAD")
-        return f"{commit}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else commit
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
 
 
 def record_trial(trial: PlannedTrial) -> TrialRecord:

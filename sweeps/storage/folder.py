@@ -17,9 +17,6 @@ PROBE_BYTES = 1 << 18
 
 REMOVALS = 5
 
-ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/")
-"""The beginning of an address, `s3://bucket`, within a path."""
-
 UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 """Characters that no database takes in an address of a file, and no terminal prints as they are."""
 
@@ -121,11 +118,8 @@ def check_storage(folder: Path) -> Path:
     """Return the absolute storage folder; it is not created yet, so that a command that is refused leaves nothing.
 
     Raises:
-        StorageError: when it is an address, cannot be created or written, or has no room for a sweep's first files.
+        StorageError: when it cannot be recorded, created or written, or has no room for a sweep's first files.
     """
-    if address := ADDRESS.match(str(folder)):
-        cure = f": give the path {str(folder)[5:]}" if address[1] == "file" else ""
-        raise StorageError(f"--storage {folder} is an address, but must be a folder that every node sees{cure}")
     if UNUSABLE.search(str(folder)):
         raise StorageError(f"--storage {str(folder)!r} has control characters, or is no UTF-8: choose another folder")
     folder = folder.absolute()

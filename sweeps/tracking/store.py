@@ -65,8 +65,8 @@ def prepare_store(tracking_uri: str, artifact_root: Path) -> None:
         raise TrackingError(f"{uri} cannot be written ({reason(error)}): {OTHER}") from error
 
 
-def try_store(tracking_uri: str) -> None:
-    """Write a tag and a file of a few bytes, as a sweep does later.
+def try_store(tracking_uri: str) -> str:
+    """Write a tag and a file of a few bytes, as a sweep does later; return the id of the experiment.
 
     Raises:
         TrackingError: when the store, or its store of files, takes no writes; with reason and cure.
@@ -86,6 +86,7 @@ def try_store(tracking_uri: str) -> None:
         raise TrackingError(_no_files(uri, location, why, cure)) from error
     finally:
         pool.shutdown(wait=False)
+    return str(experiment.experiment_id)
 
 
 def experiment_id(client: "MlflowClient", uri: str, *, may_create: bool, location: str | None = None) -> str:

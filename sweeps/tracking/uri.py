@@ -158,6 +158,18 @@ def has_password(uri: str) -> bool:
     return bool(USER.search(uri) or SECRET.search(uri))
 
 
+def runs_page(uri: str, experiment_id: str) -> str:
+    """Return the address of a server's page of all runs, without user and password; "" for a store without pages.
+
+    Without `workflowType` MLflow 3 opens an experiment as one of language models, whose first page shows no runs.
+    """
+    if scheme_of(uri) not in SERVERS:
+        return ""
+    url = urlsplit(uri)
+    server = f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path.rstrip('/')}"
+    return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+
+
 def tracking_flag(uri: str) -> str:
     """Return `--tracking-uri` for a printed command; an address with a password refers to the environment."""
     return f'--tracking-uri "${VARIABLE}"' if has_password(uri) else f"--tracking-uri {shlex.quote(uri)}"

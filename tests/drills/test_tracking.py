@@ -1,16 +1,23 @@
 """Drills: what is deleted in a real MLflow server while a sweep is delivered to it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from browser import FOUND, MISSING, Wire, browser, open_page
 from recording import SWEEP, artifact, end, epoch, history, rejects, runs, start, until
 from servers import server
+from trial_events import A, make_board
+from trial_events import epoch as trained
 
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.client import EXPERIMENT, open_client
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.store import prepare_store, try_store
 from sweeps.tracking.sync import sync
+from sweeps.tracking.uri import runs_page
 
 pytestmark = pytest.mark.drill
 
@@ -63,3 +70,40 @@ def test_a_server_that_lost_its_database_gets_everything_again(tmp_path: Path) -
         mlflow.start()
         assert (sync(folder, mlflow.uri).delivered, sync(folder, mlflow.uri).delivered) == (6, 0)
         assert (len(history(mlflow.uri)), runs(mlflow.uri)["a"].info.status) == (2, "FINISHED")
+
+
+@contextmanager
+def recorded_sweep(folder: Path) -> Iterator[tuple[str, str]]:
+    """Give the address of a server that has a sweep with its leaderboard, and the id of the experiment."""
+    outbox = Outbox(folder / "runs" / SWEEP / "outbox")
+    with server(folder) as mlflow:
+        prepare_store(mlflow.uri, folder / "unused")
+        delivery = Delivery(outbox, mlflow.uri, SWEEP)
+        for event in (
+            start(""),
+            start(),
+            end(),
+            replace(end(trial=""), note=make_board(trained(A, 1, 0.25)).markdown()),
+        ):
+            outbox.append(event)
+        delivery.drain()
+        yield mlflow.uri, try_store(mlflow.uri)
+
+
+def shows(wire: Wire, blank: Path, page: str, script: str) -> bool:
+    """Return whether a script becomes true on a page that draws itself."""
+    tab = open_page(wire, blank)
+    tab.send("Page.navigate", url=page)
+    return bool(until(lambda: tab.run(script), 60))
+
+
+@pytest.mark.skipif(not FOUND, reason=MISSING)
+def test_mlflows_pages_open_on_the_runs_and_show_the_leaderboard_as_a_table(tmp_path: Path) -> None:
+    blank = tmp_path / "blank.html"
+    blank.touch()
+    with recorded_sweep(tmp_path) as (uri, experiment), browser() as wire:
+        page = runs_page(uri, experiment)
+        assert shows(wire, blank, page, "document.body?.innerText.includes('2 matching runs')")
+        sweep_page = page.replace("/runs?", f"/runs/{runs(uri)[''].info.run_id}?")
+        cells = "[...document.querySelectorAll('th')].map(cell => cell.innerText)"
+        assert shows(wire, blank, sweep_page, f"{cells}.includes('best val/miou')")

@@ -192,6 +192,18 @@ def test_the_leaderboard_marks_the_reference() -> None:
     assert lines[2] == f"| 1 | {PLAN.trials[0].name} (reference) | 0.2500 | 1 | 1 | max_epochs |"
 
 
+def test_the_leaderboard_is_a_table_for_mlflows_page() -> None:
+    header, rule, *rows = make_board(epoch(A, 1, 0.25), end(A)).markdown().splitlines()
+    assert rule == "| ---: | --- | ---: | ---: | ---: | --- |"
+    assert {line.count("|") for line in (header, rule, *rows)} == {7} and len(rows) == len(PLAN.trials)
+
+
+def test_a_bar_in_a_name_adds_no_column_to_the_leaderboard() -> None:
+    board = make_board(epoch(A, 1, 0.25))
+    board.rows[A].name = "classes=a|b"
+    assert board.markdown().splitlines()[2].split(" | ")[:2] == ["| 1", "classes=a&#124;b (reference)"]
+
+
 def test_a_row_without_a_figure_shows_no_epoch_of_its_best() -> None:
     assert make_board(start(A)).markdown().splitlines()[2].split("|")[3:5] == ["  ", "  "]
 

@@ -1,7 +1,6 @@
 """sweep.json: what was planned comes back from the file."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from earlier import VERSIONS, unpack
 
 from bddseg.files import write_json
 from sweeps.planning.experiment import load_experiment
-from sweeps.planning.manifest import build_manifest, code_version, versions
+from sweeps.planning.manifest import build_manifest, versions
 from sweeps.planning.planner import build_plan
 from sweeps.storage.sweep_json import FILE, read_manifest, save_manifest
 
@@ -116,43 +115,3 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
 
 def test_versions_name_what_figures_depend_on() -> None:
     assert {"python", "torch", "ray", "mlflow", "numpy"} <= versions().keys()
-
-
-def in_repository(folder: Path, *commands: str) -> None:
-    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
-    for command in commands:
-        subprocess.run(["git", "-C", str(folder), *identity, *command.split()], check=True, capture_output=True)
-
-
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a repository with one committed file, taken for the project's."""
-    (tmp_path / "a.py").write_text("x = 1\n")
-    in_repository(tmp_path, "init -q", "add a.py", "commit -q -m one")
-    monkeypatch.setattr("sweeps.planning.manifest.ROOT", tmp_path)
-    return tmp_path
-
-
-def test_the_code_version_is_the_commit(repository: Path) -> None:
-    assert len(code_version()) == 12 and int(code_version(), 16) >= 0
-
-
-def test_changed_files_make_the_code_version_dirty(repository: Path) -> None:
-    (repository / "a.py").write_text("x = 2\n")
-    assert code_version().endswith("-dirty")
-
-
-def test_files_that_are_not_tracked_do_not(repository: Path) -> None:
-    (repository / "b.txt").touch()
-    assert not code_version().endswith("-dirty")
-
-
-def test_outside_git_the_code_version_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setattr("sweeps.planning.manifest.ROOT", tmp_path)
-    assert code_version() == "unknown"
-
-
-def test_without_git_the_code_version_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    assert code_version() == "unknown"

@@ -36,17 +36,6 @@ def test_a_folder_without_room_is_refused_in_one_line(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("storage", ["s3://bucket/runs", "gs://bucket", "hdfs://host/x", "memory://x"])
-def test_an_address_is_no_storage_folder(storage: str) -> None:
-    with pytest.raises(StorageError, match="is an address, but must be a folder that every node sees"):
-        check_storage(Path(storage))
-
-
-def test_the_address_of_a_folder_is_refused_with_its_path() -> None:
-    with pytest.raises(StorageError, match=r"must be a folder that every node sees: give the path /data/runs$"):
-        check_storage(Path("file:///data/runs"))
-
-
 @pytest.mark.parametrize("name", ["a\nb", "a\x1b[31m", "stra\udcdfe"])
 def test_a_folder_whose_name_cannot_be_recorded_is_refused_in_printable_words(name: str, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="has control characters, or is no UTF-8") as refusal:

@@ -167,7 +167,7 @@ def test_an_artifact_event_that_is_not_well_formed_is_put_aside(outbox: Outbox, 
 def test_a_store_that_takes_files_is_tried_without_a_trace(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     prepare_store(uri, tmp_path / "artifacts")
-    try_store(uri)
+    assert try_store(uri) == "1"
     assert list((tmp_path / "artifacts").iterdir()) == []
 
 

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from sweeps.cli.prepare import tune_command
@@ -21,6 +22,7 @@ from sweeps.tracking.uri import (
     portable_uri,
     present_uri,
     resolve_tracking_uri,
+    runs_page,
     start_command,
     tracking_flag,
 )
@@ -142,6 +144,26 @@ def test_the_line_about_a_silent_server_has_no_password() -> None:
     with pytest.raises(TrackingError, match=r"answers at http://\*\*\*@127.0.0.1:9 ") as refusal:
         check_server("http://me:secret@127.0.0.1:9")
     assert refusal.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "page"),
+    [
+        ("http://there:5000", "http://there:5000/#/experiments/7/runs?workflowType=machine_learning"),
+        ("https://me:secret@there/mlflow/", "https://there/mlflow/#/experiments/7/runs?workflowType=machine_learning"),
+        ("sqlite:////runs/mlflow.db", ""),
+        ("postgresql://me:secret@there/mlflow", ""),
+    ],
+)
+def test_a_server_has_a_page_of_runs_and_its_address_no_password(uri: str, page: str) -> None:
+    assert runs_page(uri, "7") == page
+
+
+def test_the_installed_mlflow_has_the_page_of_runs() -> None:
+    (program,) = (Path(mlflow.__file__).parent / "server" / "js" / "build" / "static" / "js").glob("main.*.js")
+    text = program.read_text()
+    assert '"/experiments/:experimentId/runs"' in text
+    assert '.get("workflowType")' in text and 'MACHINE_LEARNING="machine_learning"' in text
 
 
 def test_a_relative_address_is_absolute_in_the_commands_that_are_printed(
