@@ -48,12 +48,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(autouse=True)
-def keep_signals() -> Iterator[None]:
-    """Restore how SIGINT and SIGTERM are handled: a command that ends ignores them, and later children would, too."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+def usual_signals() -> None:
+    """Handle SIGINT and SIGTERM as usual: a command that ended in this process left them ignored, for children too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

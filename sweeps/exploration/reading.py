@@ -69,7 +69,8 @@ def _in_processes(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["sweeps.exploration.measurement"])
     pending: deque[Future[Results]] = deque()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_set_signals)
+    others = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupts)
     try:
         for chunk in chunks:
             pending.append(pool.submit(measure_all, chunk, description, size_px))
@@ -78,15 +79,14 @@ def _in_processes(
         while pending:
             yield pending.popleft().result()
     except BrokenProcessPool as error:
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.kill()  # the pool sends SIGTERM, which they ignore if whoever started this command did
         raise AccessError("a process that reads images was killed, mostly for lack of memory: start again") from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _set_signals() -> None:
-    """Leave Ctrl-C to the first process, and end at SIGTERM, by which a pool that lost a process ends the others.
-
-    Whoever started the command may ignore SIGTERM, and processes inherit that: the pool would wait for ever.
-    """
+def _ignore_interrupts() -> None:
+    """Leave Ctrl-C to the first process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,5 +1,8 @@
 """The pass over all files: the same with any number of processes."""
 
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +17,8 @@ from bddseg.data.catalog import read_catalog
 from bddseg.errors import AccessError
 from sweeps.exploration.measurement import Damage, Measurement
 from sweeps.exploration.reading import CHUNK, measure_samples
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_two_processes_give_the_results_of_one_in_the_same_order(tmp_path: Path) -> None:
@@ -45,6 +50,21 @@ def test_a_process_that_is_killed_ends_the_pass_with_one_line(tmp_path: Path) ->
         next(iter(started)).kill()
         with pytest.raises(AccessError, match="a process that reads images was killed"):
             reading.result()
+
+
+def test_a_killed_process_ends_the_pass_even_where_sigterm_is_ignored(tmp_path: Path) -> None:
+    script = tmp_path / "ignores.py"
+    script.write_text(f"""
+import signal, sys
+from pathlib import Path
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+sys.path[:0] = {[str(path) for path in (Path(__file__).parent, Path(__file__).parents[1] / "helpers")]!r}
+if __name__ == "__main__":
+    import test_reading
+    test_reading.test_a_process_that_is_killed_ends_the_pass_with_one_line(Path({str(tmp_path)!r}))
+""")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, str(script)], cwd=ROOT, env=environment, timeout=120, check=True)
 
 
 def workers() -> set[psutil.Process]:
