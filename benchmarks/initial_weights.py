@@ -12,7 +12,6 @@ import argparse
 import itertools
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ from typing import Any
 import numpy as np
 
 from bddseg.config import TrainConfig
-from bddseg.files import write_json
-from bddseg.result import OBJECTIVE
+from benchmarks.kept_trainings import keep_curves
 
 EPOCHS = 40
 BUDGETS = (12, EPOCHS)
@@ -37,28 +35,17 @@ BASE: dict[str, Any] = {
 }
 
 
-def train_missing(source: str, data: Path | None, work: Path) -> None:
+def train_missing(data: Path | None, work: Path) -> None:
     """Train every seed that the work folder lacks and keep its learning curve."""
-    import torch
-
-    from bddseg.device import use_threads
-    from bddseg.train import fit
-    from sweeps.planning.dataset import Source, cache_folder, load_dataset
-
-    use_threads(1)
-    work.mkdir(parents=True, exist_ok=True)
     base = TrainConfig().with_overrides(BASE)
-    folder = Source("full" if data else "quick", data.resolve() if data else None)
-    dataset = load_dataset(folder, base, cache_folder(), on_bad_sample="skip", progress=False)
-    for seed, rate, init in itertools.product(range(1, SEEDS + 1), RATES, INITS):
-        path = curve_path(work, init, rate, seed)
-        if path.is_file():
-            continue
-        start = time.perf_counter()
-        config = base.with_overrides({"optim.lr": rate, "model.init": init, "train.seed": seed})
-        results = fit(config, dataset.frames, dataset.split, torch.device("cpu"))
-        write_json(path, {"curve": [round(result.metrics[OBJECTIVE], 5) for result in results]})
-        print(f"{source} {path.stem}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    trainings = (
+        (
+            curve_path(work, init, rate, seed),
+            base.with_overrides({"optim.lr": rate, "model.init": init, "train.seed": seed}),
+        )
+        for seed, rate, init in itertools.product(range(1, SEEDS + 1), RATES, INITS)
+    )
+    keep_curves(trainings, data, base, work)
 
 
 def curve_path(work: Path, init: str, rate: float, seed: int) -> Path:
@@ -93,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--data is needed for real, and for it alone")
     work = arguments.work / arguments.source
     if not arguments.so_far:
-        train_missing(arguments.source, arguments.data, work)
+        train_missing(arguments.data, work)
     print("\n".join(summarise(work)))
     return 0
 

@@ -11,7 +11,6 @@ import argparse
 import itertools
 import json
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ from typing import Any
 import numpy as np
 
 from bddseg.config import TrainConfig
-from bddseg.files import write_json
-from bddseg.result import OBJECTIVE
+from benchmarks.kept_trainings import keep_curves
 
 SOURCES = ("real", "streets")
 SEEDS = 3
@@ -42,28 +40,19 @@ def name_of(setting: dict[str, Any]) -> str:
     return "-".join(str(value) for value in setting.values())
 
 
+def kept_path(work: Path, source: str, setting: dict[str, Any], seed: int) -> Path:
+    """Return where the learning curve of one training is kept."""
+    return work / source / f"{name_of(setting)}-{seed}.json"
+
+
 def train_missing(source: str, data: Path | None, work: Path) -> None:
-    """Train every setting and seed that the work folder lacks and keep its best val/miou."""
-    import torch
-
-    from bddseg.device import use_threads
-    from bddseg.train import fit
-    from sweeps.planning.dataset import Source, cache_folder, load_dataset
-
-    use_threads(1)
-    (work / source).mkdir(parents=True, exist_ok=True)
+    """Train every setting and seed that the work folder lacks and keep its learning curve."""
     base = TrainConfig().with_overrides(BASE)
-    folder = Source("full" if data else "quick", data.resolve() if data else None)
-    dataset = load_dataset(folder, base, cache_folder(), on_bad_sample="skip", progress=False)
-    for seed, setting in itertools.product(range(1, SEEDS + 1), settings()):
-        path = work / source / f"{name_of(setting)}-{seed}.json"
-        if path.is_file():
-            continue
-        start = time.perf_counter()
-        config = base.with_overrides({**setting, "train.seed": seed})
-        results = fit(config, dataset.frames, dataset.split, torch.device("cpu"))
-        write_json(path, {"best": max(result.metrics[OBJECTIVE] for result in results)})
-        print(f"{source} {path.stem}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    trainings = (
+        (kept_path(work, source, setting, seed), base.with_overrides({**setting, "train.seed": seed}))
+        for seed, setting in itertools.product(range(1, SEEDS + 1), settings())
+    )
+    keep_curves(trainings, data, base, work / source)
 
 
 def scores_of(work: Path, source: str) -> np.ndarray:
@@ -72,10 +61,8 @@ def scores_of(work: Path, source: str) -> np.ndarray:
     Shape:
         returns: (settings, seeds)
     """
-    paths = [
-        [work / source / f"{name_of(setting)}-{seed}.json" for seed in range(1, SEEDS + 1)] for setting in settings()
-    ]
-    return np.array([[json.loads(path.read_text())["best"] for path in row if path.is_file()] for row in paths])
+    paths = [[kept_path(work, source, setting, seed) for seed in range(1, SEEDS + 1)] for setting in settings()]
+    return np.array([[max(json.loads(path.read_text())["curve"]) for path in row if path.is_file()] for row in paths])
 
 
 def tau(first: np.ndarray, second: np.ndarray) -> float:

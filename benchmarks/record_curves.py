@@ -23,6 +23,7 @@ from bddseg.config import TrainConfig
 from bddseg.confusion import miou
 from bddseg.files import replacing
 from bddseg.result import OBJECTIVE
+from benchmarks.kept_trainings import load_material
 
 FOLDER = Path(__file__).resolve().parent
 FORMAT = 1
@@ -148,13 +149,11 @@ def _record(name: str, data: Path | None, work: Path) -> None:
     import torch
 
     from bddseg.device import use_threads
-    from sweeps.planning.dataset import Source, cache_folder, load_dataset
 
     use_threads(1)
     work.mkdir(parents=True, exist_ok=True)
-    source = Source("full" if data else "quick", data.resolve() if data else None)
     base = TrainConfig().with_overrides(BASE)
-    material = load_dataset(source, base, cache_folder(), on_bad_sample="skip", progress=False)
+    material = load_material(data, base)
     grid = points(name)
     for index, point in enumerate(grid):
         path = work / f"{index:03d}.npz"

@@ -25,6 +25,7 @@ from bddseg.config import TrainConfig
 from bddseg.evidence import EARLIER_LISTS, Evidence
 from bddseg.files import replacing
 from bddseg.result import OBJECTIVE
+from benchmarks.kept_trainings import load_material
 
 FOLDER = Path(__file__).resolve().parent
 FORMAT = 1
@@ -156,12 +157,10 @@ def record_run(path: Path, config: TrainConfig, material: Any) -> None:
     """Train one run of a confirmation as a sweep would; keep the counts on its fold."""
     import torch
 
-    from bddseg.data.split import split_of
     from bddseg.train import fit
 
-    frames = material.frames
-    split = split_of(config.data, material.split, frames.names, frames.strata())
-    (last,) = deque(fit(config, frames, split, torch.device("cpu")), maxlen=1)
+    split = material.split_for(config.data)
+    (last,) = deque(fit(config, material.frames, split, torch.device("cpu")), maxlen=1)
     _write(path, counts=last.best_evidence("val").counts.astype(np.uint16))
 
 
@@ -181,13 +180,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _record(name: str, data: Path | None, work: Path, so_far: Path | None) -> None:
     from bddseg.device import use_threads
-    from sweeps.planning.dataset import Source, cache_folder, load_dataset
 
     use_threads(1)
     work.mkdir(parents=True, exist_ok=True)
-    source = Source("full" if data else "quick", data.resolve() if data else None)
     base = TrainConfig().with_overrides(BASE)
-    material = load_dataset(source, base, cache_folder(), on_bad_sample="skip", progress=False)
+    material = load_material(data, base)
     for path, kind, config in _trainings(work, base):
         if not so_far and not path.is_file():
             began = time.perf_counter()
@@ -215,16 +212,11 @@ def confirming(seed: int, fold: int) -> dict[str, Any]:
 
 def _join(work: Path, base: TrainConfig, material: Any) -> Seeds:
     """Return the table of the seeds that all settings have: all of them, unless it is written before its time."""
-    from bddseg.data.split import split_of
-
     frames, settings = material.frames, range(len(SETTINGS))
     seeds = _complete(work, "screened-{0}-{1:02}", SEEDS)
     run_seeds = min(_complete(work, f"run-{{0}}-{{1:02}}-{fold}", RUN_SEEDS) for fold in range(FOLDS))
     screened = [[np.load(work / f"screened-{number}-{seed:02}.npz") for seed in range(seeds)] for number in settings]
-    folds = [
-        split_of(base.with_overrides(confirming(0, fold)).data, material.split, frames.names, frames.strata())
-        for fold in range(FOLDS)
-    ]
+    folds = [material.split_for(base.with_overrides(confirming(0, fold)).data) for fold in range(FOLDS)]
     order = [index for split in folds for index in split.val]
     runs = [
         [
