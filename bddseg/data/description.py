@@ -185,10 +185,10 @@ class Description:
         Shape:
             returns: (256,), bool
         """
-        known = np.full(256, self.ignores_rest)
+        is_known = np.full(256, self.ignores_rest)
         for value in (*self.ignore, *(value for label in self.classes for value in label.values)):
-            known[value] = True
-        return known
+            is_known[value] = True
+        return is_known
 
 
 def selection_text(value: Any, where: str) -> str:

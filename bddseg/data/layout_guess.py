@@ -43,11 +43,6 @@ class _Group:
     paths: dict[str, Path] = field(default_factory=dict)
     """Part and name -> file."""
 
-    @property
-    def may_be_masks(self) -> bool:
-        """Return whether every file has the suffix of a lossless format."""
-        return all(path.suffix.lower() in LOSSLESS_SUFFIXES for path in self.paths.values())
-
 
 @dataclass(frozen=True)
 class _Guess:

@@ -45,13 +45,13 @@ def _bars(bars: Bars, *, wide: bool) -> Figure:
     count = len(bars.series)
     band = count * 17 + 12
     has_names = count > 1
-    labels = [label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…" for label in bars.labels]
-    left = 14 + LETTER_PX * max(map(len, labels))
+    labels = [_shorten(label, LONGEST) for label in bars.labels]
+    left_px = 14 + LETTER_PX * max(map(len, labels))
     right = 16 + LETTER_PX * max(len(text) for texts in bars.texts for text in texts)
     top = 26 if has_names else 4
     width = (HALF_PX if bars.is_half else WIDE_PX) if wide else NARROW_PX
     height = band * len(labels)
-    figure, axes = build_canvas(width, height + top + 4, left=left, right=right, top=top, bottom=4)
+    figure, axes = build_canvas(width, height + top + 4, left=left_px, right=right, top=top, bottom=4)
     most = float(np.nanmax(bars.values, initial=0)) or 1.0
     thickness = 14 / band
     for series in range(count):
@@ -143,6 +143,10 @@ def _label_ends(axes: Axes, curves: Curves, height: float) -> None:
         )
 
 
+def _shorten(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def _rgb(colour: str) -> tuple[float, ...]:
     return tuple(int(level) / 255 for level in colour.strip("rgb()").split(","))
 
@@ -184,8 +188,7 @@ def _maps(maps: Maps, *, wide: bool) -> Figure:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[:].set_visible(False)
-        longest = int(cell / 6.6)
-        axes.set_title(title if len(title) <= longest else f"{title[: longest - 1]}…", loc="left", size=12, pad=5)
+        axes.set_title(_shorten(title, int(cell / 6.6)), loc="left", size=12, pad=5)
         axes.text(0, -6 / picture, note, transform=axes.transAxes, va="top", size=10, color=MUTED)
     return figure
 
@@ -209,10 +212,12 @@ def draw_spreads(spreads: Spreads, alt_text: str) -> Drawing:
 
 
 def _spreads(spreads: Spreads, *, wide: bool) -> Figure:
-    labels = [label if len(label) <= 30 else f"{label[:29]}…" for label in spreads.labels]
-    left = 14 + LETTER_PX * max(map(len, labels))
+    labels = [_shorten(label, 30) for label in spreads.labels]
+    left_px = 14 + LETTER_PX * max(map(len, labels))
     width = HALF_PX if wide else NARROW_PX
-    figure, axes = build_canvas(width, 26 * len(labels) + 44, left=min(left, width * 0.55), right=14, top=6, bottom=38)
+    figure, axes = build_canvas(
+        width, 26 * len(labels) + 44, left=min(left_px, width * 0.55), right=14, top=6, bottom=38
+    )
     for row, (least, low, middle, high, most) in enumerate(spreads.quantiles):
         axes.plot([least, most], [row, row], color=MUTED, lw=1)
         axes.barh(row, high - low, left=low, height=0.5, color=COLOUR["leader"])

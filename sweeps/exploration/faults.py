@@ -154,11 +154,11 @@ def mean_heights(survey: Survey) -> np.ndarray:
 def _disagreeing(survey: Survey) -> Iterator[Fault]:
     """Yield the masks that differ from both neighbours in the drive, which resemble each other more."""
     differences = neighbour_differences(survey)
-    known = differences[np.isfinite(differences)]
-    if len(known) < FEW_IMAGES:
+    measured = differences[np.isfinite(differences)]
+    if len(measured) < FEW_IMAGES:
         return
-    usual = float(np.median(known))
-    spread = 1.4826 * float(np.median(np.abs(known - usual)))
+    usual = float(np.median(measured))
+    spread = 1.4826 * float(np.median(np.abs(measured - usual)))
     limit = max(DISAGREES, usual + OUTLYING * spread)
     for position in np.flatnonzero(differences > limit):
         share = differences[position]

@@ -25,9 +25,6 @@ GRID_PX = 64
 SIZE_BINS = 25
 """Sizes of regions are counted by powers of two, up to 2^24 pixels."""
 
-LUMINANCE = (0.299, 0.587, 0.114)
-"""Shares of red, green and blue in brightness. Source: ITU-R BT.601, as Pillow's grey."""
-
 
 @dataclass(frozen=True)
 class Damage:

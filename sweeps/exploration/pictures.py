@@ -1,6 +1,5 @@
 """Small pictures of images and masks, as `data:` addresses of the page."""
 
-import base64
 import io
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +13,14 @@ from bddseg.data.image_io import read_picture
 from bddseg.data.mask_values import read_labels
 from bddseg.task import IGNORE
 from sweeps.exploration.survey import Survey
+from sweeps.report.sections.predictions import picture_source
+from sweeps.storage.tiles import NOT_JUDGED, VERDICTS
 
 LONGEST_PX = 320
 """Longer side of a picture."""
 
 QUALITY = 78
-IGNORED_COLOUR = (24, 24, 28)
-"""Of ignored pixels, as in the panels of a report."""
+IGNORED_COLOUR = VERDICTS[NOT_JUDGED]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def _reduced(width: int, height: int) -> tuple[int, int]:
 def _jpeg(image: Image.Image) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return picture_source(buffer.getvalue(), "jpeg")
 
 
 def _painted(mask: Image.Image, survey: Survey) -> str:
@@ -73,7 +73,7 @@ def _painted(mask: Image.Image, survey: Survey) -> str:
     image.putpalette([level for colour in (*colours, IGNORED_COLOUR) for level in colour])
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=9)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return picture_source(buffer.getvalue())
 
 
 def _summary(survey: Survey, position: int) -> str:

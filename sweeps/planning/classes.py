@@ -81,11 +81,6 @@ def most_frequent(description: Description, pixels: np.ndarray, number: int) -> 
     return tuple(classes[index] for index in chosen)
 
 
-def is_top(selection: str) -> bool:
-    """Return whether a selection asks for the most frequent classes."""
-    return TOP.fullmatch(selection) is not None
-
-
 def _written(chosen: tuple[Merged, ...], description: Description) -> str:
     if chosen == description.chosen():
         return ""

@@ -79,9 +79,9 @@ def _attributes(survey: Survey) -> Table | None:
         return None
     rows = []
     for attribute, values in survey.attributes.items():
-        known = [value for value in values if value]
-        frequent = ", ".join(f"{value} {number}" for value, number in Counter(known).most_common(3))
-        rows.append((title_of(attribute), len(known), len(set(known)), frequent))
+        given = [value for value in values if value]
+        frequent = ", ".join(f"{value} {number}" for value, number in Counter(given).most_common(3))
+        rows.append((title_of(attribute), len(given), len(set(given)), frequent))
     columns = (Column("attribute"), Column("images", "count"), Column("values", "count"), Column("most frequent"))
     return Table("attributes", "Attributes", columns, tuple(rows))
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from bddseg.words import count
 from sweeps.exploration.content import Gallery, Legend, Pick, make_section
+from sweeps.exploration.pictures import IGNORED_COLOUR
 from sweeps.exploration.source import title_of
 from sweeps.exploration.survey import Survey
 from sweeps.report.section import Section
@@ -46,7 +47,7 @@ def build_section(survey: Survey) -> Section:
 
 def legend_of(survey: Survey) -> Legend:
     """Return the colours of the classes, and of ignored pixels."""
-    return Legend((*zip(survey.classes, survey.colours, strict=True), ("ignored", "rgb(24, 24, 28)")))
+    return Legend((*zip(survey.classes, survey.colours, strict=True), ("ignored", f"rgb{IGNORED_COLOUR}")))
 
 
 def rank(survey: Survey) -> list[int]:

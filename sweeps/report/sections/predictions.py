@@ -119,9 +119,9 @@ def name_trial(report: Report, trial_id: str) -> str:
     return entry.name if entry else trial_id
 
 
-def picture_source(content: bytes) -> str:
-    """Return a PNG as a data URI."""
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+def picture_source(content: bytes, kind: str = "png") -> str:
+    """Return a picture as a data URI; `kind` is its format as MIME has it."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def photograph(sheet: TileStrip, name: str) -> Tile:
