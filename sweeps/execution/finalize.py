@@ -12,7 +12,6 @@ from statistics import fmean
 import torch
 
 from bddseg.checkpoint import BEST, LAST, load_checkpoint
-from bddseg.data.split import split_of
 from bddseg.device import describe, resolve_device
 from bddseg.errors import DataError, UserError
 from bddseg.evidence import load_evidence
@@ -218,7 +217,7 @@ class WeightsKeeper:
         checkpoint, frames = self.checkpoints[trial_id], material.frames
         config = next(trial.config for trial in self.plan.trials if trial.trial_id == trial_id)
         try:
-            split = split_of(config.data, material.split, frames.names, frames.strata(material.split.balance))
+            split = material.split_for(config.data)
             evidence = load_evidence(checkpoint / evidence_file("val"))
             verification = verify(load_checkpoint(checkpoint / BEST), frames, split.val, evidence)
         except DataError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bddseg.cores import usable_cores
 from sweeps.execution.callback import OutboxCallback
-from sweeps.execution.dataset_inputs import describe_inputs, inputs_by_trial
+from sweeps.execution.dataset_inputs import describe_inputs
 from sweeps.execution.gauges import Gauges
 from sweeps.execution.progress import LiveView
 from sweeps.execution.spec import SweepSpec, facts, params, run_tags, sweep_tags
@@ -119,7 +119,7 @@ class SweepRun:
         """Return the callback that records a pass."""
         gauges = Gauges(self.board, self.sweep_id)
         material = self.spec.material
-        settings = {trial_id: trial.config.data for trial_id, trial in self.plan.trials.items()}
+        inputs = {name: describe_inputs(material, trial.config.data) for name, trial in self.plan.trials.items()}
         recorder = TrialRecorder(
             self.folder.outbox,
             self.sweep_id,
@@ -127,7 +127,7 @@ class SweepRun:
             self.past,
             logs=self.folder.logs,
             tags=run_tags(self.plan.manifest),
-            inputs={"": describe_inputs(material), **dict(inputs_by_trial(material, settings))},
+            inputs={"": describe_inputs(material), **inputs},
             listeners=(self.board.apply, self.view.apply, gauges.apply, self.trials.update_study),
         )
         return OutboxCallback(recorder, scheduler)

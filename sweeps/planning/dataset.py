@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,21 @@ class Dataset:
     def task(self) -> Task:
         """Return the classes and groups of its frames."""
         return self.frames.task
+
+    def split_for(self, data: DataSettings) -> Split:
+        """Return the split of a trial with these settings: the usual one, or its fold; each is made once.
+
+        Raises:
+            DataError: when the fold cannot be made.
+        """
+        if data not in self._splits:
+            strata = self.frames.strata(self.split.balance)
+            self._splits[data] = split_of(data, self.split, self.frames.names, strata)
+        return self._splits[data]
+
+    @cached_property
+    def _splits(self) -> dict[DataSettings, Split]:
+        return {}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the facts about the data as plain values, for the manifest."""
@@ -317,7 +333,7 @@ def check_trials(material: Dataset, configs: Iterable[TrainConfig]) -> None:
     """
     frames, by_part = material.frames, {(config.data, config.bottleneck_pixels): config for config in configs}
     for config in by_part.values():
-        split = split_of(config.data, material.split, frames.names, frames.strata(material.split.balance))
+        split = material.split_for(config.data)
         where = f" of fold {config.data.fold}" if config.data.folds > 1 else ""
         for part, positions in (("training", split.train), ("validation", split.val)):
             if positions and len(_absent(frames, positions)) == len(frames.task.classes):

@@ -17,7 +17,6 @@ from filelock import FileLock, Timeout
 from bddseg.checkpoint import BEST, LAST, load_training, save_training
 from bddseg.config import TrainConfig
 from bddseg.data.folders import is_visible
-from bddseg.data.split import split_of
 from bddseg.device import resolve_device, use_threads
 from bddseg.errors import ConfigError, DataError
 from bddseg.evidence import Evidence, load_evidence, save_evidence
@@ -126,7 +125,7 @@ def refit(config: TrainConfig, material: Dataset) -> Iterator[Refit]:
 def _refitted(config: TrainConfig, material: Dataset, folder: Path) -> Refit:
     use_threads(_idle_threads())
     began, device, frames = time.monotonic(), resolve_device(), material.frames
-    split = split_of(config.data, material.split, frames.names, frames.strata(material.split.balance))
+    split = material.split_for(config.data)
     state = _saved(folder, device)
     done = state["epoch"] if state else 0
     after = f", continuing after epoch {done}" if done else ""

@@ -10,7 +10,6 @@ from statistics import fmean
 from typing import Protocol
 
 from bddseg.config import TrainConfig
-from bddseg.data.split import split_of
 from bddseg.errors import ConfigError
 from bddseg.task import Task
 from bddseg.words import count
@@ -112,17 +111,10 @@ def assign_images(record: SweepRecord, rows: Sequence[TrialRow], material: Datas
         ExperimentError: when settings are not of this version.
     """
     configs = [read_config(record, row) for row in rows]
-    frames = material.frames
-    strata = frames.strata(material.split.balance)
-    splits: dict[tuple[int, int, int], tuple[int, ...]] = {}
-    for config in configs:
-        key = _fold(config)
-        if key not in splits:
-            splits[key] = split_of(config.data, material.split, frames.names, strata).val
     reviewers = tuple(
-        Reviewer(row, config, splits[_fold(config)])
+        Reviewer(row, config, images)
         for row, config in zip(rows, configs, strict=True)
-        if splits[_fold(config)]
+        if (images := material.split_for(config.data).val)
     )
     is_confirmation = CONFIRMS in record.tags or bool(record.manifest.get("confirmation"))
     basis = OUT_OF_FOLD if is_confirmation else VALIDATION
@@ -156,7 +148,3 @@ def read_config(record: SweepRecord, row: TrialRow) -> TrainConfig:
         return TrainConfig.from_record(row.settings)
     except ConfigError as error:
         raise ExperimentError(f"{record.sweep_id}, trial {clean(row.name)}: {error}") from error
-
-
-def _fold(config: TrainConfig) -> tuple[int, int, int]:
-    return config.data.folds, config.data.fold, config.data.cut

@@ -7,7 +7,7 @@ from tiny import make_config, make_frames, make_split
 
 from bddseg.config import DataSettings
 from bddseg.data.bdd100k_labels import BDD100K
-from sweeps.execution.dataset_inputs import describe_inputs, inputs_by_trial
+from sweeps.execution.dataset_inputs import describe_inputs
 from sweeps.planning.dataset import Dataset
 
 STREETS = replace(BDD100K, name="streets")
@@ -19,8 +19,7 @@ FOLD = replace(USUAL, folds=4, fold=1)
 
 
 def parts(settings: DataSettings) -> dict[str, tuple[str, int]]:
-    ((_, entries),) = inputs_by_trial(MATERIAL, {"a": settings})
-    return {entry["context"]: (entry["name"], entry["images"]) for entry in entries}
+    return {entry["context"]: (entry["name"], entry["images"]) for entry in describe_inputs(MATERIAL, settings)}
 
 
 def test_a_run_of_a_screening_uses_three_parts() -> None:
