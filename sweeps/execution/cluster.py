@@ -16,6 +16,7 @@ import ray
 from bddseg.cores import usable_cores
 from sweeps.environment import flaw_of
 from sweeps.errors import ClusterError, ExperimentError
+from sweeps.execution.metrics_discovery import announced, discovery_file
 from sweeps.execution.ray_patches import (
     daemons_apart,
     dashboard_url,
@@ -56,11 +57,17 @@ class Dashboard:
 
     url: str
     token_file: Path | None
+    metrics: str = ""
+    """Where Ray and the sweep's gauges are served for Prometheus."""
 
     def sentence(self) -> str:
         """Return the address and how to log in."""
         login = f"; it asks for the token in {self.token_file}" if self.token_file else ""
-        return f"Ray dashboard: {self.url} (each trial has an actor of its own name, at some seconds per trial){login}"
+        metrics = f"; metrics for Prometheus: {self.metrics}" if self.metrics else ""
+        return (
+            f"Ray dashboard: {self.url} (each trial has an actor of its own name, at some seconds per trial)"
+            f"{login}{metrics}"
+        )
 
 
 @contextlib.contextmanager
@@ -98,9 +105,20 @@ def ray_cluster(
                 else:
                     _join(str(address))
             url = dashboard_url() if dashboard and session else ""
-            yield Dashboard(f"http://{url}", make_token(cache)) if url else None
+            with _metrics_announced(cache) if session else contextlib.nullcontext("") as metrics:
+                yield Dashboard(f"http://{url}", make_token(cache), metrics) if url else None
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _metrics_announced(cache: Path) -> Iterator[str]:
+    """Yield the address at which our own Ray serves metrics; Prometheus finds it in the user's discovery file."""
+    target = f"{LOOPBACK}:{ray.nodes()[0]['MetricsExportPort']}"
+    address = f"http://{target}/metrics"
+    log.info("metrics for Prometheus: %s, listed in %s", address, discovery_file(cache))
+    with announced(cache, target):
+        yield address
 
 
 def trial_variables() -> dict[str, str]:

@@ -15,21 +15,27 @@ from sweeps.execution.cluster import _object_folder, _why_ended, check_address, 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 LIFE = """
+import json
 import sys
 from pathlib import Path
 import psutil
 import ray
+import requests
 from sweeps.execution.cluster import ray_cluster
 from sweeps.execution.ray_session import user_folder
 
 cache = Path(sys.argv[1])
 with ray_cluster(cache, dashboard=True) as dashboard:
+    (entry,) = json.loads((user_folder(cache) / "prometheus.json").read_text())
+    page = requests.get(f"http://{entry['targets'][0]}/metrics", timeout=30).text
+    print("# HELP" in page, entry["targets"][0] in dashboard.sentence())
     print([node["NodeManagerAddress"] for node in ray.nodes()])
     print(dashboard.sentence())
     scripts = {Path(word).name for child in psutil.Process().children() for word in child.cmdline()[:4]}
     print(sorted(scripts & {"monitor.py", "log_monitor.py", "dashboard.py"}))
 print(sorted(path.name for path in user_folder(cache).iterdir()))
 print(ray.is_initialized())
+print((user_folder(cache) / "prometheus.json").read_text())
 """
 
 
@@ -71,7 +77,7 @@ def plain_life(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_without_a_dashboard_ray_runs_no_daemon_that_nobody_needs(life: list[str], plain_life: list[str]) -> None:
-    assert (life[2], plain_life[0]) == ("['dashboard.py', 'log_monitor.py', 'monitor.py']", "[]")
+    assert (life[3], plain_life[0]) == ("['dashboard.py', 'log_monitor.py', 'monitor.py']", "[]")
 
 
 def test_trials_inherit_their_environment_so_that_ray_starts_their_processes_once(plain_life: list[str]) -> None:
@@ -87,15 +93,19 @@ def test_the_users_own_modules_can_be_imported_in_trials(plain_life: list[str]) 
 
 
 def test_an_own_ray_is_reached_on_loopback_alone(life: list[str]) -> None:
-    assert life[0] == "['127.0.0.1']"
+    assert life[1] == "['127.0.0.1']"
 
 
 def test_the_dashboard_says_where_it_is_and_how_to_log_in(life: list[str]) -> None:
-    assert "http://127.0.0.1:" in life[1] and "token" in life[1]
+    assert "http://127.0.0.1:" in life[2] and "token" in life[2]
 
 
-def test_an_own_ray_leaves_only_its_token(life: list[str]) -> None:
-    assert life[3:] == ["['lock', 'token']", "False"]
+def test_prometheus_finds_the_metrics_of_an_own_ray_in_one_file_while_it_is_up(life: list[str]) -> None:
+    assert (life[0], life[6]) == ("True True", "[]")
+
+
+def test_an_own_ray_leaves_only_its_token_and_an_empty_list_for_prometheus(life: list[str]) -> None:
+    assert life[4:6] == ["['lock', 'prometheus.json', 'token']", "False"]
 
 
 def test_a_machine_without_loopback_is_refused_at_once(tmp_path: Path) -> None:
