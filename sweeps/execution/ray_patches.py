@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
 import ray
 import ray.tune.execution.tune_controller as controller_module
 import ray.tune.tune as tune_module
@@ -51,15 +52,41 @@ def replaced(module: ModuleType, **parts: Any) -> Iterator[None]:
 # Starting and watching Ray. `ray.init` looks the replaced parts up in their module when it is called.
 
 
+class ShieldedDaemon(services.ConsolePopen):
+    """One of Ray's daemons, in a process group of its own, that no SIGTERM of others reaches.
+
+    A blocked signal stays blocked in the processes that the daemon starts, unlike one that is ignored: Ray's daemons
+    install a handler of their own. Our own end of a daemon is therefore SIGKILL, for its processes too.
+    """
+
+    def __init__(self, *arguments: Any, preexec_fn: Callable[[], None], **named: Any) -> None:
+        def prepare() -> None:
+            preexec_fn()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+        super().__init__(*arguments, preexec_fn=prepare, process_group=0, **named)
+
+    def terminate(self) -> None:
+        """Kill the daemon and all processes that it has started."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            started = psutil.Process(self.pid).children(recursive=True)
+            self.kill()
+            for process in started:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+
 @contextlib.contextmanager
 def daemons_apart() -> Iterator[None]:
-    """Start each of Ray's daemons in a process group of its own.
+    """Start Ray's daemons, and with them the processes of trials, out of reach of the signals that are sent to us.
 
-    Why: a signal to our group (a batch system that ends a job, Ctrl-C) must reach only this process; without its
-    daemons a sweep cannot end gracefully. They still end with this process, through the kernel's parent-death signal.
-    Check: without this, press Ctrl-C during a sweep; no longer needed if the raylet survives.
+    Why: a signal to our process group (Ctrl-C) or to all our processes (a batch system or systemd that ends a job) must
+    reach only this process; without its daemons a sweep cannot end gracefully: within half a second Ray ends this
+    process without a message. They still end with this process, through the kernel's parent-death signal.
+    Check: without this, send SIGTERM to a sweep and to all processes that it has started; no longer needed if it saves
+    its trials and exits with 143.
     """
-    with replaced(services, ConsolePopen=functools.partial(services.ConsolePopen, process_group=0)):
+    with replaced(services, ConsolePopen=ShieldedDaemon):
         yield
 
 

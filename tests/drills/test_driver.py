@@ -10,6 +10,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 from drills import SMALL, Site, audit, family, leftovers, session_folders, survived
 
@@ -23,6 +24,7 @@ from sweeps.storage.sweep_json import read_manifest
 pytestmark = pytest.mark.drill
 
 LONG = ("--set", "data.max_images=180", "--set", "train.epochs=40", "--scheduler", "none")
+SHORT = ("--set", "data.max_images=90", "--set", "train.epochs=9", "--scheduler", "none")
 EIGHT = ("--space", "grid_lr_loss", "--profile", "quick", "--set", "data.size=32", "--set", "model.base_filters=4")
 HALVED = (*EIGHT, "--set", "data.max_images=180", "--set", "train.epochs=27", "--set", "train.precision=fp32")
 KILLS = 5
@@ -86,6 +88,21 @@ def test_signals_end_a_sweep_gracefully_and_at_once_the_second_time(place: Site)
     assert (leftovers(started), session_folders()) == ([], [])
     assert place.run("--resume") == 0
     survived("sigterm_sigint", place, ended + 1, repeated_at_most=(ended + 1) * EPOCHS_PER_KILL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_every_process_ends_a_sweep_as_one_to_its_driver_does(place: Site, number: signal.Signals) -> None:
+    driver = place.start(*SMALL, *SHORT)
+    place.await_epochs(4)
+    started = family(driver)
+    for process in (*started, psutil.Process(driver.pid)):
+        process.send_signal(number)
+    assert driver.wait(120) == 128 + number
+    assert f"resume with: python tune_main.py --storage {place.storage} --resume {place.sweep_id}" in place.said()
+    assert (place.running(), leftovers(started), session_folders()) == ({}, [], [])
+    assert set(audit(place).statuses.values()) == {"KILLED"}
+    assert place.run("--resume") == 0
+    survived(f"{number.name.lower()}_to_all", place, 1, repeated_at_most=EPOCHS_PER_KILL)
 
 
 def test_a_signal_while_ray_starts_leaves_nothing_behind(place: Site) -> None:
