@@ -13,6 +13,7 @@ from sweeps.storage.events import Artifact
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.delivered import DeliveredEvents
 from sweeps.tracking.failures import reason
+from sweeps.tracking.hints import install_cure, missing_module
 from sweeps.tracking.redelivery import Redelivery
 from sweeps.tracking.retry_thread import RetryThread
 from sweeps.tracking.store import tidy_store
@@ -144,4 +145,5 @@ class Delivery:
             return 0, self._reason(error)
 
     def _reason(self, error: Exception) -> str:
-        return reason(error, self._uri)
+        why, module = reason(error, self._uri), missing_module(error)
+        return f"{why}: {install_cure(module)}" if module else why

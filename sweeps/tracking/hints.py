@@ -11,9 +11,9 @@ NOT_LET_IN = ("PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED", "UNAUTHENTICATED")
 NOT_LET_IN_STATUS = (401, 403)
 SCHEMA = re.compile(r"out-of-date database schema \(found version (\w+)")
 MODULE = re.compile(r"No module named '(\w+)")
-DISTRIBUTIONS = {"botocore": "boto3", "psycopg": "'psycopg[binary]'", "google": "google-cloud-storage",
-                 "azure": "azure-storage-blob"}  # fmt: skip
-"""Missing module -> the package that contains it, where the names differ."""
+PACKAGES = {"boto3": "'bddseg-sweeps[s3]'", "botocore": "'bddseg-sweeps[s3]'", "psycopg": "'bddseg-sweeps[postgres]'",
+            "google": "google-cloud-storage", "azure": "azure-storage-blob", "MySQLdb": "mysqlclient"}  # fmt: skip
+"""Missing module -> what to install for it, where the names differ."""
 
 
 def cure_of(error: Exception, uri: str, otherwise: str) -> str:
@@ -21,11 +21,24 @@ def cure_of(error: Exception, uri: str, otherwise: str) -> str:
     text = str(error)
     if schema := SCHEMA.search(text):
         return _schema_cure(schema[1], uri)
-    if module := MODULE.search(text):
-        return f"install it with `pip install {DISTRIBUTIONS.get(module[1], module[1])}`"
+    if module := missing_module(error):
+        return install_cure(module)
     if http_status(error) in NOT_LET_IN_STATUS or code_of(error) in NOT_LET_IN:
         return "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to a user who may write there"
     return otherwise
+
+
+def missing_module(error: BaseException) -> str:
+    """Return the module that could not be imported; "" where an error has another cause."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return error.name.partition(".")[0]
+    match = MODULE.search(str(error))
+    return match[1] if match else ""
+
+
+def install_cure(module: str) -> str:
+    """Return the command that installs a module."""
+    return f"install it with `pip install {PACKAGES.get(module, module)}`"
 
 
 def restore_cure(experiment_id: str, uri: str) -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -161,6 +162,17 @@ def test_an_artifact_event_that_is_not_well_formed_is_put_aside(outbox: Outbox, 
     assert [reject["why"] for reject in rejects(outbox)] == ["artifact event: folder is null, but must be text"]
 
 
+def test_what_an_earlier_version_gave_up_is_uploaded_by_a_sync(outbox: Outbox, uri: str) -> None:
+    folder = outbox.folder.parent / SWEEP
+    given_up = Outbox(folder / "outbox")
+    append(given_up, "a")
+    delivered(given_up, uri)
+    [event], _ = given_up.files(0, 1)
+    given_up.reject([(event, "Could not connect to the endpoint URL")])
+    shutil.rmtree(Path(runs(uri)["a"].info.artifact_uri.removeprefix("file://")))
+    assert (sync(folder, uri).is_left, rejects(given_up), files(uri)) == (False, [], ["a"])
+
+
 # ---------------------------------------------------------------------------------------------------------- beforehand
 
 
@@ -180,12 +192,15 @@ def test_a_store_that_takes_no_files_is_refused_with_the_cure(tmp_path: Path) ->
         try_store(uri)
 
 
-def test_a_store_of_files_whose_library_is_missing_says_what_to_install(tmp_path: Path) -> None:
+def test_a_store_of_files_whose_library_is_missing_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     prepare_store(uri, tmp_path / "artifacts")
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
         connection.execute("UPDATE experiments SET artifact_location = 's3://bucket/x'")
-    with pytest.raises(TrackingError, match=r"No module named 'boto.*\): install it with `pip install boto3`"):
+    with pytest.raises(TrackingError, match=r"boto3.*\): install it with `pip install 'bddseg-sweeps\[s3\]'`"):
         try_store(uri)
 
 
