@@ -164,7 +164,8 @@ def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None]) -> None:
         run.start_delivery()
         where = "in the cluster" if spec.address else f"on {describe_cores()}"
         notes.info(f"{count(run.board.slots, 'trial')} at a time, {where}")
-        _run_passes(run, interrupts)
+        with run.gauges:
+            _run_passes(run, interrupts)
 
 
 def _run_passes(run: SweepRun, interrupts: Interrupts) -> None:

@@ -58,6 +58,7 @@ class SweepRun:
         self.past, self.board = self.trials.past, self.trials.board
         self.view = LiveView(self.board, is_quiet=spec.is_quiet)
         self.delivery = Delivery(self.outbox, spec.tracking_uri, sweep_id)
+        self.gauges = Gauges(self.board, sweep_id, folder, None if spec.is_offline else self.outbox)
 
     def begin(self) -> None:
         """Record the start of a new sweep, and reuse what other sweeps have trained."""
@@ -116,8 +117,7 @@ class SweepRun:
         return TunerPass.of(self.spec, self.plan.current, self.past, self.folder, usable_cores())
 
     def tracker(self, scheduler: Scheduler) -> OutboxCallback:
-        """Return the callback that records a pass."""
-        gauges = Gauges(self.board, self.sweep_id)
+        """Return the callback that records a pass, within the context of the gauges."""
         material = self.spec.material
         inputs = {name: describe_inputs(material, trial.config.data) for name, trial in self.plan.trials.items()}
         recorder = TrialRecorder(
@@ -128,6 +128,6 @@ class SweepRun:
             logs=self.folder.logs,
             tags=run_tags(self.plan.manifest),
             inputs={"": describe_inputs(material), **inputs},
-            listeners=(self.board.apply, self.view.apply, gauges.apply, self.trials.update_study),
+            listeners=(self.board.apply, self.view.apply, self.gauges.apply, self.trials.update_study),
         )
         return OutboxCallback(recorder, scheduler)
