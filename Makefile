@@ -33,5 +33,5 @@ check: setup  ## lint, types and import contracts
 	@$(BIN)/lint-imports --config setup.cfg
 
 clean:  ## remove caches; sweeps, reports and .venv stay
-	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist *.egg-info
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

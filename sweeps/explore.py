@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from bddseg.errors import printable
 from sweeps.cli import parsing
 from sweeps.cli.console import FINE, INCOMPLETE, Parser, execute, run_command
-from sweeps.paths import ROOT
+from sweeps.paths import default_folder, program_name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(
-        prog="python -m sweeps.explore",
+        prog=program_name("sweeps/explore.py", "python -m sweeps.explore"),
         description="Look at a folder of images and masks before anything is trained.",
         verbs={"page": "a page", "check": "--check", "write_dataset": "--write-dataset"},
     )
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     from sweeps.formatting import folder_name
 
     folder = open_folder(options.data, options.dataset, cache_folder())
-    out = options.out or ROOT / "explored" / folder_name(folder.description.name)
+    out = options.out or default_folder("explored") / folder_name(folder.description.name)
     if options.verb == "page":
         from sweeps.report.files import check_folder
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from bddseg.errors import ExportError, printable
 from sweeps.cli import parsing
 from sweeps.cli.console import FINE, INCOMPLETE, MODEL_HELP, Parser, execute, make_folder, run_command
-from sweeps.paths import ROOT
+from sweeps.paths import default_folder, program_name
 
 FORMATS = ("onnx", "torch")
 
@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(
-        prog="python -m sweeps.export", description="Export a network to ONNX and to torch.export, in fp32."
+        prog=program_name("sweeps/export.py", "python -m sweeps.export"),
+        description="Export a network to ONNX and to torch.export, in fp32.",
     )
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument(
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     from sweeps.tracking.reader import Store
     from sweeps.tracking.uri import resolve_tracking_uri
 
-    store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
+    store = Store(resolve_tracking_uri(options.tracking_uri, default_folder("runs")))
     with open_weights(options.model, store) as path:
         best = load_checkpoint(path)
     trained = load_trained(best)

@@ -24,7 +24,7 @@ from bddseg.data.image_io import SUFFIXES, has_image_name
 from bddseg.errors import DataError, printable
 from sweeps.cli import parsing
 from sweeps.cli.console import FINE, INCOMPLETE, MISUSE, MODEL_HELP, Parser, execute, make_folder, run_command
-from sweeps.paths import ROOT
+from sweeps.paths import default_folder, program_name
 
 PICTURES = ("overlay", "mask", "labels")
 
@@ -47,7 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> Parser:
     """Return the parser of the command line."""
-    parser = Parser(prog="python -m sweeps.predict", description="Predict the classes of images.")
+    parser = Parser(
+        prog=program_name("sweeps/predict.py", "python -m sweeps.predict"), description="Predict the classes of images."
+    )
     parser.add_argument("model", metavar="MODEL", help=MODEL_HELP)
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path, help="an image, or a folder of images")
     parser.add_argument("--out", type=parsing.path, required=True, metavar="DIR", help="where to write the pictures")
@@ -78,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
     from sweeps.tracking.reader import Store
     from sweeps.tracking.uri import resolve_tracking_uri
 
-    store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
+    store = Store(resolve_tracking_uri(options.tracking_uri, default_folder("runs")))
     with open_weights(options.model, store) as path:
         trained = load_trained(load_checkpoint(path), resolve_device(options.device))
     make_folder(options.out)

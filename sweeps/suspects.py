@@ -22,7 +22,7 @@ from bddseg.words import count
 from sweeps.cli import parsing
 from sweeps.cli.console import FINE, Parser, execute, run_command
 from sweeps.notes import show_notes
-from sweeps.paths import ROOT
+from sweeps.paths import default_folder, program_name
 
 if TYPE_CHECKING:
     from sweeps.review.labels import Review
@@ -42,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(
-        prog="python -m sweeps.suspects",
+        prog=program_name("sweeps/suspects.py", "python -m sweeps.suspects"),
         description="Rank the images of a sweep by how many of their pixels are probably labelled wrong.",
     )
     parser.add_argument("sweep", type=parsing.sweep_name, metavar="SWEEP", help="id of a sweep or a confirmation")
-    parser.add_argument("--out", type=parsing.folder, default=ROOT / "reports", metavar="DIR",
+    parser.add_argument("--out", type=parsing.folder, default=default_folder("reports"), metavar="DIR",
                         help="where to write DIR/SWEEP-suspects/index.html (default: reports)")  # fmt: skip
     parser.add_argument("--write-skip", type=parsing.folder, metavar="FILE",
                         help="also write the most suspect images into a list that data.skip takes")  # fmt: skip
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     from sweeps.tracking.reader import Store
     from sweeps.tracking.uri import resolve_tracking_uri
 
-    store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
+    store = Store(resolve_tracking_uri(options.tracking_uri, default_folder("runs")))
     device = resolve_device(options.device)
     record = store.read_sweep(options.sweep)
     check_folder(options.out)

@@ -28,7 +28,7 @@ os.environ.update(
         "RAY_USAGE_STATS_ENABLED": "0",
     }
 )
-for variable in ("BDD100K_ROOT", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+for variable in ("BDD100K_ROOT", "BDDSEG_EXPERIMENTS", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
     os.environ.pop(variable, None)
 
 

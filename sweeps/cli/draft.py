@@ -38,7 +38,10 @@ def find_source(arguments: argparse.Namespace) -> "Source | None":
     if arguments.data is not None and not is_datasets_file(arguments.data):
         check_root(arguments.data)
     try:
-        source = choose_source(read_book().profile_sections(), arguments.profile, arguments.data, arguments.dataset)
+        book = read_book(arguments.experiments)
+        source = choose_source(
+            book.profile_sections(), arguments.profile, arguments.data, arguments.dataset, file=book.path.name
+        )
     except DataError as error:
         if not arguments.dry_run or arguments.data is not None:  # only data that are nowhere may be missing
             raise

@@ -11,7 +11,7 @@ from bddseg.errors import UserError
 from sweeps.cli.draft import Draft, address_of
 from sweeps.cli.parsing import AUTO
 from sweeps.notes import notes
-from sweeps.paths import ROOT, command
+from sweeps.paths import REPORT, TUNE, command, default_folder, is_shipped, short_command
 
 if TYPE_CHECKING:
     from bddseg.data.split import Split
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 CHECKPOINT_SECONDS = 30
 HOUR_SECONDS = 3600
 
-PATH_OPTIONS = ("--data", "--storage", "--tracking-uri")
+PATH_OPTIONS = ("--data", "--storage", "--tracking-uri", "--experiments")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def prepare(arguments: argparse.Namespace, draft: Draft, destination: Destinatio
         is_quiet=bool(arguments.quiet),
         is_offline=destination.is_offline,
         is_fresh=arguments.fresh or terms.get("is_fresh", False),
-        command=hide_password(shlex.join(["python", "tune_main.py", *absolute_words(arguments)])),
+        command=hide_password(shlex.join([*short_command(TUNE), *absolute_words(arguments)])),
         report_command=report_command(destination.tracking_uri),
         tune_command=tune_command(arguments),
         confirmation=draft.confirmation,
@@ -160,6 +160,8 @@ def absolute_words(arguments: argparse.Namespace) -> list[str]:
             words.append(paths[words[-1]])
         else:
             words.append(f"{name}={paths[name]}" if equals and name in paths else word)
+    if arguments.experiments and "--experiments" not in {word.partition("=")[0] for word in words}:
+        words += [] if is_shipped(arguments.experiments) else ["--experiments", paths["--experiments"]]
     return words
 
 
@@ -206,8 +208,8 @@ def report_command(tracking_uri: str) -> str:
     """Return the report command without the sweep's id; a password in the address is not in it."""
     from sweeps.tracking.uri import default_tracking_uri, tracking_flag
 
-    is_default = tracking_uri == default_tracking_uri(ROOT / "runs")
-    return " ".join([command("report.py"), *([] if is_default else [tracking_flag(tracking_uri)])])
+    is_default = tracking_uri == default_tracking_uri(default_folder("runs"))
+    return " ".join([command(REPORT), *([] if is_default else [tracking_flag(tracking_uri)])])
 
 
 def tune_command(arguments: argparse.Namespace) -> str:
@@ -215,10 +217,10 @@ def tune_command(arguments: argparse.Namespace) -> str:
     from sweeps.tracking.uri import check_uri, tracking_flag
 
     storage = arguments.storage
-    flags = [] if storage == ROOT / "runs" else [f"--storage {shlex.quote(str(storage))}"]
+    flags = [] if storage == default_folder("runs") else [f"--storage {shlex.quote(str(storage))}"]
     if arguments.tracking_uri is not None:
         flags.append(tracking_flag(check_uri(arguments.tracking_uri)))  # absolute: it may be used in another folder
-    return " ".join([command("tune_main.py"), *flags])
+    return " ".join([command(TUNE), *flags])
 
 
 def open_store(arguments: argparse.Namespace) -> "Store":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bddseg.errors import UserError
 from sweeps.cli.console import FINE, print_error
 from sweeps.errors import NoSweepError, TrackingError
-from sweeps.paths import ROOT
+from sweeps.paths import default_folder
 from sweeps.report.files import check_folder, write_comparison, write_report
 from sweeps.storage.tags import CONFIRMS
 from sweeps.tracking.reader import Store
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     """Write and print the reports; return the exit code. A sweep without a report does not stop the others."""
     if options.top and options.format in UNCUT:
         raise UserError(f"--top has no effect with --format {options.format}, which has all trials")
-    store = Store(resolve_tracking_uri(options.tracking_uri, ROOT / "runs"))
+    store = Store(resolve_tracking_uri(options.tracking_uri, default_folder("runs")))
     if options.register:
         _check_register(options, store)
     upload = ReportUpload(store.tracking_uri)
@@ -130,7 +130,7 @@ def _register(reports: "list[Report]", store: Store, upload: ReportUpload, optio
 
     registration = Registration(options.model_name, reports[0], store, upload, options.data, options.force)
     version = register(registration)
-    is_default = store.tracking_uri == default_tracking_uri(ROOT / "runs")
+    is_default = store.tracking_uri == default_tracking_uri(default_folder("runs"))
     flag = "" if is_default else f" {tracking_flag(store.tracking_uri)}"
     for purpose, command in use_commands(f"models:/{version.name}/{version.number}", flag):
         print(f"{purpose}: {command}", file=sys.stderr)

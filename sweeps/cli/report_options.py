@@ -12,7 +12,7 @@ from functools import partial
 from sweeps.cli import parsing
 from sweeps.cli.console import Parser, execute
 from sweeps.notes import show_notes
-from sweeps.paths import ROOT
+from sweeps.paths import REPORT, default_folder, program_name
 
 FORMATS = ("html", "markdown", "json", "csv", "table")
 
@@ -29,14 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(
-        prog="report.py",
+        prog=program_name(REPORT, REPORT),
         description="Write a page for each sweep and print the leaderboard on stdout.",
         verbs={"report": "a plain report", "register": "--register"},
     )
     parser.add_argument("sweeps", nargs="*", type=parsing.sweep_name, metavar="SWEEP",
                         help="id of a sweep (default: the latest)")  # fmt: skip
     add = partial(parser.option, parser)
-    add("--out", type=parsing.folder, default=ROOT / "reports", metavar="DIR",
+    add("--out", type=parsing.folder, default=default_folder("reports"), metavar="DIR",
         help="where to write DIR/SWEEP/index.html, .md, .json, .csv (default: reports)")  # fmt: skip
     add("--format", choices=FORMATS, default="table",
         help="what to print on stdout; html prints the path of the page (default: table)")  # fmt: skip

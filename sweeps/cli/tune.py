@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from bddseg.errors import UserError, printable
 from sweeps.cli.confirm import confirm
@@ -12,6 +13,7 @@ from sweeps.cli.dry_run import dry_resume, dry_run
 from sweeps.cli.prepare import find_destination, open_store, prepare, tune_command
 from sweeps.cli.tables import close, print_table, write_score
 from sweeps.notes import notes
+from sweeps.paths import is_shipped
 
 
 def list_spaces(arguments: argparse.Namespace) -> int:
@@ -20,13 +22,16 @@ def list_spaces(arguments: argparse.Namespace) -> int:
     from sweeps.planning.dataset import choose_source
     from sweeps.planning.experiments_file import read_book
 
-    book = read_book()
-    source = choose_source(book.profile_sections(), arguments.profile, arguments.data, arguments.dataset)
+    book = read_book(arguments.experiments)
+    name_own(book.path)
+    source = choose_source(
+        book.profile_sections(), arguments.profile, arguments.data, arguments.dataset, file=book.path.name
+    )
     book.profile(source.profile)
     rows, problems = [], [entry.problem for entry in book.profiles.values() if entry.problem]
     for name in book.spaces:
         try:
-            rows.append(_space_row(name, source.profile))
+            rows.append(_space_row(name, source.profile, book.path))
         except ExperimentError as error:
             problems.append(str(error))
     print_table(("space", "trials", "epochs", "search", f"varies (profile {source.profile})", "question"), rows)
@@ -35,7 +40,13 @@ def list_spaces(arguments: argparse.Namespace) -> int:
     return UNUSABLE if problems else FINE
 
 
-def _space_row(name: str, profile: str) -> tuple[str, ...]:
+def name_own(path: Path) -> None:
+    """Say which file of spaces is read, where it is not the shipped one."""
+    if not is_shipped(path):
+        notes.info(f"spaces and profiles are those of {path}")
+
+
+def _space_row(name: str, profile: str, path: Path) -> tuple[str, ...]:
     """Return a row of the list.
 
     Raises:
@@ -44,7 +55,7 @@ def _space_row(name: str, profile: str) -> tuple[str, ...]:
     from sweeps.planning.experiment import load_experiment
     from sweeps.planning.planner import build_plan, count_points, is_too_large
 
-    experiment = load_experiment(name, profile=profile)
+    experiment = load_experiment(name, profile=profile, path=path)
     if is_too_large(experiment):
         trials, epochs = f"{count_points(experiment):,} points", experiment.base.train.epochs
     else:
@@ -123,10 +134,13 @@ def sync(arguments: argparse.Namespace) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Run a space as a new sweep, after everything that can be checked before Ray starts."""
     from sweeps.planning.experiment import load_experiment
+    from sweeps.planning.experiments_file import experiments_path
     from sweeps.planning.planner import check_experiment
 
     if not arguments.space:
         raise UserError("no space is given: use --space NAME, or --list to see the spaces")
+    arguments.experiments = arguments.experiments or experiments_path()
+    name_own(arguments.experiments)
     source = find_source(arguments)
     experiment = load_experiment(
         arguments.space,
@@ -137,6 +151,7 @@ def run(arguments: argparse.Namespace) -> int:
         samples=arguments.samples,
         seed=arguments.seed,
         replicates=arguments.replicates,
+        path=arguments.experiments,
     )
     check_experiment(experiment, arguments.limit)
     if source:

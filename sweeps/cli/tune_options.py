@@ -2,13 +2,14 @@
 
 import argparse
 import logging
+import shlex
 import sys
 from functools import partial
 
 from sweeps.cli import parsing
 from sweeps.cli.console import Parser, execute
 from sweeps.notes import show_notes
-from sweeps.paths import ROOT
+from sweeps.paths import TUNE, default_folder, program_name, short_command
 from sweeps.planning.sampling import SEARCHES
 from sweeps.schedulers.rungs import SCHEDULERS
 
@@ -28,11 +29,11 @@ RUNNING = "space confirm resume"
 
 EPILOG = """\
 examples:
-  python tune_main.py --list                                the spaces
-  python tune_main.py --space smoke                         a minute or two, to check the installation
-  python tune_main.py --space grid_lr_loss                  learning rate x loss
-  python tune_main.py --space overfit --data ~/bdd100k      real data, full size
-  python tune_main.py --space attention --set train.epochs=5 --set "model.dropout=[0.0, 0.5]" --dry-run
+  COMMAND --list                                the spaces
+  COMMAND --space smoke                         a minute or two, to check the installation
+  COMMAND --space grid_lr_loss                  learning rate x loss
+  COMMAND --space overfit --data ~/bdd100k      real data, full size
+  COMMAND --space attention --set train.epochs=5 --set "model.dropout=[0.0, 0.5]" --dry-run
 """
 
 
@@ -50,8 +51,9 @@ def main(argv: list[str] | None = None) -> int:
 def build_parser() -> Parser:
     """Return the parser of the command line."""
     parser = Parser(
-        prog="tune_main.py", description="Run a hyperparameter sweep of U-Nets.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, verbs=VERBS,
+        prog=program_name(TUNE, TUNE), description="Run a hyperparameter sweep of U-Nets.",
+        epilog=EPILOG.replace("COMMAND", shlex.join(short_command(TUNE))),
+        formatter_class=argparse.RawDescriptionHelpFormatter, verbs=VERBS,
     )  # fmt: skip
     _add_sweep(parser)
     _add_resources(parser)
@@ -66,6 +68,8 @@ def build_parser() -> Parser:
 def _add_sweep(parser: Parser) -> None:
     add = partial(parser.option, parser.add_argument_group("what to run"), verbs="space")
     add("--space", metavar="NAME", help="a space of experiments.yaml; --list shows them")
+    add("--experiments", verbs="space list", type=parsing.folder, metavar="FILE",
+        help="your own spaces and profiles (BDDSEG_EXPERIMENTS, ./experiments.yaml, or those shipped)")  # fmt: skip
     add("--profile", verbs="space list", metavar="NAME", help="default: full where BDD100K is found, otherwise quick")
     add("--data", verbs="space list confirm resume", type=parsing.folder, metavar="PATH",
         help="folder of the data, or a file of datasets (.yaml); of a recorded sweep: where they are now")  # fmt: skip
@@ -113,8 +117,8 @@ def _add_resources(parser: Parser) -> None:
 
 def _add_storage(parser: Parser) -> None:
     add = partial(parser.option, parser.add_argument_group("storage"), verbs=RUNNING)
-    add("--storage", verbs=f"{RUNNING} status sync cancel", type=parsing.folder, default=ROOT / "runs", metavar="DIR",
-        help="folder of the sweeps (runs)")  # fmt: skip
+    add("--storage", verbs=f"{RUNNING} status sync cancel", type=parsing.folder,
+        default=default_folder("runs"), metavar="DIR", help="folder of the sweeps (runs)")  # fmt: skip
     add("--tracking-uri", verbs=f"{RUNNING} status sync", type=parsing.address, metavar="URI",
         help="MLflow store (default: a database in the storage folder)")  # fmt: skip
     add("--offline", action="store_true", default=False, help="do not contact MLflow; deliver later with --sync")

@@ -29,7 +29,7 @@ from bddseg.task import Task
 from bddseg.words import count
 from sweeps.environment import cache_folder as cache_folder
 from sweeps.errors import ExperimentError
-from sweeps.paths import ROOT
+from sweeps.paths import EXPERIMENTS, default_folder
 from sweeps.planning.datasets_file import (
     STREETS,
     is_datasets_file,
@@ -39,7 +39,7 @@ from sweeps.planning.datasets_file import (
 )
 
 ROOT_VARIABLE = "BDD100K_ROOT"
-DEFAULT_ROOT = ROOT / "data/bdd100k"
+DEFAULT_ROOT = default_folder("data/bdd100k")
 
 
 @dataclass(frozen=True)
@@ -150,17 +150,23 @@ class ImageCounts:
 
 
 def choose_source(
-    profiles: Mapping[str, Mapping[str, Any]], profile: str | None, data: Path | None, dataset: str | None = None
+    profiles: Mapping[str, Mapping[str, Any]],
+    profile: str | None,
+    data: Path | None,
+    dataset: str | None = None,
+    *,
+    file: str = EXPERIMENTS,
 ) -> Source:
     """Return the data to train on: `data` if given, otherwise what the dataset and the profile need.
 
     Without a profile and a dataset: full where BDD100K is found, otherwise quick on the embedded streets.
 
     Args:
-        profiles: sections of experiments.yaml.
+        profiles: sections of the file of spaces.
         profile: name of the profile.
         data: a folder, or the user's own file of datasets.
         dataset: name of the dataset in datasets.yaml, or in that file.
+        file: name of the file of spaces.
 
     Raises:
         ExperimentError: for an unknown profile.
@@ -168,7 +174,7 @@ def choose_source(
     """
     if profile is not None and profile not in profiles:
         raise ExperimentError(
-            f"profile {profile!r} is not in experiments.yaml; {nearest(profile, profiles)}known: {', '.join(profiles)}"
+            f"profile {profile!r} is not in {file}; {nearest(profile, profiles)}known: {', '.join(profiles)}"
         )
     if data is not None and is_datasets_file(data):
         description, root = read_own(data, dataset)
@@ -195,7 +201,7 @@ def _named_source(description: Description, profile: str | None, *, is_generated
         DataError: when only --data could tell the folder, or BDD100K is not found.
     """
     if description.root:
-        return Source(profile or "full", (ROOT / description.root).resolve(), description)
+        return Source(profile or "full", default_folder(description.root).resolve(), description)
     if description.layout != BDD100K_LAYOUT:
         raise DataError(f"dataset {description.name} needs its folder: give it with --data DIR")
     if is_generated:

@@ -10,10 +10,8 @@ from bddseg.data.description import Description
 from bddseg.data.description_parser import parse_description
 from bddseg.data.draft import draft_description
 from bddseg.errors import DataError, nearest
-from sweeps.paths import ROOT
+from sweeps.paths import DATASETS, shipped_file
 from sweeps.planning.experiments_file import Location, compose, construct, look_up
-
-DATASETS = ROOT / "datasets.yaml"
 
 SUFFIXES = (".yaml", ".yml")
 """Ends of the path of a user's own file of datasets; any other path is a folder."""
@@ -83,7 +81,7 @@ def read_datasets(path: Path | None = None) -> DatasetsFile:
         ExperimentError: when it is missing or not YAML.
         DataError: when it is no mapping of datasets.
     """
-    path = path or DATASETS
+    path = path or shipped_file(DATASETS)
     root, loader = compose(path)
     lines, repeated = look_up(root)
     entries = construct(loader, root, path)

@@ -85,7 +85,7 @@ def load_experiment(
         samples: replaces the number of trials of a random or Optuna search; 0 leaves it.
         seed: of training and of the order of trials.
         replicates: replaces the number of extra seeds of the best settings.
-        path: of the file; None for experiments.yaml.
+        path: of the file; None for the usual one.
 
     Raises:
         ExperimentError: with location, value, rule and known names.

@@ -1,5 +1,6 @@
 """experiments.yaml -> defaults, profiles and spaces; an error in one profile or space affects only that one."""
 
+import os
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ import yaml
 
 from bddseg.errors import nearest, one_line
 from sweeps.errors import ExperimentError
-from sweeps.paths import ROOT
+from sweeps.paths import EXPERIMENTS, shipped_file
 
-EXPERIMENTS = ROOT / "experiments.yaml"
+VARIABLE = "BDDSEG_EXPERIMENTS"
 
 DATA_SOURCES = ("bdd100k", "streets")
 
@@ -94,13 +95,24 @@ class ExperimentsFile:
         return locate(message, self.path, self.lines)
 
 
+def experiments_path() -> Path:
+    """Return the file of spaces: that of the environment, else that of the working directory, else the shipped one."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).absolute()
+    try:
+        own = Path(EXPERIMENTS).absolute()
+    except OSError:  # the working directory was deleted
+        return shipped_file(EXPERIMENTS)
+    return own if os.path.lexists(own) else shipped_file(EXPERIMENTS)
+
+
 def read_book(path: Path | None = None) -> ExperimentsFile:
-    """Return the file, experiments.yaml if none is given.
+    """Return the file; without one, that of `experiments_path`.
 
     Raises:
         ExperimentError: when it is missing or not YAML, or a part that concerns every space is wrong.
     """
-    path = path or EXPERIMENTS
+    path = path or experiments_path()
     root, loader = compose(path)
     lines, repeated = look_up(root)
     keys = {str(key.value): None for key, _ in pairs(root)}

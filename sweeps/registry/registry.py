@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bddseg.checkpoint import BEST
 from sweeps.errors import ModelError
+from sweeps.paths import REPORT, command
 from sweeps.storage.records import IDENTITY
 from sweeps.storage.tags import CROWNED, SWEEP_ID
 from sweeps.tracking.client import mlflow_uri
@@ -198,7 +199,7 @@ def _find_version(client: "MlflowClient", name: str, key: str) -> "ModelVersion"
             return of_sweep
         version = f"no version {key}" if key.isdigit() else f"no @{key}"
         raise ModelError(
-            f"{version} of model {name} is registered; python report.py SWEEP --register makes one"
+            f"{version} of model {name} is registered; {command(REPORT)} SWEEP --register makes one"
         ) from error
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from bddseg.words import count
+from sweeps.paths import TUNE, short_command
 from sweeps.report.gather import Report
 from sweeps.statistics.power import MOST_RUNS_PLANNED
 from sweeps.statistics.results import Verdict
@@ -28,7 +29,7 @@ def next_step(report: Report) -> tuple[str, str]:
         return "The sweep is still running.", ""
     if report.state == "interrupted" and options is not None:
         where = _kept_options(report.facts["command"], PLACES) or []
-        return "Continue the sweep:", shlex.join(["python", "tune_main.py", *where, "--resume", report.sweep_id])
+        return "Continue the sweep:", shlex.join([*short_command(TUNE), *where, "--resume", report.sweep_id])
     if not report.is_final or report.verdict is None or options is None:
         return "", ""
     step = _after_confirmation if report.is_confirmation else _after_screening
@@ -38,7 +39,7 @@ def next_step(report: Report) -> tuple[str, str]:
 def _after_screening(report: Report, verdict: Verdict, options: Sequence[str]) -> tuple[str, str]:
     needed = verdict.needed
     runs, is_blind = (needed.runs, needed.detectable >= 1) if needed else (None, True)
-    command = ["python", "tune_main.py", *options, "--confirm", report.sweep_id]
+    command = [*short_command(TUNE), *options, "--confirm", report.sweep_id]
     if len(verdict.rivals) < 2:
         return "", ""
     if verdict.outcome not in OPEN:
@@ -64,7 +65,7 @@ def _after_confirmation(report: Report, verdict: Verdict, options: Sequence[str]
     if verdict.outcome == "tie":
         return "The differences do not matter. Put the recommended setting into the model registry:", register
     screening, runs = report.facts["confirmation"].get("screening"), verdict.needed.runs if verdict.needed else None
-    command = ["python", "tune_main.py", *options, "--confirm", str(screening)]
+    command = [*short_command(TUNE), *options, "--confirm", str(screening)]
     if screening and report.facts["confirmation"].get("rounds"):
         return _after_rounds(report, verdict, command)
     if not screening or runs is None or runs <= verdict.runs:

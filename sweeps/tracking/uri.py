@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from sweeps.errors import TrackingError
-from sweeps.paths import ROOT, command
+from sweeps.paths import REPORT, TUNE, command, default_folder, short_command
 from sweeps.tracking import proxy
 
 VARIABLE = "MLFLOW_TRACKING_URI"
@@ -177,20 +177,21 @@ def tracking_flag(uri: str) -> str:
 
 def report_command(uri: str) -> str:
     """Return the command that reports on sweeps of a store, without the sweep's id and without a password."""
-    is_default = uri == default_tracking_uri(ROOT / "runs")
-    return "python report.py" if is_default else f"python report.py {tracking_flag(uri)}"
+    is_default = uri == default_tracking_uri(default_folder("runs"))
+    program = shlex.join(short_command(REPORT))
+    return program if is_default else f"{program} {tracking_flag(uri)}"
 
 
 def start_command(uri: str) -> str:
     """Return the command that records a first sweep in a store."""
     database = database_file(uri)
-    if uri == default_tracking_uri(ROOT / "runs"):
+    if uri == default_tracking_uri(default_folder("runs")):
         where = ""
     elif database and uri == default_tracking_uri(database.parent):
         where = f"--storage {shlex.quote(str(database.parent))} "
     else:
         where = f"{tracking_flag(uri)} "
-    return f"{command('tune_main.py')} {where}--space smoke"
+    return f"{command(TUNE)} {where}--space smoke"
 
 
 def _quoted(path: Path) -> str:

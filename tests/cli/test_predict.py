@@ -12,8 +12,8 @@ from models import write_model
 from PIL import Image
 
 from bddseg.overlays import PICTURES as KNOWN
-from sweeps.paths import EXPORT, PREDICT, program
-from sweeps.predict import PICTURES, ROOT, main
+from sweeps.paths import EXPORT, PREDICT, ROOT, program
+from sweeps.predict import PICTURES, main
 
 SMALL = (48, 32)
 

@@ -55,7 +55,7 @@ spaces:
 def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An experiments.yaml with mistakes in one profile and three spaces."""
     (tmp_path / "book.yaml").write_text(BOOK)
-    monkeypatch.setattr("sweeps.planning.experiments_file.EXPERIMENTS", tmp_path / "book.yaml")
+    monkeypatch.setenv("BDDSEG_EXPERIMENTS", str(tmp_path / "book.yaml"))
 
 
 def test_the_list_shows_good_spaces_and_names_the_bad_ones_with_their_lines(
@@ -96,7 +96,7 @@ def test_a_question_that_is_no_text_is_refused(
 ) -> None:
     path = tmp_path / "book.yaml"
     path.write_text(f"profiles:\n  quick: {{data: streets}}\nspaces:\n  odd:\n    question: {question}\n")
-    monkeypatch.setattr("sweeps.planning.experiments_file.EXPERIMENTS", path)
+    monkeypatch.setenv("BDDSEG_EXPERIMENTS", str(path))
     assert tune_main.main(["--space", "odd", "--profile", "quick", "--dry-run"]) == 2
     assert "book.yaml:5: spaces.odd.question is " in capsys.readouterr().err
 
