@@ -62,6 +62,9 @@ def find_destination(
     from sweeps.tracking.uri import check_server, resolve_tracking_uri
 
     terms = manifest.terms if manifest else {}
+    address = address_of(arguments, terms)
+    if arguments.wait_for_nodes and not address:
+        raise UserError("--wait-for-nodes waits for nodes of a cluster: give its --address too")
     check_stays(arguments.storage)
     storage, is_offline = check_storage(arguments.storage), arguments.offline or terms.get("is_offline", False)
     if folder is None:
@@ -72,11 +75,8 @@ def find_destination(
         check_server(tracking_uri)
         check_database(tracking_uri)
         check_experiment(tracking_uri)
-    address = address_of(arguments, terms)
     if sentence := set_ray_variables(is_joining=address is not None):  # before Ray is imported
         notes.info(sentence)
-    elif arguments.wait_for_nodes:
-        raise UserError("--wait-for-nodes waits for nodes of a cluster: give its --address too")
     survey = _survey(arguments, address, storage, terms) if address else None
     return Destination(storage, tracking_uri, address, is_offline, survey)
 

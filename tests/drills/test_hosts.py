@@ -49,7 +49,6 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     hidden = {"bare": [*CODE], "apart": [tmp_path_factory.getbasetemp()], "notorch": [TORCH]}
     with network("head", *hidden, hidden=hidden) as hosts:
         hosts[0].start_head()
-        hosts[0].await_nodes(1)
         yield Bed(*hosts)
 
 
@@ -66,7 +65,7 @@ def test_without_a_node_for_trials_the_refusal_names_the_option_that_waits(
 def test_a_node_without_the_code_joins_late_and_trains(tmp_path: Path, template: Path, bed: Bed) -> None:
     with site(tmp_path, template) as place:
         driver = drive(place, bed.head, *SMALL, "--address", bed.head.ray, "--wait-for-nodes", "250")
-        place.await_sentence("no node has CPU 1 yet (1 node with CPU 0): waiting, at most ")
+        place.await_sentence("no node has CPU 1 yet (1 node with CPU 0, GPU 0): waiting, at most ")
         bed.bare.join(bed.head)
         assert driver.wait(PATIENCE_S) == 0, place.said()
         assert "1 node can run trials (CPU " in place.said() and "; code sent to each node: " in place.said()
@@ -78,7 +77,6 @@ def test_nodes_without_the_storage_or_a_package_are_named_before_any_trial(
 ) -> None:
     bed.apart.join(bed.head)
     bed.notorch.join(bed.head)
-    bed.head.await_nodes(sum(host.is_node for host in (bed.head, bed.bare, bed.apart, bed.notorch)))
     with site(tmp_path, template) as place:
         assert drive(place, bed.head, *SMALL, "--address", bed.head.ray).wait(PATIENCE_S) == 2, place.said()
         line = said_last(place)
@@ -90,7 +88,6 @@ def test_nodes_without_the_storage_or_a_package_are_named_before_any_trial(
 def test_a_node_with_a_gpu_that_torch_cannot_use_is_refused(tmp_path: Path, template: Path, bed: Bed) -> None:
     with network("lone") as (lone,), site(tmp_path, template) as place:
         lone.start_head("--num-gpus=1", cpus=1)
-        lone.await_nodes(1)
         assert drive(place, lone, *SMALL, "--address", lone.ray).wait(PATIENCE_S) == 2, place.said()
         assert f"1 node (lone {lone.address}) has no usable CUDA, though Ray counts a GPU there" in said_last(place)
         driver = drive(place, lone, *SMALL, "--address", lone.ray, "--gpus-per-trial", "0", "--limit", "1")
@@ -122,5 +119,4 @@ def locked() -> Iterator[Host]:
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "e" * 64}
     with network("locked") as (host,):
         host.start_head(cpus=1, **token)
-        host.await_nodes(1, **token)
         yield host

@@ -21,6 +21,7 @@ from recording import until
 
 RAY = Path(sys.executable).with_name("ray")
 PORT = 6379
+ATTEMPTS, STARTED = 5, "Ray runtime started."
 OPEN = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 
 
@@ -33,8 +34,6 @@ class Host:
     namespace: str
     folder: Path
     """Folder of this host alone, with a short path, for Ray's sessions."""
-    is_node: bool = False
-    """Whether a Ray runs here."""
     _outer: "subprocess.Popen[bytes]" = field(init=False)
     _first: psutil.Process = field(init=False)
 
@@ -60,37 +59,31 @@ class Host:
             )
 
     def start_head(self, *options: str, cpus: int = 0, **variables: str) -> "subprocess.Popen[bytes]":
-        """Start the head of a Ray here."""
-        return self._start_ray("--head", f"--port={PORT}", f"--num-cpus={cpus}", *options, **variables)
+        """Start the head of a Ray here, and wait until it is up."""
+        own = ["--head", f"--port={PORT}", "--include-dashboard=false", f"--temp-dir={self.folder}/r"]
+        return self._start_ray(*own, f"--num-cpus={cpus}", *options, **variables)
 
     def join(self, head: "Host", *options: str, cpus: int = 1, **variables: str) -> "subprocess.Popen[bytes]":
-        """Start a node of the Ray of another host here."""
+        """Start a node of the Ray of another host here, and wait until it is up."""
         return self._start_ray(f"--address={head.ray}", f"--num-cpus={cpus}", *options, **variables)
 
     def _start_ray(self, *options: str, **variables: str) -> "subprocess.Popen[bytes]":
-        head = ["--include-dashboard=false", f"--temp-dir={self.folder}/r"] if "--head" in options else []
         limits = ["--object-store-memory=150000000", "--disable-usage-stats", "--block"]
-        self.is_node = True
-        own = [f"--node-ip-address={self.address}", *limits, *head]
-        return self.start(str(RAY), "start", *options, *own, **variables)
+        words = [str(RAY), "start", *options, f"--node-ip-address={self.address}", *limits]
+        log = self.folder / "log"
+        for _ in range(ATTEMPTS):  # Ray gives a node 30 s to start, which a busy machine exceeds
+            log.unlink(missing_ok=True)
+            process = self.start(*words, log=log, **variables)
+            if until(lambda process=process: STARTED in log.read_text() or process.poll() is not None, 200) and (  # type: ignore[misc]
+                process.poll() is None
+            ):
+                return process
+        raise AssertionError(log.read_text()[-3000:])
 
     @property
     def ray(self) -> str:
         """Return the address of the Ray whose head is here."""
         return f"{self.address}:{PORT}"
-
-    def await_nodes(self, number: int, **variables: str) -> None:
-        """Wait until the Ray whose head is here has so many nodes."""
-        program = (
-            "import ray, sys; ray.init(address=sys.argv[1], log_to_driver=False, logging_level=50);"
-            "sys.exit(sum(node['Alive'] for node in ray.nodes()) != int(sys.argv[2]))"
-        )
-
-        def is_complete() -> bool:
-            asking = self.start(sys.executable, "-W", "ignore", "-c", program, self.ray, str(number), **variables)
-            return asking.wait(120) == 0
-
-        assert until(is_complete, 120), (self.folder / "log").read_text()[-3000:]
 
     def cut(self) -> None:
         """Take the host's link down."""
