@@ -17,6 +17,8 @@ from bddseg.files import replacing
 
 FORMAT = 1
 LAST, BEST = "last.pt", "best.pt"
+STATE_FILES = (LAST, BEST)
+"""What `load_training` reads."""
 
 UNREADABLE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, pickle.UnpicklingError)
 """Raised by torch for a file that is damaged or no checkpoint."""

@@ -55,9 +55,8 @@ def confirm(arguments: argparse.Namespace) -> int:
     describe_detectable_lead(confirmation, counted, run_sd, is_measured=is_measured)
     if arguments.dry_run:
         return dry_run(arguments, draft_confirmation(arguments, confirmation, source, catalog), run_sd=run_sd)
-    destination = find_destination(arguments)
-    draft = draft_confirmation(arguments, confirmation, source, catalog, destination.survey)
-    spec = prepare(arguments, draft, destination)
+    destination = find_destination(arguments, checkpoints=confirmation.terms.get("checkpoints", ""))
+    spec = prepare(arguments, draft_confirmation(arguments, confirmation, source, catalog), destination)
     from sweeps.execution.runner import run_sweep
 
     return close(run_sweep(spec))

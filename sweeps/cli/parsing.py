@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from bddseg.errors import UserError, printable
+from sweeps.storage.store_address import why_no_store
 from sweeps.tracking.uri import check_uri, hide_password
 
 if TYPE_CHECKING:
@@ -47,6 +48,28 @@ def folder(text: str) -> Path:
         return path(text).absolute()
     except OSError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is relative to a working directory that is gone") from error
+
+
+def storage_folder(text: str) -> Path:
+    """Return the absolute folder of the sweeps; raises as `folder` does, and names the option for an object store."""
+    is_store = URI.match(text) and not FILE_URI.fullmatch(text)
+    if is_store and not why_no_store(text.strip()):
+        raise argparse.ArgumentTypeError(
+            f"must be a path, but is the URI {text.strip()!r}: give a folder for the records, and "
+            f"--checkpoints {text.strip()} for the checkpoints"
+        )
+    return folder(text)
+
+
+def object_store(text: str) -> str:
+    """Return the address of an object store.
+
+    Raises:
+        ArgumentTypeError: when it is none, or has credentials in it.
+    """
+    if why := why_no_store(text.strip()):
+        raise argparse.ArgumentTypeError(why)
+    return text.strip().rstrip("/")
 
 
 def sweep_name(text: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from pyarrow.fs import LocalFileSystem
 from ray.tune import Callback, Checkpoint
 from ray.tune.experiment import Trial
 
@@ -89,7 +90,7 @@ class OutboxCallback(Callback):
         """
         self.recorder.writer.sync()
         path = Path(checkpoint.path)
-        if path.is_dir():
+        if isinstance(checkpoint.filesystem, LocalFileSystem) and path.is_dir():
             sync_tree(path)
             for folder in path.parents[:CHECKPOINT_DEPTH]:
                 sync_folder(folder)

@@ -1,10 +1,8 @@
 """The end of a sweep: its best weights are kept, the leader is verified, predictions are painted, runs are closed."""
 
-import contextlib
 import logging
 import math
-import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -30,8 +28,9 @@ from sweeps.planning.resources import kind, remember_peaks
 from sweeps.planning.sampling import COST
 from sweeps.storage.album import FOLDER, save_album
 from sweeps.storage.artifacts import VERIFICATION, evidence_file
+from sweeps.storage.checkpoints import Checkpoints, NewestCheckpoints
 from sweeps.storage.events import PARENT, Artifact, End, Epoch
-from sweeps.storage.folder import remove_folder
+from sweeps.storage.folder import SweepFolder, remove_folder
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.outcomes import RunStatus, StopReason, TrialState
 from sweeps.storage.sweep_json import FILE
@@ -113,10 +112,21 @@ def end_open_trials(run: SweepRun, detail: str = "") -> None:
 
 
 def _weights_keeper(run: SweepRun) -> "WeightsKeeper":
-    newest = {trial_id: run.folder.checkpoints(trial_id) for trial_id in run.plan.trials}
-    checkpoints = {trial_id: folders[0] for trial_id, folders in newest.items() if folders}
+    checkpoints = newest_checkpoints(run.checkpoints, run.plan.trials, run.folder)
     device = resolve_device("auto" if run.spec.address else run.spec.device)
     return WeightsKeeper(run.plan.current, run.board, checkpoints, run.outbox, device)
+
+
+def newest_checkpoints(store: Checkpoints, trial_ids: Iterable[str], folder: SweepFolder) -> NewestCheckpoints:
+    """Return the newest checkpoint of each trial; copies of files in an object store come to the outbox.
+
+    They stay there, as the evidence does: MLflow gets them, and a later sweep may reuse them.
+
+    Raises:
+        StorageError: when the store does not answer.
+    """
+    names = store.ask(lambda: store.newest(trial_ids, having=BEST))
+    return NewestCheckpoints(store, names, store.folders(names, folder.spool, (BEST, evidence_file("val"))))
 
 
 def _memory_peaks(run: SweepRun) -> dict[str, float]:
@@ -138,39 +148,30 @@ class WeightsKeeper:
 
     plan: Plan
     board: TrialTable
-    checkpoints: Mapping[str, Path]
-    """Trial -> folder of its last checkpoint, for trials that have one."""
+    checkpoints: NewestCheckpoints
     outbox: Outbox
     device: torch.device
     """Device that paints the predictions and is timed."""
 
     def keep(self, material: Dataset, folder: Path, *, all_weights: bool) -> None:
         """Upload the finalists' weights, verify the leader, paint and time; delete the files that nothing needs."""
-        kept_ids = set(self.checkpoints) if all_weights else self.finalists()
+        kept_ids = set(self.checkpoints.names) if all_weights else self.finalists()
         for trial_id in sorted(kept_ids):
-            self._upload(trial_id, self.checkpoints[trial_id] / BEST, "weights")
+            self._upload(trial_id, self.checkpoints.folders[trial_id] / BEST, "weights")
         best = self.board.best()
-        if best and best.trial_id in self.checkpoints:
+        if best and best.trial_id in self.checkpoints.names:
             self._verify(best.trial_id, material, folder)
         self._show(material, folder)
-        self._tidy(kept_ids, folder)
+        self._tidy(kept_ids)
 
-    def _tidy(self, kept_ids: Collection[str], folder: Path) -> None:
+    def _tidy(self, kept_ids: Collection[str]) -> None:
         """Delete Tune's own files and all checkpoints except the newest of each kept trial.
 
         A later sweep can reuse a trial's best weights and evidence. One with a larger budget continues from the last
         weights, but only of a trial that completed: those of other trials are deleted.
         """
-        newest = {self.checkpoints[trial_id] for trial_id in kept_ids}
-        for path in (*folder.glob("pass-*/*"), *folder.glob("pass-*/*/*")):
-            if not any(checkpoint.is_relative_to(path) for checkpoint in newest) and path.parent not in newest:
-                _delete(path)
-        for trial_id in kept_ids:
-            if self.board.rows[trial_id].state != TrialState.FINISHED:
-                _delete(self.checkpoints[trial_id] / LAST)
-        for empty in folder.glob("pass-*"):
-            with contextlib.suppress(OSError):
-                empty.rmdir()
+        unfinished_ids = {trial for trial in kept_ids if self.board.rows[trial].state != TrialState.FINISHED}
+        self.checkpoints.tidy(kept_ids, unfinished_ids, LAST)
 
     def finalists(self) -> set[str]:
         """Return the best few trials, the reference and the best of each model, if they have checkpoints.
@@ -182,7 +183,7 @@ class WeightsKeeper:
         first_of_model = {models[trial_id]: trial_id for trial_id in reversed(ranked)}
         references = {trial.trial_id for trial in self.plan.trials if trial.is_reference}
         kept_ids = {*ranked[:FINALISTS], *first_of_model.values(), *references, *self._leader_on_folds()}
-        return kept_ids & set(self.checkpoints)
+        return kept_ids & set(self.checkpoints.names)
 
     def _leader_on_folds(self) -> set[str]:
         """Return a run on each fold of the finalist whose mean is best; nothing for a screening."""
@@ -207,14 +208,14 @@ class WeightsKeeper:
         """Yield every file that is written, with its artifact folder."""
         frames = material.frames
         yield save_latency(folder, self.plan, frames.size_px, self.device, first=self.finalists()), ""
-        shown = choose_trials(self.plan, self.board, self.checkpoints)
+        shown = choose_trials(self.plan, self.board, self.checkpoints.folders)
         panels = paint_panels(shown, frames, self.device)
         for path in save_album(folder / FOLDER, panels) if panels else ():
             yield path, FOLDER
 
     def _verify(self, trial_id: str, material: Dataset, folder: Path) -> None:
         """Recompute the leader's validation figures from its saved weights."""
-        checkpoint, frames = self.checkpoints[trial_id], material.frames
+        checkpoint, frames = self.checkpoints.folders[trial_id], material.frames
         config = next(trial.config for trial in self.plan.trials if trial.trial_id == trial_id)
         try:
             split = material.split_for(config.data)
@@ -230,12 +231,3 @@ class WeightsKeeper:
     def _upload(self, trial_id: str, path: Path, folder: str) -> None:
         if path.exists():
             self.outbox.append(Artifact(trial_id, path, folder))
-
-
-def _delete(path: Path) -> None:
-    """Delete a file or a folder; one that cannot be deleted stays."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()

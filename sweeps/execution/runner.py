@@ -5,20 +5,16 @@ import logging
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from datetime import datetime
 
 from bddseg.cores import describe_cores
 from bddseg.errors import DataError
 from bddseg.words import count
 from sweeps.environment import cache_folder
-from sweeps.errors import ClusterError, PassError, StorageError
-from sweeps.execution.cluster import ray_cluster
-from sweeps.execution.cluster_address import check_address
-from sweeps.execution.cluster_nodes import await_node, room, slots
-from sweeps.execution.cluster_watch import watched
-from sweeps.execution.code_package import own_names
+from sweeps.errors import PassError, StorageError
+from sweeps.execution.cluster import check_address, ray_cluster, room, slots
 from sweeps.execution.finalize import abandon_sweep, end_sweep
+from sweeps.execution.missed_evidence import fetch_missed_evidence
 from sweeps.execution.ray_session import check_machine
 from sweeps.execution.searcher import build_search
 from sweeps.execution.signals import Interrupted, Interrupts
@@ -54,7 +50,8 @@ def run_sweep(spec: SweepSpec) -> SweepResult:
     sweep_id = new_sweep_id(spec.title)
     with making(spec.storage / sweep_id) as folder:
         run = SweepRun(spec, sweep_id, folder)
-        notes.info(f"sweep {sweep_id}: {spec.plan.size_words()}; files in {folder}")
+        where = f", checkpoints in {spec.checkpoints}/{sweep_id}" if spec.checkpoints else ""
+        notes.info(f"sweep {sweep_id}: {spec.plan.size_words()}; files in {folder}{where}")
         if spec.is_offline:
             sync = f"{spec.tune_command} --sync {sweep_id}"
             notes.info(f"offline: nothing is sent to MLflow; deliver it later with: {sync}")
@@ -104,6 +101,7 @@ def _drive(run: SweepRun, begin: Callable[[], None]) -> SweepResult:
         try:
             begin()
             store = helper.submit(run.prepare_store)
+            fetch_missed_evidence(run)
             if not run.open_trials().is_over or run.trials.add_follow_ups():
                 notes.info("starting Ray" if not run.spec.address else f"joining Ray at {run.spec.address}")
                 _on_ray(run, interrupts, store)
@@ -136,16 +134,12 @@ def _with_resume_command(run: SweepRun, error: BaseException) -> BaseException:
         error = StorageError(f"{run.folder.path} cannot be written: {error.strerror}")
     if not run.is_begun:
         return error
-    command = _resume_command(run)
-    if isinstance(error, StorageError | PassError | ClusterError):
+    command = f"{run.spec.tune_command} --resume {run.sweep_id}"
+    if isinstance(error, StorageError | PassError):
         return type(error)(f"{error}; once this is fixed, resume with: {command}")
     if isinstance(error, Interrupted):
         error.resume_command = command
     return error
-
-
-def _resume_command(run: SweepRun) -> str:
-    return f"{run.spec.tune_command} --resume {run.sweep_id}"
 
 
 def new_sweep_id(space: str) -> str:
@@ -161,20 +155,15 @@ def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None]) -> None:
         address=spec.address,
         object_bytes=frames.images.nbytes + frames.masks.nbytes,
         dashboard=spec.dashboard,
-        own_names=own_names(spec.experiment),
     )
-    with ExitStack() as stack, run.view, ray_is_up as dashboard:
+    with run.view, ray_is_up as dashboard:
         if dashboard:
             notes.info(dashboard.sentence())
         store.result()  # no trial starts that could not be recorded
         smallest = {"GPU": min(spec.gpu_shares.values())} if spec.gpu_shares else {}
         if run.runs_page:
             notes.info(f"MLflow: {run.runs_page}")
-        share = spec.resources | smallest
-        if spec.address:
-            run.check_ray = stack.enter_context(watched(share, _resume_command(run))).check
-            await_node(share, spec.wait_seconds)
-        run.board.slots = slots(share, spec.max_concurrent)
+        run.board.slots = slots(spec.resources | smallest, spec.max_concurrent)
         run.start_delivery()
         where = "in the cluster" if spec.address else f"on {describe_cores()}"
         notes.info(f"{count(run.board.slots, 'trial')} at a time, {where}")
@@ -201,6 +190,8 @@ def _run_passes(run: SweepRun, interrupts: Interrupts) -> None:
             trials = len(todo.trials)
             notes.info(f"out of memory: another pass, with twice the share of the device; trials: {trials}")
         _run_pass(run, todo, interrupts)
+        if not interrupts.is_requested():
+            fetch_missed_evidence(run)
         run.trials.close_plan()
         before = todo
 
@@ -220,6 +211,6 @@ def _run_pass(run: SweepRun, todo: TunerPass, interrupts: Interrupts) -> None:
     run.trials.scheduler = search.scheduler
     run.board.queue(trial.trial_id for trial in todo.trials)
     recall(search.scheduler, state_file, run.past)
-    run_pass(todo, spec, search, run.folder, run.past, run.tracker(search.scheduler), interrupts, run.check_ray)
+    run_pass(todo, spec, search, run.folder, run.checkpoints, run.past, run.tracker(search.scheduler), interrupts)
     if error := search.failure():
         raise PassError(f"no further trial could be suggested ({type(error).__name__}: {error})") from error

@@ -1,6 +1,5 @@
 """The state of one sweep while it runs: its folder, trials, outbox and delivery, and how it starts or resumes."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from sweeps.notes import notes
 from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.manifest import build_manifest
 from sweeps.schedulers.scheduler import Scheduler
+from sweeps.storage.checkpoint_store import open_checkpoints
 from sweeps.storage.events import PARENT, Artifact, Start
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import PATIENCE_SECONDS, Outbox
@@ -48,8 +48,6 @@ class SweepRun:
         self.is_begun = manifest is not None
         """Its sweep.json is written, so that it can be resumed."""
         self.is_delivering = False
-        self.check_ray: Callable[[], None] = lambda: None
-        """Checks between steps whether the cluster that was joined is there."""
         self.runs_page = ""
         """Address of MLflow's page of all runs; empty before the store is prepared, and for a database."""
         manifest = manifest or build_manifest(
@@ -57,7 +55,8 @@ class SweepRun:
         )
         self.plan = GrowingPlan(spec.plan, folder, manifest)
         self.outbox = Outbox(self.folder.outbox, PATIENCE_SECONDS)
-        self.trials = SweepTrials(self.spec, sweep_id, self.folder, self.plan, self.outbox)
+        self.checkpoints = open_checkpoints(folder, spec.checkpoints, sweep_id)
+        self.trials = SweepTrials(self.spec, sweep_id, self.folder, self.plan, self.outbox, self.checkpoints)
         self.past, self.board = self.trials.past, self.trials.board
         self.view = LiveView(self.board, is_quiet=spec.is_quiet)
         self.delivery = Delivery(self.outbox, spec.tracking_uri, sweep_id)
@@ -78,9 +77,7 @@ class SweepRun:
 
     def begin_again(self) -> None:
         """Reopen the runs that were closed with a lost driver, and restore the state of a sweep that is resumed."""
-        reopen(
-            self.outbox, with_failed=self.spec.reopens_failed
-        )  # first: the histories know then that these runs are open, and an interrupt ends them
+        reopen(self.outbox)  # first: the histories know then that these runs are open, and an interrupt ends them
         self.trials.recall()
         plan = self.plan.current
         trials = [(trial.trial_id, trial.name, trial.epochs) for trial in plan.trials]

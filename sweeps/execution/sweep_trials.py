@@ -15,6 +15,7 @@ from sweeps.planning.growing_plan import GrowingPlan
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.reuse import Reused, is_same_budget, reuse_sentences, take_over
 from sweeps.schedulers.scheduler import Scheduler
+from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.events import PARENT, Artifact, End, TrialEvent
 from sweeps.storage.finished_trials import FinishedTrial, find_finished
 from sweeps.storage.folder import SweepFolder
@@ -34,6 +35,7 @@ class SweepTrials:
     folder: SweepFolder
     plan: GrowingPlan
     outbox: Outbox
+    checkpoints: Checkpoints
     past: dict[str, TrialHistory] = field(default_factory=dict)
     suggestions: "Suggestions | None" = None
     """The source of trials that are suggested while others run."""
@@ -97,7 +99,7 @@ class SweepTrials:
         """Take over the trials of a plan that other sweeps have trained; return which they are."""
         finished = [trial for trial in self._finished_elsewhere if not whole_only or is_same_budget(trial, plan.epochs)]
         fingerprint = self.spec.material.frames.fingerprint
-        reused = take_over(plan, finished, fingerprint, self.sweep_id, self.folder, self.outbox)
+        reused = take_over(plan, finished, fingerprint, self.sweep_id, self.folder, self.checkpoints, self.outbox)
         if reused:
             self.recall(entry.trial for entry in reused)
         return reused

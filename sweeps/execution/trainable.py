@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ import torch
 from ray import tune
 from ray.tune.trainable import wrap_function
 
-from bddseg.checkpoint import load_training, save_training
+from bddseg.checkpoint import STATE_FILES, load_training, save_training
 from bddseg.config import TrainConfig
 from bddseg.data.frames import Frames
 from bddseg.data.split import Split, split_of
@@ -30,14 +31,15 @@ from bddseg.device import (
     resolve_device,
     use_threads,
 )
-from bddseg.errors import DataError, DeviceError
+from bddseg.errors import DataError
 from bddseg.evidence import Evidence, save_evidence
 from bddseg.result import OBJECTIVE, EpochResult
 from bddseg.train import fit
+from sweeps.execution.driver_desk import TrialDesk
 from sweeps.execution.ray_patches import keep_checkpoint_index
 from sweeps.schedulers.rungs import BEST, NO_EPOCH, TRIAL_KEY
 from sweeps.storage.artifacts import evidence_file
-from sweeps.storage.folder import SweepFolder
+from sweeps.storage.checkpoints import Checkpoints, FolderCheckpoints
 from sweeps.storage.outcomes import StopReason
 
 log = logging.getLogger(__name__)
@@ -46,9 +48,6 @@ T = TypeVar("T")
 UNWIND_SECONDS = 60
 """How long a stopped trial may take to write its files and free its memory before its process is given up."""
 
-
-STORAGE_WAITS = (1, 2, 4, 8, 15)
-"""Seconds between attempts to write to a failing storage."""
 
 STOPPED = "stopped"
 """Ray has ended the trial and expects no further report."""
@@ -63,7 +62,8 @@ class Workload:
     frames: Frames
     split: Split
     rungs: tuple[int, ...]
-    folder: SweepFolder
+    desk: TrialDesk
+    checkpoints: Checkpoints
     resources: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Trial -> its CPU and GPU."""
     share: Mapping[str, float] = field(default_factory=dict)
@@ -120,10 +120,9 @@ def run_trial(config: dict[str, Any], *, workload: Workload) -> None:
     All memory of the trial is freed at the end: the next one may run in the same process.
     """
     use_threads(workload.threads)
+    device = resolve_device(workload.device)
     share = workload.resources_of(config[TRIAL_KEY]).get("GPU", 0.0)
-    _patiently(lambda: check_storage_here(workload.folder.path))
-    device = device_here(workload.device, share)
-    with _logged(workload.folder.log(config[TRIAL_KEY])):
+    with _logged(workload.desk, config[TRIAL_KEY]):
         await_gpu_memory(device, share)
         limit_memory(device, share)
         reset_peak_memory(device)
@@ -135,33 +134,6 @@ def run_trial(config: dict[str, Any], *, workload: Workload) -> None:
         sys.exit(0)
     if ending:
         tune.report({"epoch": 0, OBJECTIVE: math.nan, "stop_reason": ending, NO_EPOCH: True})
-
-
-def check_storage_here(folder: Path) -> None:
-    """Check that this node sees the sweep's folder: otherwise the trial would make one of its own, and lose it.
-
-    Raises:
-        FileNotFoundError: naming the node.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(
-            f"node {platform.node()} does not see the sweep's folder {folder}: mount the storage there too"
-        )
-
-
-def device_here(name: str, share: float) -> torch.device:
-    """Return the device of a trial; one that holds a GPU never trains on the CPU.
-
-    Raises:
-        DeviceError: naming the node, when the trial has a share of a GPU, but torch finds none.
-    """
-    device = resolve_device(name)
-    if share > 0 and device.type == "cpu":
-        raise DeviceError(
-            f"node {platform.node()} has no usable CUDA, but Ray gave the trial {share:g} GPU there: torch "
-            f"{torch.__version__} finds none; mend the node, or start it with --num-gpus 0"
-        )
-    return device
 
 
 def _ending(config: dict[str, Any], workload: Workload, device: torch.device) -> str:
@@ -183,7 +155,7 @@ def _ending(config: dict[str, Any], workload: Workload, device: torch.device) ->
 def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> str:
     trial_id, saved_at, test = config[TRIAL_KEY], time.monotonic(), None
     state = newest_state(trial_id, workload, tune.get_checkpoint(), device)
-    if workload.folder.is_cancelled(trial_id):
+    if workload.desk.is_cancelled(trial_id):
         return StopReason.USER
     settings, frames = trial_config(config, workload), workload.frames
     split = split_of(settings.data, workload.split, frames.names, frames.strata(workload.split.balance))
@@ -194,16 +166,18 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
         is_compared = bool(result.stop_reason) or result.epoch in workload.rungs
         log.info("epoch %d: %s", result.epoch, _sentence(result))
         until_next = time.monotonic() - saved_at + result.metrics["time/epoch_s"]
-        is_due = is_compared or until_next > workload.checkpoint_seconds or workload.folder.is_asked_to_save()
+        is_due = is_compared or until_next > workload.checkpoint_seconds or workload.desk.is_asked_to_save()
         if not is_due or math.isnan(result.best_miou):
             tune.report(_metrics(result))
         else:
             if is_compared and not is_sealed and (test is None or test.epoch != result.best_epoch):
                 test = result.best_evidence("test")
             is_current = test is not None and test.epoch == result.best_epoch
-            _report_checkpoint(result, [result.best_evidence("val"), *([test] if test and is_current else [])])
+            _report_checkpoint(
+                workload, result, [result.best_evidence("val"), *([test] if test and is_current else [])]
+            )
             saved_at = time.monotonic()
-        if not result.stop_reason and workload.folder.is_cancelled(trial_id):
+        if not result.stop_reason and workload.desk.is_cancelled(trial_id):
             return StopReason.USER
     return ""
 
@@ -226,9 +200,9 @@ def trial_config(config: Mapping[str, Any], workload: Workload) -> TrainConfig:
 
 
 @contextlib.contextmanager
-def _logged(path: Path) -> Iterator[None]:
+def _logged(desk: TrialDesk, trial_id: str) -> Iterator[None]:
     """Write the trial's log, and the traceback of an error that ends it, to its own file."""
-    handler = _patiently(lambda: _open_log(path))
+    handler = _patiently(lambda: desk.open_log(trial_id))
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger().addHandler(handler)
     log.setLevel(logging.INFO)
@@ -242,11 +216,6 @@ def _logged(path: Path) -> Iterator[None]:
         logging.getLogger().removeHandler(handler)
         with contextlib.suppress(OSError):  # a full disk costs the last lines of the log, not the trial
             handler.close()
-
-
-def _open_log(path: Path) -> logging.FileHandler:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
 
 
 def _sentence(result: EpochResult) -> str:
@@ -266,21 +235,26 @@ def newest_state(
     epochs that a killed process saved but never reported would be missing. A torn checkpoint is skipped for an older
     one.
     """
-    folders = workload.folder.checkpoints(trial_id)
-    last_epoch = workload.reported.get(trial_id, 0)
+    store, last_epoch = workload.checkpoints, workload.reported.get(trial_id, 0)
+    names = store.ask(lambda: store.of_trial(trial_id))
     if from_ray is not None:
-        newest = Path(from_ray.path)
-        folders = folders[folders.index(newest) :] if newest in folders else [newest]
-    for folder in folders:
+        newest = store.name_of(from_ray.path)
+        names = names[names.index(newest) :] if newest in names else [newest]
+    for name in names:
         try:
-            state = load_training(folder, device)
+            state = store.ask(partial(_load, store, name, device))
         except DataError as error:
             log.warning("a checkpoint is skipped: %s", error)
             continue
         if from_ray is not None or state["epoch"] <= last_epoch:
-            log.info("continues after epoch %d from %s", state["epoch"], folder)
+            log.info("continues after epoch %d from %s", state["epoch"], name)
             return state
     return None
+
+
+def _load(store: Checkpoints, name: str, device: torch.device) -> dict[str, Any]:
+    with store.opened(name, STATE_FILES) as folder:
+        return load_training(folder, device)
 
 
 def _metrics(result: EpochResult) -> dict[str, Any]:
@@ -288,10 +262,10 @@ def _metrics(result: EpochResult) -> dict[str, Any]:
     return {**result.metrics, BEST: result.best_miou, "epoch": result.epoch, **reason}
 
 
-def _report_checkpoint(result: EpochResult, evidence: Sequence[Evidence]) -> None:
+def _report_checkpoint(workload: Workload, result: EpochResult, evidence: Sequence[Evidence]) -> None:
     """Report an epoch with {last, best, evidence}; Ray copies the folder to the sweep's storage before it returns.
 
-    A failing storage (an unreachable network, a full disk) is retried.
+    A failing storage (an unreachable network, a full disk) is retried: an object store for ten minutes.
     """
     reset_index = keep_checkpoint_index()
 
@@ -303,12 +277,12 @@ def _report_checkpoint(result: EpochResult, evidence: Sequence[Evidence]) -> Non
                 save_evidence(Path(name) / evidence_file(part_evidence.part), part_evidence)
             tune.report(_metrics(result), checkpoint=tune.Checkpoint.from_directory(name))
 
-    _patiently(report)
+    _patiently(report, workload.checkpoints.waits)
 
 
-def _patiently(write: Callable[[], T]) -> T:
-    """Return the result of a function that writes; a failing storage is retried for half a minute."""
-    for wait in STORAGE_WAITS:
+def _patiently(write: Callable[[], T], waits: Sequence[int] = FolderCheckpoints.waits) -> T:
+    """Return the result of a function that writes; a failing storage is retried, for half a minute by default."""
+    for wait in waits:
         try:
             return write()
         except OSError as error:

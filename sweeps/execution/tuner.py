@@ -8,7 +8,7 @@ read: they are not atomic, and a restore that cannot read them silently starts f
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ray.exceptions import RayError
 
 from sweeps.errors import PassError, StorageError
 from sweeps.execution.callback import OutboxCallback
+from sweeps.execution.driver_desk import TrialDesk, trial_desk
 from sweeps.execution.ray_patches import patient_controller
 from sweeps.execution.searcher import TunerSetup
 from sweeps.execution.signals import Interrupts
@@ -26,11 +27,15 @@ from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.planning.resources import enlarged
 from sweeps.schedulers.rungs import TRIAL_KEY
 from sweeps.schedulers.scheduler import Scheduler
+from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import PATIENCE_SECONDS
 from sweeps.storage.trial_history import MEMORY_ATTEMPTS, TrialHistory
 
 log = logging.getLogger(__name__)
+
+MAX_FAILURES = 1
+"""Retries in a pass of a trial whose process dies or raises; each continues from the last checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +78,10 @@ def run_pass(
     spec: SweepSpec,
     search: TunerSetup,
     folder: SweepFolder,
+    checkpoints: Checkpoints,
     past: Mapping[str, TrialHistory],
     tracker: OutboxCallback,
     interrupts: Interrupts,
-    check_ray: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the pass with Ray Tune until it is done or interrupted.
 
@@ -85,18 +90,32 @@ def run_pass(
         spec: the settings of the sweep.
         search: searcher and scheduler.
         folder: the sweep's folder.
+        checkpoints: those of the sweep.
         past: the trials' histories so far.
         tracker: callback that records the trials' events.
         interrupts: asked between Tune's steps whether the sweep is to end.
-        check_ray: called between Tune's steps; what it raises ends the pass.
 
     Raises:
         PassError: when Ray itself fails.
+        StorageError: when the object store of the checkpoints does not answer.
     """
     folder.go_on()
-    trainable = build_trainable(_workload(todo, spec, folder, past), reused=spec.reuses_processes)
-    tuner = tune.Tuner(
-        trainable,
+    checkpoints.await_answer()
+    name = folder.next_pass(checkpoints.ask(checkpoints.last_pass))
+    is_shared = spec.needs_shared_folder or not spec.address  # our own Ray is on this machine only
+    with interrupts.deferred(), trial_desk(folder, is_shared=is_shared) as desk:
+        workload = _workload(todo, spec, desk, checkpoints, past)
+        tuner = _build_tuner(name, workload, spec, search, tracker)
+        with patient_controller(interrupts.is_requested, folder.ask_to_save):
+            _fit(tuner, interrupts)
+    tracker.recorder.writer.flush(PATIENCE_SECONDS)
+
+
+def _build_tuner(
+    name: str, workload: Workload, spec: SweepSpec, search: TunerSetup, tracker: OutboxCallback
+) -> tune.Tuner:
+    return tune.Tuner(
+        build_trainable(workload, reused=spec.reuses_processes),
         param_space=search.param_space,
         tune_config=tune.TuneConfig(
             search_alg=search.searcher,
@@ -107,20 +126,24 @@ def run_pass(
             trial_dirname_creator=lambda trial: str(trial.config[TRIAL_KEY]),
         ),
         run_config=tune.RunConfig(
-            name=folder.next_pass(),
-            storage_path=str(folder.path),
+            name=name,
+            storage_path=workload.checkpoints.root,
+            storage_filesystem=workload.checkpoints.filesystem,
             verbose=0,
             callbacks=[tracker],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
-            failure_config=tune.FailureConfig(max_failures=spec.max_failures),
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
         ),
     )
-    with interrupts.deferred(), patient_controller(interrupts.is_requested, folder.ask_to_save, check_ray):
-        _fit(tuner, interrupts)
-    tracker.recorder.writer.flush(PATIENCE_SECONDS)
 
 
-def _workload(todo: TunerPass, spec: SweepSpec, folder: SweepFolder, past: Mapping[str, TrialHistory]) -> Workload:
+def _workload(
+    todo: TunerPass,
+    spec: SweepSpec,
+    desk: TrialDesk,
+    checkpoints: Checkpoints,
+    past: Mapping[str, TrialHistory],
+) -> Workload:
     """Return the data and settings that all trials of the pass share."""
     precision = spec.plan.trials[0].config.train.precision
     return Workload(
@@ -128,7 +151,8 @@ def _workload(todo: TunerPass, spec: SweepSpec, folder: SweepFolder, past: Mappi
         frames=spec.material.frames,
         split=spec.material.split,
         rungs=spec.plan.rungs,
-        folder=folder,
+        desk=desk,
+        checkpoints=checkpoints,
         resources=todo.resources,
         share=spec.resources,
         threads=int(spec.resources["CPU"]),

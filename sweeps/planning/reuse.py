@@ -6,16 +6,17 @@ Events keep their times, which are those of the training.
 """
 
 import logging
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bddseg.checkpoint import load_training
+from bddseg.checkpoint import STATE_FILES, load_training
 from bddseg.errors import DataError
+from sweeps.errors import StorageError
 from sweeps.planning.plan import Plan, PlannedTrial
 from sweeps.storage.artifacts import evidence_file
+from sweeps.storage.checkpoint_store import recorded_checkpoints
+from sweeps.storage.checkpoints import OF_OTHERS, Checkpoints, FolderCheckpoints, link
 from sweeps.storage.event_file import EventFile
 from sweeps.storage.events import Artifact, End, Epoch, Event, Start
 from sweeps.storage.finished_trials import FinishedTrial
@@ -26,6 +27,9 @@ from sweeps.storage.tags import IS_REFERENCE, REUSED, SETTING, SWEEP_ID
 
 EVIDENCE = evidence_file("val")
 """Evidence file: without it a trial cannot be compared and is trained again."""
+
+FILES = (*STATE_FILES, EVIDENCE, evidence_file("test"))
+"""Files of a checkpoint."""
 
 BATCH = 200
 """Trials whose events are in memory at the same time."""
@@ -51,7 +55,13 @@ def is_same_budget(entry: FinishedTrial, epochs: int) -> bool:
 
 
 def take_over(
-    plan: Plan, entries: Iterable[FinishedTrial], fingerprint: str, sweep_id: str, folder: SweepFolder, outbox: Outbox
+    plan: Plan,
+    entries: Iterable[FinishedTrial],
+    fingerprint: str,
+    sweep_id: str,
+    folder: SweepFolder,
+    checkpoints: Checkpoints,
+    outbox: Outbox,
 ) -> list[Reused]:
     """Copy recorded trials of the plan into the new sweep; return those that could be reused.
 
@@ -63,6 +73,7 @@ def take_over(
         fingerprint: of the new sweep's data.
         sweep_id: of the new sweep.
         folder: of the new sweep.
+        checkpoints: of the new sweep; receives those of the reused trials.
         outbox: of the new sweep; receives the events.
     """
     by_trial: dict[str, list[FinishedTrial]] = {}
@@ -74,10 +85,12 @@ def take_over(
     while queues := [queue for queue in queues if queue and queue[0].trial.trial_id not in reused_by_id]:
         # the best candidate of each open trial; where it cannot be used, the next one in the next round
         for batch in _batches([queue.pop(0) for queue in queues]):
-            events = _events(batch)
+            events, source = _events(batch), _Source.of(batch)
             for reused in batch:
                 trial_id = reused.trial.trial_id
-                if _take(reused, events.get(trial_id, []), sweep_id, folder, outbox):
+                copied = _take(reused, events.get(trial_id, []), source, sweep_id, folder, checkpoints)
+                if copied:
+                    outbox.extend(copied, is_synced=False)
                     reused_by_id[trial_id] = reused
     outbox.sync()  # once for all: each would take milliseconds
     return [reused_by_id[trial.trial_id] for trial in plan.trials if trial.trial_id in reused_by_id]
@@ -108,6 +121,31 @@ def _events(batch: Sequence[Reused]) -> dict[str, list[Event]]:
     return by_trial
 
 
+@dataclass(frozen=True)
+class _Source:
+    """The checkpoints of a sweep that some trials were trained in."""
+
+    checkpoints: Checkpoints
+    newest: Mapping[str, str]
+    """Trial -> its newest checkpoint, where it has one."""
+
+    @classmethod
+    def of(cls, batch: Sequence[Reused]) -> "_Source":
+        """Return the source of trials of one sweep; without checkpoints where they cannot be read."""
+        folder = batch[0].entry.sweep
+        try:
+            checkpoints = recorded_checkpoints(folder)
+            return cls(checkpoints, checkpoints.newest(reused.trial.trial_id for reused in batch))
+        except (OSError, StorageError) as error:
+            log.warning("trials of %s are reused without checkpoints, which cannot be read: %s", folder.name, error)
+            return cls(FolderCheckpoints(folder), {})
+
+    def epoch(self, name: str) -> int:
+        """Return the epoch of a checkpoint."""
+        with self.checkpoints.opened(name, STATE_FILES) as folder:
+            return int(load_training(folder)["epoch"])
+
+
 def reuse_sentences(reused: Sequence[Reused], trials: int) -> Iterator[str]:
     """Yield a sentence about the trials that were reused whole, and one about those that continue."""
     whole = [trial for trial in reused if trial.is_whole]
@@ -123,24 +161,29 @@ def _sweeps(reused: Iterable[Reused]) -> str:
     return ", ".join(dict.fromkeys(trial.entry.sweep.name for trial in reused))
 
 
-def _take(reused: Reused, events: Sequence[Event], sweep_id: str, folder: SweepFolder, outbox: Outbox) -> bool:
-    """Copy one trial; return whether that was possible."""
-    source, trial_id = SweepFolder(reused.entry.sweep), reused.trial.trial_id
-    checkpoint = next(iter(source.checkpoints(trial_id)), None)
+def _take(
+    reused: Reused,
+    events: Sequence[Event],
+    source: _Source,
+    sweep_id: str,
+    folder: SweepFolder,
+    checkpoints: Checkpoints,
+) -> list[Event]:
+    """Copy the files of one trial; return its events as those of the new sweep, none where it cannot be reused."""
+    name = source.newest.get(reused.trial.trial_id)
     try:
         if reused.is_whole:
             if not any(_is_evidence(event) for event in events):
-                return False
-        elif checkpoint is None or load_training(checkpoint)["epoch"] != reused.entry.epochs:
-            return False
-        if checkpoint is not None:
-            _link_tree(checkpoint, folder.path / "pass-0" / trial_id / checkpoint.name)
-        copied = [*_copied_events(events, reused, sweep_id, folder)]
+                return []
+        elif name is None or source.epoch(name) != reused.entry.epochs:
+            return []
+        if name is not None:
+            target = f"{OF_OTHERS}/{name.partition('/')[2]}"
+            checkpoints.add(target, source.checkpoints, name, FILES)
+        return [*_copied_events(events, reused, sweep_id, folder)]
     except (OSError, DataError) as error:
         log.warning("%s of %s is trained again: %s", reused.trial.name, reused.entry.sweep.name, error)
-        return False
-    outbox.extend(copied, is_synced=False)
-    return True
+        return []
 
 
 def _copied_events(events: Iterable[Event], reused: Reused, sweep_id: str, folder: SweepFolder) -> Iterator[Event]:
@@ -167,23 +210,7 @@ def _is_evidence(event: Event) -> bool:
 
 def _linked(file: Path, trial_id: str, folder: SweepFolder) -> Path:
     """Return the new sweep's link to a file: a log is put beside its logs, any other file into its spool."""
-    target = (folder.logs if file.suffix == ".log" else folder.outbox / "spool" / trial_id) / file.name
+    target = (folder.logs if file.suffix == ".log" else folder.spool / trial_id) / file.name
     target.parent.mkdir(parents=True, exist_ok=True)
-    _link(file, target)
+    link(file, target)
     return target
-
-
-def _link_tree(source: Path, target: Path) -> None:
-    target.mkdir(parents=True)
-    for file in source.iterdir():
-        _link(file, target / file.name)
-
-
-def _link(source: Path, target: Path) -> None:
-    """Link a file, or copy it to another disk. Links are safe: files are replaced whole, never modified."""
-    if target.exists():
-        return
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -34,6 +34,11 @@ class SweepFolder:
         return self.path / "outbox"
 
     @property
+    def spool(self) -> Path:
+        """Return the folder of files that MLflow gets, one folder a trial."""
+        return self.outbox / "spool"
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 
@@ -41,9 +46,14 @@ class SweepFolder:
         """Return the path of a trial's log."""
         return self.logs / f"{trial_id}.log"
 
-    def next_pass(self) -> str:
-        """Return a name for the next pass that no earlier pass has, so that it overwrites nothing of theirs."""
-        return f"pass-{1 + max((_number(PASS, path) for path in self.path.glob('pass-*')), default=0)}"
+    def next_pass(self, last_elsewhere: int = 0) -> str:
+        """Return a name for the next pass that no earlier pass has, so that it overwrites nothing of theirs.
+
+        Args:
+            last_elsewhere: the last pass that has checkpoints outside this folder.
+        """
+        last = max((_number(PASS, path) for path in self.path.glob("pass-*")), default=0)
+        return f"pass-{1 + max(last, last_elsewhere)}"
 
     def checkpoints(self, trial_id: str) -> list[Path]:
         """Return the checkpoint folders of a trial, the newest first, over all passes."""

@@ -59,6 +59,7 @@ SHAPE = {
         "max_concurrent?": int,
         "checkpoint_seconds?": float,
         "on_bad_sample?": str,
+        "checkpoints?": str,
         **dict.fromkeys(("keep_all_weights?", "is_offline?", "is_fresh?"), bool),
     },
 }

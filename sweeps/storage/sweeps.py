@@ -14,11 +14,12 @@ from bddseg.data.folders import is_there, names_in
 from bddseg.errors import AccessError
 from bddseg.words import count
 from sweeps.errors import NoSweepError, StorageError
+from sweeps.storage.checkpoint_store import recorded_checkpoints
 from sweeps.storage.event_file import EVENTS, OUTBOX, EventFile
 from sweeps.storage.events import PARENT
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.heartbeat import read_pulse
-from sweeps.storage.outcomes import FAILURES, RunStatus
+from sweeps.storage.outcomes import RunStatus
 from sweeps.storage.sweep_json import FILE, read_manifest
 from sweeps.storage.trial_history import TrialHistory, read_histories, read_runs
 
@@ -118,7 +119,8 @@ def check_events(folder: Path) -> str:
     """
     sweep, runs = SweepFolder(folder), _read_ends(folder)
     trial_ids = [trial.trial_id for trial in read_manifest(folder).trials]
-    lost = [trial_id for trial_id in trial_ids if trial_id not in runs and sweep.checkpoints(trial_id)]
+    without_events = [trial_id for trial_id in trial_ids if trial_id not in runs]
+    lost = _checkpoints_of(folder, without_events) if without_events else {}
     is_started = runs.get(PARENT, TrialHistory()).is_started
     cure = "put the file back from a copy, or start a new sweep"
     if lost and not is_started:
@@ -129,6 +131,19 @@ def check_events(folder: Path) -> str:
     if not lost:
         return ""
     return f"the last events were lost: {count(len(lost), 'trial starts', 'trials start')} again"
+
+
+def _checkpoints_of(folder: Path, trial_ids: Iterable[str]) -> Mapping[str, str]:
+    """Return the newest checkpoint of each trial that has one.
+
+    Raises:
+        StorageError: when the object store that holds them does not answer.
+    """
+    checkpoints = recorded_checkpoints(folder)
+    try:
+        return checkpoints.newest(trial_ids)
+    except OSError as error:
+        raise StorageError(f"the checkpoints of {folder.name} cannot be listed: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -174,23 +189,15 @@ class ResumePlan:
         return ", ".join([*parts, *follow_words(self.to_come, self.to_replicate)])
 
 
-def outlook(folder: Path, *, with_failed: bool = False) -> ResumePlan:
+def outlook(folder: Path) -> ResumePlan:
     """Return what a resume would do with the trials of a sweep, by its folder alone.
-
-    Args:
-        folder: of the sweep.
-        with_failed: whether it would restart trials that failed.
 
     Raises:
         StorageError: when its manifest cannot be read.
     """
     manifest, events = read_manifest(folder), EventFile(folder / OUTBOX).events()
     trials = [(trial.trial_id, trial.name, trial.epochs) for trial in manifest.trials]
-    histories = read_histories(events)
-    for history in histories.values():
-        if with_failed and history.reason in FAILURES:
-            history.reason = ""
-    plan = look_ahead(trials, histories, SweepFolder(folder), manifest.to_come)
+    plan = look_ahead(trials, read_histories(events), SweepFolder(folder), manifest.to_come)
     return replace(plan, to_replicate=manifest.to_replicate)
 
 

@@ -39,10 +39,35 @@ def test_a_path_with_a_colon_is_a_path(text: str) -> None:
     assert parsing.folder(text) == Path.cwd() / text
 
 
+def test_a_storage_on_an_object_store_is_refused_with_the_option_for_its_checkpoints(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        tune_main.main(["--space", "smoke", "--storage", "s3://bucket/x"])
+    cure = "give a folder for the records, and --checkpoints s3://bucket/x for the checkpoints"
+    assert f"argument --storage: must be a path, but is the URI 's3://bucket/x': {cure}; " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        ("s3://key:secret@bucket/x", "but has credentials in it: put them into the environment, as AWS_ACCESS_KEY_ID"),
+        ("file:///x", "but is 'file:///x'; known kinds: s3, gs, abfs, abfss, hdfs"),
+        ("/x", "but is '/x'; known kinds: s3"),
+        ("s3:///x", "but is 's3:///x'"),
+        ("s3://bucket//x", "but is 's3://bucket//x'"),
+    ],
+)
+def test_what_is_no_address_of_an_object_store_is_refused(uri: str, why: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError) as caught:
+        parsing.object_store(uri)
+    assert str(caught.value).startswith(f"must be an address such as s3://bucket/path, {why}")
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("main", "words"),
     [
-        (tune_main.main, ["--space", "smoke", "--storage"]),
         (tune_main.main, ["--space", "smoke", "--data"]),
         (report.main, ["--out"]),
         (report.main, ["--register", "--data"]),

@@ -14,10 +14,12 @@ from trial_events import end, epoch, start
 from bddseg.checkpoint import save_training
 from bddseg.evidence import save_evidence
 from bddseg.train import fit
-from sweeps.execution.finalize import WeightsKeeper
+from sweeps.execution.finalize import WeightsKeeper, newest_checkpoints
 from sweeps.execution.progress import TrialTable
 from sweeps.planning.dataset import Dataset
 from sweeps.planning.plan import Plan, PlannedTrial, most_kept
+from sweeps.storage.checkpoints import FolderCheckpoints, NewestCheckpoints
+from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Outbox
 
 CPU = torch.device("cpu")
@@ -32,18 +34,24 @@ def make_trial(seed: int) -> PlannedTrial:
 PLAN = Plan((make_trial(1), make_trial(2)), (), 1, 2)
 
 
+def kept_in(folder: Path, plan: Plan) -> NewestCheckpoints:
+    """Return the checkpoints of a plan's trials in a sweep's folder."""
+    trial_ids = [trial.trial_id for trial in plan.trials]
+    return newest_checkpoints(FolderCheckpoints(folder), trial_ids, SweepFolder(folder))
+
+
 @pytest.fixture
 def keeper(tmp_path: Path) -> WeightsKeeper:
-    board, checkpoints = TrialTable(growing(PLAN)), {}
+    board = TrialTable(growing(PLAN))
     for score, trial in enumerate(PLAN.trials, 1):
         folder = tmp_path / "pass-1" / trial.trial_id / "checkpoint_000000"
         folder.mkdir(parents=True)
         last = list(fit(trial.config, MATERIAL.frames, MATERIAL.split, CPU))[-1]
         save_training(folder, last.state())
         save_evidence(folder / "evidence-val.npz", last.best_evidence("val"))
-        checkpoints[trial.trial_id] = folder
         for event in (start(trial.trial_id), epoch(trial.trial_id, 1, score / 10), end(trial.trial_id)):
             board.apply(event)
+    checkpoints = kept_in(tmp_path, PLAN)
     return WeightsKeeper(PLAN, board, checkpoints, Outbox(tmp_path / "outbox"), CPU)
 
 
@@ -81,37 +89,37 @@ def names(folder: Path) -> set[str]:
 
 
 def test_of_a_kept_trial_only_its_newest_checkpoint_stays(keeper: WeightsKeeper, tmp_path: Path) -> None:
-    first, second = keeper.checkpoints
+    first, second = keeper.checkpoints.names
     for old in (Path("pass-0") / first / "checkpoint_000003", Path("pass-1") / first / "checkpoint_-00001"):
-        shutil.copytree(keeper.checkpoints[first], tmp_path / old)
+        shutil.copytree(keeper.checkpoints.folders[first], tmp_path / old)
     keeper.keep(MATERIAL, tmp_path, all_weights=False)
-    folders = {path.parent for path in tmp_path.rglob("*.pt")}
-    assert folders == {keeper.checkpoints[first], keeper.checkpoints[second]} and not (tmp_path / "pass-0").exists()
+    folders, newest = {path.parent for path in tmp_path.rglob("*.pt")}, keeper.checkpoints.folders
+    assert folders == {newest[first], newest[second]} and not (tmp_path / "pass-0").exists()
 
 
 def test_files_of_ray_tune_are_deleted(keeper: WeightsKeeper, tmp_path: Path) -> None:
     (tmp_path / "pass-1" / "tuner.pkl").touch()
-    (tmp_path / "pass-1" / next(iter(keeper.checkpoints)) / "error.txt").touch()
+    (tmp_path / "pass-1" / next(iter(keeper.checkpoints.names)) / "error.txt").touch()
     keeper.keep(MATERIAL, tmp_path, all_weights=False)
     assert not any(name.endswith((".pkl", "error.txt")) for name in names(tmp_path))
 
 
 def test_a_trial_that_is_not_kept_leaves_no_checkpoint(keeper: WeightsKeeper, tmp_path: Path) -> None:
-    first, second = keeper.checkpoints
+    first, second = keeper.checkpoints.names
     with_reference_only = replace(keeper, board=TrialTable(growing(PLAN)))
     with_reference_only.keep(MATERIAL, tmp_path, all_weights=False)
-    assert keeper.checkpoints[first].exists() and not keeper.checkpoints[second].parent.exists()
+    assert keeper.checkpoints.folders[first].exists() and not keeper.checkpoints.folders[second].parent.exists()
 
 
 @pytest.mark.parametrize(("reason", "status", "is_kept"), [("max_epochs", "FINISHED", True), ("asha", "KILLED", False)])
 def test_last_weights_stay_only_of_trials_that_a_larger_budget_can_go_on_from(
     keeper: WeightsKeeper, tmp_path: Path, reason: str, status: str, is_kept: bool
 ) -> None:
-    trial_id = next(iter(keeper.checkpoints))
+    trial_id = next(iter(keeper.checkpoints.names))
     keeper.board.apply(end(trial_id, reason, status))
     keeper.keep(MATERIAL, tmp_path, all_weights=False)
-    assert (keeper.checkpoints[trial_id] / "last.pt").exists() is is_kept
-    assert (keeper.checkpoints[trial_id] / "best.pt").exists()
+    assert (keeper.checkpoints.folders[trial_id] / "last.pt").exists() is is_kept
+    assert (keeper.checkpoints.folders[trial_id] / "best.pt").exists()
 
 
 def test_no_more_trials_are_kept_than_a_forecast_counts(keeper: WeightsKeeper) -> None:
@@ -119,7 +127,7 @@ def test_no_more_trials_are_kept_than_a_forecast_counts(keeper: WeightsKeeper) -
 
 
 def test_a_sweep_without_checkpoints_has_latencies_but_no_pictures(keeper: WeightsKeeper, tmp_path: Path) -> None:
-    empty = WeightsKeeper(PLAN, keeper.board, {}, keeper.outbox, CPU)
+    empty = WeightsKeeper(PLAN, keeper.board, kept_in(tmp_path / "empty", PLAN), keeper.outbox, CPU)
     empty.keep(MATERIAL, tmp_path, all_weights=False)
     assert uploads(empty) == {("", "latency.json")}
 
@@ -140,8 +148,8 @@ def test_a_confirmation_keeps_its_leader_on_every_fold(tmp_path: Path) -> None:
         score = 0.5 + number / 100 if run.name.startswith("first") else 0.4
         for event in (start(run.trial_id), epoch(run.trial_id, 1, score), end(run.trial_id)):
             board.apply(event)
-    keeper = WeightsKeeper(
-        RUNS, board, {run.trial_id: tmp_path for run in RUNS.trials}, Outbox(tmp_path / "outbox"), CPU
-    )
+    for run in RUNS.trials:
+        (tmp_path / "pass-1" / run.trial_id / "checkpoint_000000").mkdir(parents=True)
+    keeper = WeightsKeeper(RUNS, board, kept_in(tmp_path, RUNS), Outbox(tmp_path / "outbox"), CPU)
     leading = {run.trial_id for run in RUNS.trials if run.name.startswith("first")}
     assert leading <= keeper.finalists() and len(keeper.finalists()) <= most_kept(RUNS)

@@ -10,15 +10,24 @@ from tiny import make_config, make_frames, make_split
 from bddseg.config import TrainConfig
 from bddseg.data.split import Split
 from bddseg.train import fit
+from sweeps.execution.driver_desk import FolderDesk
 from sweeps.execution.trainable import Workload, _metrics, build_trainable, reason_for_end, trial_config
 from sweeps.schedulers.rungs import BEST
+from sweeps.storage.checkpoints import FolderCheckpoints
 from sweeps.storage.folder import SweepFolder
 
 
 def make_workload(**overrides: object) -> Workload:
     base = TrainConfig().with_overrides(overrides).to_dict()
     split = Split(train=(0, 1), val=(2,), test=(3,), by_drive=False, warning="")
-    return Workload(base=base, frames=make_frames(4), split=split, rungs=(1,), folder=SweepFolder(Path("sweep")))
+    return Workload(
+        base=base,
+        frames=make_frames(4),
+        split=split,
+        rungs=(1,),
+        desk=FolderDesk(SweepFolder(Path("sweep"))),
+        checkpoints=FolderCheckpoints(Path("sweep")),
+    )
 
 
 def test_an_actor_is_shown_under_its_trials_name() -> None:

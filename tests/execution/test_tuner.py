@@ -10,6 +10,7 @@ from tiny import make_config, make_frames, make_split
 from bddseg.checkpoint import BEST, LAST, save_training
 from bddseg.result import OBJECTIVE
 from bddseg.train import fit
+from sweeps.execution.driver_desk import FolderDesk
 from sweeps.execution.spec import SweepSpec
 from sweeps.execution.trainable import Workload, newest_state
 from sweeps.execution.tuner import TunerPass, recall
@@ -18,6 +19,7 @@ from sweeps.planning.plan import PlannedTrial
 from sweeps.planning.planner import build_plan
 from sweeps.schedulers.median import Median
 from sweeps.schedulers.scheduler import HalvingSetup
+from sweeps.storage.checkpoints import FolderCheckpoints
 from sweeps.storage.events import End, Epoch, Event, Start
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outcomes import status_of
@@ -146,7 +148,8 @@ def workload(folder: Path, trial: PlannedTrial = FIRST, reported: int = 0) -> Wo
         frames=make_frames(),
         split=make_split(),
         rungs=(),
-        folder=SweepFolder(folder),
+        desk=FolderDesk(SweepFolder(folder)),
+        checkpoints=FolderCheckpoints(folder),
         resources={},
         reported={trial.trial_id: reported} if reported else {},
     )

@@ -26,11 +26,13 @@ from bddseg.errors import DeviceError
 from bddseg.result import metric_directions
 from bddseg.task import FIVE_CLASSES
 from sweeps.execution.cluster import ray_cluster
+from sweeps.execution.driver_desk import FolderDesk
 from sweeps.execution.ray_patches import patient_controller
 from sweeps.execution.searcher import build_search
 from sweeps.execution.trainable import Workload, name_trials, run_trial
 from sweeps.planning.experiment import load_experiment
 from sweeps.planning.planner import build_plan
+from sweeps.storage.checkpoints import FolderCheckpoints
 from sweeps.storage.folder import SweepFolder
 
 CPU = torch.device("cpu")
@@ -202,7 +204,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Many:
         frames=make_frames(),
         split=make_split(),
         rungs=(1,),
-        folder=SweepFolder(folder),
+        desk=FolderDesk(SweepFolder(folder)),
+        checkpoints=FolderCheckpoints(folder),
         device="cpu",
     )
 

@@ -44,10 +44,31 @@ class ObjectStore:
             self._process.wait()
             self._process = None
 
-    def keys(self) -> list[str]:
-        """Return the names of all objects."""
-        pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
-        return [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+    def pause(self) -> None:
+        """Let it answer nothing; it keeps its objects."""
+        assert self._process
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    def require_known_keys(self, *, is_required: bool = True) -> None:
+        """Refuse every key that it has not given itself, or take any again."""
+        import requests
+
+        open_calls = "0" if is_required else "inf"
+        requests.post(f"{self.url}/moto-api/reset-auth", data=open_calls, timeout=30).raise_for_status()
+
+    def put(self, key: str) -> None:
+        """Store an object whose content is its name."""
+        self._client().put_object(Bucket=BUCKET, Key=key, Body=key.encode())
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return the names of all objects below a prefix, without those that stand for folders."""
+        pages = self._client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        names = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
+        return [name for name in names if not name.endswith("/")]
 
     def _client(self) -> Any:
         import boto3

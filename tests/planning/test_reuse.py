@@ -9,6 +9,7 @@ from recorded_trials import DATA, plan, planned, record
 
 from sweeps.planning.plan import PlannedTrial
 from sweeps.planning.reuse import Reused, is_same_budget, reuse_sentences, take_over
+from sweeps.storage.checkpoints import FolderCheckpoints
 from sweeps.storage.events import End, Start
 from sweeps.storage.finished_trials import FinishedTrial, find_finished
 from sweeps.storage.folder import SweepFolder
@@ -21,7 +22,8 @@ def taken(storage: Path, *trials: PlannedTrial, fingerprint: str = DATA) -> tupl
     """Take over into a new sweep what there is of the trials."""
     folder = SweepFolder(storage / "new")
     outbox = Outbox(folder.outbox)
-    return take_over(plan(*trials), find_finished(storage), fingerprint, "new", folder, outbox), outbox
+    checkpoints = FolderCheckpoints(folder.path)
+    return take_over(plan(*trials), find_finished(storage), fingerprint, "new", folder, checkpoints, outbox), outbox
 
 
 @pytest.mark.parametrize(
