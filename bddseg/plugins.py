@@ -59,6 +59,19 @@ def digest_source(key: str, name: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:DIGEST_CHARS]
 
 
+def source_of(key: str, name: str) -> Path:
+    """Return the folder of the package, or the file of the single module, that defines a class or function.
+
+    Raises:
+        ConfigError: when there is no such module.
+    """
+    module, _ = _parts(key, name)
+    path, packages = _find(key, name, module), module.count(".")
+    if path.name == "__init__.py":
+        packages += 1
+    return path.parents[packages - 1] if packages else path
+
+
 def _parts(key: str, name: str) -> tuple[str, str]:
     match = NAME.fullmatch(name)
     if match is None:

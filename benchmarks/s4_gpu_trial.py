@@ -91,13 +91,15 @@ def main(argv: list[str] | None = None) -> int:
     """Measure every network and print."""
     options = parser(str(__doc__))
     options.add_argument("--rehearse", action="store_true", help="run the code at toy size on the CPU, without figures")
+    names = [case.name for case in CASES]
+    options.add_argument("--networks", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     arguments = options.parse_args(argv)
     if not arguments.rehearse and cuda_missing():
         return 0
     course = _course(arguments)
     rows: list[tuple[str, ...]] = []
     figures: list[Figure] = []
-    for case in CASES:
+    for case in (case for case in CASES if case.name in arguments.networks):
         seconds = _seconds(course, case, arguments.rounds)
         rows.append(_row(course, case, seconds))
         print("  ".join(rows[-1]), file=sys.stderr, flush=True)  # a run that is cut short has shown something

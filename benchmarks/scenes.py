@@ -21,12 +21,17 @@ def scenes_folder(cache: Path, images: int, *, width: int = WIDTH_PX, height: in
 
     Their names contain no drive, so that a split meets its fractions exactly.
     """
-    root = cache / f"benchmark-scenes-{images}-{width}x{height}-v{VERSION}"
+    root = scenes_path(cache, images, width, height)
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / f".{root.name}.lock"):
         if not root.exists():
             _write(root, images, (width, height))
     return root
+
+
+def scenes_path(cache: Path, images: int, width: int, height: int) -> Path:
+    """Return where `scenes_folder` puts its scenes."""
+    return cache / f"benchmark-scenes-{images}-{width}x{height}-v{VERSION}"
 
 
 def _write(root: Path, images: int, size: tuple[int, int]) -> None:

@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 PACKAGES = sorted(path.name for path in (ROOT / "sweeps").iterdir() if (path / "__init__.py").exists())
-OTHERS = {"--backend-store-uri", "--only", "--rounds"} | {"--config", "--web", "--head"}
+OTHERS = {"--backend-store-uri", "--only", "--rounds", "--seconds", "--rehearse"} | {"--config", "--web", "--head"}
 """Options of MLflow, of the benchmarks, and of servers: Prometheus, Ray."""
+OTHERS |= {"--runtime-env", "--working-dir"}  # of Ray
 
 
 def anchors(page: Path) -> set[str]:

@@ -1,6 +1,7 @@
 """The version: its number, and the commit of the project's files."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import report
 import tune_main
 from sweeps import explore, export, predict, suspects
 from sweeps.paths import ROOT
-from sweeps.version import DISTRIBUTION, code_version, describe_version
+from sweeps.version import DISTRIBUTION, code_version, describe_version, digest_code
 
 SETUP = "[metadata]\nname = {}\nversion = 7.8.9\n"
 LIBRARIES = ("torch", "ray", "mlflow")
@@ -47,15 +48,24 @@ def test_files_that_are_not_tracked_do_not(repository: Path) -> None:
     assert not code_version().endswith("-dirty")
 
 
-def test_outside_git_the_code_version_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_git_the_code_version_is_a_digest_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setattr("sweeps.version.ROOT", tmp_path)
-    assert code_version() == "unknown"
+    assert code_version() == f"files-{digest_code()}"
 
 
-def test_without_git_the_code_version_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_git_the_environment_may_say_the_code_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    assert code_version() == "unknown"
+    monkeypatch.setenv("BDDSEG_CODE_VERSION", "abc1234")
+    assert code_version() == "abc1234"
+
+
+def test_a_copy_of_the_code_elsewhere_has_the_same_digest(tmp_path: Path) -> None:
+    for package in ("bddseg", "sweeps"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    program = "import sweeps.version; print(sweeps.version.digest_code())"
+    printed = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == digest_code()
 
 
 def test_the_version_is_that_of_the_folder_with_its_commit(repository: Path) -> None:

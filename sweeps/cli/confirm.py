@@ -56,7 +56,8 @@ def confirm(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return dry_run(arguments, draft_confirmation(arguments, confirmation, source, catalog), run_sd=run_sd)
     destination = find_destination(arguments, checkpoints=confirmation.terms.get("checkpoints", ""))
-    spec = prepare(arguments, draft_confirmation(arguments, confirmation, source, catalog), destination)
+    draft = draft_confirmation(arguments, confirmation, source, catalog, destination.survey)
+    spec = prepare(arguments, draft, destination)
     from sweeps.execution.runner import run_sweep
 
     return close(run_sweep(spec))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from bddseg.config import TrainConfig
     from bddseg.data.catalog import Catalog
+    from sweeps.execution.cluster_survey import ClusterSurvey
     from sweeps.planning.confirmation import Confirmation
     from sweeps.planning.dataset import Source
     from sweeps.planning.experiment import Experiment
@@ -82,15 +83,27 @@ def follow_source(arguments: argparse.Namespace, experiment: "Experiment", sourc
     return follow_description(experiment, description, count_pixels)
 
 
-def local_machine(arguments: argparse.Namespace, terms: Mapping[str, Any] | None = None) -> "Machine":
-    """Return this machine, with the resources per trial of the command line, or else of a recorded sweep's terms."""
-    from sweeps.planning.machine import find_machine
+def trial_share(arguments: argparse.Namespace, terms: Mapping[str, Any] | None = None) -> tuple[int, float | None]:
+    """Return CPUs and GPUs per trial, by the command line or a sweep's terms; None is 1 GPU where there is one.
 
+    "auto" is None too: it starts from one trial per GPU.
+    """
     recorded = (terms or {}).get("resources", {})
     cpus = arguments.cpus_per_trial or int(recorded.get("CPU", 1))
     gpus = None if arguments.gpus_per_trial == AUTO else arguments.gpus_per_trial
-    is_cluster = address_of(arguments, terms) is not None
-    return find_machine(cpus, recorded.get("GPU") if arguments.gpus_per_trial is None else gpus, is_cluster=is_cluster)
+    return cpus, recorded.get("GPU") if arguments.gpus_per_trial is None else gpus
+
+
+def trial_machine(
+    arguments: argparse.Namespace, survey: "ClusterSurvey | None", terms: Mapping[str, Any] | None = None
+) -> "Machine":
+    """Return the machine that trains, with the resources per trial: this one, or what a cluster was found to have."""
+    from sweeps.planning.machine import cluster_machine, find_machine
+
+    if survey:
+        return cluster_machine(survey.device, survey.resources)
+    cpus, gpus = trial_share(arguments, terms)
+    return find_machine(cpus, gpus, is_cluster=address_of(arguments, terms) is not None)
 
 
 def address_of(arguments: argparse.Namespace, terms: Mapping[str, Any] | None = None) -> str | None:
@@ -134,31 +147,45 @@ class Draft:
             self.machine.check_memory(self.imagined)
 
 
-def draft_space(arguments: argparse.Namespace, experiment: "Experiment", source: "Source | None") -> Draft:
+def draft_space(
+    arguments: argparse.Namespace,
+    experiment: "Experiment",
+    source: "Source | None",
+    survey: "ClusterSurvey | None" = None,
+) -> Draft:
     """Return the draft of a new sweep, for the device that will train."""
     from bddseg.device import resolve_precision
     from sweeps.planning.planner import build_plan, imagine_plan
 
-    machine = local_machine(arguments)
-    precision = resolve_precision("auto", machine.device)
+    machine = trial_machine(arguments, survey)
+    precision = survey.precision if survey else resolve_precision("auto", machine.device)
     plan = build_plan(experiment, precision=precision, limit=arguments.limit)
     return Draft(experiment, source, plan, imagine_plan(plan, experiment), machine)
 
 
 def draft_confirmation(
-    arguments: argparse.Namespace, confirmation: "Confirmation", source: "Source", catalog: "Catalog"
+    arguments: argparse.Namespace,
+    confirmation: "Confirmation",
+    source: "Source",
+    catalog: "Catalog",
+    survey: "ClusterSurvey | None" = None,
 ) -> Draft:
     """Return the draft of a confirmation: its plan follows from the record of the screening."""
-    plan, machine = confirmation.plan, local_machine(arguments)
+    plan, machine = confirmation.plan, trial_machine(arguments, survey)
     return Draft(confirmation.experiment, source, plan, plan, machine, confirmation, catalog=catalog)
 
 
 def draft_resume(
-    arguments: argparse.Namespace, experiment: "Experiment", source: "Source", manifest: "Manifest"
+    arguments: argparse.Namespace,
+    experiment: "Experiment",
+    source: "Source",
+    manifest: "Manifest",
+    survey: "ClusterSurvey | None" = None,
 ) -> Draft:
     """Return the draft of a sweep that is resumed, from its manifest."""
     from sweeps.planning.manifest import recorded_plan
     from sweeps.planning.planner import imagine_plan
 
     plan, terms = recorded_plan(manifest), manifest.terms
-    return Draft(experiment, source, plan, imagine_plan(plan, experiment), local_machine(arguments, terms), terms=terms)
+    machine = trial_machine(arguments, survey, terms)
+    return Draft(experiment, source, plan, imagine_plan(plan, experiment), machine, terms=terms)

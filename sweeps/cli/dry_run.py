@@ -46,7 +46,7 @@ def dry_resume(folder: Path, source: "Source", arguments: argparse.Namespace) ->
     """Print what a resume would do with each trial; only the sweep's folder is read."""
     from sweeps.storage.sweeps import outlook
 
-    ahead = outlook(folder)
+    ahead = outlook(folder, with_failed=arguments.failed)
     print_table(
         ("trial", "digest", "epochs", "what a resume does"),
         [(trial.name, trial.trial_id, f"{trial.epochs}/{trial.budget}", trial.description) for trial in ahead.trials],

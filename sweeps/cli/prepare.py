@@ -3,22 +3,25 @@
 import argparse
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bddseg.errors import UserError
-from sweeps.cli.draft import Draft, address_of
+from sweeps.cli.draft import Draft, address_of, trial_share
 from sweeps.cli.parsing import AUTO
 from sweeps.notes import notes
 from sweeps.paths import REPORT, TUNE, command, default_folder, is_shipped, short_command
 
 if TYPE_CHECKING:
     from bddseg.data.split import Split
+    from sweeps.execution.cluster_survey import ClusterSurvey
     from sweeps.execution.spec import SweepSpec
     from sweeps.planning.dataset import Dataset
     from sweeps.planning.machine import Machine
     from sweeps.planning.plan import Plan
+    from sweeps.storage.object_store import ObjectStoreCheckpoints
     from sweeps.storage.sweep_json import Manifest
     from sweeps.tracking.reader import Store
 
@@ -37,6 +40,8 @@ class Destination:
     address: str | None
     """Of the Ray cluster to join; None to start one here."""
     is_offline: bool
+    survey: "ClusterSurvey | None" = None
+    """What that cluster offers."""
     checkpoints: str = ""
     """Address in an object store; "" for the storage folder."""
 
@@ -61,20 +66,23 @@ def find_destination(
     Raises:
         UserError: when the storage or the object store cannot be written, or no tracking server or no Ray answers.
     """
+    from sweeps.execution.ray_job import check_stays
     from sweeps.execution.ray_variables import set_ray_variables
     from sweeps.storage.folder import check_storage
+    from sweeps.storage.object_store import check_object_store
     from sweeps.tracking.probe import check_database
     from sweeps.tracking.store import check_experiment
     from sweeps.tracking.sync import recorded_at
     from sweeps.tracking.uri import check_server, resolve_tracking_uri
 
     terms = manifest.terms if manifest else {}
+    address = address_of(arguments, terms)
+    if arguments.wait_for_nodes and not address:
+        raise UserError("--wait-for-nodes waits for nodes of a cluster: give its --address too")
+    check_stays(arguments.storage)
     storage, is_offline = check_storage(arguments.storage), arguments.offline or terms.get("is_offline", False)
     checkpoints = arguments.checkpoints or terms.get("checkpoints", checkpoints)
-    if checkpoints:
-        from sweeps.storage.object_store import check_object_store  # imports pyarrow
-
-        check_object_store(checkpoints)
+    store = check_object_store(checkpoints) if checkpoints else None
     if folder is None:
         tracking_uri = resolve_tracking_uri(arguments.tracking_uri, storage)
     else:
@@ -83,14 +91,32 @@ def find_destination(
         check_server(tracking_uri)
         check_database(tracking_uri)
         check_experiment(tracking_uri)
-    address = address_of(arguments, terms)
     if sentence := set_ray_variables(is_joining=address is not None):  # before Ray is imported
         notes.info(sentence)
-    if address:
-        from sweeps.execution.cluster import check_address  # imports Ray
+    survey = _survey(arguments, address, storage, terms, store) if address else None
+    return Destination(storage, tracking_uri, address, is_offline, survey, checkpoints)
 
-        check_address(address)
-    return Destination(storage, tracking_uri, address, is_offline, checkpoints)
+
+def _survey(
+    arguments: argparse.Namespace,
+    address: str,
+    storage: Path,
+    terms: Mapping[str, Any],
+    store: "ObjectStoreCheckpoints | None",
+) -> "ClusterSurvey":
+    """Return what a cluster offers, and print it: its nodes decide the device and the precision of the plan."""
+    from sweeps.execution.cluster_address import check_address  # imports Ray
+    from sweeps.execution.cluster_survey import survey_cluster
+    from sweeps.planning.dataset import cache_folder
+
+    check_address(address)
+    cpus, gpus = trial_share(arguments, terms)
+    waits = arguments.wait_for_nodes or 0
+    survey = survey_cluster(address, cache_folder(), storage, cpus=cpus, gpus=gpus, wait_seconds=waits, store=store)
+    notes.info(survey.sentence)
+    if arguments.gpus_per_trial == AUTO:
+        notes.info("--gpus-per-trial auto measures GPUs of this machine only: on a cluster give a share, such as 0.5")
+    return survey
 
 
 def prepare(arguments: argparse.Namespace, draft: Draft, destination: Destination) -> "SweepSpec":
@@ -103,7 +129,7 @@ def prepare(arguments: argparse.Namespace, draft: Draft, destination: Destinatio
     from sweeps.planning.dataset import check_trials
     from sweeps.tracking.uri import hide_password
 
-    is_packed = arguments.gpus_per_trial == AUTO and draft.machine.device.type == "cuda"
+    is_packed = arguments.gpus_per_trial == AUTO and draft.machine.device.type == "cuda" and not destination.address
     if is_packed and draft.plan.samples:
         raise UserError("--gpus-per-trial auto measures trials beforehand, so it does not go with --search optuna")
     draft.check(is_cluster=destination.address is not None)
@@ -122,8 +148,12 @@ def prepare(arguments: argparse.Namespace, draft: Draft, destination: Destinatio
         storage=destination.storage,
         tracking_uri=destination.tracking_uri,
         address=destination.address,
+        wait_seconds=arguments.wait_for_nodes or 0,
+        device_name=destination.survey.device_name if destination.survey else "",
         resources=draft.machine.resources,
         gpu_shares=_pack(draft, material) if is_packed else terms.get("gpu_shares", {}),
+        max_failures=terms.get("max_failures", 1) if arguments.max_failures is None else arguments.max_failures,
+        reopens_failed=bool(arguments.failed),
         max_concurrent=arguments.max_concurrent or terms.get("max_concurrent", 0),
         device=draft.machine.device.type,
         keep_all_weights=weights == "all" if weights else terms.get("keep_all_weights", False),

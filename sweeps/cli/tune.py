@@ -161,7 +161,7 @@ def run(arguments: argparse.Namespace) -> int:
     if source is None or arguments.dry_run:
         return dry_run(arguments, draft_space(arguments, experiment, source))
     destination = find_destination(arguments)  # its checks are cheaper than a large plan
-    spec = prepare(arguments, draft_space(arguments, experiment, source), destination)
+    spec = prepare(arguments, draft_space(arguments, experiment, source, destination.survey), destination)
     from sweeps.execution.runner import run_sweep  # imports Ray, after find_destination has set its variables
 
     return close(run_sweep(spec))
@@ -172,10 +172,9 @@ def resume(arguments: argparse.Namespace) -> int:
     from sweeps.planning.dataset import recorded_source
     from sweeps.planning.manifest import recorded_experiment
     from sweeps.storage.sweep_json import read_manifest
-    from sweeps.storage.sweeps import check_events, check_not_running, find_sweep, unfinished_sweep
+    from sweeps.storage.sweeps import check_events, check_not_running
 
-    storage = arguments.storage
-    folder = find_sweep(storage, arguments.resume) if arguments.resume else unfinished_sweep(storage)
+    folder = _resumed_folder(arguments)
     check_not_running(folder)
     if sentence := check_events(folder):
         notes.info(sentence)
@@ -185,10 +184,20 @@ def resume(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         return dry_resume(folder, source, arguments)
     destination = find_destination(arguments, folder, manifest)
-    spec = prepare(arguments, draft_resume(arguments, experiment, source, manifest), destination)
+    spec = prepare(arguments, draft_resume(arguments, experiment, source, manifest, destination.survey), destination)
     from sweeps.execution.runner import resume_sweep
 
     return close(resume_sweep(spec, folder.name))
+
+
+def _resumed_folder(arguments: argparse.Namespace) -> Path:
+    """Return the folder of the sweep that is resumed: the named one, or the latest that has something to continue."""
+    from sweeps.storage.sweeps import find_sweep, latest_sweep, unfinished_sweep
+
+    storage = arguments.storage
+    if arguments.failed and not arguments.resume and (sweep_id := latest_sweep(storage)):
+        return find_sweep(storage, sweep_id)
+    return find_sweep(storage, arguments.resume) if arguments.resume else unfinished_sweep(storage)
 
 
 def cancel(arguments: argparse.Namespace) -> int:

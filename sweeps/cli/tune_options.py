@@ -112,6 +112,10 @@ def _add_resources(parser: Parser) -> None:
         help="1, 0.5, ..., or auto to measure it (1 where there is a GPU)")  # fmt: skip
     add("--address", type=parsing.some_text, metavar="ADDR",
         help="a running Ray cluster: auto or host:6379; local: start one here")  # fmt: skip
+    add("--max-failures", type=parsing.whole, metavar="N",
+        help="how often a trial that fails is tried again (1); the loss of a node does not count")  # fmt: skip
+    add("--wait-for-nodes", type=parsing.positive, metavar="SECONDS",
+        help="how long to wait for a first node of the cluster that can run a trial")  # fmt: skip
     add("--dashboard", action="store_true", default=False, help="start Ray's dashboard and print its address")
 
 
@@ -144,5 +148,7 @@ def _add_verbs(parser: Parser) -> None:
     group = parser.add_argument_group("continue or cancel a sweep")
     parser.option(group, "--resume", verbs="resume", **optional,
                   help="resume an interrupted sweep; default: the latest unfinished")  # fmt: skip
+    parser.option(group, "--failed", verbs="resume", action="store_true", default=False,
+                  help="with --resume: trials that failed or ran out of memory continue, too")  # fmt: skip
     parser.option(group, "--cancel", verbs="cancel", nargs=2, type=parsing.some_text, metavar=("SWEEP", "TRIAL"),
                   help="stop one trial, given by its name, digest or a prefix; the sweep continues")  # fmt: skip

@@ -5,17 +5,19 @@ import logging
 import os
 import re
 import shutil
-import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import ray
+from ray.exceptions import AuthenticationError
 
 from bddseg.cores import usable_cores
 from sweeps.environment import flaw_of
-from sweeps.errors import ClusterError, ExperimentError
+from sweeps.errors import ClusterError
+from sweeps.execution.cluster_address import LOCALLY, check_address, first_line
+from sweeps.execution.code_package import EXCLUDED, modules_to_send
 from sweeps.execution.metrics_discovery import announced, discovery_file
 from sweeps.execution.ray_patches import (
     daemons_apart,
@@ -24,12 +26,11 @@ from sweeps.execution.ray_patches import (
     forget_token,
     messages_logged,
     private_start_options,
-    running_ray_address,
     signals_kept,
     stay_on_loopback,
 )
 from sweeps.execution.ray_session import LOOPBACK, PROBE_SECONDS, make_token, open_session
-from sweeps.execution.ray_variables import ADDRESS, environment, set_ray_variables
+from sweeps.execution.ray_variables import environment, set_ray_variables
 from sweeps.paths import ROOT
 
 PROCESS_SECONDS = 120
@@ -41,8 +42,6 @@ ERROR_LINE = re.compile(
 """Log lines of Ray's daemons that give the reason of a failure; they start with time, level and location."""
 
 LOG_CHARS = 300
-
-AUTO, LOCALLY = "auto", "--address local"
 
 MIN_OBJECT_STORE = 150 * 1024**2
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's, where Ray keeps objects; not a temporary file
@@ -72,7 +71,12 @@ class Dashboard:
 
 @contextlib.contextmanager
 def ray_cluster(
-    cache: Path, *, address: str | None = None, object_bytes: int = 0, dashboard: bool = False
+    cache: Path,
+    *,
+    address: str | None = None,
+    object_bytes: int = 0,
+    dashboard: bool = False,
+    own_names: Iterable[tuple[str, str]] = (),
 ) -> Iterator[Dashboard | None]:
     """Start a Ray on this machine, or join the one at `address`, for the duration of the context.
 
@@ -84,6 +88,7 @@ def ray_cluster(
         address: the cluster to join; None starts a Ray here.
         object_bytes: size of the data that trials share, for the object store.
         dashboard: whether to start the dashboard; the context then yields its address.
+        own_names: settings and the user's own models and losses, whose code travels to the nodes of a cluster.
 
     Raises:
         ClusterError: when no Ray answers at `address`, or none can be started.
@@ -103,7 +108,7 @@ def ray_cluster(
                 if session:
                     _start(session, object_bytes, dashboard)
                 else:
-                    _join(str(address))
+                    _join(str(address), modules_to_send(own_names))
             url = dashboard_url() if dashboard and session else ""
             with _metrics_announced(cache) if session else contextlib.nullcontext("") as metrics:
                 yield Dashboard(f"http://{url}", make_token(cache), metrics) if url else None
@@ -134,81 +139,38 @@ def trial_variables() -> dict[str, str]:
     }
 
 
-def slots(resources: dict[str, float], max_concurrent: int) -> int:
-    """Return the number of trials that run in parallel on the present Ray.
-
-    Raises:
-        ExperimentError: when no node has the resources of one trial, which would wait forever.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    need = {name: amount for name, amount in resources.items() if amount > 0}
-    fits = sum(min(int(node.get(name, 0) // amount) for name, amount in need.items()) for node in nodes)
-    if not fits:
-        needed = ", ".join(f"{name} {amount:g}" for name, amount in need.items())
-        raise ExperimentError(
-            f"a trial needs {needed}, but no node has that: lower --cpus-per-trial or --gpus-per-trial"
-        )
-    return min(fits, max_concurrent or fits)
-
-
-def room(resources: dict[str, float], max_concurrent: int) -> int:
-    """Return the number of trials that may be started or waiting: those that run in parallel, and one more.
-
-    Ray keeps a process for reuse only when a trial waits for it. Nodes come and go: without any, one trial may wait.
-    """
-    try:
-        fits = slots(resources, 0)
-    except ExperimentError:
-        return 1
-    return min(fits + 1, max_concurrent or fits + 1)
-
-
-def _join(address: str) -> None:
+def _join(address: str, modules: Sequence[Path]) -> None:
     variables = trial_variables()
+    code = {"py_modules": [str(path) for path in modules], "excludes": list(EXCLUDED)} if modules else {}
     try:
         ray.init(
             address=address,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": variables},
+            runtime_env={"env_vars": variables, **code},
         )
+    except AuthenticationError as error:
+        raise ClusterError(f"the Ray at {address} refuses: {_token_flaw()}") from error
     except Exception as error:  # Ray raises plain exceptions besides those of its own
         if "merge" in str(error):  # Ray's own message repeats the values of all variables
             raise ClusterError(
                 f"the job that this runs in sets one of {', '.join(variables)}, as every sweep does: do not set it"
             ) from None
-        why = _first_line(error)
+        why = first_line(error)
         raise ClusterError(f"no Ray answers at {address}: {why}; on this machine alone: {LOCALLY}") from error
 
 
-def check_address(address: str) -> None:
-    """Check that something listens at host:port, or at the address that "auto" finds.
-
-    Ray itself would wait for minutes and could not be interrupted.
-
-    Raises:
-        ClusterError: when nothing answers.
-    """
-    try:
-        target = running_ray_address() if address == AUTO else address
-        host, _, port = target.removeprefix("ray://").rpartition(":")
-        if host and port.isdigit():
-            socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_SECONDS).close()
-        elif address != AUTO:
-            raise ValueError("an address is HOST:PORT, auto or local")
-        else:
-            raise ClusterError(f"no Ray runs on this machine: start one with `ray start --head`, or give {LOCALLY}")
-    except (OSError, OverflowError, ValueError) as error:
-        named = f"{address} ({ADDRESS})" if os.environ.get(ADDRESS) == address else address
-        raise ClusterError(
-            f"no Ray answers at {named}: {_first_line(error)}; on this machine alone: {LOCALLY}"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its type."""
-    message = getattr(error, "strerror", None) or str(error)
-    return next((line.strip() for line in message.splitlines() if line.strip()), type(error).__name__)
+def _token_flaw() -> str:
+    """Return what is wrong with the token of this process, with a remedy."""
+    path = os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token"
+    has_token = bool(os.environ.get("RAY_AUTH_TOKEN")) or Path(path).expanduser().is_file()
+    if not has_token:
+        return (
+            f"it asks for a token, and there is none in RAY_AUTH_TOKEN or {path}: set RAY_AUTH_TOKEN to the cluster's"
+        )
+    if os.environ.get("RAY_AUTH_MODE") == "disabled":
+        return "it asks for a token, but RAY_AUTH_MODE is disabled here: set it to token"
+    return f"the token in RAY_AUTH_TOKEN or {path} is not the cluster's"
 
 
 def _own(session: Path | None, cache: Path) -> dict[str, str]:
@@ -246,7 +208,7 @@ def _start(session: Path, object_bytes: int, dashboard: bool) -> None:
         if not isinstance(error, Exception):
             raise
         why = _why_ended(session)
-        reasons = [_first_line(error)] if isinstance(error, TimeoutError) or not why else []
+        reasons = [first_line(error)] if isinstance(error, TimeoutError) or not why else []
         raise ClusterError(f"Ray cannot be started: {'; '.join([*reasons, why] if why else reasons)}") from error
 
 

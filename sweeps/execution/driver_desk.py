@@ -6,6 +6,7 @@ through Ray: the actor runs on the driver's machine and keeps no state, so that 
 
 import contextlib
 import logging
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,13 @@ ANSWER_SECONDS = 5
 class TrialDesk(Protocol):
     """What a trial needs of the sweep's folder."""
 
+    def check(self) -> None:
+        """Check that this node can use it.
+
+        Raises:
+            FileNotFoundError: naming the node.
+        """
+
     def is_cancelled(self, trial_id: str) -> bool:
         """Return whether the user has cancelled the trial."""
 
@@ -41,6 +49,12 @@ class FolderDesk:
     """The sweep's folder, which the trial sees."""
 
     folder: SweepFolder
+
+    def check(self) -> None:
+        """Check that this node sees the folder: otherwise the trial would make one of its own, and lose it."""
+        if not self.folder.path.is_dir():
+            node, path = platform.node(), self.folder.path
+            raise FileNotFoundError(f"node {node} does not see the sweep's folder {path}: mount the storage there too")
 
     def is_cancelled(self, trial_id: str) -> bool:
         return self.folder.is_cancelled(trial_id)
@@ -81,6 +95,9 @@ class ActorDesk:
     """The actor, as trials on any machine reach it."""
 
     keeper: Any
+
+    def check(self) -> None:
+        """Return at once: the node's own disk is not used."""
 
     def is_cancelled(self, trial_id: str) -> bool:
         return self._answer(self.keeper.is_cancelled.remote(trial_id))

@@ -7,6 +7,7 @@ delete what is no longer needed, and compare the overridden methods of `PatientC
 import contextlib
 import functools
 import logging
+import re
 import signal
 import threading
 import time
@@ -24,7 +25,7 @@ from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined] 
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.air.execution._internal.tracked_actor import TrackedActor
 from ray.air.execution._internal.tracked_actor_task import TrackedActorTask
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
 from ray.train._internal.session import get_session
 from ray.tune.execution.class_cache import _ActorClassCache
 from ray.tune.execution.tune_controller import TuneController
@@ -213,7 +214,9 @@ def keep_checkpoint_index() -> Callable[[], None]:
 
 @contextlib.contextmanager
 def patient_controller(
-    is_ending: Callable[[], bool] = lambda: False, ask_to_save: Callable[[], None] = lambda: None
+    is_ending: Callable[[], bool] = lambda: False,
+    ask_to_save: Callable[[], None] = lambda: None,
+    check_ray: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """Let Tune run with `PatientController` for the duration of the context.
 
@@ -221,8 +224,13 @@ def patient_controller(
         is_ending: asked at each step whether the pass is to end.
         ask_to_save: called once when it is; it requests checkpoints from the running trials. The pass ends when all
             have saved, after `SAVING_SECONDS` at the latest.
+        check_ray: called at each step; what it raises ends the pass.
     """
-    parts = {"is_ending": staticmethod(is_ending), "ask_to_save": staticmethod(ask_to_save)}
+    parts = {
+        "is_ending": staticmethod(is_ending),
+        "ask_to_save": staticmethod(ask_to_save),
+        "check_ray": staticmethod(check_ray),
+    }
     controller = type("Controller", (PatientController,), parts)
     with (
         replaced(tune_module, TuneController=controller),
@@ -270,6 +278,7 @@ class PatientController(TuneController):
 
     is_ending: Callable[[], bool] = staticmethod(lambda: False)
     ask_to_save: Callable[[], None] = staticmethod(lambda: None)
+    check_ray: Callable[[], None] = staticmethod(lambda: None)
     _saved_by: float | None = None
     """When the wait for last checkpoints ends, by the monotonic clock; None before the end was requested."""
     _is_ended = False
@@ -287,9 +296,10 @@ class PatientController(TuneController):
         """Handle one event; after a requested end, check whether all running trials have saved.
 
         Raises:
-            PassError: when a daemon of our own Ray has ended.
+            PassError: when a daemon of our own Ray has ended, or the head of a cluster has been silent for long.
         """
         check_daemons()
+        self.check_ray()
         super().step()
         if not self.is_ending():
             return
@@ -337,6 +347,12 @@ class PatientController(TuneController):
         else:
             super()._actor_failed(tracked_actor, exception)
 
+    def _process_trial_failure(self, trial: Trial, exception: Any) -> None:
+        """Retry a trial whose node was lost without counting it: Tune counts every loss but a drained node's."""
+        if is_node_loss(exception) and (trial.is_restoring or not exception.preempted):
+            trial.run_metadata.num_failures -= 1  # the original adds one
+        super()._process_trial_failure(trial, exception)
+
     def _give_up_process(self, trial: Trial, why: str) -> None:
         """End the process that a trial waits for, and return the trial to the queue.
 
@@ -359,6 +375,17 @@ class PatientController(TuneController):
         if trial not in self._pending_trials_list:
             self._pending_trials_list.append(trial)
         self._resources_to_pending_trials[trial.placement_group_factory].add(trial)
+
+
+NODE_LOST = re.compile(r"node has died|node was terminated|node is dead|NodeAffinity.* no longer exist", re.IGNORECASE)
+"""Part of Ray's messages about an actor that ended with its node."""
+
+
+def is_node_loss(error: BaseException) -> bool:
+    """Return whether a trial failed because its node was lost or cannot be reached, through no fault of its own."""
+    if isinstance(error, ActorUnavailableError):
+        return True
+    return isinstance(error, RayActorError) and bool(NODE_LOST.search(str(error)))
 
 
 def is_saved(trial: Trial) -> bool:

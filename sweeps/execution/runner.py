@@ -5,14 +5,19 @@ import logging
 import secrets
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import datetime
 
 from bddseg.cores import describe_cores
 from bddseg.errors import DataError
 from bddseg.words import count
 from sweeps.environment import cache_folder
-from sweeps.errors import PassError, StorageError
-from sweeps.execution.cluster import check_address, ray_cluster, room, slots
+from sweeps.errors import ClusterError, PassError, StorageError
+from sweeps.execution.cluster import ray_cluster
+from sweeps.execution.cluster_address import check_address
+from sweeps.execution.cluster_nodes import await_node, room, slots
+from sweeps.execution.cluster_watch import watched
+from sweeps.execution.code_package import own_names
 from sweeps.execution.finalize import abandon_sweep, end_sweep
 from sweeps.execution.missed_evidence import fetch_missed_evidence
 from sweeps.execution.ray_session import check_machine
@@ -134,12 +139,16 @@ def _with_resume_command(run: SweepRun, error: BaseException) -> BaseException:
         error = StorageError(f"{run.folder.path} cannot be written: {error.strerror}")
     if not run.is_begun:
         return error
-    command = f"{run.spec.tune_command} --resume {run.sweep_id}"
-    if isinstance(error, StorageError | PassError):
+    command = _resume_command(run)
+    if isinstance(error, StorageError | PassError | ClusterError):
         return type(error)(f"{error}; once this is fixed, resume with: {command}")
     if isinstance(error, Interrupted):
         error.resume_command = command
     return error
+
+
+def _resume_command(run: SweepRun) -> str:
+    return f"{run.spec.tune_command} --resume {run.sweep_id}"
 
 
 def new_sweep_id(space: str) -> str:
@@ -155,15 +164,20 @@ def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None]) -> None:
         address=spec.address,
         object_bytes=frames.images.nbytes + frames.masks.nbytes,
         dashboard=spec.dashboard,
+        own_names=own_names(spec.experiment),
     )
-    with run.view, ray_is_up as dashboard:
+    with ExitStack() as stack, run.view, ray_is_up as dashboard:
         if dashboard:
             notes.info(dashboard.sentence())
         store.result()  # no trial starts that could not be recorded
         smallest = {"GPU": min(spec.gpu_shares.values())} if spec.gpu_shares else {}
         if run.runs_page:
             notes.info(f"MLflow: {run.runs_page}")
-        run.board.slots = slots(spec.resources | smallest, spec.max_concurrent)
+        share = spec.resources | smallest
+        if spec.address:
+            run.check_ray = stack.enter_context(watched(share, _resume_command(run))).check
+            await_node(share, spec.wait_seconds)
+        run.board.slots = slots(share, spec.max_concurrent)
         run.start_delivery()
         where = "in the cluster" if spec.address else f"on {describe_cores()}"
         notes.info(f"{count(run.board.slots, 'trial')} at a time, {where}")
@@ -211,6 +225,7 @@ def _run_pass(run: SweepRun, todo: TunerPass, interrupts: Interrupts) -> None:
     run.trials.scheduler = search.scheduler
     run.board.queue(trial.trial_id for trial in todo.trials)
     recall(search.scheduler, state_file, run.past)
-    run_pass(todo, spec, search, run.folder, run.checkpoints, run.past, run.tracker(search.scheduler), interrupts)
+    tracker = run.tracker(search.scheduler)
+    run_pass(todo, spec, search, run.folder, run.checkpoints, run.past, tracker, interrupts, run.check_ray)
     if error := search.failure():
         raise PassError(f"no further trial could be suggested ({type(error).__name__}: {error})") from error

@@ -20,6 +20,7 @@ from sweeps.storage.heartbeat import this_pulse
 from sweeps.storage.sweep_json import Manifest
 from sweeps.storage.tags import CODE_VERSION, CONFIRMS, DRIVER, FINGERPRINT, FOLDER, PROFILE, REPLICATE_OF, SPACE
 from sweeps.tracking.uri import portable_uri
+from sweeps.version import is_commit
 
 SHOWN = ("space", "profile", "question", "seed", "metric", "reference", "device", "precision")
 """Entries of the manifest that are parameters of the sweep's run."""
@@ -47,12 +48,20 @@ class SweepSpec:
     """Device of the trials: auto, cpu or cuda."""
     address: str | None = None
     """Ray cluster to join; None starts a Ray on this machine."""
+    wait_seconds: float = 0.0
+    """How long to wait for a first node of a cluster that can run a trial."""
+    device_name: str = ""
+    """What the nodes of a cluster train on."""
     max_concurrent: int = 0
     """Maximum number of trials in parallel; 0 is as many as fit."""
     keep_all_weights: bool = False
     """Keep the weights of every trial, not only those of the finalists."""
     checkpoint_seconds: float = 30.0
     """Seconds of work that a lost process may cost: checkpoints are this far apart, and at rungs and at the end."""
+    max_failures: int = 1
+    """Retries of a trial that fails; the loss of its node is not its failure."""
+    reopens_failed: bool = False
+    """A resume continues trials that failed, too."""
     checkpoints: str = ""
     """Address in an object store below which the checkpoints are written; "" for the sweep's folder."""
     dashboard: bool = False
@@ -102,6 +111,7 @@ class SweepSpec:
             "device": self.device,
             "address": self.address,
             "max_concurrent": self.max_concurrent,
+            "max_failures": self.max_failures,
             "keep_all_weights": self.keep_all_weights,
             "checkpoint_seconds": self.checkpoint_seconds,
             "checkpoints": self.checkpoints,
@@ -161,7 +171,7 @@ class SweepResult:
 def facts(spec: SweepSpec) -> dict[str, Any]:
     """Return where and how the sweep runs and how to repeat it, without passwords."""
     return {
-        "device": describe(resolve_device(spec.device)) if not spec.address else f"cluster {spec.address}",
+        "device": _device_words(spec),
         "precision": spec.plan.trials[0].config.train.precision,
         "tracking_uri": portable_uri(spec.tracking_uri, spec.storage),
         "command": spec.command,
@@ -170,6 +180,12 @@ def facts(spec: SweepSpec) -> dict[str, Any]:
         "terms": spec.terms(),
         **({"confirmation": spec.confirmation.to_dict()} if spec.confirmation else {}),
     }
+
+
+def _device_words(spec: SweepSpec) -> str:
+    if spec.address is None:
+        return describe(resolve_device(spec.device))
+    return f"cluster {spec.address}" + (f" ({spec.device_name})" if spec.device_name else "")
 
 
 def params(spec: SweepSpec, manifest: Manifest) -> dict[str, Any]:
@@ -184,7 +200,7 @@ def params(spec: SweepSpec, manifest: Manifest) -> dict[str, Any]:
 def run_tags(manifest: Manifest) -> dict[str, str]:
     """Return the tags of the sweep's run and of every trial's run."""
     version = manifest.code_version
-    commit = {} if version == "unknown" else {"mlflow.source.git.commit": version}
+    commit = {"mlflow.source.git.commit": version} if is_commit(version) else {}
     return {**_source_tags(), FINGERPRINT: manifest.data["fingerprint"], CODE_VERSION: version, **commit}
 
 

@@ -1,5 +1,6 @@
 """The state of one sweep while it runs: its folder, trials, outbox and delivery, and how it starts or resumes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,8 @@ class SweepRun:
         self.is_begun = manifest is not None
         """Its sweep.json is written, so that it can be resumed."""
         self.is_delivering = False
+        self.check_ray: Callable[[], None] = lambda: None
+        """Checks between steps whether the cluster that was joined is there."""
         self.runs_page = ""
         """Address of MLflow's page of all runs; empty before the store is prepared, and for a database."""
         manifest = manifest or build_manifest(
@@ -77,7 +80,9 @@ class SweepRun:
 
     def begin_again(self) -> None:
         """Reopen the runs that were closed with a lost driver, and restore the state of a sweep that is resumed."""
-        reopen(self.outbox)  # first: the histories know then that these runs are open, and an interrupt ends them
+        reopen(
+            self.outbox, with_failed=self.spec.reopens_failed
+        )  # first: the histories know then that these runs are open, and an interrupt ends them
         self.trials.recall()
         plan = self.plan.current
         trials = [(trial.trial_id, trial.name, trial.epochs) for trial in plan.trials]

@@ -31,7 +31,7 @@ from bddseg.device import (
     resolve_device,
     use_threads,
 )
-from bddseg.errors import DataError
+from bddseg.errors import DataError, DeviceError
 from bddseg.evidence import Evidence, save_evidence
 from bddseg.result import OBJECTIVE, EpochResult
 from bddseg.train import fit
@@ -120,8 +120,9 @@ def run_trial(config: dict[str, Any], *, workload: Workload) -> None:
     All memory of the trial is freed at the end: the next one may run in the same process.
     """
     use_threads(workload.threads)
-    device = resolve_device(workload.device)
     share = workload.resources_of(config[TRIAL_KEY]).get("GPU", 0.0)
+    _patiently(workload.desk.check)
+    device = device_here(workload.device, share)
     with _logged(workload.desk, config[TRIAL_KEY]):
         await_gpu_memory(device, share)
         limit_memory(device, share)
@@ -134,6 +135,21 @@ def run_trial(config: dict[str, Any], *, workload: Workload) -> None:
         sys.exit(0)
     if ending:
         tune.report({"epoch": 0, OBJECTIVE: math.nan, "stop_reason": ending, NO_EPOCH: True})
+
+
+def device_here(name: str, share: float) -> torch.device:
+    """Return the device of a trial; one that holds a GPU never trains on the CPU.
+
+    Raises:
+        DeviceError: naming the node, when the trial has a share of a GPU, but torch finds none.
+    """
+    device = resolve_device(name)
+    if share > 0 and device.type == "cpu":
+        raise DeviceError(
+            f"node {platform.node()} has no usable CUDA, but Ray gave the trial {share:g} GPU there: torch "
+            f"{torch.__version__} finds none; mend the node, or start it with --num-gpus 0"
+        )
+    return device
 
 
 def _ending(config: dict[str, Any], workload: Workload, device: torch.device) -> str:

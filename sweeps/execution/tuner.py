@@ -8,7 +8,7 @@ read: they are not atomic, and a restore that cannot read them silently starts f
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,9 +33,6 @@ from sweeps.storage.outbox import PATIENCE_SECONDS
 from sweeps.storage.trial_history import MEMORY_ATTEMPTS, TrialHistory
 
 log = logging.getLogger(__name__)
-
-MAX_FAILURES = 1
-"""Retries in a pass of a trial whose process dies or raises; each continues from the last checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +79,7 @@ def run_pass(
     past: Mapping[str, TrialHistory],
     tracker: OutboxCallback,
     interrupts: Interrupts,
+    check_ray: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the pass with Ray Tune until it is done or interrupted.
 
@@ -94,6 +92,7 @@ def run_pass(
         past: the trials' histories so far.
         tracker: callback that records the trials' events.
         interrupts: asked between Tune's steps whether the sweep is to end.
+        check_ray: called between Tune's steps; what it raises ends the pass.
 
     Raises:
         PassError: when Ray itself fails.
@@ -106,7 +105,7 @@ def run_pass(
     with interrupts.deferred(), trial_desk(folder, is_shared=is_shared) as desk:
         workload = _workload(todo, spec, desk, checkpoints, past)
         tuner = _build_tuner(name, workload, spec, search, tracker)
-        with patient_controller(interrupts.is_requested, folder.ask_to_save):
+        with patient_controller(interrupts.is_requested, folder.ask_to_save, check_ray):
             _fit(tuner, interrupts)
     tracker.recorder.writer.flush(PATIENCE_SECONDS)
 
@@ -132,7 +131,7 @@ def _build_tuner(
             verbose=0,
             callbacks=[tracker],
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
-            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            failure_config=tune.FailureConfig(max_failures=spec.max_failures),
         ),
     )
 

@@ -1,5 +1,6 @@
 """This machine: the device of trials, how many run at a time, and whether they fit into its memory."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
@@ -48,6 +49,11 @@ class Machine:
                     f"trial {trial.name} needs at least {least_mb / 1e3:.1f} GB of memory, but {where} has "
                     f"{has_mb / 1e3:.1f} GB: lower train.batch_size, data.size or model.base_filters"
                 )
+
+
+def cluster_machine(device: str, resources: Mapping[str, float]) -> Machine:
+    """Return the nodes of a cluster as one machine, of which only the device and the share of a trial are used."""
+    return Machine(torch.device(device), dict(resources))
 
 
 def find_machine(cpus_per_trial: int, gpus_per_trial: float | None, *, is_cluster: bool) -> Machine:

@@ -242,8 +242,8 @@ def open_object_store(uri: str, sweep_id: str = "") -> ObjectStoreCheckpoints:
     return ObjectStoreCheckpoints(filesystem, str(PurePosixPath(path, sweep_id)), f"{address}/{sweep_id}")
 
 
-def check_object_store(uri: str) -> None:
-    """Check that checkpoints can be written, listed and deleted below an address.
+def check_object_store(uri: str) -> ObjectStoreCheckpoints:
+    """Return what is at an address, after checkpoints were written, listed and deleted there.
 
     Raises:
         StorageError: naming what is wrong.
@@ -253,6 +253,7 @@ def check_object_store(uri: str) -> None:
         store.check()
     except OSError as error:
         raise StorageError(f"--checkpoints {uri} cannot be used: {explain(error)}") from error
+    return store
 
 
 def explain(error: BaseException) -> str:

@@ -91,6 +91,9 @@ STOPPED_EARLY = frozenset({StopReason.ASHA, StopReason.HYPERBAND, StopReason.MED
 CUT_OFF = frozenset({StopReason.USER, StopReason.DRIVER_LOST, StopReason.TIME_BUDGET})
 """Ends that say nothing about the trial: a resume continues it."""
 
+FAILURES = frozenset({StopReason.ERROR, StopReason.OOM})
+"""Ends of trials that failed: `--resume --failed` continues them."""
+
 ENDED = (RunStatus.FINISHED, RunStatus.KILLED, RunStatus.FAILED)
 """Statuses of runs that have ended."""
 

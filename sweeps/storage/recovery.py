@@ -7,7 +7,7 @@ from sweeps.storage.event_file import OUTBOX, EventFile
 from sweeps.storage.events import PARENT, End, Start, now_ms
 from sweeps.storage.heartbeat import HeartbeatRecord, read_pulse, remove_pulse
 from sweeps.storage.outbox import Outbox
-from sweeps.storage.outcomes import RunStatus, StopReason
+from sweeps.storage.outcomes import FAILURES, RunStatus, StopReason
 from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
 from sweeps.storage.trial_history import read_runs
 
@@ -41,13 +41,18 @@ def runs_left_open(outbox: EventFile) -> dict[str, int]:
     return {trial_id: epochs[trial_id].epochs for trial_id in open_ids}
 
 
-def reopen(outbox: Outbox) -> int:
+def reopen(outbox: Outbox, *, with_failed: bool = False) -> int:
     """Restart the runs that were closed because their driver was lost, and the sweep's own run; return how many.
 
     For a sweep that is resumed: its runs are RUNNING again, without tags of an end.
+
+    Args:
+        outbox: of the sweep.
+        with_failed: restart trials that failed, too.
     """
     runs = read_runs(outbox.events(epochs=False))
-    closed = {PARENT, *(trial_id for trial_id, run in runs.items() if run.reason == StopReason.DRIVER_LOST)}
+    reasons = {StopReason.DRIVER_LOST, *(FAILURES if with_failed else ())}
+    closed = {PARENT, *(trial_id for trial_id, run in runs.items() if run.reason in reasons)}
     for trial in sorted(closed):
         outbox.append(Start(trial))
     return len(closed)

@@ -19,7 +19,7 @@ from sweeps.storage.event_file import EVENTS, OUTBOX, EventFile
 from sweeps.storage.events import PARENT
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.heartbeat import read_pulse
-from sweeps.storage.outcomes import RunStatus
+from sweeps.storage.outcomes import FAILURES, RunStatus
 from sweeps.storage.sweep_json import FILE, read_manifest
 from sweeps.storage.trial_history import TrialHistory, read_histories, read_runs
 
@@ -189,15 +189,23 @@ class ResumePlan:
         return ", ".join([*parts, *follow_words(self.to_come, self.to_replicate)])
 
 
-def outlook(folder: Path) -> ResumePlan:
+def outlook(folder: Path, *, with_failed: bool = False) -> ResumePlan:
     """Return what a resume would do with the trials of a sweep, by its folder alone.
+
+    Args:
+        folder: of the sweep.
+        with_failed: whether it would restart trials that failed.
 
     Raises:
         StorageError: when its manifest cannot be read.
     """
     manifest, events = read_manifest(folder), EventFile(folder / OUTBOX).events()
     trials = [(trial.trial_id, trial.name, trial.epochs) for trial in manifest.trials]
-    plan = look_ahead(trials, read_histories(events), SweepFolder(folder), manifest.to_come)
+    histories = read_histories(events)
+    for history in histories.values():
+        if with_failed and history.reason in FAILURES:
+            history.reason = ""
+    plan = look_ahead(trials, histories, SweepFolder(folder), manifest.to_come)
     return replace(plan, to_replicate=manifest.to_replicate)
 
 

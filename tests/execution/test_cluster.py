@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sweeps.cli.draft import address_of
-from sweeps.errors import ClusterError, ExperimentError
-from sweeps.execution.cluster import _object_folder, _why_ended, check_address, ray_cluster, slots
+from sweeps.errors import ClusterError
+from sweeps.execution.cluster import _object_folder, _why_ended, ray_cluster
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -137,41 +137,12 @@ def test_frames_lie_on_the_disk_where_shared_memory_has_no_room_for_them(
     assert re.search(r"/dev/shm has room for \d+ MB of 10{12} .*: frames are kept in ", caplog.text)
 
 
-def test_what_is_no_address_is_refused() -> None:
-    with pytest.raises(ClusterError, match="no Ray answers at garbage: an address is HOST:PORT, auto or local"):
-        check_address("garbage")
-
-
 def test_no_ray_at_an_address_is_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(ClusterError, match=r"no Ray answers at 127\.0\.0\.1:1"),
         ray_cluster(tmp_path, address="127.0.0.1:1"),
     ):
         pass
-
-
-def test_a_trial_that_fits_on_no_node_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ray.nodes", lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}] * 3)
-    with pytest.raises(ExperimentError, match="a trial needs CPU 4, but no node has that"):
-        slots({"CPU": 4.0, "GPU": 0.0}, 0)
-
-
-def test_trials_side_by_side_are_counted_node_by_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    nodes = [{"Alive": True, "Resources": {"CPU": 3.0}}, {"Alive": False, "Resources": {"CPU": 64.0}}]
-    monkeypatch.setattr("ray.nodes", lambda: [*nodes, nodes[0]])
-    assert (slots({"CPU": 2.0}, 0), slots({"CPU": 1.0}, 4)) == (2, 4)
-
-
-def test_what_auto_finds_is_knocked_at_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ray._private.services.canonicalize_bootstrap_address", lambda address: "127.0.0.1:1")
-    with pytest.raises(ClusterError, match=r"no Ray answers at auto: Connection refused.*--address local"):
-        check_address("auto")
-
-
-def test_where_auto_finds_nothing_it_is_said_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ray._private.services.canonicalize_bootstrap_address", lambda address: None)
-    with pytest.raises(ClusterError, match=r"no Ray runs on this machine: .* --address local"):
-        check_address("auto")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,13 @@ def test_a_sweep_of_which_mlflow_lacks_something_is_not_fine(changes: dict[str, 
     assert replace(FINE, **changes).exit_code == code
 
 
+def test_a_digest_of_the_code_is_no_commit() -> None:
+    tags = run_tags(Manifest.read({"data": {"fingerprint": "f00d"}, "code_version": "files-0a1b2c3d4e5f"}))
+    assert "mlflow.source.git.commit" not in tags
+
+
 def test_every_run_has_the_tags_of_data_code_and_program() -> None:
-    tags = run_tags(Manifest.read({"data": {"fingerprint": "f00d"}, "code_version": "abc"}))
-    assert (tags["data.fingerprint"], tags["code.version"], tags["mlflow.source.git.commit"]) == ("f00d", "abc", "abc")
+    tags = run_tags(Manifest.read({"data": {"fingerprint": "f00d"}, "code_version": "79c2454e0a1b"}))
+    assert (tags["data.fingerprint"], tags["code.version"]) == ("f00d", "79c2454e0a1b")
+    assert tags["mlflow.source.git.commit"] == "79c2454e0a1b"
     assert tags["mlflow.source.type"] == "LOCAL"
