@@ -13,8 +13,8 @@ from sweeps.planning.experiment import Experiment
 
 PACKAGES = (bddseg, sweeps)
 OWN_SETTINGS = ("model.name", "loss.name")
-EXCLUDED = ("__pycache__", "*.pyc", ".git", ".venv", "runs", "reports", "data", ".cache")
-"""What stays behind, in the packages and beside the user's modules."""
+EXCLUDED = ("__pycache__", "*.pyc", ".git", ".venv")
+"""What stays behind. Ray leaves out every file or folder of such a name: `data` would take `bddseg.data` away."""
 
 
 def own_names(experiment: Experiment) -> list[tuple[str, str]]:

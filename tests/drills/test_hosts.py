@@ -1,15 +1,13 @@
 """Drills: sweeps on Rays whose nodes are hosts with a network, processes, mounts and a name of their own."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
-from drills import CACHE, PATIENCE_S, SMALL, Site, site, survived
-from hosts import Host, network
+from drills import PATIENCE_S, SMALL, Site, site, survived
+from hosts import Host, drive, network
 
 from sweeps.paths import ROOT
 
@@ -17,13 +15,6 @@ pytestmark = pytest.mark.drill
 
 CODE = (ROOT / "bddseg", ROOT / "sweeps")
 TORCH = Path(torch.__file__).parent
-
-
-def drive(place: Site, host: Host, *arguments: str, **variables: str) -> "subprocess.Popen[bytes]":
-    """Start a command line on a host, in the storage folder of a site."""
-    words = [sys.executable, "tune_main.py", *arguments, "--storage", str(place.storage)]
-    settings = {"BDDSEG_CACHE": str(CACHE), "OMP_NUM_THREADS": "1"} | variables
-    return host.start(*words, log=place.storage / "driver.log", cwd=ROOT, **settings)
 
 
 def said_last(place: Site) -> str:

@@ -1,12 +1,13 @@
 """The code that travels to the nodes of a cluster: the project's packages, and the user's own models and losses."""
 
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 import bddseg
 import sweeps
-from sweeps.execution.code_package import modules_to_send, own_names, size_bytes
+from sweeps.execution.code_package import EXCLUDED, modules_to_send, own_names, size_bytes
 from sweeps.execution.ray_job import JOB_SETTINGS
 from sweeps.planning.experiment import load_experiment
 
@@ -28,6 +29,12 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_projects_packages_travel() -> None:
     assert modules_to_send() == PROJECT
+
+
+def test_no_module_of_the_project_is_left_behind() -> None:
+    for package in PROJECT:
+        modules = [path.relative_to(package) for path in package.rglob("*.py")]
+        assert [path for path in modules if any(fnmatch(part, name) for part in path.parts for name in EXCLUDED)] == []
 
 
 def test_a_module_of_the_users_own_travels_as_a_file_and_a_package_whole(own: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from types import MappingProxyType
 
 import psutil
 import pytest
+from drills import CACHE, ROOT, Site
 from recording import until
 
 RAY = Path(sys.executable).with_name("ray")
@@ -69,7 +71,7 @@ class Host:
 
     def _start_ray(self, *options: str, **variables: str) -> "subprocess.Popen[bytes]":
         limits = ["--object-store-memory=150000000", "--disable-usage-stats", "--block"]
-        words = [str(RAY), "start", *options, f"--node-ip-address={self.address}", *limits]
+        words = [str(RAY), "start", f"--node-ip-address={self.address}", *limits, *options]
         log = self.folder / "log"
         for _ in range(ATTEMPTS):  # Ray gives a node 30 s to start, which a busy machine exceeds
             log.unlink(missing_ok=True)
@@ -85,19 +87,30 @@ class Host:
         """Return the address of the Ray whose head is here."""
         return f"{self.address}:{PORT}"
 
-    def cut(self) -> None:
-        """Take the host's link down."""
+    def cut(self, seconds: float) -> None:
+        """Take the host's link down for some seconds."""
         in_namespace(self.namespace, "ip", "link", "set", "eth0", "down")
-
-    def mend(self) -> None:
-        """Bring the host's link up again."""
+        time.sleep(seconds)
         in_namespace(self.namespace, "ip", "link", "set", "eth0", "up")
+        in_namespace(self.namespace, "ip", "route", "replace", "default", "dev", "eth0")
+
+    def restart(self) -> None:
+        """Kill every process of this host, and start its first one again."""
+        self.kill()
+        self.boot()
 
     def kill(self) -> None:
         """Kill every process of this host."""
         self._outer.kill()  # the kernel kills the host's first process with it, and all others with that
         self._outer.wait(30)
         psutil.wait_procs([self._first], timeout=30)
+
+
+def drive(place: Site, host: Host, *arguments: str, **variables: str) -> "subprocess.Popen[bytes]":
+    """Start a command line on a host, in the storage folder of a site."""
+    words = [sys.executable, "tune_main.py", *arguments, "--storage", str(place.storage)]
+    settings = {"BDDSEG_CACHE": str(CACHE), "OMP_NUM_THREADS": "1"} | variables
+    return host.start(*words, log=place.storage / "driver.log", cwd=ROOT, **settings)
 
 
 def in_namespace(namespace: str, *words: str) -> None:
