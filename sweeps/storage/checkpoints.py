@@ -127,7 +127,8 @@ class FolderCheckpoints:
         return {trial_id: names[0] for trial_id, names in by_trial.items() if names}
 
     def name_of(self, path: str) -> str:
-        return Path(path).relative_to(self.folder).as_posix()
+        is_below = Path(path).is_relative_to(self.folder)
+        return Path(path).relative_to(self.folder).as_posix() if is_below else path
 
     @contextlib.contextmanager
     def opened(self, name: str, files: Iterable[str]) -> Iterator[Path]:

@@ -239,7 +239,7 @@ def open_object_store(uri: str, sweep_id: str = "") -> ObjectStoreCheckpoints:
     except (OSError, ArrowException, ValueError) as error:  # a missing library, a wrong parameter, an unknown bucket
         raise StorageError(f"--checkpoints {uri} cannot be opened: {explain(error)}") from error
     address = uri.partition("?")[0].rstrip("/")
-    return ObjectStoreCheckpoints(filesystem, str(PurePosixPath(path, sweep_id)), f"{address}/{sweep_id}")
+    return ObjectStoreCheckpoints(filesystem, str(PurePosixPath(path, sweep_id)), f"{address}/{sweep_id}".rstrip("/"))
 
 
 def check_object_store(uri: str) -> ObjectStoreCheckpoints:

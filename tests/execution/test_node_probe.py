@@ -6,6 +6,7 @@ import pytest
 
 from sweeps.errors import ClusterError
 from sweeps.execution.node_probe import NodeReport, _marker, _why_unanswered, check_reports, look_around, own_versions
+from sweeps.storage.object_store import open_object_store
 
 
 def test_a_node_like_this_machine_lacks_nothing_and_leaves_nothing(tmp_path: Path) -> None:
@@ -44,3 +45,10 @@ def test_nodes_without_flaws_are_fine() -> None:
 def test_a_missing_package_is_named_from_the_middle_of_a_traceback() -> None:
     traceback = "a long story\n  File x\nModuleNotFoundError: No module named 'torch'\nAn internal error occurred."
     assert _why_unanswered(traceback).startswith("cannot import the project (ModuleNotFoundError: No module named 'to")
+
+
+def test_a_node_that_does_not_reach_the_object_store_names_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    store = open_object_store("s3://bucket/x")
+    (flaw,) = look_around(own_versions(), str(tmp_path / ".probe-0"), needs_gpu=False, store=store).flaws
+    assert flaw.startswith("cannot use s3://bucket/x for checkpoints: it does not answer: check the network")
