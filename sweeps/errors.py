@@ -5,6 +5,7 @@ UserError                     (bddseg.errors)
     ├── ExperimentError       2  experiments.yaml or a command-line setting is wrong
     ├── StorageError          2  the output folder cannot be used
     ├── ClusterError          2  no Ray can be started on this machine, or joined elsewhere
+    ├── FencedError           3  another process has taken over the sweep
     ├── PassError             2  Ray left trials unfinished, or no further one could be suggested
     ├── TrackingError         2  the MLflow store cannot be reached or used
     ├── NoSweepError          2  no such sweep is recorded
@@ -32,6 +33,12 @@ class StorageError(SweepError):
 
 class ClusterError(SweepError):
     """Ray cannot be started on this machine, or no cluster answers at the given address."""
+
+
+class FencedError(SweepError):
+    """Another process has taken over the sweep; nothing more may be written into it from here."""
+
+    exit_code = 3
 
 
 class PassError(SweepError):

@@ -7,7 +7,9 @@ from bddseg.errors import UserError
 from bddseg.words import count
 from sweeps.cli.draft import draft_confirmation
 from sweeps.cli.dry_run import dry_run
+from sweeps.cli.named_sweep import is_recorded
 from sweeps.cli.prepare import find_destination, open_store, prepare
+from sweeps.cli.resume import go_on
 from sweeps.cli.tables import close
 from sweeps.notes import notes
 
@@ -53,6 +55,8 @@ def confirm(arguments: argparse.Namespace) -> int:
         epochs = count(finalist.epochs, "epoch")
         notes.info(f"finalist {finalist.name} ({finalist.why}): {epochs}")
     describe_detectable_lead(confirmation, counted, run_sd, is_measured=is_measured)
+    if arguments.sweep and is_recorded(arguments):
+        return go_on(arguments, confirmation.experiment, lambda precision: confirmation.plan)
     if arguments.dry_run:
         return dry_run(arguments, draft_confirmation(arguments, confirmation, source, catalog), run_sd=run_sd)
     destination = find_destination(arguments, checkpoints=confirmation.terms.get("checkpoints", ""))
@@ -60,7 +64,7 @@ def confirm(arguments: argparse.Namespace) -> int:
     spec = prepare(arguments, draft, destination)
     from sweeps.execution.runner import run_sweep
 
-    return close(run_sweep(spec))
+    return close(run_sweep(spec, arguments.sweep))
 
 
 def plan_rounds(record: "SweepRecord", arguments: argparse.Namespace, units: int) -> "Confirmation":

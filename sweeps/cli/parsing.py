@@ -20,6 +20,10 @@ AUTO = "auto"
 LONGEST_NUMBER = 18
 """Digits of a whole number: longer ones have no use, and Python refuses to parse very long ones."""
 
+LONGEST_NAME = 100
+NEW_NAME = re.compile(rf"[A-Za-z0-9][\w.-]{{0,{LONGEST_NAME - 1}}}", re.ASCII)
+"""The id of a sweep that its user names."""
+
 URI = re.compile(r"\s*([a-z][a-z0-9+.-]*://|file:/)", re.IGNORECASE)
 """The start of an address: `Path` drops one of its slashes, and a local folder named `s3:` would be made."""
 
@@ -70,6 +74,20 @@ def object_store(text: str) -> str:
     if why := why_no_store(text.strip()):
         raise argparse.ArgumentTypeError(why)
     return text.strip().rstrip("/")
+
+
+def new_sweep_name(text: str) -> str:
+    """Return the id of a sweep that may be new: it becomes the name of a folder.
+
+    Raises:
+        ArgumentTypeError: when it has other characters than letters, digits, dots, dashes and underscores.
+    """
+    if NEW_NAME.fullmatch(text):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"must be 1 to {LONGEST_NAME} letters, digits, dots, dashes or underscores, a letter or digit first, "
+        f"but is {text[:LONGEST_NAME]!r}"
+    )
 
 
 def sweep_name(text: str) -> str:

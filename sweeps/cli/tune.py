@@ -3,14 +3,17 @@
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from bddseg.errors import UserError, printable
 from sweeps.cli.confirm import confirm
 from sweeps.cli.console import FINE, UNUSABLE
-from sweeps.cli.draft import draft_resume, draft_space, find_source, follow_source, skip_images
-from sweeps.cli.dry_run import dry_resume, dry_run
+from sweeps.cli.draft import draft_space, find_source, follow_source, skip_images
+from sweeps.cli.dry_run import dry_run
+from sweeps.cli.named_sweep import is_recorded
 from sweeps.cli.prepare import find_destination, open_store, prepare, tune_command
+from sweeps.cli.resume import go_on, resume
 from sweeps.cli.tables import close, print_table, write_score
 from sweeps.notes import notes
 from sweeps.paths import is_shipped
@@ -135,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run a space as a new sweep, after everything that can be checked before Ray starts."""
     from sweeps.planning.experiment import load_experiment
     from sweeps.planning.experiments_file import experiments_path
-    from sweeps.planning.planner import check_experiment
+    from sweeps.planning.planner import build_plan, check_experiment
 
     if not arguments.space:
         raise UserError("no space is given: use --space NAME, or --list to see the spaces")
@@ -158,46 +161,15 @@ def run(arguments: argparse.Namespace) -> int:
         notes.info(f"{experiment.name}: {source.sentence()}")
     source = skip_images(experiment, source)
     experiment = follow_source(arguments, experiment, source)
+    if arguments.sweep and is_recorded(arguments):
+        return go_on(arguments, experiment, partial(build_plan, experiment, limit=arguments.limit))
     if source is None or arguments.dry_run:
         return dry_run(arguments, draft_space(arguments, experiment, source))
     destination = find_destination(arguments)  # its checks are cheaper than a large plan
     spec = prepare(arguments, draft_space(arguments, experiment, source, destination.survey), destination)
     from sweeps.execution.runner import run_sweep  # imports Ray, after find_destination has set its variables
 
-    return close(run_sweep(spec))
-
-
-def resume(arguments: argparse.Namespace) -> int:
-    """Resume a sweep as it was started; options of the command line replace its recorded terms."""
-    from sweeps.planning.dataset import recorded_source
-    from sweeps.planning.manifest import recorded_experiment
-    from sweeps.storage.sweep_json import read_manifest
-    from sweeps.storage.sweeps import check_events, check_not_running
-
-    folder = _resumed_folder(arguments)
-    check_not_running(folder)
-    if sentence := check_events(folder):
-        notes.info(sentence)
-    manifest = read_manifest(folder)
-    experiment = recorded_experiment(manifest)
-    source = recorded_source(manifest.profile, manifest.data, arguments.data)
-    if arguments.dry_run:
-        return dry_resume(folder, source, arguments)
-    destination = find_destination(arguments, folder, manifest)
-    spec = prepare(arguments, draft_resume(arguments, experiment, source, manifest, destination.survey), destination)
-    from sweeps.execution.runner import resume_sweep
-
-    return close(resume_sweep(spec, folder.name))
-
-
-def _resumed_folder(arguments: argparse.Namespace) -> Path:
-    """Return the folder of the sweep that is resumed: the named one, or the latest that has something to continue."""
-    from sweeps.storage.sweeps import find_sweep, latest_sweep, unfinished_sweep
-
-    storage = arguments.storage
-    if arguments.failed and not arguments.resume and (sweep_id := latest_sweep(storage)):
-        return find_sweep(storage, sweep_id)
-    return find_sweep(storage, arguments.resume) if arguments.resume else unfinished_sweep(storage)
+    return close(run_sweep(spec, arguments.sweep))
 
 
 def cancel(arguments: argparse.Namespace) -> int:

@@ -38,7 +38,10 @@ examples:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return its exit code: 0 success, 1 no usable result, 2 misuse, 130/143 interrupted."""
+    """Run the command line; return its exit code.
+
+    0 success, 1 no usable result, 2 misuse, 3 another process has taken over the sweep, 130/143 interrupted.
+    """
     arguments = build_parser().parse(argv)
     level = logging.WARNING + 10 * (arguments.quiet - arguments.verbose)
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -88,6 +91,8 @@ def _add_sweep(parser: Parser) -> None:
     add("--fresh", verbs="space confirm", action="store_true", default=False,
         help="do not reuse trials of earlier sweeps")  # fmt: skip
     add("--on-bad-sample", choices=("fail", "skip"), help="what to do with a damaged image or mask (fail)")
+    add("--sweep", verbs="space confirm", type=parsing.new_sweep_name, metavar="NAME",
+        help="id of the sweep: starts it, continues it if it was started, ends with 0 if it is finished")  # fmt: skip
     add = partial(parser.option, parser.add_argument_group("confirm a sweep"), verbs="confirm")
     add("--confirm", type=parsing.sweep_name, metavar="SWEEP",
         help="retrain its finalists, each run on its own fold")  # fmt: skip
@@ -150,5 +155,7 @@ def _add_verbs(parser: Parser) -> None:
                   help="resume an interrupted sweep; default: the latest unfinished")  # fmt: skip
     parser.option(group, "--failed", verbs="resume", action="store_true", default=False,
                   help="with --resume: trials that failed or ran out of memory continue, too")  # fmt: skip
+    parser.option(group, "--take-over", verbs=RUNNING, action="store_true", default=False,
+                  help="continue a sweep that another process still drives: that process ends itself")  # fmt: skip
     parser.option(group, "--cancel", verbs="cancel", nargs=2, type=parsing.some_text, metavar=("SWEEP", "TRIAL"),
                   help="stop one trial, given by its name, digest or a prefix; the sweep continues")  # fmt: skip

@@ -16,6 +16,8 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweeps.errors import FencedError
+from sweeps.storage.attempts import Attempt
 from sweeps.storage.folder import SweepFolder
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,13 @@ class TrialDesk(Protocol):
             FileNotFoundError: naming the node.
         """
 
+    def check_attempt(self) -> None:
+        """Check that no other process has taken over the sweep, before something is written into it.
+
+        Raises:
+            FencedError: when one has.
+        """
+
     def is_cancelled(self, trial_id: str) -> bool:
         """Return whether the user has cancelled the trial."""
 
@@ -49,6 +58,11 @@ class FolderDesk:
     """The sweep's folder, which the trial sees."""
 
     folder: SweepFolder
+    attempt: Attempt | None = None
+
+    def check_attempt(self) -> None:
+        if self.attempt:
+            self.attempt.check()
 
     def check(self) -> None:
         """Check that this node sees the folder: otherwise the trial would make one of its own, and lose it."""
@@ -71,8 +85,12 @@ class FolderDesk:
 class FolderKeeper:
     """The actor beside the driver."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = SweepFolder(folder)
+    def __init__(self, folder: Path, attempt: Attempt | None) -> None:
+        self._folder, self._attempt = SweepFolder(folder), attempt
+
+    def is_over(self) -> bool:
+        """Return whether another process has taken over the sweep."""
+        return self._attempt is not None and self._attempt.is_over()
 
     def is_cancelled(self, trial_id: str) -> bool:
         """Return whether the user has cancelled the trial."""
@@ -98,6 +116,10 @@ class ActorDesk:
 
     def check(self) -> None:
         """Return at once: the node's own disk is not used."""
+
+    def check_attempt(self) -> None:
+        if self._answer(self.keeper.is_over.remote()):
+            raise FencedError("another process has taken over the sweep")
 
     def is_cancelled(self, trial_id: str) -> bool:
         return self._answer(self.keeper.is_cancelled.remote(trial_id))
@@ -137,14 +159,14 @@ class _ActorLog(logging.Handler):
 
 
 @contextlib.contextmanager
-def trial_desk(folder: SweepFolder, *, is_shared: bool) -> Iterator[TrialDesk]:
+def trial_desk(folder: SweepFolder, attempt: Attempt | None, *, is_shared: bool) -> Iterator[TrialDesk]:
     """Give the desk of a pass: the folder where every trial sees it, otherwise an actor on this machine."""
     if is_shared:
-        yield FolderDesk(folder)
+        yield FolderDesk(folder, attempt)
         return
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
-    keeper = ray.remote(FolderKeeper).options(**options).remote(folder.path)
+    keeper = ray.remote(FolderKeeper).options(**options).remote(folder.path, attempt)
     try:
         yield ActorDesk(keeper)
     finally:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bddseg.words import count
-from sweeps.errors import StorageError
+from sweeps.errors import FencedError, StorageError
 from sweeps.storage.append_file import RETRY_SECONDS
+from sweeps.storage.attempts import Attempt
 from sweeps.storage.events import Event
 from sweeps.storage.outbox import Outbox
 
@@ -18,8 +19,8 @@ log = logging.getLogger(__name__)
 class EventWriter:
     """Appends events to the outbox in order; `write` never raises for a disk that fails."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, attempt: Attempt | None = None) -> None:
+        self._folder, self._attempt = folder, attempt
         self._outbox: Outbox | None = None
         self._unwritten: deque[Event] = deque()
         self._is_failing = False
@@ -43,10 +44,13 @@ class EventWriter:
 
         Raises:
             StorageError: when some still cannot be written.
+            FencedError: when another process has taken over the sweep.
         """
         deadline = time.monotonic() + seconds
         self._write_all()
         while self._unwritten:
+            if self._attempt:
+                self._attempt.check()
             if time.monotonic() >= deadline:
                 raise StorageError(f"{count(len(self._unwritten), 'event')} could not be written to {self._folder}")
             time.sleep(RETRY_SECONDS)
@@ -56,10 +60,13 @@ class EventWriter:
         try:
             if self._outbox is None:
                 self._outbox = Outbox(self._folder)
+                self._outbox.attempt = self._attempt
             while self._unwritten:
                 self._outbox.append(self._unwritten[0])
                 self._unwritten.popleft()
             self._is_failing = False
+        except FencedError as error:  # nothing of ours raises into Tune's loop; its controller ends the pass
+            log.info("events are not written any more: %s", error)
         except (OSError, StorageError) as error:
             if not self._is_failing:
                 log.warning("events are kept in memory until the disk can be written: %s", error)

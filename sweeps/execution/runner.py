@@ -1,18 +1,18 @@
 """Runs or resumes a sweep: passes of Ray Tune, their events, and the end of the sweep."""
 
+import contextlib
 import errno
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from datetime import datetime
 
 from bddseg.cores import describe_cores
 from bddseg.errors import DataError
 from bddseg.words import count
 from sweeps.environment import cache_folder
-from sweeps.errors import ClusterError, PassError, StorageError
+from sweeps.errors import ClusterError, FencedError, PassError, StorageError
 from sweeps.execution.cluster import ray_cluster
 from sweeps.execution.cluster_address import check_address
 from sweeps.execution.cluster_nodes import await_node, room, slots
@@ -28,8 +28,10 @@ from sweeps.execution.sweep import SweepRun
 from sweeps.execution.tuner import TunerPass, recall, run_pass
 from sweeps.notes import notes
 from sweeps.schedulers.state_file import FILE as SCHEDULER_FILE
+from sweeps.storage.attempts import Attempt, take_number
 from sweeps.storage.folder import making
 from sweeps.storage.heartbeat import Heartbeat
+from sweeps.storage.recovery import is_begun
 from sweeps.storage.sweep_json import read_manifest
 from sweeps.tracking.sync import close_lost_sweeps
 from sweeps.tracking.uri import check_server, check_uri, database_file
@@ -39,20 +41,27 @@ log = logging.getLogger(__name__)
 DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 """Errors of a disk that kept failing during all retries."""
 
+TAKE_OVER_SECONDS = 60
+"""How long a sweep that is taken over waits for the lock of the older process, which may be on a lost machine."""
+
 KEEPING = (
     "keeping the finalists' weights, verifying the leader, painting its predictions, timing the networks, "
     "delivering the results"
 )
 
 
-def run_sweep(spec: SweepSpec) -> SweepResult:
+def run_sweep(spec: SweepSpec, name: str | None = None) -> SweepResult:
     """Run a sweep to its end, or to an interrupt, and deliver its results.
+
+    Args:
+        spec: its settings.
+        name: its id; a new one without it. A folder of that name may be left of a start that wrote nothing.
 
     Raises:
         StorageError, TrackingError, ExperimentError: before anything is trained.
     """
     _prepare(spec)
-    sweep_id = new_sweep_id(spec.title)
+    sweep_id = name or new_sweep_id(spec.title)
     with making(spec.storage / sweep_id) as folder:
         run = SweepRun(spec, sweep_id, folder)
         where = f", checkpoints in {spec.checkpoints}/{sweep_id}" if spec.checkpoints else ""
@@ -63,10 +72,11 @@ def run_sweep(spec: SweepSpec) -> SweepResult:
         return _drive(run, run.begin)
 
 
-def resume_sweep(spec: SweepSpec, sweep_id: str) -> SweepResult:
+def resume_sweep(spec: SweepSpec, sweep_id: str, *, takes_over: bool = False) -> SweepResult:
     """Resume a sweep that was interrupted or lost its driver, and run it to its end or to another interrupt.
 
-    Trials that ended by themselves stay as they are; the others continue from their newest checkpoint.
+    Trials that ended by themselves stay as they are; the others continue from their newest checkpoint. With
+    `takes_over` a process that still drives the sweep ends itself.
 
     Raises:
         StorageError, TrackingError, ExperimentError: before anything is changed.
@@ -79,7 +89,7 @@ def resume_sweep(spec: SweepSpec, sweep_id: str) -> SweepResult:
         raise DataError(f"sweep {sweep_id} started on data {recorded}, but {spec.material.root} now has {present}")
     _prepare(spec)
     run = SweepRun(spec, sweep_id, folder, manifest)
-    return _drive(run, run.begin_again)
+    return _drive(run, run.begin_again, takes_over=takes_over)
 
 
 def _prepare(spec: SweepSpec) -> None:
@@ -94,12 +104,33 @@ def _prepare(spec: SweepSpec) -> None:
         notes.info(sentence)
 
 
-def _drive(run: SweepRun, begin: Callable[[], None]) -> SweepResult:
+@contextlib.contextmanager
+def _held(run: SweepRun, *, takes_over: bool) -> Iterator[Attempt]:
+    """Hold the sweep within the context: its lock, where locks reach, and the newest number of an attempt.
+
+    The lock comes first, so that a process that is refused ends no other one. A process that takes over has its number
+    first, and does without the lock of a machine that is cut off or lost: the number keeps that one from writing.
+    """
+    attempt = take_number(run.folder.path) if takes_over else None
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(run.outbox.claimed(TAKE_OVER_SECONDS if takes_over else 0.0))
+        except StorageError as error:
+            if not takes_over:
+                raise
+            log.warning("%s: continuing all the same, as attempt %d", error, attempt.number if attempt else 0)
+        if run.is_new and is_begun(run.folder.path):
+            raise StorageError(f"sweep {run.sweep_id} was started by another process at the same time: try again")
+        run.outbox.attempt = attempt or take_number(run.folder.path)
+        yield run.outbox.attempt
+
+
+def _drive(run: SweepRun, begin: Callable[[], None], *, takes_over: bool = False) -> SweepResult:
     """Run the sweep's passes and close it; MLflow's store is prepared while Ray starts, since both take seconds."""
     with (
         Interrupts() as interrupts,
-        run.outbox.claimed(),
-        Heartbeat(run.folder.path),
+        _held(run, takes_over=takes_over) as attempt,
+        Heartbeat(run.folder.path, attempt.is_over),
         ThreadPoolExecutor(1, "store") as helper,
     ):
         store: Future[None] | None = None
@@ -115,6 +146,8 @@ def _drive(run: SweepRun, begin: Callable[[], None]) -> SweepResult:
             if not interrupts.is_requested():
                 notes.info(KEEPING)
             return end_sweep(run, interrupts.number)
+        except FencedError:
+            raise  # its runs stay open, for the process that has taken over
         except BaseException as raised:
             error = interrupts.named(raised)
             _abandon(run, error, store)
@@ -129,7 +162,7 @@ def _abandon(run: SweepRun, error: BaseException, store: Future[None] | None) ->
     try:
         is_store_ready = store is not None and store.done() and not store.exception()
         abandon_sweep(run, error, is_store_ready=is_store_ready)
-    except (OSError, StorageError) as failure:
+    except (OSError, StorageError, FencedError) as failure:
         log.warning("the ends of its runs could not be written: %s", failure)
 
 
@@ -166,7 +199,7 @@ def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None]) -> None:
         dashboard=spec.dashboard,
         own_names=own_names(spec.experiment),
     )
-    with ExitStack() as stack, run.view, ray_is_up as dashboard:
+    with contextlib.ExitStack() as stack, run.view, ray_is_up as dashboard:
         if dashboard:
             notes.info(dashboard.sentence())
         store.result()  # no trial starts that could not be recorded

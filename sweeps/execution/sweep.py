@@ -136,5 +136,6 @@ class SweepRun:
             tags=run_tags(self.plan.manifest),
             inputs={"": describe_inputs(material), **inputs},
             listeners=(self.board.apply, self.view.apply, self.gauges.apply, self.trials.update_study),
+            attempt=self.outbox.attempt,
         )
         return OutboxCallback(recorder, scheduler)

@@ -189,6 +189,7 @@ def _train(config: dict[str, Any], workload: Workload, device: torch.device) -> 
             if is_compared and not is_sealed and (test is None or test.epoch != result.best_epoch):
                 test = result.best_evidence("test")
             is_current = test is not None and test.epoch == result.best_epoch
+            workload.desk.check_attempt()  # its driver may be cut off, and another one train this trial
             _report_checkpoint(
                 workload, result, [result.best_evidence("val"), *([test] if test and is_current else [])]
             )

@@ -9,6 +9,7 @@ from bddseg.result import OBJECTIVE
 from bddseg.words import count
 from sweeps.execution.event_writer import EventWriter
 from sweeps.planning.plan import PlannedTrial
+from sweeps.storage.attempts import Attempt
 from sweeps.storage.events import Artifact, End, Epoch, Event, Pause, Retry, Start, TrialEvent
 from sweeps.storage.outcomes import StopReason, status_of
 from sweeps.storage.tags import (
@@ -50,6 +51,7 @@ class TrialRecorder:
         tags: Mapping[str, str] | None = None,
         inputs: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
         listeners: Sequence[Callable[[TrialEvent], None]] = (),
+        attempt: Attempt | None = None,
     ) -> None:
         """Create a recorder.
 
@@ -62,6 +64,7 @@ class TrialRecorder:
             tags: tags of every trial's run, for example its data fingerprint.
             inputs: trial id -> the parts of the data that it uses; "" is any trial that is not named.
             listeners: called with every event in this process; a copy that Ray restores has none.
+            attempt: the number under which events are written.
         """
         self._folder = Path(outbox_folder).absolute()
         self._logs = Path(logs).absolute() if logs else self._folder / "logs"
@@ -73,10 +76,16 @@ class TrialRecorder:
         """Trial id -> the stop reason that the trial itself has reported since its start."""
         self._paused_ids: set[str] = set()
         """Trials whose next start continues a pause, even after a retry: the history's state does not tell."""
-        self.writer = EventWriter(self._folder)
+        self.attempt = attempt
+        self.writer = EventWriter(self._folder, attempt)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_listeners": ()}
+
+    def check_attempt(self) -> None:
+        """Check that no other process has taken over the sweep; raises FencedError."""
+        if self.attempt:
+            self.attempt.check()
 
     def name_of(self, trial_id: str) -> str:
         """Return a trial's name."""

@@ -114,7 +114,7 @@ def remove_folder(folder: Path) -> None:
 def making(folder: Path) -> Iterator[Path]:
     """Create a folder and its parents; an error within the context removes those that are new and empty."""
     new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
         yield folder
     except BaseException:

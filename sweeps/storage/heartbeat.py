@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +21,9 @@ log = logging.getLogger(__name__)
 
 FILE = "heartbeat.json"
 BEAT_SECONDS = 10
-SILENT_SECONDS = 120
-"""A driver on another machine counts as lost after so long without a heartbeat."""
+WATCH_SECONDS, LOOK_SECONDS = 45, 1
+"""A driver on another machine counts as lost when its heartbeat has not changed while it was watched for so long, by
+the clock of the watcher: the clocks of two machines may differ by minutes."""
 
 SHAPE = {"pid": int, "process_started": float, "host": str, "machine": str, "time": float}
 LARGEST_PID, LATEST_TIME = 2**31 - 1, 2**43
@@ -53,9 +55,9 @@ class HeartbeatRecord:
         return self.pid == os.getpid() and self.machine == this_machine()
 
     def is_alive(self) -> bool:
-        """Return whether the process is running; on another machine, whether its last heartbeat is recent."""
+        """Return whether the process is running; one on another machine counts as running, see `is_silent`."""
         if self.machine != this_machine():
-            return time.time() - self.time < SILENT_SECONDS
+            return bool(self.machine)
         try:
             process = psutil.Process(self.pid)
             is_same = abs(process.create_time() - self.process_started) < 1  # the clock may have been set since
@@ -68,10 +70,15 @@ SILENT = HeartbeatRecord(0, 0.0, "an unknown host", "", 0.0)
 
 
 class Heartbeat:
-    """Rewrites the heartbeat file of a sweep in a daemon thread while the context lasts; a clean end removes it."""
+    """Rewrites the heartbeat file of a sweep in a daemon thread while the context lasts; a clean end removes it.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Args:
+        folder: of the sweep.
+        is_over: asked before each beat whether another process has taken over, whose file it then is.
+    """
+
+    def __init__(self, folder: Path, is_over: Callable[[], bool] = lambda: False) -> None:
+        self._folder, self._is_over = folder, is_over
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="heartbeat", daemon=True)
 
@@ -85,10 +92,13 @@ class Heartbeat:
     ) -> None:
         self._stopping.set()
         self._thread.join()
-        remove_pulse(self._folder)
+        if not self._is_over():
+            remove_pulse(self._folder)
 
     def _loop(self) -> None:
         while not self._stopping.wait(BEAT_SECONDS):
+            if self._is_over():
+                return
             try:
                 write_pulse(self._folder, this_pulse())
             except OSError as error:  # a disk that fails for a while must not end the beat
@@ -128,6 +138,30 @@ def read_pulse(folder: Path) -> HeartbeatRecord | None:
     if difference(content, SHAPE) or not 0 <= content["pid"] <= LARGEST_PID or not 0 <= content["time"] <= LATEST_TIME:
         return SILENT
     return HeartbeatRecord(**{name: content[name] for name in SHAPE})
+
+
+def is_elsewhere(folder: Path) -> bool:
+    """Return whether the last driver of a sweep, if it has not ended properly, was on another machine."""
+    pulse = read_pulse(folder)
+    return pulse is not None and pulse.machine not in ("", this_machine())
+
+
+def is_silent(folder: Path, seconds: float | None = None) -> bool:
+    """Return whether no process drives a sweep: the one of its heartbeat is dead, or silent while it is watched.
+
+    On this machine the answer is immediate. A heartbeat from elsewhere is watched until it changes.
+    """
+    first = read_pulse(folder)
+    if first is None or not first.is_alive():
+        return True
+    if first.machine == this_machine():
+        return False
+    deadline = time.monotonic() + (WATCH_SECONDS if seconds is None else seconds)
+    while time.monotonic() < deadline:
+        time.sleep(LOOK_SECONDS)
+        if (pulse := read_pulse(folder)) != first:
+            return pulse is None
+    return True
 
 
 def write_pulse(folder: Path, pulse: HeartbeatRecord) -> None:

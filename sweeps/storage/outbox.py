@@ -7,6 +7,7 @@ never its middle.
 
 import contextlib
 import json
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from bddseg.file_locks import locked
 from bddseg.files import strict, write_file, write_json
 from sweeps.errors import StorageError
 from sweeps.storage.append_file import AppendFile
+from sweeps.storage.attempts import Attempt
 from sweeps.storage.event_file import CURSOR, REJECTED, UPLOADS, EventFile, Refused
 from sweeps.storage.events import Artifact, Event, Line, encode
 
@@ -22,6 +24,7 @@ PATIENCE_SECONDS = 60
 """For how long a sweep waits for a disk that fails before it gives up."""
 
 LOCK = "outbox.lock"
+CLAIM_SECONDS = 0.2
 
 
 class Outbox(EventFile):
@@ -37,6 +40,8 @@ class Outbox(EventFile):
 
     def __init__(self, folder: Path, patience_seconds: float = 0.0) -> None:
         super().__init__(folder)
+        self.attempt: Attempt | None = None
+        """The number under which events are written; None for a process that drives no sweep."""
         try:
             self._file = AppendFile(self.path, patience_seconds)
         except OSError as error:
@@ -44,15 +49,26 @@ class Outbox(EventFile):
             raise StorageError(why) from error
 
     @contextlib.contextmanager
-    def claimed(self) -> Iterator[None]:
+    def claimed(self, patience_seconds: float = 0.0) -> Iterator[None]:
         """Be the only process that delivers from here, for as long as the context lasts.
 
+        Args:
+            patience_seconds: for how long another process that delivers may take to end.
+
         Raises:
-            StorageError: at once, when another process delivers.
+            StorageError: when another process delivers.
         """
+        deadline = time.monotonic() + patience_seconds
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(locked(self.folder / LOCK, waits=False))
+                while True:
+                    try:
+                        stack.enter_context(locked(self.folder / LOCK, waits=False))
+                        break
+                    except BlockingIOError:
+                        if time.monotonic() >= deadline:
+                            raise
+                    time.sleep(CLAIM_SECONDS)
             except BlockingIOError as error:
                 raise StorageError(f"{self.folder} is being delivered by another process") from error
             except OSError as error:
@@ -65,22 +81,35 @@ class Outbox(EventFile):
         Raises:
             ValueError, TypeError: when the event is not plain JSON (NaN is None).
             OSError: when the disk fails or is full; nothing of the event is left then.
+            FencedError: when another process has taken over the sweep.
         """
         self.extend([event])
+
+    def check_attempt(self) -> None:
+        """Check that no other process has taken over the sweep.
+
+        Raises:
+            FencedError: when one has.
+        """
+        if self.attempt:
+            self.attempt.check()
 
     def extend(self, events: Iterable[Event], *, is_synced: bool = True) -> None:
         """Append events one after another, and sync them together, or leave that to `sync`; see `append`."""
         for event in events:
+            self.check_attempt()
             self._file.append(self._line(event))
         if is_synced:
             self._file.sync_soon()
 
     def sync(self) -> None:
-        """Put on the disk whatever has been appended.
+        """Put on the disk whatever has been appended; the delivery to MLflow does so before it sends anything.
 
         Raises:
             OSError: when the disk fails.
+            FencedError: when another process has taken over the sweep.
         """
+        self.check_attempt()
         self._file.sync()
 
     def commit(self, offset: int) -> None:

@@ -2,30 +2,51 @@
 
 from pathlib import Path
 
+from bddseg.data.folders import is_there
 from sweeps.errors import StorageError
+from sweeps.storage.attempts import take_number
 from sweeps.storage.event_file import OUTBOX, EventFile
 from sweeps.storage.events import PARENT, End, Start, now_ms
 from sweeps.storage.heartbeat import HeartbeatRecord, read_pulse, remove_pulse
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.outcomes import FAILURES, RunStatus, StopReason
+from sweeps.storage.sweep_json import FILE
 from sweeps.storage.tags import STOP_DETAIL, STOP_REASON
 from sweeps.storage.trial_history import read_runs
 
 
 def lost_driver(folder: Path) -> HeartbeatRecord | None:
-    """Return the last heartbeat of a sweep whose driver is dead; None when it is alive, or ended properly."""
+    """Return the last heartbeat of a sweep whose driver is dead; None when it is alive, or ended properly.
+
+    A driver on another machine counts as alive: only `is_silent` can tell, and takes up to a minute.
+    """
     pulse = read_pulse(folder)
     return None if pulse is None or pulse.is_alive() else pulse
 
 
-def close_lost(folder: Path, outbox: Outbox) -> int:
+def is_begun(folder: Path) -> bool:
+    """Return whether a sweep has recorded its start, or has checkpoints; otherwise nothing of it can be continued."""
+    if not is_there(folder / FILE):
+        return False
+    run = read_runs(EventFile(folder / OUTBOX).events(epochs=False)).get(PARENT)
+    return (run is not None and run.is_started) or any(folder.glob("pass-*/*/checkpoint_*"))
+
+
+def close_lost(folder: Path, outbox: Outbox, pulse: HeartbeatRecord | None = None) -> int:
     """Append the ends of the runs that a dead driver left open; return how many.
 
-    The outbox must be claimed: a driver that is alive holds it, whatever its heartbeat looks like.
+    The outbox must be claimed: a driver that is alive holds it, whatever its heartbeat looks like. A number is taken,
+    so that a driver on another machine that was only cut off ends when it is back.
+
+    Args:
+        folder: of the sweep.
+        outbox: its events.
+        pulse: the last heartbeat of a driver that is known to be silent.
     """
-    pulse = lost_driver(folder)
+    pulse = pulse or lost_driver(folder)
     if pulse is None:
         return 0
+    take_number(folder)
     open_runs = runs_left_open(outbox)
     for trial, step in sorted(open_runs.items(), key=lambda run: run[0] == PARENT):
         outbox.append(_end(trial, step, pulse))
@@ -66,11 +87,12 @@ def claim_and_close(folder: Path, *, is_strict: bool = False) -> int:
             otherwise such a sweep stays as it is.
     """
     try:
-        if lost_driver(folder) is None:
+        pulse = read_pulse(folder) if is_strict else lost_driver(folder)
+        if pulse is None:
             return 0
         outbox = Outbox(folder / OUTBOX)
         with outbox.claimed():
-            return close_lost(folder, outbox)
+            return close_lost(folder, outbox, pulse)
     except StorageError:
         if is_strict:
             raise

@@ -18,7 +18,7 @@ from sweeps.storage.checkpoint_store import recorded_checkpoints
 from sweeps.storage.event_file import EVENTS, OUTBOX, EventFile
 from sweeps.storage.events import PARENT
 from sweeps.storage.folder import SweepFolder
-from sweeps.storage.heartbeat import read_pulse
+from sweeps.storage.heartbeat import is_silent, read_pulse
 from sweeps.storage.outcomes import FAILURES, RunStatus
 from sweeps.storage.sweep_json import FILE, read_manifest
 from sweeps.storage.trial_history import TrialHistory, read_histories, read_runs
@@ -42,6 +42,10 @@ def unfinished_sweep(storage: Path) -> Path:
                 return folder
         except StorageError as error:
             unreadable.append(error)
+    for folder in folders:  # only now those whose driver on another machine must be watched
+        with contextlib.suppress(StorageError):
+            if is_incomplete(folder) and not was_refused(folder) and is_silent(folder):
+                return folder
     for folder in folders:
         with contextlib.suppress(StorageError) if unreadable else contextlib.nullcontext():
             check_not_running(folder)
@@ -89,23 +93,31 @@ def is_unfinished(folder: Path) -> bool:
     Raises:
         StorageError: when that cannot be read.
     """
-    pulse, manifest, runs = read_pulse(folder), read_manifest(folder), _read_ends(folder)
+    pulse = read_pulse(folder)
+    return not (pulse is not None and pulse.is_alive()) and is_incomplete(folder)
+
+
+def is_incomplete(folder: Path) -> bool:
+    """Return whether a sweep, or a trial of it, has not ended by itself, whoever drives it.
+
+    Raises:
+        StorageError: when that cannot be read.
+    """
+    manifest, runs = read_manifest(folder), _read_ends(folder)
     sweep, trial_ids = SweepFolder(folder), [trial.trial_id for trial in manifest.trials]
     is_open = any(runs.get(trial_id, TrialHistory()).is_open(sweep.is_cancelled(trial_id)) for trial_id in trial_ids)
     ends = {RunStatus.FINISHED} if manifest.to_come else {RunStatus.FINISHED, RunStatus.FAILED}
-    is_driven = pulse is not None and pulse.is_alive()
-    return not is_driven and (is_open or runs.get(PARENT, TrialHistory()).status not in ends)
+    return is_open or runs.get(PARENT, TrialHistory()).status not in ends
 
 
 def check_not_running(folder: Path) -> None:
-    """Refuse a sweep that is running.
+    """Refuse a sweep that is running; a driver on another machine is watched for up to a minute.
 
     Raises:
         StorageError: naming the process.
     """
-    pulse = read_pulse(folder)
-    if pulse is not None and pulse.is_alive():
-        raise StorageError(f"sweep {folder.name} is still running ({pulse.driver})")
+    if not is_silent(folder) and (pulse := read_pulse(folder)):
+        raise StorageError(f"sweep {folder.name} is still running ({pulse.driver}); --take-over ends that process")
 
 
 def check_events(folder: Path) -> str:

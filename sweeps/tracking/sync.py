@@ -9,7 +9,7 @@ from bddseg.errors import UserError
 from sweeps.errors import StorageError, SweepError, TrackingError
 from sweeps.storage.event_file import OUTBOX, EventFile, Refused
 from sweeps.storage.events import Artifact, Epoch, Line, Unreadable
-from sweeps.storage.heartbeat import read_pulse
+from sweeps.storage.heartbeat import is_silent, read_pulse
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.recovery import claim_and_close
 from sweeps.storage.sweep_json import read_tracking_uri
@@ -182,8 +182,7 @@ def _name(line: Line) -> str:
 
 
 def _check_not_running(folder: Path) -> None:
-    pulse = read_pulse(folder)
-    if pulse is not None and pulse.is_alive():
+    if not is_silent(folder) and (pulse := read_pulse(folder)):
         raise SweepError(f"sweep {folder.name} is running ({pulse.driver}): sync it when it has ended")
 
 

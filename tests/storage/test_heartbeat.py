@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,9 @@ import pytest
 from recording import until
 
 from sweeps.storage.heartbeat import (
-    SILENT_SECONDS,
     Heartbeat,
     HeartbeatRecord,
+    is_silent,
     read_pulse,
     this_machine,
     this_pulse,
@@ -27,8 +28,9 @@ DRIVER = "import sys, time; from pathlib import Path; from sweeps.storage.heartb
 Heartbeat(Path(sys.argv[1])).__enter__(); print('ready', flush=True); time.sleep(60)"
 
 
-def elsewhere(silent_s: float) -> HeartbeatRecord:
-    return replace(this_pulse(), machine="another", pid=1, time=time.time() - silent_s)
+def elsewhere(clock_s: float = 0.0) -> HeartbeatRecord:
+    """Return the heartbeat of a driver on another machine, whose clock differs from ours."""
+    return replace(this_pulse(), machine="another", pid=1, time=time.time() + clock_s)
 
 
 def test_this_process_is_alive(tmp_path: Path) -> None:
@@ -77,9 +79,25 @@ def test_a_later_process_of_the_same_number_is_not_the_driver() -> None:
     assert not replace(this_pulse(), process_started=this_pulse().process_started - 100).is_alive()
 
 
-def test_a_process_on_another_machine_is_alive_until_it_has_been_silent_for_long() -> None:
-    assert elsewhere(SILENT_SECONDS - 10).is_alive()
-    assert not elsewhere(SILENT_SECONDS + 10).is_alive()
+@pytest.mark.parametrize("clock_s", [-600, 0, 600])
+def test_a_driver_on_another_machine_is_silent_when_its_heartbeat_stays_as_it_is(tmp_path: Path, clock_s: int) -> None:
+    write_pulse(tmp_path, elsewhere(clock_s))
+    assert elsewhere(clock_s).is_alive() and is_silent(tmp_path, 0.2)
+
+
+@pytest.mark.parametrize("clock_s", [-600, 0, 600])
+def test_a_driver_on_another_machine_whose_heartbeat_changes_is_not_silent(tmp_path: Path, clock_s: int) -> None:
+    write_pulse(tmp_path, elsewhere(clock_s))
+    beat = threading.Timer(0.1, write_pulse, (tmp_path, elsewhere(clock_s + 10)))
+    beat.start()
+    assert not is_silent(tmp_path, 60)
+    beat.join()
+
+
+def test_a_sweep_that_another_process_has_taken_over_keeps_its_new_heartbeat(tmp_path: Path) -> None:
+    with Heartbeat(tmp_path, is_over=lambda: True):
+        write_pulse(tmp_path, elsewhere())
+    assert read_pulse(tmp_path) is not None
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", json.dumps({"pid": 1})])
