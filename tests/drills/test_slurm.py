@@ -1,0 +1,51 @@
+"""Drills: the shipped batch scripts under a real Slurm of one node, in namespaces of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from drills import CACHE, ROOT, Site, survived
+from slurm import Slurm, missing, slurm
+
+pytestmark = [pytest.mark.drill, pytest.mark.skipif(bool(missing()), reason=f"Slurm: {missing()}")]
+
+SCRIPTS = ROOT / "deploy" / "slurm"
+SWEEP = ("--space", "smoke", "--profile", "quick", "--set", "data.max_images=90", "--set", "train.epochs=9",
+         "--set", "train.precision=fp32", "--scheduler", "none")  # fmt: skip
+ONE_CPU = ("--cpus-per-task=2",)
+EPOCHS_LOST = 2 * 30
+"""What two trials may repeat: all since their last checkpoints."""
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Iterator[Slurm]:
+    with slurm(tmp_path / "slurm") as running:
+        yield running
+
+
+def variables() -> dict[str, str]:
+    return {"BDDSEG_CACHE": str(CACHE), "OMP_NUM_THREADS": "1", "PYTHON": str(ROOT / ".venv" / "bin" / "python")}
+
+
+@pytest.mark.parametrize(("script", "options"), [("sweep.sbatch", ()), ("cluster.sbatch", ("--nodes=1",))])
+def test_a_job_that_is_signalled_and_one_that_is_requeued_goes_on_and_finishes(
+    place: Site, batch: Slurm, script: str, options: tuple[str, ...]
+) -> None:
+    log = place.storage / "driver.log"
+    words = ("night", *SWEEP, "--storage", str(place.storage))
+    options = (*ONE_CPU, *options, f"--output={log}", "--time=60")
+    job = batch.submit(SCRIPTS / script, *words, folder=ROOT, options=options, **variables())
+    place.await_epochs(3)
+    batch.run("scancel", "--batch", "--signal=TERM", job)  # as --signal=B:TERM@120 does before the time limit
+    place.await_that(lambda: batch.job(job)["Restarts"] == "1")
+    assert "SIGTERM: saving running trials" in place.said() and place.running() == {}
+    batch.run("scontrol", "update", f"JobId={job}", "StartTime=now")  # a requeued job rests for two minutes
+    place.await_epochs(len(place.epochs()) + 3)
+    batch.run("scontrol", "requeue", job)  # a preemption without grace: every process is killed
+    place.await_that(lambda: batch.job(job)["Restarts"] == "2")
+    batch.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    batch.await_state(job, "COMPLETED")
+    survived(f"slurm_{script.partition('.')[0]}", place, 2, repeated_at_most=EPOCHS_LOST)
+    again = batch.submit(SCRIPTS / script, *words, folder=ROOT, options=options, **variables())
+    batch.await_state(again, "COMPLETED")
+    assert "sweep night is finished; report: " in place.said().splitlines()[-1]
