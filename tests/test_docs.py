@@ -16,6 +16,7 @@ PACKAGES = sorted(path.name for path in (ROOT / "sweeps").iterdir() if (path / "
 OTHERS = {"--backend-store-uri", "--only", "--rounds", "--seconds", "--rehearse"} | {"--config", "--web", "--head"}
 """Options of MLflow, of the benchmarks, and of servers: Prometheus, Ray."""
 OTHERS |= {"--runtime-env", "--working-dir"}  # of Ray
+OTHERS |= {"--signal", "--batch", "--nodes", "--gpus"}  # of Slurm
 
 
 def anchors(page: Path) -> set[str]:

@@ -20,7 +20,7 @@ class EventWriter:
     """Appends events to the outbox in order; `write` never raises for a disk that fails."""
 
     def __init__(self, folder: Path, attempt: Attempt | None = None) -> None:
-        self._folder, self._attempt = folder, attempt
+        self._folder, self.attempt = folder, attempt
         self._outbox: Outbox | None = None
         self._unwritten: deque[Event] = deque()
         self._is_failing = False
@@ -33,6 +33,11 @@ class EventWriter:
         """Write an event after all earlier ones; while the disk fails, keep them for the next call."""
         self._unwritten.append(event)
         self._write_all()
+
+    def check_attempt(self) -> None:
+        """Check that no other process has taken over the sweep; raises FencedError."""
+        if self.attempt:
+            self.attempt.check()
 
     def sync(self) -> None:
         """Wait until the written events are on the disk."""
@@ -49,8 +54,7 @@ class EventWriter:
         deadline = time.monotonic() + seconds
         self._write_all()
         while self._unwritten:
-            if self._attempt:
-                self._attempt.check()
+            self.check_attempt()
             if time.monotonic() >= deadline:
                 raise StorageError(f"{count(len(self._unwritten), 'event')} could not be written to {self._folder}")
             time.sleep(RETRY_SECONDS)
@@ -60,7 +64,7 @@ class EventWriter:
         try:
             if self._outbox is None:
                 self._outbox = Outbox(self._folder)
-                self._outbox.attempt = self._attempt
+                self._outbox.attempt = self.attempt
             while self._unwritten:
                 self._outbox.append(self._unwritten[0])
                 self._unwritten.popleft()

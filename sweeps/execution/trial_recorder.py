@@ -76,16 +76,10 @@ class TrialRecorder:
         """Trial id -> the stop reason that the trial itself has reported since its start."""
         self._paused_ids: set[str] = set()
         """Trials whose next start continues a pause, even after a retry: the history's state does not tell."""
-        self.attempt = attempt
         self.writer = EventWriter(self._folder, attempt)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_listeners": ()}
-
-    def check_attempt(self) -> None:
-        """Check that no other process has taken over the sweep; raises FencedError."""
-        if self.attempt:
-            self.attempt.check()
 
     def name_of(self, trial_id: str) -> str:
         """Return a trial's name."""

@@ -99,23 +99,23 @@ def run_pass(
         StorageError: when the object store of the checkpoints does not answer.
         FencedError: when another process has taken over the sweep.
     """
-    recorder = tracker.recorder
+    writer = tracker.recorder.writer
 
     def check() -> None:
         check_ray()
-        recorder.check_attempt()
+        writer.check_attempt()
 
     folder.go_on()
     checkpoints.await_answer()
     name = folder.next_pass(checkpoints.ask(checkpoints.last_pass))
     is_shared = spec.needs_shared_folder or not spec.address  # our own Ray is on this machine only
-    with interrupts.deferred(), trial_desk(folder, recorder.attempt, is_shared=is_shared) as desk:
+    with interrupts.deferred(), trial_desk(folder, writer.attempt, is_shared=is_shared) as desk:
         workload = _workload(todo, spec, desk, checkpoints, past)
         tuner = _build_tuner(name, workload, spec, search, tracker)
         check()
         with patient_controller(interrupts.is_requested, folder.ask_to_save, check):
             _fit(tuner, interrupts)
-    recorder.writer.flush(PATIENCE_SECONDS)
+    writer.flush(PATIENCE_SECONDS)
 
 
 def _build_tuner(
