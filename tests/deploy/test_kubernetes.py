@@ -1,5 +1,6 @@
 """The manifests of deploy/kubernetes: by the schemas of Kubernetes, by the fields of KubeRay, and by their commands."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
+
+from sweeps.cli.tune_options import build_parser
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -63,6 +66,12 @@ def test_a_field_that_kuberay_does_not_know_is_refused() -> None:
     job["spec"]["rayClusterSpec"]["authOptions"]["token"] = "abc"
     with pytest.raises(jsonschema.ValidationError, match="'token' was unexpected"):
         jsonschema.validate(job, KUBERAY, cls=jsonschema.Draft202012Validator)
+
+
+def test_the_command_of_the_job_is_one_that_the_project_takes() -> None:
+    program, script, *options = shlex.split(rayjob()["spec"]["entrypoint"])
+    arguments = build_parser().parse_args(options)
+    assert (program, script, arguments.sweep) == ("python", "/app/tune_main.py", rayjob()["metadata"]["name"])
 
 
 def test_the_options_of_ray_start_exist() -> None:
