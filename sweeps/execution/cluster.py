@@ -150,7 +150,7 @@ def _join(address: str, modules: Sequence[Path]) -> None:
             runtime_env={"env_vars": variables, **code},
         )
     except AuthenticationError as error:
-        raise ClusterError(f"the Ray at {address} refuses: {_token_flaw()}") from error
+        raise ClusterError(f"the Ray at {address} refuses: {token_flaw()}") from error
     except Exception as error:  # Ray raises plain exceptions besides those of its own
         if "merge" in str(error):  # Ray's own message repeats the values of all variables
             raise ClusterError(
@@ -160,7 +160,7 @@ def _join(address: str, modules: Sequence[Path]) -> None:
         raise ClusterError(f"no Ray answers at {address}: {why}; on this machine alone: {LOCALLY}") from error
 
 
-def _token_flaw() -> str:
+def token_flaw() -> str:
     """Return what is wrong with the token of this process, with a remedy."""
     path = os.environ.get("RAY_AUTH_TOKEN_PATH") or "~/.ray/auth_token"
     has_token = bool(os.environ.get("RAY_AUTH_TOKEN")) or Path(path).expanduser().is_file()

@@ -1,15 +1,23 @@
 """What a cluster offers to a sweep, asked before data are read: resources per trial, device and precision."""
 
+import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from bddseg.words import count
 from sweeps.errors import ClusterError
-from sweeps.execution.cluster import ray_cluster
+from sweeps.execution.cluster import ray_cluster, token_flaw
 from sweeps.execution.cluster_nodes import alive_nodes, await_node, fitting_nodes
 from sweeps.execution.code_package import modules_to_send, size_bytes
+from sweeps.execution.native_stderr import kept_stderr
 from sweeps.execution.node_probe import NodeReport, check_reports, probe_nodes
 from sweeps.storage.object_store import ObjectStoreCheckpoints
+
+log = logging.getLogger(__name__)
+
+REFUSED = "InvalidAuthToken"
+"""Part of Ray's messages about a token that is missing or wrong."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,8 @@ def survey_cluster(
         ClusterError: when the cluster cannot be joined, or a node would fail every trial.
         ExperimentError: when no node has the resources of a trial.
     """
-    with ray_cluster(cache, address=address):
+    with ExitStack() as stack:
+        _join(stack, cache, address)
         if gpus is None:
             gpus = 1.0 if any(node["Resources"].get("GPU", 0) >= 1 for node in alive_nodes()) else 0.0
         resources = {"CPU": float(cpus), "GPU": gpus}
@@ -59,6 +68,25 @@ def survey_cluster(
         reports = probe_nodes(fitting_nodes(resources), storage, needs_gpu=gpus > 0, store=store)
     check_reports(reports)
     return _survey(address, resources, reports)
+
+
+def _join(stack: ExitStack, cache: Path, address: str) -> None:
+    """Join the cluster for as long as the stack lasts. Ray's compiled code alone says that a token is wrong.
+
+    Raises:
+        ClusterError: when it cannot be joined.
+    """
+    lines: list[str] = []
+    try:
+        with kept_stderr() as lines:
+            stack.enter_context(ray_cluster(cache, address=address))
+    except ClusterError as error:
+        if any(REFUSED in line for line in lines):
+            raise ClusterError(f"the Ray at {address} refuses: {token_flaw()}") from error
+        raise
+    finally:
+        for line in lines:
+            log.info("Ray: %s", line)
 
 
 def _survey(address: str, resources: dict[str, float], reports: list[NodeReport]) -> ClusterSurvey:

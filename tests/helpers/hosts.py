@@ -19,11 +19,10 @@ from types import MappingProxyType
 import psutil
 import pytest
 from drills import CACHE, ROOT, Site
-from recording import until
 
 RAY = Path(sys.executable).with_name("ray")
 PORT = 6379
-ATTEMPTS, STARTED = 5, "Ray runtime started."
+ATTEMPTS = 5
 OPEN = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 
 
@@ -60,27 +59,21 @@ class Host:
                 [*entered, *words], env=environment, stdout=file, stderr=file, stdin=subprocess.DEVNULL
             )
 
-    def start_head(self, *options: str, cpus: int = 0, **variables: str) -> "subprocess.Popen[bytes]":
+    def start_head(self, *options: str, cpus: int = 0, **variables: str) -> None:
         """Start the head of a Ray here, and wait until it is up."""
         own = ["--head", f"--port={PORT}", "--include-dashboard=false", f"--temp-dir={self.folder}/r"]
-        return self._start_ray(*own, f"--num-cpus={cpus}", *options, **variables)
+        self._start_ray(*own, f"--num-cpus={cpus}", *options, **variables)
 
-    def join(self, head: "Host", *options: str, cpus: int = 1, **variables: str) -> "subprocess.Popen[bytes]":
+    def join(self, head: "Host", *options: str, cpus: int = 1, **variables: str) -> None:
         """Start a node of the Ray of another host here, and wait until it is up."""
-        return self._start_ray(f"--address={head.ray}", f"--num-cpus={cpus}", *options, **variables)
+        self._start_ray(f"--address={head.ray}", f"--num-cpus={cpus}", *options, **variables)
 
-    def _start_ray(self, *options: str, **variables: str) -> "subprocess.Popen[bytes]":
-        limits = ["--object-store-memory=150000000", "--disable-usage-stats", "--block"]
+    def _start_ray(self, *options: str, **variables: str) -> None:
+        """Start Ray's daemons, which end with the host. With --block all would end with the first that ends."""
+        limits = ["--object-store-memory=150000000", "--disable-usage-stats"]
         words = [str(RAY), "start", f"--node-ip-address={self.address}", *limits, *options]
-        log = self.folder / "log"
-        for _ in range(ATTEMPTS):  # Ray gives a node 30 s to start, which a busy machine exceeds
-            log.unlink(missing_ok=True)
-            process = self.start(*words, log=log, **variables)
-            if until(lambda process=process: STARTED in log.read_text() or process.poll() is not None, 200) and (  # type: ignore[misc]
-                process.poll() is None
-            ):
-                return process
-        raise AssertionError(log.read_text()[-3000:])
+        codes = (self.start(*words, **variables).wait(300) for _ in range(ATTEMPTS))
+        assert 0 in codes, (self.folder / "log").read_text()[-3000:]  # Ray gives a node 30 s, a busy machine needs more
 
     @property
     def ray(self) -> str:

@@ -103,3 +103,12 @@ def test_a_resumed_run_says_why_it_ended_in_the_end(outbox: Outbox, uri: str) ->
     run = runs(uri)["b"]
     assert (run.info.status, run.data.tags["sweep.stop_reason"]) == ("FINISHED", "max_epochs")
     assert "sweep.stop_detail" not in run.data.tags
+
+
+@pytest.mark.parametrize("reason", ["error", "oom"])
+def test_trials_that_failed_are_opened_again_on_demand(outbox: Outbox, reason: str) -> None:
+    failed = replace(end("FAILED"), tags={"sweep.stop_reason": reason})
+    for event in (start(""), start("a"), failed, end(trial="")):
+        outbox.append(event)
+    assert (reopen(outbox), runs_left_open(outbox)) == (1, {"": 0})
+    assert (reopen(outbox, with_failed=True), sorted(runs_left_open(outbox))) == (2, ["", "a"])
