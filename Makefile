@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS := 1
 
-.PHONY: help setup demo test check drill bench clean
+.PHONY: help setup demo mlflow test check drill bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -16,6 +16,9 @@ setup:  ## create .venv from constraints.txt, or repair it; instant if it is com
 demo: setup  ## sweep learning rate x loss on the embedded streets and write the report
 	@$(BIN)/python tune_main.py --space grid_lr_loss --profile quick
 	@$(BIN)/python report.py
+
+mlflow: setup  ## start an MLflow server for a team on this machine (docs/tracking.md)
+	@$(BIN)/python -m sweeps.mlflow_server
 
 test: setup  ## run the tests, two files at a time
 	@$(BIN)/python -m pytest -m "not drill" -n 2 --dist loadfile

@@ -59,7 +59,9 @@ def confirm(arguments: argparse.Namespace) -> int:
         return go_on(arguments, confirmation.experiment, lambda precision: confirmation.plan)
     if arguments.dry_run:
         return dry_run(arguments, draft_confirmation(arguments, confirmation, source, catalog), run_sd=run_sd)
-    destination = find_destination(arguments, checkpoints=confirmation.terms.get("checkpoints", ""))
+    checkpoints, recorded = confirmation.terms.get("checkpoints", ""), record.manifest.get("mlflow_experiment")
+    mlflow_experiment = recorded if isinstance(recorded, str) else None
+    destination = find_destination(arguments, checkpoints=checkpoints, mlflow_experiment=mlflow_experiment)
     draft = draft_confirmation(arguments, confirmation, source, catalog, destination.survey)
     spec = prepare(arguments, draft, destination)
     from sweeps.execution.runner import run_sweep

@@ -37,6 +37,7 @@ class Destination:
 
     storage: Path
     tracking_uri: str
+    mlflow_experiment: str
     address: str | None
     """Of the Ray cluster to join; None to start one here."""
     is_offline: bool
@@ -52,8 +53,12 @@ def find_destination(
     manifest: "Manifest | None" = None,
     *,
     checkpoints: str = "",
+    mlflow_experiment: str | None = None,
 ) -> Destination:
     """Return the destination, by the command line, the environment, or a recorded sweep's folder and manifest.
+
+    A resumed sweep stays in its MLflow experiment, and a confirmation goes into that of its screening unless another is
+    named.
 
     Everything that can be refused without reading data is refused here: reading them takes minutes.
 
@@ -62,6 +67,7 @@ def find_destination(
         folder: of a recorded sweep that is resumed.
         manifest: the content of its sweep.json.
         checkpoints: where a screening that is confirmed has its checkpoints.
+        mlflow_experiment: in which that screening is recorded.
 
     Raises:
         UserError: when the storage or the object store cannot be written, or no tracking server or no Ray answers.
@@ -70,10 +76,13 @@ def find_destination(
     from sweeps.execution.ray_variables import set_ray_variables
     from sweeps.storage.folder import check_storage
     from sweeps.storage.object_store import check_object_store
-    from sweeps.tracking.probe import check_database
-    from sweeps.tracking.store import check_experiment
+    from sweeps.tracking.artifact_root import ARTIFACTS
+    from sweeps.tracking.client import EXPERIMENT
+    from sweeps.tracking.experiment import named_experiment
+    from sweeps.tracking.network_folders import describe_risk
+    from sweeps.tracking.preflight import check_recording
     from sweeps.tracking.sync import recorded_at
-    from sweeps.tracking.uri import check_server, resolve_tracking_uri
+    from sweeps.tracking.uri import database_file, resolve_tracking_uri
 
     terms = manifest.terms if manifest else {}
     address = address_of(arguments, terms)
@@ -87,14 +96,16 @@ def find_destination(
         tracking_uri = resolve_tracking_uri(arguments.tracking_uri, storage)
     else:
         tracking_uri = recorded_at(folder, arguments.tracking_uri, is_offline=is_offline)
+    recorded = manifest.mlflow_experiment if manifest else named_experiment(arguments.experiment) or mlflow_experiment
+    experiment = recorded or EXPERIMENT
     if not is_offline:
-        check_server(tracking_uri)
-        check_database(tracking_uri)
-        check_experiment(tracking_uri)
+        check_recording(tracking_uri, storage / ARTIFACTS, experiment)
+        if (database := database_file(tracking_uri)) and (sentence := describe_risk(database)):
+            notes.info(sentence)
     if sentence := set_ray_variables(is_joining=address is not None):  # before Ray is imported
         notes.info(sentence)
     survey = _survey(arguments, address, storage, terms, store) if address else None
-    return Destination(storage, tracking_uri, address, is_offline, survey, checkpoints)
+    return Destination(storage, tracking_uri, experiment, address, is_offline, survey, checkpoints)
 
 
 def _survey(
@@ -147,6 +158,7 @@ def prepare(arguments: argparse.Namespace, draft: Draft, destination: Destinatio
         material=material,
         storage=destination.storage,
         tracking_uri=destination.tracking_uri,
+        mlflow_experiment=destination.mlflow_experiment,
         address=destination.address,
         wait_seconds=arguments.wait_for_nodes or 0,
         device_name=destination.survey.device_name if destination.survey else "",

@@ -13,6 +13,7 @@ from sweeps.errors import NoSweepError, TrackingError
 from sweeps.paths import default_folder
 from sweeps.report.files import check_folder, write_comparison, write_report
 from sweeps.storage.tags import CONFIRMS
+from sweeps.tracking.experiment import named_experiment
 from sweeps.tracking.reader import Store
 from sweeps.tracking.report_upload import ReportUpload
 from sweeps.tracking.uri import default_tracking_uri, resolve_tracking_uri, tracking_flag
@@ -30,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
     """Write and print the reports; return the exit code. A sweep without a report does not stop the others."""
     if options.top and options.format in UNCUT:
         raise UserError(f"--top has no effect with --format {options.format}, which has all trials")
-    store = Store(resolve_tracking_uri(options.tracking_uri, default_folder("runs")))
+    uri = resolve_tracking_uri(options.tracking_uri, default_folder("runs"))
+    store = Store(uri, named_experiment(options.experiment))
     if options.register:
         _check_register(options, store)
     upload = ReportUpload(store.tracking_uri)

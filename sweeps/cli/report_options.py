@@ -43,6 +43,8 @@ def build_parser() -> Parser:
     add("--top", type=parsing.positive, metavar="N",
         help="print only the N best trials; files and json always have all")  # fmt: skip
     parsing.add_tracking_uri(parser)
+    add("--experiment", type=parsing.some_text, metavar="NAME",
+        help="only sweeps of this MLflow experiment (default: MLFLOW_EXPERIMENT_NAME, else all)")  # fmt: skip
     add("--margin", type=parsing.points, default=0.5, metavar="POINTS",
         help="difference in mIoU that does not matter (default: 0.5)")  # fmt: skip
     add("--scene-margin", type=parsing.points, default=2.0, metavar="POINTS",

@@ -132,6 +132,8 @@ def _add_storage(parser: Parser) -> None:
         help="object store for the checkpoints, such as s3://bucket/path (the storage folder)")  # fmt: skip
     add("--tracking-uri", verbs=f"{RUNNING} status sync", type=parsing.address, metavar="URI",
         help="MLflow store (default: a database in the storage folder)")  # fmt: skip
+    add("--experiment", verbs="space confirm", type=parsing.some_text, metavar="NAME",
+        help="MLflow experiment of a new sweep (default: MLFLOW_EXPERIMENT_NAME, else bdd100k-unet)")  # fmt: skip
     add("--offline", action="store_true", default=False, help="do not contact MLflow; deliver later with --sync")
     add("--keep-weights", choices=("finalists", "all"), help="whose best weights go to MLflow (finalists)")
     add("--checkpoint-every", type=parsing.whole, metavar="SECONDS",

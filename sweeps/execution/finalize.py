@@ -60,7 +60,7 @@ def end_sweep(run: SweepRun, signal_number: int) -> SweepResult:
         _weights_keeper(run).keep(spec.material, run.folder.path, all_weights=spec.keep_all_weights)
     best = board.best()
     status = RunStatus.KILLED if signal_number else RunStatus.FINISHED if best else RunStatus.FAILED
-    metrics = {"best/miou": best.best_miou} if best else {}
+    metrics = {"best/miou": best.best_miou, "best/epoch": float(best.history.best_epoch)} if best else {}
     run.outbox.append(End(PARENT, status, {}, metrics, board.epochs_done(), board.markdown()))
     if spec.gpu_shares:
         remember_peaks(cache_folder(), _memory_peaks(run))

@@ -19,6 +19,7 @@ from sweeps.storage.event_file import Refused
 from sweeps.storage.heartbeat import this_pulse
 from sweeps.storage.sweep_json import Manifest
 from sweeps.storage.tags import CODE_VERSION, CONFIRMS, DRIVER, FINGERPRINT, FOLDER, PROFILE, REPLICATE_OF, SPACE
+from sweeps.tracking.client import EXPERIMENT
 from sweeps.tracking.uri import portable_uri
 from sweeps.version import is_commit
 
@@ -42,6 +43,8 @@ class SweepSpec:
     """Address of MLflow's store."""
     resources: dict[str, float]
     """CPU and GPU of one trial."""
+    mlflow_experiment: str = EXPERIMENT
+    """MLflow's experiment in which the sweep is recorded."""
     gpu_shares: Mapping[str, float] = field(default_factory=dict)
     """Trial -> GPU share, where trials of different sizes share a GPU differently."""
     device: str = "cpu"
@@ -174,6 +177,7 @@ def facts(spec: SweepSpec) -> dict[str, Any]:
         "device": _device_words(spec),
         "precision": spec.plan.trials[0].config.train.precision,
         "tracking_uri": portable_uri(spec.tracking_uri, spec.storage),
+        "mlflow_experiment": spec.mlflow_experiment,
         "command": spec.command,
         "report_command": spec.report_command,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -26,7 +26,8 @@ from sweeps.storage.sweep_json import Manifest
 from sweeps.storage.sweeps import look_ahead
 from sweeps.tracking.artifact_root import ARTIFACTS
 from sweeps.tracking.delivery import Delivery
-from sweeps.tracking.store import prepare_store, try_store
+from sweeps.tracking.preflight import try_store
+from sweeps.tracking.store import prepare_store
 from sweeps.tracking.uri import runs_page
 
 
@@ -62,7 +63,7 @@ class SweepRun:
         self.trials = SweepTrials(self.spec, sweep_id, self.folder, self.plan, self.outbox, self.checkpoints)
         self.past, self.board = self.trials.past, self.trials.board
         self.view = LiveView(self.board, is_quiet=spec.is_quiet)
-        self.delivery = Delivery(self.outbox, spec.tracking_uri, sweep_id)
+        self.delivery = Delivery(self.outbox, spec.tracking_uri, sweep_id, spec.mlflow_experiment)
         self.gauges = Gauges(self.board, sweep_id, folder, None if spec.is_offline else self.outbox)
 
     def begin(self) -> None:
@@ -103,8 +104,9 @@ class SweepRun:
             TrackingError: when it cannot be used.
         """
         if not self.spec.is_offline:
-            prepare_store(self.spec.tracking_uri, self.spec.storage / ARTIFACTS)
-            self.runs_page = runs_page(self.spec.tracking_uri, try_store(self.spec.tracking_uri))
+            uri, experiment = self.spec.tracking_uri, self.spec.mlflow_experiment
+            prepare_store(uri, self.spec.storage / ARTIFACTS, experiment)
+            self.runs_page = runs_page(uri, try_store(uri, experiment))
 
     def start_delivery(self) -> None:
         """Start the delivery to MLflow, unless offline; called once nothing can refuse the sweep any more."""

@@ -169,7 +169,7 @@ def _mean_curve(curves: Sequence[tuple[tuple[int, float], ...]]) -> tuple[tuple[
 
 
 def _entry(row: TrialRow, history: Mapping[str, Any], sweep_state: str, task: Task) -> Entry:
-    state = trial_state(row.status, TrialState.WAITING)
+    state = trial_state(row.status, row.stop_reason, TrialState.WAITING)
     running = "running" if sweep_state == SweepState.RUNNING else "did not end"
     unknown = {TrialState.RUNNING: running, TrialState.WAITING: "waiting"}.get(state)
     best = figure(row.metrics.get("best/epoch"))

@@ -9,7 +9,7 @@ class RunStatus(StrEnum):
     RUNNING = "RUNNING"
     FINISHED = "FINISHED"
     KILLED = "KILLED"
-    """Ended from outside: stopped early, cancelled, interrupted or lost."""
+    """Cancelled, interrupted or lost; in records of earlier versions also stopped early."""
     FAILED = "FAILED"
 
     @property
@@ -65,9 +65,9 @@ class StopReason(StrEnum):
     @property
     def status(self) -> RunStatus:
         """Return the status of the run of a trial that ended for this reason."""
-        if self.is_own_end:
+        if self.is_own_end or self in STOPPED_EARLY:  # a stop by the schedule is as planned: the tag has the reason
             return RunStatus.FINISHED
-        return RunStatus.KILLED if self in STOPPED_EARLY | CUT_OFF else RunStatus.FAILED
+        return RunStatus.KILLED if self in CUT_OFF else RunStatus.FAILED
 
     @property
     def words(self) -> str:
@@ -126,8 +126,16 @@ def words_of(reason: str) -> str:
     return StopReason(reason).words if reason in REASON_WORDS else ""
 
 
-def trial_state(status: str, unknown: TrialState) -> TrialState:
-    """Return the state of a trial by the recorded status of its run; `unknown` for a status that is none of ours."""
+def trial_state(status: str, reason: str, unknown: TrialState) -> TrialState:
+    """Return the state of a trial by the recorded status and stop reason of its run.
+
+    Args:
+        status: FINISHED for a trial that was stopped early, KILLED in records of earlier versions.
+        reason: "" where none is recorded.
+        unknown: the state for a status that is none of ours.
+    """
+    if status == RunStatus.FINISHED and reason in STOPPED_EARLY:
+        return TrialState.STOPPED
     return RunStatus(status).state if status in TRIAL_STATES else unknown
 
 

@@ -38,6 +38,7 @@ SHAPE = {
     **dict.fromkeys(("sweep_id?", "space?", "question?", "profile?", "metric?", "reference?", "code_version?"), str),
     **dict.fromkeys(("seed?", "grid_points?"), int),
     "started?": str,
+    "mlflow_experiment?": str,
     "grace_share?": float,
     "scheduler?": {"name?": str, "grace?": int, "reduction?": int, "max_epochs?": int, "rungs?": [int]},
     "axes?": {"*": AXIS},
@@ -66,7 +67,7 @@ SHAPE = {
 """The form of the file in every version so far; a missing key is refused where it is needed."""
 
 
-LEFT_OUT = ("search", "confirmation", "tags")
+LEFT_OUT = ("search", "confirmation", "tags", "mlflow_experiment")
 """Fields that are not written where they are None."""
 
 
@@ -171,6 +172,8 @@ class Manifest(_Record):
     device: str = ""
     precision: str = ""
     tracking_uri: str = ""
+    mlflow_experiment: str | None = None
+    """None in records of earlier versions, which knew one experiment."""
     command: str = ""
     report_command: str = ""
     started: str = ""
@@ -264,6 +267,15 @@ def read_tracking_uri(folder: Path) -> str | None:
     except (OSError, ValueError, AttributeError):
         return None
     return noted if isinstance(noted, str) else None
+
+
+def read_mlflow_experiment(folder: Path) -> str | None:
+    """Return the MLflow experiment that sweep.json notes; None where it notes none, or is damaged."""
+    try:
+        noted = read_json(folder / FILE).get("mlflow_experiment")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return noted if isinstance(noted, str) and noted else None
 
 
 def recorded_task(manifest: Mapping[str, Any]) -> Task:

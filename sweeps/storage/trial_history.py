@@ -139,8 +139,8 @@ class TrialHistory:
 
     def end(self, status: str, tags: Mapping[str, str]) -> None:
         """Add how the trial ended, by the status and the tags of its run."""
-        self.state, self.status = trial_state(status, TrialState.RUNNING), status
         self.reason, self.detail = str(tags.get(STOP_REASON, "")), str(tags.get(STOP_DETAIL, ""))
+        self.state, self.status = trial_state(status, self.reason, TrialState.RUNNING), status
         self.log_file, self.ending = str(tags.get(LOG_FILE, "")), ""
         self.memory_failures += self.reason == StopReason.OOM
 

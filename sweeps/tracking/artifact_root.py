@@ -18,6 +18,7 @@ from sweeps.storage.heartbeat import FILE as HEARTBEAT
 from sweeps.storage.heartbeat import read_pulse
 from sweeps.storage.tags import FOLDER
 from sweeps.tracking.client import EXPERIMENT, forget_artifacts
+from sweeps.tracking.experiment import OUR_TAG, OUR_VALUE
 from sweeps.tracking.uri import folder_of
 
 ARTIFACTS = "artifacts"
@@ -30,6 +31,11 @@ COLUMNS = (
     ("model_versions", "storage_location"),
 )
 """Table and column of every address of artifacts."""
+
+
+OURS = """SELECT DISTINCT artifact_location FROM experiments WHERE name = ? OR experiment_id IN
+          (SELECT experiment_id FROM experiment_tags WHERE key = ? AND value = ?)"""
+"""Locations of the experiments in which sweeps are recorded."""
 
 
 def is_settled(database: Path, root: Path) -> bool:
@@ -79,17 +85,18 @@ def locked_database(database: Path) -> Iterator[None]:
 def _recorded_elsewhere(connection: sqlite3.Connection, root: Path) -> str:
     """Return the recorded address of the artifacts below `root` where that is another one; "" otherwise."""
     try:
-        query = "SELECT artifact_location FROM experiments WHERE name = ?"
-        row = connection.execute(query, (EXPERIMENT,)).fetchone()
+        rows = connection.execute(OURS, (EXPERIMENT, OUR_TAG, OUR_VALUE)).fetchall()
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
             return ""
         raise
-    recorded = str(row[0] or "") if row else ""
-    before = folder_of(recorded) if recorded else None
-    if before is None or before == root or (is_visible(before) and is_visible(root) and before.samefile(root)):
-        return ""
-    return recorded if _was_moved(connection, before, root) else ""
+    for recorded in (str(location) for (location,) in rows if location):
+        before = folder_of(recorded)
+        if before is None or before == root or (is_visible(before) and is_visible(root) and before.samefile(root)):
+            continue
+        if _was_moved(connection, before, root):
+            return recorded
+    return ""
 
 
 def _running_sweep(storage: Path) -> str:

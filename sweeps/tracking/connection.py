@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sweeps.errors import TrackingError
+from sweeps.storage.tags import PROBE
 from sweeps.tracking.client import forget_database, open_client
+from sweeps.tracking.experiment import check_active, experiment_id
 from sweeps.tracking.failures import GONE, code_of
-from sweeps.tracking.store import PROBE, check_active, experiment_id
 from sweeps.tracking.uri import check_uri, database_file
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ class Connection:
     Args:
         tracking_uri: the store.
         on_loss: called when every run has to be looked up again.
+        name: of the experiment.
     """
 
-    def __init__(self, tracking_uri: str, on_loss: Callable[[], None]) -> None:
+    def __init__(self, tracking_uri: str, on_loss: Callable[[], None], name: str) -> None:
         self.uri = check_uri(tracking_uri)
+        self._name = name
         self.experiment = ""
         self._on_loss = on_loss
         self._client: MlflowClient | None = None
@@ -38,8 +41,8 @@ class Connection:
         """
         self._look_for_database()
         if self._client is None:
-            client = open_client(self.uri)
-            self.experiment = experiment_id(client, self.uri, may_create=database_file(self.uri) is None)
+            client, may_create = open_client(self.uri), database_file(self.uri) is None
+            self.experiment = experiment_id(client, self.uri, self._name, may_create=may_create)
             self._client = client
         return self._client
 

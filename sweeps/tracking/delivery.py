@@ -11,6 +11,7 @@ from functools import partial
 
 from sweeps.storage.events import Artifact
 from sweeps.storage.outbox import Outbox
+from sweeps.tracking.client import EXPERIMENT
 from sweeps.tracking.delivered import DeliveredEvents
 from sweeps.tracking.failures import reason
 from sweeps.tracking.hints import install_cure, missing_module
@@ -37,13 +38,14 @@ class Delivery:
         outbox: of the sweep.
         tracking_uri: the store.
         sweep_id: of the sweep.
+        experiment: of MLflow, in which it is recorded.
     """
 
-    def __init__(self, outbox: Outbox, tracking_uri: str, sweep_id: str) -> None:
+    def __init__(self, outbox: Outbox, tracking_uri: str, sweep_id: str, experiment: str = EXPERIMENT) -> None:
         self._outbox = outbox
         self._uri, self._sweep_id = tracking_uri, sweep_id
         self._delivered = DeliveredEvents(outbox)
-        runs = SweepRuns(tracking_uri, sweep_id, outbox)
+        runs = SweepRuns(tracking_uri, sweep_id, outbox, experiment)
         self._recorder = Recorder(runs, self._delivered, self._upload_again)
         self._uploads = FileUploads(outbox, self._recorder.upload, self._reason)
         self._redelivery = Redelivery(outbox, self._recorder, self._uploads, self._delivered)

@@ -1,8 +1,8 @@
 """Metric histories of many runs: from the table of a database on this machine, else by MLflow's public call.
 
 The table is read directly because MLflow takes thirty times as long: 0.65 s against 20 s for 200 runs of 20 epochs, on
-two busy cores. Its bulk calls for databases and servers are not public, and gained nothing for a database (20 s against
-21 s in four threads) and less than half for a server (53 s against 94 s in one thread).
+two busy cores. Its bulk calls are not public. That for databases gained nothing (20 s against 21 s in four threads);
+that for servers asks once for a hundred runs (53 s against 94 s in one thread), and is used where it answers.
 """
 
 import logging
@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeps.tracking.uri import database_file
+from sweeps.tracking.uri import SERVERS, database_file, scheme_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,6 +31,9 @@ Point = tuple[str, int, int, float]
 RUNS_AT_ONCE = 100
 """Runs in one query of a database."""
 
+PAGES_CALL, MOST_POINTS = "/ajax-api/2.0/mlflow/metrics/get-history-bulk", 25_000
+"""A call that MLflow's pages use, and its limit."""
+
 THREADS = 4
 """Runs that are asked for at once."""
 
@@ -42,6 +45,8 @@ def ask_histories(client: "MlflowClient", run_ids: Sequence[str], key: str) -> l
             return read_table(database, run_ids, key)
         except sqlite3.Error as error:  # a later version of MLflow may have another table
             log.debug("the table of metrics is not as expected: %s", error)
+    if scheme_of(client.tracking_uri) in SERVERS:
+        return ask_together(client, run_ids, key)
     return ask_each(client, run_ids, key)
 
 
@@ -60,6 +65,37 @@ def read_table(database: Path, run_ids: Sequence[str], key: str) -> list[Point]:
             for run_id, step, time_ms, value, is_nan in connection.execute(query, (key, *chunk)):
                 points.append((run_id, step, time_ms, math.nan if is_nan else value))
     return points
+
+
+def ask_together(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:
+    """Return every recorded value of a metric from a server, by the call of MLflow's own pages for many runs.
+
+    Where a server does not answer it, or leaves points out because there are too many, each run is asked for.
+    """
+    points: list[Point] = []
+    for start in range(0, len(run_ids), RUNS_AT_ONCE):
+        chunk = run_ids[start : start + RUNS_AT_ONCE]
+        together = _ask_pages_call(client.tracking_uri, chunk, key)
+        points += ask_each(client, chunk, key) if together is None else together
+    return points
+
+
+def _ask_pages_call(tracking_uri: str, run_ids: Sequence[str], key: str) -> list[Point] | None:
+    """Return the points of some runs; None without a usable answer. Later versions of MLflow may not have this call."""
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    query = {"run_id": list(run_ids), "metric_key": key, "max_results": MOST_POINTS}
+    try:
+        answer = http_request(get_default_host_creds(tracking_uri), PAGES_CALL, "GET", params=query)
+        metrics = answer.json()["metrics"] if answer.ok else None
+        points = [
+            (row["run_id"], int(row["step"]), int(row["timestamp"]), float(row["value"])) for row in metrics or ()
+        ]
+    except Exception as error:  # noqa: BLE001 - whatever fails here fails again, with its reason, in the public call
+        log.debug("histories could not be asked for together: %s", error)
+        return None
+    return None if metrics is None or len(points) >= MOST_POINTS else points
 
 
 def ask_each(client: "MlflowClient", run_ids: Sequence[str], key: str) -> list[Point]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bddseg.data.folders import is_visible
 from bddseg.result import OBJECTIVE
-from sweeps.errors import NoSweepError, TrackingError
+from sweeps.errors import NoSweepError
 from sweeps.storage.outcomes import RunStatus
 from sweeps.storage.records import IDENTITY, Repeat, SweepRecord, TrialRow, Value, planned_settings
 from sweeps.storage.relocation import present_path
@@ -26,15 +26,18 @@ from sweeps.storage.tags import (
 )
 from sweeps.tracking.artifact_store import ArtifactStore
 from sweeps.tracking.client import EXPERIMENT
-from sweeps.tracking.hints import restore_cure
+from sweeps.tracking.experiment import check_active
 from sweeps.tracking.metric_history import History, Point, ask_histories, by_run
 from sweeps.tracking.uri import database_file, report_command, start_command
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Run
 
 PAGE_ROWS = 1000
 SHOWN_SWEEPS = 10
+UNUSED = "Default"
+"""An experiment that MLflow creates by itself."""
 
 
 class Store(ArtifactStore):
@@ -137,16 +140,33 @@ class Store(ArtifactStore):
     def _search(self, query: str, order: str = "start_time ASC") -> list["Run"]:
         runs: list[Run] = []
         with self._reading() as client:
-            experiment = client.get_experiment_by_name(EXPERIMENT)
-            if experiment and experiment.lifecycle_stage != "active":
-                cure = restore_cure(experiment.experiment_id, self.tracking_uri)
-                raise TrackingError(f"experiment {EXPERIMENT} is deleted in {self._shown}: {cure}")
-            token = "" if experiment else None
-            while experiment and token is not None:
-                page = client.search_runs([experiment.experiment_id], query, 1, PAGE_ROWS, [order], token or None)
+            experiment_ids = self._experiment_ids(client)
+            token = "" if experiment_ids else None
+            while token is not None:
+                page = client.search_runs(experiment_ids, query, 1, PAGE_ROWS, [order], token or None)
                 runs += page
+                self._addresses |= {run.info.run_id: run.info.artifact_uri or "" for run in page}
                 token = page.token or None
         return runs
+
+    def _experiment_ids(self, client: "MlflowClient") -> list[str]:
+        """Return the ids of the experiments that are read.
+
+        Raises:
+            TrackingError: when the one that is named, or the default one where there is no other, is deleted.
+        """
+        active: dict[str, str] = {}
+        token: str | None = "" if self.experiment is None else None
+        while token is not None:
+            page = client.search_experiments(max_results=PAGE_ROWS, page_token=token or None)
+            active |= {str(experiment.experiment_id): experiment.name for experiment in page}
+            token = page.token or None
+        if set(active.values()) - {UNUSED}:
+            return list(active)
+        experiment = client.get_experiment_by_name(self.experiment or EXPERIMENT)
+        if experiment is not None:
+            check_active(experiment, self.tracking_uri)
+        return list(active) if self.experiment is None else [str(experiment.experiment_id)] if experiment else []
 
     def _unknown(self, sweep_id: str) -> str:
         recorded_ids = self.sweep_ids()
@@ -156,7 +176,8 @@ class Store(ArtifactStore):
         return f"no sweep {sweep_id[:80]!r} in {self._shown}; known: {', '.join(recorded_ids[:SHOWN_SWEEPS])}{more}"
 
     def _no_sweep(self) -> str:
-        return f"no sweep recorded yet in {self._shown}; run {start_command(self.tracking_uri)}"
+        where = f"experiment {self.experiment} of {self._shown}" if self.experiment else self._shown
+        return f"no sweep recorded yet in {where}; run {start_command(self.tracking_uri)}"
 
     def _one_per_trial(self, runs: Iterable["Run"]) -> list["Run"]:
         """Return one run of each trial: of two (the server's answer to the first was lost) the one with more epochs."""

@@ -14,6 +14,7 @@ from sweeps.storage.events import PARENT, Event, Start
 from sweeps.storage.records import IDENTITY
 from sweeps.storage.tags import INCOMPLETE, ROLE, SWEEP_ID, TRIAL_ID
 from sweeps.tracking.batch import NAME_CHARS
+from sweeps.tracking.client import EXPERIMENT
 from sweeps.tracking.connection import Connection
 from sweeps.tracking.failures import GONE, code_of
 from sweeps.tracking.run import KnownRun, adopted
@@ -34,15 +35,16 @@ class SweepRuns:
         tracking_uri: the store.
         sweep_id: of letters, digits, '_', '.' and '-', since it becomes part of a query.
         events: the sweep's, beside which the ids are noted.
+        experiment: in which the runs are.
 
     Raises:
         TrackingError: when the sweep's id cannot be searched for, or the address is no store's.
     """
 
-    def __init__(self, tracking_uri: str, sweep_id: str, events: EventFile) -> None:
+    def __init__(self, tracking_uri: str, sweep_id: str, events: EventFile, experiment: str = EXPERIMENT) -> None:
         if not IDENTITY.fullmatch(sweep_id):
             raise TrackingError(f"sweep id {sweep_id!r} must be made of letters, digits, '_', '.' and '-'")
-        self.store = Connection(tracking_uri, self._forget)
+        self.store = Connection(tracking_uri, self._forget, experiment)
         self._sweep_id = sweep_id
         self._events = events
         self._runs: dict[str, KnownRun] = {}

@@ -12,9 +12,10 @@ from sweeps.storage.events import Artifact, Epoch, Line, Unreadable
 from sweeps.storage.heartbeat import is_silent, read_pulse
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.recovery import claim_and_close
-from sweeps.storage.sweep_json import read_tracking_uri
+from sweeps.storage.sweep_json import read_mlflow_experiment, read_tracking_uri
 from sweeps.storage.sweeps import sweep_folders
 from sweeps.tracking.artifact_root import ARTIFACTS
+from sweeps.tracking.client import EXPERIMENT
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.missing import find_missing
 from sweeps.tracking.store import prepare_store
@@ -126,8 +127,9 @@ def _deliver(folder: Path, uri: str) -> SyncResult:
     """
     outbox = Outbox(folder / OUTBOX)
     with outbox.claimed():
-        prepare_store(uri, folder.parent / ARTIFACTS)
-        delivered, undelivered, why = Delivery(outbox, uri, folder.name).catch_up()
+        experiment = read_mlflow_experiment(folder) or EXPERIMENT
+        prepare_store(uri, folder.parent / ARTIFACTS, experiment)
+        delivered, undelivered, why = Delivery(outbox, uri, folder.name, experiment).catch_up()
     return SyncResult(folder.name, delivered, undelivered, why, rejects=tuple(outbox.rejects()))
 
 
@@ -208,7 +210,8 @@ def _deliver_briefly(folder: Path, tracking_uri: str) -> None:
     try:
         outbox = Outbox(folder / OUTBOX)
         with outbox.claimed():
-            Delivery(outbox, tracking_uri, folder.name).drain(CLOSING_SECONDS)
+            experiment = read_mlflow_experiment(folder) or EXPERIMENT
+            Delivery(outbox, tracking_uri, folder.name, experiment).drain(CLOSING_SECONDS)
     except SweepError:
         return  # another process delivers it, or it cannot be written to
 

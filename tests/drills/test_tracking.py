@@ -15,7 +15,8 @@ from trial_events import epoch as trained
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.client import EXPERIMENT, open_client
 from sweeps.tracking.delivery import Delivery
-from sweeps.tracking.store import prepare_store, try_store
+from sweeps.tracking.preflight import try_store
+from sweeps.tracking.store import prepare_store
 from sweeps.tracking.sync import sync
 from sweeps.tracking.uri import runs_page
 

@@ -49,6 +49,7 @@ def test_paused_trials_are_counted_in_the_sentence() -> None:
     [
         ("max_epochs", "FINISHED", "finished"),
         ("plateau", "FINISHED", "finished"),
+        ("asha", "FINISHED", "stopped"),
         ("asha", "KILLED", "stopped"),
         ("user", "KILLED", "stopped"),
         ("diverged", "FAILED", "failed"),

@@ -116,7 +116,7 @@ def test_a_resumed_sweep_does_with_bad_samples_what_it_did(
 ) -> None:
     arguments = tune_main.build_parser().parse(["--resume", "smoke-1", "--quiet", "--gpus-per-trial", "0"])
     manifest = read_manifest(order.storage / "smoke-1").changed(terms=recorded)
-    where = Destination(order.storage, order.tracking_uri, None, is_offline=True)
+    where = Destination(order.storage, order.tracking_uri, "bdd100k-unet", None, is_offline=True)
     again = prepare(arguments, draft_resume(arguments, EXPERIMENT, Source("quick", None), manifest), where)
     assert again.on_bad_sample == again.terms()["on_bad_sample"] == expected
 

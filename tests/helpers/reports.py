@@ -30,7 +30,7 @@ BEST = {
 EPOCHS = 20
 ENDS = {
     (1e-3, "focal"): ("diverged", "train/loss is nan at epoch 9", "FAILED", 9),
-    (1e-5, "focal"): ("asha", "val/miou 0.3100 at epoch 2 was below the cut-off 0.4000", "KILLED", 2),
+    (1e-5, "focal"): ("asha", "val/miou 0.3100 at epoch 2 was below the cut-off 0.4000", "FINISHED", 2),
     (1e-5, "cross_entropy"): ("asha", "val/miou 0.4200 at epoch 6 was below the cut-off 0.5000", "KILLED", 6),
 }
 LEADER, RUNNER_UP, REFERENCE = "lr1e-3-cross_entropy", "lr5e-4-cross_entropy", "lr1e-4-cross_entropy"

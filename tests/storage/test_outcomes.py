@@ -20,12 +20,12 @@ def test_every_status_is_one_of_mlflow() -> None:
     assert {status.value for status in RunStatus} <= set(MlflowStatus._STRING_TO_STATUS)
 
 
-def test_an_end_of_its_own_finishes_a_run_an_end_from_outside_kills_it_and_the_others_fail() -> None:
+def test_an_end_of_its_own_or_by_the_schedule_finishes_a_run_a_cut_off_kills_it_and_the_others_fail() -> None:
     statuses = {status: {reason for reason in StopReason if reason.status == status} for status in RunStatus}
     assert statuses == {
         "RUNNING": set(),
-        "FINISHED": OWN_ENDS,
-        "KILLED": STOPPED_EARLY | CUT_OFF,
+        "FINISHED": OWN_ENDS | STOPPED_EARLY,
+        "KILLED": CUT_OFF,
         "FAILED": {"diverged", "oom", "error"},
     }
 
@@ -39,7 +39,7 @@ def test_a_recorded_text_is_compared_with_the_sets_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "status", "text"), [("asha", "KILLED", "stopped early"), ("invented", "FAILED", "")]
+    ("reason", "status", "text"), [("asha", "FINISHED", "stopped early"), ("invented", "FAILED", "")]
 )
 def test_a_reason_that_this_version_does_not_know_is_a_failure_without_words(
     reason: str, status: str, text: str
@@ -56,7 +56,12 @@ def test_every_reason_has_words() -> None:
     [("RUNNING", "running"), ("FINISHED", "finished"), ("KILLED", "stopped"), ("FAILED", "failed"), ("", "waiting")],
 )
 def test_the_state_of_a_trial_follows_from_the_status_of_its_run(status: str, state: str) -> None:
-    assert trial_state(status, TrialState.WAITING) == state
+    assert trial_state(status, "", TrialState.WAITING) == state
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "KILLED"], ids=["now", "earlier versions"])
+def test_a_trial_that_was_stopped_early_is_stopped_whatever_its_status(status: str) -> None:
+    assert trial_state(status, "asha", TrialState.WAITING) == "stopped"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sweeps.errors import StorageError
 from sweeps.storage.events import Line, Start
 from sweeps.storage.heartbeat import this_pulse, write_pulse
 from sweeps.storage.outbox import Outbox
-from sweeps.tracking import store
+from sweeps.tracking import reachability
 from sweeps.tracking.delivery import Delivery
 from sweeps.tracking.sync import close_lost_sweeps, sync
 from sweeps.tracking.uri import default_tracking_uri
@@ -87,8 +87,8 @@ def test_a_store_that_does_not_answer_is_asked_once_for_all_sweeps(
     storage: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    check = store.check_server
-    monkeypatch.setattr(store, "check_server", lambda uri: (asked.append(uri), check(uri))[1])
+    check = reachability.check_server
+    monkeypatch.setattr(reachability, "check_server", lambda uri: (asked.append(uri), check(uri))[1])
     for name in ("one", "three", "two"):
         waiting(storage, name)
     assert call(storage, "--tracking-uri", REFUSED) == 1

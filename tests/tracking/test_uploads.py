@@ -18,7 +18,8 @@ from sweeps.storage.event_file import UPLOADS, EventFile
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.client import open_client
 from sweeps.tracking.delivery import Delivery
-from sweeps.tracking.store import prepare_store, try_store
+from sweeps.tracking.preflight import try_store
+from sweeps.tracking.store import prepare_store
 from sweeps.tracking.sync import sync
 
 
