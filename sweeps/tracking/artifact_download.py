@@ -8,29 +8,44 @@ where it cannot be downloaded.
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from sweeps.tracking.uri import folder_of, scheme_of
+
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 
 class ArtifactDownloads:
-    """Downloads files from the stores of files of one MLflow store.
+    """Downloads files of the runs of one MLflow store."""
 
-    Args:
-        tracking_uri: of the store, as MLflow takes it.
-    """
-
-    def __init__(self, tracking_uri: str) -> None:
-        self._tracking_uri = tracking_uri
+    def __init__(self) -> None:
+        self.addresses: dict[str, str] = {}
+        """Run -> address of its artifacts, as far as they are known from a search."""
         self._repositories: dict[str, ArtifactRepository] = {}
         """By the folder that the runs have in common: each asks its server once what it can do."""
 
-    def fetch(self, run_id: str, artifact_uri: str, name: PurePosixPath, folder: Path) -> Path | None:
+    def address(self, client: "MlflowClient", run_id: str) -> str:
+        """Return the address of a run's artifacts."""
+        if run_id not in self.addresses:
+            self.addresses[run_id] = client.get_run(run_id).info.artifact_uri or ""
+        return self.addresses[run_id]
+
+    def download(self, client: "MlflowClient", run_id: str, name: PurePosixPath, folder: Path) -> Path | None:
         """Return a copy, in the folder, of a file of a run; None when the run has none of that name.
 
         Raises whatever a store of files raises that cannot be used.
         """
-        root, separator, inside = artifact_uri.partition(f"/{run_id}/")
-        repository = self._repository(root)
+        address = self.address(client, run_id)
+        if folder_of(address) is None and scheme_of(client.tracking_uri) != "databricks":
+            return self._fetch(client, run_id, name, folder)
+        siblings = client.list_artifacts(run_id, None if len(name.parts) == 1 else str(name.parent))
+        if not any(item.path == str(name) and not item.is_dir for item in siblings):
+            return None
+        return Path(client.download_artifacts(run_id, str(name), str(folder)))
+
+    def _fetch(self, client: "MlflowClient", run_id: str, name: PurePosixPath, folder: Path) -> Path | None:
+        root, separator, inside = self.addresses[run_id].partition(f"/{run_id}/")
+        repository = self._repository(root, client.tracking_uri)
         path = PurePosixPath(run_id, inside, name) if separator else name
         copy = folder / name.name
         try:
@@ -44,9 +59,9 @@ class ArtifactDownloads:
             return None
         return copy
 
-    def _repository(self, root: str) -> "ArtifactRepository":
+    def _repository(self, root: str, tracking_uri: str) -> "ArtifactRepository":
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
         if root not in self._repositories:
-            self._repositories[root] = get_artifact_repository(root, tracking_uri=self._tracking_uri)
+            self._repositories[root] = get_artifact_repository(root, tracking_uri=tracking_uri)
         return self._repositories[root]

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,7 @@ from sweeps.storage.records import TrialRow
 from sweeps.storage.tiles import MOST_BYTES
 from sweeps.tracking.access import Access
 from sweeps.tracking.artifact_download import ArtifactDownloads
-from sweeps.tracking.client import mlflow_uri
-from sweeps.tracking.uri import folder_of, hide_password, scheme_of
+from sweeps.tracking.uri import folder_of, hide_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,22 +45,19 @@ class ArtifactStore:
 
     A database in a folder that is read-only, or was moved, is read from a copy; nothing is written.
 
+    Args:
+        tracking_uri: its address.
+        experiment: the only one whose sweeps are read; None for all of them.
+
     Raises:
         NoSweepError: from every reading method, when nothing has been recorded there.
         TrackingError: from every reading method, when the store cannot be read.
     """
 
     def __init__(self, tracking_uri: str, experiment: str | None = None) -> None:
-        """Create the store.
-
-        Args:
-            tracking_uri: its address.
-            experiment: the only one whose sweeps are read; None for all of them.
-        """
         self.tracking_uri, self.experiment = tracking_uri, experiment
         self._access = Access(tracking_uri)
-        self._addresses: dict[str, str] = {}
-        """Run -> address of its artifacts, as far as they are known from a search."""
+        self._downloads = ArtifactDownloads()
 
     @property
     def opened_uri(self) -> str:
@@ -139,7 +135,7 @@ class ArtifactStore:
     def _pictures(self, run_id: str, names: Sequence[str]) -> dict[str, bytes]:
         """Return the contents of those files that exist and are not too large."""
         with self._reading() as client:
-            artifact_uri = self._address(run_id, client)
+            artifact_uri = self._downloads.address(client, run_id)
         contents: dict[str, bytes] = {}
         for name in names:
             with self._opened(run_id, artifact_uri, f"{FOLDER}/{name}") as path, suppress(OSError):
@@ -158,16 +154,6 @@ class ArtifactStore:
         with self._reading() as client:
             listed = client.list_artifacts(run.info.run_id, folder or None)
         return {PurePosixPath(item.path).name: item.file_size for item in listed if not item.is_dir}
-
-    def _address(self, run_id: str, client: "MlflowClient") -> str:
-        """Return the address of a run's artifacts."""
-        if run_id not in self._addresses:
-            self._addresses[run_id] = client.get_run(run_id).info.artifact_uri or ""
-        return self._addresses[run_id]
-
-    @cached_property
-    def _downloads(self) -> ArtifactDownloads:
-        return ArtifactDownloads(mlflow_uri(self.opened_uri))
 
     @property
     def _shown(self) -> str:
@@ -199,14 +185,8 @@ class ArtifactStore:
         if name.is_absolute() or ".." in name.parts:
             return None
         with self._reading() as client:
-            artifact_uri = self._address(run_id, client)
-            if folder_of(artifact_uri) is None and scheme_of(self.tracking_uri) != "databricks":
-                return self._downloads.fetch(run_id, artifact_uri, name, folder)
-            siblings = client.list_artifacts(run_id, None if len(name.parts) == 1 else str(name.parent))
-            if not any(item.path == str(name) and not item.is_dir for item in siblings):
-                return None
-            path = Path(client.download_artifacts(run_id, str(name), str(folder)))
-        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            path = self._downloads.download(client, run_id, name, folder)
+        if path is None or (path.is_file() and path.resolve().is_relative_to(folder.resolve())):
             return path
         log.warning("artifact %s of run %s lies outside the download folder; it is not read", name, run_id)
         return None

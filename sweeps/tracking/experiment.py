@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
 
 VARIABLE = "MLFLOW_EXPERIMENT_NAME"
+UNUSED = "Default"
+"""An experiment that MLflow creates by itself."""
+
+PAGE_ROWS = 1000
 NAME_CHARS = 500
 """MLflow's limit."""
 
@@ -78,3 +82,24 @@ def check_active(experiment: "Experiment", uri: str) -> None:
     if experiment.lifecycle_stage != "active":
         cure = restore_cure(experiment.experiment_id, uri)
         raise TrackingError(f"experiment {experiment.name} is deleted in {hide_password(uri)}: {cure}")
+
+
+def experiments_to_read(client: "MlflowClient", name: str | None, uri: str) -> list[str]:
+    """Return the ids of the experiments that are read: of the one that is named, else of all.
+
+    Raises:
+        TrackingError: when the one that is named, or the default one where there is no other, is deleted.
+    """
+    active: dict[str, str] = {}
+    token: str | None = "" if name is None else None
+    while token is not None:
+        page = client.search_experiments(max_results=PAGE_ROWS, page_token=token or None)
+        active |= {str(experiment.experiment_id): experiment.name for experiment in page}
+        token = page.token or None
+    if set(active.values()) - {UNUSED}:
+        return list(active)
+    experiment = client.get_experiment_by_name(name or EXPERIMENT)
+    if experiment is None:
+        return list(active)
+    check_active(experiment, uri)
+    return [str(experiment.experiment_id)]

@@ -25,19 +25,15 @@ from sweeps.storage.tags import (
     TRIAL_ID,
 )
 from sweeps.tracking.artifact_store import ArtifactStore
-from sweeps.tracking.client import EXPERIMENT
-from sweeps.tracking.experiment import check_active
+from sweeps.tracking.experiment import experiments_to_read
 from sweeps.tracking.metric_history import History, Point, ask_histories, by_run
 from sweeps.tracking.uri import database_file, report_command, start_command
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Run
 
 PAGE_ROWS = 1000
 SHOWN_SWEEPS = 10
-UNUSED = "Default"
-"""An experiment that MLflow creates by itself."""
 
 
 class Store(ArtifactStore):
@@ -140,33 +136,14 @@ class Store(ArtifactStore):
     def _search(self, query: str, order: str = "start_time ASC") -> list["Run"]:
         runs: list[Run] = []
         with self._reading() as client:
-            experiment_ids = self._experiment_ids(client)
+            experiment_ids = experiments_to_read(client, self.experiment, self.tracking_uri)
             token = "" if experiment_ids else None
             while token is not None:
                 page = client.search_runs(experiment_ids, query, 1, PAGE_ROWS, [order], token or None)
                 runs += page
-                self._addresses |= {run.info.run_id: run.info.artifact_uri or "" for run in page}
+                self._downloads.addresses |= {run.info.run_id: run.info.artifact_uri or "" for run in page}
                 token = page.token or None
         return runs
-
-    def _experiment_ids(self, client: "MlflowClient") -> list[str]:
-        """Return the ids of the experiments that are read.
-
-        Raises:
-            TrackingError: when the one that is named, or the default one where there is no other, is deleted.
-        """
-        active: dict[str, str] = {}
-        token: str | None = "" if self.experiment is None else None
-        while token is not None:
-            page = client.search_experiments(max_results=PAGE_ROWS, page_token=token or None)
-            active |= {str(experiment.experiment_id): experiment.name for experiment in page}
-            token = page.token or None
-        if set(active.values()) - {UNUSED}:
-            return list(active)
-        experiment = client.get_experiment_by_name(self.experiment or EXPERIMENT)
-        if experiment is not None:
-            check_active(experiment, self.tracking_uri)
-        return list(active) if self.experiment is None else [str(experiment.experiment_id)] if experiment else []
 
     def _unknown(self, sweep_id: str) -> str:
         recorded_ids = self.sweep_ids()
