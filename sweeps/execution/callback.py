@@ -20,6 +20,7 @@ from sweeps.execution.trial_failures import FailureCauses, is_memory_failure, la
 from sweeps.execution.trial_recorder import TrialRecorder, cut_off_words
 from sweeps.schedulers.rungs import NO_EPOCH, TRIAL_KEY, Stop
 from sweeps.storage.artifacts import EVIDENCE_FOLDER, evidence_file
+from sweeps.storage.object_store import explain
 from sweeps.storage.outcomes import StopReason
 
 log = logging.getLogger(__name__)
@@ -149,7 +150,14 @@ class OutboxCallback(Callback):
     def _spool_evidence(self, trial: Trial) -> None:
         """Copy the evidence of the trial's last checkpoint to the outbox, where it stays until it is uploaded."""
         for name in EVIDENCE_FILES if trial.checkpoint else ():
-            content = _read(trial.checkpoint, name)
+            try:
+                content = _read(trial.checkpoint, name)
+            except OSError as error:
+                if isinstance(trial.checkpoint.filesystem, LocalFileSystem):
+                    raise
+                trial_name = self.recorder.name_of(_id(trial))
+                log.warning("the evidence of %s is fetched after the pass: %s", trial_name, explain(error))
+                return
             if content is not None:
                 self.recorder.spool(_id(trial), name, content, EVIDENCE_FOLDER)
 

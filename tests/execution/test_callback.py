@@ -22,6 +22,7 @@ from sweeps.execution.trial_recorder import TrialRecorder
 from sweeps.planning.plan import PlannedTrial
 from sweeps.schedulers.scheduler import RunAll, Stop
 from sweeps.storage.events import Line, TrialEvent
+from sweeps.storage.object_store import open_object_store
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.trial_history import read_histories
 
@@ -502,3 +503,14 @@ def test_the_rule_that_stopped_a_trial_is_its_reason(
     completed(tracker, trial)
     (end,) = events(tmp_path, "end")
     assert (end.status, end.tags["sweep.stop_reason"]) == ("KILLED", reason)
+
+
+def test_evidence_in_a_store_that_does_not_answer_costs_one_line(
+    tracker: OutboxCallback, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    store = open_object_store("s3://bucket/x", "sweep")
+    trial = FakeTrial(Checkpoint(f"{store.root}/pass-1/trial/checkpoint_000000", store.filesystem))
+    tracker.on_trial_complete(0, [], trial)  # type: ignore[arg-type]
+    (line,) = [record for record in caplog.records if "fetched after the pass" in record.message]
+    assert line.exc_info is None and "it does not answer" in line.message
