@@ -35,12 +35,14 @@ class Host:
     namespace: str
     folder: Path
     """Folder of this host alone, with a short path, for Ray's sessions."""
+    hidden: Sequence[Path] = ()
+    """Folders that are empty here."""
     _outer: "subprocess.Popen[bytes]" = field(init=False)
     _first: psutil.Process = field(init=False)
 
-    def boot(self, hidden: Sequence[Path] = ()) -> None:
-        """Start the first process of the host, with which all others end; folders that are hidden are empty here."""
-        mounts = "".join(f"mount -t tmpfs none '{path}' && " for path in hidden)
+    def boot(self) -> None:
+        """Start the first process of the host, with which all others end."""
+        mounts = "".join(f"mount -t tmpfs none '{path}' && " for path in self.hidden)
         script = f"hostname {self.name} && {mounts}echo up && exec sleep infinity"
         isolated = ["unshare", "-m", "-u", "-p", "-f", "--mount-proc", "--kill-child", "bash", "-c", script]
         words = ["ip", "netns", "exec", self.namespace, *isolated]
@@ -72,8 +74,11 @@ class Host:
         """Start Ray's daemons, which end with the host. With --block all would end with the first that ends."""
         limits = ["--object-store-memory=150000000", "--disable-usage-stats"]
         words = [str(RAY), "start", f"--node-ip-address={self.address}", *limits, *options]
-        codes = (self.start(*words, **variables).wait(300) for _ in range(ATTEMPTS))
-        assert 0 in codes, (self.folder / "log").read_text()[-3000:]  # Ray gives a node 30 s, a busy machine needs more
+        for _ in range(ATTEMPTS):  # Ray gives a node 30 s to start, and a busy machine needs more
+            if self.start(*words, **variables).wait(300) == 0:
+                return
+            self.restart()  # a daemon of the attempt that failed may still run
+        raise AssertionError((self.folder / "log").read_text()[-3000:])
 
     @property
     def ray(self) -> str:
@@ -140,9 +145,9 @@ def network(*names: str, hidden: Mapping[str, Sequence[Path]] = MappingProxyType
             folder = Path(tempfile.mkdtemp(prefix="h-", dir="/tmp"))  # short: sockets lie below it
             (folder / "ray").mkdir()
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            host = Host(name, f"10.77.0.{number}", namespace, folder)
+            host = Host(name, f"10.77.0.{number}", namespace, folder, hidden.get(name, ()))
             _connect(switch, host, number)
-            host.boot(hidden.get(name, ()))
+            host.boot()
             stack.callback(host.kill)
             hosts.append(host)
         yield hosts
