@@ -65,8 +65,8 @@ def check_same(arguments: argparse.Namespace, experiment: "Experiment", plan: "P
     _check(manifest, "--confirm", getattr(arguments, "confirm", None), screening)
     described = _settings(build_manifest(manifest.sweep_id, experiment, plan, {}, {}).to_json())
     recorded = _settings(manifest.to_json())
-    for setting in sorted(described.keys() | recorded.keys()):
-        _check(manifest, setting, described.get(setting), recorded.get(setting))
+    for setting in sorted(described.keys() | recorded.keys(), key=lambda name: (not name.endswith(".name"), name)):
+        _check(manifest, setting.removeprefix("base."), described.get(setting), recorded.get(setting))
     terms = manifest.terms
     _check(manifest, "--fresh", arguments.fresh, terms.get("is_fresh", arguments.fresh))
     bad = arguments.on_bad_sample
