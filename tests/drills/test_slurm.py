@@ -1,4 +1,4 @@
-"""Drills: the shipped batch scripts under a real Slurm of one node, in namespaces of its own."""
+"""Drill: the shipped batch script for one node under a real Slurm of one node, in namespaces of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +9,10 @@ from slurm import Slurm, missing, slurm
 
 pytestmark = [pytest.mark.drill, pytest.mark.skipif(bool(missing()), reason=f"Slurm: {missing()}")]
 
-SCRIPTS = ROOT / "deploy" / "slurm"
+SCRIPT = ROOT / "deploy" / "slurm" / "sweep.sbatch"
 SWEEP = ("--space", "smoke", "--profile", "quick", "--set", "data.max_images=90", "--set", "train.epochs=9",
          "--set", "train.precision=fp32", "--scheduler", "none")  # fmt: skip
-ONE_CPU = ("--cpus-per-task=2",)
+CORES = ("--cpus-per-task=2",)
 EPOCHS_LOST = 2 * 30
 """What two trials may repeat: all since their last checkpoints."""
 
@@ -27,14 +27,11 @@ def variables() -> dict[str, str]:
     return {"BDDSEG_CACHE": str(CACHE), "OMP_NUM_THREADS": "1", "PYTHON": str(ROOT / ".venv" / "bin" / "python")}
 
 
-@pytest.mark.parametrize(("script", "options"), [("sweep.sbatch", ()), ("cluster.sbatch", ("--nodes=1",))])
-def test_a_job_that_is_signalled_and_one_that_is_requeued_goes_on_and_finishes(
-    place: Site, batch: Slurm, script: str, options: tuple[str, ...]
-) -> None:
+def test_a_job_that_is_signalled_and_one_that_is_requeued_goes_on_and_finishes(place: Site, batch: Slurm) -> None:
     log = place.storage / "driver.log"
     words = ("night", *SWEEP, "--storage", str(place.storage))
-    options = (*ONE_CPU, *options, f"--output={log}", "--time=60")
-    job = batch.submit(SCRIPTS / script, *words, folder=ROOT, options=options, **variables())
+    options = (*CORES, f"--output={log}", "--time=60")
+    job = batch.submit(SCRIPT, *words, folder=ROOT, options=options, **variables())
     place.await_epochs(3)
     batch.run("scancel", "--batch", "--signal=TERM", job)  # as --signal=B:TERM@120 does before the time limit
     place.await_that(lambda: batch.job(job)["Restarts"] == "1")
@@ -45,7 +42,7 @@ def test_a_job_that_is_signalled_and_one_that_is_requeued_goes_on_and_finishes(
     place.await_that(lambda: batch.job(job)["Restarts"] == "2")
     batch.run("scontrol", "update", f"JobId={job}", "StartTime=now")
     batch.await_state(job, "COMPLETED")
-    survived(f"slurm_{script.partition('.')[0]}", place, 2, repeated_at_most=EPOCHS_LOST)
-    again = batch.submit(SCRIPTS / script, *words, folder=ROOT, options=options, **variables())
+    survived("slurm", place, 2, repeated_at_most=EPOCHS_LOST)
+    again = batch.submit(SCRIPT, *words, folder=ROOT, options=options, **variables())
     batch.await_state(again, "COMPLETED")
     assert "sweep night is finished; report: " in place.said().splitlines()[-1]
