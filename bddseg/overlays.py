@@ -59,7 +59,7 @@ def paint_images(trained: Predictor, images: Sequence[Path], out: Path, kinds: S
     """
     for batch in _batches(images):
         good = {path: image for path, image in batch if isinstance(image, Image.Image)}
-        scores = dict(zip(good, _score(trained, list(good.values())), strict=True))
+        scores = dict(zip(good, score_images(trained, list(good.values())), strict=True))
         for path, image in batch:
             if isinstance(image, DataError):
                 yield Painted(path, (), (image,))
@@ -124,7 +124,7 @@ def _read(path: Path) -> Image.Image | DataError:
         return error
 
 
-def _score(trained: Predictor, images: Sequence[Image.Image]) -> np.ndarray:
+def score_images(trained: Predictor, images: Sequence[Image.Image]) -> np.ndarray:
     """Return the scores of every class at the network's input size.
 
     Shape:

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from bddseg.errors import printable
 from sweeps.cli import parsing
+from sweeps.cli.completion import add_completion
 from sweeps.cli.console import FINE, INCOMPLETE, Parser, execute, run_command
 from sweeps.paths import default_folder, program_name
 
@@ -48,6 +49,7 @@ def build_parser() -> Parser:
     parser.option(parser, "--write-dataset", type=parsing.folder, verbs="write_dataset", metavar="DIR",
                   help="print a description of the folder, drafted from its files, that --data takes")  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    add_completion(parser, "sweeps/explore.py")
     parsing.add_debug(parser)
     return parser
 

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 
 from bddseg.errors import ExportError, printable
 from sweeps.cli import parsing
+from sweeps.cli.completion import add_completion
 from sweeps.cli.console import FINE, INCOMPLETE, MODEL_HELP, Parser, execute, make_folder, run_command
-from sweeps.paths import default_folder, program_name
+from sweeps.paths import EXPORT, default_folder, program_name
 
 FORMATS = ("onnx", "torch")
 
@@ -41,6 +42,7 @@ def build_parser() -> Parser:
     parser.add_argument("--format", nargs="+", choices=FORMATS, default=list(FORMATS), metavar="KIND",
                         help="onnx, torch (default: both)")  # fmt: skip
     parsing.add_tracking_uri(parser)
+    add_completion(parser, EXPORT)
     parsing.add_debug(parser)
     return parser
 

@@ -23,8 +23,9 @@ from bddseg.data.folders import in_short, list_folder
 from bddseg.data.image_io import SUFFIXES, has_image_name
 from bddseg.errors import DataError, printable
 from sweeps.cli import parsing
+from sweeps.cli.completion import add_completion
 from sweeps.cli.console import FINE, INCOMPLETE, MISUSE, MODEL_HELP, Parser, execute, make_folder, run_command
-from sweeps.paths import default_folder, program_name
+from sweeps.paths import PREDICT, default_folder, program_name
 
 PICTURES = ("overlay", "mask", "labels")
 
@@ -59,6 +60,7 @@ def build_parser() -> Parser:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: auto)")
     parsing.add_tracking_uri(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    add_completion(parser, PREDICT)
     parsing.add_debug(parser)
     return parser
 

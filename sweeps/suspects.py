@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from bddseg.errors import printable
 from bddseg.words import count
 from sweeps.cli import parsing
+from sweeps.cli.completion import add_completion
 from sweeps.cli.console import FINE, Parser, execute, run_command
 from sweeps.notes import show_notes
 from sweeps.paths import default_folder, program_name
@@ -60,6 +61,7 @@ def build_parser() -> Parser:
     parser.add_argument("--no-upload", action="store_true",
                         help="do not record the review with the sweep, so that its report does not use it")  # fmt: skip
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    add_completion(parser, "sweeps/suspects.py")
     parsing.add_debug(parser)
     return parser
 

@@ -10,17 +10,17 @@ from sweeps.cli.dry_run import dry_run
 from sweeps.cli.named_sweep import is_recorded
 from sweeps.cli.prepare import find_destination, open_store, prepare
 from sweeps.cli.resume import go_on
-from sweeps.cli.tables import close
 from sweeps.notes import notes
 
 if TYPE_CHECKING:
+    from sweeps.execution.spec import SweepResult
     from sweeps.planning.confirmation import Confirmation
     from sweeps.planning.dataset import ImageCounts
     from sweeps.storage.records import SweepRecord
 
 
-def confirm(arguments: argparse.Namespace) -> int:
-    """Retrain the finalists of a recorded sweep on folds, with its recorded settings and data."""
+def train_confirmation(arguments: argparse.Namespace) -> "SweepResult | int | None":
+    """Retrain the finalists of a recorded sweep on folds, with its recorded settings and data; None for a dry run."""
     from bddseg.result import OBJECTIVE
     from sweeps.planning.confirmation import plan_confirmation, screened_sd
     from sweeps.planning.dataset import cache_folder, count_images, load_catalog, recorded_source
@@ -58,7 +58,8 @@ def confirm(arguments: argparse.Namespace) -> int:
     if arguments.sweep and is_recorded(arguments):
         return go_on(arguments, confirmation.experiment, lambda precision: confirmation.plan)
     if arguments.dry_run:
-        return dry_run(arguments, draft_confirmation(arguments, confirmation, source, catalog), run_sd=run_sd)
+        dry_run(arguments, draft_confirmation(arguments, confirmation, source, catalog), run_sd=run_sd)
+        return None
     checkpoints, recorded = confirmation.terms.get("checkpoints", ""), record.manifest.get("mlflow_experiment")
     mlflow_experiment = recorded if isinstance(recorded, str) else None
     destination = find_destination(arguments, checkpoints=checkpoints, mlflow_experiment=mlflow_experiment)
@@ -66,7 +67,7 @@ def confirm(arguments: argparse.Namespace) -> int:
     spec = prepare(arguments, draft, destination)
     from sweeps.execution.runner import run_sweep
 
-    return close(run_sweep(spec, arguments.sweep))
+    return run_sweep(spec, arguments.sweep)
 
 
 def plan_rounds(record: "SweepRecord", arguments: argparse.Namespace, units: int) -> "Confirmation":

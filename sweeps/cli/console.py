@@ -68,6 +68,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **terms)
         self._verbs = verbs
         self._options: dict[str, Option] = {}
+        self._is_raising = False
         self.add_argument("--version", action=PrintVersion, nargs=0, default=argparse.SUPPRESS,
                           help="print the version and exit")  # fmt: skip
 
@@ -86,11 +87,12 @@ class Parser(argparse.ArgumentParser):
         action = group.add_argument(*names, default=argparse.SUPPRESS, **terms)
         self._options[action.dest] = Option(names[-1], default, tuple(verbs.split()))
 
-    def parse(self, words: Sequence[str] | None = None) -> argparse.Namespace:
+    def parse(self, words: Sequence[str] | None = None, *, is_raising: bool = False) -> argparse.Namespace:
         """Return the options of a command line; `verb` is the action, `words` the command line itself.
 
-        Misuse ends the program.
+        Misuse ends the program, or raises a `UserError` where that is wanted.
         """
+        self._is_raising = is_raising
         arguments = self.parse_args(words)
         arguments.words = list(sys.argv[1:] if words is None else words)
         default_verb, *further_verbs = self._verbs
@@ -117,6 +119,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = UNKNOWN.match(message)
         hint = nearest(unknown[1], self._option_string_actions) if unknown else ""
+        if self._is_raising:
+            raise UserError(f"{printable(message)}; {hint}{self.prog} --help shows all options")
         self.exit(MISUSE, f"error: {printable(message)}; {hint}--help shows all options\n")
 
 

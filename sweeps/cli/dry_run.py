@@ -1,11 +1,13 @@
 """Dry runs: the trials that would run with an estimate, and what a resume would do."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps.cli.console import FINE
 from sweeps.cli.draft import Draft
+from sweeps.cli.json_output import plan_facts, print_json
 from sweeps.cli.tables import print_plan, print_table
 from sweeps.notes import notes
 
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
 def dry_run(arguments: argparse.Namespace, draft: Draft, *, run_sd: float | None = None) -> int:
     """Print the trials that would run and an estimate of time, memory and disk; without data, only the trials."""
     if draft.source is None:
-        print_plan(draft.plan, draft.experiment)
+        if arguments.json:
+            print_json(plan_facts(draft.plan, draft.experiment) | {"estimate": [], "notes": []})
+        else:
+            print_plan(draft.plan, draft.experiment)
         notes.info("the estimate needs the dataset, because it depends on the number of images")
         return FINE
     from sweeps.planning.dataset import cache_folder, load_catalog
@@ -34,6 +39,10 @@ def dry_run(arguments: argparse.Namespace, draft: Draft, *, run_sd: float | None
         keeps_all=arguments.keep_weights == "all",
         run_sd=run_sd,
     )
+    if arguments.json:
+        estimate = [{"name": name, "value": value, "basis": basis} for name, value, basis in table]
+        print_json(plan_facts(draft.plan, draft.experiment) | {"estimate": estimate, "notes": sentences})
+        return FINE
     print_plan(draft.plan, draft.experiment)
     print()
     print_table(("estimate", "", ""), table)
@@ -47,10 +56,16 @@ def dry_resume(folder: Path, source: "Source", arguments: argparse.Namespace) ->
     from sweeps.storage.sweeps import outlook
 
     ahead = outlook(folder, with_failed=arguments.failed)
-    print_table(
-        ("trial", "digest", "epochs", "what a resume does"),
-        [(trial.name, trial.trial_id, f"{trial.epochs}/{trial.budget}", trial.description) for trial in ahead.trials],
-    )
+    if arguments.json:
+        print_json({"sweep": folder.name, "trials": [asdict(trial) for trial in ahead.trials]})
+    else:
+        print_table(
+            ("trial", "digest", "epochs", "what a resume does"),
+            [
+                (trial.name, trial.trial_id, f"{trial.epochs}/{trial.budget}", trial.description)
+                for trial in ahead.trials
+            ],
+        )
     notes.info(f"{folder.name}: {source.sentence()}")
     notes.info(ahead.sentence())
     return FINE

@@ -3,7 +3,7 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -214,7 +214,7 @@ def absolute_words(arguments: argparse.Namespace) -> list[str]:
     """Return the words of the command line with absolute paths: the recorded command works in every folder."""
     paths = {name: str(getattr(arguments, name.removeprefix("--").replace("-", "_"))) for name in PATH_OPTIONS}
     words: list[str] = []
-    for word in arguments.words:
+    for word in without_notify(arguments.words):
         name, equals, _ = word.partition("=")
         if words and words[-1] in paths:
             words.append(paths[words[-1]])
@@ -223,6 +223,13 @@ def absolute_words(arguments: argparse.Namespace) -> list[str]:
     if arguments.experiments and "--experiments" not in {word.partition("=")[0] for word in words}:
         words += [] if is_shipped(arguments.experiments) else ["--experiments", paths["--experiments"]]
     return words
+
+
+def without_notify(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line without --notify, whose value may have a token in it."""
+    flag = "--notify"
+    pairs = zip(["", *words], words, strict=False)
+    return [word for before, word in pairs if flag not in (before, word) and not word.startswith(f"{flag}=")]
 
 
 def _pack(draft: Draft, material: "Dataset") -> dict[str, float]:
@@ -286,6 +293,12 @@ def tune_command(arguments: argparse.Namespace) -> str:
 def open_store(arguments: argparse.Namespace) -> "Store":
     """Return the MLflow store of the command line."""
     from sweeps.tracking.reader import Store
+
+    return Store(tracking_uri_of(arguments))
+
+
+def tracking_uri_of(arguments: argparse.Namespace) -> str:
+    """Return the address of the MLflow store of the command line."""
     from sweeps.tracking.uri import resolve_tracking_uri
 
-    return Store(resolve_tracking_uri(arguments.tracking_uri, arguments.storage))
+    return resolve_tracking_uri(arguments.tracking_uri, arguments.storage)

@@ -3,6 +3,7 @@
 import argparse
 import shutil
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,16 +32,15 @@ def run(options: argparse.Namespace) -> int:
     """Write and print the reports; return the exit code. A sweep without a report does not stop the others."""
     if options.top and options.format in UNCUT:
         raise UserError(f"--top has no effect with --format {options.format}, which has all trials")
-    uri = resolve_tracking_uri(options.tracking_uri, default_folder("runs"))
-    store = Store(uri, named_experiment(options.experiment))
     if options.register:
-        _check_register(options, store)
-    upload = ReportUpload(store.tracking_uri)
-    reports, pages, code = _write_all(store, upload, options)
+        _check_register(options, _store_of(options))
+    written = write_reports(options)
+    reports, code = written.reports, written.code
     if reports:
-        _print(reports, pages, options)
+        _print(reports, written.pages, options)
     if options.register and reports:
-        _register(reports, store, upload, options)
+        store = _store_of(options)
+        _register(reports, store, ReportUpload(store.tracking_uri), options)
     try:
         compared = _compare(reports, options)
     except UserError as error:
@@ -50,10 +50,30 @@ def run(options: argparse.Namespace) -> int:
     return code
 
 
-def _write_all(
-    store: Store, upload: ReportUpload, options: argparse.Namespace
-) -> tuple[list["Report"], list[Path], int]:
-    """Write the reports; return those that could be written, their pages and the worst exit code."""
+@dataclass(frozen=True)
+class WrittenReports:
+    """The reports that could be written, their pages, and the worst exit code."""
+
+    reports: "list[Report]"
+    pages: list[Path]
+    code: int
+
+
+def _store_of(options: argparse.Namespace) -> Store:
+    uri = resolve_tracking_uri(options.tracking_uri, default_folder("runs"))
+    return Store(uri, named_experiment(options.experiment))
+
+
+def judge_sweep(options: argparse.Namespace) -> "Report":
+    """Return the report of the one sweep that is named; nothing is written, and the test set stays closed."""
+    store = _store_of(options)
+    return _gather(options.sweeps[0], store, ReportUpload(store.tracking_uri), options, is_sealed=True)
+
+
+def write_reports(options: argparse.Namespace) -> WrittenReports:
+    """Write the reports of the given sweeps, or of the latest. The error of an only sweep is raised."""
+    store = _store_of(options)
+    upload = ReportUpload(store.tracking_uri)
     reports, pages = [], []
     names, code = _find_sweeps(store, options)
     check_folder(options.out)  # before a test part is opened for a report that could not be written
@@ -72,7 +92,7 @@ def _write_all(
         pages.append(page)
         if not options.no_upload:
             _upload(upload, report, page.parent)
-    return reports, pages, code
+    return WrittenReports(reports, pages, code)
 
 
 def _find_sweeps(store: Store, options: argparse.Namespace) -> tuple[list[str], int]:
@@ -138,7 +158,9 @@ def _register(reports: "list[Report]", store: Store, upload: ReportUpload, optio
         print(f"{purpose}: {command}", file=sys.stderr)
 
 
-def _gather(sweep_id: str, store: Store, upload: ReportUpload, options: argparse.Namespace) -> "Report":
+def _gather(
+    sweep_id: str, store: Store, upload: ReportUpload, options: argparse.Namespace, *, is_sealed: bool = False
+) -> "Report":
     from sweeps.report.decision import Margins
     from sweeps.report.gather import gather_report
 
@@ -157,6 +179,7 @@ def _gather(sweep_id: str, store: Store, upload: ReportUpload, options: argparse
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         margins=Margins(options.margin / 100, options.scene_margin / 100),
         reveal_all=options.reveal_test == "all",
+        is_sealed=is_sealed,
     )
     for note in report.test.notes:
         if "NOT be recorded" in note:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from sweeps.cli import parsing
+from sweeps.cli.completion import add_completion
 from sweeps.cli.console import Parser, execute
 from sweeps.notes import show_notes
 from sweeps.paths import REPORT, default_folder, program_name
@@ -54,6 +55,7 @@ def build_parser() -> Parser:
         "figures, all; either is recorded (default: verdict)")  # fmt: skip
     add("--no-upload", action="store_true", default=False, help="do not upload the files to the sweep's artifacts")
     _add_register(parser)
+    add_completion(parser, REPORT)
     parsing.add_debug(parser)
     return parser
 

@@ -9,16 +9,20 @@ from sweeps.cli.draft import draft_resume
 from sweeps.cli.dry_run import dry_resume
 from sweeps.cli.named_sweep import check_same, close_finished
 from sweeps.cli.prepare import find_destination, prepare
-from sweeps.cli.tables import close
 from sweeps.notes import notes
 
 if TYPE_CHECKING:
+    from sweeps.execution.spec import SweepResult
     from sweeps.planning.experiment import Experiment
     from sweeps.planning.plan import Plan
 
 
-def go_on(arguments: argparse.Namespace, experiment: "Experiment", plan_for: "Callable[..., Plan]") -> int:
+def go_on(
+    arguments: argparse.Namespace, experiment: "Experiment", plan_for: "Callable[..., Plan]"
+) -> "SweepResult | int | None":
     """Continue the sweep that --sweep names, or report that it is finished; the options must describe it.
+
+    Returns an exit code where it is finished.
 
     Args:
         arguments: the options.
@@ -37,11 +41,11 @@ def go_on(arguments: argparse.Namespace, experiment: "Experiment", plan_for: "Ca
     if not is_incomplete(folder):
         return close_finished(arguments, folder, manifest)
     arguments.resume = arguments.sweep
-    return resume(arguments)
+    return train_on(arguments)
 
 
-def resume(arguments: argparse.Namespace) -> int:
-    """Resume a sweep as it was started; options of the command line replace its recorded terms."""
+def train_on(arguments: argparse.Namespace) -> "SweepResult | int | None":
+    """Resume a sweep as it was started; options of the command line replace its recorded terms; None for a dry run."""
     from sweeps.planning.dataset import recorded_source
     from sweeps.planning.manifest import recorded_experiment
     from sweeps.storage.heartbeat import is_elsewhere
@@ -58,12 +62,13 @@ def resume(arguments: argparse.Namespace) -> int:
     experiment = recorded_experiment(manifest)
     source = recorded_source(manifest.profile, manifest.data, arguments.data)
     if arguments.dry_run:
-        return dry_resume(folder, source, arguments)
+        dry_resume(folder, source, arguments)
+        return None
     destination = find_destination(arguments, folder, manifest)
     spec = prepare(arguments, draft_resume(arguments, experiment, source, manifest, destination.survey), destination)
     from sweeps.execution.runner import resume_sweep
 
-    return close(resume_sweep(spec, folder.name, takes_over=takes_over))
+    return resume_sweep(spec, folder.name, takes_over=takes_over)
 
 
 def _resumed_folder(arguments: argparse.Namespace) -> Path:

@@ -1,10 +1,12 @@
 """Status of a sweep from its folder: every planned trial, those that never started included."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bddseg.data.folders import is_visible
+from bddseg.data.folders import is_there, is_visible
 from bddseg.result import OBJECTIVE
 from sweeps.errors import StorageError
 from sweeps.execution.progress import TrialProgress
@@ -14,12 +16,16 @@ from sweeps.storage.event_file import OUTBOX, EventFile
 from sweeps.storage.events import PARENT, End, Start
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outcomes import CANCELLED, CUT_OFF, RunStatus, StopReason, SweepState, TrialState, sweep_state
-from sweeps.storage.records import TrialRow
+from sweeps.storage.records import TrialRow, Value
 from sweeps.storage.relocation import present_path
+from sweeps.storage.sweep_json import FILE as MANIFEST
 from sweeps.storage.sweep_json import TrialRecord, read_manifest
-from sweeps.storage.sweeps import follow_words
+from sweeps.storage.sweeps import follow_words, latest_sweep
 from sweeps.storage.tags import LOG_FILE, REUSED, STOP_DETAIL, STOP_REASON
 from sweeps.storage.trial_history import TrialHistory
+
+if TYPE_CHECKING:
+    from sweeps.tracking.reader import Store
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,81 @@ class Status:
     rows: tuple[TrialProgress, ...]
     to_follow: list[str]
     """Sentences about trials that are not known yet."""
+    settings: Mapping[str, Mapping[str, Value]]
+    """Trial -> its settings."""
+
+    def trials(self) -> "list[Trial]":
+        """Return the trials as plain values."""
+        return [_plain(row, self.settings.get(row.trial_id, {})) for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a sweep, as it is now; `--status --json` has the same fields."""
+
+    name: str
+    trial_id: str
+    """Digest of its settings."""
+    state: str
+    """waiting, running, paused, finished, stopped, failed, cancelled, interrupted or not started."""
+    epochs: int
+    """Trained so far."""
+    budget: int
+    """Most epochs that it may train; 0 where only MLflow knows the sweep."""
+    best_miou: float | None
+    """val/miou of its best epoch; None without a usable one."""
+    best_epoch: int
+    """0 without a usable one, and where only MLflow knows the sweep."""
+    seconds: float
+    """Spent in epochs."""
+    stop_reason: str
+    """Why it ended: one of a fixed set of reasons; empty while it has not."""
+    stop_detail: str
+    log_file: str
+    is_reference: bool
+    settings: Mapping[str, Value]
+    """By their dotted names."""
+
+
+def _plain(row: TrialProgress, settings: Mapping[str, Value]) -> Trial:
+    best = None if math.isnan(row.best_miou) else row.best_miou
+    return Trial(
+        row.name,
+        row.trial_id,
+        str(row.state),
+        row.epochs,
+        row.budget,
+        best,
+        row.best_epoch,
+        row.seconds,
+        str(row.stop_reason),
+        row.stop_detail,
+        row.log_file,
+        row.is_reference,
+        settings,
+    )
+
+
+def find_sweep_id(name: str | None, storage: Path, open_store: "Callable[[], Store]") -> str:
+    """Return the id of a sweep; without a name, that of the latest in the storage folder, or in MLflow.
+
+    Raises:
+        NoSweepError: when nothing is recorded.
+    """
+    return name or latest_sweep(storage) or open_store().latest_sweep_id()
+
+
+def recorded_status(sweep_id: str, storage: Path, open_store: "Callable[[], Store]") -> Status:
+    """Return the status of a sweep, from its folder or, where that is missing, from MLflow.
+
+    Raises:
+        NoSweepError: when it is recorded in neither.
+    """
+    if is_there(storage / sweep_id / MANIFEST):
+        return read_status(storage / sweep_id)
+    record = open_store().read_sweep(sweep_id)
+    settings = {trial.trial_id: trial.settings for trial in record.trials}
+    return Status(sweep_state(record.status), tuple(map(row_of, record.trials)), [], settings)
 
 
 def read_status(folder: Path) -> Status:
@@ -58,6 +139,7 @@ def read_status(folder: Path) -> Status:
         state,
         tuple(rows.values()),
         [] if state == SweepState.FINISHED else follow_words(manifest.to_come, manifest.to_replicate),
+        {trial.trial_id: dict(trial.settings) for trial in manifest.trials},
     )
 
 

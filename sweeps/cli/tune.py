@@ -3,20 +3,27 @@
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bddseg.errors import UserError, printable
-from sweeps.cli.confirm import confirm
+from sweeps.cli.confirm import train_confirmation
 from sweeps.cli.console import FINE, UNUSABLE
 from sweeps.cli.draft import draft_space, find_source, follow_source, skip_images
 from sweeps.cli.dry_run import dry_run
+from sweeps.cli.json_output import print_json
 from sweeps.cli.named_sweep import is_recorded
+from sweeps.cli.notify import find_target, run_and_notify
 from sweeps.cli.prepare import find_destination, open_store, prepare, tune_command
-from sweeps.cli.resume import go_on, resume
+from sweeps.cli.resume import go_on, train_on
 from sweeps.cli.tables import close, print_table, write_score
 from sweeps.notes import notes
 from sweeps.paths import is_shipped
+
+if TYPE_CHECKING:
+    from sweeps.execution.spec import SweepResult
 
 
 def list_spaces(arguments: argparse.Namespace) -> int:
@@ -37,7 +44,15 @@ def list_spaces(arguments: argparse.Namespace) -> int:
             rows.append(_space_row(name, source.profile, book.path))
         except ExperimentError as error:
             problems.append(str(error))
-    print_table(("space", "trials", "epochs", "search", f"varies (profile {source.profile})", "question"), rows)
+    if arguments.json:
+        spaces = [asdict(row) for row in rows]
+        facts = {"file": str(book.path), "profile": source.profile, "spaces": spaces}
+        print_json(facts | {"problems": [*dict.fromkeys(problems)]})
+        return UNUSABLE if problems else FINE
+    print_table(
+        ("space", "trials", "epochs", "search", f"varies (profile {source.profile})", "question"),
+        [row.cells() for row in rows],
+    )
     for problem in dict.fromkeys(problems):
         print(f"error: {printable(problem)}", file=sys.stderr)
     return UNUSABLE if problems else FINE
@@ -49,7 +64,26 @@ def name_own(path: Path) -> None:
         notes.info(f"spaces and profiles are those of {path}")
 
 
-def _space_row(name: str, profile: str, path: Path) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class SpaceRow:
+    """A space, as --list prints it."""
+
+    name: str
+    trials: int | None
+    """None for a grid too large to plan, which has `points`."""
+    points: int | None
+    epochs: int
+    search: str
+    varies: tuple[str, ...]
+    question: str
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row of the table."""
+        trials = f"{self.points:,} points" if self.trials is None else str(self.trials)
+        return self.name, trials, str(self.epochs), self.search, ", ".join(self.varies) or "-", self.question
+
+
+def _space_row(name: str, profile: str, path: Path) -> SpaceRow:
     """Return a row of the list.
 
     Raises:
@@ -59,32 +93,30 @@ def _space_row(name: str, profile: str, path: Path) -> tuple[str, ...]:
     from sweeps.planning.planner import build_plan, count_points, is_too_large
 
     experiment = load_experiment(name, profile=profile, path=path)
+    trials = points = None
     if is_too_large(experiment):
-        trials, epochs = f"{count_points(experiment):,} points", experiment.base.train.epochs
+        points, epochs = count_points(experiment), experiment.base.train.epochs
     else:
         plan = build_plan(experiment)
-        trials, epochs = str(len(plan.trials) + plan.to_follow), plan.epochs
-    axes = ", ".join(key for key, _ in experiment.axes) or "-"
-    return name, trials, str(epochs), experiment.sampling.name, axes, experiment.question
+        trials, epochs = len(plan.trials) + plan.to_follow, plan.epochs
+    axes = tuple(key for key, _ in experiment.axes)
+    return SpaceRow(name, trials, points, epochs, experiment.sampling.name, axes, experiment.question)
 
 
 def show_status(arguments: argparse.Namespace) -> int:
     """Print the trials of a recorded sweep, from its folder or, where that is missing, from MLflow."""
-    from bddseg.data.folders import is_folder, is_there
-    from sweeps.cli.status import Status, read_status, row_of
+    from bddseg.data.folders import is_folder
+    from sweeps.cli.status import find_sweep_id, recorded_status
     from sweeps.storage.folder import SweepFolder
-    from sweeps.storage.outcomes import sweep_state
     from sweeps.storage.recovery import lost_driver
-    from sweeps.storage.sweep_json import FILE
-    from sweeps.storage.sweeps import latest_sweep
 
-    sweep_id = arguments.status or latest_sweep(arguments.storage) or open_store(arguments).latest_sweep_id()
+    sweep_id = find_sweep_id(arguments.status, arguments.storage, lambda: open_store(arguments))
     folder = arguments.storage / sweep_id
-    if is_there(folder / FILE):
-        status = read_status(folder)
-    else:
-        record = open_store(arguments).read_sweep(sweep_id)
-        status = Status(sweep_state(record.status), tuple(map(row_of, record.trials)), [])
+    status = recorded_status(sweep_id, arguments.storage, lambda: open_store(arguments))
+    if arguments.json:
+        trials = [asdict(trial) for trial in status.trials()]
+        print_json({"sweep": sweep_id, "state": str(status.state), "to_follow": status.to_follow, "trials": trials})
+        return FINE
     rows = [
         (
             row.name,
@@ -134,8 +166,8 @@ def sync(arguments: argparse.Namespace) -> int:
     return int(is_incomplete)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run a space as a new sweep, after everything that can be checked before Ray starts."""
+def train_space(arguments: argparse.Namespace) -> "SweepResult | int | None":
+    """Run a space as a new sweep, after everything that can be checked before Ray starts; None for a dry run."""
     from sweeps.planning.experiment import load_experiment
     from sweeps.planning.experiments_file import experiments_path
     from sweeps.planning.planner import build_plan, check_experiment
@@ -164,12 +196,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.sweep and is_recorded(arguments):
         return go_on(arguments, experiment, partial(build_plan, experiment, limit=arguments.limit))
     if source is None or arguments.dry_run:
-        return dry_run(arguments, draft_space(arguments, experiment, source))
+        dry_run(arguments, draft_space(arguments, experiment, source))
+        return None
     destination = find_destination(arguments)  # its checks are cheaper than a large plan
     spec = prepare(arguments, draft_space(arguments, experiment, source, destination.survey), destination)
     from sweeps.execution.runner import run_sweep  # imports Ray, after find_destination has set its variables
 
-    return close(run_sweep(spec, arguments.sweep))
+    return run_sweep(spec, arguments.sweep)
 
 
 def cancel(arguments: argparse.Namespace) -> int:
@@ -185,10 +218,23 @@ def cancel(arguments: argparse.Namespace) -> int:
     return FINE
 
 
+def finish(arguments: argparse.Namespace) -> int:
+    """Train, print the result, and notify of it."""
+    if arguments.json and not arguments.dry_run:
+        raise UserError("--json has no effect on training: use it with --list, --dry-run or --status")
+    target = None if arguments.dry_run else find_target(arguments.notify)
+    return run_and_notify(target, lambda: TRAINERS[arguments.verb](arguments), close)
+
+
+TRAINERS: "dict[str, Callable[[argparse.Namespace], SweepResult | int | None]]" = {
+    "space": train_space,
+    "confirm": train_confirmation,
+    "resume": train_on,
+}
+"""Verb -> how it trains."""
+
 VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "space": run,
-    "confirm": confirm,
-    "resume": resume,
+    **dict.fromkeys(TRAINERS, finish),
     "cancel": cancel,
     "status": show_status,
     "sync": sync,

@@ -7,6 +7,7 @@ import sys
 from functools import partial
 
 from sweeps.cli import parsing
+from sweeps.cli.completion import add_completion
 from sweeps.cli.console import Parser, execute
 from sweeps.notes import show_notes
 from sweeps.paths import TUNE, default_folder, program_name, short_command
@@ -62,6 +63,9 @@ def build_parser() -> Parser:
     _add_resources(parser)
     _add_storage(parser)
     _add_verbs(parser)
+    parser.option(parser, "--notify", verbs=RUNNING, metavar="CMD|URL",
+                  help="when the sweep ends, pipe its outcome as JSON to a command, or post it")  # fmt: skip
+    add_completion(parser, TUNE)
     parser.option(parser, "-q", "--quiet", action="count", default=0, help="only results and errors")
     parser.option(parser, "-v", "--verbose", action="count", default=0, help="more output; -vv for all")
     parsing.add_debug(parser)
@@ -147,6 +151,8 @@ def _add_verbs(parser: Parser) -> None:
     )
     parser.option(group, "--dry-run", verbs=RUNNING, action="store_true", default=False,
                   help="print the trials that would run and an estimate of time, memory and disk")  # fmt: skip
+    parser.option(group, "--json", verbs=f"{RUNNING} list status", action="store_true", default=False,
+                  help="print --list, --dry-run or --status as JSON, for programs")  # fmt: skip
     optional = {"nargs": "?", "type": parsing.sweep_name, "metavar": "SWEEP"}
     parser.option(group, "--status", verbs="status", **optional,
                   help="print a sweep's trials with states, stop reasons and logs; default: the latest")  # fmt: skip

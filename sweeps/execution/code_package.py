@@ -4,14 +4,13 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-import bddseg
-import sweeps
 from bddseg.plugins import is_own, source_of
 from sweeps.execution.ray_job import sends_code
+from sweeps.paths import ROOT
 from sweeps.planning.axes import Range
 from sweeps.planning.experiment import Experiment
 
-PACKAGES = (bddseg, sweeps)
+PACKAGES = ("bddseg", "sweeps")
 OWN_SETTINGS = ("model.name", "loss.name")
 EXCLUDED = ("__pycache__", "*.pyc", ".git", ".venv")
 """What stays behind. Ray leaves out every file or folder of such a name: `data` would take `bddseg.data` away."""
@@ -38,7 +37,7 @@ def modules_to_send(own_names: Iterable[tuple[str, str]] = ()) -> list[Path]:
     """
     if sends_code():
         return []
-    packages = [Path(str(package.__file__)).parent for package in PACKAGES]
+    packages = [ROOT / package for package in PACKAGES]
     sources = [source_of(key, name) for key, name in own_names]
     own = [path for path in sources if not _is_installed(path) and path not in packages]
     return list(dict.fromkeys([*packages, *own]))

@@ -212,12 +212,12 @@ class LiveView:
 
     def __init__(self, board: TrialTable, *, is_quiet: bool = False) -> None:
         self._board, self._quiet = board, is_quiet
-        self._console = _Screen(stderr=True, highlight=False, markup=False)
+        self._console = _Screen(stderr=True, highlight=False, markup=False, force_jupyter=False)
         self._live: Live | None = None
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
-        if not self._quiet and self._console.is_terminal:
+        if not self._quiet and self._console.is_terminal and not self._console.is_dumb_terminal:
             self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=2, transient=True)
             self._live.__enter__()
         return self

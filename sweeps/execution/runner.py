@@ -174,9 +174,10 @@ def _with_resume_command(run: SweepRun, error: BaseException) -> BaseException:
         return error
     command = _resume_command(run)
     if isinstance(error, StorageError | PassError | ClusterError):
-        return type(error)(f"{error}; once this is fixed, resume with: {command}")
+        error = type(error)(f"{error}; once this is fixed, resume with: {command}")
     if isinstance(error, Interrupted):
         error.resume_command = command
+    error.sweep_id = run.sweep_id  # type: ignore[attr-defined]  # for a notification
     return error
 
 

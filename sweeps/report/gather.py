@@ -183,6 +183,7 @@ def gather_report(
     made: str = "",
     margins: Margins | None = None,
     reveal_all: bool = False,
+    is_sealed: bool = False,
 ) -> Report:
     """Return the report of a sweep; test evidence is opened last, after the verdict is final.
 
@@ -194,6 +195,7 @@ def gather_report(
         made: when the report is written; "" to omit it.
         margins: differences that do not matter; None for the defaults.
         reveal_all: open the test set for all trials.
+        is_sealed: do not open it at all.
 
     Raises:
         NothingFinishedError: when no trial has a usable figure; the message says why they failed.
@@ -217,6 +219,8 @@ def gather_report(
     recorded = store.json_artifact(record.run_id, f"{SUSPECTS_FOLDER}/{SUSPECTS}")
     without = judge_without_suspects(recorded, decision.verdict, decision.entrants, decision.judge)
     report = replace(report, margins=margins, album=store.album(record.run_id), without_suspects=without)
+    if is_sealed:
+        return report
     return replace(report, test=_open(report, screening if is_confirmation else record, store, ledger, reveal_all))
 
 

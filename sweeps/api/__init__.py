@@ -1,0 +1,1 @@
+"""Sweeps from Python, as `import sweeps` gives them: run, open, load."""
