@@ -6,6 +6,7 @@ The state of earlier passes comes from the sweep's own events and checkpoints. T
 read: they are not atomic, and a restore that cannot read them silently starts from the beginning.
 """
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from ray.exceptions import RayError
 from sweeps.errors import PassError, StorageError
 from sweeps.execution.callback import OutboxCallback
 from sweeps.execution.driver_desk import TrialDesk, trial_desk
-from sweeps.execution.ray_patches import patient_controller
+from sweeps.execution.ray_patches import SummaryLeftOutError, patient_controller, without_summary
 from sweeps.execution.searcher import TunerSetup
 from sweeps.execution.signals import Interrupts
 from sweeps.execution.spec import SweepSpec
@@ -113,7 +114,12 @@ def run_pass(
         workload = _workload(todo, spec, desk, checkpoints, past)
         tuner = _build_tuner(name, workload, spec, search, tracker)
         check()
-        with patient_controller(interrupts.is_requested, folder.ask_to_save, check):
+        is_local = checkpoints.filesystem is None
+        summary = contextlib.nullcontext() if is_local else without_summary()
+        with (
+            summary,
+            patient_controller(interrupts.is_requested, folder.ask_to_save, check, is_summarised=is_local),
+        ):
             _fit(tuner, interrupts)
     writer.flush(PATIENCE_SECONDS)
 
@@ -173,6 +179,8 @@ def _fit(tuner: tune.Tuner, interrupts: Interrupts) -> None:
     """Run the tuner, ignoring failures of its summary: the sweep's own events have the results."""
     try:
         tuner.fit()
+    except SummaryLeftOutError:
+        return
     except (OSError, EOFError) as error:  # at its end Ray reads back its files, which a full disk may have lost
         log.warning("Ray's own summary of the pass cannot be read: %s", error)
     except RuntimeError as error:  # Ray cannot summarise trials that an interrupt kept from being set up
