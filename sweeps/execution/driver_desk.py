@@ -85,7 +85,7 @@ class FolderDesk:
 class FolderKeeper:
     """The actor beside the driver."""
 
-    def __init__(self, folder: Path, attempt: Attempt | None) -> None:
+    def __init__(self, folder: Path, attempt: Attempt | None = None) -> None:
         self._folder, self._attempt = SweepFolder(folder), attempt
 
     def is_over(self) -> bool:
