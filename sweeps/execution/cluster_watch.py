@@ -21,11 +21,13 @@ from sweeps.execution.cluster_nodes import fitting_nodes, needed_words
 from sweeps.notes import notes
 
 POLL_SECONDS = 5
-SILENT_SECONDS = 60
+SILENT_SECONDS = 30
 """The head may be unreachable for so long; a shorter failure of the network costs nothing."""
 
-BLOCKED_SECONDS = 60
-"""How long after that the sweep's own loop may take to write its ends, before the thread ends the process."""
+BLOCKED_SECONDS = 18
+"""How long after that the sweep's own loop may take to write its ends, before the thread ends the process.
+
+Ray ends it 60 s after the loss, with its own words; the thread asks every 5 to 10 s."""
 
 NODES_SECONDS = 30
 """How often it is said that no node can run a trial."""
