@@ -16,6 +16,7 @@ from ray.tune.experiment import Trial
 
 from bddseg.files import sync_folder, sync_tree
 from bddseg.result import is_metric
+from sweeps.execution.ray_patches import has_lost_node
 from sweeps.execution.trial_failures import FailureCauses, is_memory_failure, last_failure, write_traceback
 from sweeps.execution.trial_recorder import TrialRecorder, cut_off_words
 from sweeps.schedulers.rungs import NO_EPOCH, TRIAL_KEY, Stop
@@ -103,12 +104,15 @@ class OutboxCallback(Callback):
 
     @guarded
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """A trial has failed and will be retried."""
+        """A trial has failed and will be retried, or its node was lost and it continues on another."""
         trial_id, traceback = _id(trial), last_failure(trial)
         name, log_file = self.recorder.name_of(trial_id), self.recorder.log_file(trial_id)
-        log.warning("%s is retried: %s; see %s", name, self._causes.explain(traceback), log_file)
+        if has_lost_node(trial):
+            log.warning("%s continues on another node: its own was lost or cannot be reached; see %s", name, log_file)
+        else:
+            log.warning("%s is retried: %s; see %s", name, self._causes.explain(traceback), log_file)
         self._write_traceback(log_file, traceback)
-        self.recorder.retry(trial_id)
+        self.recorder.retry(trial_id, is_own_failure=not has_lost_node(trial))
 
     @guarded
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

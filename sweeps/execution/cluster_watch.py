@@ -20,14 +20,21 @@ from sweeps.errors import ClusterError, PassError
 from sweeps.execution.cluster_nodes import fitting_nodes, needed_words
 from sweeps.notes import notes
 
-POLL_SECONDS = 5
-SILENT_SECONDS = 30
-"""The head may be unreachable for so long; a shorter failure of the network costs nothing."""
+POLL_SECONDS = 2
+"""Pause between two questions to the head's port."""
 
-BLOCKED_SECONDS = 18
-"""How long after that the sweep's own loop may take to write its ends, before the thread ends the process.
+ANSWER_SECONDS = 3
+"""How long the port may take to answer one; the system repeats a lost first packet after 1 and after 3 s."""
 
-Ray ends it 60 s after the loss, with its own words; the thread asks every 5 to 10 s."""
+SILENT_SECONDS = 40
+"""The head may be unreachable for so long; a shorter failure of the network costs nothing.
+
+The largest value that leaves time to end before Ray does. Ray ends the process 60 s after the loss, with its own words,
+and the thread notices a silence up to 5 s late: 40 + 12 + 5 < 60. A link that is cut for 20 s is silent for 27 s at
+most; the rest is for a busy machine."""
+
+BLOCKED_SECONDS = 12
+"""How long after that the sweep's own loop may take to leave Ray, before the thread ends the process."""
 
 NODES_SECONDS = 30
 """How often it is said that no node can run a trial."""
@@ -61,7 +68,7 @@ class ClusterWatch:
         """Ask the head's port, and end the process when it has been silent and the sweep's loop is blocked."""
         host, _, port = self.address.rpartition(":")
         with contextlib.suppress(OSError):
-            socket.create_connection((host.strip("[]"), int(port)), timeout=POLL_SECONDS).close()
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_SECONDS).close()
             self.heard = time.monotonic()
         if self.silence() > SILENT_SECONDS + BLOCKED_SECONDS and not self.over.is_set():
             print(f"error: {self._sentence()}; once this is fixed, resume with: {self.resume_command}", file=sys.stderr)
@@ -90,7 +97,7 @@ def watched(resources: Mapping[str, float], resume_command: str) -> Iterator[Clu
 
 
 def _say_without_nodes(watch: ClusterWatch, resources: Mapping[str, float]) -> None:
-    if watch.silence() > 2 * POLL_SECONDS:
+    if watch.silence() > 2 * (POLL_SECONDS + ANSWER_SECONDS):
         notes.info(f"the head of the cluster, {watch.address}, has not answered for {watch.silence():.0f} s")
     elif not fitting_nodes(resources):
         notes.info(f"no node has {needed_words(resources)} at present: all trials wait for one to join")

@@ -374,7 +374,8 @@ class PatientController(TuneController):
 
     def _process_trial_failure(self, trial: Trial, exception: Any) -> None:
         """Retry a trial whose node was lost without counting it: Tune counts every loss but a drained node's."""
-        if is_node_loss(exception) and (trial.is_restoring or not exception.preempted):
+        trial.has_lost_node = is_node_loss(exception)
+        if trial.has_lost_node and (trial.is_restoring or not exception.preempted):
             trial.run_metadata.num_failures -= 1  # the original adds one
         super()._process_trial_failure(trial, exception)
 
@@ -411,6 +412,11 @@ def is_node_loss(error: BaseException) -> bool:
     if isinstance(error, ActorUnavailableError):
         return True
     return isinstance(error, RayActorError) and bool(NODE_LOST.search(str(error)))
+
+
+def has_lost_node(trial: Trial) -> bool:
+    """Return whether the loss of its node was a trial's latest failure."""
+    return bool(getattr(trial, "has_lost_node", False))
 
 
 def is_saved(trial: Trial) -> bool:

@@ -138,9 +138,9 @@ class TrialRecorder:
         self._paused_ids.add(trial_id)
         self._notify(Pause(trial_id))
 
-    def retry(self, trial_id: str) -> None:
-        """Count a retry and notify the listeners that the failed trial will be started again."""
-        self.history_of(trial_id).retries += 1
+    def retry(self, trial_id: str, *, is_own_failure: bool = True) -> None:
+        """Notify the listeners that a trial will be started again; count the retry of a failure of its own."""
+        self.history_of(trial_id).retries += is_own_failure
         self._notify(Retry(trial_id))
 
     def artifact(self, trial_id: str, path: Path, folder: str) -> None:

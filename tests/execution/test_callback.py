@@ -36,6 +36,7 @@ class FakeTrial:
 
     checkpoint: Checkpoint | None = None
     error_file: str | None = None
+    has_lost_node: bool = False
     config: dict[str, Any] = field(default_factory=lambda: {"trial": TRIAL_ID, "optim.lr": 1e-3})
 
 
@@ -139,7 +140,7 @@ def test_a_trial_that_ends_by_itself_says_why(
     assert recorded == (reason, status, detail)
 
 
-def test_a_trial_that_the_scheduler_stopped_is_killed_with_the_schedulers_words(
+def test_a_trial_that_the_scheduler_stopped_is_finished_with_the_schedulers_words(
     tracker: OutboxCallback, tmp_path: Path
 ) -> None:
     trial = FakeTrial()
@@ -148,7 +149,7 @@ def test_a_trial_that_the_scheduler_stopped_is_killed_with_the_schedulers_words(
     tracker.scheduler.stops[TRIAL_ID] = Stop(rung=3, value=0.2, cutoff=0.4, compared=5)
     completed(tracker, trial)
     end = events(tmp_path)[-1]
-    assert (end.status, end.tags["sweep.stop_reason"]) == ("KILLED", "asha")
+    assert (end.status, end.tags["sweep.stop_reason"]) == ("FINISHED", "asha")
     assert (
         end.tags["sweep.stop_detail"]
         == "the best val/miou up to epoch 3, 0.2000, was below the cut-off 0.4000 of 5 earlier trials"
@@ -242,6 +243,19 @@ def test_retries_are_counted(tracker: OutboxCallback, tmp_path: Path) -> None:
     started(tracker, trial)
     completed(tracker, trial)
     assert [event.tags["sweep.retries"] for event in events(tmp_path)] == ["0", "1", "1"]
+
+
+def test_the_loss_of_a_node_is_no_retry_and_is_one_line(
+    tracker: OutboxCallback, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trial = FakeTrial()
+    started(tracker, trial)
+    trial.has_lost_node = True
+    tracker.on_trial_recover(iteration=0, trials=[trial], trial=trial)
+    started(tracker, trial)
+    assert [event.tags["sweep.retries"] for event in events(tmp_path)] == ["0", "0"]
+    (record,) = caplog.records
+    assert " continues on another node: its own was lost or cannot be reached; see " in record.getMessage()
 
 
 DIED = "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR ..."
@@ -490,7 +504,7 @@ def test_a_trial_stopped_while_it_waits_ends_once_with_the_reason(tracker: Outbo
     tracker.scheduler.stops[TRIAL_ID] = Stop(1, 0.2, 0.4, 5, "asha_promote")
     completed(tracker, trial)
     (end,) = events(tmp_path, "end")
-    assert (end.status, end.tags["sweep.stop_reason"], end.step) == ("KILLED", "asha", 1)
+    assert (end.status, end.tags["sweep.stop_reason"], end.step) == ("FINISHED", "asha", 1)
 
 
 @pytest.mark.parametrize(("rule", "reason"), [("hyperband", "hyperband"), ("median", "median")])
@@ -502,7 +516,7 @@ def test_the_rule_that_stopped_a_trial_is_its_reason(
     tracker.scheduler.stops[TRIAL_ID] = Stop(3, 0.2, 0.4, 5, rule)
     completed(tracker, trial)
     (end,) = events(tmp_path, "end")
-    assert (end.status, end.tags["sweep.stop_reason"]) == ("KILLED", reason)
+    assert (end.status, end.tags["sweep.stop_reason"]) == ("FINISHED", reason)
 
 
 def test_evidence_in_a_store_that_does_not_answer_costs_one_line(

@@ -5,7 +5,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError,
 from ray.tune.experiment import Trial
 from ray.tune.trainable import Trainable
 
-from sweeps.execution.ray_patches import PatientController, is_node_loss
+from sweeps.execution.ray_patches import PatientController, has_lost_node, is_node_loss
 
 LOST = [
     RayActorError(error_msg="The actor died because its node has died. Node Id: 1"),
@@ -42,3 +42,16 @@ def test_only_failures_of_its_own_are_counted(
     for error in errors:
         PatientController._process_trial_failure(object.__new__(PatientController), trial, error)
     assert trial.num_failures == failures
+
+
+def test_a_failure_of_its_own_after_a_lost_node_is_no_lost_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = Trial(Trainable, stub=True)
+    monkeypatch.setattr(Trial, "local_path", None)
+    monkeypatch.setattr(
+        "ray.tune.execution.tune_controller.TuneController._process_trial_failure", lambda self, trial, exception: None
+    )
+    seen = []
+    for error in (LOST[0], OWN[0]):
+        PatientController._process_trial_failure(object.__new__(PatientController), trial, error)
+        seen.append(has_lost_node(trial))
+    assert seen == [True, False]
