@@ -217,7 +217,7 @@ class LiveView:
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
-        if not self._quiet and self._console.is_terminal and not self._console.is_dumb_terminal:
+        if not self._quiet and is_redrawable(self._console):
             self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=2, transient=True)
             self._live.__enter__()
         return self
@@ -266,6 +266,11 @@ def _summary(board: TrialTable) -> Table:
     lines.add_row("best", f"{best.best_miou:.3f} {best.name}" if best else "none yet")
     lines.add_row("time", so_far + ahead)
     return lines
+
+
+def is_redrawable(console: Console) -> bool:
+    """Return whether lines can be drawn over: a notebook's stream calls itself a terminal, but keeps every line."""
+    return console.is_terminal and not console.is_dumb_terminal and not Console(stderr=True).is_jupyter
 
 
 class _Screen(Console):
