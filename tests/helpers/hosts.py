@@ -22,35 +22,7 @@ from drills import CACHE, ROOT, Site
 
 PORT = 6379
 ATTEMPTS = 5
-RAY_START = """
-import sys
-import time
-from ray._private import services
-from ray.scripts.scripts import main
-
-ask = services.get_node
-
-def ask_patiently(*words):
-    end = time.monotonic() + 200  # Ray itself gives a node 30 s to start, and a busy machine needs more
-    while time.monotonic() < end:
-        try:
-            return ask(*words)
-        except RuntimeError:
-            time.sleep(0.2)
-    return ask(*words)
-
-services.get_node = ask_patiently
-sys.argv = ["ray", "start", *sys.argv[1:]]
-main()
-"""
-AGENT_PORTS = (
-    "--metrics-export-port=8090",
-    "--runtime-env-agent-port=8091",
-    "--dashboard-agent-listen-port=8092",
-    "--dashboard-agent-grpc-port=8093",
-)
-"""Fixed ones: a node whose agents choose their ports is up only after these slow processes."""
-
+RAY_START = Path(__file__).with_name("ray_start.py")
 PATIENT = {"RAY_agent_register_timeout_ms": "300000", "RAY_worker_register_timeout_seconds": "300"}
 OPEN = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
 
@@ -101,9 +73,9 @@ class Host:
 
     def _start_ray(self, *options: str, **variables: str) -> None:
         """Start Ray's daemons, which end with the host. With --block all would end with the first that ends."""
-        limits = ["--object-store-memory=150000000", "--disable-usage-stats", "--include-log-monitor=false"]
-        python = [sys.executable, "-W", "ignore", "-c", RAY_START]
-        words = [*python, f"--node-ip-address={self.address}", *AGENT_PORTS, *limits, *options]
+        limits = ["--object-store-memory=150000000", "--disable-usage-stats"]
+        python = [sys.executable, "-W", "ignore", str(RAY_START)]
+        words = [*python, f"--node-ip-address={self.address}", *limits, *options]
         for _ in range(ATTEMPTS):
             if self.start(*words, **PATIENT, **variables).wait(600) == 0:
                 return
