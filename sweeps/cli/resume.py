@@ -41,11 +41,14 @@ def go_on(
     if not is_incomplete(folder):
         return close_finished(arguments, folder, manifest)
     arguments.resume = arguments.sweep
-    return train_on(arguments)
+    return train_on(arguments, is_free=True)
 
 
-def train_on(arguments: argparse.Namespace) -> "SweepResult | int | None":
-    """Resume a sweep as it was started; options of the command line replace its recorded terms; None for a dry run."""
+def train_on(arguments: argparse.Namespace, *, is_free: bool = False) -> "SweepResult | int | None":
+    """Resume a sweep as it was started; options of the command line replace its recorded terms; None for a dry run.
+
+    With `is_free` it is known that no process drives it: to find that out can take 45 s.
+    """
     from sweeps.planning.dataset import recorded_source
     from sweeps.planning.manifest import recorded_experiment
     from sweeps.storage.heartbeat import is_elsewhere
@@ -54,7 +57,7 @@ def train_on(arguments: argparse.Namespace) -> "SweepResult | int | None":
 
     folder = _resumed_folder(arguments)
     takes_over = arguments.take_over or is_elsewhere(folder)
-    if not arguments.take_over:
+    if not (arguments.take_over or is_free):
         check_not_running(folder)
     if sentence := check_events(folder):
         notes.info(sentence)

@@ -31,6 +31,7 @@ from sweeps.execution.ray_patches import (
 )
 from sweeps.execution.ray_session import LOOPBACK, PROBE_SECONDS, make_token, open_session
 from sweeps.execution.ray_variables import environment, set_ray_variables
+from sweeps.notes import notes
 from sweeps.paths import ROOT
 
 PROCESS_SECONDS = 120
@@ -42,6 +43,12 @@ ERROR_LINE = re.compile(
 """Log lines of Ray's daemons that give the reason of a failure; they start with time, level and location."""
 
 LOG_CHARS = 300
+
+LATE = re.compile(r"Timed out waiting for file|timed out during startup")
+"""What Ray says when a daemon has missed one of its fixed limits of 30 s, as on a machine with much other work."""
+
+LATE_STARTS = 2
+"""How often such a start is repeated; on two cores with a load of 20, the second was too late as well."""
 
 MIN_OBJECT_STORE = 150 * 1024**2
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's, where Ray keeps objects; not a temporary file
@@ -187,6 +194,22 @@ def _own(session: Path | None, cache: Path) -> dict[str, str]:
 
 
 def _start(session: Path, object_bytes: int, dashboard: bool) -> None:
+    """Start Ray; again if its daemons were too late, since no option gives them more time."""
+    for _ in range(LATE_STARTS):
+        try:
+            _start_once(session, object_bytes, dashboard)
+        except ClusterError as error:
+            if not LATE.search(str(error)):
+                raise
+            log.info("%s", error)
+            notes.info("Ray was not up within its own limit of 30 s (is this machine busy?): starting it again")
+            ray.shutdown()
+        else:
+            return
+    _start_once(session, object_bytes, dashboard)
+
+
+def _start_once(session: Path, object_bytes: int, dashboard: bool) -> None:
     stay_on_loopback()
     store_bytes = max(MIN_OBJECT_STORE, int(1.5 * object_bytes) + MIN_OBJECT_STORE)
     children = {child.pid for child in psutil.Process().children()}
@@ -243,7 +266,8 @@ def _end_children(before: set[int]) -> None:
 
 def _why_ended(folder: Path) -> str:
     """Return the first error that a daemon logged during a failed start, with the daemon's name; "" without one."""
-    logs = [path for end in ("err", "out") for path in sorted(folder.glob(f"session_2*/logs/*.{end}"))]
+    newest = sorted(folder.glob("session_2*"))[-1:]  # of several starts
+    logs = [path for session in newest for end in ("err", "out") for path in sorted(session.glob(f"logs/*.{end}"))]
     for path in logs:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
         for error in filter(None, map(ERROR_LINE.match, lines)):

@@ -18,6 +18,7 @@ from sweeps.execution.cluster_address import check_address
 from sweeps.execution.cluster_nodes import await_node, room, slots
 from sweeps.execution.cluster_watch import watched
 from sweeps.execution.code_package import own_names
+from sweeps.execution.end_watch import ended_in_time
 from sweeps.execution.finalize import abandon_sweep, end_sweep
 from sweeps.execution.missed_evidence import fetch_missed_evidence
 from sweeps.execution.ray_session import check_machine
@@ -149,6 +150,7 @@ def _drive(run: SweepRun, begin: Callable[[], None], *, takes_over: bool = False
         except FencedError:
             raise  # its runs stay open, for the process that has taken over
         except BaseException as raised:
+            attempt.check()  # whatever else has failed meanwhile
             error = interrupts.named(raised)
             _abandon(run, error, store)
             explained = _with_resume_command(run, error)
@@ -200,7 +202,8 @@ def _on_ray(run: SweepRun, interrupts: Interrupts, store: Future[None]) -> None:
         dashboard=spec.dashboard,
         own_names=own_names(spec.experiment),
     )
-    with contextlib.ExitStack() as stack, run.view, ray_is_up as dashboard:
+    in_time = ended_in_time(interrupts, lambda error: _abandon(run, error, store), _resume_command(run))
+    with contextlib.ExitStack() as stack, in_time, run.view, ray_is_up as dashboard:
         if dashboard:
             notes.info(dashboard.sentence())
         store.result()  # no trial starts that could not be recorded

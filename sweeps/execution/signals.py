@@ -5,6 +5,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from sweeps.errors import PassError
 from sweeps.notes import notes
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -65,12 +66,13 @@ class Interrupts:
         return self.number != 0
 
     def named(self, error: BaseException) -> BaseException:
-        """Return the error, or `Interrupted` for the plain KeyboardInterrupt that Ray turns a signal into.
+        """Return the error, or `Interrupted` for what a signal has caused.
 
-        Ray's compiled code checks for signals while it waits, and raises its own exception when a handler raises.
+        Ray's compiled code checks for signals while it waits, and raises a plain KeyboardInterrupt when a handler
+        raises. And the processes of a Ray that was joined may have got the signal too: then it fails while we end.
         """
-        is_plain = isinstance(error, KeyboardInterrupt) and not isinstance(error, Interrupted)
-        return Interrupted(self.number) if is_plain and self.number else error
+        is_caused = isinstance(error, KeyboardInterrupt | PassError) and not isinstance(error, Interrupted)
+        return Interrupted(self.number) if is_caused and self.number else error
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         signal.alarm(0)  # while Ray starts, abseil gets the signal first; its alarm would abort the process

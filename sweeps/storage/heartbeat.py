@@ -5,7 +5,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,8 @@ BEAT_SECONDS = 10
 WATCH_SECONDS, LOOK_SECONDS = 45, 1
 """A driver on another machine counts as lost when its heartbeat has not changed while it was watched for so long, by
 the clock of the watcher: the clocks of two machines may differ by minutes."""
+MOST_WATCHED = 64
+"""How many heartbeats are watched at the same time."""
 
 SHAPE = {"pid": int, "process_started": float, "host": str, "machine": str, "time": float}
 LARGEST_PID, LATEST_TIME = 2**31 - 1, 2**43
@@ -146,10 +149,11 @@ def is_elsewhere(folder: Path) -> bool:
     return pulse is not None and pulse.machine not in ("", this_machine())
 
 
-def is_silent(folder: Path, seconds: float | None = None) -> bool:
+def is_silent(folder: Path, seconds: float | None = None, over: threading.Event | None = None) -> bool:
     """Return whether no process drives a sweep: the one of its heartbeat is dead, or silent while it is watched.
 
-    On this machine the answer is immediate. A heartbeat from elsewhere is watched until it changes.
+    On this machine the answer is immediate. A heartbeat from elsewhere is watched until it changes, `over` is set, or
+    the seconds are over (`WATCH_SECONDS`).
     """
     first = read_pulse(folder)
     if first is None or not first.is_alive():
@@ -157,11 +161,43 @@ def is_silent(folder: Path, seconds: float | None = None) -> bool:
     if first.machine == this_machine():
         return False
     deadline = time.monotonic() + (WATCH_SECONDS if seconds is None else seconds)
-    while time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
+    over = over or threading.Event()
+    while time.monotonic() < deadline and not over.wait(LOOK_SECONDS):
         if (pulse := read_pulse(folder)) != first:
             return pulse is None
     return True
+
+
+class Watches:
+    """Heartbeats of several sweeps, watched at the same time: one after the other, each lost driver costs 45 s."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._over = threading.Event()
+        self._pool = ThreadPoolExecutor(MOST_WATCHED, "watch")
+        self._answers = {folder: self._pool.submit(_watch, folder, self._over) for folder in folders}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def is_silent(self, folder: Path) -> bool:
+        """Return whether no process drives a sweep, nor has one started since its heartbeat was watched.
+
+        Raises:
+            StorageError: when the heartbeat cannot be read.
+        """
+        pulse, was_silent = self._answers[folder].result()
+        return was_silent and (read_pulse(folder) == pulse or is_silent(folder))
+
+
+def _watch(folder: Path, over: threading.Event) -> tuple[HeartbeatRecord | None, bool]:
+    pulse = read_pulse(folder)
+    return pulse, is_silent(folder, over=over)
 
 
 def write_pulse(folder: Path, pulse: HeartbeatRecord) -> None:

@@ -6,7 +6,7 @@ Everything is read from their own folders, nothing from today's experiments.yaml
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from sweeps.storage.checkpoint_store import recorded_checkpoints
 from sweeps.storage.event_file import EVENTS, OUTBOX, EventFile
 from sweeps.storage.events import PARENT
 from sweeps.storage.folder import SweepFolder
-from sweeps.storage.heartbeat import is_silent, read_pulse
+from sweeps.storage.heartbeat import Watches, is_silent, read_pulse
 from sweeps.storage.outcomes import FAILURES, RunStatus
 from sweeps.storage.sweep_json import FILE, read_manifest
 from sweeps.storage.trial_history import TrialHistory, read_histories, read_runs
@@ -42,13 +42,14 @@ def unfinished_sweep(storage: Path) -> Path:
                 return folder
         except StorageError as error:
             unreadable.append(error)
-    for folder in folders:  # only now those whose driver on another machine must be watched
-        with contextlib.suppress(StorageError):
-            if is_incomplete(folder) and not was_refused(folder) and is_silent(folder):
-                return folder
-    for folder in folders:
-        with contextlib.suppress(StorageError) if unreadable else contextlib.nullcontext():
-            check_not_running(folder)
+    with Watches(folders) as watches:  # only now, since drivers on other machines must be watched
+        for folder in folders:
+            with contextlib.suppress(StorageError):
+                if is_incomplete(folder) and not was_refused(folder) and watches.is_silent(folder):
+                    return folder
+        for folder in folders:
+            with contextlib.suppress(StorageError) if unreadable else contextlib.nullcontext():
+                check_not_running(folder, watches.is_silent)
     if unreadable:
         number = count(len(unreadable), "sweep cannot be read", "sweeps cannot be read")
         raise StorageError(f"no sweep in {storage} is known to be unfinished, but {number}: {unreadable[0]}")
@@ -110,13 +111,17 @@ def is_incomplete(folder: Path) -> bool:
     return is_open or runs.get(PARENT, TrialHistory()).status not in ends
 
 
-def check_not_running(folder: Path) -> None:
+def check_not_running(folder: Path, is_free: Callable[[Path], bool] = is_silent) -> None:
     """Refuse a sweep that is running; a driver on another machine is watched for up to a minute.
+
+    Args:
+        folder: of the sweep.
+        is_free: whether no process drives it.
 
     Raises:
         StorageError: naming the process.
     """
-    if not is_silent(folder) and (pulse := read_pulse(folder)):
+    if not is_free(folder) and (pulse := read_pulse(folder)):
         raise StorageError(f"sweep {folder.name} is still running ({pulse.driver}); --take-over ends that process")
 
 

@@ -1,7 +1,7 @@
 """Later delivery of sweeps that MLflow does not have in full, from their folders alone."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from bddseg.errors import UserError
 from sweeps.errors import StorageError, SweepError, TrackingError
 from sweeps.storage.event_file import OUTBOX, EventFile, Refused
 from sweeps.storage.events import Artifact, Epoch, Line, Unreadable
-from sweeps.storage.heartbeat import is_silent, read_pulse
+from sweeps.storage.heartbeat import Watches, is_silent, read_pulse
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.recovery import claim_and_close
 from sweeps.storage.sweep_json import read_mlflow_experiment, read_tracking_uri
@@ -70,20 +70,28 @@ class SyncResult:
 def sync_sweeps(folders: Sequence[Path], tracking_uri: str | None) -> Iterator[SyncResult]:
     """Deliver one sweep after another; of several, one that cannot be synced now does not stop the others.
 
+    Their heartbeats are watched at the same time.
+
     Raises:
         UserError: when the only sweep cannot be synced now.
     """
     failures: dict[str, str] = {}
-    for folder in folders:
-        try:
-            yield sync(folder, tracking_uri, failures)
-        except (UserError, OSError) as error:
-            if len(folders) == 1 and isinstance(error, UserError):
-                raise
-            yield _not_synced(folder, error)
+    with Watches(folders) as watches:
+        for folder in folders:
+            try:
+                yield sync(folder, tracking_uri, failures, watches.is_silent)
+            except (UserError, OSError) as error:
+                if len(folders) == 1 and isinstance(error, UserError):
+                    raise
+                yield _not_synced(folder, error)
 
 
-def sync(folder: Path, tracking_uri: str | None, failures: dict[str, str] | None = None) -> SyncResult:
+def sync(
+    folder: Path,
+    tracking_uri: str | None,
+    failures: dict[str, str] | None = None,
+    is_free: Callable[[Path], bool] = is_silent,
+) -> SyncResult:
     """Deliver the parts of a sweep that MLflow does not have, and close its runs where its driver was lost.
 
     MLflow is asked what it has, and refused events are sent again. A sweep that is complete is not written to, so that
@@ -93,11 +101,13 @@ def sync(folder: Path, tracking_uri: str | None, failures: dict[str, str] | None
         folder: the sweep's.
         tracking_uri: takes precedence over the environment, which takes precedence over the sweep's own note.
         failures: stores that could not be used, with the reason; they are not tried again. New failures are added.
+        is_free: whether no process drives it.
 
     Raises:
         SweepError: when the sweep is running, is delivered by another process, or cannot be written to.
     """
-    _check_not_running(folder)
+    if not is_free(folder) and (pulse := read_pulse(folder)):
+        raise SweepError(f"sweep {folder.name} is running ({pulse.driver}): sync it when it has ended")
     failures = {} if failures is None else failures
     closed, uri = claim_and_close(folder, is_strict=True), ""
     try:
@@ -181,11 +191,6 @@ def _name(line: Line) -> str:
         case _:
             what = str(line.kind)
     return f"{what} of {f'trial {line.trial}' if line.trial else 'the sweep'}"
-
-
-def _check_not_running(folder: Path) -> None:
-    if not is_silent(folder) and (pulse := read_pulse(folder)):
-        raise SweepError(f"sweep {folder.name} is running ({pulse.driver}): sync it when it has ended")
 
 
 def _where_to(folder: Path, tracking_uri: str | None) -> str:

@@ -3,16 +3,18 @@
 Every driver is a real second process, the signals are the kernel's own.
 """
 
+import contextlib
 import os
 import random
 import signal
+import subprocess
 import time
 from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
-from drills import SMALL, Site, audit, family, leftovers, session_folders, survived
+from drills import PATIENCE_S, SMALL, Site, audit, family, leftovers, session_folders, survived
 
 from bddseg.result import OBJECTIVE
 from sweeps.execution.searcher import build_scheduler
@@ -103,6 +105,43 @@ def test_a_signal_to_every_process_ends_a_sweep_as_one_to_its_driver_does(place:
     assert set(audit(place).statuses.values()) == {"KILLED"}
     assert place.run("--resume") == 0
     survived(f"{number.name.lower()}_to_all", place, 1, repeated_at_most=EPOCHS_PER_KILL)
+
+
+def test_a_signal_ends_a_sweep_whose_ray_does_not_answer(place: Site) -> None:
+    driver = place.start(*SMALL, *SHORT)
+    place.await_epochs(4)
+    started = family(driver)
+    for process in started:
+        process.suspend()  # its ports still take connections
+    os.kill(driver.pid, signal.SIGTERM)
+    assert driver.wait(PATIENCE_S) == 128 + signal.SIGTERM, place.said()
+    assert "Ray has not ended the trials within 30 s: ending without it" in place.said()
+    assert f"resume with: python tune_main.py --storage {place.storage} --resume {place.sweep_id}" in place.said()
+    assert (place.running(), leftovers(started)) == ({}, [])
+    assert set(audit(place).statuses.values()) == {"KILLED"}
+    assert place.run("--resume") == 0
+    survived("sigterm_ray_silent", place, 1, repeated_at_most=EPOCHS_PER_KILL)
+
+
+def test_a_ray_whose_first_start_takes_too_long_is_started_again(place: Site) -> None:
+    driver = place.start(*SMALL, "--limit", "1")
+    place.await_that(lambda: agents(driver))
+    for process in agents(driver):
+        process.suspend()
+    place.await_sentence(": starting it again")
+    assert driver.wait(PATIENCE_S) == 0, place.said()
+    assert "error: Ray cannot be started" not in place.said()
+    survived("ray_starts_late", place, 1)
+
+
+def agents(driver: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    """Return the helpers of Ray's node, for which it waits 30 s."""
+    helpers = []
+    for process in family(driver):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if any(word.endswith("agent.py") for word in process.cmdline()) or "Agent" in process.name():
+                helpers.append(process)
+    return helpers
 
 
 def test_a_signal_while_ray_starts_leaves_nothing_behind(place: Site) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from notes_heard import heard_notes
 
+from sweeps.errors import PassError
 from sweeps.execution.signals import SIGNALS, Interrupted, Interrupts, ignore_further
 
 
@@ -54,6 +55,15 @@ def test_a_plain_interrupt_that_ray_raises_in_place_of_ours_is_named_by_the_firs
         raised = interrupts.named(plain)
         assert isinstance(raised, Interrupted) and raised.number == signal.SIGTERM
         assert interrupts.named(other) is other
+
+
+def test_a_ray_that_fails_after_a_signal_was_ended_by_it() -> None:
+    with Interrupts() as interrupts:
+        failure = PassError("gcs_server of Ray ended unexpectedly")
+        assert interrupts.named(failure) is failure
+        with interrupts.deferred():
+            send(signal.SIGINT)
+        assert isinstance(interrupts.named(failure), Interrupted)
 
 
 def test_outside_the_loop_a_signal_ends_at_once() -> None:

@@ -20,7 +20,7 @@ SlurmctldHost={node}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
+AuthInfo=socket={folder}/munge/socket,cred_expire=10
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -89,7 +89,11 @@ class Slurm:
         words = self.run("scontrol", "show", "job", number).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
-    def await_state(self, number: str, *states: str, seconds: float = 400) -> None:
+    def await_restarts(self, number: str, restarts: int, seconds: float = 400) -> None:
+        """Wait until a job was requeued so often."""
+        assert until(lambda: int(self.job(number)["Restarts"]) >= restarts, seconds), self.job(number)
+
+    def await_state(self, number: str, *states: str, seconds: float = 900) -> None:
         """Wait until a job is in one of the states."""
         assert until(lambda: self.job(number)["JobState"] in states, seconds), self.job(number)
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 from recording import until
 
+from sweeps.storage import heartbeat
 from sweeps.storage.heartbeat import (
     Heartbeat,
     HeartbeatRecord,
+    Watches,
     is_silent,
     read_pulse,
     this_machine,
@@ -92,6 +94,27 @@ def test_a_driver_on_another_machine_whose_heartbeat_changes_is_not_silent(tmp_p
     beat.start()
     assert not is_silent(tmp_path, 60)
     beat.join()
+
+
+def test_several_heartbeats_are_watched_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=30)
+    monkeypatch.setattr(heartbeat, "is_silent", lambda *_, **__: both.wait() >= 0)
+    with Watches([tmp_path / "a", tmp_path / "b"]) as watches:
+        assert watches.is_silent(tmp_path / "a") and watches.is_silent(tmp_path / "b")
+
+
+def test_a_sweep_that_was_silent_is_not_when_a_process_has_started_since(tmp_path: Path) -> None:
+    with Watches([tmp_path]) as watches:
+        assert watches.is_silent(tmp_path)
+        write_pulse(tmp_path, this_pulse())
+        assert not watches.is_silent(tmp_path)
+
+
+def test_a_watch_that_nobody_waits_for_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "WATCH_SECONDS", 10**6)
+    write_pulse(tmp_path, elsewhere())
+    with Watches([tmp_path]):
+        pass
 
 
 def test_a_sweep_that_another_process_has_taken_over_keeps_its_new_heartbeat(tmp_path: Path) -> None:
