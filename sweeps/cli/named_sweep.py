@@ -59,12 +59,13 @@ def check_same(arguments: argparse.Namespace, experiment: "Experiment", plan: "P
     Raises:
         ExperimentError: naming the first setting that differs.
     """
-    from sweeps.planning.manifest import build_manifest
+    from sweeps.planning.manifest import build_manifest, recorded_experiment
 
     screening = (manifest.confirmation or {}).get("screening")
     _check(manifest, "--confirm", getattr(arguments, "confirm", None), screening)
     described = _settings(build_manifest(manifest.sweep_id, experiment, plan, {}, {}).to_json())
-    recorded = _settings(manifest.to_json())
+    base = recorded_experiment(manifest).base.to_dict()  # an earlier version has not recorded later settings
+    recorded = _settings(manifest.to_json() | {"base": base})
     for setting in sorted(described.keys() | recorded.keys(), key=lambda name: (not name.endswith(".name"), name)):
         _check(manifest, setting.removeprefix("base."), described.get(setting), recorded.get(setting))
     terms = manifest.terms
