@@ -96,6 +96,24 @@ def test_a_trial_whose_process_is_killed_is_tried_once_more(place: Site) -> None
     assert "continues after epoch" in SweepFolder(place.folder).log(once).read_text()
 
 
+def test_a_trial_that_failed_is_continued_when_that_is_asked_for_with_so_many_retries(place: Site) -> None:
+    driver = place.start(*SMALL, *LONG, *ALWAYS, "--replicates", "0", "--max-failures", "0")
+    place.await_that(lambda: len(place.running()) == 2 and min(place.running().values()) >= 3)
+    failed, _ = place.running()
+    process = kill_trial(place, failed)
+    assert driver.wait(300) == 0, place.said()
+    assert audit(place).reasons[failed] == ["error"]
+    driver = place.start("--resume", "--failed", "--max-failures", "2")
+    for _ in range(2):
+        process = kill_trial(place, failed, process)
+    assert driver.wait(300) == 0, place.said()
+    continued = survived("failed_continued", place, 3, repeated_at_most=3)
+    assert continued.reasons[failed] == ["error", "max_epochs"]
+    assert set(continued.statuses.values()) == {"FINISHED"}
+    ends = [event["tags"] for event in place.events() if event["kind"] == "end" and event["trial"] == failed]
+    assert [tags["sweep.retries"] for tags in ends] == ["0", "2"]
+
+
 def test_a_daemon_of_ray_that_is_killed_ends_the_sweep_in_one_line_and_a_resume_goes_on(place: Site) -> None:
     driver = place.start(*SMALL, *LONG, *ALWAYS)
     place.await_that(lambda: len(place.running()) == 2 and min(place.running().values()) >= 3)
