@@ -39,7 +39,7 @@ def test_a_notebook_runs_a_sweep_and_shows_it(tmp_path: Path, monkeypatch: pytes
     cells = [
         'import sweeps\nsweep = sweeps.run("smoke", profile="quick", storage="runs")',
         "sweep",
-        "sweep.trials.frame()",
+        "sweep.trials.frame()[['name', 'optim.lr']]",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=PATIENCE_S, resources={"metadata": {"path": str(tmp_path)}}).execute()
