@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bddseg.result import OBJECTIVE
-from sweeps.errors import NoSweepError
+from sweeps.errors import NoSweepError, TrackingError
 from sweeps.storage.event_file import EPOCH, TRIAL, EventFile
 from sweeps.storage.events import PARENT, Artifact, End, Event, Start
 from sweeps.storage.outcomes import RunStatus
@@ -33,6 +33,8 @@ class MissingParts:
     trials: tuple[str, ...] = ()
     """Whose events; "" is the sweep's own run."""
     files: tuple[Artifact, ...] = ()
+    failure: TrackingError | None = None
+    """Why the files could not all be compared: a store of files did not list what it has."""
 
     def __bool__(self) -> bool:
         return bool(self.trials or self.files)
@@ -73,10 +75,10 @@ class _Expected:
 
 
 def find_missing(events: EventFile, tracking_uri: str, sweep_id: str) -> MissingParts:
-    """Return the parts of a sweep that MLflow has lost.
+    """Return the parts of a sweep that MLflow has lost; a store of files that fails hides no run that was lost.
 
     Raises:
-        TrackingError: when MLflow cannot be asked.
+        TrackingError: when MLflow cannot be asked for runs.
         StorageError: when the events cannot be read.
     """
     expected, store = _read_expected(events), Store(tracking_uri)
@@ -91,8 +93,14 @@ def find_missing(events: EventFile, tracking_uri: str, sweep_id: str) -> Missing
         runs.setdefault(run.data.tags.get(TRIAL_ID, PARENT), []).append(run)
     steps = store.steps([run.info.run_id for run in recorded], OBJECTIVE) if recorded else {}
     whole = {trial: _complete_run(want, runs.get(trial, ()), steps) for trial, want in expected.items()}
-    files = (file for trial, run in whole.items() if run for file in _missing_files(store, run, expected[trial]))
-    return MissingParts(tuple(trial for trial, run in whole.items() if run is None), tuple(files))
+    files: list[Artifact] = []
+    failure = None
+    try:
+        for trial, run in whole.items():
+            files += _missing_files(store, run, expected[trial]) if run else ()
+    except TrackingError as error:  # each further run would take as long to fail
+        failure = error
+    return MissingParts(tuple(trial for trial, run in whole.items() if run is None), tuple(files), failure)
 
 
 def _complete_run(want: _Expected, runs: Sequence["Run"], steps: Mapping[str, set[int]]) -> "Run | None":

@@ -33,7 +33,7 @@ class Redelivery:
     def send_missing(self, tracking_uri: str, sweep_id: str) -> int:
         """Send the events that MLflow has lost, and queue the files; return how many events that were.
 
-        Raises whatever a store raises that cannot be used.
+        Raises whatever a store raises that cannot be used; a store of files that cannot be listed, after all else.
         """
         missing = find_missing(self._outbox, tracking_uri, sweep_id)
         number, refused = self._send(missing.trials)
@@ -41,6 +41,8 @@ class Redelivery:
         self._uploads.add(missing.files)
         for trial in missing.trials:
             self._uploads.add(self._delivered.files_of(trial))
+        if missing.failure:
+            raise missing.failure
         return number - len(refused)
 
     def send_refused(self) -> int:

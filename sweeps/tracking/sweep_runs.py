@@ -3,6 +3,7 @@
 The ids are noted so that the next process finds the runs without a search.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ from sweeps.tracking.uri import hide_password, portable_uri, present_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+log = logging.getLogger(__name__)
 
 FILE = "runs.json"
 PAGE_ROWS = 1000
@@ -92,6 +95,22 @@ class SweepRuns:
             return True
         del self._runs[trial], self._ids[trial]
         return False
+
+    def look_for(self, trial: str) -> None:
+        """Forget a trial's run that was deleted, after an upload that failed.
+
+        A server whose store of files fails often breaks off the next request too: that error says nothing.
+
+        Raises:
+            TrackingError: when the experiment is deleted.
+        """
+        try:
+            self.store.check_experiment()
+            self.is_active(trial)
+        except TrackingError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the upload's own error is the reason
+            log.debug("the run of trial %s was not looked up: %s", trial, error)
 
     def trial_run_ids(self) -> Iterator[str]:
         """Yield the ids of the runs of all trials."""

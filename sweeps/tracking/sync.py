@@ -115,8 +115,8 @@ def sync(
         if uri in failures:
             raise TrackingError(failures[uri])
         events = EventFile(folder / OUTBOX)
-        if _is_settled(events, uri) and not find_missing(events, uri, folder.name):
-            return SyncResult(folder.name, 0, 0, closed=closed)
+        if _is_settled(events, uri) and not (missing := find_missing(events, uri, folder.name)):
+            return SyncResult(folder.name, 0, 0, str(missing.failure or ""), closed=closed)
         return replace(_deliver(folder, uri), closed=closed)
     except TrackingError as error:
         failures[uri] = str(error)

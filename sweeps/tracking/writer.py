@@ -82,8 +82,7 @@ class Recorder:
             client.log_artifact(run.run_id, str(event.path), event.folder or None)
         except Exception:
             with self._lock:
-                self._store.check_experiment()
-                self._runs.is_active(event.trial)
+                self._runs.look_for(event.trial)
             raise
         sync_artifact(run, event)
 

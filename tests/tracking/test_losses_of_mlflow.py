@@ -231,6 +231,22 @@ def test_a_sync_uploads_a_file_that_the_store_lost(outbox: Outbox, uri: str, dam
     assert (synced(outbox).delivered, path.read_bytes()) == (1, b"counts")
 
 
+def test_a_lost_run_is_made_again_while_the_store_of_files_cannot_be_listed(
+    outbox: Outbox, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise TrackingError("the store of files is closed")
+
+    whole(outbox, uri)
+    delivered(outbox, uri, start("b"), end(trial="b"))
+    open_client(uri).delete_run(runs(uri)["b"].info.run_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "files_of", fail)
+        result = synced(outbox)
+    assert (set(runs(uri)), result.why, result.is_left) == ({"", "a", "b"}, "the store of files is closed", True)
+    assert not synced(outbox).is_left
+
+
 # ------------------------------------------------------------------------------------------------------------- refused
 
 

@@ -86,6 +86,21 @@ def test_the_reason_why_a_file_waits_is_kept(outbox: Outbox, uri: str, refused: 
     assert (event.path.name, "could not connect" in why) == ("a", True)
 
 
+def test_a_server_that_breaks_off_after_a_failed_upload_does_not_hide_its_reason(
+    outbox: Outbox, uri: str, refused: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    def break_off(*_: Any) -> None:
+        raise ConnectionResetError("connection reset by peer")
+
+    refused.add("one")
+    append(outbox, "one")
+    monkeypatch.setattr(MlflowClient, "get_experiment", break_off)
+    Delivery(outbox, uri, SWEEP).deliver_some()
+    assert ["EndpointConnectionError" in why for _, why in outbox.uploads().waiting] == [True]
+
+
 def test_a_sync_says_why_files_are_left_and_ends_with_1(outbox: Outbox, uri: str, refused: set[str]) -> None:
     refused |= {"a"}
     append(outbox, "a")
