@@ -14,7 +14,7 @@ from sweeps.tracking.artifact_root import ARTIFACTS, is_settled, repair_artifact
 from sweeps.tracking.client import open_client
 from sweeps.tracking.failures import reason
 from sweeps.tracking.hints import cure_of
-from sweeps.tracking.reachability import check_answers
+from sweeps.tracking.reachability import check_answers, check_version
 from sweeps.tracking.snapshot import copy_database, is_writable
 from sweeps.tracking.uri import database_file, database_uri, hide_password, start_command
 
@@ -71,6 +71,7 @@ class Access:
     def client(self) -> "MlflowClient":
         """MLflow's client, imported under our environment; it would create a database where there is none."""
         check_answers(self.tracking_uri)
+        check_version(self.tracking_uri)
         return open_client(self.opened_uri)
 
     def open_for_writing(self, purpose: str) -> None:
