@@ -19,8 +19,14 @@ COMMON = {
     "time/epoch_s": "min",
     "throughput/img_s": "max",
     "system/memory_mb": "min",
+    "system/cpu_utilization_percentage": "none",
+    "system/system_memory_usage_megabytes": "none",
+    "system/system_memory_usage_percentage": "none",
 }
 """Metric of every task -> its direction."""
+
+OF_GPU = "system/gpu_"
+"""Start of the names of metrics that only a trial on a GPU has."""
 
 CLASS_IOU, GROUP_MIOU, GROUP_GAP, SCENE_MIOU = "iou", "group_miou", "group_gap", "scene_miou"
 """Starts of the names of metrics that depend on the task; before them stands the part, or `best`."""
@@ -46,7 +52,8 @@ def metric_directions(task: Task, scenes: Iterable[str] = ()) -> dict[str, str]:
 
 def is_metric(name: str) -> bool:
     """Return whether a name is that of a metric of an epoch, of any task."""
-    return name in COMMON or any(name == start or name.startswith(f"{start}/") for start in OF_TASK)
+    starts = (OF_GPU, *(f"{start}/" for start in OF_TASK))
+    return name in COMMON or name in OF_TASK or name.startswith(starts)
 
 
 def class_metric(name: str) -> str:

@@ -24,6 +24,7 @@ from bddseg.engine import Engine
 from bddseg.errors import DataError
 from bddseg.evidence import Evidence
 from bddseg.result import SCENE_MIOU, EpochResult, class_metric, gap_metric, group_metric
+from bddseg.system_metrics import measure_system
 from bddseg.task import FIVE_CLASSES, Task, slug
 
 MOST_SCENES = 30
@@ -60,6 +61,7 @@ def fit(
     best, done = _resumed(engine, config, resume) if resume else (_Best(config.train.keep), 0)
     if _is_plateau(config, done, best):
         return
+    measure_system(device)  # the load of the CPU is measured from call to call
     for epoch in range(done + 1, config.train.epochs + 1):
         began = time.perf_counter()
         train, validation = engine.run_epoch(epoch, split.val)
@@ -157,6 +159,7 @@ def _costs(seconds: float, images: int, device: torch.device) -> dict[str, float
         "time/epoch_s": seconds,
         "throughput/img_s": images / seconds,
         "system/memory_mb": peak_memory_mb(device),
+        **measure_system(device),
     }
 
 
