@@ -23,6 +23,7 @@ from bddseg.predictor import load_trained
 from sweeps.errors import NoSweepError, NothingToRegisterError, UndecidedError
 from sweeps.notes import notes
 from sweeps.registry.model_card import ModelCard, describe_model, identity, name_of, render_card
+from sweeps.registry.pyfunc_files import write_pyfunc
 from sweeps.registry.refit import TEST_EVIDENCE, load_recorded, refit, refit_config
 from sweeps.registry.registry import Registry, Version, check_name
 from sweeps.registry.weights import WEIGHTS
@@ -135,10 +136,11 @@ def register(registration: Registration) -> Version:
 
 
 def write_description(card: ModelCard, folder: Path) -> None:
-    """Write the card and config.json beside the weights."""
+    """Write the card, config.json and MLflow's own files beside the weights."""
     trained = load_trained(load_checkpoint(folder / BEST))
     (folder / CARD).write_text(render_card(card))
     write_json(folder / CONFIG, describe_model(card, trained), indent=1)
+    write_pyfunc(folder, {"classes": list(trained.task.classes), **card.tags()})
 
 
 def _row(record: SweepRecord, trial_id: str) -> TrialRow:

@@ -32,6 +32,9 @@ CHAMPION, PREVIOUS = "champion", "previous-champion"
 SOURCE = re.compile(r"models:/(m-[0-9a-f]{32})")
 """Source of our versions: a logged model. Other writers of the registry may use any other address."""
 
+MLMODEL = "MLmodel"
+"""File that tells MLflow how to load a model; versions that 0.1.0 registered have none."""
+
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for a model, version or alias that does not exist."""
 
@@ -87,6 +90,7 @@ class Registry:
             _make_model(client, name)
             experiment = client.get_run(run_id).info.experiment_id
             model = client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=dict(tags))
+            _name_model(folder, model.model_id, run_id)
             client.log_model_artifacts(model.model_id, str(folder))
             client.finalize_logged_model(model.model_id, "READY")
             source = f"models:/{model.model_id}"
@@ -170,6 +174,16 @@ def _as_default(tracking_uri: str) -> Iterator[None]:
         mlflow.set_tracking_uri(None)
         if before is not None:
             os.environ[VARIABLE] = before
+
+
+def _name_model(folder: Path, model_id: str, run_id: str) -> None:
+    """Write into a folder's MLmodel, where it has one, which logged model and run it belongs to."""
+    from mlflow.models import Model
+
+    if (folder / MLMODEL).exists():
+        described = Model.load(folder / MLMODEL)
+        described.model_id, described.run_id = model_id, run_id
+        described.save(folder / MLMODEL)
 
 
 def _make_model(client: "MlflowClient", name: str) -> None:

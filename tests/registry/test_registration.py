@@ -175,7 +175,7 @@ def files(screened: Registration) -> Path:
 
 
 def test_a_version_holds_weights_settings_and_card(files: Path) -> None:
-    assert sorted(path.name for path in files.iterdir()) == [BEST, "card.md", "config.json"]
+    assert {BEST, "card.md", "config.json", "MLmodel", "requirements.txt"} < {path.name for path in files.iterdir()}
 
 
 def test_the_configuration_says_what_an_input_must_look_like(files: Path) -> None:
