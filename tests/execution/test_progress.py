@@ -146,7 +146,7 @@ def test_the_budget_is_all_epochs_of_all_trials_at_first() -> None:
 
 
 def test_a_stopped_trial_gives_back_what_it_did_not_use() -> None:
-    board = make_board(start(A), epoch(A, 1), epoch(A, 2), end(A, "asha", "KILLED"))
+    board = make_board(start(A), epoch(A, 1), epoch(A, 2), end(A, "asha", "FINISHED"))
     assert (board.epochs_done(), board.epochs_budget()) == (2, 2 + 3 * 10)
 
 
@@ -170,7 +170,7 @@ def test_slots_share_the_time_left() -> None:
 
 
 def test_the_last_open_trial_has_no_one_to_share_with() -> None:
-    ended = [event for trial in (A, B, C) for event in (start(trial), epoch(trial, 1), end(trial, "asha", "KILLED"))]
+    ended = [event for trial in (A, B, C) for event in (start(trial), epoch(trial, 1), end(trial, "asha", "FINISHED"))]
     assert make_board(*ended, start(D), slots=8).seconds_left() == 10 * 2.0
 
 
@@ -231,7 +231,7 @@ def shown(board: TrialTable, *events: TrialEvent, is_quiet: bool = False) -> str
 
 
 def test_without_a_terminal_an_end_is_one_line() -> None:
-    text = shown(make_board(), start(A), epoch(A, 1, 0.25), end(A, "asha", "KILLED"))
+    text = shown(make_board(), start(A), epoch(A, 1, 0.25), end(A, "asha", "FINISHED"))
     assert text.count("\n") == 1
     assert text.startswith(f"{PLAN.trials[0].name}: asha after 1 epoch, best 0.250 at epoch 1. 3 waiting, 1 stopped")
 

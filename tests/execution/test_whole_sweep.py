@@ -263,7 +263,7 @@ def test_early_stopping_stops_weak_trials_and_never_the_one_that_leads(storage: 
     cut = [trial for trial in trials if trial.stop_reason == "asha"]
     assert len(trials) == 8 and len(cut) >= 2
     assert max(trials, key=lambda trial: trial.metrics["best/miou"]).stop_reason == "max_epochs"
-    assert all("cut-off" in trial.stop_detail and trial.status == "KILLED" for trial in cut)
+    assert all("cut-off" in trial.stop_detail and trial.status == "FINISHED" for trial in cut)
     assert not math.isnan(min(trial.metrics["best/miou"] for trial in cut))
 
 
@@ -285,7 +285,7 @@ def test_promotion_ends_every_trial_once_and_says_why(promoted: Ran) -> None:
     assert (promoted.code, len(ended)) == (0, 4)
     assert {trial.stop_reason for trial in ended.values()} == {"asha", "max_epochs"}
     assert ended[promoted.record.manifest["reference"]].stop_reason == "max_epochs"
-    assert all("promoted there" in trial.stop_detail and trial.status == "KILLED" for trial in stopped)
+    assert all("promoted there" in trial.stop_detail and trial.status == "FINISHED" for trial in stopped)
 
 
 def test_the_best_at_the_rung_is_promoted_to_the_end(smoke: Ran, promoted: Ran) -> None:

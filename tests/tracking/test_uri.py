@@ -8,9 +8,9 @@ import pytest
 
 from sweeps.cli.prepare import tune_command
 from sweeps.errors import TrackingError
+from sweeps.paths import ROOT
 from sweeps.tracking.store import prepare_store
 from sweeps.tracking.uri import (
-    ROOT,
     check_server,
     check_uri,
     database_file,
