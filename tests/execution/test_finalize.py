@@ -111,7 +111,9 @@ def test_a_trial_that_is_not_kept_leaves_no_checkpoint(keeper: WeightsKeeper, tm
     assert keeper.checkpoints.folders[first].exists() and not keeper.checkpoints.folders[second].parent.exists()
 
 
-@pytest.mark.parametrize(("reason", "status", "is_kept"), [("max_epochs", "FINISHED", True), ("asha", "FINISHED", False)])
+@pytest.mark.parametrize(
+    ("reason", "status", "is_kept"), [("max_epochs", "FINISHED", True), ("asha", "FINISHED", False)]
+)
 def test_last_weights_stay_only_of_trials_that_a_larger_budget_can_go_on_from(
     keeper: WeightsKeeper, tmp_path: Path, reason: str, status: str, is_kept: bool
 ) -> None:
