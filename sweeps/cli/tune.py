@@ -132,8 +132,10 @@ def show_status(arguments: argparse.Namespace) -> int:
     ]
     print("; ".join([f"{sweep_id}: {status.state}", *status.to_follow]), file=sys.stderr)
     if lost := lost_driver(folder):
-        closing = f"{tune_command(arguments)} --sync {sweep_id}"
-        print(f"its driver, {lost.driver}, is gone; close its open runs with: {closing}", file=sys.stderr)
+        again = tune_command(arguments)
+        print(f"its driver, {lost.driver}, is gone", file=sys.stderr)
+        print(f"resume with: {again} --resume {sweep_id}", file=sys.stderr)
+        print(f"or close its open runs with: {again} --sync {sweep_id}", file=sys.stderr)
     head = ("trial", "digest", "state", "epochs", "stopped by", "best val/miou", "why", "log file")
     logs = SweepFolder(folder).logs
     if sys.stdout.isatty() and is_folder(logs):  # a terminal has no room for paths

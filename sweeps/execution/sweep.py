@@ -87,7 +87,8 @@ class SweepRun:
         self.trials.recall()
         plan = self.plan.current
         trials = [(trial.trial_id, trial.name, trial.epochs) for trial in plan.trials]
-        notes.info(f"sweep {self.sweep_id}: {look_ahead(trials, self.past, self.folder, plan.to_come).sentence()}")
+        ahead = look_ahead(trials, self.past, self.folder, plan.to_come, plan.to_replicate)
+        notes.info(f"sweep {self.sweep_id}: {ahead.sentence()}")
         self._record_data_folder()
         self.trials.open_suggestions()
 

@@ -7,7 +7,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bddseg.data.folders import is_there, names_in
@@ -222,8 +222,7 @@ def outlook(folder: Path, *, with_failed: bool = False) -> ResumePlan:
     for history in histories.values():
         if with_failed and history.reason in FAILURES:
             history.reason = ""
-    plan = look_ahead(trials, histories, SweepFolder(folder), manifest.to_come)
-    return replace(plan, to_replicate=manifest.to_replicate)
+    return look_ahead(trials, histories, SweepFolder(folder), manifest.to_come, manifest.to_replicate)
 
 
 def look_ahead(
@@ -231,6 +230,7 @@ def look_ahead(
     histories: Mapping[str, TrialHistory],
     folder: SweepFolder,
     to_come: int,
+    to_replicate: int,
 ) -> ResumePlan:
     """Return what a resume would do with the trials of a sweep.
 
@@ -239,6 +239,7 @@ def look_ahead(
         histories: by trial id; a trial without one has not started.
         folder: where cancelled trials are marked.
         to_come: trials that are still to be suggested.
+        to_replicate: extra seeds that are still to be added.
     """
 
     def prospect(trial_id: str, name: str, budget: int) -> ResumedTrial:
@@ -247,7 +248,7 @@ def look_ahead(
         action = "ended" if history.is_settled(is_cancelled) else action
         return ResumedTrial(name, trial_id, action, history.epochs, budget, history.reason)
 
-    return ResumePlan(tuple(prospect(*trial) for trial in trials), to_come)
+    return ResumePlan(tuple(prospect(*trial) for trial in trials), to_come, to_replicate)
 
 
 def find_trial(folder: Path, word: str) -> str:

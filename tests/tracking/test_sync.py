@@ -248,11 +248,12 @@ def test_a_new_sweep_that_is_offline_closes_without_mlflow(lost: Path) -> None:
     assert Outbox(lost / "outbox").pending() == 5
 
 
-def test_the_status_of_a_lost_sweep_says_how_to_close_it(
+def test_the_status_of_a_lost_sweep_says_how_to_resume_or_close_it(
     lost: Path, uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Delivery(Outbox(lost / "outbox"), uri, SWEEP).drain()
     assert tune_main.main(["--status", SWEEP, "--storage", str(lost.parent)]) == 0
     said = capsys.readouterr().err
-    assert "is gone; close its open runs with: python tune_main.py --storage" in said
-    assert f"--sync {SWEEP}" in said
+    again = f"python tune_main.py --storage {lost.parent}"
+    assert f"is gone\nresume with: {again} --resume {SWEEP}\n" in said
+    assert f"or close its open runs with: {again} --sync {SWEEP}\n" in said
