@@ -16,6 +16,7 @@ from bddseg.evidence import load_evidence
 from bddseg.files import write_json
 from bddseg.verification import verify
 from sweeps.environment import cache_folder
+from sweeps.errors import FencedError
 from sweeps.execution.network_timing import save_latency
 from sweeps.execution.predictions import choose_trials, paint_panels
 from sweeps.execution.progress import TrialProgress, TrialTable
@@ -169,7 +170,11 @@ class WeightsKeeper:
 
         A later sweep can reuse a trial's best weights and evidence. One with a larger budget continues from the last
         weights, but only of a trial that completed: those of other trials are deleted.
+
+        Raises:
+            FencedError: when another process has taken over the sweep, whose checkpoints they then are.
         """
+        self.outbox.check_attempt()
         unfinished_ids = {trial for trial in kept_ids if self.board.rows[trial].state != TrialState.FINISHED}
         self.checkpoints.tidy(kept_ids, unfinished_ids, LAST)
 
@@ -201,6 +206,8 @@ class WeightsKeeper:
         try:
             for path, where in self._shown(material, folder):
                 self._upload(PARENT, path, where)
+        except FencedError:
+            raise
         except (OSError, RuntimeError, UserError) as error:  # a full disk, a full or broken GPU
             log.warning("the sweep's pictures or latencies could not be made: %s", error)
 

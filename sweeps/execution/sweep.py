@@ -57,8 +57,8 @@ class SweepRun:
         manifest = manifest or build_manifest(
             sweep_id, spec.experiment, spec.plan, spec.material.to_dict(), facts(self.spec)
         )
-        self.plan = GrowingPlan(spec.plan, folder, manifest)
         self.outbox = Outbox(self.folder.outbox, PATIENCE_SECONDS)
+        self.plan = GrowingPlan(spec.plan, folder, manifest, self.outbox.check_attempt)
         self.checkpoints = open_checkpoints(folder, spec.checkpoints, sweep_id)
         self.trials = SweepTrials(self.spec, sweep_id, self.folder, self.plan, self.outbox, self.checkpoints)
         self.past, self.board = self.trials.past, self.trials.board

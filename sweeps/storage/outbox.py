@@ -118,7 +118,8 @@ class Outbox(EventFile):
         write_file(self.folder / CURSOR, str(offset))
 
     def save_uploads(self, offset: int, waiting: Sequence[tuple[Artifact, str]]) -> None:
-        """Note which files have been uploaded; see `Uploads`."""
+        """Note which files have been uploaded; see `Uploads`. Raises FencedError as `append` does."""
+        self.check_attempt()
         listed = [[self._encode(event), why] for event, why in waiting]
         write_json(self.folder / UPLOADS, {"offset": offset, "waiting": listed})
 
@@ -131,7 +132,8 @@ class Outbox(EventFile):
             self.save_rejects([*rejected, *new])
 
     def save_rejects(self, rejected: Sequence[Refused]) -> None:
-        """Set these events aside, and no others."""
+        """Set these events aside, and no others. Raises FencedError as `append` does."""
+        self.check_attempt()
         listed = [strict({"why": why, "event": self._encode(line)}) for line, why in rejected]
         lines = [json.dumps(line, allow_nan=False) + "\n" for line in listed]
         if lines:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bddseg.data.folders import is_there
-from sweeps.errors import StorageError
+from sweeps.errors import FencedError, StorageError
 from sweeps.storage.attempts import take_number
 from sweeps.storage.event_file import OUTBOX, EventFile
 from sweeps.storage.events import PARENT, End, Start, now_ms
@@ -46,7 +46,7 @@ def close_lost(folder: Path, outbox: Outbox, pulse: HeartbeatRecord | None = Non
     pulse = pulse or lost_driver(folder)
     if pulse is None:
         return 0
-    take_number(folder)
+    outbox.attempt = take_number(folder)  # and a process that resumes the sweep meanwhile ends the closing
     open_runs = runs_left_open(outbox)
     for trial, step in sorted(open_runs.items(), key=lambda run: run[0] == PARENT):
         outbox.append(_end(trial, step, pulse))
@@ -85,6 +85,7 @@ def claim_and_close(folder: Path, *, is_strict: bool = False) -> int:
     Raises:
         StorageError: with `is_strict`, where another process delivers the sweep, or its folder cannot be written;
             otherwise such a sweep stays as it is.
+        FencedError: with `is_strict`, where another process resumes it meanwhile.
     """
     try:
         pulse = read_pulse(folder) if is_strict else lost_driver(folder)
@@ -93,7 +94,7 @@ def claim_and_close(folder: Path, *, is_strict: bool = False) -> int:
         outbox = Outbox(folder / OUTBOX)
         with outbox.claimed():
             return close_lost(folder, outbox, pulse)
-    except StorageError:
+    except (StorageError, FencedError):
         if is_strict:
             raise
         return 0

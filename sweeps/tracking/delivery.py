@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from sweeps.errors import FencedError
 from sweeps.storage.events import Artifact
 from sweeps.storage.outbox import Outbox
 from sweeps.tracking.client import EXPERIMENT
@@ -56,9 +57,7 @@ class Delivery:
         self._one_at_a_time = threading.Lock()
         shown = f"MLflow at {hide_password(tracking_uri)}"
         self._events = RetryThread("mlflow-events", self._try_events, shown, f"events wait in {outbox.folder}")
-        self._files = RetryThread(
-            "mlflow-files", self._uploads.upload_some, f"the store of files of {shown}", "files wait"
-        )
+        self._files = RetryThread("mlflow-files", self._try_files, f"the store of files of {shown}", "files wait")
         self._sent = 0
         """Events, files aside, that MLflow took from this process for the first time."""
 
@@ -138,6 +137,13 @@ class Delivery:
 
     def _try_events(self) -> tuple[int, str]:
         return self._try(partial(self._deliver_events, EVENTS_AT_ONCE))
+
+    def _try_files(self) -> tuple[int, str]:
+        """Upload some files; a folder that cannot be written, or is another process's, is a failure as others are."""
+        try:
+            return self._uploads.upload_some()
+        except (OSError, FencedError) as error:
+            return 0, self._reason(error)
 
     def _try(self, deliver: Callable[[], int]) -> tuple[int, str]:
         """Deliver some; return how many were settled, and why it failed ("" when it did not)."""

@@ -14,10 +14,13 @@ from trial_events import end, epoch, start
 from bddseg.checkpoint import save_training
 from bddseg.evidence import save_evidence
 from bddseg.train import fit
+from sweeps.errors import FencedError
+from sweeps.execution import finalize
 from sweeps.execution.finalize import WeightsKeeper, newest_checkpoints
 from sweeps.execution.progress import TrialTable
 from sweeps.planning.dataset import Dataset
 from sweeps.planning.plan import Plan, PlannedTrial, most_kept
+from sweeps.storage.attempts import take_number
 from sweeps.storage.checkpoints import FolderCheckpoints, NewestCheckpoints
 from sweeps.storage.folder import SweepFolder
 from sweeps.storage.outbox import Outbox
@@ -72,6 +75,22 @@ def test_keeping_again_uploads_the_same_files(keeper: WeightsKeeper, tmp_path: P
     before, first = uploads(keeper), (tmp_path / "panels" / "panels.json").read_text()
     keeper.keep(MATERIAL, tmp_path, all_weights=False)
     assert uploads(keeper) == before and (tmp_path / "panels" / "panels.json").read_text() == first
+
+
+@pytest.mark.parametrize("taken", ["before the end", "while pictures are painted"])
+def test_an_earlier_attempt_deletes_no_checkpoint_of_the_newer_one(
+    keeper: WeightsKeeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    keeper.outbox.attempt = take_number(tmp_path)
+    if taken == "before the end":
+        take_number(tmp_path)
+    else:
+        monkeypatch.setattr(finalize, "paint_panels", lambda *_: take_number(tmp_path) and [])
+    newer = tmp_path / "pass-2" / PLAN.trials[0].trial_id / "checkpoint_000000"
+    newer.mkdir(parents=True)
+    with pytest.raises(FencedError, match="attempt 2"):
+        keeper.keep(MATERIAL, tmp_path, all_weights=False)
+    assert newer.exists()
 
 
 def test_pictures_that_cannot_be_written_cost_nothing_else(

@@ -56,6 +56,17 @@ def test_an_earlier_attempt_writes_no_event_and_delivers_none(tmp_path: Path) ->
     assert outbox.path.stat().st_size == size and outbox.pending() == 1
 
 
+def test_an_earlier_attempt_does_not_note_what_it_has_uploaded_or_set_aside(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox")
+    outbox.attempt = take_number(tmp_path)
+    take_number(tmp_path)
+    with pytest.raises(FencedError):
+        outbox.save_uploads(1, [])
+    with pytest.raises(FencedError):
+        outbox.reject([(Start(PARENT, "first"), "too long")])
+    assert [path.name for path in outbox.folder.iterdir()] == [outbox.path.name]
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / FOLDER).write_text("a file")
     with pytest.raises(StorageError, match="attempts cannot be written: "):

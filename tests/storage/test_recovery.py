@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from recording import delivered, end, epoch, runs, start
 
+from sweeps.errors import FencedError
+from sweeps.storage.attempts import take_number
 from sweeps.storage.heartbeat import HeartbeatRecord, read_pulse, this_pulse, write_pulse
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.recovery import claim_and_close, close_lost, reopen, runs_left_open
@@ -54,6 +56,16 @@ def test_a_dead_drivers_runs_are_closed_at_its_last_beat_the_sweeps_own_last(out
     ]
     assert ends[0].tags["sweep.stop_reason"] == "driver_lost"
     assert (runs_left_open(outbox), read_pulse(folder)) == ({}, None)
+
+
+def test_the_closing_of_a_lost_drivers_runs_ends_once_the_sweep_is_resumed(outbox: Outbox, folder: Path) -> None:
+    appended(outbox)
+    write_pulse(folder, dead())
+    close_lost(folder, outbox)
+    assert outbox.attempt and not outbox.attempt.is_over()
+    take_number(folder)
+    with pytest.raises(FencedError):
+        outbox.append(end(trial="b"))
 
 
 def test_closing_again_closes_nothing(outbox: Outbox, folder: Path) -> None:

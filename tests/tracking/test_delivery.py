@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from recording import REFUSED, SWEEP, artifact, delivered, end, epoch, history, rejects, runs, start, until
 
+from sweeps.storage.attempts import take_number
 from sweeps.storage.events import Event
 from sweeps.storage.outbox import Outbox
 from sweeps.storage.trial_history import read_histories
@@ -399,3 +400,13 @@ def test_an_epoch_that_is_reported_again_with_the_same_value_is_one_point(
     delivered(outbox, uri, start(""), start(), epoch(1, 0.1), epoch(2, value))
     delivered(outbox, uri, *again)
     assert [step for step, *_ in history(uri)] == [1, 2, 3]
+
+
+def test_an_earlier_attempt_delivers_neither_events_nor_files(outbox: Outbox, uri: str, tmp_path: Path) -> None:
+    outbox.attempt = take_number(outbox.folder.parent)
+    delivery = Delivery(outbox, uri, SWEEP)
+    outbox.append(start(""))
+    outbox.append(artifact(tmp_path / "file.txt"))
+    take_number(outbox.folder.parent)
+    delivery.start()  # an exception in one of its threads would fail this test
+    assert delivery.close(1) == 2 and outbox.uploads().offset == 0
