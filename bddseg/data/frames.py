@@ -29,6 +29,7 @@ from bddseg.cores import usable_cores
 from bddseg.data.bdd100k_labels import BDD100K
 from bddseg.data.description import Description
 from bddseg.data.folders import is_there
+from bddseg.data.frames_uses import note_use
 from bddseg.data.image_io import UPRIGHT, Picture, read_mask, read_picture, shrink
 from bddseg.data.mask_values import check_mask, class_table, colour_table, selection_table
 from bddseg.data.sample import Sample
@@ -224,7 +225,9 @@ def build_frames(
         cached = _build(folder, job)
     if cached.bad and on_bad_sample == "fail":
         raise _refusal(cached.bad)
-    return _frames(samples, cached, description, selection)
+    frames = _frames(samples, cached, description, selection)
+    note_use(folder, frames.fingerprint)
+    return frames
 
 
 def _check(size_px: int, on_bad_sample: str, workers: int) -> None:

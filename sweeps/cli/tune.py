@@ -17,6 +17,7 @@ from sweeps.cli.json_output import print_json
 from sweeps.cli.named_sweep import is_recorded
 from sweeps.cli.notify import find_target, run_and_notify
 from sweeps.cli.prepare import find_destination, open_store, prepare, tune_command
+from sweeps.cli.prune import prune
 from sweeps.cli.resume import go_on, train_on
 from sweeps.cli.tables import close, print_table, write_score
 from sweeps.notes import notes
@@ -241,5 +242,6 @@ VERBS: dict[str, Callable[[argparse.Namespace], int]] = {
     "status": show_status,
     "sync": sync,
     "list": list_spaces,
+    "prune": prune,
 }
 """Verb -> what it does."""

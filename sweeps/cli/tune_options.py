@@ -22,6 +22,7 @@ VERBS = {
     "status": "--status",
     "sync": "--sync",
     "list": "--list",
+    "prune": "--prune",
 }
 """Verb -> the option that asks for it; `add(..., verbs=...)` names the verbs for which an option has an effect."""
 
@@ -130,11 +131,11 @@ def _add_resources(parser: Parser) -> None:
 
 def _add_storage(parser: Parser) -> None:
     add = partial(parser.option, parser.add_argument_group("storage"), verbs=RUNNING)
-    add("--storage", verbs=f"{RUNNING} status sync cancel", type=parsing.storage_folder,
+    add("--storage", verbs=f"{RUNNING} status sync cancel prune", type=parsing.storage_folder,
         default=default_folder("runs"), metavar="DIR", help="folder of the sweeps (runs)")  # fmt: skip
     add("--checkpoints", verbs="space confirm", type=parsing.object_store, metavar="URI",
         help="object store for the checkpoints, such as s3://bucket/path (the storage folder)")  # fmt: skip
-    add("--tracking-uri", verbs=f"{RUNNING} status sync", type=parsing.address, metavar="URI",
+    add("--tracking-uri", verbs=f"{RUNNING} status sync prune", type=parsing.address, metavar="URI",
         help="MLflow store (default: a database in the storage folder)")  # fmt: skip
     add("--experiment", verbs="space confirm", type=parsing.some_text, metavar="NAME",
         help="MLflow experiment of a new sweep (default: MLFLOW_EXPERIMENT_NAME, else bdd100k-unet)")  # fmt: skip
@@ -149,8 +150,8 @@ def _add_verbs(parser: Parser) -> None:
     parser.option(
         group, "--list", verbs="list", action="store_true", help="list the spaces with their question and size"
     )
-    parser.option(group, "--dry-run", verbs=RUNNING, action="store_true", default=False,
-                  help="print the trials that would run and an estimate of time, memory and disk")  # fmt: skip
+    parser.option(group, "--dry-run", verbs=f"{RUNNING} prune", action="store_true", default=False,
+                  help="print what would run, with time, memory and disk, or what --prune would remove")  # fmt: skip
     parser.option(group, "--json", verbs=f"{RUNNING} list status", action="store_true", default=False,
                   help="print --list, --dry-run or --status as JSON, for programs")  # fmt: skip
     optional = {"nargs": "?", "type": parsing.sweep_name, "metavar": "SWEEP"}
@@ -167,3 +168,11 @@ def _add_verbs(parser: Parser) -> None:
                   help="continue a sweep that another process still drives: that process ends itself")  # fmt: skip
     parser.option(group, "--cancel", verbs="cancel", nargs=2, type=parsing.some_text, metavar=("SWEEP", "TRIAL"),
                   help="stop one trial, given by its name, digest or a prefix; the sweep continues")  # fmt: skip
+    group = parser.add_argument_group("remove what is no longer needed")
+    parser.option(group, "--prune", verbs="prune", action="store_true",
+                  help="list old sweeps, checkpoints and caches with their sizes, ask, and remove them")  # fmt: skip
+    parser.option(group, "--older-than", verbs="prune", type=parsing.whole, default=30, metavar="DAYS",
+                  help="what was changed or used in the last DAYS stays (30)")  # fmt: skip
+    parser.option(group, "--keep", verbs="prune", action="append", default=[], type=parsing.sweep_name,
+                  metavar="SWEEP", help="a sweep that stays; may be repeated")  # fmt: skip
+    parser.option(group, "--yes", verbs="prune", action="store_true", default=False, help="remove without asking")

@@ -103,6 +103,19 @@ def open_session(cache: Path) -> Iterator[Path]:
         _remove(folder, attempts=REMOVALS)
 
 
+def abandoned_sessions(cache: Path) -> list[Path]:
+    """Return the session folders of this user's Rays whose process was killed; nothing is created."""
+    return [lock.parent for lock in sorted((cache / f"ray-{os.getuid()}").glob(f"r-*/{OWNER}")) if _is_abandoned(lock)]
+
+
+def remove_abandoned(folder: Path) -> bool:
+    """Remove a session folder if no process holds it; return whether it is gone."""
+    with locked(folder.parent / "lock"):
+        if _is_abandoned(folder / OWNER):
+            _remove(folder, attempts=1)
+    return not folder.exists()
+
+
 def make_token(cache: Path) -> Path:
     """Return the file with the token of this user's Rays; it is made once and kept.
 

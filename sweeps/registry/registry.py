@@ -84,6 +84,17 @@ class Registry:
         versions = [version for version in map(_version, found_versions) if tags.items() <= version.tags.items()]
         return max(versions, key=lambda version: int(version.number), default=None)
 
+    def registered_sweeps(self) -> set[str]:
+        """Return the ids of all sweeps that have a version of any model."""
+        sweep_ids: set[str] = set()
+        with self._client("asked for models") as client:
+            token = None
+            while True:
+                page = client.search_model_versions("", page_token=token)
+                sweep_ids |= {version.tags[SWEEP_ID] for version in page if version.tags.get(SWEEP_ID)}
+                if not (token := page.token):
+                    return sweep_ids
+
     def add(self, name: str, run_id: str, folder: Path, tags: Mapping[str, str], description: str) -> Version:
         """Return a new version with the files of the folder; it appears when all of them have been uploaded."""
         with self._client("written to", writes=True) as client:

@@ -111,7 +111,7 @@ def sync(
     failures = {} if failures is None else failures
     closed, uri = claim_and_close(folder, is_strict=True), ""
     try:
-        uri = _where_to(folder, tracking_uri)
+        uri = recorded_in(folder, tracking_uri)
         if uri in failures:
             raise TrackingError(failures[uri])
         events = EventFile(folder / OUTBOX)
@@ -193,7 +193,12 @@ def _name(line: Line) -> str:
     return f"{what} of {f'trial {line.trial}' if line.trial else 'the sweep'}"
 
 
-def _where_to(folder: Path, tracking_uri: str | None) -> str:
+def recorded_in(folder: Path, tracking_uri: str | None) -> str:
+    """Return the store of a sweep: the given one, that of the environment, or the one that it noted.
+
+    Raises:
+        TrackingError: when its address needs a password that is not given.
+    """
     noted = _noted_uri(folder)
     if not tracking_uri and not os.environ.get(VARIABLE) and has_password(noted):
         raise TrackingError(f"it was recorded at {noted}: set {VARIABLE} to that address, with user and password")
@@ -233,4 +238,4 @@ def recorded_at(folder: Path, tracking_uri: str | None, *, is_offline: bool = Fa
     Raises:
         TrackingError: when MLflow cannot record there, or its password is not known.
     """
-    return _noted_uri(folder) if is_offline and not tracking_uri else _where_to(folder, tracking_uri)
+    return _noted_uri(folder) if is_offline and not tracking_uri else recorded_in(folder, tracking_uri)

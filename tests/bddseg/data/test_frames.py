@@ -192,7 +192,7 @@ def test_the_second_call_decodes_nothing(samples: tuple[Sample, ...], cache: Pat
 def test_the_cache_holds_three_files_and_a_lock(samples: tuple[Sample, ...], cache: Path) -> None:
     build_frames(samples, 8, cache)
     folder = cache_folder(cache)
-    assert sorted(path.name for path in folder.iterdir()) == ["frames.json", "images.npy", "masks.npy"]
+    assert sorted(path.name for path in folder.iterdir()) == ["frames.json", "images.npy", "masks.npy", "uses.json"]
     assert {path.name for path in cache.iterdir()} <= {folder.name, f"{folder.name}.lock"}
 
 
