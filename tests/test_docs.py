@@ -15,7 +15,7 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 PACKAGES = sorted(path.name for path in (ROOT / "sweeps").iterdir() if (path / "__init__.py").exists())
 OTHERS = {"--backend-store-uri", "--only", "--rounds", "--seconds", "--rehearse"} | {"--config", "--web", "--head"}
 """Options of MLflow, of the benchmarks, and of servers: Prometheus, Ray."""
-OTHERS |= {"--runtime-env", "--working-dir"}  # of Ray
+OTHERS |= {"--runtime-env", "--working-dir", "--node-ip-address", "--num-cpus", "--temp-dir"}  # of Ray
 OTHERS |= {"--signal", "--batch", "--nodes", "--gpus"}  # of Slurm
 
 
