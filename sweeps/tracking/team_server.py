@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import secrets
 import signal
 import socket
@@ -27,6 +28,10 @@ STOP_SECONDS = 15
 ADMIN, PASSWORD = "admin", "MLFLOW_ADMIN_PASSWORD"
 SHORTEST_PASSWORD = 12
 """MLflow's rule."""
+
+LARGEST_PORT = 65535
+REASON = re.compile(r"(?:[\w.]*(?:Error|Exception)|ERROR|CRITICAL)\b.*: .+")
+"""A line of the log that says why the server has ended."""
 
 USERS = """[mlflow]
 default_permission = EDIT
@@ -91,6 +96,8 @@ class ServerPlan:
             raise TrackingError(f"--auth needs a password: set {PASSWORD} to at least {SHORTEST_PASSWORD} characters")
         if self.has_users and importlib.util.find_spec("flask_wtf") is None:
             raise TrackingError("--auth needs the package Flask-WTF: install it with `pip install Flask-WTF`")
+        if self.port > LARGEST_PORT:
+            raise TrackingError(f"port {self.port} cannot be used: it must be at most {LARGEST_PORT}")
         try:
             socket.create_server((HOST, self.port)).close()
         except OSError as error:
@@ -102,12 +109,14 @@ class TeamServer:
     """Runs a server for as long as its context lasts.
 
     Raises:
-        TrackingError: when it cannot be started; with the last line of its log.
+        TrackingError: when it cannot be started; with the last error of its log.
     """
 
     def __init__(self, plan: ServerPlan) -> None:
         self._plan = plan
         self._log = plan.folder / "server.log"
+        self._earlier_bytes = 0
+        """Size of the log of earlier servers."""
         self._process: subprocess.Popen[bytes] | None = None
         self.runs_page = ""
         """Address of the page of all runs."""
@@ -115,7 +124,13 @@ class TeamServer:
     def __enter__(self) -> Self:
         plan = self._plan
         plan.check()
-        make_folder(plan.folder)
+        try:
+            make_folder(plan.folder)
+            self._log.touch()
+        except OSError as error:
+            why = f"--folder {plan.folder} cannot be written: {error.strerror}; choose another folder"
+            raise TrackingError(why) from error
+        self._earlier_bytes = self._log.stat().st_size
         if plan.has_users:
             users = default_tracking_uri(plan.folder).replace("mlflow.db", "users.db")
             write_file(plan.folder / "users.ini", USERS.format(database=users, admin=ADMIN))
@@ -165,8 +180,10 @@ class TeamServer:
         raise TrackingError(f"the server does not answer after {START_SECONDS} s: see {self._log}")
 
     def _ended(self) -> str:
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        return f"the server has ended ({hide_password(lines[-1]) if lines else 'without a word'}): see {self._log}"
+        written = self._log.read_bytes()[self._earlier_bytes :].decode(errors="replace")
+        lines = written.strip().splitlines() or ["without a word"]
+        reasons = [line for line in lines if REASON.match(line)] or lines
+        return f"the server has ended ({hide_password(reasons[-1])}): see {self._log}"
 
     def _stop(self) -> None:
         if self._process is None or self._process.poll() is not None:
