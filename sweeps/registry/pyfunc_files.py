@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from shutil import copytree, ignore_patterns, move
+from shutil import copytree, ignore_patterns
 
 import numpy as np
 
@@ -54,8 +54,10 @@ def write_pyfunc(folder: Path, metadata: Mapping[str, object]) -> None:
             pip_requirements=pinned_requirements(),
             metadata=dict(metadata),
         )
-        for path in files.iterdir():
-            move(path, folder / path.name)
+        for path in (path for path in files.rglob("*") if path.is_file()):  # written, so that the umask decides modes
+            target = folder / path.relative_to(files)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
 
 
 def example_images() -> np.ndarray:
