@@ -101,7 +101,8 @@ class ServerPlan:
         try:
             socket.create_server((HOST, self.port)).close()
         except OSError as error:
-            raise TrackingError(f"port {self.port} cannot be used ({error.strerror}): choose another --port") from error
+            why = os.strerror(error.errno) if error.errno else str(error)  # Python adds the address to the words
+            raise TrackingError(f"port {self.port} cannot be used ({why}): choose another --port") from error
         check_answers(self.database)
 
 
