@@ -21,13 +21,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.cli import ROOT, cache_folder, cuda_missing, machine, show
+from benchmarks.s4_gpu_trial import CASES
+from benchmarks.s6_packing import WAYS, WIDTHS
 from benchmarks.scenes import scenes_path
 
 CUDA_TESTS = ("tests/bddseg/test_engine.py", "tests/bddseg/test_optim.py", "tests/execution/test_warm.py")
 """Every file with tests that are skipped without CUDA; the last one needs Ray."""
 
-NETWORKS = ("vanilla b32", "vanilla b64", "vanilla b128", "attention b64")
-WAYS = ("processes", "mps", "mps-share", "streams")
 SWEEP_IMAGES, REHEARSAL_IMAGES = 3426, 40
 SCENE_PX = (320, 180)
 """Small files: the frames of 128 px that the sweep trains on are made from them once."""
@@ -67,16 +67,15 @@ def steps(out: Path, *, rehearse: bool) -> list[Step]:
     toy = ("--rehearse",) if rehearse else ()
     tests = _module("pytest", "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors", *CUDA_TESTS)
     trials = [
-        Step("s4", f"s4 {name}", _module("benchmarks.s4_gpu_trial", "--networks", name, *toy), 150) for name in NETWORKS
+        Step("s4", f"s4 {name}", _module("benchmarks.s4_gpu_trial", "--networks", name, *toy), 150)
+        for name in (case.name for case in CASES)
     ]
     profiles = [
         Step("profile", f"profile {model} {filters}", _profile(out, model, filters, toy), 60)
         for model, filters in (("vanilla_unet", 32), ("attention_unet", 64))
     ]
     packing = [
-        Step("s6", f"s6 b{filters} {way}", _packing(filters, way, toy), 150)
-        for filters in (32, 64, 128)
-        for way in WAYS
+        Step("s6", f"s6 b{filters} {way}", _packing(filters, way, toy), 150) for filters in WIDTHS for way in WAYS
     ]
     data, drawing = _scenes(rehearse=rehearse)
     whole_sweep = _sweep(out, data, rehearse=rehearse)

@@ -9,7 +9,7 @@ from bddseg.files import read_json, write_json
 
 FILE = "uses.json"
 MOST = 100
-"""Fingerprints that are recorded for one cache: a cache has several where groups or drives were described anew."""
+"""Fingerprints that are recorded for one cache: a cache has several where groups or drives were described again."""
 
 
 @dataclass(frozen=True)

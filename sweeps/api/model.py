@@ -1,6 +1,5 @@
 """A trained network from Python: images in, classes out."""
 
-import base64
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,11 +43,13 @@ class Prediction:
         return {name: float(count) / self.classes.size for name, count in zip(self.task.classes, counts, strict=False)}
 
     def _repr_html_(self) -> str:
+        from sweeps.report.sections.predictions import picture_source
+
         file = io.BytesIO()
         self.overlay().save(file, format="JPEG", quality=90)
-        picture = base64.b64encode(file.getvalue()).decode()
+        source = picture_source(file.getvalue(), "jpeg")
         shares = ", ".join(f"{escape(name)} {share:.0%}" for name, share in self.shares().items())
-        return f'<img src="data:image/jpeg;base64,{picture}" alt="predicted classes"><p>{shares}</p>'
+        return f'<img src="{source}" alt="predicted classes"><p>{shares}</p>'
 
 
 @dataclass(frozen=True, eq=False)

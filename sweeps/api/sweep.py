@@ -67,7 +67,7 @@ class WrittenReport:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep of a storage folder, or of MLflow; everything is read anew when it is asked for."""
+    """A sweep of a storage folder, or of MLflow; everything is read again whenever it is asked for."""
 
     name: str
     """Its id."""

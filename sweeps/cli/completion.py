@@ -13,16 +13,18 @@ SHELLS = ("bash", "zsh")
 SPACES = """awk '/^spaces:/{s=1;next} /^[^ #]/{s=0} s&&/^  [A-Za-z0-9_]/{sub(/:.*/,"");print $1}' """
 SWEEPS = "ls -1 runs 2>/dev/null | grep -E -- '-[0-9]{8}-[0-9]{6}-[0-9a-f]+$'"
 
-PREAMBLE = {
-    "bash": """\
+FILE_FUNCTION = """\
 _bddseg_file() {{ if [ -e "$BDDSEG_EXPERIMENTS" ]; then echo "$BDDSEG_EXPERIMENTS";
   elif [ -e experiments.yaml ]; then echo experiments.yaml; else echo '{file}'; fi; }}
+"""
+PREAMBLE = {
+    "bash": FILE_FUNCTION
+    + """\
 _bddseg_spaces() {{ compgen -W "$({spaces} "$(_bddseg_file)" 2>/dev/null)" -- "$1"; }}
 _bddseg_sweeps() {{ compgen -W "$({sweeps})" -- "$1"; }}
 """,
-    "zsh": """\
-_bddseg_file() {{ if [ -e "$BDDSEG_EXPERIMENTS" ]; then echo "$BDDSEG_EXPERIMENTS";
-  elif [ -e experiments.yaml ]; then echo experiments.yaml; else echo '{file}'; fi; }}
+    "zsh": FILE_FUNCTION
+    + """\
 _bddseg_spaces() {{ compadd -- ${{(f)"$({spaces} "$(_bddseg_file)" 2>/dev/null)"}}; }}
 _bddseg_sweeps() {{ compadd -- ${{(f)"$({sweeps})"}}; }}
 """,

@@ -35,7 +35,7 @@ def find_target(given: str | None) -> str | None:
         return None
     if not target.strip() or "\0" in target:
         raise UserError("--notify is empty, but must be a command or an address that starts with http:// or https://")
-    url = urlsplit(target) if "://" in target.split()[0] else None
+    url = urlsplit(target) if _is_address(target) else None
     if url and (url.scheme not in WEB or not url.hostname):
         raise UserError(
             f"--notify is an address of the kind {url.scheme[:20]}, but must be a command, or start with http://HOST "
@@ -104,9 +104,14 @@ def describe_error(error: BaseException) -> dict[str, Any]:
 def send(target: str, facts: dict[str, Any]) -> None:
     """Post the facts, or pipe them into a command; a failure is a warning without address and command."""
     content = json.dumps(facts, allow_nan=False).encode()
-    why = _post(target, content) if "://" in target.split()[0] else _pipe(target, content)
+    why = _post(target, content) if _is_address(target) else _pipe(target, content)
     if why:
         notes.warning(f"warning: the notification failed: {why}")
+
+
+def _is_address(target: str) -> bool:
+    """Return whether a target is an address rather than a command."""
+    return "://" in target.split()[0]
 
 
 def _post(address: str, content: bytes) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bddseg.plugins import is_own, source_of
@@ -9,8 +10,8 @@ from sweeps.execution.ray_job import sends_code
 from sweeps.paths import ROOT
 from sweeps.planning.axes import Range
 from sweeps.planning.experiment import Experiment
+from sweeps.version import PACKAGES
 
-PACKAGES = ("bddseg", "sweeps")
 OWN_SETTINGS = ("model.name", "loss.name")
 EXCLUDED = ("__pycache__", "*.pyc", ".git", ".venv")
 """What stays behind. Ray leaves out every file or folder of such a name: `data` would take `bddseg.data` away."""
@@ -51,9 +52,11 @@ def size_bytes(modules: Iterable[Path]) -> int:
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    names = {name.removeprefix("*") for name in EXCLUDED}
-    inside = (file for file in path.rglob("*") if file.is_file() and file.suffix != ".pyc")
-    return [file for file in inside if not names & set(file.relative_to(path).parts)]
+    return [file for file in path.rglob("*") if file.is_file() and not _is_excluded(file.relative_to(path))]
+
+
+def _is_excluded(path: Path) -> bool:
+    return any(fnmatchcase(part, pattern) for part in path.parts for pattern in EXCLUDED)
 
 
 def _is_installed(path: Path) -> bool:

@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from bddseg.words import count
 from sweeps.errors import ClusterError
 from sweeps.execution.cluster_address import first_line
+from sweeps.storage.folder import nearest_folder
 from sweeps.storage.object_store import ObjectStoreCheckpoints, explain
 from sweeps.version import digest_code
 
@@ -125,12 +126,12 @@ def probe_nodes(
         needs_gpu: whether trials are to use CUDA.
         store: the object store of the checkpoints; None where they are in the storage folder.
     """
-    ask = ray.remote(num_cpus=0, max_retries=0)(look_around)
+    ask, expected = ray.remote(num_cpus=0, max_retries=0)(look_around), own_versions()
     with _marker(storage) as marker:
         reports = {}
         for node in nodes:
             here = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            task = ask.options(scheduling_strategy=here).remote(own_versions(), str(marker), needs_gpu, store)
+            task = ask.options(scheduling_strategy=here).remote(expected, str(marker), needs_gpu, store)
             reports[_name(node)] = task
         ray.wait(list(reports.values()), num_returns=len(reports), timeout=ANSWER_SECONDS)
         return [_answer(name, task) for name, task in reports.items()]
@@ -172,8 +173,7 @@ def check_reports(reports: Iterable[NodeReport]) -> None:
 @contextlib.contextmanager
 def _marker(storage: Path) -> Iterator[Path]:
     """Yield a file in the storage folder, or in the nearest folder above it that exists, with its own name in it."""
-    nearest = next(path for path in (storage, *storage.parents) if path.exists())
-    marker = nearest / f".probe-{secrets.token_hex(6)}"
+    marker = nearest_folder(storage) / f".probe-{secrets.token_hex(6)}"
     try:
         marker.write_text(marker.name, encoding="utf-8")
         yield marker

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from shutil import copytree, ignore_patterns
 
 import numpy as np
 
@@ -43,12 +42,11 @@ def write_pyfunc(folder: Path, metadata: Mapping[str, object]) -> None:
         outputs=Schema([TensorSpec(pixel, (-1, -1, -1), name=None)]),
     )
     with tempfile.TemporaryDirectory(prefix="bddseg-pyfunc-") as temporary:
-        code, files = Path(temporary) / "bddseg", Path(temporary) / "model"
-        copytree(Path(bddseg.__file__).parent, code, ignore=ignore_patterns("__pycache__"))
+        files = Path(temporary) / "model"
         mlflow.pyfunc.save_model(
             files,
             loader_module="bddseg.pyfunc_model",
-            code_paths=[str(code)],
+            code_paths=[str(Path(bddseg.__file__).parent)],
             signature=signature,
             input_example=example_images(),
             pip_requirements=pinned_requirements(),

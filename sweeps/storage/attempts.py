@@ -12,11 +12,10 @@ from pathlib import Path
 from bddseg.data.folders import is_visible
 from bddseg.files import make_folder, sync_folder
 from sweeps.errors import FencedError, StorageError
+from sweeps.storage.append_file import READABLE
 from sweeps.storage.heartbeat import this_pulse
 
 FOLDER = "attempts"
-READABLE = 0o666
-"""Mode of a new file, less the umask."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Attempt:
 
 
 def take_number(sweep: Path) -> Attempt:
-    """Take the next number; whoever holds an earlier one ends.
+    """Take the next number; a process that holds an earlier one ends.
 
     Raises:
         StorageError: when the folder cannot be written.

@@ -5,7 +5,6 @@ A checkpoint has the same name in both, `pass-1/<trial>/checkpoint_000003`: the 
 
 import contextlib
 import os
-import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from sweeps.storage.folder import CHECKPOINT, PASS, SweepFolder
+from sweeps.storage.folder import CHECKPOINT, PASS, SweepFolder, number
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -117,7 +116,7 @@ class FolderCheckpoints:
         """Return at once: the events in the same folder are written first, and report a fault."""
 
     def last_pass(self) -> int:
-        return max((number(PASS, path.name) for path in self.folder.glob("pass-*")), default=0)
+        return SweepFolder(self.folder).last_pass()
 
     def of_trial(self, trial_id: str) -> list[str]:
         return [self.name_of(str(path)) for path in SweepFolder(self.folder).checkpoints(trial_id)]
@@ -180,12 +179,6 @@ def link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-def number(pattern: re.Pattern[str], name: str) -> int:
-    """Return the number in the name of a pass or a checkpoint, -1 for another name."""
-    match = pattern.fullmatch(name)
-    return int(match[1]) if match else -1
 
 
 def _delete(path: Path) -> None:

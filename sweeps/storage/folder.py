@@ -52,14 +52,19 @@ class SweepFolder:
         Args:
             last_elsewhere: the last pass that has checkpoints outside this folder.
         """
-        last = max((_number(PASS, path) for path in self.path.glob("pass-*")), default=0)
-        return f"pass-{1 + max(last, last_elsewhere)}"
+        return f"pass-{1 + max(self.last_pass(), last_elsewhere)}"
+
+    def last_pass(self) -> int:
+        """Return the highest number of a pass, 0 without one."""
+        return max((number(PASS, path.name) for path in self.path.glob("pass-*")), default=0)
 
     def checkpoints(self, trial_id: str) -> list[Path]:
         """Return the checkpoint folders of a trial, the newest first, over all passes."""
         folders = self.path.glob(f"pass-*/{trial_id}/checkpoint_*")
         return sorted(
-            folders, key=lambda path: (_number(PASS, path.parents[1]), _number(CHECKPOINT, path)), reverse=True
+            folders,
+            key=lambda path: (number(PASS, path.parents[1].name), number(CHECKPOINT, path.name)),
+            reverse=True,
         )
 
     def cancel(self, trial_id: str) -> None:
@@ -140,14 +145,18 @@ def check_storage(folder: Path) -> Path:
     return folder
 
 
+def nearest_folder(folder: Path) -> Path:
+    """Return a folder, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
 def try_writing(folder: Path) -> None:
     """Write a file into a folder, or into the nearest one above it that exists, and remove it.
 
     Raises:
         OSError: when that cannot be done.
     """
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    probe = nearest / f".probe-{secrets.token_hex(4)}"
+    probe = nearest_folder(folder) / f".probe-{secrets.token_hex(4)}"
     try:
         probe.write_bytes(bytes(PROBE_BYTES))
     finally:
@@ -155,6 +164,7 @@ def try_writing(folder: Path) -> None:
             probe.unlink(missing_ok=True)
 
 
-def _number(pattern: re.Pattern[str], path: Path) -> int:
-    match = pattern.fullmatch(path.name)
+def number(pattern: re.Pattern[str], name: str) -> int:
+    """Return the number in the name of a pass or a checkpoint, -1 for another name."""
+    match = pattern.fullmatch(name)
     return int(match[1]) if match else -1

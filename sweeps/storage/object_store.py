@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bddseg.files import make_folder, replacing
 from sweeps.errors import StorageError
-from sweeps.storage.checkpoints import Checkpoints, number, sort_checkpoints
-from sweeps.storage.folder import PASS
+from sweeps.storage.checkpoints import Checkpoints, sort_checkpoints
+from sweeps.storage.folder import PASS, number
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from bddseg.data.folders import is_visible
 from sweeps.errors import TrackingError
@@ -18,9 +18,6 @@ from sweeps.tracking.failures import reason
 from sweeps.tracking.hints import cure_of
 from sweeps.tracking.reachability import check_answers, check_version
 from sweeps.tracking.uri import SERVERS, check_uri, database_file, hide_password, scheme_of
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")

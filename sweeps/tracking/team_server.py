@@ -20,7 +20,7 @@ from sweeps.tracking.artifact_root import ARTIFACTS
 from sweeps.tracking.preflight import try_store
 from sweeps.tracking.reachability import check_answers
 from sweeps.tracking.store import prepare_store
-from sweeps.tracking.uri import default_tracking_uri, hide_password, runs_page
+from sweeps.tracking.uri import database_uri, default_tracking_uri, hide_password, runs_page
 
 HOST = "127.0.0.1"
 START_SECONDS = 180
@@ -40,7 +40,7 @@ admin_username = {admin}
 authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 auth_cache_ttl_seconds = 60
 """
-"""MLflow's configuration of users: whoever has a password may record. The password itself is in no file.
+"""MLflow's configuration of users: everybody with a password may record. The password itself is in no file.
 
 Without the cache MLflow hashes the password for every request: 0.14 s of a core, 1.8 s on a busy machine of two.
 """
@@ -133,7 +133,7 @@ class TeamServer:
             raise TrackingError(why) from error
         self._earlier_bytes = self._log.stat().st_size
         if plan.has_users:
-            users = default_tracking_uri(plan.folder).replace("mlflow.db", "users.db")
+            users = database_uri(plan.folder / "users.db")
             write_file(plan.folder / "users.ini", USERS.format(database=users, admin=ADMIN))
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(

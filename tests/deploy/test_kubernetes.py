@@ -76,10 +76,10 @@ def test_the_command_of_the_job_is_one_that_the_project_takes() -> None:
 
 def test_the_options_of_ray_start_exist() -> None:
     command = [str(Path(sys.executable).with_name("ray")), "start", "--help"]
-    known = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    help_text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     options = [f"--{name}" for group in groups() for name in group["rayStartParams"]]
     assert options
-    assert [option for option in options if option not in known] == []
+    assert [option for option in options if option not in help_text] == []
 
 
 def test_the_environment_of_the_job_is_the_one_that_ray_job_submit_gets() -> None:

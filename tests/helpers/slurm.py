@@ -81,8 +81,8 @@ class Slurm:
 
     def submit(self, script: Path, *words: str, folder: Path, options: tuple[str, ...] = (), **variables: str) -> str:
         """Submit a batch script; return the job's number."""
-        told = self.run("sbatch", "--parsable", *options, str(script), *words, folder=folder, **variables)
-        return told.splitlines()[-1]
+        printed = self.run("sbatch", "--parsable", *options, str(script), *words, folder=folder, **variables)
+        return printed.splitlines()[-1]
 
     def job(self, number: str) -> dict[str, str]:
         """Return what Slurm knows of a job."""
